@@ -33,5 +33,5 @@ class Update:
 Progress: TypeAlias = Callable[[Update], None]
 
 
-def ignore(_update: Update) -> None:
+def ignore(_: object) -> None:
     """Report to nobody."""

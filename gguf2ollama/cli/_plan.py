@@ -1,0 +1,140 @@
+"""Show what a GGUF is and what would be made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gguf2ollama.cli._format import columns, size
+
+if TYPE_CHECKING:
+    from gguf2ollama.usecases import Built, Inspection
+
+__all__ = ["describe", "inspection_json", "plan_json"]
+
+_LONGEST = 60  # characters of a value in a table
+
+
+def describe(inspection: Inspection) -> str:
+    """Write the facts of the file, the family with its evidence, and each value with its origin."""
+    return "\n\n".join(
+        [
+            columns(("MODEL", ""), _facts(inspection)),
+            columns(("FAMILY", ""), _family(inspection)),
+            columns(("VALUE", "", "FROM"), _values(inspection)),
+        ]
+    )
+
+
+def _facts(inspection: Inspection) -> list[tuple[str, str]]:
+    model, facts = inspection.model, _fact_values(inspection)
+    files = f"{len(model.shards)} shards" if model.is_split else "1 file"
+    rows = [
+        ("name", facts["name"] or model.name),
+        ("architecture", facts["architecture"]),
+        ("parameters", f"{facts['parameters']:,}"),
+        ("quantization", facts["quantization"]),
+        ("size", f"{size(facts['bytes'])} in {files}, {facts['tensors']} tensors"),
+        ("format", f"GGUF v{facts['version']}, {facts['byte_order']} endian"),
+    ]
+    if (shape := inspection.shape).context_length:
+        rows.append(
+            ("context", f"{shape.context_length:,} tokens, {shape.cache_bytes_per_token:,} bytes each")
+        )
+    rows += [("projector", path) for path in facts["projectors"]]
+    return rows
+
+
+def _family(inspection: Inspection) -> list[tuple[str, str]]:
+    detection = inspection.detection
+    title = detection.profile.title if detection.profile else "none that is known"
+    rows = [("family", title), ("because", detection.reason)]
+    rows += [("seen", one.what) for one in detection.evidence if one.what != detection.reason]
+    rows += [("not", f"{one.family}: {one.reason}") for one in detection.runners_up]
+    return rows
+
+
+def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
+    recipe = inspection.recipe
+    rows = [
+        (name, _short(one.value), one.source) for name, one in recipe.parameters.items() if name != "stop"
+    ]
+    rows += [("stop", _short(text), source) for text, source in recipe.stop_sources.items()]
+    rows.append(("SYSTEM", _short(recipe.system.value), recipe.system.source))
+    rows.append(("TEMPLATE", _short(recipe.template.value), recipe.template.source))
+    rows += [("LICENSE", _short(text), "general.license in the GGUF") for text in recipe.modelfile.licenses]
+    return rows
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "-"
+    text = str(value).replace("\n", "\\n")
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _fact_values(inspection: Inspection) -> dict[str, Any]:
+    from gguf2ollama.ggufio import file_type_name  # noqa: PLC0415 - loaded with the inspection
+
+    model = inspection.model
+    metadata = model.metadata
+    return {
+        "name": str(metadata.get("general.name", "")),
+        "architecture": str(metadata.get("general.architecture", "")),
+        "parameters": model.parameter_count,
+        "quantization": file_type_name(metadata.get("general.file_type")),
+        "bytes": model.total_bytes,
+        "tensors": len(model.tensors),
+        "version": model.first.version,
+        "byte_order": model.first.byte_order,
+        "files": [str(shard.path) for shard in model.shards],
+        "projectors": [str(projector.path) for projector in inspection.files.projectors],
+    }
+
+
+def inspection_json(inspection: Inspection) -> dict[str, Any]:
+    """Give the same as JSON values."""
+    detection, recipe, shape = inspection.detection, inspection.recipe, inspection.shape
+    return {
+        "model": _fact_values(inspection),
+        "memory": {
+            "weight_bytes": shape.weight_bytes,
+            "context_length": shape.context_length,
+            "cache_bytes_per_token": shape.cache_bytes_per_token,
+        },
+        "detection": {
+            "kind": detection.kind,
+            "family": detection.profile.family if detection.profile else None,
+            "confidence": detection.confidence,
+            "reason": detection.reason,
+            "evidence": [
+                {"kind": one.kind, "what": one.what, "weight": one.weight} for one in detection.evidence
+            ],
+            "runners_up": [{"family": one.family, "reason": one.reason} for one in detection.runners_up],
+        },
+        "recipe": {
+            "parameters": {
+                name: {"value": one.value, "source": one.source} for name, one in recipe.parameters.items()
+            },
+            "system": {"value": recipe.system.value, "source": recipe.system.source},
+            "template": {
+                "value": recipe.template.value,
+                "source": recipe.template.source,
+                "origin": recipe.template_origin,
+            },
+            "licenses": list(recipe.modelfile.licenses),
+            "capabilities": list(recipe.capabilities),
+            "warnings": list(recipe.warnings),
+        },
+    }
+
+
+def plan_json(built: Built) -> dict[str, Any]:
+    """Give what was or would be made as JSON values."""
+    return {
+        "name": built.name.short,
+        "where": built.where,
+        "ollama": str(built.version),
+        "done": built.is_done,
+        "differences": list(built.differences),
+        **inspection_json(built.inspection),
+    }

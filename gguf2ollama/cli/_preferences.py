@@ -1,0 +1,82 @@
+"""The options by which a user prefers something to what the GGUF and its family's profile say."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gguf2ollama._atomic import disk_errors
+from gguf2ollama.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from gguf2ollama.usecases import Preferences
+
+__all__ = ["preference_options"]
+
+_CAP_BYTES = 1 << 20  # of a template or a system text
+
+
+def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add what a user may prefer, from ``--ctx`` to ``--mmproj``; the verb gets it as ``preferences``."""
+
+    @click.option(
+        "--ctx", default="auto", metavar="N|auto|max", help="Tokens of the context.  [default: auto]"
+    )
+    @click.option("--param", "params", multiple=True, metavar="K=V", help="A PARAMETER; may repeat.")
+    @click.option("--system", metavar="TEXT", help='The SYSTEM text; "" for none.')
+    @click.option("--system-file", metavar="FILE", help="A file with the SYSTEM text; - for stdin.")
+    @click.option("--template", metavar="FILE", help="A file with a Go TEMPLATE; - for stdin.")
+    @click.option("--license", "licenses", multiple=True, metavar="FILE", help="A file with a LICENSE text.")
+    @click.option("--mmproj", multiple=True, metavar="FILE", help="A projector for images or sound.")
+    @functools.wraps(verb)
+    def wrapped(
+        *arguments: object,
+        ctx: str,
+        params: tuple[str, ...],
+        system: str | None,
+        system_file: str | None,
+        template: str | None,
+        licenses: tuple[str, ...],
+        mmproj: tuple[str, ...],
+        **options: object,
+    ) -> None:
+        from gguf2ollama.modelfile import parse_parameter  # noqa: PLC0415 - not needed for help
+
+        if system is not None and system_file is not None:
+            raise UsageProblem("--system and --system-file exclude each other", hint="give one of them")
+        preferences: Preferences = {
+            "context": ctx,
+            "parameters": tuple(parse_parameter(text) for text in params),
+            "system": system if system_file is None else _read(system_file),
+            "template": None if template is None else _read(template),
+            "licenses": tuple(_read(path) for path in licenses),
+            "projectors": mmproj,
+        }
+        verb(*arguments, preferences=preferences, **options)
+
+    return wrapped
+
+
+def _read(name: str) -> str:
+    """Read a text file, or stdin for ``-``.
+
+    Raises:
+        NotFound: There is no such file.
+        UsageProblem: It is too long, or no UTF-8.
+    """
+    if name == "-":
+        content = sys.stdin.buffer.read(_CAP_BYTES + 1)
+    else:
+        with disk_errors(Path(name)), Path(name).open("rb") as stream:
+            content = stream.read(_CAP_BYTES + 1)
+    if len(content) > _CAP_BYTES:
+        raise UsageProblem(f"{name} has more than {_CAP_BYTES:,} bytes", hint="is that the right file?")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{name} is no UTF-8 text", hint="save it as UTF-8") from error

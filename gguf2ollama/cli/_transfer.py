@@ -1,0 +1,24 @@
+"""Show the progress of a pull or a push as the server tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gguf2ollama.cli._output import Output
+from gguf2ollama.ollama import Status
+from gguf2ollama.progress import Update
+
+__all__ = ["follow"]
+
+
+def follow(statuses: Iterable[Status], *, verb: str, output: Output) -> None:
+    """Follow a stream to its end: a bar for each blob, a line for each step that is new."""
+    told = ""
+    with output.progress() as progress:
+        for status in statuses:
+            if status.digest and status.total:
+                task = f"{verb} {status.digest.removeprefix('sha256:')[:12]}"
+                progress(Update(task=task, done=status.completed, total=status.total))
+            elif status.text != told:
+                told = status.text
+                output.detail(told)

@@ -1,0 +1,49 @@
+"""``gguf2ollama list``."""
+
+from __future__ import annotations
+
+import click
+
+from gguf2ollama.cli._format import age, columns, size
+from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._output import Output
+from gguf2ollama.cli._server import connect
+
+__all__ = ["command"]
+
+
+@click.command("list", short_help="List the models of a server.")
+@host_option
+@output_options
+def command(*, host: str | None, output: Output) -> None:
+    """List the models of a server."""
+    with connect(host) as client:
+        models = client.list()
+    if output.as_json:
+        output.data(
+            [
+                {
+                    "name": model.name,
+                    "size": model.size,
+                    "digest": model.digest,
+                    "modified": model.modified and model.modified.isoformat(),
+                    "family": model.details.family,
+                    "parameter_size": model.details.parameter_size,
+                    "quantization": model.details.quantization_level,
+                    "capabilities": list(model.capabilities),
+                }
+                for model in models
+            ]
+        )
+        return
+    rows = [
+        (
+            model.name,
+            model.digest[:12],
+            size(model.size),
+            model.details.quantization_level,
+            age(model.modified) if model.modified else "",
+        )
+        for model in models
+    ]
+    output.text(columns(("NAME", "ID", "SIZE", "QUANT", "MODIFIED"), rows))

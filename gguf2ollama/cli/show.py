@@ -1,0 +1,76 @@
+"""``gguf2ollama show``."""
+
+from __future__ import annotations
+
+import click
+
+from gguf2ollama.cli._format import columns
+from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._output import Output
+from gguf2ollama.cli._server import connect, model_name
+from gguf2ollama.ollama import ModelInfo
+
+__all__ = ["command"]
+
+_LONG_TEXT = 400  # characters of a template or licence that the overview shows
+
+
+@click.command("show", short_help="Show a model of a server.")
+@click.argument("model")
+@click.option("--modelfile", "what", flag_value="modelfile", help="Print the Modelfile alone.")
+@click.option("--template", "what", flag_value="template", help="Print the template alone.")
+@click.option("--system", "what", flag_value="system", help="Print the system text alone.")
+@click.option("--license", "what", flag_value="license", help="Print the licence alone.")
+@host_option
+@output_options
+def command(*, model: str, what: str | None, host: str | None, output: Output) -> None:
+    """Show what a server tells of MODEL."""
+    with connect(host) as client:
+        info = client.show(model_name(model))
+    if output.as_json:
+        output.data(_as_json(info))
+    elif what:
+        output.text(str(getattr(info, what)))
+    else:
+        output.text(_overview(info))
+
+
+def _as_json(info: ModelInfo) -> dict[str, object]:
+    return {
+        "template": info.template,
+        "system": info.system,
+        "parameters": dict(info.parameters),
+        "messages": [{"role": role, "content": content} for role, content in info.messages],
+        "license": info.license,
+        "modelfile": info.modelfile,
+        "family": info.details.family,
+        "parameter_size": info.details.parameter_size,
+        "quantization": info.details.quantization_level,
+        "capabilities": list(info.capabilities),
+        "requires": info.requires,
+        "metadata": dict(info.metadata),
+    }
+
+
+def _overview(info: ModelInfo) -> str:
+    facts = [
+        ("architecture", info.details.family),
+        ("parameters", info.details.parameter_size),
+        ("quantization", info.details.quantization_level),
+        ("context length", str(info.metadata.get(f"{info.details.family}.context_length", ""))),
+        ("capabilities", ", ".join(info.capabilities)),
+        ("requires", info.requires and f"Ollama {info.requires}"),
+    ]
+    parts = [columns(("MODEL", ""), [(name, text) for name, text in facts if text])]
+    if info.parameters:
+        rows = [
+            (name, str(value))
+            for name, values in info.parameters.items()
+            for value in (values if isinstance(values, tuple) else (values,))
+        ]
+        parts.append(columns(("PARAMETER", ""), rows))
+    for title, text in (("SYSTEM", info.system), ("TEMPLATE", info.template), ("LICENSE", info.license)):
+        if text:
+            more = f"\n… ({len(text):,} characters in all)" if len(text) > _LONG_TEXT else ""
+            parts.append(f"{title}\n{text[:_LONG_TEXT]}{more}")
+    return "\n\n".join(parts)

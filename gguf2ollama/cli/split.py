@@ -1,0 +1,63 @@
+"""``gguf2ollama split``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._output import Output
+from gguf2ollama.errors import UsageProblem
+
+__all__ = ["command"]
+
+_SIZE = re.compile(r"(\d+)([MG])", re.IGNORECASE | re.ASCII)
+_FACTORS = {"M": 10**6, "G": 10**9}
+
+
+@click.command("split", short_help="Write one GGUF as shards.")
+@click.argument("source", metavar="FILE")
+@click.option("--max-size", metavar="N(M|G)", help="Bytes of tensors in a shard: 500M, 2G (decimal).")
+@click.option("--max-tensors", type=click.IntRange(min=1), metavar="N", help="Tensors in a shard.")
+@click.option(
+    "--output", "-o", "prefix", required=True, metavar="PREFIX", help="Shards are PREFIX-0000N-of-…."
+)
+@click.option("--force", is_flag=True, help="Replace shards that are there.")
+@output_options
+def command(
+    *,
+    source: str,
+    max_size: str | None,
+    max_tensors: int | None,
+    prefix: str,
+    force: bool,
+    output: Output,
+) -> None:
+    """Write FILE as shards, as `llama-gguf-split --split` does: llama.cpp and Ollama take them."""
+    from gguf2ollama.ggufio import split  # noqa: PLC0415 - not needed for help
+
+    if (max_size is None) == (max_tensors is None):
+        raise UsageProblem("give either --max-size or --max-tensors", hint="for example --max-size 2G")
+    with output.progress() as progress:
+        written = split(
+            Path(source),
+            Path(prefix),
+            max_bytes=None if max_size is None else _bytes(max_size),
+            max_tensors=max_tensors,
+            replace=force,
+            progress=progress,
+        )
+    if output.as_json:
+        output.data({"shards": [{"file": str(path), "bytes": path.stat().st_size} for path in written]})
+    else:
+        output.note(f"wrote {len(written)} shards: {written[0]} …")
+
+
+def _bytes(text: str) -> int:
+    """Read a size as `llama-gguf-split` does: a whole number of M (10^6) or G (10^9) bytes."""
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise UsageProblem(f"{text!r} is no size", hint="give a whole number with M or G: 500M, 2G")
+    return int(match[1]) * _FACTORS[match[2].upper()]

@@ -1,0 +1,194 @@
+"""Ollama's store of models on a disk of this machine.
+
+``blobs/sha256-<hex>`` and ``manifests/<host>/<namespace>/<model>/<tag>`` (``manifest/paths.go`` of 0.34.4).
+A running server sees a manifest as soon as it is there, and prunes blobs that no manifest names when it
+starts: so blobs are written first and the manifest last, by a rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from gguf2ollama._atomic import atomic_file, check_free_space, disk_errors
+from gguf2ollama.errors import InvalidInput, UsageProblem
+from gguf2ollama.oci import Digest, Manifest
+from gguf2ollama.progress import Progress, Update, ignore
+from gguf2ollama.refs import ModelName
+
+__all__ = ["Arrival", "LocalStore"]
+
+Arrival = Literal["there", "linked", "copied"]
+_CHUNK = 1 << 20
+_READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
+# what tells that a file cannot be hard-linked into the store, and has to be copied
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalStore:
+    """A store below ``root``, which is what ``OLLAMA_MODELS`` names.
+
+    A blob that is there is never written again, and nothing is written through a symbolic link that leads
+    out of the store.
+    """
+
+    root: Path
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there."""
+        return self._blob(digest).is_file()
+
+    def add_bytes(self, content: bytes) -> Digest:
+        """Keep some bytes, and give their digest.
+
+        Raises:
+            NotEnoughSpace: The disk is full.
+            UsageProblem: The store cannot be written.
+        """
+        digest = Digest.of(content)
+        if not self._is_kept(digest, size=len(content)):
+            with atomic_file(self._blob(digest)) as stream:
+                stream.write(content)
+        return digest
+
+    def add_file(self, path: Path, digest: Digest, *, size: int, progress: Progress = ignore) -> Arrival:
+        """Keep a file whose digest is known: a hard link where that can be, else a copy.
+
+        Args:
+            path: The file; it is read, never written.
+            digest: Its digest. A copy is hashed on its way, and refused when it differs.
+            size: Its length in bytes.
+            progress: Told the bytes copied.
+
+        Raises:
+            InvalidInput: The file changed since its digest was made.
+            NotEnoughSpace: The disk is full.
+            UsageProblem: The store cannot be written.
+        """
+        if self._is_kept(digest, size=size):
+            return "there"
+        if self._link(path, self._blob(digest)):
+            return "linked"
+        with disk_errors(path), path.open("rb") as stream:
+            return self.add_stream(stream, digest, size=size, task=f"copying {path.name}", progress=progress)
+
+    def add_stream(
+        self, stream: BinaryIO, digest: Digest, *, size: int, task: str, progress: Progress = ignore
+    ) -> Arrival:
+        """Keep what a stream gives, hashed on its way.
+
+        Raises:
+            InvalidInput: What came is not what the digest says.
+            NotEnoughSpace: The disk is full.
+            UsageProblem: The store cannot be written.
+        """
+        if self._is_kept(digest, size=size):
+            return "there"
+        blob = self._blob(digest)
+        with atomic_file(blob, size=size) as target:
+            copied = _copy_hashed(
+                stream, target, told=lambda done: progress(Update(task=task, done=done, total=size))
+            )
+            if copied != digest:
+                raise InvalidInput(
+                    f"the bytes that came have the digest {copied}, not {digest}",
+                    hint="the file changed while it was read; run the command again",
+                )
+        return "copied"
+
+    def write_manifest(self, name: ModelName, manifest: Manifest) -> None:
+        """Give a model its name; all its blobs must be there.
+
+        Raises:
+            InvalidInput: A blob is missing or has another size.
+            UsageProblem: The store cannot be written.
+        """
+        for blob in manifest.blobs:
+            if not self._is_kept(blob.digest, size=blob.size):
+                raise InvalidInput(f"the blob {blob.digest} of {name.short} is not in {self.root}")
+        path = self.root.joinpath("manifests", *name.manifest_parts)
+        self._make_folder(path.parent)
+        with atomic_file(path) as stream:
+            stream.write(manifest.to_bytes())
+
+    def read_manifest(self, name: ModelName) -> Manifest | None:
+        """Give a model's manifest; ``None`` when there is no such model.
+
+        Raises:
+            InvalidInput: What is there is not a manifest.
+        """
+        path = self.root.joinpath("manifests", *name.manifest_parts)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return Manifest.parse(path.read_bytes())
+        return None
+
+    def prepare(self, *, needed: int) -> None:
+        """Make the folders, and check that ``needed`` bytes are free.
+
+        Raises:
+            NotEnoughSpace: Fewer bytes are free.
+            UsageProblem: The folders cannot be made.
+        """
+        for name in ("blobs", "manifests"):
+            self._make_folder(self.root / name)
+        check_free_space(self.root / "blobs", needed)
+
+    def _blob(self, digest: Digest) -> Path:
+        return self.root / "blobs" / digest.blob_name
+
+    def _is_kept(self, digest: Digest, *, size: int) -> bool:
+        """Whether the blob is there; a blob of another size is an error that only its owner can mend."""
+        path = self._blob(digest)
+        try:
+            found = path.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            self._make_folder(path.parent)
+            return False
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            raise InvalidInput(
+                f"{path} has {found.st_size:,} bytes, {size:,} were expected",
+                hint="the blob is damaged: remove that file, then run the command again",
+            )
+        return True
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.resolve().is_relative_to(self.root.resolve()):
+            raise UsageProblem(
+                f"{folder} leads out of the store {self.root}", hint="remove that symbolic link"
+            )
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _link(self, source: Path, blob: Path) -> bool:
+        """Hard-link a file into the store; false where it has to be copied."""
+        # a link shares owner and mode with its source: one that a server may be unable to read is copied
+        if source.stat().st_mode & _READABLE != _READABLE:
+            return False
+        try:
+            os.link(source.resolve(), blob)
+        except FileExistsError:
+            return True
+        except OSError as error:
+            if error.errno in _NO_LINK:
+                return False
+            raise
+        return True
+
+
+def _copy_hashed(source: BinaryIO, target: BinaryIO, *, told: Callable[[int], None]) -> Digest:
+    import hashlib  # noqa: PLC0415 - links need no hash
+
+    state, done = hashlib.sha256(), 0
+    while piece := source.read(_CHUNK):
+        state.update(piece)
+        target.write(piece)
+        done += len(piece)
+        told(done)
+    return Digest(state.hexdigest())

@@ -1,0 +1,290 @@
+"""Decide what is made of a GGUF: pure, from its metadata to a Modelfile with the origin of every value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from gguf2ollama.detect import Detection, stops_for
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.memory import ContextChoice
+from gguf2ollama.modelfile import Modelfile, Parameter
+
+__all__ = ["Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe"]
+
+TemplateOrigin: TypeAlias = Literal["user", "profile", "native", "none"]
+
+# keys of llama.cpp's `general.sampling.*` (llama-arch.cpp) and the PARAMETER that means the same
+_SAMPLING = {
+    "temp": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "penalty_last_n": "repeat_last_n",
+    "penalty_repeat": "repeat_penalty",
+}
+_WITHOUT_PARAMETER = (
+    "sequence",
+    "xtc_probability",
+    "xtc_threshold",
+    "mirostat",
+    "mirostat_tau",
+    "mirostat_eta",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What matters of the Ollama that will run the model.
+
+    Attributes:
+        version: Its version; ``None`` where the Modelfile is for any.
+        native_templates: Whether it can render with the chat template of the GGUF itself.
+    """
+
+    version: str | None = None
+    native_templates: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user asked for; it goes before everything else.
+
+    Attributes:
+        context: ``num_ctx`` and its reason; ``None`` leaves it to the server.
+        parameters: PARAMETER values in the order given; ``stop`` may repeat.
+        system: The SYSTEM text; ``""`` for none at all, ``None`` for the default.
+        template: The TEMPLATE text, or ``None``.
+        licenses: LICENSE texts.
+    """
+
+    context: ContextChoice | None = None
+    parameters: tuple[Parameter, ...] = ()
+    system: str | None = None
+    template: str | None = None
+    licenses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A value, and where it came from."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What will be made of a GGUF.
+
+    Attributes:
+        modelfile: The Modelfile; its FROM names the files as given.
+        parameters: Each PARAMETER by name (``stop``: a list) with its origin, in the order written.
+        stop_sources: Where each stop string came from.
+        system, template: The texts with their origins; a value of ``None`` is no layer of ours.
+        template_origin: Whose template renders a chat.
+        chat_template: The chat template in the GGUF, or nothing.
+        capabilities: What the model must be able to do once it is made, as ``/api/show`` names it.
+        warnings: What may surprise the user, one sentence each.
+    """
+
+    modelfile: Modelfile
+    parameters: Mapping[str, Value]
+    stop_sources: Mapping[str, str]
+    system: Value
+    template: Value
+    template_origin: TemplateOrigin
+    chat_template: str
+    capabilities: tuple[str, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+
+def plan_recipe(
+    metadata: Mapping[str, Any],
+    *,
+    detection: Detection,
+    sources: tuple[str, ...],
+    wishes: Wishes,
+    target: Target,
+    projectors: int = 0,
+) -> Recipe:
+    """Decide template, system text, parameters and licence.
+
+    The user's wish goes before ``general.sampling.*`` of the GGUF, and that before the family's profile.
+
+    Args:
+        metadata: The metadata of the GGUF.
+        detection: What it is.
+        sources: What FROM names, in order.
+        wishes: What the user asked for.
+        target: The Ollama that will run it.
+        projectors: How many of the sources are projectors (mmproj).
+
+    Raises:
+        UsageProblem: The file is no model that Ollama could run by itself.
+    """
+    _refuse_parts(detection)
+    template, origin = _template(detection, wishes=wishes, target=target)
+    system = _system(detection, wishes=wishes)
+    stops = _stops(metadata, detection=detection, wishes=wishes)
+    parameters = dict(_parameters(metadata, detection=detection, wishes=wishes, stops=stops))
+    licenses = wishes.licenses or tuple(_licenses(metadata))
+    modelfile = Modelfile(
+        sources=sources,
+        parameters=tuple(_written(parameters)),
+        template=template.value,
+        system=system.value,
+        licenses=licenses,
+    )
+    return Recipe(
+        modelfile=modelfile,
+        parameters=parameters,
+        stop_sources=stops,
+        system=system,
+        template=template,
+        template_origin=origin,
+        chat_template=str(metadata.get("tokenizer.chat_template", "")),
+        capabilities=tuple(_capabilities(detection, template=template.value, projectors=projectors)),
+        warnings=tuple(_warnings(metadata, detection=detection, origin=origin, target=target, wishes=wishes)),
+    )
+
+
+def _refuse_parts(detection: Detection) -> None:
+    if detection.kind == "adapter":
+        raise UsageProblem(
+            f"{detection.reason} Ollama from 0.34.1 on takes no adapters.",
+            hint="merge it into its base model with llama.cpp's llama-export-lora, and build the result",
+        )
+    if detection.kind == "projector":
+        raise UsageProblem(
+            detection.reason, hint="name the model itself; a projector in the same folder comes along"
+        )
+
+
+def _template(detection: Detection, *, wishes: Wishes, target: Target) -> tuple[Value, TemplateOrigin]:
+    if wishes.template is not None:
+        return Value(value=wishes.template, source="--template"), "user"
+    if detection.kind == "embedding":
+        return Value(value=None, source="an embedding model has no chat"), "none"
+    if (text := detection.go_template()) is not None:
+        assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
+        return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
+    if detection.kind == "chat" and target.native_templates:
+        return Value(value=None, source=f"the chat template in the GGUF. {detection.reason}"), "native"
+    return Value(value=None, source=detection.reason), "none"
+
+
+def _system(detection: Detection, *, wishes: Wishes) -> Value:
+    if wishes.system is not None:
+        return Value(value=wishes.system or None, source="--system")
+    if detection.kind != "embedding" and detection.profile is not None and detection.system is not None:
+        return Value(value=detection.system.text, source=detection.system.source)
+    return Value(value=None, source="none is known")
+
+
+def _stops(metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes) -> dict[str, str]:
+    """Give each stop string and where it came from; the user's go instead of all others."""
+    if asked := [str(one.value) for one in wishes.parameters if one.name == "stop"]:
+        return dict.fromkeys(asked, "--param")
+    if detection.kind == "embedding":
+        return {}
+    return {one.text: one.source for one in stops_for(metadata, profile=detection.profile)}
+
+
+def _parameters(
+    metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes, stops: Mapping[str, str]
+) -> Iterator[tuple[str, Value]]:
+    found: dict[str, Value] = {}
+    if wishes.context is not None:
+        found["num_ctx"] = Value(value=wishes.context.tokens, source=wishes.context.reason)
+    if detection.kind != "embedding":
+        found |= {one.name: Value(value=one.value, source=one.source) for one in detection.parameters}
+        found |= dict(_sampling(metadata))
+    found |= {
+        one.name: Value(value=one.value, source="--param") for one in wishes.parameters if one.name != "stop"
+    }
+    if stops:
+        sources = "; ".join(f"{text}: {source}" for text, source in stops.items())
+        found["stop"] = Value(value=list(stops), source=sources)
+    yield from found.items()
+
+
+def _sampling(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    """Read what the authors wrote into the GGUF (llama.cpp's ``general.sampling.*``)."""
+    for key, name in _SAMPLING.items():
+        value = metadata.get(f"general.sampling.{key}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        whole = name in {"top_k", "repeat_last_n"}
+        yield (
+            name,
+            Value(
+                value=int(value) if whole else _shortest_float(value),
+                source=f"general.sampling.{key} in the GGUF",
+            ),
+        )
+
+
+def _shortest_float(value: float) -> float:
+    """Undo what 32 bits did to a decimal: 0.699999988079071 was written as 0.7."""
+    return float(f"{value:.7g}")
+
+
+def _written(parameters: Mapping[str, Value]) -> Iterator[Parameter]:
+    for name, one in parameters.items():
+        for value in one.value if isinstance(one.value, list) else [one.value]:
+            yield Parameter(name=name, value=value)
+
+
+def _licenses(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Give the licence as the GGUF tells it: its name and, where there is one, its address."""
+    texts = (metadata.get(f"general.license{part}") for part in ("", ".name", ".link"))
+    told = dict.fromkeys(text.strip() for text in texts if isinstance(text, str) and text.strip())
+    if told:
+        yield "\n".join(told)
+
+
+def _capabilities(detection: Detection, *, template: str | None, projectors: int) -> Iterator[str]:
+    if detection.kind == "embedding":
+        yield "embedding"
+        return
+    yield "completion"
+    shows_tools = detection.features.tools if template is None else re.search(r"\.Tools\b", template)
+    if shows_tools and detection.kind == "chat":
+        yield "tools"
+    if projectors:
+        yield "vision"
+
+
+def _warnings(
+    metadata: Mapping[str, Any],
+    *,
+    detection: Detection,
+    origin: TemplateOrigin,
+    target: Target,
+    wishes: Wishes,
+) -> Iterator[str]:
+    if origin == "native":
+        yield f"{detection.reason} The chat template in the GGUF renders its chats, unchanged"
+    elif origin == "none" and detection.kind == "chat":
+        which = f"Ollama {target.version}" if target.version else "this Ollama"
+        yield (
+            f"{detection.reason} {which} cannot use the chat template in a GGUF, so its chats are not"
+            " rendered as meant: pass --template FILE, or use Ollama 0.30 or newer"
+        )
+    elif origin == "none" and detection.kind == "base":
+        yield f"{detection.reason} It continues text and does not chat; pass --template FILE if it should"
+    elif origin == "profile" and detection.confidence != "template":
+        yield f"{detection.reason} That is a guess: pass --template FILE where it is wrong"
+    if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
+        yield f"the GGUF recommends {', '.join(unused)} for sampling, which no PARAMETER of Ollama carries"
+    context, trained = wishes.context, _trained_context(metadata)
+    if context is not None and trained and context.tokens > trained:
+        yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
+
+
+def _trained_context(metadata: Mapping[str, Any]) -> int:
+    value = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    return value if isinstance(value, int) else 0
