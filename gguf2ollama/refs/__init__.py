@@ -1,0 +1,16 @@
+"""The names that people write: of models, of servers, of where a GGUF comes from."""
+
+from gguf2ollama.refs._model_name import TEMPORARY_NAMESPACE, ModelName
+from gguf2ollama.refs._server_address import ServerAddress
+from gguf2ollama.refs._source import HubSource, LocalSource, Source, UrlSource, parse_source
+
+__all__ = [
+    "TEMPORARY_NAMESPACE",
+    "HubSource",
+    "LocalSource",
+    "ModelName",
+    "ServerAddress",
+    "Source",
+    "UrlSource",
+    "parse_source",
+]

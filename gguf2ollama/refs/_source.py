@@ -1,0 +1,180 @@
+"""Where a GGUF comes from: a path, a repository on the Hub, or a URL."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.refs._shown import shown
+
+__all__ = ["HubSource", "LocalSource", "Source", "UrlSource", "parse_source"]
+
+_HUB = "hf://"
+_MAX_LENGTH = 8192
+_FORMS = (
+    "give a file, a folder or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
+    "hf://owner/repo/path or https://…"
+)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_SEGMENT = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
+_REPOSITORY = re.compile(
+    rf"(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
+    r"(?::(?P<quant>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?(?P<rest>[/@].*)?",
+    re.DOTALL,
+)
+_REVISION = r"(?:refs/(?:pr|convert)/)?[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HUB_REST = re.compile(
+    rf"(?:@(?P<rev_first>{_REVISION}))?(?:/(?P<path>[^@]+))?(?:@(?P<rev_last>{_REVISION}))?", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSource:
+    """A file or a folder of this machine, there or not."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Give text that ``parse_source`` reads as a path, whether or not something is there."""
+        text = str(self.path)
+        return text if _looks_local(text) else f".{os.sep}{text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSource:
+    """A repository on the Hugging Face Hub, or one file or folder in it.
+
+    ``quant`` is the quantization that was asked for (``Q4_K_M``), ``path`` leads from the repository's root
+    with ``/`` between its parts, ``revision`` is a branch, a tag, a commit or ``refs/pr/N``; each may be
+    ``None``, and ``quant`` and ``path`` exclude each other.
+    """
+
+    owner: str
+    repo: str
+    quant: str | None = None
+    path: str | None = None
+    revision: str | None = None
+
+    @property
+    def repo_id(self) -> str:
+        """``owner/repo``."""
+        return f"{self.owner}/{self.repo}"
+
+    def __str__(self) -> str:
+        quant = f":{self.quant}" if self.quant else ""
+        path = f"/{self.path}" if self.path else ""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{_HUB}{self.repo_id}{quant}{path}{revision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlSource:
+    """A file behind ``https://`` or ``http://``."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Source: TypeAlias = LocalSource | HubSource | UrlSource
+
+
+def parse_source(text: str) -> Source:
+    """Tell what a SOURCE argument names; nothing but the existence of a local path is looked at.
+
+    What exists on this machine is local. So is what looks like a path: it begins with ``.``, ``/``, ``~`` or
+    a drive letter, holds a backslash, or ends with ``.gguf``. A revision may stand at the end
+    (``hf://owner/repo/path@rev``) or, as the Hub's own library writes it, behind the repository.
+
+    Raises:
+        UsageProblem: The text is none of the forms.
+    """
+    if not text.strip() or "\0" in text or len(text) > _MAX_LENGTH:
+        raise UsageProblem(f"{shown(text)} names no model", hint=_FORMS)
+    path = _expand_home(text)
+    if os.path.lexists(path):
+        return LocalSource(path=path)
+    if text.startswith(_HUB):
+        return _parse_hub(text)
+    if "://" in text:
+        return _parse_url(text)
+    if _looks_local(text):
+        return LocalSource(path=path)
+    return _parse_repository(text)
+
+
+def _expand_home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, UnicodeError):
+        # no user's home: the "~" may belong to the name of a file
+        return Path(text)
+
+
+def _looks_local(text: str) -> bool:
+    return (
+        text.startswith((".", "/", "~"))
+        or "\\" in text
+        or _DRIVE.match(text) is not None
+        or text.lower().endswith(".gguf")
+    )
+
+
+def _parse_url(text: str) -> UrlSource:
+    # neither a password nor a signed query may reach a message
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise UsageProblem(
+            "a URL with a user name or a password in it is not taken",
+            hint="leave out what stands before the @",
+        )
+    try:
+        parts = urllib.parse.urlsplit(text)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not text.isprintable() or " " in text:
+        raise UsageProblem(f"{shown(text.partition('?')[0])} is no URL of a file", hint=_FORMS)
+    return UrlSource(url=text)
+
+
+def _parse_repository(text: str) -> HubSource:
+    match = _REPOSITORY.fullmatch(text)
+    if not match or match["rest"]:
+        raise UsageProblem(f"{shown(text)} is neither there nor a repository nor a URL", hint=_FORMS)
+    return HubSource(owner=match["owner"], repo=match["repo"], quant=match["quant"])
+
+
+def _parse_hub(text: str) -> HubSource:
+    match = _REPOSITORY.fullmatch(text.removeprefix(_HUB))
+    rest = _HUB_REST.fullmatch((match["rest"] or "").rstrip("/")) if match else None
+    if not match or not rest:
+        _refuse_hub(text)
+    if rest["rev_first"] and rest["rev_last"]:
+        _refuse_hub(text)
+    path = rest["path"]
+    if path and (match["quant"] or not _is_clean(path)):
+        _refuse_hub(text)
+    return HubSource(
+        owner=match["owner"],
+        repo=match["repo"],
+        quant=match["quant"],
+        path=path,
+        revision=rest["rev_first"] or rest["rev_last"],
+    )
+
+
+def _is_clean(path: str) -> bool:
+    """Whether a path inside a repository is relative, printable and leads nowhere else."""
+    return path.isprintable() and all(part not in {"", ".", ".."} for part in path.split("/"))
+
+
+def _refuse_hub(text: str) -> NoReturn:
+    raise UsageProblem(
+        f"{shown(text)} is no place on the Hub", hint="write hf://owner/repo[/path][@revision]"
+    )
