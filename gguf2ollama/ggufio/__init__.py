@@ -1,0 +1,46 @@
+"""Read, check, merge, split and write GGUF files (``gguf`` is the name of the reference package)."""
+
+from gguf2ollama.ggufio.assembly import Shard, ShardName, shard_name
+from gguf2ollama.ggufio.ggml import TensorType, file_type_name
+from gguf2ollama.ggufio.metadata import Metadata
+from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range, Zeros
+from gguf2ollama.ggufio.reader import GgufFile, SplitInfo, open_gguf
+from gguf2ollama.ggufio.roles import Role, role_of
+from gguf2ollama.ggufio.shards import ModelFolder, ShardSet
+from gguf2ollama.ggufio.splitting import split
+from gguf2ollama.ggufio.tensors import TensorInfo
+from gguf2ollama.ggufio.values import ByteOrder, GgufArray, Value, ValueType
+from gguf2ollama.ggufio.view import MergedView, SplitKeys, merge
+from gguf2ollama.ggufio.writer import Tensor, TypedValue, write_gguf
+
+__all__ = [
+    "ByteOrder",
+    "FileRange",
+    "GgufArray",
+    "GgufFile",
+    "GivenBytes",
+    "MergedView",
+    "Metadata",
+    "ModelFolder",
+    "Range",
+    "Role",
+    "Shard",
+    "ShardName",
+    "ShardSet",
+    "SplitInfo",
+    "SplitKeys",
+    "Tensor",
+    "TensorInfo",
+    "TensorType",
+    "TypedValue",
+    "Value",
+    "ValueType",
+    "Zeros",
+    "file_type_name",
+    "merge",
+    "open_gguf",
+    "role_of",
+    "shard_name",
+    "split",
+    "write_gguf",
+]

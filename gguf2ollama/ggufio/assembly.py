@@ -1,0 +1,278 @@
+"""Put shards together: which files belong to one set, in which order, and whether they agree."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf2ollama.errors import InvalidGguf, InvalidShards
+from gguf2ollama.ggufio.reader import GgufFile, open_gguf
+
+__all__ = ["Shard", "ShardName", "assemble", "gather", "gguf_paths", "group", "set_name", "shard_name"]
+
+_SHARD_NAME = re.compile(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
+_OTHER_MODEL = "they are of different models, or of different versions of one: get all shards from one source"
+_NAMED = 5  # missing files that an error names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardName:
+    """The parts of ``PREFIX-00001-of-00003.gguf``.
+
+    Attributes:
+        prefix: What all shards of the set have in common.
+        no: The shard's place, from 0 as in ``split.no``; the name counts from 1.
+        count: Shards of the set.
+    """
+
+    prefix: str
+    no: int
+    count: int
+
+    @classmethod
+    def parse(cls, name: str) -> ShardName | None:
+        """Take a file name apart; ``None`` when it is not of that form."""
+        match = _SHARD_NAME.fullmatch(name)
+        if match is None or int(match["number"]) == 0:
+            return None
+        return cls(prefix=match["prefix"], no=int(match["number"]) - 1, count=int(match["count"]))
+
+
+def shard_name(prefix: str, *, no: int, count: int) -> str:
+    """Name a shard as llama.cpp and Ollama look for it (``llama_split_path``); ``no`` counts from 0."""
+    return f"{prefix}-{no + 1:05d}-of-{count:05d}.gguf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One file of a model; the only one where it is whole.
+
+    Attributes:
+        path: Where it is, as it was given.
+        gguf: Its header.
+    """
+
+    path: Path
+    gguf: GgufFile
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Shard:
+        """Read the header of the file; raises as :func:`open_gguf` does."""
+        return cls(path=Path(path), gguf=open_gguf(path))
+
+    @property
+    def no(self) -> int:
+        """Its place in the set, from 0."""
+        return self.gguf.split.no if self.gguf.split else 0
+
+    @property
+    def count(self) -> int:
+        """Shards of the set that it says it belongs to."""
+        return self.gguf.split.count if self.gguf.split else 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.gguf.size
+
+
+def assemble(shards: Sequence[Shard]) -> tuple[Shard, ...]:
+    """Order the shards by what their headers say, and check that they are one whole set.
+
+    Raises:
+        InvalidShards: One is missing, there twice, or of another model.
+    """
+    first = shards[0]
+    for shard in shards[1:]:
+        _check_kinship(first, shard)
+    if len(shards) > 1 and first.gguf.split is None:
+        raise InvalidShards(f"{first.path} and {shards[1].path} are two whole GGUFs", hint="name one of them")
+    by_no: dict[int, Shard] = {}
+    for shard in shards:
+        twin = by_no.setdefault(shard.no, shard)
+        if twin is not shard:
+            raise InvalidShards(
+                f"shard {shard.no + 1} of {shard.count} is there twice: {twin.path} and {shard.path}",
+                hint="leave only one of them in the folder",
+            )
+    missing = [no for no in range(first.count) if no not in by_no]
+    if missing:
+        raise _missing(shards, missing)
+    ordered = tuple(by_no[no] for no in range(first.count))
+    _check_contents(ordered)
+    return ordered
+
+
+def gather(anchor: Shard) -> tuple[Shard, ...]:
+    """Find the whole set of one of its shards among the files beside it.
+
+    Files named as llama.cpp names them come first, and no other is opened when they are a set. Else names
+    were changed: all GGUF files there are looked at, less the sets that are whole under names of their own.
+
+    Raises:
+        InvalidGguf: One of the files named as a shard of the set is no GGUF.
+        InvalidShards: A shard is missing, there twice, or from another model.
+    """
+    named = [anchor, *(Shard.open(path) for path in _named_siblings(anchor.path))]
+    if _is_whole(named):
+        return assemble(named)
+    others = []
+    for path in gguf_paths(anchor.path.parent):
+        if all(not path.samefile(shard.path) for shard in named):
+            others += _open_if_valid(path)
+    strangers = {shard.path for ordered in _whole_by_name(others) for shard in ordered}
+    kin = [shard for shard in others if shard.path not in strangers and _is_kin(anchor, shard)]
+    return assemble([*(shard for shard in named if _is_kin(anchor, shard)), *kin] if kin else named)
+
+
+def group(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
+    """Sort the files of a folder into whole sets; a file that is no shard is a set of its own.
+
+    Raises:
+        InvalidShards: Shards are left over that make no whole set.
+    """
+    everything = list(shards)
+    sets = [(shard,) for shard in everything if shard.count == 1]
+    split = [shard for shard in everything if shard.count > 1]
+    named = _whole_by_name(split)
+    taken = {shard.path for ordered in named for shard in ordered}
+    kins: list[list[Shard]] = []
+    for shard in split:
+        if shard.path not in taken:
+            kin = next((each for each in kins if _is_kin(each[0], shard)), None)
+            if kin is None:
+                kins.append(kin := [])
+            kin.append(shard)
+    return sets + named + [assemble(kin) for kin in kins]
+
+
+def gguf_paths(folder: Path) -> list[Path]:
+    """List the files of a folder that are called GGUF, sorted by name, each file once.
+
+    A file that several names lead to (links, hard or symbolic) is listed under the first.
+    """
+    seen = set()
+    paths = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() != ".gguf" or not path.is_file():
+            continue
+        status = path.stat()
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            paths.append(path)
+    return paths
+
+
+def set_name(ordered: Sequence[Shard]) -> str:
+    """Name a set: by what most of its files are called, without number and ``.gguf``."""
+    parsed = [ShardName.parse(shard.path.name) for shard in ordered]
+    votes = Counter(name.prefix for name in parsed if name is not None)
+    if votes:
+        return votes.most_common(1)[0][0]
+    path = ordered[0].path
+    return path.stem if path.suffix.lower() == ".gguf" else path.name
+
+
+def _named_siblings(path: Path) -> list[Path]:
+    name = ShardName.parse(path.name)
+    if name is None:
+        return []
+    siblings = (path.with_name(shard_name(name.prefix, no=no, count=name.count)) for no in range(name.count))
+    return [sibling for sibling in siblings if sibling.is_file() and not sibling.samefile(path)]
+
+
+def _open_if_valid(path: Path) -> list[Shard]:
+    try:
+        return [Shard.open(path)]
+    except InvalidGguf:
+        return []
+
+
+def _whole_by_name(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
+    """Find the sets that are whole under the names of llama.cpp."""
+    by_name: dict[tuple[str, int], list[Shard]] = defaultdict(list)
+    for shard in shards:
+        if name := ShardName.parse(shard.path.name):
+            by_name[name.prefix, name.count].append(shard)
+    return [assemble(named) for named in by_name.values() if _is_whole(named)]
+
+
+def _is_whole(shards: Sequence[Shard]) -> bool:
+    first = shards[0]
+    return all(_is_kin(first, shard) for shard in shards) and sorted(shard.no for shard in shards) == [
+        *range(first.count)
+    ]
+
+
+def _is_kin(one: Shard, other: Shard) -> bool:
+    return one.gguf.split is not None and (
+        other.gguf.split is not None
+        and one.count == other.count
+        and one.gguf.split.tensors_count == other.gguf.split.tensors_count
+        and one.gguf.byte_order == other.gguf.byte_order
+    )
+
+
+def _check_kinship(one: Shard, other: Shard) -> None:
+    mine, yours = one.gguf.split, other.gguf.split
+    if (mine is None) is not (yours is None):
+        whole, shard = (one, other) if mine is None else (other, one)
+        raise InvalidShards(
+            f"{whole.path} is a whole GGUF, {shard.path} is a shard of another",
+            hint="name one of them; a whole file needs no shards",
+        )
+    if mine is None or yours is None:
+        return
+    for what, here, there in (
+        ("shards in the set", mine.count, yours.count),
+        ("tensors in the set", mine.tensors_count, yours.tensors_count),
+        ("byte order", one.gguf.byte_order, other.gguf.byte_order),
+    ):
+        if here != there:
+            raise InvalidShards(
+                f"{one.path} and {other.path} do not belong together: {what}: {here} and {there}",
+                hint=_OTHER_MODEL,
+            )
+
+
+def _missing(shards: Sequence[Shard], missing: Sequence[int]) -> InvalidShards:
+    count = shards[0].count
+    name = set_name(shards)
+    files = ", ".join(shard_name(name, no=no, count=count) for no in missing[:_NAMED])
+    more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+    return InvalidShards(
+        f"{len(missing):,} of the {count:,} shards of {name} {'is' if len(missing) == 1 else 'are'} missing: "
+        f"{files}{more}",
+        hint=f"put all shards into {shards[0].path.parent}",
+    )
+
+
+def _check_contents(ordered: Sequence[Shard]) -> None:
+    """Check that later shards contradict the first in no key, and that no tensor is twice there."""
+    first = ordered[0]
+    owners: dict[str, Shard] = {}
+    for shard in ordered:
+        for key in shard.gguf.metadata:
+            if key.startswith("split.") or key == "general.alignment" or key not in first.gguf.metadata:
+                continue
+            if shard.gguf.metadata.raw(key) != first.gguf.metadata.raw(key):
+                raise InvalidShards(
+                    f"{first.path} and {shard.path} do not belong together: {key} differs", hint=_OTHER_MODEL
+                )
+        for tensor in shard.gguf.tensors:
+            owner = owners.setdefault(tensor.name, shard)
+            if owner is not shard:
+                raise InvalidShards(
+                    f"tensor {tensor.name!r} is both in {owner.path} and in {shard.path}", hint=_OTHER_MODEL
+                )
+    split = first.gguf.split
+    if split is not None and len(owners) != split.tensors_count:
+        raise InvalidShards(
+            f"the shards of {set_name(ordered)} hold {len(owners):,} tensors, their headers tell of "
+            f"{split.tensors_count:,}",
+            hint=_OTHER_MODEL,
+        )

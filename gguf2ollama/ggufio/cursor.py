@@ -1,0 +1,224 @@
+"""Walk over a header: bounded reads in chunks, and errors that say where."""
+
+from __future__ import annotations
+
+import re
+import struct
+import sys
+from functools import cache
+from itertools import repeat
+from operator import length_hint
+from typing import BinaryIO
+
+from gguf2ollama.errors import InvalidGguf
+from gguf2ollama.ggufio.values import ByteOrder
+
+__all__ = ["CHUNK_BYTES", "CONVERT", "CUT", "DAMAGED", "MAX_HEADER_BYTES", "Cursor", "printable"]
+
+CHUNK_BYTES = 1 << 20
+"""How much is read at a time, and so the most that is read beyond the end of a header."""
+
+MAX_HEADER_BYTES = 128 << 20
+"""A longer header is refused; that of a model with 262,144 tokens and half a million merges has 20 MB."""
+
+CUT = "the file may have been cut while it was copied or downloaded: get it again"
+DAMAGED = "the file is damaged, or was written by a broken converter: get it again or from another source"
+CONVERT = "get a newer GGUF of the model, or convert it again with a current llama.cpp"
+
+_RUN = 64
+_HAS_POSSESSIVE: bool = sys.version_info >= (3, 11)
+
+
+@cache
+def _short_strings(order: ByteOrder) -> re.Pattern[bytes] | None:
+    """Compile a pattern for a run of strings of 1 to 63 bytes, each after its length.
+
+    The usual lengths of tokens and merges come first among the alternatives. The run must be possessive, or
+    it would remember each string to come back to it; Python 3.10 has no such thing: ``None``.
+    """
+    if not _HAS_POSSESSIVE:
+        return None
+    lengths = sorted(range(1, 64), key=lambda length: abs(length - 8))
+    strings = (re.escape(length.to_bytes(8, order)) + b".{%d}" % length for length in lengths)
+    return re.compile(b"(?s:" + b"|".join(strings) + b"){%d}+" % _RUN)
+
+
+class Cursor:
+    """A position in a stream whose bytes are read in chunks as the position moves on, and kept.
+
+    Attributes:
+        name: What to call the file in an error.
+        size: Bytes of the whole file.
+        position: Where the next value is read, in bytes from the start of the file.
+        order: Byte order of the numbers.
+        section: What is being read, for an error: ``"key"``, ``"tensor"`` or ``"header"``.
+        label: Which one of them: its name, or its number from 0 while the name is not known.
+    """
+
+    def __init__(self, stream: BinaryIO, *, name: str, size: int) -> None:
+        self.name = name
+        self.size = size
+        self.position = 0
+        self.section = "header"
+        self.label: str | int | None = None
+        self._stream = stream
+        self._buffer = bytearray()
+        self.order: ByteOrder = "little"
+
+    @property
+    def order(self) -> ByteOrder:
+        """Byte order of the numbers."""
+        return self._order
+
+    @order.setter
+    def order(self, order: ByteOrder) -> None:
+        mark = "<" if order == "little" else ">"
+        self._order: ByteOrder = order
+        self._uint32 = struct.Struct(f"{mark}I")
+        self._uint64 = struct.Struct(f"{mark}Q")
+
+    def take_header(self) -> bytearray:
+        """Give all bytes up to the position, without what was read beyond; nothing can be read after it."""
+        del self._buffer[self.position :]
+        return self._buffer
+
+    def peek(self, count: int) -> bytes:
+        """Give the next bytes, fewer where the file ends, without moving on."""
+        self._fill(min(self.position + count, self.size))
+        return bytes(self._buffer[self.position : self.position + count])
+
+    def uint32(self) -> int:
+        """Read an unsigned number of 4 bytes."""
+        start = self.skip(4)
+        number: int = self._uint32.unpack_from(self._buffer, start)[0]
+        return number
+
+    def uint64(self) -> int:
+        """Read an unsigned number of 8 bytes."""
+        start = self.skip(8)
+        number: int = self._uint64.unpack_from(self._buffer, start)[0]
+        return number
+
+    def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
+        """Read numbers of that layout."""
+        start = self.skip(layout.size)
+        return layout.unpack_from(self._buffer, start)
+
+    def raw(self, count: int) -> bytes:
+        """Read that many bytes."""
+        start = self.skip(count)
+        return bytes(self._buffer[start : start + count])
+
+    def since(self, start: int) -> bytes:
+        """Give the bytes from ``start`` up to the position."""
+        return bytes(self._buffer[start : self.position])
+
+    def name_text(self, what: str, limit: int) -> str:
+        """Read a string that names something: strict UTF-8, not longer than ``limit`` bytes, no NUL."""
+        at = self.position
+        length = self.uint64()
+        if length > limit:
+            raise self.error(
+                f"{what} of {length:,} bytes, longer than the {limit:,} that the format allows", at=at
+            )
+        content = self.raw(length)
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as error:
+            raise self.error(
+                f"{what} {printable(repr(content))} is not UTF-8 ({error.reason})", at=at
+            ) from None
+        if "\x00" in text:
+            raise self.error(f"{what} {printable(repr(text))} holds a NUL byte", at=at)
+        return text
+
+    def skip(self, count: int) -> int:
+        """Move on by that many bytes, all of which are there; give where they begin."""
+        start = self.position
+        end = start + count
+        if end > len(self._buffer):
+            self._fill(end)
+        self.position = end
+        return start
+
+    def skip_strings(self, count: int) -> None:
+        """Move on over that many strings: the hot loop of opening a GGUF, some 35 ns a string.
+
+        A vocabulary with its merges is 300,000 strings, and next to nothing else in a header takes time.
+        Runs of short strings are matched by one regular expression, 64 at a time (a third faster than
+        reading their lengths one by one); where it does not match, the lengths are read.
+        """
+        start = position = self.position
+        pattern = _short_strings(self._order)
+        step = _RUN if pattern else count
+        while count:
+            run = pattern.match(self._buffer, position) if pattern and count >= _RUN else None
+            position = run.end() if run else self._walk_strings(start, position, min(count, step))
+            count -= min(count, step)
+        if position > self.size:
+            raise self._string_beyond_end(start)
+        self._fill(position)
+        self.position = position
+
+    def _walk_strings(self, start: int, position: int, count: int) -> int:
+        """Give where the last of ``count`` strings ends that begin at ``position``; not all may be read yet.
+
+        ``start`` is where their array begins, for the error.
+        """
+        unpack = self._uint64.unpack_from
+        remaining = repeat(None, count)
+        while True:
+            try:
+                for _ in remaining:
+                    (length,) = unpack(self._buffer, position)
+                    position += length + 8
+            except (struct.error, OverflowError):  # noqa: PERF203 - once a chunk, not once a string
+                # what was read ends before this length does: read on, and look at the same string again
+                if position + 8 > self.size:
+                    raise self._string_beyond_end(start) from None
+                self._fill(position + 8)
+                remaining = repeat(None, length_hint(remaining) + 1)
+            else:
+                return position
+
+    def error(self, problem: str, *, at: int | None = None, hint: str | None = None) -> InvalidGguf:
+        """Make the error that says what is wrong with the subject, and where."""
+        where = self.position if at is None else at
+        subject = self.section
+        if isinstance(self.label, int):
+            subject += f" {self.label + 1:,}"
+        elif self.label is not None:
+            subject += f" {printable(repr(self.label))}"
+        return InvalidGguf(f"{self.name}: {subject} (at byte {where:,}): {problem}", hint=hint)
+
+    def _fill(self, end: int) -> None:
+        """Read on until the bytes up to ``end`` are there."""
+        if end > self.size:
+            raise self.error(f"it runs {end - self.size:,} bytes beyond the end of the file", hint=CUT)
+        if end > MAX_HEADER_BYTES:
+            raise self.error(f"the header is longer than the {MAX_HEADER_BYTES:,} bytes that are accepted")
+        while len(self._buffer) < end:
+            chunk = self._stream.read(min(CHUNK_BYTES, self.size - len(self._buffer)))
+            if not chunk:
+                raise self.error(f"the file ended at byte {len(self._buffer):,} while it was read", hint=CUT)
+            self._buffer += chunk
+
+    def _string_beyond_end(self, start: int) -> InvalidGguf:
+        """Walk over an array of strings again to name the one that runs beyond the end of the file."""
+        number, position = 0, start
+        while True:
+            self._fill(position + 8)
+            (length,) = self._uint64.unpack_from(self._buffer, position)
+            if position + 8 + length > self.size:
+                break
+            number, position = number + 1, position + 8 + length
+        return self.error(
+            f"its element {number:,} is a string of {length:,} bytes, which runs beyond the end of the file",
+            at=position,
+            hint=CUT,
+        )
+
+
+def printable(text: str, limit: int = 80) -> str:
+    """Shorten what a hostile file calls itself, so that an error stays one sentence."""
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -1,0 +1,74 @@
+"""The pieces that a file is made of: given bytes, ranges of other files, and zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from gguf2ollama.ggufio.assembly import Shard
+from gguf2ollama.ggufio.tensors import TensorInfo, align
+
+__all__ = ["FileRange", "GivenBytes", "Range", "Zeros", "coalesce", "tensor_ranges"]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBytes:
+    """Bytes that stand in no file, such as a new header."""
+
+    content: bytes
+
+    @property
+    def length(self) -> int:
+        """Bytes of it."""
+        return len(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """Bytes of a file: ``length`` of them from ``offset`` on."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """That many zeros, as padding."""
+
+    length: int
+
+
+Range: TypeAlias = GivenBytes | FileRange | Zeros
+
+
+def tensor_ranges(shard: Shard, tensors: Iterable[TensorInfo], *, alignment: int) -> list[FileRange | Zeros]:
+    """Give the data of tensors of a shard in order, each padded with zeros to the alignment."""
+    ranges: list[FileRange | Zeros] = []
+    for tensor in tensors:
+        ranges.append(FileRange(shard.path, shard.gguf.data_offset + tensor.offset, tensor.n_bytes))
+        if padding := align(tensor.n_bytes, alignment) - tensor.n_bytes:
+            ranges.append(Zeros(padding))
+    return ranges
+
+
+def coalesce(ranges: Iterable[Range]) -> Iterator[Range]:
+    """Join ranges of one file that adjoin, and leave out empty ones."""
+    last: Range | None = None
+    for each in ranges:
+        if each.length == 0:
+            continue
+        if (
+            isinstance(last, FileRange)
+            and isinstance(each, FileRange)
+            and (each.path, each.offset) == (last.path, last.offset + last.length)
+        ):
+            last = FileRange(last.path, last.offset, last.length + each.length)
+            continue
+        if last is not None:
+            yield last
+        last = each
+    if last is not None:
+        yield last

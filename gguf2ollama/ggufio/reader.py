@@ -1,0 +1,356 @@
+"""Open a GGUF: read and check its header, and nothing else of the file.
+
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md and gguf.h; what llama.cpp and Ollama
+accept of it: gguf.cpp, and Ollama's fs/gguf.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+from gguf2ollama._atomic import disk_errors
+from gguf2ollama.errors import InvalidGguf, NotFound, UsageProblem
+from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor
+from gguf2ollama.ggufio.metadata import Entry, Metadata
+from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger
+from gguf2ollama.ggufio.tensors import (
+    DEFAULT_ALIGNMENT,
+    LEAST_TENSOR_BYTES,
+    MAX_TENSORS,
+    TensorInfo,
+    align,
+    check_layout,
+    read_tensors,
+)
+from gguf2ollama.ggufio.values import ByteOrder, ValueType
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["SPLIT_KEYS", "GgufFile", "SplitInfo", "open_gguf"]
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+
+SPLIT_KEYS = {
+    "split.no": ValueType.UINT16,
+    "split.count": ValueType.UINT16,
+    "split.tensors.count": ValueType.INT32,
+}
+"""Keys of a shard with the types that llama.cpp insists on, in the order of ``llama-gguf-split``."""
+
+_VALUE_TYPES = {int(kind): kind for kind in ValueType}
+
+MAX_KEYS = 1 << 16
+MAX_KEY_BYTES = (1 << 16) - 1  # of the specification
+MAX_STRING_BYTES = 16 << 20  # of Ollama's reader
+MAX_ARRAY_ELEMENTS = 64 << 20  # of Ollama's reader
+MAX_ARRAY_DEPTH = 4
+
+LEAST_KEY_BYTES = 8 + 1 + 4 + 1  # the least that a key and its value take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitInfo:
+    """What a shard says of the set it belongs to (``split.*`` of llama.cpp).
+
+    Attributes:
+        no: Its place in the set, from 0.
+        count: Shards of the set, at least 1.
+        tensors_count: Tensors of all shards together.
+    """
+
+    no: int
+    count: int
+    tensors_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GgufFile:
+    """The header of a GGUF, checked. It holds no open file, so that nothing needs to be closed.
+
+    Attributes:
+        name: What the file is called in errors: its path, or the name that was given.
+        path: Where it is; ``None`` when it was read from a stream.
+        version: 2 or 3.
+        byte_order: Of all numbers, those of the tensors too.
+        alignment: Bytes to which the data section and each tensor's data are aligned.
+        size: Bytes of the file.
+        metadata: Keys and values.
+        tensors: In the order of the header.
+        data_offset: Where the data section begins, in bytes from the start of the file.
+        split: Which shard of which set this is; ``None`` for a file that is whole. A file that
+            ``llama-gguf-split`` merged keeps ``split.*`` with a count of 0, and is whole.
+        modified_ns: When the file was last changed, in nanoseconds since the epoch, to notice later that it
+            was changed again; ``None`` when it was read from a stream.
+    """
+
+    name: str
+    path: Path | None
+    version: int
+    byte_order: ByteOrder
+    alignment: int
+    size: int
+    metadata: Metadata
+    tensors: tuple[TensorInfo, ...]
+    data_offset: int
+    split: SplitInfo | None
+    modified_ns: int | None
+    _by_name: Mapping[str, TensorInfo] = field(repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing: the file was closed when its header had been read."""
+
+    def tensor(self, name: str) -> TensorInfo:
+        """Give the tensor of that name.
+
+        Raises:
+            NotFound: The file has none.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise NotFound(f"{self.name} has no tensor {name!r}") from None
+
+
+def open_gguf(source: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> GgufFile:
+    """Read and check the header of a GGUF, version 2 or 3, little or big endian.
+
+    Reads in chunks of 1 MiB and at most one chunk beyond the header; tensor data is not read. Arrays stay
+    undecoded. What is checked: every rule of the format, with caps before anything is allocated, and that
+    all tensors lie within the file and apart from each other.
+
+    Args:
+        source: A path, or a seekable binary stream, which is read from its very start and left open.
+        name: What to call it in errors; by default its path.
+
+    Raises:
+        InvalidGguf: It is no GGUF, or breaks a rule of the format.
+        NotFound: There is no file at the path.
+        UsageProblem: The path is a folder or a device, may not be read, or the stream is not seekable.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        with disk_errors(path):
+            _require_regular(path)
+            with path.open("rb", buffering=0) as stream:
+                modified_ns = os.fstat(stream.fileno()).st_mtime_ns
+                return _read(stream, name=name or str(path), path=path, modified_ns=modified_ns)
+    if not source.seekable():
+        raise UsageProblem(f"{name or source!r} cannot be read: the stream is not seekable")
+    stream_name = getattr(source, "name", None)
+    name = name or (stream_name if isinstance(stream_name, str) else "stream")
+    return _read(source, name=name, path=None, modified_ns=None)
+
+
+def _require_regular(path: Path) -> None:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise UsageProblem(f"{path} is a folder, not a GGUF", hint="name a file in it")
+    if not stat.S_ISREG(mode):
+        raise UsageProblem(f"{path} is a device or a pipe, not a GGUF", hint="save it to a file first")
+
+
+def _read(stream: BinaryIO, *, name: str, path: Path | None, modified_ns: int | None) -> GgufFile:
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    if size == 0:
+        raise InvalidGguf(f"{name} is empty", hint=CUT)
+    cursor = Cursor(stream, name=name, size=size)
+    version = _read_version(cursor)
+    tensor_count = _read_count(cursor, "tensors", limit=MAX_TENSORS, least_bytes=LEAST_TENSOR_BYTES)
+    key_count = _read_count(cursor, "keys", limit=MAX_KEYS, least_bytes=LEAST_KEY_BYTES)
+    entries = _read_entries(cursor, key_count)
+    tensors = read_tensors(cursor, tensor_count)
+    metadata = Metadata(cursor.take_header(), entries, cursor.order)
+    alignment = _read_alignment(cursor, metadata, entries)
+    data_offset = align(cursor.position, alignment)
+    check_layout(cursor, tensors.values(), data_offset=data_offset, alignment=alignment)
+    return GgufFile(
+        name=name,
+        path=path,
+        version=version,
+        byte_order=cursor.order,
+        alignment=alignment,
+        size=size,
+        metadata=metadata,
+        tensors=tuple(tensors.values()),
+        data_offset=data_offset,
+        split=_read_split(cursor, metadata, entries),
+        modified_ns=modified_ns,
+        _by_name=tensors,
+    )
+
+
+def _read_version(cursor: Cursor) -> int:
+    """Check the magic, and learn byte order and version."""
+    head = cursor.peek(HEAD_BYTES)
+    if not head.startswith(MAGIC) and not MAGIC.startswith(head):
+        problem, hint = describe_stranger(head)
+        raise InvalidGguf(f"{cursor.name} is no GGUF: {problem}", hint=hint)
+    at = cursor.skip(len(MAGIC)) + len(MAGIC)
+    raw = cursor.raw(4)
+    little, big = int.from_bytes(raw, "little"), int.from_bytes(raw, "big")
+    if big < little:
+        cursor.order = "big"
+    version = min(little, big)
+    if version in VERSIONS:
+        return version
+    of = "" if cursor.order == "little" else " (big endian)"
+    if version < min(VERSIONS):
+        raise cursor.error(
+            f"version {version}{of} of the format is no longer read by anything", at=at, hint=CONVERT
+        )
+    raise cursor.error(
+        f"version {version}{of} of the format is not known; the newest is {max(VERSIONS)}",
+        at=at,
+        hint="look for a newer gguf2ollama, or for a GGUF of version 3",
+    )
+
+
+def _read_count(cursor: Cursor, what: str, *, limit: int, least_bytes: int) -> int:
+    at = cursor.position
+    count = cursor.uint64()
+    if count * least_bytes > cursor.size - cursor.position:
+        raise cursor.error(
+            f"{count:,} {what} do not fit into a file of {cursor.size:,} bytes", at=at, hint=DAMAGED
+        )
+    if count > limit:
+        raise cursor.error(
+            f"{count:,} {what} are more than the {limit:,} that are accepted", at=at, hint=DAMAGED
+        )
+    return count
+
+
+def _read_entries(cursor: Cursor, count: int) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    cursor.section = "key"
+    for number in range(count):
+        start = cursor.position
+        cursor.label = number
+        key = cursor.name_text("its name", MAX_KEY_BYTES)
+        if not key:
+            raise cursor.error("its name is empty", at=start, hint=DAMAGED)
+        cursor.label = key
+        if key in entries:
+            raise cursor.error("it is there twice", at=start, hint=DAMAGED)
+        kind = _read_value_type(cursor)
+        value_start = _skip_value(cursor, kind)
+        entries[key] = Entry(kind, start, value_start, cursor.position)
+    cursor.section, cursor.label = "header", None
+    return entries
+
+
+def _read_value_type(cursor: Cursor) -> ValueType:
+    at = cursor.position
+    number = cursor.uint32()
+    if number not in _VALUE_TYPES:
+        raise cursor.error(f"value type {number} is not known", at=at, hint=DAMAGED)
+    return _VALUE_TYPES[number]
+
+
+def _skip_value(cursor: Cursor, kind: ValueType) -> int:
+    """Check a value and move on over it; give where its content begins."""
+    if kind is ValueType.ARRAY:
+        return _skip_array(cursor, depth=1)
+    if kind is ValueType.STRING:
+        at = cursor.position
+        length = cursor.uint64()
+        if length > MAX_STRING_BYTES and length <= cursor.size - cursor.position:
+            raise cursor.error(
+                f"a string of {length:,} bytes is longer than the {MAX_STRING_BYTES:,} accepted", at=at
+            )
+        return cursor.skip(length)
+    start = cursor.skip(kind.size)
+    if kind is ValueType.BOOL:
+        _check_bools(cursor, start)
+    return start
+
+
+def _skip_array(cursor: Cursor, *, depth: int) -> int:
+    """Check an array and move on over it; give where its elements begin."""
+    at = cursor.position
+    kind = _read_value_type(cursor)
+    count = cursor.uint64()
+    start = cursor.position
+    left = cursor.size - start
+    if count * kind.size > left:
+        raise cursor.error(
+            f"an array of {count:,} {kind.name} does not fit into the {left:,} bytes left of the file",
+            at=at,
+            hint=DAMAGED,
+        )
+    if count > MAX_ARRAY_ELEMENTS:
+        raise cursor.error(f"an array of {count:,} is longer than the {MAX_ARRAY_ELEMENTS:,} accepted", at=at)
+    if kind is ValueType.STRING:
+        cursor.skip_strings(count)
+    elif kind is ValueType.ARRAY:
+        if depth == MAX_ARRAY_DEPTH:
+            raise cursor.error(f"arrays are nested deeper than {MAX_ARRAY_DEPTH}", at=at)
+        for _ in range(count):
+            _skip_array(cursor, depth=depth + 1)
+    else:
+        cursor.skip(count * kind.size)
+        if kind is ValueType.BOOL:
+            _check_bools(cursor, start)
+    return start
+
+
+def _check_bools(cursor: Cursor, start: int) -> None:
+    """Check the bytes from ``start`` to the position."""
+    for wrong in cursor.since(start).translate(None, b"\x00\x01")[:1]:
+        raise cursor.error(f"a bool is {wrong}, neither 0 nor 1", at=start, hint=DAMAGED)
+
+
+def _read_alignment(cursor: Cursor, metadata: Metadata, entries: Mapping[str, Entry]) -> int:
+    key = "general.alignment"
+    if key not in entries:
+        return DEFAULT_ALIGNMENT
+    cursor.section, cursor.label = "key", key
+    at = entries[key].start
+    if entries[key].type is not ValueType.UINT32:
+        raise cursor.error(f"it is of type {entries[key].type.name}, not UINT32", at=at, hint=DAMAGED)
+    alignment = metadata[key]
+    if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+        raise cursor.error(f"the alignment {alignment} is not a power of two", at=at, hint=DAMAGED)
+    return alignment
+
+
+def _read_split(cursor: Cursor, metadata: Metadata, entries: Mapping[str, Entry]) -> SplitInfo | None:
+    numbers: dict[str, int] = {}
+    for key, kind in SPLIT_KEYS.items():
+        if key not in entries:
+            continue
+        cursor.section, cursor.label = "key", key
+        found = entries[key].type
+        value = metadata[key]
+        if found is not kind or not isinstance(value, int):
+            raise cursor.error(
+                f"it is of type {found.name}, not {kind.name}", at=entries[key].start, hint=DAMAGED
+            )
+        numbers[key] = value
+    count = numbers.get("split.count", 0)
+    if count == 0:
+        return None
+    at = entries["split.count"].start
+    cursor.label = "split.count"
+    for key in SPLIT_KEYS:
+        if key not in numbers:
+            raise cursor.error(f"it is there, and {key} is not", at=at, hint=DAMAGED)
+    if numbers["split.no"] >= count:
+        raise cursor.error(
+            f"this would be shard {numbers['split.no'] + 1:,} of {count:,}", at=at, hint=DAMAGED
+        )
+    return SplitInfo(no=numbers["split.no"], count=count, tensors_count=numbers["split.tensors.count"])

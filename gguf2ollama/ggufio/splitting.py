@@ -1,0 +1,155 @@
+"""Write one GGUF as shards, as ``llama-gguf-split --split`` does (tools/gguf-split/gguf-split.cpp)."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf2ollama._atomic import check_free_space, disk_errors
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ggufio.assembly import Shard, shard_name
+from gguf2ollama.ggufio.copying import Meter, copy_ranges, open_unchanged, refuse_inputs, write_all
+from gguf2ollama.ggufio.ranges import FileRange, Zeros, tensor_ranges
+from gguf2ollama.ggufio.reader import SPLIT_KEYS
+from gguf2ollama.ggufio.staging import already_there, publish, staging_folder
+from gguf2ollama.ggufio.tensors import DEFAULT_ALIGNMENT, TensorInfo, align
+from gguf2ollama.ggufio.writer import TypedValue, encode_entry, encode_header, lay_out, normalized
+from gguf2ollama.progress import Progress, ignore
+
+__all__ = ["split"]
+
+MAX_SHARDS = (1 << 16) - 1  # split.count has 16 bits
+
+
+def split(
+    source: str | os.PathLike[str],
+    prefix: str | os.PathLike[str],
+    *,
+    max_bytes: int | None = None,
+    max_tensors: int | None = None,
+    replace: bool = False,
+    progress: Progress = ignore,
+) -> tuple[Path, ...]:
+    """Write a GGUF as shards ``PREFIX-00001-of-0000N.gguf``; all of them appear, or none.
+
+    The first shard carries the metadata. The bytes are those of ``llama-gguf-split --split`` for the same
+    limit, where that tool does not stop: it pads to 32 bytes whatever ``general.alignment`` says, cuts
+    strings at a NUL byte, and gives up when the first tensor is larger than the limit.
+
+    Args:
+        source: The file; it must be whole.
+        prefix: Path and beginning of the names.
+        max_bytes: Bytes of tensors in a shard, padding included and the header not. A larger tensor gets a
+            shard of its own.
+        max_tensors: Tensors in a shard.
+        replace: Whether files that are there may be replaced.
+        progress: Told the bytes written.
+
+    Raises:
+        InvalidGguf: The source is no GGUF, or is changed meanwhile.
+        NotEnoughSpace: The disk has less room than is needed.
+        NotFound: The source, or the folder to write to, is not there.
+        UsageProblem: Not one limit was given, or one that makes a single shard or too many; the source is a
+            shard; one of the files is there and ``replace`` is false, or is the source.
+    """
+    whole = Shard.open(source)
+    if whole.count > 1:
+        raise UsageProblem(
+            f"{whole.path} is shard {whole.no + 1} of {whole.count} already", hint="merge the shards first"
+        )
+    groups = _group(whole.gguf.tensors, max_bytes=max_bytes, max_tensors=max_tensors)
+    _check_count(whole, len(groups))
+    base = Path(prefix)
+    if not base.name:
+        raise UsageProblem(f"{prefix} is no beginning of a file name", hint="name one, such as out/model")
+    targets = [base.with_name(shard_name(base.name, no=no, count=len(groups))) for no in range(len(groups))]
+    for target in targets:
+        refuse_inputs(target, [whole.path])
+        if not replace and os.path.lexists(target):
+            raise already_there(target)
+    shards = [_Plan.of(whole, group, no=no, count=len(groups)) for no, group in enumerate(groups)]
+    size = sum(shard.size for shard in shards)
+    check_free_space(base.parent, size)
+    meter = Meter(f"splitting {whole.path.name}", size, progress)
+    with staging_folder(base.parent) as folder, disk_errors(base.parent):
+        staged = [folder / target.name for target in targets]
+        with open_unchanged(whole.path, whole.gguf) as stream:
+            for path, shard in zip(staged, shards, strict=True):
+                shard.write(path, stream, meter)
+        publish(staged, targets, replace=replace)
+    return tuple(targets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What a shard is to hold."""
+
+    header: bytes
+    ranges: tuple[FileRange | Zeros, ...]
+
+    @classmethod
+    def of(cls, whole: Shard, tensors: Sequence[TensorInfo], *, no: int, count: int) -> _Plan:
+        """Plan the shard with these tensors; the first takes all metadata, the others only their number."""
+        order = whole.gguf.byte_order
+        numbers = {"split.no": no, "split.tensors.count": len(whole.gguf.tensors), "split.count": count}
+        entries = [
+            encode_entry(key, TypedValue(SPLIT_KEYS[key], number), byte_order=order)
+            for key, number in numbers.items()
+        ]
+        alignment = DEFAULT_ALIGNMENT
+        if no == 0:
+            metadata = whole.gguf.metadata
+            entries = [metadata.raw(key) for key in metadata if key not in SPLIT_KEYS] + entries
+            alignment = whole.gguf.alignment
+        infos = lay_out(map(normalized, tensors), alignment=alignment)
+        return cls(
+            header=encode_header(entries, infos, byte_order=order, version=3, alignment=alignment),
+            ranges=tuple(tensor_ranges(whole, tensors, alignment=alignment)),
+        )
+
+    @property
+    def size(self) -> int:
+        return len(self.header) + sum(each.length for each in self.ranges)
+
+    def write(self, path: Path, source: io.FileIO, meter: Meter) -> None:
+        with path.open("xb", buffering=0) as target:
+            write_all(target, self.header)
+            meter(len(self.header))
+            copy_ranges(source, self.ranges, target, meter)
+            os.fsync(target.fileno())
+
+
+def _group(
+    tensors: Sequence[TensorInfo], *, max_bytes: int | None, max_tensors: int | None
+) -> list[list[TensorInfo]]:
+    """Deal the tensors out in order, by exactly one of the limits."""
+    if (max_bytes is None) == (max_tensors is None):
+        raise UsageProblem("give either max_bytes or max_tensors")
+    limit = max_bytes if max_tensors is None else max_tensors
+    if limit is None or limit < 1:
+        raise UsageProblem(f"{limit} is no limit for a shard", hint="give at least 1")
+    groups: list[list[TensorInfo]] = []
+    filled = limit
+    for tensor in tensors:
+        weight = 1 if max_bytes is None else align(tensor.n_bytes, DEFAULT_ALIGNMENT)
+        if filled + weight > limit:
+            groups.append([])
+            filled = 0
+        groups[-1].append(tensor)
+        filled += weight
+    return groups
+
+
+def _check_count(whole: Shard, count: int) -> None:
+    if count <= 1:
+        raise UsageProblem(
+            f"{whole.path} would be a single shard, there is nothing to split", hint="set a lower limit"
+        )
+    if count > MAX_SHARDS:
+        raise UsageProblem(
+            f"{count:,} shards are more than the {MAX_SHARDS:,} that can be numbered",
+            hint="set a higher limit",
+        )

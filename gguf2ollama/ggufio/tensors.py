@@ -1,0 +1,147 @@
+"""What a GGUF says of its tensors, and the checks that it is so."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor, printable
+from gguf2ollama.ggufio.ggml import REMOVED_TENSOR_TYPES, TensorType
+
+__all__ = [
+    "DEFAULT_ALIGNMENT",
+    "LEAST_TENSOR_BYTES",
+    "MAX_DIMENSIONS",
+    "MAX_TENSORS",
+    "MAX_TENSOR_NAME_BYTES",
+    "TensorInfo",
+    "align",
+    "check_layout",
+    "read_tensors",
+    "tensor_bytes",
+]
+
+DEFAULT_ALIGNMENT = 32
+"""Bytes to which data is aligned where ``general.alignment`` says nothing (gguf.h)."""
+
+MAX_DIMENSIONS = 4
+"""ggml has no tensors of more dimensions (``GGML_MAX_DIMS``)."""
+
+_TENSOR_TYPES = {int(kind): kind for kind in TensorType}
+
+MAX_TENSORS = 1 << 18
+MAX_TENSOR_NAME_BYTES = 64  # of the specification
+MAX_COUNT = (1 << 63) - 1  # elements and bytes of a tensor are signed 64-bit numbers in ggml
+LEAST_TENSOR_BYTES = 8 + 1 + 4 + 4 + 8  # name, dimensions, type and offset of a tensor's description
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A tensor as the header of one file describes it.
+
+    Attributes:
+        name: Such as ``blk.0.attn_q.weight``.
+        shape: Elements along each dimension, the contiguous one first; ``()`` is a single number.
+        type: How the elements are stored.
+        offset: Where the data begins, in bytes from the start of the file's data section.
+        n_elements: The product of ``shape``.
+        n_bytes: Bytes of the data, without padding.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: TensorType
+    offset: int
+    n_elements: int
+    n_bytes: int
+
+
+def tensor_bytes(kind: TensorType, n_elements: int) -> int:
+    """Bytes of a tensor whose rows are whole blocks."""
+    return n_elements // kind.block_size * kind.block_bytes
+
+
+def align(position: int, alignment: int) -> int:
+    """Give the first multiple of ``alignment`` that is not before ``position``; a power of two."""
+    return (position + alignment - 1) & -alignment
+
+
+def read_tensors(cursor: Cursor, count: int) -> dict[str, TensorInfo]:
+    """Read and check the descriptions of all tensors, by name, in the order of the header."""
+    tensors: dict[str, TensorInfo] = {}
+    mark = "<" if cursor.order == "little" else ">"
+    layouts = [struct.Struct(f"{mark}{dimensions}QIQ") for dimensions in range(MAX_DIMENSIONS + 1)]
+    cursor.section = "tensor"
+    for number in range(count):
+        start = cursor.position
+        cursor.label = number
+        cursor.label = name = cursor.name_text("its name", MAX_TENSOR_NAME_BYTES)
+        if name in tensors:
+            raise cursor.error("it is there twice", at=start, hint=DAMAGED)
+        at = cursor.position
+        dimensions = cursor.uint32()
+        if dimensions > MAX_DIMENSIONS:
+            raise cursor.error(
+                f"{dimensions:,} dimensions, ggml has at most {MAX_DIMENSIONS}", at=at, hint=DAMAGED
+            )
+        *shape, kind, offset = cursor.unpack(layouts[dimensions])
+        tensors[name] = _describe(cursor, name, tuple(shape), kind, offset, at=at)
+    cursor.section, cursor.label = "header", None
+    return tensors
+
+
+def _describe(
+    cursor: Cursor, name: str, shape: tuple[int, ...], kind: int, offset: int, *, at: int
+) -> TensorInfo:
+    """Check a description whose dimensions stand at byte ``at``."""
+    if kind in REMOVED_TENSOR_TYPES:
+        removed = REMOVED_TENSOR_TYPES[kind]
+        raise cursor.error(f"its type {removed} ({kind}) was dropped by llama.cpp", at=at, hint=CONVERT)
+    if kind not in _TENSOR_TYPES:
+        raise cursor.error(f"its type {kind} is not known", at=at, hint="look for a newer gguf2ollama")
+    stored = _TENSOR_TYPES[kind]
+    n_elements = math.prod(shape)
+    if n_elements == 0:
+        raise cursor.error(f"its shape {shape} holds no element", at=at, hint=DAMAGED)
+    if shape and shape[0] % stored.block_size:
+        raise cursor.error(
+            f"its rows of {shape[0]:,} elements are not whole blocks of {stored.block_size} ({stored.name})",
+            at=at,
+            hint=DAMAGED,
+        )
+    n_bytes = tensor_bytes(stored, n_elements)
+    if max(n_elements, n_bytes) > MAX_COUNT:
+        raise cursor.error(
+            f"its shape {shape} has more elements or bytes than 64 bits count", at=at, hint=DAMAGED
+        )
+    return TensorInfo(name, shape, stored, offset, n_elements, n_bytes)
+
+
+def check_layout(
+    cursor: Cursor, tensors: Collection[TensorInfo], *, data_offset: int, alignment: int
+) -> None:
+    """Check that all data is within the file and aligned, and that no two tensors share a byte."""
+    end = 0
+    previous = ""
+    cursor.section = "tensor"
+    for tensor in sorted(tensors, key=lambda each: each.offset):
+        cursor.label = tensor.name
+        at = data_offset + tensor.offset
+        if tensor.offset % alignment:
+            raise cursor.error(f"its data is not aligned to {alignment} bytes", at=at, hint=DAMAGED)
+        if tensor.offset < end:
+            raise cursor.error(f"its data overlaps that of {printable(repr(previous))}", at=at, hint=DAMAGED)
+        end = tensor.offset + tensor.n_bytes
+        previous = tensor.name
+    needed = data_offset + end
+    if tensors and needed > cursor.size:
+        cut = next(each for each in tensors if data_offset + each.offset + each.n_bytes > cursor.size)
+        cursor.label = cut.name
+        raise cursor.error(
+            f"{needed - cursor.size:,} bytes of tensor data are missing: the file has {cursor.size:,} bytes "
+            f"and its header tells of {needed:,}",
+            at=data_offset + cut.offset,
+            hint=CUT,
+        )

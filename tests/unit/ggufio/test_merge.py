@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gguf2ollama.errors import InvalidGguf, NotEnoughSpace, NotFound, UsageProblem
+from gguf2ollama.ggufio import MergedView, ShardSet, copying, merge
+from gguf2ollama.progress import Update
+from tests.builders import build_gguf, build_shards, make_tensor, some_tensors
+
+needs_copy_file_range = pytest.mark.skipif(
+    not hasattr(os, "copy_file_range"), reason="this system has no copy_file_range"
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> ShardSet:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    tensors = [make_tensor("a", (3,)), *some_tensors(5, shape=(1024, 300)), make_tensor("z", (5,))]
+    return ShardSet.from_paths(build_shards(folder, tensors=tensors))
+
+
+@pytest.fixture
+def expected(shards: ShardSet) -> bytes:
+    with MergedView(shards).open() as stream:
+        return stream.read()
+
+
+def test_writes_what_the_view_shows(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
+    updates: list[Update] = []
+    written = merge(shards, tmp_path / "m.gguf", progress=updates.append)
+    assert written == tmp_path / "m.gguf"
+    assert written.read_bytes() == expected
+    done = [update.done for update in updates]
+    assert done == sorted(done)
+    assert (updates[-1].done, updates[-1].total) == (len(expected), len(expected))
+    assert {update.task for update in updates} == {"writing m.gguf"}
+    assert names(tmp_path) == ["m.gguf", "shards"]
+
+
+def test_writes_the_same_where_the_system_has_no_copy_file_range(
+    shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "copy_file_range", raising=False)
+    assert merge(shards, tmp_path / "m.gguf").read_bytes() == expected
+
+
+def refuse(*_args: Any) -> int:
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+
+def do_nothing(*_args: Any) -> int:
+    return 0
+
+
+def one_step_only() -> Callable[..., int]:
+    real = os.copy_file_range
+    used: list[int] = []
+
+    def step(source: int, target: int, count: int, offset: int) -> int:
+        if used:
+            return refuse()
+        used.append(1)
+        return real(source, target, min(count, 1000), offset)
+
+    return step
+
+
+@needs_copy_file_range
+@pytest.mark.parametrize("make", [lambda: refuse, lambda: do_nothing, one_step_only])
+def test_writes_the_same_where_copy_file_range_fails(
+    shards: ShardSet,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], Callable[..., int]],
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", make())
+    assert merge(shards, tmp_path / "m.gguf").read_bytes() == expected
+
+
+@needs_copy_file_range
+def test_a_real_failure_of_copy_file_range_is_no_reason_to_try_again(
+    shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "copy_file_range", full)
+    with pytest.raises(NotEnoughSpace, match=r"m\.gguf"):
+        merge(shards, tmp_path / "m.gguf")
+    assert names(tmp_path) == ["shards"]
+
+
+def test_space_is_checked_before_anything_is_written(
+    shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": len(expected) - 1})
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)
+    updates: list[Update] = []
+    with pytest.raises(NotEnoughSpace, match=f"{len(expected):,} are needed"):
+        merge(shards, tmp_path / "m.gguf", progress=updates.append)
+    assert updates == []
+
+
+def test_a_whole_file_needs_no_merge(tmp_path: Path) -> None:
+    whole = ShardSet.discover(build_gguf(tmp_path / "whole.gguf"))
+    with pytest.raises(UsageProblem, match=r"whole\.gguf is whole, there is nothing to merge"):
+        merge(whole, tmp_path / "m.gguf")
+
+
+def test_a_set_of_one_shard_is_merged(tmp_path: Path) -> None:
+    (path,) = build_shards(tmp_path, count=1)
+    merged = ShardSet.discover(merge(ShardSet.discover(path), tmp_path / "m.gguf"))
+    assert merged.first.split is None
+
+
+def test_a_file_that_is_there_is_kept(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
+    target = tmp_path / "m.gguf"
+    target.write_text("precious")
+    with pytest.raises(UsageProblem, match="is there already"):
+        merge(shards, target)
+    assert target.read_text() == "precious"
+    assert merge(shards, target, replace=True).read_bytes() == expected
+
+
+def test_a_missing_folder_is_told(shards: ShardSet, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        merge(shards, tmp_path / "nowhere" / "m.gguf")
+
+
+@pytest.mark.parametrize("way", ["path", "dots", "symlink", "hard link", "folder link"])
+def test_an_input_is_never_written_to(shards: ShardSet, tmp_path: Path, way: str) -> None:
+    victim = shards.shards[1].path
+    before = victim.read_bytes()
+    target = tmp_path / "target.gguf"
+    if way == "path":
+        target = victim
+    elif way == "dots":
+        target = victim.parent / ".." / victim.parent.name / victim.name
+    elif way == "symlink":
+        target.symlink_to(victim)
+    elif way == "hard link":
+        target.hardlink_to(victim)
+    else:
+        (tmp_path / "link").symlink_to(victim.parent)
+        target = tmp_path / "link" / victim.name
+    with pytest.raises(UsageProblem, match="which is read"):
+        merge(shards, target, replace=True)
+    assert victim.read_bytes() == before
+
+
+def test_nothing_is_left_when_it_is_interrupted(shards: ShardSet, tmp_path: Path) -> None:
+    def interrupt(update: Update) -> None:
+        if update.done > 3000:
+            raise KeyboardInterrupt
+
+    target = tmp_path / "m.gguf"
+    target.write_text("precious")
+    with pytest.raises(KeyboardInterrupt):
+        merge(shards, target, replace=True, progress=interrupt)
+    assert target.read_text() == "precious"
+    assert names(tmp_path) == ["m.gguf", "shards"]
+
+
+@pytest.mark.parametrize("plain", ["copy_file_range", "read and write"])
+def test_a_shard_that_shrinks_meanwhile_is_told(
+    shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: str
+) -> None:
+    if plain == "read and write":
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    monkeypatch.setattr(copying, "_STEP_BYTES", 1000)
+    monkeypatch.setattr(copying, "_BUFFER_BYTES", 1000)
+
+    def shrink(update: Update) -> None:
+        if 5000 < update.done < 7000:
+            os.truncate(shards.shards[0].path, 4000)
+
+    with pytest.raises(InvalidGguf, match="while it was read"):
+        merge(shards, tmp_path / "m.gguf", progress=shrink)
+    assert not (tmp_path / "m.gguf").exists()

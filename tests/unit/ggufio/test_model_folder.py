@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gguf2ollama.errors import InvalidGguf, InvalidShards, NotFound, UsageProblem
+from gguf2ollama.ggufio import ModelFolder, Role, ShardSet, open_gguf, role_of
+from tests.builders import build_gguf, build_shards, some_tensors, tiny_llama
+
+ROLES = [
+    ({"general.type": "model"}, "llama", Role.MODEL),
+    ({}, "llama", Role.MODEL),
+    ({}, None, Role.MODEL),
+    ({"general.type": "mmproj"}, "clip", Role.PROJECTOR),
+    ({}, "clip", Role.PROJECTOR),
+    ({"general.type": "mmproj"}, "llama", Role.PROJECTOR),
+    ({"general.type": "adapter"}, "llama", Role.ADAPTER),
+    ({}, "controlvector", Role.ADAPTER),
+    ({"general.type": "imatrix"}, None, Role.IMATRIX),
+    ({"general.type": "vocab"}, "llama", Role.VOCABULARY),
+    ({"general.type": 7}, "llama", Role.MODEL),
+]
+
+
+@pytest.mark.parametrize("metadata,architecture,role", ROLES)
+def test_the_header_tells_what_a_file_is_for(
+    tmp_path: Path, metadata: dict[str, Any], architecture: str | None, role: Role
+) -> None:
+    path = build_gguf(tmp_path / "mmproj-model.gguf", metadata=metadata, architecture=architecture)
+    assert role_of(open_gguf(path)) is role
+
+
+def test_a_file_without_tensors_is_a_vocabulary(tmp_path: Path) -> None:
+    assert role_of(open_gguf(build_gguf(tmp_path / "m.gguf", tensors=[]))) is Role.VOCABULARY
+
+
+def test_sorts_a_folder_by_what_the_files_are(tmp_path: Path) -> None:
+    shards = build_shards(tmp_path, name="zzz")
+    projector = build_gguf(tmp_path / "a.gguf", architecture="clip")
+    adapter = build_gguf(tmp_path / "b.gguf", metadata={"general.type": "adapter"})
+    imatrix = build_gguf(tmp_path / "c.GGUF", metadata={"general.type": "imatrix"})
+    vocabulary = build_gguf(tmp_path / "d.gguf", tensors=[])
+    (tmp_path / "README.md").write_text("# A model")
+    (tmp_path / "folder.gguf").mkdir()
+    found = ModelFolder.scan(tmp_path)
+    assert [shard.path for shard in found.model.shards] == shards
+    assert [each.shards[0].path for each in found.projectors] == [projector]
+    assert [each.shards[0].path for each in found.adapters] == [adapter]
+    assert [each.shards[0].path for each in found.others] == [imatrix, vocabulary]
+    assert [shard.path for shard in ShardSet.discover(tmp_path).shards] == shards
+
+
+def test_two_models_are_listed_with_a_way_to_choose(tmp_path: Path) -> None:
+    build_gguf(tmp_path / "m.Q4_K_M.gguf")
+    build_shards(tmp_path, name="m.Q8_0")
+    with pytest.raises(
+        UsageProblem, match=r"2 models: m\.Q4_K_M\.gguf, m\.Q8_0-00001-of-00003\.gguf"
+    ) as caught:
+        ShardSet.discover(tmp_path)
+    assert str(tmp_path / "m.Q4_K_M.gguf") in str(caught.value.hint)
+
+
+def test_two_sets_of_shards_of_the_same_shape_are_two_models(tmp_path: Path) -> None:
+    build_shards(tmp_path, name="q4")
+    build_shards(tmp_path, name="q8")
+    with pytest.raises(UsageProblem, match=r"2 models: q4-00001-of-00003\.gguf, q8-"):
+        ModelFolder.scan(tmp_path)
+
+
+def test_renamed_shards_are_put_together(tmp_path: Path) -> None:
+    for number, path in enumerate(build_shards(tmp_path)):
+        path.rename(tmp_path / f"part {3 - number}.gguf")
+    assert [shard.no for shard in ModelFolder.scan(tmp_path).model.shards] == [0, 1, 2]
+
+
+def test_a_lone_shard_is_told(tmp_path: Path) -> None:
+    paths = build_shards(tmp_path)
+    paths[0].unlink()
+    paths[1].unlink()
+    tiny_llama(tmp_path / "whole.gguf")
+    with pytest.raises(InvalidShards, match="2 of the 3 shards of model are missing"):
+        ModelFolder.scan(tmp_path)
+
+
+def test_shards_of_two_incomplete_sets_are_told(tmp_path: Path) -> None:
+    build_shards(tmp_path, name="a", tensors=some_tensors(3))[0].unlink()
+    build_shards(tmp_path, name="b", tensors=some_tensors(6))[0].unlink()
+    with pytest.raises(InvalidShards, match="1 of the 3 shards of a is missing"):
+        ModelFolder.scan(tmp_path)
+
+
+def test_a_folder_without_gguf_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(NotFound, match="holds no GGUF"):
+        ModelFolder.scan(tmp_path)
+
+
+def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+    build_gguf(tmp_path / "p.gguf", architecture="clip")
+    with pytest.raises(NotFound, match=r"holds no model, only p\.gguf \(projector\)"):
+        ModelFolder.scan(tmp_path)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    build_gguf(tmp_path / "m.gguf")
+    (tmp_path / "z.gguf").write_text("<html>")
+    with pytest.raises(InvalidGguf, match=r"z\.gguf is no GGUF: this is a web page"):
+        ModelFolder.scan(tmp_path)
+
+
+def test_a_missing_folder_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        ModelFolder.scan(tmp_path / "nowhere")
+
+
+def test_a_model_under_two_names_is_one(tmp_path: Path) -> None:
+    path = build_gguf(tmp_path / "m.gguf")
+    (tmp_path / "latest.gguf").hardlink_to(path)
+    (tmp_path / "soft.gguf").symlink_to(path)
+    assert ModelFolder.scan(tmp_path).model.name == "latest"
+
+
+def test_a_dangling_link_is_passed_over(tmp_path: Path) -> None:
+    build_gguf(tmp_path / "m.gguf")
+    (tmp_path / "gone.gguf").symlink_to(tmp_path / "nowhere")
+    assert ModelFolder.scan(tmp_path).model.name == "m"
