@@ -1,0 +1,84 @@
+"""Tell which stop strings would cut an answer off.
+
+A model is to stop at the end of its turn, and what marks that end is a right stop string. Wrong is one that
+the model must write before its answer is complete. A template shows what that is: it prints earlier answers
+as the model wrote them. Three kinds of text count as such:
+
+1. what it prints inside a tool call or a thought, up to the last value in there (``<tool_call>``,
+   ``[TOOL_CALLS]``, ``{"name": "``), unless the generation prompt has it too: some templates print the
+   header of the turn (``<|start_header_id|>``) in there, which the model never writes;
+2. the closing tag of a tag in such text (``</tool_call>``);
+3. the tags of a thought, where both occur in the template (``<think>``, ``</think>``).
+
+So ``<|im_end|>`` behind a tool call is right, ``<|im_start|>`` is harmless, and what a template does not show
+is not judged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Event", "cutting_stops"]
+
+_THOUGHT_TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
+_OPENING_TAG = re.compile(r"<[\w:.-]+>|\[[\w:.-]+\]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that a template prints: a literal text, or a value (``text`` is ``None``).
+
+    ``block`` numbers the part of the template that prints a tool call or a thought, ``None`` outside of one;
+    ``is_response`` marks the value that stands for the answer being generated.
+    """
+
+    text: str | None = None
+    block: int | None = None
+    is_response: bool = False
+
+
+def cutting_stops(stops: Iterable[str], *, events: Sequence[Event], source: str) -> frozenset[str]:
+    """Give those of the stop strings that a model has to write inside of an answer.
+
+    Args:
+        stops: The stop strings.
+        events: What the template prints, in order.
+        source: The template's own text.
+    """
+    inside = _texts_inside(events)
+    prompt = _generation_prompt(events)
+    tags = {tag for pair in _THOUGHT_TAGS if all(tag in source for tag in pair) for tag in pair}
+    for tag in {match.group() for text in inside for match in _OPENING_TAG.finditer(text)}:
+        if tag not in prompt:
+            tags.add(f"{tag[0]}/{tag[1:]}")
+    return frozenset(
+        stop
+        for stop in stops
+        if stop
+        and (
+            (stop not in prompt and any(stop in text for text in inside))
+            or any(stop in tag or tag in stop for tag in tags)
+        )
+    )
+
+
+def _texts_inside(events: Sequence[Event]) -> set[str]:
+    """Give the texts of tool calls and thoughts that a value of the same block follows."""
+    last_value = {event.block: at for at, event in enumerate(events) if event.text is None}
+    return {
+        event.text
+        for at, event in enumerate(events)
+        if event.text is not None and event.block is not None and at < last_value.get(event.block, -1)
+    }
+
+
+def _generation_prompt(events: Sequence[Event]) -> str:
+    """Give the text behind the last value, and the text before the answer that is being generated."""
+    last_value = max((at for at, event in enumerate(events) if event.text is None), default=-1)
+    before = ""
+    for at, event in enumerate(events):
+        if event.is_response and at:
+            before += events[at - 1].text or ""
+    return before + "".join(event.text or "" for event in events[last_value + 1 :])

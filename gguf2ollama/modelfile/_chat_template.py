@@ -1,0 +1,104 @@
+"""Read a chat template in Jinja, as a GGUF carries it, as far as the linter needs it.
+
+It is parsed and never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from gguf2ollama.modelfile._answer import Event
+
+__all__ = ["read_chat_template"]
+
+_LONGEST = 1 << 20
+_ANSWER = frozenset({"tool_calls", "reasoning_content"})
+_ABSENCE = frozenset({"none", "undefined"})
+_SILENT = frozenset({"bos_token", "eos_token", "raise_exception"})
+
+
+class _Generation(Extension):
+    """The tag of the Hugging Face libraries around what the assistant writes."""
+
+    tags = frozenset({"generation"})  # type: ignore[assignment]
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def read_chat_template(source: str) -> tuple[Event, ...]:
+    """Give what a chat template prints, in order; nothing where it is longer than 1 MiB or no template.
+
+    The tokens at the ends of a text (``bos_token``, ``eos_token``) are no values in this sense.
+    """
+    if len(source) > _LONGEST:
+        return ()
+    # as the Hugging Face libraries set it up
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
+    )
+    try:
+        return tuple(_events(environment.parse(source).body, None))
+    except (jinja2.TemplateError, RecursionError, ValueError, OverflowError):
+        # besides its own errors, the parser lets those of number literals pass
+        return ()
+
+
+def _events(body: list[nodes.Node], block: int | None) -> Iterator[Event]:
+    for node in body:
+        if isinstance(node, nodes.Output):
+            for part in node.nodes:
+                yield from _printed(part, block)
+        elif isinstance(node, nodes.If):
+            yield from _events(node.body, _block(node, node.test, block))
+            yield from _events([*node.elif_, *node.else_], block)
+        elif isinstance(node, nodes.For):
+            yield from _events(node.body, _block(node, node.iter, block))
+            yield from _events(node.else_, block)
+        elif isinstance(node, nodes.Macro | nodes.With | nodes.Scope | nodes.Block | nodes.FilterBlock):
+            yield from _events(node.body, block)
+
+
+def _printed(node: nodes.Node, block: int | None) -> Iterator[Event]:
+    if isinstance(node, nodes.TemplateData | nodes.Const):
+        text = node.data if isinstance(node, nodes.TemplateData) else str(node.value)
+        if text:
+            yield Event(text=text, block=block)
+    elif isinstance(node, nodes.Add):
+        yield from _printed(node.left, block)
+        yield from _printed(node.right, block)
+    elif isinstance(node, nodes.Concat):
+        for part in node.nodes:
+            yield from _printed(part, block)
+    elif isinstance(node, nodes.CondExpr):
+        yield from _printed(node.expr1, block)
+        if node.expr2 is not None:
+            yield from _printed(node.expr2, block)
+    elif not _SILENT & _names(node):
+        yield Event(block=block)
+
+
+def _block(node: nodes.Node, condition: nodes.Node, outer: int | None) -> int | None:
+    """Give the number of the tool call or thought that a branch prints."""
+    names = _names(condition)
+    is_answer = bool(names & _ANSWER) and "content" not in names
+    return id(node) if outer is None and is_answer else outer
+
+
+def _names(node: nodes.Node) -> set[str]:
+    """Give the names, attributes and strings in an expression, without what it denies."""
+    if isinstance(node, nodes.Not) or (isinstance(node, nodes.Test) and node.name in _ABSENCE):
+        return set()
+    own = {
+        value
+        for key in ("name", "attr", "value")
+        if isinstance(value := getattr(node, key, None), str) and not isinstance(node, nodes.Filter)
+    }
+    return own.union(*(_names(child) for child in node.iter_child_nodes()))

@@ -1,0 +1,272 @@
+"""Find what is wrong with a Modelfile before a server does, or worse, does not."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from gguf2ollama.modelfile._answer import cutting_stops
+from gguf2ollama.modelfile._chat_template import read_chat_template
+from gguf2ollama.modelfile._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
+from gguf2ollama.modelfile._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest
+from gguf2ollama.modelfile._quote import WAY_OUT, obstacle
+from gguf2ollama.modelfile._value import Modelfile, Parameter
+
+__all__ = ["Finding", "Level", "lint"]
+
+Level: TypeAlias = Literal["error", "warning", "note"]
+
+_VERSION = re.compile(r"v?(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){0,2}(?:[-+][0-9A-Za-z.+-]+)?", re.ASCII)
+_ONCE = ("TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that the linter found.
+
+    ``code`` is a stable name such as ``unknown-parameter``; ``line`` is the line in the file that was read,
+    where it is known; ``hint`` says what to do. An error is what Ollama refuses or what breaks answers, a
+    warning what has no effect or hardly the one that was meant, a note what may be meant.
+    """
+
+    level: Level
+    code: str
+    message: str
+    line: int | None = None
+    hint: str | None = None
+
+
+def lint(modelfile: Modelfile, *, chat_template: str | None = None) -> tuple[Finding, ...]:
+    """Examine a Modelfile against what Ollama 0.34.4 does with it.
+
+    Args:
+        modelfile: The Modelfile.
+        chat_template: The Jinja template of the model's GGUF, for the stop strings: it also shows what the
+            model has to write inside of an answer. Hostile text does no harm, it is never run.
+
+    Returns:
+        The findings: first what concerns the whole, then parameters, stop strings and the template.
+    """
+    template: GoTemplate | None = None
+    broken: tuple[Finding, ...] = ()
+    try:
+        template = read_go_template(modelfile.template or "")
+    except UnbalancedTemplateError as error:
+        broken = (_unbalanced(modelfile, error),)
+    return (
+        *_check_instructions(modelfile),
+        *_check_carried(modelfile),
+        *_check_parameters(modelfile),
+        *_check_stops(modelfile, cutting=_cutting(modelfile, template, chat_template)),
+        *broken,
+        *(_check_template(modelfile, template) if template and modelfile.template else ()),
+    )
+
+
+def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
+    if not any(modelfile.sources):
+        yield Finding(
+            level="error",
+            code="missing-from",
+            message="there is no FROM with a value",
+            line=modelfile.line("FROM"),
+            hint="name a GGUF, a folder or a model: FROM ./model.gguf",
+        )
+    if modelfile.adapters:
+        yield Finding(
+            level="warning",
+            code="adapter",
+            message="Ollama from 0.34.1 on refuses ADAPTER",
+            line=modelfile.line("ADAPTER"),
+            hint="merge the adapter into the model's weights and convert those",
+        )
+    if modelfile.requires is not None and not _VERSION.fullmatch(modelfile.requires):
+        yield Finding(
+            level="error",
+            code="invalid-requires",
+            message=f"REQUIRES {modelfile.requires!r} is no version",
+            line=modelfile.line("REQUIRES"),
+            hint="write it like 0.14.0",
+        )
+    counts = Counter(keyword for keyword, _ in modelfile.instructions)
+    for keyword in _ONCE:
+        if counts[keyword] > 1:
+            yield Finding(
+                level="warning",
+                code="repeated-instruction",
+                message=f"{keyword} stands {counts[keyword]} times, and only the last one counts",
+                line=modelfile.line(keyword),
+                hint="keep one",
+            )
+
+
+def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:
+    for keyword, value, line in _values(modelfile):
+        if reason := obstacle(value):
+            yield Finding(
+                level="error", code="not-carried", message=f"{keyword} {reason}", line=line, hint=WAY_OUT
+            )
+
+
+def _values(modelfile: Modelfile) -> Iterator[tuple[str, str, int | None]]:
+    """Give every value with what it is and the line where it was read."""
+    many = {
+        "FROM": modelfile.sources,
+        "ADAPTER": modelfile.adapters,
+        "DRAFT": modelfile.drafts,
+        "MESSAGE": tuple(message.content for message in modelfile.messages),
+        "LICENSE": modelfile.licenses,
+    }
+    for keyword in _ONCE:
+        value: str | None = getattr(modelfile, keyword.lower())
+        if value is not None:
+            yield keyword, value, modelfile.line(keyword)
+    for keyword, values in many.items():
+        for value in values:
+            yield keyword, value, None
+    for parameter in modelfile.parameters:
+        yield f"PARAMETER {parameter.name}", parameter.text, parameter.line
+
+
+def _check_parameters(modelfile: Modelfile) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for parameter in modelfile.parameters:
+        spec = PARAMETERS.get(parameter.name)
+        if spec is None:
+            yield _unknown(parameter)
+            continue
+        if spec.status is not ParameterStatus.KNOWN:
+            yield _outdated(parameter, spec)
+        elif not spec.is_typed(parameter.value):
+            yield Finding(
+                level="error",
+                code="ill-typed-parameter",
+                message=f"{parameter.name} takes {spec.kind}, {parameter.text!r} is none",
+                line=parameter.line,
+            )
+        elif not spec.is_in_range(parameter.value):
+            yield _out_of_range(parameter, spec)
+        if parameter.name in seen and not spec.may_repeat:
+            yield Finding(
+                level="warning",
+                code="repeated-parameter",
+                message=f"{parameter.name} is set more than once, and only the last value counts",
+                line=parameter.line,
+                hint="keep one",
+            )
+        seen.add(parameter.name)
+
+
+def _unknown(parameter: Parameter) -> Finding:
+    close = nearest(parameter.name)
+    return Finding(
+        level="error",
+        code="unknown-parameter",
+        message=f"Ollama knows no parameter {parameter.name[:80]!r}",
+        line=parameter.line,
+        hint=f"did you mean {close}?" if close else None,
+    )
+
+
+def _outdated(parameter: Parameter, spec: ParameterSpec) -> Finding:
+    if spec.status is ParameterStatus.DEPRECATED:
+        return Finding(
+            level="warning",
+            code="deprecated-parameter",
+            message=f"{parameter.name} is deprecated, and Ollama leaves it out",
+            line=parameter.line,
+            hint="remove it",
+        )
+    since = f" from {spec.refused_since} on" if spec.refused_since else ""
+    return Finding(
+        level="error",
+        code="refused-parameter",
+        message=f"Ollama{since} refuses {parameter.name}",
+        line=parameter.line,
+        hint="remove it",
+    )
+
+
+def _out_of_range(parameter: Parameter, spec: ParameterSpec) -> Finding:
+    bounds = (("at least", spec.minimum), ("at most", spec.maximum))
+    sense = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+    return Finding(
+        level="warning",
+        code="out-of-range-parameter",
+        message=f"{parameter.name} {parameter.text} makes no sense: it is to be {sense}",
+        line=parameter.line,
+    )
+
+
+def _cutting(modelfile: Modelfile, template: GoTemplate | None, chat_template: str | None) -> frozenset[str]:
+    """Give the stop strings that either template shows inside of an answer."""
+    return cutting_stops(
+        modelfile.stops, events=template.events if template else (), source=modelfile.template or ""
+    ) | cutting_stops(
+        modelfile.stops, events=read_chat_template(chat_template or ""), source=chat_template or ""
+    )
+
+
+def _check_stops(modelfile: Modelfile, *, cutting: frozenset[str]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for parameter in modelfile.parameters:
+        if parameter.name != "stop":
+            continue
+        if not parameter.text:
+            yield Finding(
+                level="error",
+                code="empty-stop",
+                message="an empty stop string ends every answer before it begins",
+                line=parameter.line,
+                hint="remove it",
+            )
+        elif parameter.text in seen:
+            yield Finding(
+                level="note",
+                code="duplicate-stop",
+                message=f"stop {parameter.text!r} stands there twice",
+                line=parameter.line,
+                hint="keep one",
+            )
+        elif parameter.text in cutting:
+            yield Finding(
+                level="error",
+                code="stop-in-answer",
+                message=f"stop {parameter.text!r} is what the model writes inside of tool calls or thoughts",
+                line=parameter.line,
+                hint="remove it: it cuts the answer off; stop at what ends the turn",
+            )
+        seen.add(parameter.text)
+
+
+def _unbalanced(modelfile: Modelfile, error: UnbalancedTemplateError) -> Finding:
+    return Finding(
+        level="error",
+        code="unbalanced-template",
+        message=f"TEMPLATE: {error}",
+        line=modelfile.line("TEMPLATE"),
+        hint="close what is open: {{ if }}, {{ range }} and {{ with }} each take one {{ end }}",
+    )
+
+
+def _check_template(modelfile: Modelfile, template: GoTemplate) -> Iterator[Finding]:
+    line = modelfile.line("TEMPLATE")
+    if not {"Messages", "Prompt"} & template.fields:
+        yield Finding(
+            level="error",
+            code="template-without-prompt",
+            message="TEMPLATE names neither .Messages nor .Prompt, so what the user says is lost",
+            line=line,
+            hint="print .Prompt, or range over .Messages",
+        )
+    if "Tools" in template.fields and not template.prints_tools:
+        yield Finding(
+            level="warning",
+            code="unprinted-tools",
+            message="TEMPLATE names .Tools and prints none, so Ollama offers tools that the model never sees",
+            line=line,
+            hint="range over .Tools and print each, or leave .Tools out",
+        )

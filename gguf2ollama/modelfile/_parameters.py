@@ -1,0 +1,198 @@
+"""The parameters that a Modelfile can set: names, types, and what Ollama does with each."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "PARAMETERS",
+    "ParameterSpec",
+    "ParameterStatus",
+    "ParameterType",
+    "Value",
+    "nearest",
+    "to_text",
+    "to_value",
+]
+
+Value: TypeAlias = int | float | bool | str
+ParameterType: TypeAlias = Literal["int", "float", "bool", "str"]
+
+_INT = re.compile(r"[+-]?[0-9]+")
+_INT_DIGITS = 40
+_INT_RANGE = range(-(2**63), 2**63)
+_DIGITS = r"[0-9]+(?:_[0-9]+)*"
+_FLOAT = re.compile(rf"[+-]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
+_FLOAT_DIGITS = 9
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+_BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "FALSE", "false", "False"), False
+)
+
+
+class ParameterStatus(Enum):
+    """What Ollama 0.34.4 does with a parameter."""
+
+    KNOWN = "known"
+    DEPRECATED = "deprecated"
+    """``ollama create`` warns and leaves it out."""
+    REFUSED = "refused"
+    """``ollama create`` ends with an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterSpec:
+    """One parameter: its type, and the values that make sense (``None``: no bound).
+
+    ``refused_since`` is the first Ollama release known to refuse it.
+    """
+
+    name: str
+    type: ParameterType
+    status: ParameterStatus = ParameterStatus.KNOWN
+    minimum: float | None = None
+    maximum: float | None = None
+    refused_since: str | None = None
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether each occurrence adds a value, instead of replacing the one before."""
+        return self.name == "stop"
+
+    @property
+    def kind(self) -> str:
+        """The type in words."""
+        return _KINDS[self.type]
+
+    def is_typed(self, value: Value) -> bool:
+        """Whether ``value`` has this parameter's type."""
+        return type(value).__name__ == self.type
+
+    def is_in_range(self, value: Value) -> bool:
+        """Whether a number lies within the bounds; other values always do."""
+        if isinstance(value, str | bool):
+            return True
+        return (self.minimum is None or value >= self.minimum) and (
+            self.maximum is None or value <= self.maximum
+        )
+
+
+def _table() -> Mapping[str, ParameterSpec]:
+    deprecated, refused = ParameterStatus.DEPRECATED, ParameterStatus.REFUSED
+    specs = (
+        ParameterSpec(name="num_ctx", type="int", minimum=1),
+        ParameterSpec(name="repeat_last_n", type="int", minimum=-1),
+        ParameterSpec(name="repeat_penalty", type="float", minimum=0),
+        ParameterSpec(name="temperature", type="float", minimum=0),
+        ParameterSpec(name="seed", type="int"),
+        ParameterSpec(name="stop", type="str"),
+        ParameterSpec(name="num_predict", type="int", minimum=-2),
+        ParameterSpec(name="draft_num_predict", type="int", minimum=0),
+        ParameterSpec(name="top_k", type="int", minimum=0),
+        ParameterSpec(name="top_p", type="float", minimum=0, maximum=1),
+        ParameterSpec(name="min_p", type="float", minimum=0, maximum=1),
+        ParameterSpec(name="num_batch", type="int", minimum=1),
+        ParameterSpec(name="num_gpu", type="int", minimum=-1),
+        ParameterSpec(name="main_gpu", type="int", minimum=0),
+        ParameterSpec(name="num_thread", type="int", minimum=0),
+        ParameterSpec(name="num_keep", type="int", minimum=-1),
+        ParameterSpec(name="presence_penalty", type="float"),
+        ParameterSpec(name="frequency_penalty", type="float"),
+        ParameterSpec(name="use_mmap", type="bool"),
+        ParameterSpec(name="penalize_newline", type="bool", status=deprecated),
+        ParameterSpec(name="low_vram", type="bool", status=deprecated),
+        ParameterSpec(name="f16_kv", type="bool", status=deprecated),
+        ParameterSpec(name="logits_all", type="bool", status=deprecated),
+        ParameterSpec(name="vocab_only", type="bool", status=deprecated),
+        ParameterSpec(name="use_mlock", type="bool", status=deprecated),
+        ParameterSpec(name="mirostat", type="int", status=deprecated),
+        ParameterSpec(name="mirostat_tau", type="float", status=deprecated),
+        ParameterSpec(name="mirostat_eta", type="float", status=deprecated),
+        ParameterSpec(name="tfs_z", type="float", status=refused),
+        ParameterSpec(name="typical_p", type="float", status=refused, refused_since="0.34"),
+    )
+    return MappingProxyType({spec.name: spec for spec in specs})
+
+
+PARAMETERS: Mapping[str, ParameterSpec] = _table()
+"""Every parameter of Ollama 0.34.4 by name (``api/types.go``, ``parser/parser.go``, ``docs/modelfile.mdx``).
+
+The bounds are ours, for the linter: Ollama itself takes any number of the right type.
+"""
+
+
+# Ollama's parser keeps instructions and parameters in one list, where "PARAMETER system x" is a SYSTEM
+_INSTRUCTIONS = frozenset(
+    {
+        *("model", "license", "template", "system", "adapter", "renderer"),
+        *("parser", "requires", "draft", "message"),
+    }
+)
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+def is_name(text: str) -> bool:
+    """Whether ``text`` can be the name of a parameter, known or not."""
+    return _NAME.fullmatch(text) is not None and text not in _INSTRUCTIONS
+
+
+def nearest(name: str) -> str | None:
+    """Give the parameter that a mistyped name may stand for."""
+    return next(iter(difflib.get_close_matches(name[:80], PARAMETERS, n=1)), None)
+
+
+def to_value(name: str, value: Value) -> Value:
+    """Give ``value`` the type of parameter ``name``, as ``ollama create`` would; text when that fails.
+
+    Floats are cut to the 32 bits that Ollama keeps and given by the shortest decimal that means the same.
+    Infinities are no numbers here, since JSON has none, and neither are Go's hexadecimal floats.
+    """
+    text = to_text(value)
+    spec = PARAMETERS.get(name)
+    if spec is None or spec.type == "str":
+        return text
+    if spec.type == "int":
+        return _read_int(text)
+    if spec.type == "float":
+        return _read_float(text)
+    return _BOOLS.get(text, text)
+
+
+def to_text(value: Value) -> str:
+    """Write a value as it stands in a Modelfile, without quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _read_int(text: str) -> int | str:
+    if len(text) > _INT_DIGITS or not _INT.fullmatch(text):
+        return text
+    number = int(text)
+    return number if number in _INT_RANGE else text
+
+
+def _read_float(text: str) -> float | str:
+    if not _FLOAT.fullmatch(text):
+        return text
+    number = float(text)
+    kept = _as_float32(number)
+    if kept is None or not math.isfinite(number):
+        return text
+    candidates = (float(f"{number:.{digits}g}") for digits in range(1, _FLOAT_DIGITS))
+    return next((short for short in candidates if _as_float32(short) == kept), number)
+
+
+def _as_float32(number: float) -> bytes | None:
+    try:
+        return struct.pack("<f", number)
+    except OverflowError:
+        return None

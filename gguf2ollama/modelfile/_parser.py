@@ -1,0 +1,208 @@
+"""Parse a Modelfile as Ollama does (``parser/parser.go`` of 0.34.4).
+
+::
+
+    modelfile   = { blank | comment | instruction }
+    comment     = "#" to the end of the line
+    instruction = keyword sp value
+                | "PARAMETER" sp name sp value
+                | "MESSAGE" sp role sp value
+    name        = letters, digits, "_"
+    role        = "system" | "user" | "assistant"
+    sp          = one space or tab
+    value       = text to the end of the line, blanks around it dropped
+                | '"' text '"'  |  three quotes, text, three quotes
+
+Keywords are case-insensitive, names and roles are not. A quoted value ends at the first end of a line that
+closing quotes stand before (blanks aside); so it may hold quotes, and swallows what follows closing quotes on
+their line. There are no escapes. Characters that Go does not call printable are dropped everywhere, except
+that values keep tabs and line ends.
+"""
+
+from __future__ import annotations
+
+import bisect
+import codecs
+import re
+from dataclasses import dataclass, field
+from typing import NoReturn, cast
+
+from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.modelfile._parameters import is_name
+from gguf2ollama.modelfile._printable import drop_unprintable
+from gguf2ollama.modelfile._value import Message, Modelfile, Parameter, Role
+
+__all__ = ["parse_modelfile"]
+
+_LONGEST = 4 << 20
+_BLANK = " \t\r\n"
+_SKIPPED = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)*")
+_KEYWORD = re.compile(r"(.)([A-Za-z]*)", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z0-9_]*")
+_ROLE = re.compile(r"[A-Za-z]*")
+_LINE = re.compile(r"([^\r\n]*)([\r\n]?)")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_KEYWORDS = (
+    *("FROM", "PARAMETER", "TEMPLATE", "SYSTEM", "ADAPTER", "LICENSE"),
+    *("MESSAGE", "RENDERER", "PARSER", "REQUIRES", "DRAFT"),
+)
+_ROLES = ("system", "user", "assistant")
+
+
+def parse_modelfile(text: str | bytes) -> Modelfile:
+    """Read a Modelfile.
+
+    Args:
+        text: Its text, or its bytes: UTF-8, or UTF-16 with a byte order mark. At most 4 MiB.
+
+    Raises:
+        InvalidModelfile: Ollama would refuse the text too, would replace bytes that are no text, or would
+            take a PARAMETER for an instruction (``PARAMETER system …``); the message names line and column
+            (from 1, in characters) and what was expected.
+    """
+    if len(text) > _LONGEST:
+        raise InvalidModelfile(
+            f"a Modelfile of {len(text):,} bytes is longer than the {_LONGEST:,} that are read"
+        )
+    reader = _Reader(text=_decode(text) if isinstance(text, bytes) else text.removeprefix("\ufeff"))
+    return reader.read()
+
+
+def _decode(data: bytes) -> str:
+    marks = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+    mark = next((mark for mark in marks if data.startswith(mark)), b"")
+    try:
+        return data[len(mark) :].decode(marks.get(mark, "utf-8"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, len(mark) + error.start) + 1
+        raise InvalidModelfile(
+            f"Modelfile, line {line}: not {error.encoding.upper()} at byte {len(mark) + error.start}",
+            hint="save the file as UTF-8",
+        ) from None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """A position in the text, and what has been read so far."""
+
+    text: str
+    at: int = 0
+    line_starts: list[int] = field(default_factory=list)
+    instructions: list[tuple[str, int]] = field(default_factory=list)
+    parameters: list[Parameter] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+    def read(self) -> Modelfile:
+        self.line_starts = [0, *(match.end() for match in _LINE_END.finditer(self.text))]
+        self._skip()
+        while self.at < len(self.text):
+            self._read_instruction()
+            self._skip()
+        if "FROM" not in self.values:
+            raise InvalidModelfile(
+                "the Modelfile has no FROM", hint="name a GGUF, a folder or a model: FROM ./model.gguf"
+            )
+        return Modelfile(
+            sources=self._all("FROM"),
+            parameters=tuple(self.parameters),
+            template=self._last("TEMPLATE"),
+            system=self._last("SYSTEM"),
+            messages=tuple(self.messages),
+            licenses=self._all("LICENSE"),
+            adapters=self._all("ADAPTER"),
+            drafts=self._all("DRAFT"),
+            renderer=self._last("RENDERER"),
+            parser=self._last("PARSER"),
+            requires=self._last("REQUIRES"),
+            instructions=tuple(self.instructions),
+        )
+
+    def _all(self, keyword: str) -> tuple[str, ...]:
+        return tuple(self.values.get(keyword, ()))
+
+    def _last(self, keyword: str) -> str | None:
+        return self.values[keyword][-1] if keyword in self.values else None
+
+    def _skip(self) -> None:
+        match = _SKIPPED.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+
+    def _read_instruction(self) -> None:
+        start = self.at
+        word = drop_unprintable("".join(self._take(_KEYWORD)))
+        # lower(), since upper() would make a keyword of some words that are none
+        keyword = next((keyword for keyword in _KEYWORDS if keyword.lower() == word.lower()), None)
+        if keyword is None:
+            self._fail(start, f"{word[:40]!r} is no instruction", hint=f"use one of {', '.join(_KEYWORDS)}")
+        self._take_space(f"a value of {keyword}")
+        line, _ = self._position(start)
+        self.instructions.append((keyword, line))
+        if keyword == "PARAMETER":
+            self._read_parameter(line)
+        elif keyword == "MESSAGE":
+            self._read_message()
+        else:
+            self.values.setdefault(keyword, []).append(self._read_value(keyword))
+
+    def _read_parameter(self, line: int) -> None:
+        start = self.at
+        (name,) = self._take(_NAME)
+        if not is_name(name):
+            self._fail(
+                start,
+                "expected the name of a parameter after one space",
+                hint=f"write {name.upper()} without PARAMETER" if name else None,
+            )
+        self._take_space(f"a value of {name}")
+        self.parameters.append(Parameter(name=name, value=self._read_value(name), line=line))
+
+    def _read_message(self) -> None:
+        start = self.at
+        (role,) = self._take(_ROLE)
+        if role not in _ROLES:
+            self._fail(
+                start, "expected the role of the message after one space", hint=f"use {', '.join(_ROLES)}"
+            )
+        self._take_space("the text of the message")
+        self.messages.append(Message(role=cast("Role", role), content=self._read_value("MESSAGE")))
+
+    def _read_value(self, what: str) -> str:
+        start = self.at
+        lines = [self._take_line().lstrip(_BLANK)]
+        quotes = next((quotes for quotes in ('"""', '"') if lines[0].startswith(quotes)), "")
+        is_closed = not quotes or lines[0].rstrip(_BLANK)[len(quotes) :].endswith(quotes)
+        while not is_closed:
+            if self.at == len(self.text):
+                self._fail(
+                    start,
+                    f"the value of {what} opens with {quotes}, and no line from here on ends with {quotes}",
+                    hint="put the closing quotes at the end of a line, with nothing behind them",
+                )
+            lines.append(self._take_line())
+            is_closed = lines[-1].rstrip(_BLANK).endswith(quotes)
+        return "".join(lines).rstrip(_BLANK)[len(quotes) :].removesuffix(quotes)
+
+    def _take(self, pattern: re.Pattern[str]) -> tuple[str, ...]:
+        match = pattern.match(self.text, self.at)
+        if match is None:
+            return ("",)
+        self.at = match.end()
+        return match.groups() or (match.group(),)
+
+    def _take_line(self) -> str:
+        """Take one line with the character that ends it, if any, as the parser keeps it."""
+        return drop_unprintable("".join(self._take(_LINE)))
+
+    def _take_space(self, expected: str) -> None:
+        if self.text[self.at : self.at + 1] not in {" ", "\t"}:
+            self._fail(self.at, f"expected a space and {expected}")
+        self.at += 1
+
+    def _position(self, offset: int) -> tuple[int, int]:
+        line = bisect.bisect_right(self.line_starts, offset)
+        return line, offset - self.line_starts[line - 1] + 1
+
+    def _fail(self, offset: int, message: str, *, hint: str | None = None) -> NoReturn:
+        line, column = self._position(offset)
+        raise InvalidModelfile(f"Modelfile, line {line}, column {column}: {message}", hint=hint)

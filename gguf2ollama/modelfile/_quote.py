@@ -1,0 +1,60 @@
+"""Quote a value so that Ollama's parser reads the same text, or say why that cannot be."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.modelfile._printable import unprintable
+
+__all__ = ["WAY_OUT", "obstacle", "quoted"]
+
+_TRIPLE = '"""'
+_BLANK = " \t\r\n"
+WAY_OUT = (
+    "build the model over the server's REST API, which carries any text, "
+    "or change the text; a Modelfile has no escapes"
+)
+
+
+def quoted(value: str, *, what: str) -> str:
+    """Write ``value`` so that Ollama's parser gives it back unchanged, with quotes only where needed.
+
+    Args:
+        value: The text.
+        what: What it is, for the message: ``SYSTEM``, or ``PARAMETER stop``.
+
+    Raises:
+        InvalidModelfile: No Modelfile can carry the text.
+    """
+    if reason := obstacle(value):
+        raise InvalidModelfile(f"{what} {reason}", hint=WAY_OUT)
+    if "\n" in value or "\r" in value:
+        return f"{_TRIPLE}{value}{_TRIPLE}"
+    if value and value.strip(_BLANK) == value and not value.startswith('"'):
+        return value
+    return f"{_TRIPLE}{value}{_TRIPLE}" if '"' in value else f'"{value}"'
+
+
+def obstacle(value: str) -> str | None:
+    """Say why a Modelfile cannot carry ``value``; ``None`` when it can.
+
+    Ollama's parser drops characters that Go does not call printable. Three quotation marks in a row would
+    end the value at the end of a line, and are the documented end of it wherever they stand.
+    """
+    if (at := value.find(_TRIPLE)) >= 0:
+        return f'holds """ {_position(value, at)}, which ends a value in a Modelfile'
+    if match := unprintable().search(value):
+        character = match.group()[0]
+        name = unicodedata.name(character, "")
+        return (
+            f"holds U+{ord(character):04X}{f' ({name})' if name else ''} {_position(value, match.start())}, "
+            "which Ollama drops from a Modelfile"
+        )
+    return None
+
+
+def _position(value: str, at: int) -> str:
+    line = value.count("\n", 0, at) + 1
+    column = at - (value.rfind("\n", 0, at) + 1) + 1
+    return f"at line {line}, column {column} of its text"

@@ -1,0 +1,136 @@
+"""A Modelfile as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+from gguf2ollama.errors import InvalidModelfile, UsageProblem
+from gguf2ollama.modelfile._parameters import PARAMETERS, ParameterStatus, Value, nearest, to_text, to_value
+
+__all__ = ["Message", "Modelfile", "Parameter", "Role", "parse_parameter"]
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One PARAMETER line.
+
+    ``value`` takes the parameter's own type (``int``, ``float``, ``bool`` or ``str``); it stays text where
+    it cannot, and for a name that Ollama does not know. ``line`` is where it was read, if it was.
+    """
+
+    name: str
+    value: Value
+    line: int | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", to_value(self.name, self.value))
+
+    @property
+    def text(self) -> str:
+        """The value as it stands in a Modelfile, without quotes."""
+        return to_text(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One MESSAGE of the conversation that a model begins with.
+
+    Raises:
+        InvalidModelfile: The role is none of ``system``, ``user`` and ``assistant``.
+    """
+
+    role: Role
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise InvalidModelfile(
+                f"a MESSAGE cannot have the role {self.role!r}", hint="use system, user or assistant"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modelfile:
+    """What a Modelfile says, instruction by instruction.
+
+    ``None`` means that the instruction is absent, ``""`` that it is there with an empty value. Of
+    instructions that count once, the last one counts, as for Ollama. ``instructions`` keeps the keyword
+    (in upper case) and the line of every instruction that was read, and is no part of the comparison.
+    """
+
+    sources: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    template: str | None = None
+    system: str | None = None
+    messages: tuple[Message, ...] = ()
+    licenses: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
+    drafts: tuple[str, ...] = ()
+    renderer: str | None = None
+    parser: str | None = None
+    requires: str | None = None
+    instructions: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
+
+    def parameter(self, name: str) -> Value | None:
+        """Give the value of a parameter: the last one, where it stands more than once."""
+        values = [parameter.value for parameter in self.parameters if parameter.name == name]
+        return values[-1] if values else None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings in their order."""
+        return tuple(parameter.text for parameter in self.parameters if parameter.name == "stop")
+
+    def line(self, keyword: str) -> int | None:
+        """Give the line of an instruction that counts, such as ``"TEMPLATE"``, where it was read."""
+        lines = [line for name, line in self.instructions if name == keyword]
+        return lines[-1] if lines else None
+
+    def parameters_json(self) -> dict[str, Value | list[str]]:
+        """Give the parameters as ``POST /api/create`` takes them; deprecated ones are left out.
+
+        Raises:
+            InvalidModelfile: A parameter is unknown, refused by Ollama, or not of its type.
+        """
+        result: dict[str, Value | list[str]] = {}
+        for parameter in self.parameters:
+            spec = PARAMETERS.get(parameter.name)
+            if spec is not None and spec.status is ParameterStatus.DEPRECATED:
+                continue
+            if spec is None or spec.status is ParameterStatus.REFUSED:
+                raise InvalidModelfile(
+                    f"Ollama does not take the parameter {parameter.name!r}", hint="leave it out"
+                )
+            if not spec.is_typed(parameter.value):
+                raise InvalidModelfile(
+                    f"parameter {parameter.name} has the value {parameter.text!r}, it takes {spec.kind}"
+                )
+            result[parameter.name] = list(self.stops) if spec.may_repeat else parameter.value
+        return result
+
+
+def parse_parameter(text: str) -> Parameter:
+    """Read ``NAME=VALUE`` as the command line takes it.
+
+    Raises:
+        UsageProblem: There is no ``=``, Ollama has no such parameter, or the value is not of its type.
+    """
+    name, separator, value = text.partition("=")
+    name = name.strip()
+    if not separator:
+        raise UsageProblem(f"{text[:80]!r} sets no parameter", hint="write it like temperature=0.7")
+    spec = PARAMETERS.get(name)
+    if spec is None:
+        close = nearest(name)
+        known = ", ".join(name for name, spec in PARAMETERS.items() if spec.status is ParameterStatus.KNOWN)
+        raise UsageProblem(
+            f"Ollama knows no parameter {name[:80]!r}",
+            hint=f"did you mean {close}?" if close else f"use one of {known}",
+        )
+    parameter = Parameter(name=name, value=value if spec.type == "str" else value.strip())
+    if not spec.is_typed(parameter.value):
+        raise UsageProblem(f"{name} takes {spec.kind}, {value[:80]!r} is none")
+    return parameter
