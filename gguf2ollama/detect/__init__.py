@@ -1,0 +1,30 @@
+"""Families of models: what is known of each, and of which one a GGUF is.
+
+``load_profiles`` reads ``templates/profiles/``; ``detect`` finds the family of a GGUF by its metadata, with
+the evidence; ``stops_for`` gives the strings that end an answer. Everything here is pure, but for the reading
+of our own files.
+"""
+
+from gguf2ollama.detect.detection import Confidence, Detection, Evidence, Kind, RunnerUp, detect
+from gguf2ollama.detect.profile import DefaultSystem, Features, ParameterDefault, Profile, ProfileEvidence
+from gguf2ollama.detect.profile_file import load_profiles, read_profile
+from gguf2ollama.detect.stops import Stop, adds_bos, stops_for
+
+__all__ = [
+    "Confidence",
+    "DefaultSystem",
+    "Detection",
+    "Evidence",
+    "Features",
+    "Kind",
+    "ParameterDefault",
+    "Profile",
+    "ProfileEvidence",
+    "RunnerUp",
+    "Stop",
+    "adds_bos",
+    "detect",
+    "load_profiles",
+    "read_profile",
+    "stops_for",
+]

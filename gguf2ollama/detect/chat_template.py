@@ -1,0 +1,229 @@
+"""What the text of a Jinja chat template shows, without running it.
+
+A template is parsed, never rendered, so hostile text can do nothing here. Two things tell whether it is a
+family's own or only resembles it: every text that it can print, and every filter and method that it puts a
+message through. Branches that no chat through Ollama reaches (documents, constant conditions) do not count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, nodes
+    from jinja2.parser import Parser
+
+__all__ = ["ChatTemplate", "normalize_mark", "read_chat_template", "shows_thinking", "shows_tools"]
+
+_CAP_CHARACTERS = 1 << 20  # the longest of 183 real templates has 19 kB
+_NEVER_GIVEN = frozenset({"builtin_tools", "controls", "custom_tools", "date_string", "documents"})
+_NO_TEXT = frozenset({"raise_exception", "strftime_now"})
+_NEUTRAL = frozenset(
+    {
+        *("append", "count", "endswith", "first", "get", "items", "keys", "last", "length", "list", "map"),
+        *("reject", "rejectattr", "safe", "select", "selectattr", "startswith", "string", "values"),
+    }
+)
+_SAME = {"strip": "trim", "d": "default"}
+_KEY = re.compile(r"\['(\w{1,64})'\]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatTemplate:
+    """The text of a chat template, and what it shows.
+
+    Attributes:
+        text: The Jinja text.
+        marks: The same with all quotes single and ``['key']`` written ``.key``, for the search of marks.
+        printed: Every text that it can print, in order: what stands outside tags (unless it is white space
+            only) and the string literals that are not compared, looked up or given to an exception.
+        is_loose: Whether it prints white space that stands between its tags, which is rarely meant.
+        transforms: The filters and methods that a message can be put through, such as ``trim``,
+            ``tojson(indent=4)`` or ``split('</think>')``; those that change no text are left out.
+        has_bos: Whether it names ``bos_token``.
+    """
+
+    text: str
+    marks: str
+    printed: tuple[str, ...]
+    is_loose: bool
+    transforms: frozenset[str]
+    has_bos: bool
+
+
+def normalize_mark(text: str) -> str:
+    """Write Jinja in one way where it has two: single quotes, and ``.key`` for ``['key']``."""
+    return _KEY.sub(r".\1", text.replace('"', "'"))
+
+
+@lru_cache(maxsize=64)
+def read_chat_template(text: str) -> ChatTemplate | None:
+    """Read what a chat template shows; ``None`` when it is no Jinja or longer than a megabyte."""
+    from jinja2 import TemplateError, nodes  # noqa: PLC0415  # 60 ms of import
+
+    if len(text) > _CAP_CHARACTERS:
+        return None
+    try:
+        tree = _environment().parse(text)
+        assigned = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
+        reached = list(_reached(tree, never=_NEVER_GIVEN - assigned))
+        printed = tuple(_printed(reached))
+    except (TemplateError, RecursionError):
+        return None
+    return ChatTemplate(
+        text=text,
+        marks=normalize_mark(text),
+        printed=tuple(one for one in printed if one.strip()),
+        is_loose=any(
+            isinstance(node, nodes.TemplateData) and node.data and not node.data.strip() for node in reached
+        ),
+        transforms=frozenset(filter(None, map(_transform, reached))),
+        has_bos=any(isinstance(node, nodes.Name) and node.name == "bos_token" for node in reached),
+    )
+
+
+def _environment() -> Environment:
+    """Give an environment with the settings and the tags that transformers gives to chat templates."""
+    from jinja2 import Environment  # noqa: PLC0415  # 60 ms of import
+    from jinja2.ext import Extension  # noqa: PLC0415  # as above
+
+    class Generation(Extension):
+        """The ``generation`` tag, which marks what the assistant said and prints its body."""
+
+        tags = {"generation"}  # noqa: RUF012  # the type that Jinja declares
+
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    return Environment(  # noqa: S701  # it parses, and never renders
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
+    )
+
+
+def _reached(node: nodes.Node, *, never: frozenset[str]) -> Iterator[nodes.Node]:
+    """Walk over the nodes that a chat through Ollama can reach, in order."""
+    from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
+
+    yield node
+    if not isinstance(node, nodes.If):
+        for child in node.iter_child_nodes():
+            yield from _reached(child, never=never)
+        return
+    for branch in (node, *node.elif_):
+        holds = _holds(branch.test, never=never)
+        if holds is not False:
+            yield from _reached(branch.test, never=never)
+            for child in branch.body:
+                yield from _reached(child, never=never)
+        if holds:
+            return
+    for child in node.else_:
+        yield from _reached(child, never=never)
+
+
+def _holds(test: nodes.Node, *, never: frozenset[str]) -> bool | None:
+    """Tell whether a condition holds for every chat, for none (``False``), or depends (``None``)."""
+    from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
+
+    if isinstance(test, nodes.Name):
+        return False if test.name in never else None
+    if isinstance(test, nodes.Not):
+        holds = _holds(test.node, never=never)
+        return None if holds is None else not holds
+    if isinstance(test, (nodes.And, nodes.Or)):
+        deciding = isinstance(test, nodes.Or)
+        sides = [_holds(side, never=never) for side in (test.left, test.right)]
+        if deciding in sides:
+            return deciding
+        return None if None in sides else not deciding
+    if isinstance(test, nodes.Test) and test.name == "defined" and _holds(test.node, never=never) is False:
+        return False
+    if isinstance(test, nodes.Compare) and len(test.ops) == 1:
+        left, right = test.expr, test.ops[0].expr
+        if test.ops[0].op == "in":
+            return False if _holds(right, never=never) is False else None
+        if isinstance(left, nodes.Const) and isinstance(right, nodes.Const) and test.ops[0].op == "eq":
+            return bool(left.value == right.value)
+    return None
+
+
+def _printed(reached: list[nodes.Node]) -> Iterator[str]:
+    """Give the texts that can be printed: data, and constants that are not only asked about."""
+    from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
+
+    silent: set[int] = set()
+    for node in reached:
+        if id(node) in silent:
+            silent |= {id(child) for child in node.iter_child_nodes()}
+        elif isinstance(node, nodes.TemplateData):
+            yield node.data
+        elif isinstance(node, nodes.Const) and isinstance(node.value, str):
+            yield node.value
+        else:
+            silent |= {id(child) for child in _only_asked(node)}
+
+
+def _only_asked(node: nodes.Node) -> Iterable[nodes.Node]:
+    """Give the children of a node whose constants are compared, looked up or raised, never printed."""
+    from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
+
+    if isinstance(node, nodes.Compare):
+        return node.iter_child_nodes()
+    if isinstance(node, nodes.Getitem):
+        return (node.arg,)
+    if isinstance(node, nodes.Test):
+        return node.args
+    if isinstance(node, nodes.Filter):
+        return () if node.name in {"default", "d"} else (*node.args, *node.kwargs)
+    if isinstance(node, nodes.Call):
+        is_method = isinstance(node.node, nodes.Getattr)
+        is_silent = isinstance(node.node, nodes.Name) and node.node.name in _NO_TEXT
+        return (*node.args, *node.kwargs) if is_method or is_silent else ()
+    return ()
+
+
+def _transform(node: nodes.Node) -> str | None:
+    from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
+
+    if isinstance(node, nodes.Filter):
+        name = node.name
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+        name = node.node.attr
+    else:
+        return None
+    if name in _NEUTRAL:
+        return None
+    arguments = [_argument(one) for one in node.args]
+    arguments += [f"{one.key}={_argument(one.value)}" for one in node.kwargs]
+    name = _SAME.get(name, name)
+    return f"{name}({', '.join(arguments)})" if arguments else name
+
+
+def _argument(node: nodes.Node) -> str:
+    from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
+
+    return repr(node.value) if isinstance(node, nodes.Const) else "…"
+
+
+def shows_tools(text: str) -> bool:
+    """Tell whether Ollama takes a chat template for one that knows tools.
+
+    Source: ``chatTemplateHasToolSupport`` in Ollama 0.34.4, ``server/images.go``.
+    """
+    return "tools" in text or "tool_call" in text
+
+
+def shows_thinking(text: str) -> bool:
+    """Tell whether Ollama takes a chat template for one that thinks.
+
+    Source: ``TemplateSupportsThinking`` in Ollama 0.34.4, ``thinking/template.go``.
+    """
+    if "<think>" in text and "</think>" in text:
+        return True
+    splits = "content.split('</think>')" in text or 'content.split("</think>")' in text
+    return splits and "reasoning_content" not in text and "<SPECIAL_12>" not in text

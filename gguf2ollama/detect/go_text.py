@@ -1,0 +1,119 @@
+"""Render our Go templates out of ``templates/chat/*.gotmpl.j2``.
+
+Go's delimiters are Jinja's, so this environment uses others: ``[[ … ]]`` prints, ``[% … %]`` acts and
+``[# … #]`` comments. It sees our own files only, never the template of a GGUF.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gguf2ollama.errors import InvalidProfile
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["go_print", "go_quote", "printable_text", "render_go_template"]
+
+
+def render_go_template(name: str, *, folder: Path, variables: Mapping[str, object]) -> str:
+    """Render ``folder/name`` to the text of a Go template.
+
+    Raises:
+        InvalidProfile: The file is missing, is no Jinja, or uses a variable that is not given.
+    """
+    from jinja2 import TemplateError  # noqa: PLC0415  # 60 ms of import
+
+    try:
+        return _environment(folder).get_template(name).render(variables)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        place = f"{folder / name}:{line}" if line else str(folder / name)
+        raise InvalidProfile(
+            f"{place}: the Go template cannot be made: {error}",
+            hint="The file named as `template` in a profile stands in templates/chat/.",
+        ) from error
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # 60 ms of import
+
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  # the result is a Go template, not HTML
+        keep_trailing_newline=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        variable_start_string="[[",
+        variable_end_string="]]",
+        block_start_string="[%",
+        block_end_string="%]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+    )
+    environment.filters["go_string"] = go_quote
+    environment.filters["go_print"] = go_print
+    return environment
+
+
+_GO_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def go_quote(text: str) -> str:
+    r"""Quote a text as a string of Go.
+
+    What is not printable is escaped: ``ollama create -f`` drops such characters from a Modelfile's
+    TEMPLATE, and ``\u00a0`` inside a Go string survives.
+    """
+    return f'"{"".join(map(_go_character, text))}"'
+
+
+def go_print(text: str) -> str:
+    """Give the action that prints a text, and takes away the white space before itself; nothing for no text."""
+    return f"{{{{- {go_quote(text)} }}}}" if text else ""
+
+
+def _go_character(character: str) -> str:
+    if escape := _GO_ESCAPES.get(character):
+        return escape
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x1_0000 else f"\\U{code:08x}"
+
+
+_ACTION = re.compile(
+    r"""(?: \s*\{\{- | \{\{ )
+        (?: \s*/\*.*?\*/\s* | (?P<action> (?: "(?:\\.|[^"\\])*" | `[^`]*` | (?! -?\}\} ). )* ) )
+        (?: -\}\}\s* | \}\} )""",
+    re.DOTALL | re.VERBOSE,
+)
+_ASKING = re.compile(r"\s*(?:if|else|with|range|define|template|block)\b")
+_STRING = re.compile(r'"((?:\\.|[^"\\])*)"|`([^`]*)`', re.DOTALL)
+_UNESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
+_SHORT = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def printable_text(go_template: str) -> str:
+    """Give every text that a Go template of ours can print: what stands outside actions, and their strings."""
+    return _ACTION.sub(_strings_of, go_template)
+
+
+def _strings_of(match: re.Match[str]) -> str:
+    action = match["action"] or ""
+    if _ASKING.match(action):
+        return ""
+    return "".join(
+        raw if raw else _UNESCAPE.sub(_unescape, quoted) for quoted, raw in _STRING.findall(action)
+    )
+
+
+def _unescape(match: re.Match[str]) -> str:
+    short, long, character = match.groups()
+    return chr(int(short or long, 16)) if short or long else _SHORT.get(character, character)
