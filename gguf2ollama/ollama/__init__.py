@@ -1,0 +1,40 @@
+"""Talk to an Ollama server over its REST interface.
+
+::
+
+    with Client() as client:
+        print(client.version(), client.regime())
+        for chunk in client.chat("smol", [{"role": "user", "content": "Say hi"}]):
+            print(chunk.content, end="")
+"""
+
+from gguf2ollama.ollama.answers import (
+    Chunk,
+    LocalModel,
+    Metrics,
+    ModelDetails,
+    ModelInfo,
+    RunningModel,
+    Status,
+    ToolCall,
+)
+from gguf2ollama.ollama.client import STALL_TIMEOUT, Client
+from gguf2ollama.ollama.streams import Stream
+from gguf2ollama.ollama.versions import Regime, ServerVersion, regime
+
+__all__ = [
+    "STALL_TIMEOUT",
+    "Chunk",
+    "Client",
+    "LocalModel",
+    "Metrics",
+    "ModelDetails",
+    "ModelInfo",
+    "Regime",
+    "RunningModel",
+    "ServerVersion",
+    "Status",
+    "Stream",
+    "ToolCall",
+    "regime",
+]

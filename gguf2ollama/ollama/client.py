@@ -1,0 +1,553 @@
+"""The client: one method for each thing that Ollama's REST interface does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, final
+
+from gguf2ollama.errors import ServerRefused, ServerStalled, ServerUnreachable, UsageProblem
+from gguf2ollama.oci import Digest
+from gguf2ollama.ollama.answers import Chunk, LocalModel, ModelInfo, RunningModel, Status
+from gguf2ollama.ollama.explain import Asked, foreign_errors
+from gguf2ollama.ollama.fields import Fields
+from gguf2ollama.ollama.streams import Stream, raise_for_error, read_fields
+from gguf2ollama.ollama.upload import body, opener
+from gguf2ollama.ollama.versions import Regime, ServerVersion, regime
+from gguf2ollama.progress import Progress, ignore
+from gguf2ollama.refs import ModelName, ServerAddress
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["STALL_TIMEOUT", "Client"]
+
+STALL_TIMEOUT = 60.0
+"""Seconds of silence after which a server is asked whether it lives, and in which it has to answer."""
+
+_RETRY_PAUSES = (0.5, 2.0)
+_NOT_FOUND = 404
+_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+@final
+class Client:
+    """A connection to one Ollama server.
+
+    Nothing is sent before a method is called. All methods may be called from several threads. A method that
+    gives a ``Stream`` has sent its request when it returns; the others return when the work is done.
+
+    Every method raises, besides what it names itself: ``ServerUnreachable`` when nothing answers or the
+    connection breaks off, ``ServerStalled`` when it goes silent, ``ServerRefused`` (or the class that fits
+    better) for an error of the server's own; each with a hint.
+
+    Args:
+        address: Where the server is; as ``OLLAMA_HOST`` says when it is not given.
+        stall_timeout: Seconds of silence before the server is asked whether it lives.
+        retry_pauses: Seconds to wait before each new attempt of an upload that broke off.
+
+    Raises:
+        UsageProblem: The address, or the certificates or proxy that the environment names, cannot be used.
+    """
+
+    def __init__(
+        self,
+        address: ServerAddress | str | None = None,
+        *,
+        stall_timeout: float = STALL_TIMEOUT,
+        retry_pauses: Sequence[float] = _RETRY_PAUSES,
+    ) -> None:
+        if address is None:
+            address = ServerAddress.from_environment(os.environ)
+        elif isinstance(address, str):
+            address = ServerAddress.parse(address)
+        from gguf2ollama.ollama.transport import open_http  # noqa: PLC0415 - httpx takes 170 ms to import
+
+        self.address = address
+        self._retry_pauses = tuple(retry_pauses)
+        self._http = open_http(address.base_url, is_loopback=address.is_loopback, stall_timeout=stall_timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; what is under way on them ends."""
+        self._http.close()
+
+    # the server
+
+    def version(self) -> ServerVersion:
+        """Ask which Ollama it is.
+
+        Raises:
+            ServerRefused: It answers, but not as Ollama does.
+        """
+        fields = self._get("/api/version")
+        try:
+            return ServerVersion.parse(fields.text("version"))
+        except ValueError as error:
+            raise ServerRefused(
+                f"{fields.origin} names no version that can be read: {error}",
+                hint="check that OLLAMA_HOST (or --host) leads to Ollama and not to another server",
+            ) from error
+
+    def regime(self) -> Regime:
+        """Ask how this server treats a GGUF."""
+        return regime(self.version())
+
+    # blobs
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Ask whether a blob is in the server's store."""
+        asked = self._asked("HEAD", f"/api/blobs/{digest}")
+        with foreign_errors(asked):
+            response = self._http.head(asked.path)
+        if response.status_code != _NOT_FOUND:
+            raise_for_error(response, asked=asked)
+        return response.status_code != _NOT_FOUND
+
+    def upload_blob(
+        self,
+        source: Path | Callable[[], BinaryIO],
+        *,
+        digest: Digest,
+        size: int,
+        label: str | None = None,
+        progress: Progress = ignore,
+    ) -> bool:
+        """Send a blob, unless the server has it; tell whether it was sent.
+
+        When the connection breaks off, the blob is sent again from its start, as often as the client was
+        told to. Ollama checks the digest itself and keeps nothing of an upload that broke off.
+
+        Args:
+            source: A file, or what opens the bytes anew from their start each time it is called.
+            digest: Its sha256, under which it is kept.
+            size: Its length in bytes.
+            label: What to call it in progress and errors; the file's name when it is not given.
+            progress: Told of the bytes sent.
+
+        Raises:
+            InvalidInput: The source has other bytes than its digest says, or another length than ``size``.
+            NotFound: The file is not there.
+            NotEnoughSpace: The server's disk is full.
+        """
+        label = label or (source.name if isinstance(source, Path) else str(digest))
+        if self.has_blob(digest):
+            return False
+        pauses = iter(self._retry_pauses)
+        while True:
+            try:
+                self._send_blob(source, digest=digest, size=size, label=label, progress=progress)
+            except (ServerUnreachable, ServerStalled) as problem:  # noqa: PERF203 - an upload costs more
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                _LOG.warning("%s; sending it again in %g s", problem, pause)
+                time.sleep(pause)
+            else:
+                return True
+
+    # models
+
+    def create(
+        self,
+        name: ModelName | str,
+        *,
+        files: Mapping[str, Digest] | None = None,
+        from_: ModelName | str | None = None,
+        template: str | None = None,
+        system: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+        messages: Sequence[Mapping[str, object]] = (),
+        licenses: Sequence[str] = (),
+        renderer: str | None = None,
+        parser: str | None = None,
+        requires: str | None = None,
+    ) -> Stream[Status]:
+        """Make a model from uploaded blobs, or a variant of one that is there (servers from 0.5.5 on).
+
+        Args:
+            name: What to call it; a model of that name is replaced.
+            files: The blobs by file name; the server tells weights from projectors by what is in them, and
+                shards by names of the form ``NAME-00001-of-00003.gguf``.
+            from_: The model to make a variant of, instead of ``files``.
+            template: A Go template; without one the server may choose one, or use the GGUF's own.
+            system: The default system message.
+            parameters: PARAMETER by name, as JSON values; ``stop`` is a list.
+            messages: Messages that go before every chat, with ``role`` and ``content``.
+            licenses: Their texts.
+            renderer: A built-in renderer in place of a template.
+            parser: A built-in parser of the model's answers.
+            requires: The oldest Ollama that runs it.
+
+        Raises:
+            InvalidShards: The shards are not one whole set.
+            InvalidGguf: A file is no GGUF.
+            InvalidModelfile: The template is none.
+            NotEnoughSpace: The server's disk is full.
+            UsageProblem: The server takes no such name, parameter or adapter.
+        """
+        wanted = {
+            "from": None if from_ is None else str(from_),
+            "files": {path: str(digest) for path, digest in files.items()} if files else None,
+            "template": template,
+            "system": system,
+            "parameters": dict(parameters) if parameters else None,
+            "messages": [dict(message) for message in messages] or None,
+            "license": list(licenses) or None,
+            "renderer": renderer,
+            "parser": parser,
+            "requires": requires,
+        }
+        return self._stream(
+            "/api/create",
+            {"model": str(name), **_given(wanted)},
+            subject=str(name),
+            parse=Status.parse,
+            is_last=_is_success,
+        )
+
+    def list(self) -> tuple[LocalModel, ...]:
+        """List the models in the server's store in its own order: the newest first, to the second."""
+        return tuple(LocalModel.parse(model) for model in self._get("/api/tags").inners("models"))
+
+    def show(self, name: ModelName | str, *, verbose: bool = False) -> ModelInfo:
+        """Tell all about one model.
+
+        Args:
+            name: The model.
+            verbose: Give the large arrays of the metadata (megabytes) and the tensors too.
+
+        Raises:
+            NotFound: The server has no such model.
+        """
+        asked = self._asked("POST", "/api/show", subject=str(name))
+        return ModelInfo.parse(self._ask(asked, {"model": str(name), "verbose": verbose}))
+
+    def copy(self, source: ModelName | str, *, to: ModelName | str) -> None:
+        """Give a model a second name; no weights are copied, and a model of that name is replaced.
+
+        Raises:
+            NotFound: The server has no such model.
+            UsageProblem: The server takes no such name.
+        """
+        asked = self._asked("POST", "/api/copy", subject=str(source))
+        self._ask(asked, {"source": str(source), "destination": str(to)}, answers=False)
+
+    def delete(self, name: ModelName | str) -> None:
+        """Remove a model, and the blobs that no other model uses.
+
+        Raises:
+            NotFound: The server has no such model.
+        """
+        asked = self._asked("DELETE", "/api/delete", subject=str(name))
+        self._ask(asked, {"model": str(name)}, answers=False)
+
+    def pull(self, name: ModelName | str, *, insecure: bool = False) -> Stream[Status]:
+        """Let the server fetch a model from a registry.
+
+        Args:
+            name: The model, with the registry's host where it is not Ollama's own.
+            insecure: Allow a registry over plain http, or with a certificate that is not trusted.
+
+        Raises:
+            NotFound: The registry has no such model.
+            NotEnoughSpace: The server's disk is full.
+        """
+        return self._transfer("/api/pull", name, insecure=insecure)
+
+    def push(self, name: ModelName | str, *, insecure: bool = False) -> Stream[Status]:
+        """Let the server send a model to the registry that its name says.
+
+        Args:
+            name: The model.
+            insecure: Allow a registry over plain http, or with a certificate that is not trusted.
+
+        Raises:
+            NotFound: The server has no such model.
+        """
+        return self._transfer("/api/push", name, insecure=insecure)
+
+    # running
+
+    def chat(
+        self,
+        name: ModelName | str,
+        messages: Sequence[Mapping[str, object]],
+        *,
+        tools: Sequence[Mapping[str, object]] = (),
+        options: Mapping[str, object] | None = None,
+        think: bool | str | None = None,
+        answer_format: str | Mapping[str, object] | None = None,
+        keep_alive: str | float | None = None,
+    ) -> Stream[Chunk]:
+        """Ask for the next message of a chat; the model is loaded if it is not yet.
+
+        Args:
+            name: The model.
+            messages: The chat so far, as the API takes it: ``role``, ``content`` and what else there is.
+            tools: Tools that the model may call, as the API takes them.
+            options: Parameters for this answer, before those of the model.
+            think: Whether, or how much, to reason first; the server decides when it is not given.
+            answer_format: ``json``, or a JSON schema that the answer is to follow.
+            keep_alive: How long the model stays loaded afterwards: ``5m``, or seconds; -1 is for ever.
+
+        Raises:
+            NotFound: The server has no such model.
+            NotEnoughSpace: It does not fit the memory.
+            UsageProblem: The model cannot do that.
+        """
+        wanted = _asking(tools=tools, options=options, think=think, keep_alive=keep_alive, form=answer_format)
+        return self._stream(
+            "/api/chat",
+            {"model": str(name), "messages": [dict(message) for message in messages], **wanted},
+            subject=str(name),
+            parse=Chunk.parse_chat,
+            is_last=_is_last_chunk,
+        )
+
+    def render(
+        self,
+        name: ModelName | str,
+        messages: Sequence[Mapping[str, object]],
+        *,
+        tools: Sequence[Mapping[str, object]] = (),
+        think: bool | str | None = None,
+    ) -> str:
+        """Give the prompt that a chat becomes, without asking the model (servers from 0.11.5 on).
+
+        The model is loaded all the same, and nothing of the chat is cut off to fit its context.
+
+        Raises:
+            NotFound: The server has no such model.
+            ServerRefused: The template fails, or the server renders nothing.
+        """
+        wanted = _asking(tools=tools, options=None, think=think, keep_alive=None, form=None)
+        asked = self._asked("POST", "/api/chat", subject=str(name))
+        chat = {
+            "model": str(name),
+            "messages": [dict(message) for message in messages],
+            "stream": False,
+            "truncate": False,
+            "_debug_render_only": True,
+            **wanted,
+        }
+        rendered = Chunk.parse_chat(self._ask(asked, chat, is_long=True)).rendered_template
+        if rendered is None:
+            raise ServerRefused(
+                f"{asked.origin} did not render the template of {name}",
+                hint="it takes Ollama 0.11.5 or newer",
+            )
+        return rendered
+
+    def generate(
+        self,
+        name: ModelName | str,
+        prompt: str,
+        *,
+        system: str | None = None,
+        raw: bool = False,
+        options: Mapping[str, object] | None = None,
+        think: bool | str | None = None,
+        answer_format: str | Mapping[str, object] | None = None,
+        keep_alive: str | float | None = None,
+    ) -> Stream[Chunk]:
+        """Ask for the continuation of a prompt; the model is loaded if it is not yet.
+
+        Args:
+            name: The model.
+            prompt: The text; put into the model's template.
+            system: A system message in place of the model's own.
+            raw: Give the model the prompt as it is, without a template.
+            options: Parameters for this answer, before those of the model.
+            think: Whether, or how much, to reason first; the server decides when it is not given.
+            answer_format: ``json``, or a JSON schema that the answer is to follow.
+            keep_alive: How long the model stays loaded afterwards: ``5m``, or seconds; -1 is for ever.
+
+        Raises:
+            NotFound: The server has no such model.
+            NotEnoughSpace: It does not fit the memory.
+            UsageProblem: The model cannot do that.
+        """
+        wanted = _asking(tools=(), options=options, think=think, keep_alive=keep_alive, form=answer_format)
+        return self._stream(
+            "/api/generate",
+            {"model": str(name), "prompt": prompt, "raw": raw, **_given({"system": system}), **wanted},
+            subject=str(name),
+            parse=Chunk.parse_generate,
+            is_last=_is_last_chunk,
+        )
+
+    def ps(self) -> tuple[RunningModel, ...]:
+        """List the models in memory."""
+        return tuple(RunningModel.parse(model) for model in self._get("/api/ps").inners("models"))
+
+    def load(
+        self,
+        name: ModelName | str,
+        *,
+        tokens: int = 0,
+        options: Mapping[str, object] | None = None,
+        keep_alive: str | float | None = None,
+    ) -> None:
+        """Load a model into memory, also one that only makes embeddings; however long that takes.
+
+        Args:
+            name: The model.
+            tokens: How many tokens to have it generate, to see that it runs; nobody reads them.
+            options: Parameters to load it with, before those of the model.
+            keep_alive: How long it stays loaded: ``5m``, or seconds. With 0 nothing is loaded.
+
+        Raises:
+            NotFound: The server has no such model.
+            NotEnoughSpace: It does not fit the memory.
+            ServerRefused: The server cannot run it.
+        """
+        wanted = {"model": str(name), **_given({"keep_alive": keep_alive})}
+        running = {"prompt": "1", "raw": True} if tokens else {}
+        limits = {**(options or {}), **({"num_predict": tokens} if tokens else {})}
+        asked = self._asked("POST", "/api/generate", subject=str(name))
+        try:
+            self._ask(asked, {**wanted, **running, "options": limits, "stream": False}, is_long=True)
+        except UsageProblem:
+            # "does not support generate": a model for embeddings is loaded by embedding something
+            asked = self._asked("POST", "/api/embed", subject=str(name))
+            content = {**wanted, "input": "1" if tokens else [], "options": dict(options or {})}
+            self._ask(asked, content, is_long=True)
+
+    def unload(self, name: ModelName | str) -> None:
+        """Take a model out of memory as soon as it has nothing to do; no error if it is not there.
+
+        Raises:
+            NotFound: The server has no such model.
+        """
+        asked = self._asked("POST", "/api/generate", subject=str(name))
+        self._ask(asked, {"model": str(name), "keep_alive": 0, "stream": False}, is_long=True)
+
+    # the way there
+
+    def _asked(self, method: str, path: str, *, subject: str = "") -> Asked:
+        return Asked(address=self.address.base_url, method=method, path=path, subject=subject)
+
+    def _get(self, path: str) -> Fields:
+        return self._ask(self._asked("GET", path), None)
+
+    def _ask(
+        self,
+        asked: Asked,
+        content: Mapping[str, object] | None,
+        *,
+        is_long: bool = False,
+        answers: bool = True,
+    ) -> Fields:
+        """Send a request and read its whole answer, which is nothing where the endpoint answers nothing."""
+        with foreign_errors(asked), closing(self._send(asked, content, is_long=is_long)) as response:
+            return read_fields(response, asked=asked) if answers else Fields({}, asked.origin)
+
+    def _stream(
+        self,
+        path: str,
+        content: Mapping[str, object],
+        *,
+        subject: str,
+        parse: Callable[[Fields], _T],
+        is_last: Callable[[_T], bool],
+        is_flowing: Callable[[_T], bool] | None = None,
+    ) -> Stream[_T]:
+        asked = self._asked("POST", path, subject=subject)
+        with foreign_errors(asked):
+            response = self._send(asked, content, is_long=True)
+        return Stream(response, parse=parse, is_last=is_last, is_flowing=is_flowing, asked=asked)
+
+    def _transfer(self, path: str, name: ModelName | str, *, insecure: bool) -> Stream[Status]:
+        return self._stream(
+            path,
+            {"model": str(name), "insecure": insecure},
+            subject=str(name),
+            parse=Status.parse,
+            is_last=_is_success,
+            is_flowing=_is_transfer,
+        )
+
+    def _send_blob(
+        self,
+        source: Path | Callable[[], BinaryIO],
+        *,
+        digest: Digest,
+        size: int,
+        label: str,
+        progress: Progress,
+    ) -> None:
+        asked = self._asked("POST", f"/api/blobs/{digest}", subject=label)
+        pieces = body(opener(source), size=size, task=f"uploading {label}", progress=progress)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        with foreign_errors(asked):
+            request = self._http.build_request("POST", asked.path, content=pieces, headers=headers)
+            self._open(request, asked, is_long=True).close()
+
+    def _send(self, asked: Asked, content: Mapping[str, object] | None, *, is_long: bool) -> httpx.Response:
+        try:
+            encoded = None if content is None else json.dumps(content, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise UsageProblem(f"a value cannot be sent to Ollama: {error}") from error
+        headers = None if encoded is None else {"Content-Type": "application/json"}
+        request = self._http.build_request(asked.method, asked.path, content=encoded, headers=headers)
+        return self._open(request, asked, is_long=is_long)
+
+    def _open(self, request: httpx.Request, asked: Asked, *, is_long: bool) -> httpx.Response:
+        """Send a request and give its answer unread; one that may take long has no read timeout."""
+        if is_long:
+            request.extensions["timeout"]["read"] = None
+        response = self._http.send(request, stream=True)
+        try:
+            raise_for_error(response, asked=asked)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+
+def _is_success(status: Status) -> bool:
+    return status.is_success
+
+
+def _is_transfer(status: Status) -> bool:
+    return status.is_transfer
+
+
+def _is_last_chunk(chunk: Chunk) -> bool:
+    return chunk.is_last
+
+
+def _given(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _asking(
+    *,
+    tools: Sequence[Mapping[str, object]],
+    options: Mapping[str, object] | None,
+    think: bool | str | None,
+    keep_alive: str | float | None,
+    form: str | Mapping[str, object] | None,
+) -> dict[str, object]:
+    """Give the fields that chat and generate share."""
+    return _given(
+        {
+            "tools": [dict(tool) for tool in tools] or None,
+            "options": dict(options) if options else None,
+            "think": think,
+            "keep_alive": keep_alive,
+            "format": form,
+        }
+    )

@@ -1,0 +1,205 @@
+"""What a fake Ollama answers to each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeAlias
+
+from tests.fakes.ollama_store import FakeStore, Model, Refusal, details, valid_name
+
+_DEFAULT_CONTEXT = 4096
+
+Line: TypeAlias = Mapping[str, Any]
+Reply: TypeAlias = Sequence[Line]
+Answered: TypeAlias = "Iterator[Line] | Line | int | None"
+
+
+def answer_to(store: FakeStore, reply: Reply, endpoint: str, content: Any) -> Answered:
+    """Answer one request as Ollama does: lines, an object, only a status, or nothing where it has no page.
+
+    Args:
+        store: What the server keeps; it may be changed.
+        reply: The pieces of the message that every chat gets.
+        endpoint: ``METHOD /path``.
+        content: The JSON of the request, or the bytes of a blob.
+
+    Raises:
+        Refusal: Ollama would refuse it; from the first line on also while the lines are read.
+    """
+    method, _, path = endpoint.partition(" ")
+    if path.startswith("/api/blobs/"):
+        digest = path.removeprefix("/api/blobs/")
+        return _status(store.has_blob(digest)) if method == "HEAD" else store.add_blob(digest, content)
+    if endpoint in {"POST /api/chat", "POST /api/generate"}:
+        return _spoken(store, reply, content, is_chat=path.endswith("chat"))
+    answer = _ROUTES.get(endpoint)
+    return answer(store, content) if answer else None
+
+
+def _status(is_there: bool) -> int:  # noqa: FBT001 - one value, nothing to mistake it for
+    return 200 if is_there else 404
+
+
+def _name(content: Line) -> str:
+    return str(content.get("model") or content.get("name") or "")
+
+
+def merged(lines: Sequence[Line]) -> Line:
+    """Give what ``"stream": false`` gives for these lines."""
+    last = dict(lines[-1])
+    spoken = [line["message"] for line in lines if "message" in line]
+    if spoken:
+        last["message"] = {"role": "assistant", "content": "".join(m["content"] for m in spoken)}
+    elif "response" in last:
+        last["response"] = "".join(str(line["response"]) for line in lines)
+    return last
+
+
+def _list(store: FakeStore, _: Line) -> Line:
+    newest_first = sorted(store.models.items(), key=lambda item: item[1].modified, reverse=True)
+    return {"models": [_listed(store, *item) for item in newest_first]}
+
+
+def _listed(store: FakeStore, name: str, model: Model) -> Line:
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": model.modified.isoformat(),
+        "size": model.size,
+        "digest": model.digest,
+        "details": details(model),
+        "capabilities": store.capabilities(model),
+    }
+
+
+def _running(store: FakeStore, name: str, context: int) -> Line:
+    model = store.models[name]
+    expires = datetime.now(timezone.utc) + timedelta(minutes=5)
+    return {
+        "name": name,
+        "model": name,
+        "size": model.size,
+        "digest": model.digest,
+        "details": details(model),
+        "expires_at": expires.isoformat(),
+        "size_vram": 0,
+        "context_length": context,
+    }
+
+
+def _load(store: FakeStore, name: str, model: Model, options: Mapping[str, Any]) -> None:
+    asked = options.get("num_ctx") or model.parameters.get("num_ctx") or _DEFAULT_CONTEXT
+    store.loaded[name] = int(str(asked))
+
+
+def _copy(store: FakeStore, content: Line) -> int:
+    store.copy(content["source"], content["destination"])
+    return 200
+
+
+def _delete(store: FakeStore, content: Line) -> int:
+    store.delete(_name(content))
+    return 200
+
+
+def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> Iterator[Line]:
+    """Answer chat or generate: load, unload, render, or say the reply."""
+    name = _name(content)
+    if not name:
+        raise Refusal(400, "model is required")
+    known, model = store.find(name)
+    options = content.get("options") or {}
+    is_empty = not content.get("messages" if is_chat else "prompt")
+    if is_empty and content.get("keep_alive") == 0:
+        store.loaded.pop(known, None)
+        yield _line({}, is_chat=is_chat, done_reason="unload")
+        return
+    capabilities = store.capabilities(model)
+    if "completion" not in capabilities:
+        raise Refusal(400, f'"{name}" does not support {"chat" if is_chat else "generate"}')
+    if content.get("think") and "thinking" not in capabilities:
+        raise Refusal(400, f'"{name}" does not support thinking')
+    if content.get("tools") and "tools" not in capabilities:
+        raise Refusal(400, f"{name} does not support tools")
+    _load(store, known, model, options)
+    if is_empty:
+        yield _line({}, is_chat=is_chat, done_reason="load")
+    elif content.get("_debug_render_only"):
+        said = [{"role": "system", "content": model.system}] * bool(model.system) + content["messages"]
+        text = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in said)
+        yield {"_debug_info": {"rendered_template": text + "<|im_start|>assistant\n"}, "done": False}
+    else:
+        limit = int(options.get("num_predict", -1))
+        pieces = reply if limit < 0 else reply[:limit]
+        for piece in pieces:
+            yield _line(piece, is_chat=is_chat)
+        yield _line({}, is_chat=is_chat, done_reason="stop" if pieces == reply else "length")
+
+
+def _line(piece: Line, *, is_chat: bool, done_reason: str = "") -> Line:
+    line: dict[str, object] = {"model": "fake", "created_at": datetime.now(timezone.utc).isoformat()}
+    if is_chat:
+        line["message"] = {"role": "assistant", "content": "", **piece}
+    else:
+        line |= {"response": piece.get("content", ""), **{k: v for k, v in piece.items() if k != "content"}}
+    line["done"] = bool(done_reason)
+    if done_reason:
+        line["done_reason"] = done_reason
+    if done_reason in {"stop", "length"}:
+        line |= {"total_duration": 3_000_000, "load_duration": 1_000_000, "prompt_eval_count": 5}
+        line |= {"prompt_eval_duration": 1_000_000, "eval_count": 3, "eval_duration": 1_000_000}
+    return line
+
+
+def _embed(store: FakeStore, content: Line) -> Line:
+    known, model = store.find(_name(content))
+    _load(store, known, model, {})
+    return {"model": known, "embeddings": []}
+
+
+def _pull(store: FakeStore, content: Line) -> Iterator[Line]:
+    name = _name(content)
+    short = valid_name(name)
+    yield {"status": "pulling manifest"}
+    if name not in store.registry:
+        raise Refusal(500, "pull model manifest: file does not exist")
+    model = store.registry[name]
+    for layer in model.layers:
+        step = {"status": f"pulling {layer.digest[7:19]}", "digest": layer.digest, "total": layer.size}
+        for completed in (0, layer.size // 2, layer.size):
+            yield step | {"completed": completed}
+    yield {"status": "verifying sha256 digest"}
+    yield {"status": "writing manifest"}
+    store.models[short] = model
+    yield {"status": "success"}
+
+
+def _push(store: FakeStore, content: Line) -> Iterator[Line]:
+    name = _name(content)
+    short = valid_name(name)
+    yield {"status": "retrieving manifest"}
+    if short not in store.models:
+        yield {"status": "couldn't retrieve manifest"}
+        raise Refusal(500, f"open /models/manifests/{short.replace(':', '/')}: no such file or directory")
+    for layer in store.models[short].layers:
+        step = {"status": f"pushing {layer.digest[7:19]}", "digest": layer.digest, "total": layer.size}
+        for completed in (1, layer.size):
+            yield step | {"completed": completed}
+    yield {"status": "pushing manifest"}
+    store.registry[name] = store.models[short]
+    yield {"status": "success"}
+
+
+_ROUTES: Mapping[str, Callable[[FakeStore, Any], Answered]] = {
+    "GET /api/version": lambda store, _: {"version": store.version},
+    "GET /api/tags": _list,
+    "GET /api/ps": lambda store, _: {"models": [_running(store, *item) for item in store.loaded.items()]},
+    "POST /api/show": lambda store, content: store.show(_name(content), verbose=bool(content.get("verbose"))),
+    "POST /api/create": lambda store, content: store.create(content),
+    "POST /api/copy": _copy,
+    "DELETE /api/delete": _delete,
+    "POST /api/embed": _embed,
+    "POST /api/pull": _pull,
+    "POST /api/push": _push,
+}
