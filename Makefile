@@ -2,6 +2,7 @@
 # make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
 # make check  lint, types, floors and every test: what CI runs
 # make unit   the quick tests alone
+# make docs   write docs/reference.md from the commands
 # make bench  side by side with what a user would pick instead
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := .demo
 
-.PHONY: demo test check unit live lint types imports parts bench clean
+.PHONY: demo test check unit live lint types imports parts bench docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -54,6 +55,9 @@ parts:
 
 bench: $(INSTALLED) parts
 	$(BIN)/python benchmarks/header.py
+
+docs: $(INSTALLED)
+	$(BIN)/python -m tests.cli.reference > docs/reference.md
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "smollm2-demo"
-PROMPT = "Say hi in one short sentence."
+PROMPT = "What is the capital of France?"
 PROGRAM = Path(sys.executable).parent / "gguf2ollama"
 
 
@@ -35,10 +35,15 @@ def main() -> int:
     address = os.environ.get("OLLAMA_HOST", "")
     if answers(address):
         print(f"demo: using the server at {address or 'the default address'}")
-        return talk(model, os.environ.copy())
+        code = talk(model, os.environ.copy())
+        print(f"demo: talk to it with `gguf2ollama run {NAME}`, remove it with `gguf2ollama rm {NAME}`")
+        return code
     if program := shutil.which("ollama"):
         with own_server(program, folder) as environment:
-            return talk(model, environment)
+            code = talk(model, environment)
+        store = shlex.quote(str(folder / "models"))
+        print(f"demo: the private server has ended; `OLLAMA_MODELS={store} ollama serve` has the model")
+        return code
     return write_store(model, folder / "store")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gguf2ollama.ggufio import MergedView, Shard, file_type_name
 from gguf2ollama.oci import (
     Descriptor,
+    Digest,
     Manifest,
     MediaType,
     ModelConfig,
@@ -82,7 +83,7 @@ class StoreRoute:
         view = MergedView(self.files.model)
         name = f"{self.files.model.name}.gguf"
         self.tell(f"{name}: merging {len(self.files.model.shards)} shards into the store")
-        digest = view.sha256(progress=self.progress)
+        digest = Digest(view.sha256(progress=self.progress))
         with view.open() as stream:
             self.store.add_stream(
                 stream, digest, size=view.size, task=f"writing {name}", progress=self.progress

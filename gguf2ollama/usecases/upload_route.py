@@ -67,11 +67,13 @@ class UploadRoute:
             if found and not self.allow_mismatch:
                 raise VerificationFailed(
                     f"the server made something else of {self.name.short}: {'; '.join(found)}",
-                    hint="no model was made; --allow-mismatch takes it as it is",
+                    hint="no model was made; --template FILE sets a template, --store DIR (the server's own"
+                    " store) keeps the one in the GGUF, --allow-mismatch takes what was made",
                 )
             if self.load:
                 self.tell("loading the model")
-                self.client.load(temporary, keep_alive=0)
+                self.client.load(temporary, tokens=1)
+                self.client.unload(temporary)
             self._take_name(temporary)
         return found
 

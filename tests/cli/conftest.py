@@ -1,0 +1,68 @@
+"""Run the command line in this process, against a fake server on a socket."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gguf2ollama.cli import run
+from tests.builders import build_shards, tiny_llama
+from tests.fakes.ollama_server import FakeOllama
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a call ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it wrote to stdout, which is JSON."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """What it wrote to stderr last, which is an error as JSON."""
+        return json.loads(self.err.splitlines()[-1])["error"]
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    """Give a function that runs one call."""
+
+    def one(*arguments, stdin=""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Done(code, *capsys.readouterr())
+
+    return one
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[FakeOllama]:
+    with FakeOllama(version="0.34.4") as fake:
+        monkeypatch.setenv("OLLAMA_HOST", fake.url)
+        yield fake
+
+
+@pytest.fixture
+def gguf(tmp_path):
+    """A small model whose template is plain ChatML."""
+    return tiny_llama(tmp_path / "Tiny-Chat-Q4_K_M.gguf")
+
+
+@pytest.fixture
+def shards(tmp_path):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    return build_shards(folder, name="sharded", count=3, metadata={"llama.context_length": 512})

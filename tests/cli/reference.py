@@ -1,0 +1,45 @@
+"""Write the reference of the command line (``docs/reference.md``) from the commands themselves."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+
+import click
+
+from gguf2ollama.cli._app import PROGRAM, VERBS, group
+
+_WIDTH = 100  # columns
+
+_HEAD = """\
+# The command line
+
+Made from the commands themselves by `make docs`; a test holds it to them.
+"""
+
+
+def reference() -> str:
+    """Give the text of the reference."""
+    parts = [_HEAD, _help(group, PROGRAM, parent=None)]
+    with click.Context(group, info_name=PROGRAM) as context:
+        for verb in VERBS:
+            command = group.get_command(context, verb)
+            assert command is not None
+            parts += [f"## {verb}\n", _help(command, verb, parent=context)]
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, name: str, *, parent: click.Context | None) -> str:
+    with click.Context(
+        command,
+        info_name=name,
+        parent=parent,
+        terminal_width=_WIDTH,
+        max_content_width=_WIDTH,
+        help_option_names=["-h", "--help"],
+    ) as context:
+        return f"```text\n{inspect.cleandoc(command.get_help(context))}\n```\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

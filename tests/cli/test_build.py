@@ -1,0 +1,270 @@
+"""``gguf2ollama build``, from the call to the server and back."""
+
+import json
+import os
+
+import pytest
+
+from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from tests.builders import build_gguf
+from tests.fakes.ollama_server import Answer, Cut, Die, FakeOllama
+
+
+def models(server):
+    return set(server.store.models)
+
+
+def leftovers(server):
+    return [name for name in map(str, models(server)) if TEMPORARY_NAMESPACE in name]
+
+
+def test_a_name_is_made_from_that_of_the_file(call, server, gguf):
+    done = call("build", gguf, "--json")
+    assert done.code == 0, done.err
+    assert done.json["name"] == "tiny-chat:q4_k_m"
+    assert done.json["done"] is True
+    assert call("list", "--json").json[0]["name"] == "tiny-chat:q4_k_m"
+
+
+def test_the_order_is_upload_create_check_load_name(call, server, gguf):
+    assert call("build", gguf, "--name", "mine").code == 0
+    endpoints = [
+        one.replace(one.split("/")[-1], "DIGEST") if "blobs" in one else one for one in server.endpoints()
+    ]
+    assert endpoints == [
+        "GET /api/version",
+        "HEAD /api/blobs/DIGEST",
+        "POST /api/blobs/DIGEST",
+        "POST /api/create",
+        "POST /api/show",
+        "POST /api/generate",
+        "POST /api/generate",
+        "POST /api/copy",
+        "POST /api/copy",
+        "DELETE /api/delete",
+    ]
+    assert leftovers(server) == []
+
+
+def test_no_load_does_not_load(call, server, gguf):
+    assert call("build", gguf, "--no-load").code == 0
+    assert "POST /api/generate" not in server.endpoints()
+
+
+def test_what_is_there_is_not_uploaded_again(call, server, gguf):
+    call("build", gguf)
+    call("build", gguf)
+    assert sum(one.startswith("POST /api/blobs") for one in server.endpoints()) == 1
+
+
+def test_a_dry_run_asks_only_for_the_version_and_shows_the_plan(call, server, gguf):
+    done = call("build", gguf, "--dry-run")
+    assert done.code == 0
+    assert "num_ctx" in done.out
+    assert "would make tiny-chat:q4_k_m" in done.err
+    assert server.endpoints() == ["GET /api/version"]
+
+
+def test_run_asks_the_model_that_was_made(call, server, gguf):
+    done = call("build", gguf, "--run", "Say hi")
+    assert (done.code, done.out) == (0, "Hello there!\n")
+
+
+def test_preferences_reach_the_server(call, server, gguf, tmp_path):
+    template = tmp_path / "template"
+    template.write_text("{{ .Prompt }}!", encoding="utf-8")
+    done = call(
+        *(
+            "build",
+            gguf,
+            "--name",
+            "mine",
+            "--ctx",
+            "1k",
+            "--param",
+            "temperature=0.5",
+            "--param",
+            "stop=END",
+        ),
+        *("--system-file", "-", "--template", template),
+        stdin="Be brief.",
+    )
+    assert done.code == 0, done.err
+    shown = call("show", "mine", "--json").json
+    assert (shown["system"], shown["template"]) == ("Be brief.", "{{ .Prompt }}!")
+    assert shown["parameters"]["num_ctx"] == 1024
+    assert shown["parameters"]["temperature"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "version,files", [("0.34.4", 3), ("0.32.15", 3), ("0.29.0", 1), ("0.5.5", 1), ("0.0.0", 3)]
+)
+def test_shards_are_handed_over_as_the_version_takes_them(call, monkeypatch, shards, version, files):
+    with FakeOllama(version=version) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        done = call("build", shards[1], "--no-load")
+        assert done.code == 0, done.err
+        assert sum(one.startswith("POST /api/blobs") for one in server.endpoints()) == files
+
+
+def test_a_server_that_is_too_old_is_named(call, monkeypatch, gguf):
+    with FakeOllama(version="0.5.4") as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        done = call("build", gguf)
+    assert done.code == 2
+    assert "0.5.4" in done.err
+    assert "update Ollama" in done.err
+
+
+def test_a_read_back_that_differs_ends_with_6_and_leaves_nothing(call, server, gguf):
+    server.altered["template"] = "{{ .Prompt }} of its own"
+    done = call("build", gguf, "--name", "mine", "--json")
+    assert done.code == 6
+    assert "its template is not the one that was given" in done.error["message"]
+    assert models(server) == set()
+
+
+def test_a_difference_may_be_allowed_and_is_told(call, server, gguf):
+    server.altered["system"] = "Something else."
+    done = call("build", gguf, "--allow-mismatch")
+    assert done.code == 0
+    assert "its system text is 'Something else.'" in done.err
+
+
+@pytest.mark.parametrize(
+    "endpoint,fault,code",
+    [
+        ("POST /api/create", Answer(status=500, body='{"error": "no space left on device"}'), 7),
+        ("POST /api/create", Cut(after_lines=1, error="something broke"), 5),
+        ("POST /api/create", Cut(after_lines=1), 5),
+        ("POST /api/show", Answer(body="<html>", content_type="text/html"), 5),
+        ("POST /api/generate", Answer(status=500, body='{"error": "requires more system memory"}'), 7),
+        ("POST /api/copy", Answer(status=500, body='{"error": "broken"}'), 5),
+    ],
+)
+def test_a_failure_on_the_way_leaves_the_old_model_as_it_was(call, server, gguf, endpoint, fault, code):
+    assert call("build", gguf, "--name", "mine", "--system", "old").code == 0
+    before = call("list", "--json").json
+    server.inject(endpoint, fault)
+    done = call("build", gguf, "--name", "mine", "--system", "new")
+    assert done.code == code, done.err
+    assert call("list", "--json").json == before
+    assert call("show", "mine", "--json").json["system"] == "old"
+
+
+def test_a_server_that_dies_in_the_middle_of_every_upload_is_told(call, server, gguf, monkeypatch):
+    monkeypatch.setattr("gguf2ollama.ollama.client._RETRY_PAUSES", ())
+    server.inject("POST /api/blobs/", Die(after_bytes=1000), times=10)
+    done = call("build", gguf)
+    assert done.code == 5
+    assert done.err.count("error:") == 1
+    assert models(server) == set()
+
+
+def test_no_server_is_told_with_what_to_do(call, gguf, monkeypatch):
+    with FakeOllama() as server:
+        url = server.url
+    monkeypatch.setenv("OLLAMA_HOST", url)
+    done = call("build", gguf)
+    assert done.code == 5
+    assert "ollama serve" in done.err
+
+
+def test_another_server_is_told_apart_from_ollama(call, server, gguf):
+    server.inject("GET /api/version", Answer(body="<html>nginx</html>", content_type="text/html"))
+    done = call("build", gguf)
+    assert done.code == 5
+    assert "OLLAMA_HOST" in done.err
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../up", "x" * 100, "a/b/c/d/e", "-x", "n:"])
+def test_a_name_that_ollama_refuses_is_refused_before_anything_is_sent(call, server, gguf, name):
+    done = call("build", gguf, "--name", name)
+    assert done.code == 2, done.err
+    assert server.endpoints() == []
+
+
+@pytest.mark.parametrize(
+    "arguments,words",
+    [
+        (["--quantize", "q4_k_m"], "llama-quantize"),
+        (["--ctx", "lots"], "auto or max"),
+        (["--param", "temperature"], "temperature"),
+        (["--param", "temprature=1"], "temprature"),
+        (["--param", "temperature=hot"], "temperature"),
+        (["--system", "a", "--system-file", "b"], "exclude"),
+        (["--run", "x", "--dry-run"], "--run"),
+        (["--for-ollama", "0.34.4"], "--store"),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_refused_before_anything_is_sent(call, server, gguf, arguments, words):
+    done = call("build", gguf, *arguments)
+    assert done.code == 2, done.err
+    assert words in done.err
+    assert not any(one.startswith("POST") for one in server.endpoints())
+
+
+def test_bad_files_end_with_4_and_missing_ones_with_3(call, server, tmp_path):
+    (tmp_path / "empty.gguf").touch()
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 1\n"
+    (tmp_path / "pointer.gguf").write_text(pointer)
+    (tmp_path / "page.gguf").write_text("<!DOCTYPE html><html></html>")
+    for name, words in {"empty": "empty", "pointer": "LFS", "page": "web page"}.items():
+        done = call("build", tmp_path / f"{name}.gguf")
+        assert (done.code, words.lower() in done.err.lower()) == (4, True), done.err
+    assert call("build", tmp_path / "nowhere.gguf").code == 3
+
+
+def test_a_shard_that_is_missing_is_named(call, server, shards):
+    shards[1].unlink()
+    done = call("build", shards[0])
+    assert done.code == 4
+    assert "sharded-00002-of-00003.gguf" in done.err
+
+
+def test_a_folder_with_two_models_is_a_choice(call, server, tmp_path):
+    for name in ("one", "two"):
+        build_gguf(tmp_path / f"{name}.gguf")
+    done = call("build", tmp_path)
+    assert done.code == 2
+    assert "one.gguf" in done.err
+    assert "two.gguf" in done.err
+
+
+def test_a_folder_with_two_projectors_is_a_choice(call, server, tmp_path):
+    build_gguf(tmp_path / "model.gguf")
+    for name in ("mmproj-f16", "mmproj-f32"):
+        build_gguf(tmp_path / f"{name}.gguf", architecture="clip", metadata={"general.type": "mmproj"})
+    done = call("build", tmp_path, "--no-load")
+    assert done.code == 2
+    assert "--mmproj" in done.err
+    done = call("build", tmp_path, "--mmproj", tmp_path / "mmproj-f32.gguf", "--no-load", "--json")
+    assert done.code == 0, done.err
+    assert [os.path.basename(one) for one in done.json["model"]["projectors"]] == ["mmproj-f32.gguf"]  # noqa: PTH119
+
+
+def test_a_hub_source_is_told_to_be_downloaded_first(call, server):
+    done = call("build", "Qwen/Qwen2.5-7B-Instruct-GGUF")
+    assert done.code == 2
+    assert "hf download" in done.err
+
+
+def test_a_store_is_written_with_no_server(call, gguf, tmp_path, monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    done = call("build", gguf, "--name", "mine", "--store", tmp_path / "store")
+    assert done.code == 0, done.err
+    manifest = json.loads((tmp_path / "store/manifests/registry.ollama.ai/library/mine/latest").read_bytes())
+    for layer in (*manifest["layers"], manifest["config"]):
+        blob = tmp_path / "store/blobs" / layer["digest"].replace(":", "-")
+        assert blob.stat().st_size == layer["size"]
+
+
+@pytest.mark.parametrize("version,layers,requires", [("0.34.4", 3, "0.35.0"), ("0.29.0", 1, None)])
+def test_a_store_holds_shards_as_the_version_keeps_them(call, shards, tmp_path, version, layers, requires):
+    store = tmp_path / "store"
+    assert call("build", shards[0], "--name", "m", "--store", store, "--for-ollama", version).code == 0
+    manifest = json.loads((store / "manifests/registry.ollama.ai/library/m/latest").read_bytes())
+    weights = [layer for layer in manifest["layers"] if layer["mediaType"].endswith("image.model")]
+    assert len(weights) == layers
+    config = json.loads((store / "blobs" / manifest["config"]["digest"].replace(":", "-")).read_bytes())
+    assert config.get("requires") == requires

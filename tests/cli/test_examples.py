@@ -1,0 +1,77 @@
+"""The examples do what they say."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gguf2ollama.detect import load_profiles
+from gguf2ollama.modelfile import lint, parse_modelfile
+from tests.builders import tiny_llama
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+MODELFILES = sorted((EXAMPLES / "modelfiles").glob("*.Modelfile"))
+
+
+def example(server, *arguments):
+    folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    return subprocess.run(
+        [str(argument) for argument in arguments],
+        env=os.environ | {"OLLAMA_HOST": server.url, "PATH": os.pathsep.join(folders)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_a_server_is_provisioned_once(call, server, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        tiny_llama(tmp_path / name / "model.gguf")
+    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "first: made\nsecond: made\n"), done.stderr
+    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "first: there already\nsecond: there already\n"), done.stderr
+    assert {one["name"] for one in call("list", "--json").json} == {"first:latest", "second:latest"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_provisioning_goes_on_after_a_bad_model_and_fails_at_the_end(server, tmp_path):
+    for name in ("bad", "good"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bad" / "model.gguf").write_bytes(b"GGUF")
+    tiny_llama(tmp_path / "good" / "model.gguf")
+    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "good: made\n")
+    assert "bad: failed with exit code 4" in done.stderr
+
+
+def test_the_library_builds_with_progress_of_its_own(call, server, tmp_path):
+    path = tiny_llama(tmp_path / "model.gguf")
+    done = example(server, sys.executable, EXAMPLES / "library.py", path, "mine")
+    assert done.returncode == 0, done.stderr
+    assert "made mine:latest" in done.stdout
+    assert "100 %" in done.stderr
+    assert call("show", "mine", "--json").json["parameters"]["num_ctx"] == 2048
+    done = example(server, sys.executable, EXAMPLES / "library.py", tmp_path / "nowhere.gguf", "mine")
+    assert done.returncode == 3
+
+
+def test_there_are_example_modelfiles():
+    assert len(MODELFILES) >= 4
+
+
+@pytest.mark.parametrize("path", MODELFILES, ids=lambda path: path.stem)
+def test_an_example_modelfile_is_what_its_profile_gives(path):
+    modelfile = parse_modelfile(path.read_text(encoding="utf-8"))
+    (profile,) = (one for one in load_profiles() if one.family == path.stem)
+    assert modelfile.template == profile.go_template(system=profile.system.text if profile.system else None)
+    assert modelfile.stops == profile.stops
+    assert modelfile.system == (profile.system.text if profile.system else None)
+    assert {one.name: one.value for one in profile.parameters}.items() <= {
+        one.name: one.value for one in modelfile.parameters
+    }.items()
+    assert [finding for finding in lint(modelfile) if finding.level == "error"] == []

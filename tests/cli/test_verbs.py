@@ -1,0 +1,144 @@
+"""The verbs that look after models, and those that work on files."""
+
+import json
+
+import pytest
+
+from gguf2ollama.modelfile import parse_modelfile
+from tests.builders import build_gguf, some_tensors
+from tests.fakes.ollama_server import Answer
+
+
+@pytest.fixture
+def model(call, server, gguf):
+    """A model on the server."""
+    done = call("build", gguf, "--name", "mine", "--no-load", "--system", "Be brief.")
+    assert done.code == 0, done.err
+    return "mine:latest"
+
+
+def test_list_shows_what_is_there(call, model):
+    done = call("list")
+    assert done.out.splitlines()[0].split() == ["NAME", "ID", "SIZE", "QUANT", "MODIFIED"]
+    assert done.out.splitlines()[1].startswith(model)
+
+
+def test_list_of_nothing_is_a_header(call, server):
+    assert len(call("list").out.splitlines()) == 1
+    assert call("list", "--json").json == []
+
+
+def test_show_gives_an_overview_json_or_one_part(call, model):
+    assert "capabilities" in call("show", "mine").out
+    assert call("show", "mine", "--json").json["system"] == "Be brief."
+    assert call("show", "mine", "--system").out == "Be brief.\n"
+    assert call("show", "mine", "--template").out.strip()
+
+
+@pytest.mark.parametrize("verb", [["show", "gone"], ["rm", "gone"], ["stop", "gone"], ["run", "gone", "x"]])
+def test_a_model_that_is_not_there_ends_with_3(call, server, verb):
+    done = call(*verb)
+    assert done.code == 3, done.err
+    assert "gone" in done.err
+
+
+def test_run_takes_its_prompt_from_the_call_or_from_stdin(call, server, model):
+    assert call("run", "mine", "Say", "hi").out == "Hello there!\n"
+    assert call("run", "mine", stdin="Say hi").out == "Hello there!\n"
+    asked = [one.content["messages"] for one in server.seen if one.endpoint == "POST /api/chat"]
+    assert [one[-1]["content"] for one in asked] == ["Say hi", "Say hi"]
+
+
+def test_run_as_json_gives_the_whole_answer(call, model):
+    done = call("run", "mine", "Say hi", "--system", "Short.", "--json")
+    assert done.json["content"] == "Hello there!"
+
+
+def test_ps_and_stop(call, model):
+    call("run", "mine", "hi")
+    assert [one["name"] for one in call("ps", "--json").json] == [model]
+    assert call("ps").out.splitlines()[1].startswith(model)
+    assert call("stop", "mine", "--json").json == {"stopped": model}
+    assert call("ps", "--json").json == []
+
+
+def test_cp_and_rm(call, model):
+    assert call("cp", "mine", "other:v2").code == 0
+    assert {one["name"] for one in call("list", "--json").json} == {model, "other:v2"}
+    assert call("rm", "mine", "other:v2", "--json").json == {"removed": [model, "other:v2"]}
+    assert call("list", "--json").json == []
+
+
+@pytest.mark.parametrize("verb", ["pull", "push"])
+def test_a_transfer_that_fails_is_told(call, server, model, verb):
+    server.inject(f"POST /api/{verb}", Answer(status=500, body='{"error": "no way"}'))
+    done = call(verb, "mine")
+    assert done.code == 5
+    assert "no way" in done.err
+
+
+def test_the_host_option_goes_before_the_environment(call, server, monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    assert call("list").code == 5
+    assert call("list", "--host", server.url).code == 0
+
+
+def test_inspect_tells_the_origin_of_every_value(call, gguf):
+    done = call("inspect", gguf, "--param", "top_k=3")
+    assert done.code == 0
+    assert "--param" in done.out
+    told = call("inspect", gguf, "--json").json
+    assert told["recipe"]["parameters"]["num_ctx"]["source"]
+    assert told["detection"]["family"] == "chatml"
+
+
+def test_inspect_shows_the_keys_of_the_file(call, gguf):
+    keys = call("inspect", gguf, "--metadata", "--json").json["metadata"]
+    assert keys["general.architecture"] == "llama"
+    assert keys["tokenizer.ggml.tokens"].endswith("elements]")
+    assert "general.architecture = llama" in call("inspect", gguf, "--metadata").out
+
+
+def test_modelfile_prints_what_reads_back(call, gguf):
+    done = call("modelfile", gguf, "--ctx", "512", "--system", "Be brief.")
+    parsed = parse_modelfile(done.out)
+    assert parsed.sources == (str(gguf),)
+    assert parsed.system == "Be brief."
+    assert parsed.parameter("num_ctx") == 512
+    assert call("modelfile", gguf, "--json").json["modelfile"].startswith("# Made by gguf2ollama.")
+
+
+def test_a_system_text_that_no_modelfile_carries_is_refused_with_a_way_out(call, gguf):
+    done = call("modelfile", gguf, "--system", 'three """ quotes')
+    assert done.code == 4
+    assert "build" in done.err
+
+
+def test_split_and_merge_give_back_the_file(call, tmp_path):
+    path = build_gguf(tmp_path / "whole.gguf", tensors=some_tensors(7))
+    done = call("split", path, "--max-tensors", "3", "-o", tmp_path / "part", "--json")
+    assert done.code == 0, done.err
+    files = [one["file"] for one in done.json["shards"]]
+    assert len(files) == 3
+    back = tmp_path / "back.gguf"
+    done = call("merge", *reversed(files), "-o", back, "--drop-split-keys", "--json")
+    assert done.code == 0, done.err
+    assert back.read_bytes() == path.read_bytes()
+    assert done.json["bytes"] == path.stat().st_size
+    assert call("merge", files[1], "-o", back).code == 2, "the file is there"
+    assert call("merge", files[1], "-o", back, "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--max-size", "1G", "--max-tensors", "1"], ["--max-size", "many"], ["--max-size", "0G"]],
+)
+def test_split_wants_one_limit_that_makes_sense(call, gguf, tmp_path, arguments):
+    assert call("split", gguf, "-o", tmp_path / "part", *arguments).code == 2
+
+
+def test_errors_as_json_are_one_object(call, tmp_path):
+    done = call("inspect", tmp_path / "nowhere.gguf", "--json")
+    assert done.code == 3
+    assert done.out == ""
+    assert set(json.loads(done.err)["error"]) == {"message", "hint", "exit_code"}

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.modelfile import Finding, Modelfile, Parameter, lint, parse_modelfile
+from tests.unit.modelfile.strategies import go_templates, modelfile_texts, modelfiles
+
+CHATML = """\
+{{- if .System }}<|im_start|>system
+{{ .System }}<|im_end|>
+{{ end }}
+{{- range $i, $_ := .Messages }}
+{{- $last := eq (len (slice $.Messages $i)) 1 -}}
+{{- if eq .Role "user" }}<|im_start|>user
+{{ .Content }}<|im_end|>
+{{ else if eq .Role "assistant" }}<|im_start|>assistant
+{{ if .Thinking }}<think>
+{{ .Thinking }}
+</think>
+
+{{ end }}{{ .Content }}{{ if .ToolCalls }}
+{{- range .ToolCalls }}
+<tool_call>
+{"name": "{{ .Function.Name }}", "arguments": {{ json .Function.Arguments }}}
+</tool_call>
+{{- end }}{{ end }}{{ if not $last }}<|im_end|>
+{{ end }}
+{{- else if eq .Role "tool" }}<|im_start|>user
+<tool_response>
+{{ .Content }}
+</tool_response><|im_end|>
+{{ end }}
+{{- if and (ne .Role "assistant") $last }}<|im_start|>assistant
+{{ end }}
+{{- end }}"""
+
+MISTRAL = """\
+{{- range .Messages }}
+{{- if eq .Role "user" }}[INST] {{ .Content }}[/INST]
+{{- else if .Content }} {{ .Content }}</s>
+{{- else if .ToolCalls }}[TOOL_CALLS] [
+{{- range .ToolCalls }}{"name": "{{ .Function.Name }}", "arguments": {{ json .Function.Arguments }}}
+{{- end }}]</s>
+{{- end }}
+{{- end }}"""
+
+LLAMA = """\
+{{- range $i, $_ := .Messages }}
+{{- if .ToolCalls }}<|start_header_id|>assistant<|end_header_id|>
+
+<|python_tag|>{{ range .ToolCalls }}{{ json .Function }}{{ end }}<|eom_id|>
+{{- else }}<|start_header_id|>{{ .Role }}<|end_header_id|>
+
+{{ .Content }}<|eot_id|>
+{{- end }}
+{{- end }}<|start_header_id|>assistant<|end_header_id|>
+
+"""
+
+QWEN_JINJA = """\
+{%- for message in messages %}
+{%- if message.role == "user" or (message.role == "assistant" and not message.tool_calls) %}
+{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}
+{%- elif message.role == "assistant" %}
+{{- '<|im_start|>' + message.role }}
+{%- for tool_call in message.tool_calls %}
+{{- '\n<tool_call>\n{"name": "' }}{{- tool_call.name }}{{- '"}\n</tool_call>' }}
+{%- endfor %}
+{{- '<|im_end|>\n' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"""
+
+R1_JINJA = """\
+{%- for message in messages %}
+{%- if message['tool_calls'] is defined %}
+{%- generation %}
+{{- '<|Assistant|><|calls|>' ~ message['tool_calls'] ~ '<|/calls|><|end|>' + eos_token }}
+{%- endgeneration %}
+{%- else %}{{- '<|User|>' + message['content'] | trim }}{{- message['content'].split('</think>')[-1] }}
+{%- endif %}
+{%- endfor %}
+{{- '<|Assistant|><think>\n' if add_generation_prompt else '' }}"""
+
+
+def found(text: str, *, chat_template: str | None = None) -> list[tuple[str, str, int | None]]:
+    findings = lint(parse_modelfile(text), chat_template=chat_template)
+    return [(finding.level, finding.code, finding.line) for finding in findings]
+
+
+def cut(stops: tuple[str, ...], *, template: str | None = None, chat_template: str | None = None) -> set[str]:
+    """Give the stop strings that the linter calls wrong."""
+    parameters = tuple(Parameter(name="stop", value=stop, line=number) for number, stop in enumerate(stops))
+    modelfile = Modelfile(sources=("x",), template=template, parameters=parameters)
+    findings = lint(modelfile, chat_template=chat_template)
+    assert {(finding.level, finding.code) for finding in findings} <= {("error", "stop-in-answer")}
+    return {stops[finding.line or 0] for finding in findings}
+
+
+def test_a_good_modelfile_has_no_findings() -> None:
+    modelfile = Modelfile(
+        sources=("x",),
+        template=CHATML,
+        system="hi",
+        requires="0.34.1",
+        parameters=(
+            Parameter(name="num_ctx", value=4096),
+            Parameter(name="temperature", value=0.7),
+            Parameter(name="stop", value="<|im_end|>"),
+        ),
+    )
+    assert lint(modelfile, chat_template=QWEN_JINJA) == ()
+
+
+@pytest.mark.parametrize(
+    "line, level, code",
+    [
+        ("PARAMETER temprature 1", "error", "unknown-parameter"),
+        ("PARAMETER mirostat 1", "warning", "deprecated-parameter"),
+        ("PARAMETER typical_p 0.9", "error", "refused-parameter"),
+        ("PARAMETER tfs_z 1", "error", "refused-parameter"),
+        ("PARAMETER num_ctx 4k", "error", "ill-typed-parameter"),
+        ("PARAMETER top_k 0.5", "error", "ill-typed-parameter"),
+        ("PARAMETER use_mmap maybe", "error", "ill-typed-parameter"),
+        ("PARAMETER top_p 1.5", "warning", "out-of-range-parameter"),
+        ("PARAMETER num_ctx 0", "warning", "out-of-range-parameter"),
+        ('PARAMETER stop ""', "error", "empty-stop"),
+        ("ADAPTER lora.gguf", "warning", "adapter"),
+        ("REQUIRES soon", "error", "invalid-requires"),
+        ("TEMPLATE {{ .Prompt }}{{ if .System }}", "error", "unbalanced-template"),
+        ("TEMPLATE {{ .Prompt }}{{ end }}", "error", "unbalanced-template"),
+        ("TEMPLATE {{ .Prompt", "error", "unbalanced-template"),
+        ("TEMPLATE {{ .System }}{{ .Response }}", "error", "template-without-prompt"),
+        ("TEMPLATE {{ .Prompt }}{{ if .Tools }}{{ end }}", "warning", "unprinted-tools"),
+        ("TEMPLATE {{ .Prompt }}{{ range .Tools }}tool{{ end }}", "warning", "unprinted-tools"),
+        ('SYSTEM a"""b', "error", "not-carried"),
+    ],
+)
+def test_a_fault_is_found_where_it_stands(line: str, level: str, code: str) -> None:
+    assert found(f"FROM x\n\n{line}\n") == [(level, code, 3)]
+
+
+@pytest.mark.parametrize(
+    "first, second, finding",
+    [
+        ("SYSTEM a", "SYSTEM b", ("warning", "repeated-instruction", 3)),
+        ("PARAMETER seed 1", "PARAMETER seed 1", ("warning", "repeated-parameter", 3)),
+        ("PARAMETER stop a", "PARAMETER stop a", ("note", "duplicate-stop", 3)),
+    ],
+)
+def test_what_stands_twice_is_found(first: str, second: str, finding: tuple[str, str, int]) -> None:
+    assert found(f"FROM x\n{first}\n{second}\n") == [finding]
+
+
+@pytest.mark.parametrize("sources", [(), ("",)])
+def test_a_missing_from_is_found(sources: tuple[str, ...]) -> None:
+    assert [finding.code for finding in lint(Modelfile(sources=sources))] == ["missing-from"]
+
+
+def test_what_no_modelfile_can_carry_is_found_before_it_is_rendered() -> None:
+    modelfile = Modelfile(sources=("x",), system="a\u200db", licenses=('"""',))
+    findings = lint(modelfile)
+    assert [finding.code for finding in findings] == ["not-carried", "not-carried"]
+    assert "U+200D" in findings[0].message
+    assert all("REST API" in (finding.hint or "") for finding in findings)
+
+
+def test_a_mistyped_parameter_is_guessed() -> None:
+    (finding,) = lint(parse_modelfile("FROM x\nPARAMETER temprature 1"))
+    assert finding.hint == "did you mean temperature?"
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        "{{ .Tools }}",
+        "{{ json .Tools }}",
+        "{{ range .Tools }}{{ json . }}{{ end }}",
+        "{{ range $tool := $.Tools }}{{ if true }}{{ json $tool }}{{ end }}{{ end }}",
+        "{{ with .Tools }}{{ . }}{{ end }}",
+        "{{ $tools := .Tools }}{{ $tools }}",
+        '{{ if .Tools }}{{ template "list" .Tools }}{{ end }}',
+    ],
+)
+def test_tools_that_are_printed_are_no_dead_declaration(tools: str) -> None:
+    assert found(f"FROM x\nTEMPLATE {{{{ .Prompt }}}}{tools}") == []
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        '{{ .Prompt }}{{ "}}" }}{{/* {{ if */}}{{- /* a */ -}}{{ `{{ end }}` }}',
+        "{{ if .Prompt -}}a{{- else if .System }}b{{ else with .Response }}c{{ else }}d{{ end }}",
+        '{{ define "x" }}{{ .Prompt }}{{ end }}{{ block "y" . }}{{ end }}{{ template "x" . }}',
+    ],
+)
+def test_a_balanced_template_is_not_called_unbalanced(template: str) -> None:
+    assert lint(Modelfile(sources=("x",), template=template)) == ()
+
+
+def test_an_unbalanced_template_is_told_by_its_own_line() -> None:
+    (finding,) = lint(Modelfile(sources=("x",), template="{{ .Prompt }}\n\n{{ if .System }}"))
+    assert "line 3" in finding.message
+
+
+@pytest.mark.parametrize(
+    "stop", ["<tool_call>", "</tool_call>", '{"name"', "<think>", "</think>", "<think>\n"]
+)
+def test_a_stop_inside_of_tool_calls_and_thoughts_is_wrong(stop: str) -> None:
+    assert cut((stop,), template=CHATML) == {stop}
+
+
+@pytest.mark.parametrize(
+    "stop", ["<|im_end|>", "<|im_start|>", "<|im_start|>assistant", "<|endoftext|>", "User:"]
+)
+def test_a_stop_at_the_end_of_a_turn_or_in_its_header_is_right(stop: str) -> None:
+    assert cut((stop,), template=CHATML, chat_template=QWEN_JINJA) == set()
+
+
+def test_a_marker_behind_the_last_value_of_a_tool_call_ends_the_turn() -> None:
+    assert cut(("[TOOL_CALLS]", "</s>", "[INST]", "[/INST]"), template=MISTRAL) == {"[TOOL_CALLS]"}
+
+
+def test_the_header_of_a_turn_is_no_part_of_the_answer() -> None:
+    stops = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>", "<|python_tag|>")
+    assert cut(stops, template=LLAMA) == {"<|python_tag|>"}
+
+
+def test_the_chat_template_of_the_gguf_shows_wrong_stops_too() -> None:
+    stops = ("<tool_call>", "</tool_call>", "<|im_end|>", "<|im_start|>")
+    assert cut(stops, chat_template=QWEN_JINJA) == {"<tool_call>", "</tool_call>"}
+
+
+def test_a_thought_that_the_generation_prompt_opens_is_no_stop() -> None:
+    stops = ("<think>", "</think>", "<|calls|>", "<|end|>", "<|Assistant|>")
+    assert cut(stops, chat_template=R1_JINJA) == {"<think>", "</think>", "<|calls|>"}
+
+
+def test_a_template_before_the_answer_alone_condemns_no_stop() -> None:
+    template = "{{ if .Prompt }}### User:\n{{ .Prompt }}\n{{ end }}### Response:\n{{ .Response }}"
+    assert cut(("### User:", "### Response:"), template=template) == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if %}",
+        "{{",
+        "(" * 5000,
+        "{{ " + "(" * 3000 + " }}",
+        "{{ " + "1+" * 50_000 + "1 }}",
+        "{{ " + "9" * 9999 + " }}",
+    ],
+)
+def test_a_broken_chat_template_is_passed_over(source: str) -> None:
+    assert cut(("<tool_call>",), chat_template=source) == set()
+
+
+@given(modelfile=modelfiles, chat_template=st.none() | st.text(max_size=50))
+def test_any_modelfile_can_be_examined(modelfile: Modelfile, chat_template: str | None) -> None:
+    assert all(isinstance(finding, Finding) for finding in lint(modelfile, chat_template=chat_template))
+
+
+@given(template=go_templates)
+def test_any_template_can_be_examined(template: str) -> None:
+    lint(Modelfile(sources=("x",), template=template, parameters=(Parameter(name="stop", value="a"),)))
+
+
+@given(text=modelfile_texts.map(lambda text: f"FROM x\n{text}"))
+def test_a_line_that_a_finding_names_is_in_the_file(text: str) -> None:
+    try:
+        modelfile = parse_modelfile(text)
+    except InvalidModelfile:
+        return
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
+    assert all(finding.line is None or 1 <= finding.line <= lines for finding in lint(modelfile))
