@@ -2,7 +2,7 @@
 # make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
 # make check  lint, types, floors and every test: what CI runs
 # make unit   the quick tests alone
-# make docs   write docs/reference.md from the commands
+# make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead
 
 PYTHON ?= python3
@@ -58,6 +58,7 @@ bench: $(INSTALLED) parts
 
 docs: $(INSTALLED)
 	$(BIN)/python -m tests.cli.reference > docs/reference.md
+	$(BIN)/python -m tests.cli.example_modelfiles
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gguf2ollama.errors import Gguf2OllamaError
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
-    from gguf2ollama.modelfile import Parameter
+    from gguf2ollama.modelfiles import Parameter
     from gguf2ollama.progress import Progress, Update
     from gguf2ollama.usecases import Built, Inspection, build, inspect, modelfile
 
@@ -43,7 +43,7 @@ __all__ = [
 _HOMES = {
     "errors": ("Gguf2OllamaError",),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
-    "modelfile": ("Parameter",),
+    "modelfiles": ("Parameter",),
     "progress": ("Progress", "Update"),
     "usecases": ("Built", "Inspection", "build", "inspect", "modelfile"),
 }

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from gguf2ollama.detect import Detection, stops_for
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory import ContextChoice
-from gguf2ollama.modelfile import Modelfile, Parameter
+from gguf2ollama.modelfiles import Modelfile, Parameter
 
 __all__ = ["Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe"]
 

@@ -21,7 +21,7 @@ Message = dict[str, Any]
 CALL_ID = "abcdefghi"  # Mistral's templates take nothing but nine alphanumerics
 
 
-class Refused(Exception):  # noqa: N818  # the template's own word: raise_exception
+class Refused(Exception):  # the template's own word: raise_exception
     """The chat template raised: its authors do not take such a chat."""
 
 
@@ -326,11 +326,11 @@ def _chatml(default: str = "") -> str:
 
 
 _TOOLS_IN_XML = (
-    "{{ '# Tools\\n\\nYou may call one or more functions to assist with the user query.\\n\\nYou are provided with"
-    " function signatures within <tools></tools> XML tags:\\n<tools>' }}"
+    "{{ '# Tools\\n\\nYou may call one or more functions to assist with the user query.\\n\\n"
+    "You are provided with function signatures within <tools></tools> XML tags:\\n<tools>' }}"
     "{% for tool in tools %}{{ '\\n' + tool | tojson }}{% endfor %}"
-    "{{ '\\n</tools>\\n\\nFor each function call, return a json object with function name and arguments within"
-    ' <tool_call></tool_call> XML tags:\\n<tool_call>\\n{"name": <function-name>, "arguments":'
+    "{{ '\\n</tools>\\n\\nFor each function call, return a json object with function name and arguments"
+    ' within <tool_call></tool_call> XML tags:\\n<tool_call>\\n{"name": <function-name>, "arguments":'
     " <args-json-object>}\\n</tool_call><|im_end|>\\n' }}"
 )
 OWN_TEMPLATES = {
@@ -360,12 +360,14 @@ OWN_TEMPLATES = {
     ),
     "llama3": (
         "{{ bos_token }}{% for m in messages %}"
-        "{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' + m['content'] | trim + '<|eot_id|>' }}"
+        "{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' }}"
+        "{{ m['content'] | trim + '<|eot_id|>' }}"
         "{% endfor %}{% if add_generation_prompt %}"
         "{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
     ),
     "phi4": (
-        "{% for m in messages %}{{ '<|im_start|>' + m.role + '<|im_sep|>' + m.content + '<|im_end|>' }}{% endfor %}"
+        "{% for m in messages %}"
+        "{{ '<|im_start|>' + m.role + '<|im_sep|>' + m.content + '<|im_end|>' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"
     ),
     "mixtral": (
@@ -379,8 +381,8 @@ OWN_TEMPLATES = {
     ),
     "alpaca": (
         "{% for m in messages %}"
-        "{% if loop.first and m.role != 'system' %}Below is an instruction that describes a task. Write a response"
-        " that appropriately completes the request.\n\n{% endif %}"
+        "{% if loop.first and m.role != 'system' %}Below is an instruction that describes a task. Write a"
+        " response that appropriately completes the request.\n\n{% endif %}"
         "{% if m.role == 'system' %}{{ m.content + '\\n\\n' }}"
         "{% elif m.role == 'user' %}{{ '### Instruction:\\n' + m.content + '\\n\\n' }}"
         "{% else %}{{ '### Response:\\n' + m.content + eos_token + '\\n\\n' }}{% endif %}{% endfor %}"

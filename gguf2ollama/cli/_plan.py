@@ -133,6 +133,7 @@ def plan_json(built: Built) -> dict[str, Any]:
     return {
         "name": built.name.short,
         "where": built.where,
+        "via": built.via,
         "ollama": str(built.version),
         "done": built.is_done,
         "differences": list(built.differences),

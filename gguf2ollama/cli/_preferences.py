@@ -45,7 +45,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         mmproj: tuple[str, ...],
         **options: object,
     ) -> None:
-        from gguf2ollama.modelfile import parse_parameter  # noqa: PLC0415 - not needed for help
+        from gguf2ollama.modelfiles import parse_parameter  # noqa: PLC0415 - not needed for help
 
         if system is not None and system_file is not None:
             raise UsageProblem("--system and --system-file exclude each other", hint="give one of them")

@@ -13,7 +13,7 @@ from gguf2ollama.cli._preferences import preference_options
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases import Built, Preferences
+    from gguf2ollama.usecases import Built, Preferences, Via
 
 __all__ = ["command"]
 
@@ -23,6 +23,13 @@ __all__ = ["command"]
 @click.option("--name", metavar="NAME", help="The model's name.  [default: made from the file's]")
 @preference_options
 @click.option("--run", "prompt", metavar="PROMPT", help="Ask the model this when it is there.")
+@click.option(
+    "--via",
+    type=click.Choice(["auto", "link", "pull", "upload"]),
+    default="auto",
+    help="The way to the server: link into its store, pull by it from us, upload through its interface.",
+)
+@click.option("--rehash", is_flag=True, help="Hash files even where their digests are remembered.")
 @click.option("--no-load", is_flag=True, help="Do not load the model to see whether it runs.")
 @click.option("--allow-mismatch", is_flag=True, help="Keep a model that is not quite what was asked for.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
@@ -36,6 +43,8 @@ def command(
     source: str,
     name: str | None,
     prompt: str | None,
+    via: Via,
+    rehash: bool,
     no_load: bool,
     allow_mismatch: bool,
     dry_run: bool,
@@ -62,7 +71,9 @@ def command(
             name=name,
             host=host,
             store=store,
+            via=via,
             for_ollama=for_ollama,
+            rehash=rehash,
             load=not no_load,
             allow_mismatch=allow_mismatch,
             dry_run=dry_run,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatTemplate", "normalize_mark", "read_chat_template", "shows_thinking", "shows_tools"]
 
-_CAP_CHARACTERS = 1 << 20  # the longest of 183 real templates has 19 kB
+_CAP_CHARACTERS = 128 << 10  # the longest of 183 real templates has 19 kB
 _NEVER_GIVEN = frozenset({"builtin_tools", "controls", "custom_tools", "date_string", "documents"})
 _NO_TEXT = frozenset({"raise_exception", "strftime_now"})
 _NEUTRAL = frozenset(
@@ -62,17 +62,18 @@ def normalize_mark(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def read_chat_template(text: str) -> ChatTemplate | None:
-    """Read what a chat template shows; ``None`` when it is no Jinja or longer than a megabyte."""
+    """Read what a chat template shows; ``None`` when it is no Jinja, or longer than 128 kB."""
     from jinja2 import TemplateError, nodes  # noqa: PLC0415  # 60 ms of import
 
     if len(text) > _CAP_CHARACTERS:
         return None
     try:
+        text.encode()  # bytes that are no UTF-8 are read as lone surrogates
         tree = _environment().parse(text)
         assigned = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
         reached = list(_reached(tree, never=_NEVER_GIVEN - assigned))
         printed = tuple(_printed(reached))
-    except (TemplateError, RecursionError):
+    except (TemplateError, RecursionError, ValueError):
         return None
     return ChatTemplate(
         text=text,
@@ -130,26 +131,25 @@ def _holds(test: nodes.Node, *, never: frozenset[str]) -> bool | None:
     """Tell whether a condition holds for every chat, for none (``False``), or depends (``None``)."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
-    if isinstance(test, nodes.Name):
-        return False if test.name in never else None
-    if isinstance(test, nodes.Not):
-        holds = _holds(test.node, never=never)
-        return None if holds is None else not holds
-    if isinstance(test, (nodes.And, nodes.Or)):
+    holds: bool | None = None
+    if isinstance(test, nodes.Name) and test.name in never:
+        holds = False
+    elif isinstance(test, nodes.Not):
+        inner = _holds(test.node, never=never)
+        holds = None if inner is None else not inner
+    elif isinstance(test, (nodes.And, nodes.Or)):
         deciding = isinstance(test, nodes.Or)
-        sides = [_holds(side, never=never) for side in (test.left, test.right)]
-        if deciding in sides:
-            return deciding
-        return None if None in sides else not deciding
-    if isinstance(test, nodes.Test) and test.name == "defined" and _holds(test.node, never=never) is False:
-        return False
-    if isinstance(test, nodes.Compare) and len(test.ops) == 1:
-        left, right = test.expr, test.ops[0].expr
-        if test.ops[0].op == "in":
-            return False if _holds(right, never=never) is False else None
-        if isinstance(left, nodes.Const) and isinstance(right, nodes.Const) and test.ops[0].op == "eq":
-            return bool(left.value == right.value)
-    return None
+        sides = {_holds(side, never=never) for side in (test.left, test.right)}
+        holds = deciding if deciding in sides else None if None in sides else not deciding
+    elif isinstance(test, nodes.Test) and test.name == "defined":
+        holds = _holds(test.node, never=never)  # what is never given is never defined
+    elif isinstance(test, nodes.Compare) and len(test.ops) == 1:
+        left, operator, right = test.expr, test.ops[0].op, test.ops[0].expr
+        if operator == "in":
+            holds = _holds(right, never=never)
+        elif operator == "eq" and isinstance(left, nodes.Const) and isinstance(right, nodes.Const):
+            holds = bool(left.value == right.value)
+    return holds
 
 
 def _printed(reached: list[nodes.Node]) -> Iterator[str]:

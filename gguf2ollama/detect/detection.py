@@ -5,8 +5,9 @@ its marks are there, every text that the template can print is one that our Go t
 pass through the same filters. A template that only resembles a family has no profile, and the detection says
 which one it resembles and what differs; it is never taken for plain ChatML.
 
-Where the file has no chat template, a name (or an architecture together with a name that says "instruct" or
-"chat") may suggest a family. That is a guess, and the detection says so.
+Where the file has no chat template, name or architecture may suggest a family, if the name says "instruct" or
+"chat", or is that of a fine-tune such as Alpaca: a base model has no family. That is a guess, and the
+detection says so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama.detect.chat_template import ChatTemplate, read_chat_template, shows_thinking, shows_tools
-from gguf2ollama.detect.go_text import printable_text
+from gguf2ollama.detect.matching import find_objection, read_system
 from gguf2ollama.detect.profile import DefaultSystem, Features, ParameterDefault, Profile
 from gguf2ollama.detect.stops import adds_bos, token_text
 
@@ -29,14 +30,10 @@ Confidence: TypeAlias = Literal["template", "architecture", "name", "none"]
 
 _TEMPLATE_KEY = "tokenizer.chat_template"
 _TOKEN_VARIABLES = {"eos": "eos", "turn_bos": "bos"}
-_WEIGHTS = {"template": 100, "architecture": 10, "tokenizer": 5, "name": 3}
+_WEIGHTS = {"template": 100, "system": 20, "architecture": 10, "tokenizer": 5, "name": 3}
 _RESEMBLES = 0.5  # of a family's marks
 _RUNNERS_UP = 3
 _CAP_NAME = 256  # characters
-_QUOTED = 60  # characters of a text that a message quotes
-_ROLE = re.compile(r"\b(?:system|user|assistant)\b")  # our templates print .Role
-_LINE_ENDS = re.compile(r"[\r\n]+|(?<=>)(?=<)")
-_SAYS_NOTHING = re.compile(r"\w+|[^\w<>\[\]|#]{1,3}")
 _INSTRUCT = re.compile(r"(?i)(?:\b|_)(?:instruct|chat|it|assistant)(?:\b|_)")
 _EMBEDDING_ARCHITECTURES = frozenset(
     {
@@ -51,7 +48,7 @@ class Evidence:
     """One thing seen in the file, and how much it speaks for the family.
 
     Attributes:
-        kind: ``template``, ``architecture``, ``tokenizer``, ``name`` or ``type``.
+        kind: ``template``, ``system``, ``architecture``, ``tokenizer``, ``name`` or ``type``.
         what: A sentence.
         weight: Above zero it speaks for the family, below against it; 100 decides.
     """
@@ -94,7 +91,7 @@ class Detection:
     reason: str
     evidence: tuple[Evidence, ...] = ()
     runners_up: tuple[RunnerUp, ...] = ()
-    features: Features = Features()
+    features: Features = field(default_factory=Features)
     system: DefaultSystem | None = None
     switches: frozenset[str] = frozenset()
     bos: str = ""
@@ -102,11 +99,11 @@ class Detection:
 
     @property
     def parameters(self) -> tuple[ParameterDefault, ...]:
-        """The family's sampling defaults; none where the architecture is another than the family's.
+        """The family's sampling defaults; none where architecture or default system text are another's.
 
         A prompt may be shared by models of other makers; what suits their sampling is theirs to say.
         """
-        alien = any(seen.kind == "architecture" and seen.weight < 0 for seen in self.evidence)
+        alien = any(seen.kind in {"architecture", "system"} and seen.weight < 0 for seen in self.evidence)
         return self.profile.parameters if self.profile and not alien else ()
 
     def go_template(self) -> str | None:
@@ -133,8 +130,8 @@ def detect(metadata: Mapping[str, Any], *, profiles: Iterable[Profile]) -> Detec
     Raises:
         InvalidProfile: The Go template of a family cannot be rendered.
     """
-    kind, why = _kind(metadata)
-    if kind not in {"chat", "base"}:
+    if (other := _other_kind(metadata)) is not None:
+        kind, why = other
         seen = Evidence(kind="type", what=why, weight=_WEIGHTS["template"])
         return Detection(kind=kind, profile=None, confidence="none", reason=why, evidence=(seen,))
     families = tuple(profiles)
@@ -144,7 +141,8 @@ def detect(metadata: Mapping[str, Any], *, profiles: Iterable[Profile]) -> Detec
     return _by_name(metadata, profiles=families)
 
 
-def _kind(metadata: Mapping[str, Any]) -> tuple[Kind, str]:
+def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
+    """Tell what a file holds that is no model to chat with or to continue text."""
     architecture = metadata.get("general.architecture")
     what = metadata.get("general.type")
     if architecture == "clip" or what == "mmproj":
@@ -155,7 +153,7 @@ def _kind(metadata: Mapping[str, Any]) -> tuple[Kind, str]:
         return "embedding", f"It has {architecture}.pooling_type: it embeds texts and does not chat."
     if architecture in _EMBEDDING_ARCHITECTURES:
         return "embedding", f"Models of architecture {architecture} embed texts and do not chat."
-    return ("chat" if metadata.get(_TEMPLATE_KEY) else "base"), ""
+    return None
 
 
 def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Profile, ...]) -> Detection:
@@ -166,7 +164,7 @@ def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Prof
             kind="chat",
             profile=None,
             confidence="none",
-            reason="The chat template in the file is no Jinja, or longer than a megabyte.",
+            reason="The chat template in the file is no Jinja, or too long for one.",
             features=features,
         )
     near: list[tuple[bool, int, RunnerUp]] = []
@@ -174,7 +172,7 @@ def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Prof
     for profile in profiles:
         marks = profile.evidence.contains
         seen = sum(mark in template.marks for mark in marks)
-        objection = _objection(template, profile=profile)
+        objection = find_objection(template, profile=profile)
         if objection is None:
             rank = sum(seen.weight for seen in _circumstances(metadata, profile=profile))
             fitting.append((rank, not profile.is_generic, profile))
@@ -203,6 +201,7 @@ def _certain(
     runners_up: tuple[RunnerUp, ...],
 ) -> Detection:
     reason = f"The chat template is that of {profile.title}."
+    system = read_system(template, profile=profile)
     return Detection(
         kind="chat",
         profile=profile,
@@ -210,15 +209,21 @@ def _certain(
         reason=reason,
         evidence=(
             Evidence(kind="template", what=reason, weight=_WEIGHTS["template"]),
+            *_system_evidence(system, profile=profile),
             *_circumstances(metadata, profile=profile),
         ),
         runners_up=runners_up,
         features=features,
-        system=_system_of(template, profile=profile),
+        system=system,
         switches=profile.read_switches(template),
         bos=token_text(metadata, "bos") if template.has_bos and not adds_bos(metadata) else "",
         tokens=MappingProxyType(dict(_tokens(metadata, profile=profile))),
     )
+
+
+def _system_evidence(system: DefaultSystem | None, *, profile: Profile) -> Iterator[Evidence]:
+    if profile.system and (system is None or system.text != profile.system.text):
+        yield _evidence("system", "The default system text is another than the family's.", agrees=False)
 
 
 def _tokens(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[tuple[str, str]]:
@@ -244,69 +249,6 @@ def _unknown(
         runners_up=runners_up,
         features=features,
     )
-
-
-def _objection(template: ChatTemplate, *, profile: Profile) -> str | None:
-    """Say why a chat template is not the family's; ``None`` when nothing speaks against it."""
-    evidence = profile.evidence
-    for mark in evidence.contains:
-        if mark not in template.marks:
-            return f"it lacks {_quote(mark)}"
-    for mark in evidence.lacks:
-        if mark in template.marks:
-            return f"it holds {_quote(mark)}"
-    if surplus := template.transforms - evidence.transforms - evidence.optional_transforms:
-        return f"it puts messages through {', '.join(sorted(surplus))}"
-    if missing := evidence.transforms - template.transforms:
-        return f"it does not put messages through {', '.join(sorted(missing))}"
-    if template.is_loose and not evidence.is_loose:
-        return "it prints white space between its tags"
-    if (line := _unexplained(template, profile=profile)) is not None:
-        return f"it prints {_quote(line)}"
-    return None
-
-
-def _unexplained(template: ChatTemplate, *, profile: Profile) -> str | None:
-    """Give the first line that the chat template can print and the family's Go template cannot."""
-    holder, system = _find_system(template, profile=profile)
-    go_template = profile.go_template(system=system, switches=profile.read_switches(template))
-    known = "\n".join((printable_text(go_template), system or ""))
-    unreached = profile.evidence.unreached
-    lines = _lines(text for text in template.printed if text != holder)
-    for line in lines:
-        if not (line in known or _ROLE.sub("", line) in known or line.startswith(unreached)):
-            return line
-    return None
-
-
-def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Give the lines that say something: not white space, not a single word such as a role or a key.
-
-    Tags that stand side by side are lines of their own, since ours may stand in different branches.
-    """
-    for text in texts:
-        for line in _LINE_ENDS.split(text):
-            stripped = line.strip()
-            if stripped and not _SAYS_NOTHING.fullmatch(stripped):
-                yield stripped
-
-
-def _find_system(template: ChatTemplate, *, profile: Profile) -> tuple[str | None, str | None]:
-    """Find the default system text in the chat template: the text that holds it, and itself."""
-    pattern = profile.system_pattern
-    for printed in template.printed:
-        if pattern and (match := pattern.search(printed)):
-            return printed, match[1]
-    if profile.system and profile.system.text in template.printed:
-        return profile.system.text, profile.system.text
-    return None, None
-
-
-def _system_of(template: ChatTemplate, *, profile: Profile) -> DefaultSystem | None:
-    _, text = _find_system(template, profile=profile)
-    if text is None or (profile.system and text == profile.system.text):
-        return profile.system if text is not None else None
-    return DefaultSystem(text=text, source="the chat template in the GGUF")
 
 
 def _circumstances(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[Evidence]:
@@ -346,11 +288,13 @@ def _by_name(metadata: Mapping[str, Any], *, profiles: tuple[Profile, ...]) -> D
     """Guess by name, then by architecture: only where the name says that the model chats."""
     architecture = metadata.get("general.architecture")
     fitting = [one for one in profiles if architecture in one.evidence.architectures or one.is_generic]
+    chats = any(_INSTRUCT.search(name) for name in _names(metadata))
+    fitting = [one for one in fitting if chats or one.is_generic]
     named = [one for one in fitting if _named_like(metadata, profile=one) is not None]
     if len(named) == 1:
         return _guess(metadata, profile=named[0], confidence="name")
     kin = [one for one in fitting if not one.is_generic]
-    if not named and len(kin) == 1 and any(_INSTRUCT.search(name) for name in _names(metadata)):
+    if not named and len(kin) == 1:
         return _guess(metadata, profile=kin[0], confidence="architecture")
     runners_up = tuple(RunnerUp(family=one.family, reason="the name fits as well") for one in named)
     reason = "There is no chat template in the file"
@@ -369,8 +313,3 @@ def _guess(metadata: Mapping[str, Any], *, profile: Profile, confidence: Confide
         features=profile.claims,
         system=profile.system,
     )
-
-
-def _quote(text: str) -> str:
-    short = text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
-    return f"“{short}”".replace("\n", "\\n")

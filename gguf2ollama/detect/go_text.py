@@ -69,13 +69,13 @@ def go_quote(text: str) -> str:
     r"""Quote a text as a string of Go.
 
     What is not printable is escaped: ``ollama create -f`` drops such characters from a Modelfile's
-    TEMPLATE, and ``\u00a0`` inside a Go string survives.
+    TEMPLATE, and ``\U000000a0`` inside a Go string survives.
     """
     return f'"{"".join(map(_go_character, text))}"'
 
 
 def go_print(text: str) -> str:
-    """Give the action that prints a text, and takes away the white space before itself; nothing for no text."""
+    """Give the action that prints a text and cuts the white space before itself; nothing for no text."""
     return f"{{{{- {go_quote(text)} }}}}" if text else ""
 
 
@@ -84,8 +84,7 @@ def _go_character(character: str) -> str:
         return escape
     if character.isprintable():
         return character
-    code = ord(character)
-    return f"\\u{code:04x}" if code < 0x1_0000 else f"\\U{code:08x}"
+    return f"\\U{ord(character):08x}"
 
 
 _ACTION = re.compile(
@@ -101,7 +100,7 @@ _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def printable_text(go_template: str) -> str:
-    """Give every text that a Go template of ours can print: what stands outside actions, and their strings."""
+    """Give every text that a Go template of ours can print: text outside actions, and strings in them."""
     return _ACTION.sub(_strings_of, go_template)
 
 
@@ -109,9 +108,7 @@ def _strings_of(match: re.Match[str]) -> str:
     action = match["action"] or ""
     if _ASKING.match(action):
         return ""
-    return "".join(
-        raw if raw else _UNESCAPE.sub(_unescape, quoted) for quoted, raw in _STRING.findall(action)
-    )
+    return "".join(raw or _UNESCAPE.sub(_unescape, quoted) for quoted, raw in _STRING.findall(action))
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -76,10 +76,15 @@ def adds_bos(metadata: Mapping[str, Any]) -> bool:
 
 
 def token_text(metadata: Mapping[str, Any], name: str) -> str:
-    """Give the text of a special token (``bos``, ``eos``, ``eot``, ``eom``); empty where the file tells none."""
+    """Give the text of a special token (``bos``, ``eos``, ``eot``, ``eom``); empty where none is told."""
     identifier = metadata.get(f"tokenizer.ggml.{name}_token_id")
     tokens = metadata.get("tokenizer.ggml.tokens")
     if isinstance(identifier, bool) or not isinstance(identifier, int) or not isinstance(tokens, Sequence):
         return ""
     text = tokens[identifier] if 0 <= identifier < len(tokens) else ""
-    return text if isinstance(text, str) and len(text) <= _CAP_CHARACTERS else ""
+    return text if isinstance(text, str) and len(text) <= _CAP_CHARACTERS and _is_unicode(text) else ""
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text was UTF-8 in the file: other bytes are read as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -40,7 +40,7 @@ class TensorType(IntEnum):
     Q5_0 = 6, 32, 22
     Q5_1 = 7, 32, 24
     Q8_0 = 8, 32, 34
-    Q8_1 = 9, 32, 40
+    Q8_1 = 9, 32, 40  # as in the gguf package; 36 in today's ggml, which never writes it to a file
     Q2_K = 10, 256, 84
     Q3_K = 11, 256, 110
     Q4_K = 12, 256, 144

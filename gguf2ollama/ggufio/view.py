@@ -65,6 +65,11 @@ class MergedView:
         """Bytes of the merged file."""
         return sum(each.length for each in self._ranges)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that it is made of, in order."""
+        return tuple(shard.path for shard, _ in self._parts)
+
     def ranges(self) -> tuple[Range, ...]:
         """Give what the file is made of, in order; ranges of one shard that adjoin are one."""
         return self._ranges

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, final
+from typing import BinaryIO, final
 
 from gguf2ollama.errors import ServerRefused, ServerStalled, ServerUnreachable, UsageProblem
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.answers import Chunk, LocalModel, ModelInfo, RunningModel, Status
-from gguf2ollama.ollama.explain import Asked, foreign_errors
-from gguf2ollama.ollama.fields import Fields
-from gguf2ollama.ollama.streams import Stream, raise_for_error, read_fields
+from gguf2ollama.ollama.exchange import Exchange
+from gguf2ollama.ollama.streams import Stream
 from gguf2ollama.ollama.upload import body, opener
 from gguf2ollama.ollama.versions import Regime, ServerVersion, regime
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName, ServerAddress
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["STALL_TIMEOUT", "Client"]
 
@@ -31,9 +25,7 @@ STALL_TIMEOUT = 60.0
 """Seconds of silence after which a server is asked whether it lives, and in which it has to answer."""
 
 _RETRY_PAUSES = (0.5, 2.0)
-_NOT_FOUND = 404
 _LOG = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @final
@@ -61,17 +53,15 @@ class Client:
         address: ServerAddress | str | None = None,
         *,
         stall_timeout: float = STALL_TIMEOUT,
-        retry_pauses: Sequence[float] = _RETRY_PAUSES,
+        retry_pauses: Sequence[float] | None = None,
     ) -> None:
         if address is None:
             address = ServerAddress.from_environment(os.environ)
         elif isinstance(address, str):
             address = ServerAddress.parse(address)
-        from gguf2ollama.ollama.transport import open_http  # noqa: PLC0415 - httpx takes 170 ms to import
-
         self.address = address
-        self._retry_pauses = tuple(retry_pauses)
-        self._http = open_http(address.base_url, is_loopback=address.is_loopback, stall_timeout=stall_timeout)
+        self._retry_pauses = tuple(_RETRY_PAUSES if retry_pauses is None else retry_pauses)
+        self._exchange = Exchange(address, stall_timeout=stall_timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -81,7 +71,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections; what is under way on them ends."""
-        self._http.close()
+        self._exchange.close()
 
     # the server
 
@@ -91,7 +81,7 @@ class Client:
         Raises:
             ServerRefused: It answers, but not as Ollama does.
         """
-        fields = self._get("/api/version")
+        fields = self._exchange.get("/api/version")
         try:
             return ServerVersion.parse(fields.text("version"))
         except ValueError as error:
@@ -108,12 +98,7 @@ class Client:
 
     def has_blob(self, digest: Digest) -> bool:
         """Ask whether a blob is in the server's store."""
-        asked = self._asked("HEAD", f"/api/blobs/{digest}")
-        with foreign_errors(asked):
-            response = self._http.head(asked.path)
-        if response.status_code != _NOT_FOUND:
-            raise_for_error(response, asked=asked)
-        return response.status_code != _NOT_FOUND
+        return self._exchange.is_there(f"/api/blobs/{digest}")
 
     def upload_blob(
         self,
@@ -147,7 +132,8 @@ class Client:
         pauses = iter(self._retry_pauses)
         while True:
             try:
-                self._send_blob(source, digest=digest, size=size, label=label, progress=progress)
+                pieces = body(opener(source), size=size, task=f"uploading {label}", progress=progress)
+                self._exchange.post_bytes(f"/api/blobs/{digest}", pieces, size=size, subject=label)
             except (ServerUnreachable, ServerStalled) as problem:  # noqa: PERF203 - an upload costs more
                 pause = next(pauses, None)
                 if pause is None:
@@ -209,7 +195,7 @@ class Client:
             "parser": parser,
             "requires": requires,
         }
-        return self._stream(
+        return self._exchange.stream(
             "/api/create",
             {"model": str(name), **_given(wanted)},
             subject=str(name),
@@ -219,7 +205,7 @@ class Client:
 
     def list(self) -> tuple[LocalModel, ...]:
         """List the models in the server's store in its own order: the newest first, to the second."""
-        return tuple(LocalModel.parse(model) for model in self._get("/api/tags").inners("models"))
+        return tuple(LocalModel.parse(model) for model in self._exchange.get("/api/tags").inners("models"))
 
     def show(self, name: ModelName | str, *, verbose: bool = False) -> ModelInfo:
         """Tell all about one model.
@@ -231,8 +217,8 @@ class Client:
         Raises:
             NotFound: The server has no such model.
         """
-        asked = self._asked("POST", "/api/show", subject=str(name))
-        return ModelInfo.parse(self._ask(asked, {"model": str(name), "verbose": verbose}))
+        content = {"model": str(name), "verbose": verbose}
+        return ModelInfo.parse(self._exchange.ask("/api/show", content, subject=str(name)))
 
     def copy(self, source: ModelName | str, *, to: ModelName | str) -> None:
         """Give a model a second name; no weights are copied, and a model of that name is replaced.
@@ -241,8 +227,8 @@ class Client:
             NotFound: The server has no such model.
             UsageProblem: The server takes no such name.
         """
-        asked = self._asked("POST", "/api/copy", subject=str(source))
-        self._ask(asked, {"source": str(source), "destination": str(to)}, answers=False)
+        names = {"source": str(source), "destination": str(to)}
+        self._exchange.tell("POST", "/api/copy", names, subject=str(source))
 
     def delete(self, name: ModelName | str) -> None:
         """Remove a model, and the blobs that no other model uses.
@@ -250,8 +236,7 @@ class Client:
         Raises:
             NotFound: The server has no such model.
         """
-        asked = self._asked("DELETE", "/api/delete", subject=str(name))
-        self._ask(asked, {"model": str(name)}, answers=False)
+        self._exchange.tell("DELETE", "/api/delete", {"model": str(name)}, subject=str(name))
 
     def pull(self, name: ModelName | str, *, insecure: bool = False) -> Stream[Status]:
         """Let the server fetch a model from a registry.
@@ -308,7 +293,7 @@ class Client:
             UsageProblem: The model cannot do that.
         """
         wanted = _asking(tools=tools, options=options, think=think, keep_alive=keep_alive, form=answer_format)
-        return self._stream(
+        return self._exchange.stream(
             "/api/chat",
             {"model": str(name), "messages": [dict(message) for message in messages], **wanted},
             subject=str(name),
@@ -333,7 +318,6 @@ class Client:
             ServerRefused: The template fails, or the server renders nothing.
         """
         wanted = _asking(tools=tools, options=None, think=think, keep_alive=None, form=None)
-        asked = self._asked("POST", "/api/chat", subject=str(name))
         chat = {
             "model": str(name),
             "messages": [dict(message) for message in messages],
@@ -342,10 +326,11 @@ class Client:
             "_debug_render_only": True,
             **wanted,
         }
-        rendered = Chunk.parse_chat(self._ask(asked, chat, is_long=True)).rendered_template
+        answer = self._exchange.ask("/api/chat", chat, subject=str(name), is_long=True)
+        rendered = Chunk.parse_chat(answer).rendered_template
         if rendered is None:
             raise ServerRefused(
-                f"{asked.origin} did not render the template of {name}",
+                f"{answer.origin} did not render the template of {name}",
                 hint="it takes Ollama 0.11.5 or newer",
             )
         return rendered
@@ -380,7 +365,7 @@ class Client:
             UsageProblem: The model cannot do that.
         """
         wanted = _asking(tools=(), options=options, think=think, keep_alive=keep_alive, form=answer_format)
-        return self._stream(
+        return self._exchange.stream(
             "/api/generate",
             {"model": str(name), "prompt": prompt, "raw": raw, **_given({"system": system}), **wanted},
             subject=str(name),
@@ -390,7 +375,7 @@ class Client:
 
     def ps(self) -> tuple[RunningModel, ...]:
         """List the models in memory."""
-        return tuple(RunningModel.parse(model) for model in self._get("/api/ps").inners("models"))
+        return tuple(RunningModel.parse(model) for model in self._exchange.get("/api/ps").inners("models"))
 
     def load(
         self,
@@ -416,14 +401,13 @@ class Client:
         wanted = {"model": str(name), **_given({"keep_alive": keep_alive})}
         running = {"prompt": "1", "raw": True} if tokens else {}
         limits = {**(options or {}), **({"num_predict": tokens} if tokens else {})}
-        asked = self._asked("POST", "/api/generate", subject=str(name))
+        content = {**wanted, **running, "options": limits, "stream": False}
         try:
-            self._ask(asked, {**wanted, **running, "options": limits, "stream": False}, is_long=True)
+            self._exchange.ask("/api/generate", content, subject=str(name), is_long=True)
         except UsageProblem:
             # "does not support generate": a model for embeddings is loaded by embedding something
-            asked = self._asked("POST", "/api/embed", subject=str(name))
             content = {**wanted, "input": "1" if tokens else [], "options": dict(options or {})}
-            self._ask(asked, content, is_long=True)
+            self._exchange.ask("/api/embed", content, subject=str(name), is_long=True)
 
     def unload(self, name: ModelName | str) -> None:
         """Take a model out of memory as soon as it has nothing to do; no error if it is not there.
@@ -431,46 +415,11 @@ class Client:
         Raises:
             NotFound: The server has no such model.
         """
-        asked = self._asked("POST", "/api/generate", subject=str(name))
-        self._ask(asked, {"model": str(name), "keep_alive": 0, "stream": False}, is_long=True)
-
-    # the way there
-
-    def _asked(self, method: str, path: str, *, subject: str = "") -> Asked:
-        return Asked(address=self.address.base_url, method=method, path=path, subject=subject)
-
-    def _get(self, path: str) -> Fields:
-        return self._ask(self._asked("GET", path), None)
-
-    def _ask(
-        self,
-        asked: Asked,
-        content: Mapping[str, object] | None,
-        *,
-        is_long: bool = False,
-        answers: bool = True,
-    ) -> Fields:
-        """Send a request and read its whole answer, which is nothing where the endpoint answers nothing."""
-        with foreign_errors(asked), closing(self._send(asked, content, is_long=is_long)) as response:
-            return read_fields(response, asked=asked) if answers else Fields({}, asked.origin)
-
-    def _stream(
-        self,
-        path: str,
-        content: Mapping[str, object],
-        *,
-        subject: str,
-        parse: Callable[[Fields], _T],
-        is_last: Callable[[_T], bool],
-        is_flowing: Callable[[_T], bool] | None = None,
-    ) -> Stream[_T]:
-        asked = self._asked("POST", path, subject=subject)
-        with foreign_errors(asked):
-            response = self._send(asked, content, is_long=True)
-        return Stream(response, parse=parse, is_last=is_last, is_flowing=is_flowing, asked=asked)
+        content = {"model": str(name), "keep_alive": 0, "stream": False}
+        self._exchange.ask("/api/generate", content, subject=str(name), is_long=True)
 
     def _transfer(self, path: str, name: ModelName | str, *, insecure: bool) -> Stream[Status]:
-        return self._stream(
+        return self._exchange.stream(
             path,
             {"model": str(name), "insecure": insecure},
             subject=str(name),
@@ -478,43 +427,6 @@ class Client:
             is_last=_is_success,
             is_flowing=_is_transfer,
         )
-
-    def _send_blob(
-        self,
-        source: Path | Callable[[], BinaryIO],
-        *,
-        digest: Digest,
-        size: int,
-        label: str,
-        progress: Progress,
-    ) -> None:
-        asked = self._asked("POST", f"/api/blobs/{digest}", subject=label)
-        pieces = body(opener(source), size=size, task=f"uploading {label}", progress=progress)
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        with foreign_errors(asked):
-            request = self._http.build_request("POST", asked.path, content=pieces, headers=headers)
-            self._open(request, asked, is_long=True).close()
-
-    def _send(self, asked: Asked, content: Mapping[str, object] | None, *, is_long: bool) -> httpx.Response:
-        try:
-            encoded = None if content is None else json.dumps(content, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            raise UsageProblem(f"a value cannot be sent to Ollama: {error}") from error
-        headers = None if encoded is None else {"Content-Type": "application/json"}
-        request = self._http.build_request(asked.method, asked.path, content=encoded, headers=headers)
-        return self._open(request, asked, is_long=is_long)
-
-    def _open(self, request: httpx.Request, asked: Asked, *, is_long: bool) -> httpx.Response:
-        """Send a request and give its answer unread; one that may take long has no read timeout."""
-        if is_long:
-            request.extensions["timeout"]["read"] = None
-        response = self._http.send(request, stream=True)
-        try:
-            raise_for_error(response, asked=asked)
-        except BaseException:
-            response.close()
-            raise
-        return response
 
 
 def _is_success(status: Status) -> bool:

@@ -67,17 +67,18 @@ class _Rule:
         error: The class of ours that it becomes.
         message: The sentence, which may name ``{address}``, ``{subject}`` and what was ``{said}``.
         hint: What to try next.
-        path: The only endpoint where it means that; everywhere, if empty.
+        paths: The endpoints where it means that; everywhere, if empty.
     """
 
     text: re.Pattern[str]
     error: type[Gguf2OllamaError]
     message: str
     hint: str
-    path: str
+    paths: tuple[str, ...]
 
     def fits(self, asked: Asked, *, said: str) -> bool:
-        return self.path in {"", asked.path} and self.text.search(said) is not None
+        is_here = not self.paths or asked.path in self.paths
+        return is_here and self.text.search(said) is not None
 
     def apply(self, asked: Asked, *, said: str, status: int) -> Gguf2OllamaError:
         message = self.message.format(address=asked.address, subject=asked.subject, said=said)
@@ -86,8 +87,10 @@ class _Rule:
         return self.error(message, hint=self.hint)
 
 
-def _rule(text: str, error: type[Gguf2OllamaError], message: str, hint: str, *, path: str = "") -> _Rule:
-    return _Rule(text=re.compile(text, re.IGNORECASE), error=error, message=message, hint=hint, path=path)
+def _rule(
+    text: str, error: type[Gguf2OllamaError], message: str, hint: str, *, paths: tuple[str, ...] = ()
+) -> _Rule:
+    return _Rule(text=re.compile(text, re.IGNORECASE), error=error, message=message, hint=hint, paths=paths)
 
 
 _SMALLER = (
@@ -101,6 +104,7 @@ _NAMES = (
     "a name reads NAME, NAME:TAG or NAMESPACE/NAME:TAG: letters, digits, `_`, `-` and `.`, not starting with"
     " `-` or `.`, at most 80 in each part"
 )
+_TRANSFERS = ("/api/pull", "/api/push")
 _UPDATE = "update Ollama on that machine, then run the same command again"
 
 _RULES = (
@@ -155,10 +159,31 @@ _RULES = (
         "run `ollama signin` on the server's machine, or add its public key to your account",
     ),
     _rule(
-        r"max retries exceeded|dial tcp|no such host|connection refused|tls: |x509: ",
+        r"max retries exceeded|dial tcp|no such host|connection refused|tls: |x509: |EOF$",
         ServerRefused,
         "the Ollama server at {address} cannot reach the registry: {said}",
         "check the network and the proxy settings of the server's machine",
+        paths=_TRANSFERS,
+    ),
+    _rule(
+        r"^pull model manifest: ",
+        ServerRefused,
+        "the Ollama server at {address} neither has the model nor gets it from the registry: {said}",
+        "`gguf2ollama list` shows the models that it has",
+        paths=("/api/create",),
+    ),
+    _rule(
+        r"file must be downloaded again",
+        ServerRefused,
+        "the registry sent other bytes of {subject} than its manifest promises: {said}",
+        "pull it again; if that does not help, the registry's copy is damaged",
+        paths=_TRANSFERS,
+    ),
+    _rule(
+        r"permission denied|access is denied|read-only file system",
+        ServerRefused,
+        "the Ollama server at {address} may not write its own store: {said}",
+        "check the owner and the permissions of its models folder (OLLAMA_MODELS)",
     ),
     _rule(
         r"digest mismatch",
@@ -180,7 +205,7 @@ _RULES = (
         InvalidGguf,
         "Ollama at {address} does not take the file as a GGUF: {said}",
         "`gguf2ollama inspect FILE` tells what is wrong with it",
-        path="/api/create",
+        paths=("/api/create",),
     ),
     _rule(
         r"unable to generate parser for this template",
@@ -351,7 +376,7 @@ _LOST = _Meaning(
 )
 _STALLED = _Meaning(
     error=ServerStalled,
-    message="{origin} stalled: the server sent nothing for too long and does not say its version either",
+    message="{origin} stalled: nothing came from the server for too long",
     hint=_AGAIN,
 )
 _FAULT = _Meaning(error=ServerProblem, message="{origin} failed: {name}: {detail}", hint=_OURS)

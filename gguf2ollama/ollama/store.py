@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +26,21 @@ from gguf2ollama.refs import ModelName
 
 __all__ = ["Arrival", "LocalStore"]
 
-Arrival = Literal["there", "linked", "copied"]
+Arrival = Literal["there", "cloned", "linked", "copied"]
 _CHUNK = 1 << 20
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 # what tells that a file cannot be hard-linked into the store, and has to be copied
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
+_FICLONE = 0x40049409  # linux/fs.h
+_NO_CLONE = {
+    errno.EXDEV,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EINVAL,
+    errno.ENOTTY,
+    errno.ENOSYS,
+    errno.EPERM,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +68,32 @@ class LocalStore:
         if not self._is_kept(digest, size=len(content)):
             with atomic_file(self._blob(digest)) as stream:
                 stream.write(content)
+            self._own(self._blob(digest))
         return digest
 
-    def add_file(self, path: Path, digest: Digest, *, size: int, progress: Progress = ignore) -> Arrival:
-        """Keep a file whose digest is known: a hard link where that can be, else a copy.
+    def link_file(self, path: Path, digest: Digest, *, size: int) -> Arrival | None:
+        """Keep a file whose digest is known without copying it; ``None`` where it has to be copied.
+
+        A clone is best, where the file system makes one: it shares the bytes until one of both is changed.
+        A hard link is the same file under two names.
 
         Args:
             path: The file; it is read, never written.
-            digest: Its digest. A copy is hashed on its way, and refused when it differs.
+            digest: Its digest.
             size: Its length in bytes.
-            progress: Told the bytes copied.
 
         Raises:
-            InvalidInput: The file changed since its digest was made.
-            NotEnoughSpace: The disk is full.
+            InvalidInput: A blob of that digest is there, and damaged.
             UsageProblem: The store cannot be written.
         """
         if self._is_kept(digest, size=size):
             return "there"
-        if self._link(path, self._blob(digest)):
-            return "linked"
-        with disk_errors(path), path.open("rb") as stream:
-            return self.add_stream(stream, digest, size=size, task=f"copying {path.name}", progress=progress)
+        blob = self._blob(digest)
+        with disk_errors(blob):
+            if _clone(path, blob):
+                self._own(blob)
+                return "cloned"
+            return "linked" if _link(path, blob) else None
 
     def add_stream(
         self, stream: BinaryIO, digest: Digest, *, size: int, task: str, progress: Progress = ignore
@@ -101,6 +117,7 @@ class LocalStore:
                     f"the bytes that came have the digest {copied}, not {digest}",
                     hint="the file changed while it was read; run the command again",
                 )
+        self._own(blob)
         return "copied"
 
     def write_manifest(self, name: ModelName, manifest: Manifest) -> None:
@@ -117,6 +134,7 @@ class LocalStore:
         self._make_folder(path.parent)
         with atomic_file(path) as stream:
             stream.write(manifest.to_bytes())
+        self._own(path)
 
     def read_manifest(self, name: ModelName) -> Manifest | None:
         """Give a model's manifest; ``None`` when there is no such model.
@@ -129,15 +147,18 @@ class LocalStore:
             return Manifest.parse(path.read_bytes())
         return None
 
-    def prepare(self, *, needed: int) -> None:
-        """Make the folders, and check that ``needed`` bytes are free.
+    def discard(self, digest: Digest) -> None:
+        """Remove a blob that no manifest names."""
+        self._blob(digest).unlink(missing_ok=True)
+
+    def require(self, needed: int) -> None:
+        """Check that ``needed`` bytes are free.
 
         Raises:
             NotEnoughSpace: Fewer bytes are free.
-            UsageProblem: The folders cannot be made.
+            UsageProblem: The folder cannot be made.
         """
-        for name in ("blobs", "manifests"):
-            self._make_folder(self.root / name)
+        self._make_folder(self.root / "blobs")
         check_free_space(self.root / "blobs", needed)
 
     def _blob(self, digest: Digest) -> Path:
@@ -163,23 +184,57 @@ class LocalStore:
             raise UsageProblem(
                 f"{folder} leads out of the store {self.root}", hint="remove that symbolic link"
             )
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            self._own(one)
 
-    def _link(self, source: Path, blob: Path) -> bool:
-        """Hard-link a file into the store; false where it has to be copied."""
-        # a link shares owner and mode with its source: one that a server may be unable to read is copied
-        if source.stat().st_mode & _READABLE != _READABLE:
+    def _own(self, path: Path) -> None:
+        """Give what root has written to the owner of the store, whose server has to be able to remove it."""
+        if sys.platform == "win32" or os.geteuid() != 0:
+            return
+        store = self.root.stat()
+        found = path.stat(follow_symlinks=False)
+        if (found.st_uid, found.st_gid) != (store.st_uid, store.st_gid):
+            os.chown(path, store.st_uid, store.st_gid, follow_symlinks=False)
+
+
+def _clone(source: Path, blob: Path) -> bool:
+    """Let the file system share the bytes of a file with a new one (Linux: Btrfs, XFS, bcachefs)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl  # noqa: PLC0415 - not there on Windows
+
+    temporary = blob.parent / f".{blob.name}.{secrets.token_hex(6)}.part"
+    try:
+        with source.open("rb") as original, temporary.open("xb") as clone:
+            fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
+            os.fsync(clone.fileno())
+        temporary.replace(blob)
+    except OSError as error:
+        if error.errno in _NO_CLONE:
             return False
-        try:
-            os.link(source.resolve(), blob)
-        except FileExistsError:
-            return True
-        except OSError as error:
-            if error.errno in _NO_LINK:
-                return False
-            raise
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _link(source: Path, blob: Path) -> bool:
+    """Hard-link a file into the store; false where it has to be copied."""
+    # a link shares owner and mode with its source: one that a server may be unable to read is copied
+    if source.stat().st_mode & _READABLE != _READABLE:
+        return False
+    try:
+        os.link(source.resolve(), blob)
+    except FileExistsError:
         return True
+    except OSError as error:
+        if error.errno in _NO_LINK:
+            return False
+        raise
+    return True
 
 
 def _copy_hashed(source: BinaryIO, target: BinaryIO, *, told: Callable[[int], None]) -> Digest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -21,6 +22,7 @@ _ERROR_LIMIT = 64 << 10
 _PIECE = 64 << 10
 _FIRST_ERROR = 400
 _FIRST_REDIRECT = 300
+_HTML_TAG = re.compile(r"<[^<>]*>")
 _T = TypeVar("_T")
 
 
@@ -114,7 +116,7 @@ def raise_for_error(response: httpx.Response, *, asked: Asked) -> None:
     try:
         said = _error_in(Fields.parse(text, origin=asked.origin))
     except ServerRefused:
-        said = "an HTML page" if text.lstrip()[:1] == "<" else text
+        said = _HTML_TAG.sub(" ", text) if text.lstrip()[:1] == "<" else text
     raise refusal(said, status=response.status_code, asked=asked)
 
 

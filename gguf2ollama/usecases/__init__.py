@@ -2,5 +2,6 @@
 
 from gguf2ollama.usecases.build import Built, build
 from gguf2ollama.usecases.inspect import Inspection, Preferences, inspect, modelfile
+from gguf2ollama.usecases.routes import Via
 
-__all__ = ["Built", "Inspection", "Preferences", "build", "inspect", "modelfile"]
+__all__ = ["Built", "Inspection", "Preferences", "Via", "build", "inspect", "modelfile"]

@@ -15,8 +15,13 @@ from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.recipe import Target
 from gguf2ollama.refs import ModelName, ServerAddress
+from gguf2ollama.usecases.digest_cache import DigestCache
+from gguf2ollama.usecases.image import Image, lay_out_image
 from gguf2ollama.usecases.inspect import Inspection, Preferences, inspect
 from gguf2ollama.usecases.naming import suggest_name
+from gguf2ollama.usecases.pull_route import PullRoute
+from gguf2ollama.usecases.routes import Choice, Via, choose_route
+from gguf2ollama.usecases.server_build import FirstThatWorks, Route, ServerBuild
 from gguf2ollama.usecases.store_route import StoreRoute
 from gguf2ollama.usecases.upload_route import UploadRoute
 
@@ -38,6 +43,7 @@ class Built:
         version: The Ollama it is for.
         regime: How that Ollama takes a GGUF.
         where: The server's address, or the folder of the store.
+        via: The way it went, or would go.
         differences: Where the server made something else, which was allowed.
         is_done: Whether the model is there; false for a dry run.
     """
@@ -47,8 +53,13 @@ class Built:
     version: ServerVersion
     regime: Regime
     where: str
+    via: str = "store"
     differences: tuple[str, ...] = ()
     is_done: bool = False
+
+    def lay_out_image(self, *, takes_shards: bool) -> Image:
+        """Lay out what is written; see :func:`gguf2ollama.usecases.image.lay_out_image`."""
+        return lay_out_image(self.inspection.files, recipe=self.inspection.recipe, takes_shards=takes_shards)
 
 
 def build(
@@ -56,8 +67,10 @@ def build(
     *,
     name: str | None = None,
     host: str | None = None,
+    via: Via = "auto",
     store: str | os.PathLike[str] | None = None,
     for_ollama: str | None = None,
+    rehash: bool = False,
     load: bool = True,
     allow_mismatch: bool = False,
     dry_run: bool = False,
@@ -73,8 +86,11 @@ def build(
         source: A GGUF file, any shard of one, or a folder.
         name: The model's name; made from the file's when not given.
         host: The server's address; ``OLLAMA_HOST`` when not given.
+        via: The way to the server: ``"link"`` into its store, ``"pull"`` by the server from us, ``"upload"``
+            through its interface, or ``"auto"`` for the first of these that works.
         store: A store's folder to write instead of asking a server.
         for_ollama: The version of Ollama that a store is written for; the newest tested when not given.
+        rehash: Whether files are hashed even where their digests are remembered.
         load: Whether the model is loaded once, so that what the server cannot run is found now.
         allow_mismatch: Whether a model that differs from what was asked for is kept.
         dry_run: Whether to stop before anything is written.
@@ -86,22 +102,17 @@ def build(
         Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
     """
     wanted = ModelName.parse(name) if name is not None else None
+    cache = DigestCache(is_trusted=not rehash)
     if store is not None:
+        if via != "auto":
+            raise UsageProblem("--via and --store exclude each other", hint="--store asks no server")
         version = _parse_version(for_ollama or _NEWEST_TESTED)
         plan = _plan(source, wanted, version, where=str(store), free_bytes="here", **preferences)
-        if dry_run:
-            return plan
-        route = StoreRoute(
-            store=LocalStore(Path(store)),
-            regime=plan.regime,
-            name=plan.name,
-            files=plan.inspection.files,
-            recipe=plan.inspection.recipe,
-            progress=progress,
-            tell=tell,
-        )
-        route.run()
-        return dataclasses.replace(plan, is_done=True)
+        if not dry_run:
+            folder = LocalStore(Path(store))
+            image = plan.lay_out_image(takes_shards=plan.regime.keeps_shards)
+            StoreRoute(store=folder, image=image, cache=cache, progress=progress, tell=tell).make(plan.name)
+        return dataclasses.replace(plan, is_done=not dry_run)
     if for_ollama is not None:
         raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
     address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
@@ -113,18 +124,43 @@ def build(
         plan = _plan(source, wanted, version, where=address.base_url, free_bytes=free_bytes, **preferences)
         if dry_run:
             return plan
-        server_route = UploadRoute(
+        choice = choose_route(client, via=via)
+        tell(f"way: {choice.via}, {choice.reason}")
+        server_build = ServerBuild(
             client=client,
-            regime=plan.regime,
             name=plan.name,
-            files=plan.inspection.files,
             recipe=plan.inspection.recipe,
             load=load,
             allow_mismatch=allow_mismatch,
-            progress=progress,
             tell=tell,
         )
-        return dataclasses.replace(plan, differences=server_route.run(), is_done=True)
+        route = _open_route(plan, choice, client=client, cache=cache, progress=progress, tell=tell)
+        return dataclasses.replace(plan, via=choice.via, differences=server_build.run(route), is_done=True)
+
+
+def _open_route(
+    plan: Built,
+    choice: Choice,
+    *,
+    client: Client,
+    cache: DigestCache,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> Route:
+    upload = UploadRoute(
+        client=client,
+        image=plan.lay_out_image(takes_shards=plan.regime.takes_shards),
+        recipe=plan.inspection.recipe,
+        cache=cache,
+        progress=progress,
+    )
+    if choice.via == "upload":
+        return upload
+    image = plan.lay_out_image(takes_shards=plan.regime.keeps_shards)
+    if choice.store is not None:
+        return StoreRoute(store=choice.store, image=image, cache=cache, progress=progress, tell=tell)
+    pull = PullRoute(client=client, image=image, cache=cache, progress=progress)
+    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=upload, tell=tell)
 
 
 def _plan(

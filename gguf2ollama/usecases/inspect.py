@@ -12,7 +12,7 @@ from gguf2ollama.detect import Detection, detect, load_profiles
 from gguf2ollama.ggufio import ShardSet
 from gguf2ollama.host import free_memory_bytes
 from gguf2ollama.memory import ModelShape, choose_context, parse_context, read_shape
-from gguf2ollama.modelfile import Parameter, render_modelfile
+from gguf2ollama.modelfiles import Parameter, render_modelfile
 from gguf2ollama.recipe import Recipe, Target, Wishes, plan_recipe
 from gguf2ollama.usecases.source import ModelFiles, find_model
 

@@ -27,7 +27,7 @@ def test_a_name_is_made_from_that_of_the_file(call, server, gguf):
 
 
 def test_the_order_is_upload_create_check_load_name(call, server, gguf):
-    assert call("build", gguf, "--name", "mine").code == 0
+    assert call("build", gguf, "--name", "mine", "--via", "upload").code == 0
     endpoints = [
         one.replace(one.split("/")[-1], "DIGEST") if "blobs" in one else one for one in server.endpoints()
     ]
@@ -52,8 +52,8 @@ def test_no_load_does_not_load(call, server, gguf):
 
 
 def test_what_is_there_is_not_uploaded_again(call, server, gguf):
-    call("build", gguf)
-    call("build", gguf)
+    call("build", gguf, "--via", "upload")
+    call("build", gguf, "--via", "upload")
     assert sum(one.startswith("POST /api/blobs") for one in server.endpoints()) == 1
 
 
@@ -102,7 +102,7 @@ def test_preferences_reach_the_server(call, server, gguf, tmp_path):
 def test_shards_are_handed_over_as_the_version_takes_them(call, monkeypatch, shards, version, files):
     with FakeOllama(version=version) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
-        done = call("build", shards[1], "--no-load")
+        done = call("build", shards[1], "--no-load", "--via", "upload")
         assert done.code == 0, done.err
         assert sum(one.startswith("POST /api/blobs") for one in server.endpoints()) == files
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.detect import load_profiles
-from gguf2ollama.modelfile import lint, parse_modelfile
+from gguf2ollama.modelfiles import lint, parse_modelfile
 from tests.builders import tiny_llama
+from tests.cli.example_modelfiles import examples
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-MODELFILES = sorted((EXAMPLES / "modelfiles").glob("*.Modelfile"))
 
 
 def example(server, *arguments):
@@ -60,18 +59,8 @@ def test_the_library_builds_with_progress_of_its_own(call, server, tmp_path):
     assert done.returncode == 3
 
 
-def test_there_are_example_modelfiles():
-    assert len(MODELFILES) >= 4
-
-
-@pytest.mark.parametrize("path", MODELFILES, ids=lambda path: path.stem)
-def test_an_example_modelfile_is_what_its_profile_gives(path):
-    modelfile = parse_modelfile(path.read_text(encoding="utf-8"))
-    (profile,) = (one for one in load_profiles() if one.family == path.stem)
-    assert modelfile.template == profile.go_template(system=profile.system.text if profile.system else None)
-    assert modelfile.stops == profile.stops
-    assert modelfile.system == (profile.system.text if profile.system else None)
-    assert {one.name: one.value for one in profile.parameters}.items() <= {
-        one.name: one.value for one in modelfile.parameters
-    }.items()
+@pytest.mark.parametrize("path,text", examples().items(), ids=lambda value: getattr(value, "stem", ""))
+def test_an_example_modelfile_is_what_its_profile_gives_and_has_no_fault(path, text):
+    assert path.read_bytes().decode() == text, "run `make docs`"
+    modelfile = parse_modelfile(text)
     assert [finding for finding in lint(modelfile) if finding.level == "error"] == []

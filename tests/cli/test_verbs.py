@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gguf2ollama.modelfile import parse_modelfile
+from gguf2ollama.modelfiles import parse_modelfile
 from tests.builders import build_gguf, some_tensors
 from tests.fakes.ollama_server import Answer
 

@@ -224,7 +224,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class _Left(ConnectionError):  # noqa: N818 - an event
+class _Left(ConnectionError):
     """The client has left, or the server is told to."""
 
 

@@ -28,7 +28,7 @@ _BARE_TEMPLATE = "{{ .Prompt }}"
 _PARAMETER_COLUMNS = 30
 
 
-class Refusal(Exception):  # noqa: N818 - it is what a server does, and is not raised at anyone
+class Refusal(Exception):
     """An answer with an error; ``status`` counts only while nothing was sent."""
 
     def __init__(self, status: int, text: str) -> None:

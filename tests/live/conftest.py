@@ -6,7 +6,7 @@ With ``CI=true`` a missing part is a failure, so that a run cannot be green for 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,13 +28,13 @@ def missing(part: str) -> NoReturn:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI, turn the skip for a missing part into a failure."""
-    report: pytest.TestReport = yield  # type: ignore[misc, assignment]
+    report = yield
     if os.environ.get("CI") == "true" and (part := _missing_part(report)):
         report.outcome = "failed"
         report.longrepr = f"{_MISSING}{part}, and CI=true; {_REMEDY}"
-    return report  # type: ignore[return-value]
+    return report
 
 
 @pytest.hookimpl(trylast=True)

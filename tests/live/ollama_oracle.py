@@ -26,7 +26,7 @@ _PROGRAM = Path(__file__).parent / "oracle" / "main.go"
 _OFFLINE = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOSUMDB": "off", "GOWORK": "off"}
 
 
-class OracleMissing(Exception):  # noqa: N818 - a reason to skip, no failure
+class OracleMissing(Exception):
     """The oracle cannot be built here; the text says why."""
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfile import (
+from gguf2ollama.modelfiles import (
     Message,
     Modelfile,
     Parameter,
@@ -20,9 +20,9 @@ from gguf2ollama.modelfile import (
     parse_modelfile,
     render_modelfile,
 )
-from gguf2ollama.modelfile._printable import unprintable
+from gguf2ollama.modelfiles._printable import unprintable
 from tests.live.ollama_oracle import Oracle, OracleMissing, module_folder, running_oracle
-from tests.unit.modelfile.strategies import go_templates, modelfile_texts, modelfiles
+from tests.unit.modelfiles.strategies import go_templates, modelfile_texts, modelfiles
 
 pytestmark = pytest.mark.live
 

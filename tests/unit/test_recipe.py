@@ -5,15 +5,17 @@ import pytest
 from gguf2ollama.detect import detect, load_profiles
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory import ContextChoice
-from gguf2ollama.modelfile import Parameter
+from gguf2ollama.modelfiles import Parameter
 from gguf2ollama.recipe import Target, Wishes, plan_recipe
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
 # our own words in ChatML's form, which is what the profile `chatml` stands for
 CHATML = (
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
-    "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 STRANGE = "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
 

@@ -281,6 +281,10 @@ class TestSource:
         assert parse_source("owner/repo") == LocalSource(path=Path("owner/repo"))
         assert parse_source("owner") == LocalSource(path=Path("owner"))
 
+    def test_a_path_is_written_so_that_it_stays_one(self) -> None:
+        source = LocalSource(path=Path("owner/repo"))
+        assert parse_source(str(source)) == source
+
     @pytest.mark.parametrize(
         "text, source",
         [

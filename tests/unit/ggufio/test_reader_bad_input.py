@@ -33,7 +33,7 @@ def open_bytes(content: bytes) -> GgufFile:
 def sample(*, data: bool = True) -> bytes:
     """A valid file with a value of every kind."""
     stream = io.BytesIO()
-    metadata = {kind.name: TypedValue(kind, 1) for kind in ValueType if kind.code} | {
+    metadata = {kind.name: TypedValue(kind, True) for kind in ValueType if kind.code} | {
         "general.alignment": typed(32),
         "STRING": typed("text"),
         "ARRAY": typed([1, 2, 3]),

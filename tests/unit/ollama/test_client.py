@@ -23,6 +23,7 @@ from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client, Regime, ToolCall
 from gguf2ollama.ollama.explain import Asked
 from gguf2ollama.ollama.streams import _lines
+from gguf2ollama.refs import ServerAddress
 from tests.fakes.ollama_server import Answer, Choke, Cut, Die, FakeOllama
 
 CONTENT = b"0123456789" * 200_000
@@ -141,6 +142,17 @@ def test_text_that_is_no_unicode_is_sent_all_the_same(client, model):
     client.create("other", from_=model, system="\udc80").drain()
 
 
+def test_render_asks_for_the_whole_prompt(client, server, model):
+    client.render(model, HELLO)
+    assert server.seen[-1].content["truncate"] is False
+
+
+def test_a_server_that_cannot_say_whether_it_has_a_blob_is_refusing(client, server):
+    server.inject("HEAD /api/blobs/", Answer(500))
+    with pytest.raises(ServerRefused, match="status 500"):
+        client.has_blob(DIGEST)
+
+
 def test_render_wants_a_server_that_renders(client, server, model):
     server.inject("POST /api/chat", Answer(body='{"message": {"content": "hi"}, "done": true}'))
     with pytest.raises(ServerRefused, match="did not render") as caught:
@@ -174,8 +186,9 @@ def test_no_server_is_said_with_what_to_do(server):
     assert "ollama serve" in caught.value.hint
 
 
-def test_a_host_that_is_none_is_unreachable():
-    with Client("http://gguf2ollama.invalid") as client, pytest.raises(ServerUnreachable):
+@pytest.mark.parametrize("host", ["gguf2ollama.invalid", "a" * 64])
+def test_a_host_that_is_none_is_unreachable(host):
+    with Client(ServerAddress(host=host)) as client, pytest.raises(ServerUnreachable, match=host):
         client.version()
 
 
@@ -319,6 +332,14 @@ def test_an_endless_error_is_cut(client, server):
         client.list()
     assert '{"error": "xxx' in caught.value.message
     assert len(caught.value.message) < 2000
+
+
+def test_the_page_of_a_proxy_is_read_for_its_text(client, server):
+    page = "<html><head><title>413 Request Entity Too Large</title></head></html>"
+    server.inject("POST /api/blobs/", Answer(413, page, "text/html"))
+    with pytest.raises(ServerRefused, match=r"of this size: 413 Request Entity Too Large$") as caught:
+        upload(client)
+    assert "client_max_body_size" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gguf2ollama.ollama.explain import Asked, foreign_errors, refusal
 
 ASKED = Asked(address="http://h:11434", method="POST", path="/api/chat", subject="smol")
 CREATE = Asked(address="http://h:11434", method="POST", path="/api/create", subject="smol")
+PULL = Asked(address="http://h:11434", method="POST", path="/api/pull", subject="smol")
 BLOB = "sha256-" + "0" * 64
 
 # texts as servers of 0.34.4, 0.32.15 or 0.17.4 give them
@@ -40,7 +41,11 @@ TEXTS = [
     ("insecure protocol http", errors.UsageProblem, ASKED),
     ("http: no Location header in response", errors.ServerRefused, ASKED),
     ("unauthorized: access denied", errors.ServerRefused, ASKED),
-    ("dial tcp: lookup registry.ollama.ai: no such host", errors.ServerRefused, ASKED),
+    ("dial tcp: lookup registry.ollama.ai: no such host", errors.ServerRefused, PULL),
+    ("unexpected EOF", errors.ServerRefused, PULL),
+    ("pull model manifest: Get registry.ollama.ai: dial tcp: no such host", errors.ServerRefused, CREATE),
+    ("digest mismatch, file must be downloaded again: want x, got y", errors.ServerRefused, PULL),
+    ("open /usr/share/ollama/.ollama/models/blobs/sha256-1: permission denied", errors.ServerRefused, CREATE),
     (f'digest mismatch, expected "{BLOB}", got "{BLOB}"', errors.InvalidInput, ASKED),
     (
         'invalid split GGUF: split GGUF "m-00001-of-00003.gguf" has 1 shards, expected 3',
@@ -63,7 +68,7 @@ TEXTS = [
     ("invalid model name", errors.UsageProblem, CREATE),
     ('destination "bad name!" is invalid', errors.UsageProblem, ASKED),
     ("model is required", errors.ServerRefused, ASKED),
-    ("<html><h1>413 Request Entity Too Large</h1></html>", errors.ServerRefused, ASKED),
+    ("413 Request Entity Too Large", errors.ServerRefused, ASKED),
     ('"smol" does not support thinking', errors.UsageProblem, ASKED),
     ("server busy, please try again.  maximum pending requests exceeded", errors.ServerRefused, ASKED),
     ("llama-server binary not found (checked: /usr/lib/ollama)", errors.ServerRefused, ASKED),

@@ -19,7 +19,7 @@ NAME = ModelName.parse("me/model:tag")
 @pytest.fixture
 def store(tmp_path):
     store = LocalStore(tmp_path / "store")
-    store.prepare(needed=1)
+    store.require(1)
     return store
 
 
@@ -36,27 +36,31 @@ def blob(store, content=CONTENT):
 
 
 def test_a_file_is_linked_not_copied(store, source):
-    assert store.add_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
     assert blob(store).samefile(source)
-    assert store.add_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "there"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "there"
 
 
 def test_a_file_behind_a_symbolic_link_is_linked_itself(store, source, tmp_path):
     link = tmp_path / "link.gguf"
     link.symlink_to(source)
-    assert store.add_file(link, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
+    assert store.link_file(link, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
     assert not blob(store).is_symlink()
     assert blob(store).samefile(source)
 
 
 @pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.ENOTSUP])
-def test_a_file_that_cannot_be_linked_is_copied(store, source, monkeypatch, code):
+def test_a_file_that_cannot_be_linked_has_to_be_copied(store, source, monkeypatch, code):
     def refuse(*_arguments):
         raise OSError(code, "no link")
 
     monkeypatch.setattr(os, "link", refuse)
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) is None
     seen = []
-    arrival = store.add_file(source, Digest.of(CONTENT), size=len(CONTENT), progress=seen.append)
+    with source.open("rb") as stream:
+        arrival = store.add_stream(
+            stream, Digest.of(CONTENT), size=len(CONTENT), task="copying", progress=seen.append
+        )
     assert arrival == "copied"
     assert blob(store).read_bytes() == CONTENT
     assert not blob(store).samefile(source)
@@ -66,7 +70,7 @@ def test_a_file_that_cannot_be_linked_is_copied(store, source, monkeypatch, code
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_a_private_file_is_copied_so_that_the_server_can_read_it(store, source):
     source.chmod(0o600)
-    assert store.add_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "copied"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) is None
 
 
 def test_a_copy_that_is_not_what_was_hashed_is_refused(store):
@@ -87,7 +91,7 @@ def test_a_blob_that_is_there_is_not_touched(store):
 def test_a_damaged_blob_is_named_and_left_to_its_owner(store, source):
     blob(store).write_bytes(b"short")
     with pytest.raises(InvalidInput, match="5 bytes") as caught:
-        store.add_file(source, Digest.of(CONTENT), size=len(CONTENT))
+        store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
     assert "remove" in caught.value.hint
     assert blob(store).read_bytes() == b"short"
 
@@ -120,6 +124,7 @@ def test_a_manifest_is_not_written_before_its_blobs(store):
 def test_nothing_is_written_through_a_link_that_leads_out(store, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
+    (store.root / "manifests").mkdir()
     (store.root / "manifests" / "registry.ollama.ai").symlink_to(outside)
     store.add_bytes(b"config")
     with pytest.raises(UsageProblem, match="leads out"):
@@ -132,6 +137,6 @@ def test_a_store_that_is_itself_behind_a_link_is_used(tmp_path):
     real.mkdir()
     (tmp_path / "link").symlink_to(real)
     store = LocalStore(tmp_path / "link")
-    store.prepare(needed=1)
+    store.require(1)
     store.add_bytes(CONTENT)
     assert blob(store).is_file()

@@ -9,10 +9,10 @@ import jinja2
 
 from gguf2ollama._resources import templates_root
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfile._parameters import is_name
-from gguf2ollama.modelfile._printable import drop_unprintable
-from gguf2ollama.modelfile._quote import quoted
-from gguf2ollama.modelfile._value import Modelfile
+from gguf2ollama.modelfiles._parameters import is_name
+from gguf2ollama.modelfiles._printable import drop_unprintable
+from gguf2ollama.modelfiles._quote import quoted
+from gguf2ollama.modelfiles._value import Modelfile
 
 __all__ = ["render_modelfile"]
 

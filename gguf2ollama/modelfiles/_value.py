@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from gguf2ollama.errors import InvalidModelfile, UsageProblem
-from gguf2ollama.modelfile._parameters import PARAMETERS, ParameterStatus, Value, nearest, to_text, to_value
+from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterStatus, Value, nearest, to_text, to_value
 
 __all__ = ["Message", "Modelfile", "Parameter", "Role", "parse_parameter"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfile._printable import unprintable
+from gguf2ollama.modelfiles._printable import unprintable
 
 __all__ = ["WAY_OUT", "obstacle", "quoted"]
 
@@ -39,8 +39,9 @@ def quoted(value: str, *, what: str) -> str:
 def obstacle(value: str) -> str | None:
     """Say why a Modelfile cannot carry ``value``; ``None`` when it can.
 
-    Ollama's parser drops characters that Go does not call printable. Three quotation marks in a row would
-    end the value at the end of a line, and are the documented end of it wherever they stand.
+    Ollama's parser drops characters that Go does not call printable. Three quotation marks in a row end a
+    value where a line ends behind them; elsewhere the parser lets them pass, but they read as the end, and
+    one line more or less would make them so. So none are written.
     """
     if (at := value.find(_TRIPLE)) >= 0:
         return f'holds """ {_position(value, at)}, which ends a value in a Modelfile'

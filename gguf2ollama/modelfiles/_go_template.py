@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gguf2ollama.modelfile._answer import Event
+from gguf2ollama.modelfiles._answer import Event
 
 __all__ = ["GoTemplate", "UnbalancedTemplateError", "read_go_template"]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfile import Message, Modelfile, Parameter, parse_modelfile, render_modelfile
-from tests.unit.modelfile.strategies import modelfiles
+from gguf2ollama.modelfiles import Message, Modelfile, Parameter, parse_modelfile, render_modelfile
+from tests.unit.modelfiles.strategies import modelfiles
 
 
 def test_the_whole_layout() -> None:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from gguf2ollama.modelfile._answer import cutting_stops
-from gguf2ollama.modelfile._chat_template import read_chat_template
-from gguf2ollama.modelfile._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
-from gguf2ollama.modelfile._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest
-from gguf2ollama.modelfile._quote import WAY_OUT, obstacle
-from gguf2ollama.modelfile._value import Modelfile, Parameter
+from gguf2ollama.modelfiles._answer import cutting_stops
+from gguf2ollama.modelfiles._chat_template import read_chat_template
+from gguf2ollama.modelfiles._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
+from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest
+from gguf2ollama.modelfiles._quote import WAY_OUT, obstacle
+from gguf2ollama.modelfiles._value import Modelfile, Parameter
 
 __all__ = ["Finding", "Level", "lint"]
 
@@ -27,9 +27,13 @@ _ONCE = ("TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES")
 class Finding:
     """One thing that the linter found.
 
-    ``code`` is a stable name such as ``unknown-parameter``; ``line`` is the line in the file that was read,
-    where it is known; ``hint`` says what to do. An error is what Ollama refuses or what breaks answers, a
-    warning what has no effect or hardly the one that was meant, a note what may be meant.
+    ``line`` is the line in the file that was read, where it is known; ``hint`` says what to do. An error is
+    what Ollama refuses or what breaks answers, a warning what has no effect or hardly the one that was
+    meant, a note what does no harm. The codes are stable: ``missing-from``, ``adapter``,
+    ``invalid-requires``, ``repeated-instruction``, ``not-carried``, ``unknown-parameter``,
+    ``deprecated-parameter``, ``refused-parameter``, ``ill-typed-parameter``, ``out-of-range-parameter``,
+    ``repeated-parameter``, ``empty-stop``, ``duplicate-stop``, ``stop-in-answer``, ``unbalanced-template``,
+    ``template-without-prompt`` and ``unprinted-tools``.
     """
 
     level: Level
@@ -104,10 +108,12 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
 
 
 def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:
+    # what was read from a Modelfile has been carried by one, if only because a line ended as it did
+    level: Level = "warning" if modelfile.instructions else "error"
     for keyword, value, line in _values(modelfile):
         if reason := obstacle(value):
             yield Finding(
-                level="error", code="not-carried", message=f"{keyword} {reason}", line=line, hint=WAY_OUT
+                level=level, code="not-carried", message=f"{keyword} {reason}", line=line, hint=WAY_OUT
             )
 
 

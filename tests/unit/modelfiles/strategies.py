@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from gguf2ollama.modelfile import PARAMETERS, Message, Modelfile, Parameter
+from gguf2ollama.modelfiles import PARAMETERS, Message, Modelfile, Parameter
 
 SYNTAX = (
     *('"', '""', '"""', " ", "\t", "\n", "\r", "\r\n", "#", ": ", "\\", "'"),

@@ -13,11 +13,11 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from gguf2ollama.modelfile._answer import Event
+from gguf2ollama.modelfiles._answer import Event
 
 __all__ = ["read_chat_template"]
 
-_LONGEST = 1 << 20
+_LONGEST = 1 << 18
 _ANSWER = frozenset({"tool_calls", "reasoning_content"})
 _ABSENCE = frozenset({"none", "undefined"})
 _SILENT = frozenset({"bos_token", "eos_token", "raise_exception"})
@@ -34,9 +34,10 @@ class _Generation(Extension):
 
 
 def read_chat_template(source: str) -> tuple[Event, ...]:
-    """Give what a chat template prints, in order; nothing where it is longer than 1 MiB or no template.
+    """Give what a chat template prints, in order; nothing where the text is no template.
 
-    The tokens at the ends of a text (``bos_token``, ``eos_token``) are no values in this sense.
+    Nor is one of more than 256 Ki characters read. The tokens at the ends of a text (``bos_token``,
+    ``eos_token``) are no values in this sense.
     """
     if len(source) > _LONGEST:
         return ()

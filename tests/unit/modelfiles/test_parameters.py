@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidModelfile, UsageProblem
-from gguf2ollama.modelfile import PARAMETERS, Message, Modelfile, Parameter, Value, parse_parameter
-from tests.unit.modelfile.strategies import NUMBERS
+from gguf2ollama.modelfiles import PARAMETERS, Message, Modelfile, Parameter, Value, parse_parameter
+from tests.unit.modelfiles.strategies import NUMBERS
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,14 @@ from dataclasses import dataclass, field
 from typing import NoReturn, cast
 
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfile._parameters import is_name
-from gguf2ollama.modelfile._printable import drop_unprintable
-from gguf2ollama.modelfile._value import Message, Modelfile, Parameter, Role
+from gguf2ollama.modelfiles._parameters import is_name
+from gguf2ollama.modelfiles._printable import drop_unprintable
+from gguf2ollama.modelfiles._value import Message, Modelfile, Parameter, Role
 
 __all__ = ["parse_modelfile"]
 
 _LONGEST = 4 << 20
+_LONGEST_SHOWN = 40
 _BLANK = " \t\r\n"
 _SKIPPED = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)*")
 _KEYWORD = re.compile(r"(.)([A-Za-z]*)", re.DOTALL)
@@ -53,7 +54,7 @@ def parse_modelfile(text: str | bytes) -> Modelfile:
     """Read a Modelfile.
 
     Args:
-        text: Its text, or its bytes: UTF-8, or UTF-16 with a byte order mark. At most 4 MiB.
+        text: Its text, or its bytes: UTF-8, or UTF-16 with a byte order mark. At most 4 Mi of either.
 
     Raises:
         InvalidModelfile: Ollama would refuse the text too, would replace bytes that are no text, or would
@@ -62,7 +63,8 @@ def parse_modelfile(text: str | bytes) -> Modelfile:
     """
     if len(text) > _LONGEST:
         raise InvalidModelfile(
-            f"a Modelfile of {len(text):,} bytes is longer than the {_LONGEST:,} that are read"
+            f"a Modelfile of {len(text):,} characters is longer than the {_LONGEST:,} that are read",
+            hint="is it a Modelfile at all?",
         )
     reader = _Reader(text=_decode(text) if isinstance(text, bytes) else text.removeprefix("\ufeff"))
     return reader.read()
@@ -134,7 +136,11 @@ class _Reader:
         # lower(), since upper() would make a keyword of some words that are none
         keyword = next((keyword for keyword in _KEYWORDS if keyword.lower() == word.lower()), None)
         if keyword is None:
-            self._fail(start, f"{word[:40]!r} is no instruction", hint=f"use one of {', '.join(_KEYWORDS)}")
+            self._fail(
+                start,
+                f"{word[:_LONGEST_SHOWN]!r} is no instruction",
+                hint=f"use one of {', '.join(_KEYWORDS)}",
+            )
         self._take_space(f"a value of {keyword}")
         line, _ = self._position(start)
         self.instructions.append((keyword, line))
@@ -154,8 +160,9 @@ class _Reader:
                 "expected the name of a parameter after one space",
                 hint=f"write {name.upper()} without PARAMETER" if name else None,
             )
-        self._take_space(f"a value of {name}")
-        self.parameters.append(Parameter(name=name, value=self._read_value(name), line=line))
+        shown = name[:_LONGEST_SHOWN]
+        self._take_space(f"a value of {shown}")
+        self.parameters.append(Parameter(name=name, value=self._read_value(shown), line=line))
 
     def _read_message(self) -> None:
         start = self.at

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfile import Message, Modelfile, Parameter, parse_modelfile
-from tests.unit.modelfile.strategies import modelfile_texts
+from gguf2ollama.modelfiles import Message, Modelfile, Parameter, parse_modelfile
+from tests.unit.modelfiles.strategies import modelfile_texts
 
 
 def system_of(value: str) -> str | None:
@@ -61,7 +61,9 @@ def test_every_instruction_lands_in_its_field() -> None:
         ('"""a"b"""', 'a"b'),
         ('"""a"""b"""', 'a"""b'),
         ('say """hi"""', 'say """hi"""'),
+        ('"""a\nb """ c\nd"""', 'a\nb """ c\nd'),
         ('"a"b"', 'a"b'),
+        ('"a\nb" c\nd"', 'a\nb" c\nd'),
         ('""""a""""', '"a"'),
         ('"""""""', '"'),
         ("'single'", "'single'"),
@@ -131,9 +133,10 @@ def test_an_error_says_where_it_is_and_what_was_expected(text: str | bytes, mess
         parse_modelfile(text)
 
 
-def test_a_mistaken_word_is_cut_to_what_a_message_can_hold() -> None:
+@pytest.mark.parametrize("head", ["", "FROM x\nPARAMETER ", "FROM x\nMESSAGE "])
+def test_a_long_word_is_cut_to_what_a_message_can_hold(head: str) -> None:
     with pytest.raises(InvalidModelfile) as caught:
-        parse_modelfile("F" * 1_000_000)
+        parse_modelfile(head + "F" * 1_000_000)
     assert len(str(caught.value)) < 200
 
 

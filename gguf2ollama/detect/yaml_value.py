@@ -1,0 +1,146 @@
+"""Read YAML node by node, so that every complaint names the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from gguf2ollama.errors import InvalidProfile
+
+if TYPE_CHECKING:
+    from yaml import Node
+
+__all__ = ["YamlValue", "read_yaml"]
+
+_CAP_BYTES = 64 << 10
+
+
+def read_yaml(path: Path) -> YamlValue:
+    """Read a small YAML file without aliases and tags of its own.
+
+    Raises:
+        InvalidProfile: It cannot be read, is longer than 64 kB, or is no YAML; file and line are named.
+    """
+    import yaml  # noqa: PLC0415  # 30 ms of import
+
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_CAP_BYTES + 1)
+        if len(content) > _CAP_BYTES:
+            raise InvalidProfile(
+                f"{path}: longer than {_CAP_BYTES:,} bytes", hint="A profile has about 2 kB."
+            )
+        for event in yaml.parse(content, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                number = event.start_mark.line + 1 if event.start_mark else 1
+                raise InvalidProfile(f"{path}:{number}: aliases are not used", hint="Write the value out.")
+        node: Node | None = yaml.compose(content, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or type(error).__name__
+        raise InvalidProfile(
+            f"{path}{line}: this is not YAML that a profile can be: {problem}",
+            hint="See the profiles in templates/profiles/.",
+        ) from error
+    except OSError as error:
+        raise InvalidProfile(
+            f"{path}: cannot be read: {error.strerror}", hint="Check the path and its permissions."
+        ) from error
+    if node is None:
+        raise InvalidProfile(f"{path}:1: the file is empty", hint="See the profiles in templates/profiles/.")
+    return YamlValue(path, node)
+
+
+class YamlValue:
+    """A node of a file; gives what the schema wants, or refuses with file and line."""
+
+    def __init__(self, path: Path, node: Node) -> None:
+        self._path = path
+        self._node = node
+
+    def refuse(self, problem: str, hint: str) -> NoReturn:
+        """Complain about this node.
+
+        Raises:
+            InvalidProfile: Always.
+        """
+        line = self._node.start_mark.line + 1
+        raise InvalidProfile(f"{self._path}:{line}: {problem}", hint=hint)
+
+    def entries(self) -> Iterator[tuple[str, YamlValue]]:
+        """Give keys and values of a mapping, each key once."""
+        from yaml import MappingNode  # noqa: PLC0415  # 30 ms of import
+
+        if not isinstance(self._node, MappingNode):
+            self.refuse("keys with values are expected", "Write `key: value` lines.")
+        seen = set()
+        for key_node, value_node in self._node.value:
+            key = YamlValue(self._path, key_node).text()
+            if key in seen:
+                YamlValue(self._path, key_node).refuse(f"{key!r} stands here twice", "Keep one of them.")
+            seen.add(key)
+            yield key, YamlValue(self._path, value_node)
+
+    def fields(self, *, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, YamlValue]:
+        """Give the fields of a mapping with known keys."""
+        known = (*required, *optional)
+        fields = {}
+        for key, value in self.entries():
+            if key not in known:
+                value.refuse(f"the key {key!r} is not known", f"Known here are {', '.join(known)}.")
+            fields[key] = value
+        for key in required:
+            if key not in fields:
+                self.refuse(f"the key {key!r} is missing", f"Needed here are {', '.join(required)}.")
+        return fields
+
+    def text(self, *, like: re.Pattern[str] | None = None) -> str:
+        """Give a text that is not empty, and looks like the pattern."""
+        value = self._scalar("str", "a text")
+        if not value:
+            self.refuse("a text is expected, and this one is empty", "Leave the key out instead.")
+        if like and not like.fullmatch(value):
+            self.refuse(f"{value!r} cannot stand here", f"It is to look like {like.pattern}.")
+        return value
+
+    def texts(self) -> tuple[str, ...]:
+        """Give a list of texts."""
+        from yaml import SequenceNode  # noqa: PLC0415  # 30 ms of import
+
+        if not isinstance(self._node, SequenceNode):
+            self.refuse("a list of texts is expected", "Write [first, second].")
+        return tuple(YamlValue(self._path, node).text() for node in self._node.value)
+
+    def flag(self) -> bool:
+        """Give true or false."""
+        return self._scalar("bool", "true or false").lower() in {"true", "yes", "on"}
+
+    def text_or_flag(self) -> str | bool:
+        """Give a text, which may be empty, or true or false."""
+        return self.flag() if self._node.tag.endswith(":bool") else self._scalar("str", "a text or a flag")
+
+    def number(self) -> float | int:
+        """Give a number."""
+        whole = self._node.tag.endswith(":int")
+        text = self._scalar("int" if whole else "float", "a number")
+        try:
+            return int(text) if whole else float(text)
+        except ValueError:
+            self.refuse(f"{text!r} is no plain number", "Write it as 20 or 0.95.")
+
+    def pattern(self) -> re.Pattern[str]:
+        """Give a regular expression, in which the dot matches the end of a line too."""
+        try:
+            return re.compile(self.text(), re.DOTALL)
+        except re.error as error:
+            self.refuse(f"this is no regular expression: {error}", "See Python's re module.")
+
+    def _scalar(self, tag: str, what: str) -> str:
+        from yaml import ScalarNode  # noqa: PLC0415  # 30 ms of import
+
+        if not isinstance(self._node, ScalarNode) or not self._node.tag.endswith(f":{tag}"):
+            self.refuse(f"{what} is expected", "Quote a text that looks like a number or a flag.")
+        return str(self._node.value)

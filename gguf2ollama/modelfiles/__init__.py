@@ -1,0 +1,24 @@
+"""Modelfiles: a typed value, a parser for Ollama's whole grammar, a renderer and a linter."""
+
+from gguf2ollama.modelfiles._lint import Finding, Level, lint
+from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, Value
+from gguf2ollama.modelfiles._parser import parse_modelfile
+from gguf2ollama.modelfiles._render import render_modelfile
+from gguf2ollama.modelfiles._value import Message, Modelfile, Parameter, Role, parse_parameter
+
+__all__ = [
+    "PARAMETERS",
+    "Finding",
+    "Level",
+    "Message",
+    "Modelfile",
+    "Parameter",
+    "ParameterSpec",
+    "ParameterStatus",
+    "Role",
+    "Value",
+    "lint",
+    "parse_modelfile",
+    "parse_parameter",
+    "render_modelfile",
+]

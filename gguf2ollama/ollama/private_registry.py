@@ -1,0 +1,214 @@
+"""A registry on loopback for the length of one pull: it serves one model, from where its bytes are.
+
+Ollama pulls from any server that answers ``/v2/<namespace>/<model>/manifests/<tag>`` and blobs, but insists
+that a blob redirects to another host name; ``localhost`` is another than ``127.0.0.1``
+(``server/download.go`` of 0.34.4 and 0.32.15). It checks every digest itself and keeps the manifest as it is
+given, so that what is pulled is not changed by template detection.
+
+Read-only; both paths hold a token that nobody can guess, and anything else is 404.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from gguf2ollama.oci import Digest, Manifest
+from gguf2ollama.refs import ModelName
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["BlobPiece", "FilePiece", "PrivateRegistry"]
+
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
+_QUIET_AFTER = 120.0  # seconds after which a connection that says nothing is dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePiece:
+    """Bytes of a file that stand at one place of a blob."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+BlobPiece: TypeAlias = FilePiece | bytes
+
+
+class PrivateRegistry:
+    """Serves one manifest and its blobs on 127.0.0.1 while its ``with`` block runs.
+
+    Args:
+        manifest: What is served.
+        blobs: The pieces of each blob, in order; together they are its bytes.
+    """
+
+    def __init__(self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]]) -> None:
+        self._server = _Server(manifest, blobs, token=secrets.token_hex(16))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.drop_connections()
+        self._server.server_close()
+
+    @property
+    def name(self) -> ModelName:
+        """The name by which an Ollama on this machine pulls the model, over plain HTTP."""
+        return ModelName(
+            host=f"127.0.0.1:{self._server.server_port}",
+            namespace=self._server.token,
+            model="model",
+            protocol_scheme="http",
+        )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+    block_on_close = True
+    request_queue_size = 64
+
+    def __init__(
+        self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]], *, token: str
+    ) -> None:
+        self.token = token
+        self.manifest = manifest.to_bytes()
+        self.pieces = {str(digest): tuple(pieces) for digest, pieces in blobs.items()}
+        self.connections: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def drop_connections(self) -> None:
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that leaves is no mishap, and Ollama tells what it could not get."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = _QUIET_AFTER
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def version_string(self) -> str:
+        """Tell nothing of what is running here."""
+        return "gguf2ollama"
+
+    def do_HEAD(self) -> None:
+        """Tell what a GET would give; for a blob, its length."""
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        """Give the manifest, the way to a blob, or (a range of) a blob."""
+        self._answer(with_body=True)
+
+    def _answer(self, *, with_body: bool) -> None:
+        token = self.server.token
+        if secrets.compare_digest(self.path.encode(), f"/v2/{token}/model/manifests/latest".encode()):
+            self._send_manifest(with_body=with_body)
+            return
+        for prefix, is_direct in ((f"/v2/{token}/model/blobs/", False), (f"/{token}/", True)):
+            pieces = self.server.pieces.get(self.path[len(prefix) :])
+            if self.path.startswith(prefix) and pieces is not None:
+                if with_body and not is_direct:
+                    self._redirect(f"/{token}/{self.path[len(prefix) :]}")
+                else:
+                    self._send_blob(pieces, with_body=with_body)
+                return
+        self._head(404, 0)
+
+    def _head(self, status: int, length: int, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def _send_manifest(self, *, with_body: bool) -> None:
+        content = self.server.manifest
+        media_type = "application/vnd.docker.distribution.manifest.v2+json"
+        self._head(200, len(content), Content_Type=media_type)
+        if with_body:
+            self.wfile.write(content)
+
+    def _redirect(self, path: str) -> None:
+        """Lead to the same server by its other name, as Ollama wants it."""
+        self._head(307, 0, Location=f"http://localhost:{self.server.server_port}{path}")
+
+    def _send_blob(self, pieces: Sequence[BlobPiece], *, with_body: bool) -> None:
+        size = sum(map(_length, pieces))
+        start, end, status = 0, size, 200
+        wanted = self.headers.get("Range")
+        if wanted is not None and with_body:
+            match = _RANGE.fullmatch(wanted.strip())
+            start = int(match[1]) if match else size
+            end = min(int(match[2]) + 1, size) if match and match[2] else size
+            status = 206
+            if start >= end:
+                self._head(416, 0, Content_Range=f"bytes */{size}")
+                return
+        told = {"Content_Range": f"bytes {start}-{end - 1}/{size}"} if status == 206 else {}  # noqa: PLR2004
+        self._head(status, end - start, Accept_Ranges="bytes", **told)
+        if not with_body:
+            return
+        for piece in _cut(pieces, start=start, end=end):
+            if isinstance(piece, bytes):
+                self.wfile.write(piece)
+            else:
+                self._send_file(piece)
+
+    def _send_file(self, piece: FilePiece) -> None:
+        """Let the system copy the file into the socket, where it can (``sendfile``)."""
+        self.wfile.flush()
+        with piece.path.open("rb") as file:
+            sent = self.connection.sendfile(file, offset=piece.offset, count=piece.length)
+        if sent < piece.length:
+            raise ConnectionAbortedError  # the file became shorter: the client sees the body end early
+
+
+def _length(piece: BlobPiece) -> int:
+    return len(piece) if isinstance(piece, bytes) else piece.length
+
+
+def _cut(pieces: Sequence[BlobPiece], *, start: int, end: int) -> Iterator[BlobPiece]:
+    """Give what of the pieces lies from byte ``start`` to byte ``end`` of the blob."""
+    position = 0
+    for piece in pieces:
+        length = _length(piece)
+        low, high = max(start - position, 0), min(end - position, length)
+        position += length
+        if low >= high:
+            continue
+        if isinstance(piece, bytes):
+            yield piece[low:high]
+        else:
+            yield FilePiece(path=piece.path, offset=piece.offset + low, length=high - low)

@@ -1,0 +1,89 @@
+"""Remember the digests of files between calls, as long as the files stay as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from gguf2ollama._atomic import atomic_file
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
+from gguf2ollama.oci import Digest
+
+__all__ = ["DigestCache"]
+
+_FORMAT = 1
+_CAP_BYTES = 16 << 20
+_CAP_ENTRIES = 10_000
+_SETTLED_AFTER = 2.0  # seconds since the last change; a file changed just now may change within one tick
+
+
+class DigestCache:
+    """Digests by the paths, lengths, modification times and inodes of the files they were made of.
+
+    A file that was changed and then given its old length and time back would be taken for unchanged; that is
+    what ``is_trusted=False`` (``--rehash``) is for. A cache that cannot be read or written is no error.
+
+    Args:
+        path: The file it is kept in; by default ``digests.json`` in the user's cache folder.
+        is_trusted: Whether what it knows is used; what is found is kept in any case.
+    """
+
+    def __init__(self, path: Path | None = None, *, is_trusted: bool = True) -> None:
+        self._path = path or _default_path()
+        self._is_trusted = is_trusted
+        self._entries = _read(self._path)
+        self._new: dict[str, dict[str, Any]] = {}
+
+    def get(self, files: tuple[str, ...]) -> Digest | None:
+        """Give the digest that belongs to the files as they are now; ``None`` when it is not known."""
+        entry = self._entries.get("\n".join(files)) if self._is_trusted else None
+        if not isinstance(entry, dict) or entry.get("state") != _state(files):
+            return None
+        with contextlib.suppress(InvalidInput):
+            return Digest.parse(str(entry.get("digest")))
+        return None
+
+    def put(self, files: tuple[str, ...], digest: Digest) -> None:
+        """Learn the digest of files as they are now; of a file changed just now nothing is learnt."""
+        state = _state(files)
+        if state is not None and max(one[1] for one in state) < (time.time() - _SETTLED_AFTER) * 1e9:
+            self._new["\n".join(files)] = {"state": state, "digest": str(digest)}
+
+    def save(self) -> None:
+        """Keep what was learnt, beside what other calls learnt meanwhile."""
+        if not self._new:
+            return
+        entries = list((_read(self._path) | self._new).items())[-_CAP_ENTRIES:]
+        content = json.dumps({"format": _FORMAT, "digests": dict(entries)}, indent=0).encode()
+        with contextlib.suppress(OSError, Gguf2OllamaError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(self._path) as stream:
+                stream.write(content)
+
+
+def _default_path() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+    return Path(base).expanduser() / "gguf2ollama" / "digests.json"
+
+
+def _state(files: tuple[str, ...]) -> list[list[int]] | None:
+    """Length, modification time in nanoseconds and inode of each file; ``None`` when one is not there."""
+    try:
+        found = [Path(file).stat() for file in files]
+    except OSError:
+        return None
+    return [[one.st_size, one.st_mtime_ns, one.st_ino] for one in found]
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        if path.stat().st_size <= _CAP_BYTES:
+            value = json.loads(path.read_bytes())
+            if isinstance(value, dict) and value.get("format") == _FORMAT:
+                digests = value.get("digests")
+                return digests if isinstance(digests, dict) else {}
+    return {}

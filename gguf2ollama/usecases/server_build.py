@@ -1,0 +1,106 @@
+"""Make a model on a server so that it takes its name only when it is what was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerProblem, VerificationFailed
+from gguf2ollama.ollama import Client
+from gguf2ollama.recipe import Recipe
+from gguf2ollama.refs import ModelName
+from gguf2ollama.usecases.readback import differences
+
+__all__ = ["FirstThatWorks", "Route", "ServerBuild"]
+
+
+class Route(Protocol):
+    """A way of making a model on a server."""
+
+    def make(self, name: ModelName) -> None:
+        """Make the model under a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstThatWorks:
+    """A way that the server may not be able to go, and the one to take then.
+
+    A server at a loopback address may sit in a container or behind a tunnel, and then cannot reach us.
+    """
+
+    first: Route
+    otherwise: Route
+    tell: Callable[[str], None]
+
+    def make(self, name: ModelName) -> None:
+        """Make the model under a name, by the first way or else by the other."""
+        try:
+            self.first.make(name)
+        except (ServerProblem, NotFound) as error:
+            self.tell(f"that did not work ({error}), so it is uploaded")
+            self.otherwise.make(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerBuild:
+    """One model on one server.
+
+    It is made under a temporary name, read back and loaded, and takes its own name only then, so that a
+    failure leaves a model that is there already as it was.
+    """
+
+    client: Client
+    name: ModelName
+    recipe: Recipe
+    load: bool
+    allow_mismatch: bool
+    tell: Callable[[str], None]
+
+    def run(self, route: Route) -> tuple[str, ...]:
+        """Make the model; give the differences between what was asked for and what the server made.
+
+        Raises:
+            ServerProblem: The server cannot be reached, or refuses.
+            VerificationFailed: The server made something else, and that is not allowed.
+        """
+        temporary = self.name.temporary(secrets.token_hex(6))
+        with self._removed_at_the_end(temporary):
+            self.tell("making the model")
+            route.make(temporary)
+            found = differences(self.client.show(temporary), recipe=self.recipe)
+            if found and not self.allow_mismatch:
+                raise VerificationFailed(
+                    f"the server made something else of {self.name.short}: {'; '.join(found)}",
+                    hint="no model was made; --template FILE sets a template, --via pull or link keeps the"
+                    " one in the GGUF, --allow-mismatch takes what was made",
+                )
+            if self.load:
+                self.tell("loading the model")
+                self.client.load(temporary, tokens=1)
+                self.client.unload(temporary)
+            self._take_name(temporary)
+        return found
+
+    def _take_name(self, temporary: ModelName) -> None:
+        """Copy to the final name; what had it before is removed with its blobs, or stays on a failure."""
+        backup = self.name.temporary(f"old-{secrets.token_hex(4)}")
+        try:
+            self.client.copy(self.name, to=backup)
+        except NotFound:
+            self.client.copy(temporary, to=self.name)
+            return
+        with self._removed_at_the_end(backup):
+            # a runner of the old model would render chats of the new one with the old settings
+            self.client.unload(self.name)
+            self.client.copy(temporary, to=self.name)
+
+    @contextlib.contextmanager
+    def _removed_at_the_end(self, name: ModelName) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Gguf2OllamaError):
+                self.client.delete(name)
