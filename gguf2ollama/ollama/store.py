@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
+import platform
 import secrets
 import stat
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +193,7 @@ class LocalStore:
 
     def _own(self, path: Path) -> None:
         """Give what root has written to the owner of the store, whose server has to be able to remove it."""
-        if sys.platform == "win32" or os.geteuid() != 0:
+        if not hasattr(os, "geteuid") or not hasattr(os, "chown") or os.geteuid() != 0:
             return
         store = self.root.stat()
         found = path.stat(follow_symlinks=False)
@@ -202,14 +203,13 @@ class LocalStore:
 
 def _clone(source: Path, blob: Path) -> bool:
     """Let the file system share the bytes of a file with a new one (Linux: Btrfs, XFS, bcachefs)."""
-    if not sys.platform.startswith("linux"):
+    ioctl = _ioctl()
+    if ioctl is None:
         return False
-    import fcntl  # noqa: PLC0415 - not there on Windows
-
     temporary = blob.parent / f".{blob.name}.{secrets.token_hex(6)}.part"
     try:
         with source.open("rb") as original, temporary.open("xb") as clone:
-            fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
+            ioctl(clone.fileno(), _FICLONE, original.fileno())
             os.fsync(clone.fileno())
         temporary.replace(blob)
     except OSError as error:
@@ -219,6 +219,14 @@ def _clone(source: Path, blob: Path) -> bool:
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def _ioctl() -> Callable[[int, int, int], object] | None:
+    """Give Linux's way of asking a file system for a clone."""
+    if platform.system() != "Linux":
+        return None
+    ioctl: Callable[[int, int, int], object] = importlib.import_module("fcntl").ioctl
+    return ioctl
 
 
 def _link(source: Path, blob: Path) -> bool:
