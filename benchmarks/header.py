@@ -2,8 +2,7 @@
 
 Makes a file with 152,000 tokens and 151,000 merges in a temporary folder and opens it with both readers in
 turn, each time in a process of its own. Prints the medians of the time for opening alone (no interpreter
-start, no import), their ratio, and (on Linux) the most memory
-that opening took beyond what the imports took.
+start, no import), their ratio, and (on Linux) the most memory that opening took beyond what the imports took.
 
 Run: ``python benchmarks/header.py [--rounds N]``; a round takes about 10 s, nearly all of it in GGUFReader.
 """

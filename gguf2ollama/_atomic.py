@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,20 +18,25 @@ from gguf2ollama.errors import NotEnoughSpace, NotFound, UsageProblem
 __all__ = ["atomic_file", "check_free_space", "disk_errors"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ABANDONED_AFTER = 3600.0  # seconds without a write, as Ollama clears what it left itself
 
 
 @contextlib.contextmanager
-def atomic_file(target: Path, *, replace: bool = True, size: int | None = None) -> Iterator[BinaryIO]:
+def atomic_file(
+    target: Path, *, replace: bool = True, size: int | None = None, folder: Path | None = None
+) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``target`` that takes its name when the block ends well.
 
     The bytes are on disk (fsync) before the name is. When the block raises, or the process is
-    interrupted, the temporary file is removed and what was at ``target`` stays as it was.
+    interrupted, the temporary file is removed and what was at ``target`` stays as it was. What a process
+    that was killed left of the same file an hour ago or more is removed as well.
 
     Args:
         target: Where the file is to be.
         replace: Whether a file that is there already may be replaced. When it may not, the check is made
             both before the work and, atomically, at its end.
         size: Bytes that will be written, to reserve them at the start; ``None`` when not known.
+        folder: Where the temporary file is made, on the same file system; beside ``target`` by default.
 
     Raises:
         NotEnoughSpace: The disk filled up, or has less than ``size`` bytes free.
@@ -42,7 +49,9 @@ def atomic_file(target: Path, *, replace: bool = True, size: int | None = None) 
         raise UsageProblem(f"{target} is a folder, a file was to be written there", hint="name a file in it")
     if size is not None:
         check_free_space(target.parent, size)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.part"
+    folder = folder or target.parent
+    _clear_abandoned(folder, target.name)
+    temporary = folder / f".{target.name}.{secrets.token_hex(6)}.part"
     try:
         with disk_errors(target), temporary.open("x+b") as stream:
             if size:
@@ -99,6 +108,16 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"{error.filename or path} cannot be used: {error.strerror}", hint="check its permissions"
             ) from error
         raise
+
+
+def _clear_abandoned(folder: Path, name: str) -> None:
+    """Remove temporary files of that name to which nobody has written for long."""
+    ours = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{12}}\.part")
+    oldest = time.time() - _ABANDONED_AFTER
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def _reserve(stream: BinaryIO, size: int) -> None:

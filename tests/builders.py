@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,8 +126,8 @@ def tiny_llama(
     """Write a llama model of about 100 kB with random weights that llama.cpp and Ollama load and run.
 
     Its tokenizer is byte-level BPE: the 256 bytes, a few merges, and the special tokens, of which the last
-    ends a turn and the last but one (the first, if there is one only) begins one. What it says is noise, and
-    the same noise every time.
+    ends a turn and the last but one (the first, if there is one only) begins one. What it says is random
+    letters, the same every time, and it goes on until it is stopped.
 
     Args:
         path: Where to write it.
@@ -150,7 +149,7 @@ def tiny_llama(
         "llama.block_count": blocks,
         "llama.context_length": 2048,
         "llama.embedding_length": width,
-        "llama.feed_forward_length": 2 * width,
+        "llama.feed_forward_length": width,
         "llama.attention.head_count": 4,
         "llama.attention.head_count_kv": 2,
         "llama.attention.layer_norm_rms_epsilon": 1e-5,
@@ -166,7 +165,7 @@ def tiny_llama(
         "tokenizer.ggml.add_bos_token": False,
         "tokenizer.chat_template": chat_template,
     }
-    tensors = _llama_weights(blocks=blocks, width=width, vocabulary=len(tokens), seed=seed)
+    tensors = _llama_weights(blocks=blocks, width=width, tokens=tokens, seed=seed)
     return build_gguf(path, metadata=values | dict(metadata or {}), tensors=tensors)
 
 
@@ -177,30 +176,37 @@ def _byte_tokens() -> list[str]:
     return [chr(byte if byte in printable else next(spare)) for byte in range(256)]
 
 
-def _llama_weights(*, blocks: int, width: int, vocabulary: int, seed: int) -> list[Tensor]:
+def _llama_weights(*, blocks: int, width: int, tokens: Sequence[str], seed: int) -> list[Tensor]:
     noise = random.Random(seed)  # noqa: S311 - the same every time
 
-    def weights(name: str, *shape: int) -> Tensor:
+    def tensor(name: str, *shape: int, values: Sequence[float] | None = None) -> Tensor:
         size = shape[0] * (shape[1] if len(shape) > 1 else 1)
-        values = (
-            [1.0] * size if name.endswith("norm.weight") else [noise.uniform(-0.2, 0.2) for _ in range(size)]
-        )
-        data = struct.pack(f"<{size}f", *array("f", values))
-        return Tensor(name=name, shape=shape, type=TensorType.F32, data=data)
+        values = values or [noise.uniform(-0.2, 0.2) for _ in range(size)]
+        return Tensor(name=name, shape=shape, type=TensorType.F32, data=struct.pack(f"<{size}f", *values))
 
-    tensors = [weights("token_embd.weight", width, vocabulary), weights("output_norm.weight", width)]
+    def norm(name: str) -> Tensor:
+        return tensor(name, width, values=[1.0] * width)
+
+    # only letters get a say in what comes next: whatever the state, the answer is text and goes on
+    says = [token.isascii() and token.isalpha() and len(token) == 1 for token in tokens]
+    output = [noise.uniform(-3, 3) if letter else 0.0 for letter in says for _ in range(width)]
+    tensors = [
+        tensor("token_embd.weight", width, len(tokens)),
+        norm("output_norm.weight"),
+        tensor("output.weight", width, len(tokens), values=output),
+    ]
     for number in range(blocks):
         block = f"blk.{number}"
         tensors += [
-            weights(f"{block}.attn_norm.weight", width),
-            weights(f"{block}.attn_q.weight", width, width),
-            weights(f"{block}.attn_k.weight", width, width // 2),
-            weights(f"{block}.attn_v.weight", width, width // 2),
-            weights(f"{block}.attn_output.weight", width, width),
-            weights(f"{block}.ffn_norm.weight", width),
-            weights(f"{block}.ffn_gate.weight", width, 2 * width),
-            weights(f"{block}.ffn_up.weight", width, 2 * width),
-            weights(f"{block}.ffn_down.weight", 2 * width, width),
+            norm(f"{block}.attn_norm.weight"),
+            tensor(f"{block}.attn_q.weight", width, width),
+            tensor(f"{block}.attn_k.weight", width, width // 2),
+            tensor(f"{block}.attn_v.weight", width, width // 2),
+            tensor(f"{block}.attn_output.weight", width, width),
+            norm(f"{block}.ffn_norm.weight"),
+            tensor(f"{block}.ffn_gate.weight", width, width),
+            tensor(f"{block}.ffn_up.weight", width, width),
+            tensor(f"{block}.ffn_down.weight", width, width),
         ]
     return tensors
 

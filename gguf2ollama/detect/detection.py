@@ -135,16 +135,20 @@ def detect(metadata: Mapping[str, Any], *, profiles: Iterable[Profile]) -> Detec
         seen = Evidence(kind="type", what=why, weight=_WEIGHTS["template"])
         return Detection(kind=kind, profile=None, confidence="none", reason=why, evidence=(seen,))
     families = tuple(profiles)
-    text = metadata.get(_TEMPLATE_KEY)
-    if isinstance(text, str) and text.strip():
+    text = _text(metadata, _TEMPLATE_KEY)
+    if text.strip():
         return _by_template(metadata, text=text, profiles=families)
     return _by_name(metadata, profiles=families)
 
 
+def _text(metadata: Mapping[str, Any], key: str) -> str:
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
+
+
 def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
     """Tell what a file holds that is no model to chat with or to continue text."""
-    architecture = metadata.get("general.architecture")
-    what = metadata.get("general.type")
+    architecture, what = _text(metadata, "general.architecture"), _text(metadata, "general.type")
     if architecture == "clip" or what == "mmproj":
         return "projector", "It is a projector: it turns images into tokens of another model."
     if what == "adapter":
@@ -238,7 +242,7 @@ def _unknown(
     reason = "The chat template in the file is of no family that is known here"
     if runners_up:
         reason += f"; it resembles {runners_up[0].family}, but {runners_up[0].reason}"
-    architecture = str(metadata.get("general.architecture", ""))[:_CAP_NAME]
+    architecture = _text(metadata, "general.architecture")[:_CAP_NAME]
     seen = Evidence(kind="architecture", what=f"The architecture is {architecture}.", weight=0)
     return Detection(
         kind="chat",
@@ -254,13 +258,13 @@ def _unknown(
 def _circumstances(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[Evidence]:
     """Give what speaks for a family or against it beside the chat template."""
     evidence = profile.evidence
-    architecture = metadata.get("general.architecture")
-    if isinstance(architecture, str) and evidence.architectures:
+    architecture = _text(metadata, "general.architecture")
+    if architecture and evidence.architectures:
         agrees = architecture in evidence.architectures
         what = f"The architecture is {architecture[:_CAP_NAME]}" + ("." if agrees else ", not the family's.")
         yield _evidence("architecture", what, agrees=agrees)
-    pre = metadata.get("tokenizer.ggml.pre")
-    if isinstance(pre, str) and evidence.tokenizers:
+    pre = _text(metadata, "tokenizer.ggml.pre")
+    if pre and evidence.tokenizers:
         agrees = pre in evidence.tokenizers
         what = f"The tokenizer is {pre[:_CAP_NAME]}" + ("." if agrees else ", not the family's.")
         yield _evidence("tokenizer", what, agrees=agrees)
@@ -274,8 +278,7 @@ def _evidence(kind: str, what: str, *, agrees: bool) -> Evidence:
 
 def _names(metadata: Mapping[str, Any]) -> Iterator[str]:
     for key in ("general.name", "general.basename", "general.finetune"):
-        name = metadata.get(key)
-        if isinstance(name, str) and name:
+        if name := _text(metadata, key):
             yield name[:_CAP_NAME]
 
 
@@ -286,7 +289,7 @@ def _named_like(metadata: Mapping[str, Any], *, profile: Profile) -> str | None:
 
 def _by_name(metadata: Mapping[str, Any], *, profiles: tuple[Profile, ...]) -> Detection:
     """Guess by name, then by architecture: only where the name says that the model chats."""
-    architecture = metadata.get("general.architecture")
+    architecture = _text(metadata, "general.architecture")
     fitting = [one for one in profiles if architecture in one.evidence.architectures or one.is_generic]
     chats = any(_INSTRUCT.search(name) for name in _names(metadata))
     fitting = [one for one in fitting if chats or one.is_generic]

@@ -15,7 +15,7 @@ _CAP_CHARACTERS = 128  # the longest end-of-turn token known has 24
 _NO_ENDS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 _BPE_ADDS_BOS = frozenset(
     {
-        *("chameleon", "falcon-h1", "falcon3", "gemma4", "jina-v5-nano", "lfm2", "llama-bpe", "llama-v3"),
+        *("chameleon", "falcon-h1", "falcon3", "jina-v5-nano", "lfm2", "llama-bpe", "llama-v3"),
         *("llama3", "midm-2.0", "pixtral", "tekken"),
     }
 )
@@ -67,12 +67,12 @@ def adds_bos(metadata: Mapping[str, Any]) -> bool:
     Where the file does not tell, llama.cpp decides by tokenizer: source ``llama_vocab::impl::load`` in
     llama.cpp's ``src/llama-vocab.cpp``.
     """
-    told = metadata.get("tokenizer.ggml.add_bos_token")
-    pre = metadata.get("tokenizer.ggml.pre")
-    if isinstance(told, bool) and pre != "gemma4":
+    told, model, pre = (metadata.get(f"tokenizer.ggml.{key}") for key in ("add_bos_token", "model", "pre"))
+    if model == "gemma4" or pre == "gemma4":
+        return True
+    if isinstance(told, bool):
         return told
-    model = metadata.get("tokenizer.ggml.model")
-    return model in {"llama", "bert"} or model == "gemma4" or (model == "gpt2" and pre in _BPE_ADDS_BOS)
+    return model in ("llama", "bert") or (model == "gpt2" and pre in _BPE_ADDS_BOS)
 
 
 def token_text(metadata: Mapping[str, Any], name: str) -> str:

@@ -26,6 +26,7 @@ DAMAGED = "the file is damaged, or was written by a broken converter: get it aga
 CONVERT = "get a newer GGUF of the model, or convert it again with a current llama.cpp"
 
 _RUN = 64
+_WORTH_A_PATTERN = 1 << 15  # strings; with fewer, compiling it takes longer than the walk
 _HAS_POSSESSIVE: bool = sys.version_info >= (3, 11)
 
 
@@ -149,7 +150,7 @@ class Cursor:
         reading their lengths one by one); where it does not match, the lengths are read.
         """
         start = position = self.position
-        pattern = _short_strings(self._order)
+        pattern = _short_strings(self._order) if count >= _WORTH_A_PATTERN else None
         step = _RUN if pattern else count
         while count:
             run = pattern.match(self._buffer, position) if pattern and count >= _RUN else None

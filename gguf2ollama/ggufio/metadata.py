@@ -1,4 +1,4 @@
-"""The metadata of a GGUF as a mapping that decodes a value when it is asked for."""
+"""The metadata of a GGUF: checked when it is read, decoded when a value is asked for."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from gguf2ollama.ggufio.cursor import DAMAGED, Cursor
 from gguf2ollama.ggufio.values import ByteOrder, GgufArray, Value, ValueType, decode_text
 
-__all__ = ["Entry", "Metadata"]
+__all__ = ["LEAST_KEY_BYTES", "MAX_KEYS", "Entry", "Metadata", "read_entries"]
+
+MAX_KEYS = 1 << 16
+MAX_KEY_BYTES = (1 << 16) - 1  # of the specification
+MAX_STRING_BYTES = 16 << 20  # of Ollama's reader
+MAX_ARRAY_ELEMENTS = 64 << 20  # of Ollama's reader
+MAX_ARRAY_DEPTH = 4
+LEAST_KEY_BYTES = 8 + 1 + 4 + 1  # the least that a key and its value take
+
+_VALUE_TYPES = {int(kind): kind for kind in ValueType}
 
 
 class Entry(NamedTuple):
@@ -67,7 +77,7 @@ class Metadata(Mapping[str, Value]):
     def raw(self, key: str) -> bytes:
         """Give key, type and value as they stand in the file, to be written again without decoding."""
         entry = self._entries[key]
-        return bytes(self._buffer[entry.start : entry.end])
+        return bytes(memoryview(self._buffer)[entry.start : entry.end])
 
     def _array(self, key: str, entry: Entry) -> GgufArray:
         if key not in self._arrays:
@@ -76,6 +86,92 @@ class Metadata(Mapping[str, Value]):
             number, length = struct.unpack_from(code, self._buffer, where)
             kind = ValueType(number)
             self._arrays[key] = GgufArray(
-                self._buffer, entry.value_start, entry.end, kind, length, self._order
+                self._buffer,
+                start=entry.value_start,
+                end=entry.end,
+                element_type=kind,
+                length=length,
+                order=self._order,
             )
         return self._arrays[key]
+
+
+def read_entries(cursor: Cursor, count: int) -> dict[str, Entry]:
+    """Check all keys and values and move on over them; give where each stands."""
+    entries: dict[str, Entry] = {}
+    cursor.section = "key"
+    for number in range(count):
+        start = cursor.position
+        cursor.label = number
+        key = cursor.name_text("its name", MAX_KEY_BYTES)
+        if not key:
+            raise cursor.error("its name is empty", at=start, hint=DAMAGED)
+        cursor.label = key
+        if key in entries:
+            raise cursor.error("it is there twice", at=start, hint=DAMAGED)
+        kind = _read_value_type(cursor)
+        value_start = _skip_value(cursor, kind)
+        entries[key] = Entry(kind, start, value_start, cursor.position)
+    cursor.section, cursor.label = "header", None
+    return entries
+
+
+def _read_value_type(cursor: Cursor) -> ValueType:
+    at = cursor.position
+    number = cursor.uint32()
+    if number not in _VALUE_TYPES:
+        raise cursor.error(f"value type {number} is not known", at=at, hint=DAMAGED)
+    return _VALUE_TYPES[number]
+
+
+def _skip_value(cursor: Cursor, kind: ValueType) -> int:
+    """Check a value and move on over it; give where its content begins."""
+    if kind is ValueType.ARRAY:
+        return _skip_array(cursor, depth=1)
+    if kind is ValueType.STRING:
+        at = cursor.position
+        length = cursor.uint64()
+        if length > MAX_STRING_BYTES and length <= cursor.size - cursor.position:
+            raise cursor.error(
+                f"a string of {length:,} bytes is longer than the {MAX_STRING_BYTES:,} accepted", at=at
+            )
+        return cursor.skip(length)
+    start = cursor.skip(kind.size)
+    if kind is ValueType.BOOL:
+        _check_bools(cursor, start)
+    return start
+
+
+def _skip_array(cursor: Cursor, *, depth: int) -> int:
+    """Check an array and move on over it; give where its elements begin."""
+    at = cursor.position
+    kind = _read_value_type(cursor)
+    count = cursor.uint64()
+    start = cursor.position
+    left = cursor.size - start
+    if count * kind.size > left:
+        raise cursor.error(
+            f"an array of {count:,} {kind.name} does not fit into the {left:,} bytes left of the file",
+            at=at,
+            hint=DAMAGED,
+        )
+    if count > MAX_ARRAY_ELEMENTS:
+        raise cursor.error(f"an array of {count:,} is longer than the {MAX_ARRAY_ELEMENTS:,} accepted", at=at)
+    if kind is ValueType.STRING:
+        cursor.skip_strings(count)
+    elif kind is ValueType.ARRAY:
+        if depth == MAX_ARRAY_DEPTH:
+            raise cursor.error(f"arrays are nested deeper than {MAX_ARRAY_DEPTH}", at=at)
+        for _ in range(count):
+            _skip_array(cursor, depth=depth + 1)
+    else:
+        cursor.skip(count * kind.size)
+        if kind is ValueType.BOOL:
+            _check_bools(cursor, start)
+    return start
+
+
+def _check_bools(cursor: Cursor, start: int) -> None:
+    """Check the bytes from ``start`` to the position."""
+    for wrong in cursor.since(start).translate(None, b"\x00\x01")[:1]:
+        raise cursor.error(f"a bool is {wrong}, neither 0 nor 1", at=start, hint=DAMAGED)

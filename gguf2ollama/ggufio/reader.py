@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import InvalidGguf, NotFound, UsageProblem
 from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor
-from gguf2ollama.ggufio.metadata import Entry, Metadata
+from gguf2ollama.ggufio.metadata import LEAST_KEY_BYTES, MAX_KEYS, Entry, Metadata, read_entries
 from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger
 from gguf2ollama.ggufio.tensors import (
     DEFAULT_ALIGNMENT,
@@ -45,16 +45,6 @@ SPLIT_KEYS = {
     "split.tensors.count": ValueType.INT32,
 }
 """Keys of a shard with the types that llama.cpp insists on, in the order of ``llama-gguf-split``."""
-
-_VALUE_TYPES = {int(kind): kind for kind in ValueType}
-
-MAX_KEYS = 1 << 16
-MAX_KEY_BYTES = (1 << 16) - 1  # of the specification
-MAX_STRING_BYTES = 16 << 20  # of Ollama's reader
-MAX_ARRAY_ELEMENTS = 64 << 20  # of Ollama's reader
-MAX_ARRAY_DEPTH = 4
-
-LEAST_KEY_BYTES = 8 + 1 + 4 + 1  # the least that a key and its value take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +162,7 @@ def _read(stream: BinaryIO, *, name: str, path: Path | None, modified_ns: int | 
     version = _read_version(cursor)
     tensor_count = _read_count(cursor, "tensors", limit=MAX_TENSORS, least_bytes=LEAST_TENSOR_BYTES)
     key_count = _read_count(cursor, "keys", limit=MAX_KEYS, least_bytes=LEAST_KEY_BYTES)
-    entries = _read_entries(cursor, key_count)
+    entries = read_entries(cursor, key_count)
     tensors = read_tensors(cursor, tensor_count)
     metadata = Metadata(cursor.take_header(), entries, cursor.order)
     alignment = _read_alignment(cursor, metadata, entries)
@@ -234,86 +224,6 @@ def _read_count(cursor: Cursor, what: str, *, limit: int, least_bytes: int) -> i
     return count
 
 
-def _read_entries(cursor: Cursor, count: int) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    cursor.section = "key"
-    for number in range(count):
-        start = cursor.position
-        cursor.label = number
-        key = cursor.name_text("its name", MAX_KEY_BYTES)
-        if not key:
-            raise cursor.error("its name is empty", at=start, hint=DAMAGED)
-        cursor.label = key
-        if key in entries:
-            raise cursor.error("it is there twice", at=start, hint=DAMAGED)
-        kind = _read_value_type(cursor)
-        value_start = _skip_value(cursor, kind)
-        entries[key] = Entry(kind, start, value_start, cursor.position)
-    cursor.section, cursor.label = "header", None
-    return entries
-
-
-def _read_value_type(cursor: Cursor) -> ValueType:
-    at = cursor.position
-    number = cursor.uint32()
-    if number not in _VALUE_TYPES:
-        raise cursor.error(f"value type {number} is not known", at=at, hint=DAMAGED)
-    return _VALUE_TYPES[number]
-
-
-def _skip_value(cursor: Cursor, kind: ValueType) -> int:
-    """Check a value and move on over it; give where its content begins."""
-    if kind is ValueType.ARRAY:
-        return _skip_array(cursor, depth=1)
-    if kind is ValueType.STRING:
-        at = cursor.position
-        length = cursor.uint64()
-        if length > MAX_STRING_BYTES and length <= cursor.size - cursor.position:
-            raise cursor.error(
-                f"a string of {length:,} bytes is longer than the {MAX_STRING_BYTES:,} accepted", at=at
-            )
-        return cursor.skip(length)
-    start = cursor.skip(kind.size)
-    if kind is ValueType.BOOL:
-        _check_bools(cursor, start)
-    return start
-
-
-def _skip_array(cursor: Cursor, *, depth: int) -> int:
-    """Check an array and move on over it; give where its elements begin."""
-    at = cursor.position
-    kind = _read_value_type(cursor)
-    count = cursor.uint64()
-    start = cursor.position
-    left = cursor.size - start
-    if count * kind.size > left:
-        raise cursor.error(
-            f"an array of {count:,} {kind.name} does not fit into the {left:,} bytes left of the file",
-            at=at,
-            hint=DAMAGED,
-        )
-    if count > MAX_ARRAY_ELEMENTS:
-        raise cursor.error(f"an array of {count:,} is longer than the {MAX_ARRAY_ELEMENTS:,} accepted", at=at)
-    if kind is ValueType.STRING:
-        cursor.skip_strings(count)
-    elif kind is ValueType.ARRAY:
-        if depth == MAX_ARRAY_DEPTH:
-            raise cursor.error(f"arrays are nested deeper than {MAX_ARRAY_DEPTH}", at=at)
-        for _ in range(count):
-            _skip_array(cursor, depth=depth + 1)
-    else:
-        cursor.skip(count * kind.size)
-        if kind is ValueType.BOOL:
-            _check_bools(cursor, start)
-    return start
-
-
-def _check_bools(cursor: Cursor, start: int) -> None:
-    """Check the bytes from ``start`` to the position."""
-    for wrong in cursor.since(start).translate(None, b"\x00\x01")[:1]:
-        raise cursor.error(f"a bool is {wrong}, neither 0 nor 1", at=start, hint=DAMAGED)
-
-
 def _read_alignment(cursor: Cursor, metadata: Metadata, entries: Mapping[str, Entry]) -> int:
     key = "general.alignment"
     if key not in entries:
@@ -349,8 +259,7 @@ def _read_split(cursor: Cursor, metadata: Metadata, entries: Mapping[str, Entry]
     for key in SPLIT_KEYS:
         if key not in numbers:
             raise cursor.error(f"it is there, and {key} is not", at=at, hint=DAMAGED)
-    if numbers["split.no"] >= count:
-        raise cursor.error(
-            f"this would be shard {numbers['split.no'] + 1:,} of {count:,}", at=at, hint=DAMAGED
-        )
-    return SplitInfo(no=numbers["split.no"], count=count, tensors_count=numbers["split.tensors.count"])
+    no = numbers["split.no"]
+    if no >= count:
+        raise cursor.error(f"this would be shard {no + 1:,} of {count:,}", at=at, hint=DAMAGED)
+    return SplitInfo(no=no, count=count, tensors_count=numbers["split.tensors.count"])

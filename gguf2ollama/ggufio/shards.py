@@ -162,6 +162,8 @@ class ModelFolder:
 
 def _no_model(folder: Path, sets: Sequence[ShardSet]) -> NotFound:
     if not sets:
-        return NotFound(f"{folder} holds no GGUF file", hint="name a GGUF, or a folder with one")
+        below = next((path.parent for path in sorted(folder.glob("*/*.gguf"))), None)
+        hint = f"{below} has some: name that folder" if below else "name a GGUF, or a folder with one"
+        return NotFound(f"{folder} holds no GGUF file", hint=hint)
     found = ", ".join(f"{each.shards[0].path.name} ({each.role.value})" for each in sets)
     return NotFound(f"{folder} holds no model, only {found}", hint="put the model there, or name it")

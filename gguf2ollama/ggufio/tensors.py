@@ -105,9 +105,10 @@ def _describe(
     n_elements = math.prod(shape)
     if n_elements == 0:
         raise cursor.error(f"its shape {shape} holds no element", at=at, hint=DAMAGED)
-    if shape and shape[0] % stored.block_size:
+    row = shape[0] if shape else 1
+    if row % stored.block_size:
         raise cursor.error(
-            f"its rows of {shape[0]:,} elements are not whole blocks of {stored.block_size} ({stored.name})",
+            f"its rows of {row:,} elements are not whole blocks of {stored.block_size} ({stored.name})",
             at=at,
             hint=DAMAGED,
         )

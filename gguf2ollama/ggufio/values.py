@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import array as arrays
 import struct
-from array import array
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
@@ -61,8 +61,15 @@ class GgufArray(Sequence["Value"]):
 
     __slots__ = ("_buffer", "_end", "_length", "_order", "_start", "_starts", "_type")
 
-    def __init__(  # noqa: PLR0917 - internal, and made in one place
-        self, buffer: bytearray, start: int, end: int, element_type: ValueType, length: int, order: ByteOrder
+    def __init__(
+        self,
+        buffer: bytearray,
+        *,
+        start: int,
+        end: int,
+        element_type: ValueType,
+        length: int,
+        order: ByteOrder,
     ) -> None:
         self._buffer = buffer
         self._start = start
@@ -70,7 +77,7 @@ class GgufArray(Sequence["Value"]):
         self._type = element_type
         self._length = length
         self._order = order
-        self._starts: array[int] | None = None
+        self._starts: arrays.array[int] | None = None
 
     @property
     def element_type(self) -> ValueType:
@@ -80,7 +87,7 @@ class GgufArray(Sequence["Value"]):
     @property
     def raw(self) -> bytes:
         """The elements as they stand in the file, without the array's own type and length."""
-        return bytes(self._buffer[self._start : self._end])
+        return bytes(memoryview(self._buffer)[self._start : self._end])
 
     def __len__(self) -> int:
         return self._length
@@ -122,7 +129,7 @@ class GgufArray(Sequence["Value"]):
             value: Value = struct.unpack_from(_mark(self._order) + self._type.code, self._buffer, where)[0]
             return value
         if self._starts is None:
-            self._starts = array("L", self._walk())
+            self._starts = arrays.array("L", self._walk())
         return self._variable(self._starts[number])[0]
 
     def _walk(self) -> Iterator[int]:
@@ -167,7 +174,8 @@ def read_array(buffer: bytearray, position: int, order: ByteOrder) -> tuple[Gguf
                 end += ValueType.STRING.size + size
             else:
                 end = read_array(buffer, end, order)[1]
-    return GgufArray(buffer, start, end, kind, length, order), end
+    array = GgufArray(buffer, start=start, end=end, element_type=kind, length=length, order=order)
+    return array, end
 
 
 def decode_text(raw: bytearray) -> str:

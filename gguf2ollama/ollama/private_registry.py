@@ -5,7 +5,7 @@ that a blob redirects to another host name; ``localhost`` is another than ``127.
 (``server/download.go`` of 0.34.4 and 0.32.15). It checks every digest itself and keeps the manifest as it is
 given, so that what is pulled is not changed by template detection.
 
-Read-only; both paths hold a token that nobody can guess, and anything else is 404.
+Read-only; every path holds a token that nobody can guess, and anything else is 404.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from gguf2ollama.oci import Digest, Manifest
-from gguf2ollama.refs import ModelName
+from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -72,8 +72,8 @@ class PrivateRegistry:
         """The name by which an Ollama on this machine pulls the model, over plain HTTP."""
         return ModelName(
             host=f"127.0.0.1:{self._server.server_port}",
-            namespace=self._server.token,
-            model="model",
+            namespace=TEMPORARY_NAMESPACE,
+            model=self._server.token,
             protocol_scheme="http",
         )
 
@@ -92,10 +92,26 @@ class _Server(ThreadingHTTPServer):
         self.connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
 
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Take a connection, and know of it before its thread runs."""
+        connection, address = super().get_request()
+        self.connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """End a connection."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
     def drop_connections(self) -> None:
         for connection in list(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def other_url(self) -> str:
+        """The address of this server by its other name."""
+        return f"http://localhost:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
         """Say nothing: a client that leaves is no mishap, and Ollama tells what it could not get."""
@@ -106,15 +122,6 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     timeout = _QUIET_AFTER
     server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.connections.add(self.connection)
-
-    def finish(self) -> None:
-        self.server.connections.discard(self.connection)
-        with contextlib.suppress(OSError):
-            super().finish()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -131,20 +138,30 @@ class _Handler(BaseHTTPRequestHandler):
         """Give the manifest, the way to a blob, or (a range of) a blob."""
         self._answer(with_body=True)
 
-    def _answer(self, *, with_body: bool) -> None:
-        token = self.server.token
-        if secrets.compare_digest(self.path.encode(), f"/v2/{token}/model/manifests/latest".encode()):
-            self._send_manifest(with_body=with_body)
-            return
-        for prefix, is_direct in ((f"/v2/{token}/model/blobs/", False), (f"/{token}/", True)):
-            pieces = self.server.pieces.get(self.path[len(prefix) :])
-            if self.path.startswith(prefix) and pieces is not None:
-                if with_body and not is_direct:
-                    self._redirect(f"/{token}/{self.path[len(prefix) :]}")
-                else:
-                    self._send_blob(pieces, with_body=with_body)
-                return
+    def send_error(self, *_: object) -> None:
+        """Tell nobody more than that: methods that are not served, and what is no HTTP."""
+        self.close_connection = True
         self._head(404, 0)
+
+    def _answer(self, *, with_body: bool) -> None:
+        folder, _, last = self.path.rpartition("/")
+        pieces = self.server.pieces.get(last)
+        if self._is(f"/v2/{TEMPORARY_NAMESPACE}/{self.server.token}/manifests", folder) and last == "latest":
+            self._send_manifest(with_body=with_body)
+        elif self._is(f"/v2/{TEMPORARY_NAMESPACE}/{self.server.token}/blobs", folder) and pieces is not None:
+            if with_body:
+                self._head(307, 0, Location=f"{self.server.other_url}/{self.server.token}/{last}")
+            else:
+                self._send_blob(pieces, with_body=False)
+        elif self._is(f"/{self.server.token}", folder) and pieces is not None:
+            self._send_blob(pieces, with_body=with_body)
+        else:
+            self._head(404, 0)
+
+    @staticmethod
+    def _is(secret: str, told: str) -> bool:
+        """Compare in a time that tells nothing of the token."""
+        return secrets.compare_digest(secret.encode(), told.encode())
 
     def _head(self, status: int, length: int, **headers: str) -> None:
         self.send_response(status)
@@ -160,24 +177,20 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(content)
 
-    def _redirect(self, path: str) -> None:
-        """Lead to the same server by its other name, as Ollama wants it."""
-        self._head(307, 0, Location=f"http://localhost:{self.server.server_port}{path}")
-
     def _send_blob(self, pieces: Sequence[BlobPiece], *, with_body: bool) -> None:
         size = sum(map(_length, pieces))
-        start, end, status = 0, size, 200
-        wanted = self.headers.get("Range")
-        if wanted is not None and with_body:
-            match = _RANGE.fullmatch(wanted.strip())
-            start = int(match[1]) if match else size
-            end = min(int(match[2]) + 1, size) if match and match[2] else size
-            status = 206
+        start, end = 0, size
+        # RFC 9110 has a server ignore what it does not take as a range
+        wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if with_body else None
+        if wanted is None:
+            self._head(200, size, Accept_Ranges="bytes")
+        else:
+            start = int(wanted[1])
+            end = min(int(wanted[2]) + 1, size) if wanted[2] else size
             if start >= end:
                 self._head(416, 0, Content_Range=f"bytes */{size}")
                 return
-        told = {"Content_Range": f"bytes {start}-{end - 1}/{size}"} if status == 206 else {}  # noqa: PLR2004
-        self._head(status, end - start, Accept_Ranges="bytes", **told)
+            self._head(206, end - start, Content_Range=f"bytes {start}-{end - 1}/{size}")
         if not with_body:
             return
         for piece in _cut(pieces, start=start, end=end):
@@ -188,7 +201,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, piece: FilePiece) -> None:
         """Let the system copy the file into the socket, where it can (``sendfile``)."""
-        self.wfile.flush()
         with piece.path.open("rb") as file:
             sent = self.connection.sendfile(file, offset=piece.offset, count=piece.length)
         if sent < piece.length:

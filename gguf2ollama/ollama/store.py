@@ -2,7 +2,9 @@
 
 ``blobs/sha256-<hex>`` and ``manifests/<host>/<namespace>/<model>/<tag>`` (``manifest/paths.go`` of 0.34.4).
 A running server sees a manifest as soon as it is there, and prunes blobs that no manifest names when it
-starts: so blobs are written first and the manifest last, by a rename.
+starts: so blobs are written first and the manifest last, by a rename. To the server everything four folders
+deep in ``manifests`` is a manifest, and one that it cannot read keeps it from pruning: so a manifest that is
+not yet whole lies further up.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from gguf2ollama._atomic import atomic_file, check_free_space, disk_errors
-from gguf2ollama.errors import InvalidInput, UsageProblem
+from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
 from gguf2ollama.oci import Digest, Manifest
 from gguf2ollama.progress import Progress, Update, ignore
 from gguf2ollama.refs import ModelName
@@ -30,6 +32,7 @@ __all__ = ["Arrival", "LocalStore"]
 Arrival = Literal["there", "cloned", "linked", "copied"]
 _CHUNK = 1 << 20
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
+_FILE_MODE = 0o644  # of all that Ollama writes
 # what tells that a file cannot be hard-linked into the store, and has to be copied
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 _FICLONE = 0x40049409  # linux/fs.h
@@ -54,9 +57,15 @@ class LocalStore:
 
     root: Path
 
-    def has(self, digest: Digest) -> bool:
-        """Whether the blob is there."""
-        return self._blob(digest).is_file()
+    @property
+    def is_writable(self) -> bool:
+        """Whether it is a store, and blobs and manifests can be written to it."""
+        manifests = self.root / "manifests"  # comes with the first model
+        folders = (self.root / "blobs", manifests if manifests.is_dir() else self.root)
+        return all(
+            folder.is_dir() and self._is_within(folder) and os.access(folder, os.W_OK | os.X_OK)
+            for folder in folders
+        )
 
     def add_bytes(self, content: bytes) -> Digest:
         """Keep some bytes, and give their digest.
@@ -69,7 +78,7 @@ class LocalStore:
         if not self._is_kept(digest, size=len(content)):
             with atomic_file(self._blob(digest)) as stream:
                 stream.write(content)
-            self._own(self._blob(digest))
+            self._settle(self._blob(digest))
         return digest
 
     def link_file(self, path: Path, digest: Digest, *, size: int) -> Arrival | None:
@@ -92,7 +101,7 @@ class LocalStore:
         blob = self._blob(digest)
         with disk_errors(blob):
             if _clone(path, blob):
-                self._own(blob)
+                self._settle(blob)
                 return "cloned"
             return "linked" if _link(path, blob) else None
 
@@ -118,7 +127,7 @@ class LocalStore:
                     f"the bytes that came have the digest {copied}, not {digest}",
                     hint="the file changed while it was read; run the command again",
                 )
-        self._own(blob)
+        self._settle(blob)
         return "copied"
 
     def write_manifest(self, name: ModelName, manifest: Manifest) -> None:
@@ -133,9 +142,9 @@ class LocalStore:
                 raise InvalidInput(f"the blob {blob.digest} of {name.short} is not in {self.root}")
         path = self.root.joinpath("manifests", *name.manifest_parts)
         self._make_folder(path.parent)
-        with atomic_file(path) as stream:
+        with atomic_file(path, folder=self.root / "manifests") as stream:
             stream.write(manifest.to_bytes())
-        self._own(path)
+        self._settle(path)
 
     def read_manifest(self, name: ModelName) -> Manifest | None:
         """Give a model's manifest; ``None`` when there is no such model.
@@ -150,7 +159,8 @@ class LocalStore:
 
     def discard(self, digest: Digest) -> None:
         """Remove a blob that no manifest names."""
-        self._blob(digest).unlink(missing_ok=True)
+        with disk_errors(self._blob(digest)):
+            self._blob(digest).unlink(missing_ok=True)
 
     def require(self, needed: int) -> None:
         """Check that ``needed`` bytes are free.
@@ -169,8 +179,9 @@ class LocalStore:
         """Whether the blob is there; a blob of another size is an error that only its owner can mend."""
         path = self._blob(digest)
         try:
-            found = path.stat(follow_symlinks=False)
-        except FileNotFoundError:
+            with disk_errors(path):
+                found = path.stat(follow_symlinks=False)
+        except NotFound:
             self._make_folder(path.parent)
             return False
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
@@ -181,7 +192,7 @@ class LocalStore:
         return True
 
     def _make_folder(self, folder: Path) -> None:
-        if not folder.resolve().is_relative_to(self.root.resolve()):
+        if not self._is_within(folder):
             raise UsageProblem(
                 f"{folder} leads out of the store {self.root}", hint="remove that symbolic link"
             )
@@ -191,14 +202,24 @@ class LocalStore:
         for one in missing:
             self._own(one)
 
+    def _is_within(self, folder: Path) -> bool:
+        return folder.resolve().is_relative_to(self.root.resolve())
+
+    def _settle(self, path: Path) -> None:
+        """Let the server read a new file, whatever the mask of this process."""
+        with disk_errors(path):
+            path.chmod(_FILE_MODE)
+        self._own(path)
+
     def _own(self, path: Path) -> None:
         """Give what root has written to the owner of the store, whose server has to be able to remove it."""
         if not hasattr(os, "geteuid") or not hasattr(os, "chown") or os.geteuid() != 0:
             return
-        store = self.root.stat()
-        found = path.stat(follow_symlinks=False)
-        if (found.st_uid, found.st_gid) != (store.st_uid, store.st_gid):
-            os.chown(path, store.st_uid, store.st_gid, follow_symlinks=False)
+        with disk_errors(path):
+            store = self.root.stat()
+            found = path.stat(follow_symlinks=False)
+            if (found.st_uid, found.st_gid) != (store.st_uid, store.st_gid):
+                os.chown(path, store.st_uid, store.st_gid, follow_symlinks=False)
 
 
 def _clone(source: Path, blob: Path) -> bool:

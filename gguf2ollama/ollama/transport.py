@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
@@ -23,9 +24,18 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
-import httpx
 
 from gguf2ollama.errors import UsageProblem
+
+# httpx imports its own command line (rich, pygments: as long again as itself) where it can, and goes without
+# where it cannot: None says that there is no such module
+_HTTPX_COMMAND = "httpx._main"
+_is_hidden = sys.modules.setdefault(_HTTPX_COMMAND, None) is None  # type: ignore[arg-type]
+try:
+    import httpx
+finally:
+    if _is_hidden:
+        del sys.modules[_HTTPX_COMMAND]
 
 __all__ = ["PatientTransport", "open_http"]
 

@@ -19,7 +19,6 @@ from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.image import Image, lay_out_image
 from gguf2ollama.usecases.inspect import Inspection, Preferences, inspect
 from gguf2ollama.usecases.naming import suggest_name
-from gguf2ollama.usecases.pull_route import PullRoute
 from gguf2ollama.usecases.routes import Choice, Via, choose_route
 from gguf2ollama.usecases.server_build import FirstThatWorks, Route, ServerBuild
 from gguf2ollama.usecases.store_route import StoreRoute
@@ -101,7 +100,7 @@ def build(
     Raises:
         Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
     """
-    wanted = ModelName.parse(name) if name is not None else None
+    wanted = None if name is None else _parse_name(name)
     cache = DigestCache(is_trusted=not rehash)
     if store is not None:
         if via != "auto":
@@ -159,6 +158,8 @@ def _open_route(
     image = plan.lay_out_image(takes_shards=plan.regime.keeps_shards)
     if choice.store is not None:
         return StoreRoute(store=choice.store, image=image, cache=cache, progress=progress, tell=tell)
+    from gguf2ollama.usecases.pull_route import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
+
     pull = PullRoute(client=client, image=image, cache=cache, progress=progress)
     return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=upload, tell=tell)
 
@@ -187,6 +188,16 @@ def _plan(
         regime=how,
         where=where,
     )
+
+
+def _parse_name(text: str) -> ModelName:
+    name = ModelName.parse(text)
+    if name.has_reserved_tag:
+        raise UsageProblem(
+            f"Ollama takes the tag {name.tag} for where a model runs, and would not find {name.short} here",
+            hint="choose another tag",
+        )
+    return name
 
 
 def _parse_version(text: str) -> ServerVersion:

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from gguf2ollama._atomic import atomic_file
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
@@ -20,6 +20,8 @@ _CAP_BYTES = 16 << 20
 _CAP_ENTRIES = 10_000
 _SETTLED_AFTER = 2.0  # seconds since the last change; a file changed just now may change within one tick
 
+_State: TypeAlias = "list[list[int]]"
+
 
 class DigestCache:
     """Digests by the paths, lengths, modification times and inodes of the files they were made of.
@@ -28,34 +30,41 @@ class DigestCache:
     what ``is_trusted=False`` (``--rehash``) is for. A cache that cannot be read or written is no error.
 
     Args:
-        path: The file it is kept in; by default ``digests.json`` in the user's cache folder.
+        path: The file it is kept in; by default ``digests.json`` in the user's cache folder, if there is one.
         is_trusted: Whether what it knows is used; what is found is kept in any case.
     """
 
     def __init__(self, path: Path | None = None, *, is_trusted: bool = True) -> None:
         self._path = path or _default_path()
         self._is_trusted = is_trusted
-        self._entries = _read(self._path)
+        self._entries = _read(self._path) if self._path else {}
         self._new: dict[str, dict[str, Any]] = {}
+        self._seen: dict[str, _State] = {}
 
     def get(self, files: tuple[str, ...]) -> Digest | None:
         """Give the digest that belongs to the files as they are now; ``None`` when it is not known."""
-        entry = self._entries.get("\n".join(files)) if self._is_trusted else None
-        if not isinstance(entry, dict) or entry.get("state") != _state(files):
+        key, state = "\n".join(files), _state(files)
+        if state is not None and _is_settled(state):
+            self._seen[key] = state
+        entry = self._entries.get(key) if self._is_trusted else None
+        if state is None or not isinstance(entry, dict) or entry.get("state") != state:
             return None
         with contextlib.suppress(InvalidInput):
             return Digest.parse(str(entry.get("digest")))
         return None
 
     def put(self, files: tuple[str, ...], digest: Digest) -> None:
-        """Learn the digest of files as they are now; of a file changed just now nothing is learnt."""
-        state = _state(files)
-        if state is not None and max(one[1] for one in state) < (time.time() - _SETTLED_AFTER) * 1e9:
-            self._new["\n".join(files)] = {"state": state, "digest": str(digest)}
+        """Learn the digest of files that were asked for before they were hashed.
+
+        Nothing is learnt of files that were changed since they were asked for, or just before.
+        """
+        key, state = "\n".join(files), _state(files)
+        if state is not None and state == self._seen.get(key):
+            self._new[key] = {"state": state, "digest": str(digest)}
 
     def save(self) -> None:
         """Keep what was learnt, beside what other calls learnt meanwhile."""
-        if not self._new:
+        if self._path is None or not self._new:
             return
         entries = list((_read(self._path) | self._new).items())[-_CAP_ENTRIES:]
         content = json.dumps({"format": _FORMAT, "digests": dict(entries)}, indent=0).encode()
@@ -65,12 +74,18 @@ class DigestCache:
                 stream.write(content)
 
 
-def _default_path() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
-    return Path(base).expanduser() / "gguf2ollama" / "digests.json"
+def _default_path() -> Path | None:
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        return (Path(base) if base else Path.home() / ".cache") / "gguf2ollama" / "digests.json"
+    return None
 
 
-def _state(files: tuple[str, ...]) -> list[list[int]] | None:
+def _is_settled(state: _State) -> bool:
+    return max(one[1] for one in state) < (time.time() - _SETTLED_AFTER) * 1e9
+
+
+def _state(files: tuple[str, ...]) -> _State | None:
     """Length, modification time in nanoseconds and inode of each file; ``None`` when one is not there."""
     try:
         found = [Path(file).stat() for file in files]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from gguf2ollama.errors import InvalidInput
-from gguf2ollama.ggufio import MergedView
 from gguf2ollama.oci import Digest, hash_stream
 from gguf2ollama.progress import Progress, Update
 from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.image import Image, Weights
 
 __all__ = ["hash_weights"]
+
+
+class _GivenUpError(Exception):
+    """Another file could not be hashed, or the user interrupted."""
 
 
 def hash_weights(image: Image, *, cache: DigestCache, progress: Progress) -> Mapping[str, Digest]:
@@ -25,47 +28,46 @@ def hash_weights(image: Image, *, cache: DigestCache, progress: Progress) -> Map
         progress: Told the bytes hashed, from several threads.
 
     Raises:
-        InvalidInput: A file changed its length since its header was read.
+        InvalidGguf: A file was changed since its header was read.
+        NotFound: A file is gone.
     """
-    unknown = []
-    digests: dict[str, Digest] = {}
+    known = {layer.name: cache.get(_files(layer)) for layer in image.weights}
+    unknown = [layer for layer in image.weights if known[layer.name] is None]
+    found = _hash_all(unknown, cache=cache, progress=progress) if unknown else {}
     for layer in image.weights:
-        known = cache.get(_files(layer))
-        if known is None:
-            unknown.append(layer)
-        else:
-            digests[layer.name] = known
-    if not unknown:
-        return digests
-    with ThreadPoolExecutor(max_workers=min(len(unknown), os.cpu_count() or 1)) as pool:
-        found = pool.map(lambda layer: _hash(layer, progress=progress), unknown)
-        for layer, digest in zip(unknown, found, strict=True):
-            digests[layer.name] = digest
-            cache.put(_files(layer), digest)
-    cache.save()
+        layer.require_unchanged()
+    return found | {name: digest for name, digest in known.items() if digest is not None}
+
+
+def _hash_all(layers: list[Weights], *, cache: DigestCache, progress: Progress) -> dict[str, Digest]:
+    """Hash layers side by side; when one fails, or on Ctrl-C, the others end at once."""
+    given_up = threading.Event()
+
+    def one(layer: Weights) -> Digest:
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            if given_up.is_set():
+                raise _GivenUpError
+            done += count
+            progress(Update(task=f"hashing {layer.name}", done=done, total=layer.size))
+
+        with layer.open() as stream:
+            return hash_stream(stream, advance=advance)[0]
+
+    digests = {}
+    with ThreadPoolExecutor(max_workers=min(len(layers), os.cpu_count() or 1)) as pool:
+        try:
+            for layer, digest in zip(layers, pool.map(one, layers), strict=True):
+                digests[layer.name] = digest
+                cache.put(_files(layer), digest)
+        finally:
+            given_up.set()
+            cache.save()
     return digests
 
 
 def _files(layer: Weights) -> tuple[str, ...]:
     """Give the files that the bytes of a layer depend on."""
-    if isinstance(layer.source, MergedView):
-        return tuple(str(path) for path in layer.source.paths)
-    return (str(layer.source),)
-
-
-def _hash(layer: Weights, *, progress: Progress) -> Digest:
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(Update(task=f"hashing {layer.name}", done=done, total=layer.size))
-
-    with layer.open() as stream:
-        digest, length = hash_stream(stream, advance=advance)
-    if length != layer.size:
-        raise InvalidInput(
-            f"{layer.name} has {length:,} bytes, it had {layer.size:,} a moment ago",
-            hint="something writes to it: wait until that is done, then run the same command again",
-        )
-    return digest
+    return tuple(str(shard.path.resolve()) for shard in layer.shards)

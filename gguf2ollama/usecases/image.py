@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
-from gguf2ollama._atomic import disk_errors
-from gguf2ollama.ggufio import MergedView, Shard, file_type_name
+from gguf2ollama.ggufio import FileRange, MergedView, Range, Shard, file_type_name
+from gguf2ollama.ggufio.copying import open_unchanged
+from gguf2ollama.ggufio.stream import RangeStream
 from gguf2ollama.oci import (
     Descriptor,
     Digest,
@@ -23,6 +26,8 @@ from gguf2ollama.usecases.source import ModelFiles
 
 __all__ = ["Image", "Text", "Weights", "lay_out_image"]
 
+_BUFFER_BYTES = 1 << 20
+_REFUSED = re.compile(r"[\\:]")  # in a path of `files` (server/create.go)
 _SHARDS_REQUIRE = "0.35.0"  # what `create` of 0.34.4 stamps on a model in shards (create_split_gguf.go)
 
 
@@ -34,20 +39,39 @@ class Weights:
         media_type: Model or projector.
         name: The file name that the layer goes by.
         size: Its length in bytes.
-        source: The file, or the view of several as one.
+        shards: The files that its bytes come from.
+        ranges: Where its bytes are, in order.
     """
 
     media_type: MediaType
     name: str
     size: int
-    source: Path | MergedView
+    shards: tuple[Shard, ...]
+    ranges: tuple[Range, ...]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file as it is."""
+        return len(self.ranges) == 1 and isinstance(self.ranges[0], FileRange)
 
     def open(self) -> BinaryIO:
-        """Open its bytes from their start; each call gives a stream of its own."""
-        if isinstance(self.source, MergedView):
-            return self.source.open()
-        with disk_errors(self.source):
-            return self.source.open("rb")
+        """Open its bytes from their start; each call gives a stream of its own.
+
+        Reading or closing raises ``InvalidGguf`` when a file was changed since its header was read.
+        """
+        sources = {shard.path: shard.gguf for shard in self.shards}
+        return io.BufferedReader(RangeStream(self.ranges, sources), _BUFFER_BYTES)
+
+    def require_unchanged(self) -> None:
+        """Check that its files are as they were when their headers were read.
+
+        Raises:
+            InvalidGguf: One was changed.
+            NotFound: One is gone.
+        """
+        for shard in self.shards:
+            with open_unchanged(shard.path, shard.gguf):
+                pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +120,7 @@ def lay_out_image(files: ModelFiles, *, recipe: Recipe, takes_shards: bool) -> I
     """
     merges = files.model.is_split and not takes_shards
     return Image(
-        weights=tuple(_weights(files, merges=merges)),
+        weights=tuple(_named_apart(_weights(files, merges=merges))),
         texts=tuple(_texts(recipe)),
         config=Text(
             media_type=MediaType.CONFIG, content=_config(files, recipe=recipe, merges=merges).to_bytes()
@@ -108,7 +132,13 @@ def _weights(files: ModelFiles, *, merges: bool) -> Iterator[Weights]:
     model = files.model
     if merges:
         view = MergedView(model)
-        yield Weights(media_type=MediaType.MODEL, name=f"{model.name}.gguf", size=view.size, source=view)
+        yield Weights(
+            media_type=MediaType.MODEL,
+            name=f"{model.name}.gguf",
+            size=view.size,
+            shards=model.shards,
+            ranges=view.ranges(),
+        )
     else:
         for shard, name in zip(model.shards, model.canonical_names, strict=True):
             yield _file(shard, name=name, media_type=MediaType.MODEL)
@@ -116,8 +146,20 @@ def _weights(files: ModelFiles, *, merges: bool) -> Iterator[Weights]:
         yield _file(projector, name=projector.path.name, media_type=MediaType.PROJECTOR)
 
 
+def _named_apart(layers: Iterable[Weights]) -> Iterator[Weights]:
+    """Give each layer a name of its own that Ollama takes: files of one name may lie in several folders."""
+    taken = set()
+    for layer in layers:
+        name = _REFUSED.sub("-", layer.name)
+        while name in taken:
+            name = f"{layer.media_type.name.lower()}-{name}"
+        taken.add(name)
+        yield dataclasses.replace(layer, name=name)
+
+
 def _file(shard: Shard, *, name: str, media_type: MediaType) -> Weights:
-    return Weights(media_type=media_type, name=name, size=shard.size, source=shard.path)
+    whole = FileRange(shard.path, 0, shard.size)
+    return Weights(media_type=media_type, name=name, size=shard.size, shards=(shard,), ranges=(whole,))
 
 
 def _texts(recipe: Recipe) -> Iterator[Text]:

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.ggufio import FileRange, GivenBytes, MergedView
+from gguf2ollama.errors import Gguf2OllamaError, ServerProblem
+from gguf2ollama.ggufio import FileRange, GivenBytes
 from gguf2ollama.oci import Digest, Manifest
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.private_registry import BlobPiece, FilePiece, PrivateRegistry
@@ -33,6 +33,7 @@ class PullRoute:
         """Make the model under a name.
 
         Raises:
+            InvalidGguf: A file was changed since its header was read.
             ServerProblem: The server cannot be reached, cannot reach us, or refuses.
         """
         digests = hash_weights(self.image, cache=self.cache, progress=self.progress)
@@ -41,6 +42,10 @@ class PullRoute:
             try:
                 self._follow(registry.name, manifest)
                 self.client.copy(registry.name, to=name)
+            except ServerProblem:
+                for layer in self.image.weights:
+                    layer.require_unchanged()  # which the server could only call a wrong digest
+                raise
             finally:
                 with contextlib.suppress(Gguf2OllamaError):
                     self.client.delete(registry.name)
@@ -59,10 +64,7 @@ class PullRoute:
 
 
 def _pieces(layer: Weights) -> Iterator[BlobPiece]:
-    if not isinstance(layer.source, MergedView):
-        yield FilePiece(path=layer.source, offset=0, length=layer.size)
-        return
-    for piece in layer.source.ranges():
+    for piece in layer.ranges:
         if isinstance(piece, FileRange):
             yield FilePiece(path=piece.path, offset=piece.offset, length=piece.length)
         elif isinstance(piece, GivenBytes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -70,34 +70,33 @@ def find_store(client: Client, *, environ: Mapping[str, str]) -> LocalStore | No
     """Find the store of a server on this machine that we may write; ``None`` where there is none.
 
     A folder that looks like a store may be that of another server, or of one in a container: so a few bytes
-    are given to the server, and have to appear in the folder.
+    are put there, and the server has to see them.
     """
-    candidates = [store for store in _candidates(environ) if _is_writable(store)]
-    if not candidates:
-        return None
-    content = b"gguf2ollama looks for this store: " + secrets.token_bytes(16)
-    digest = Digest.of(content)
-    try:
-        client.upload_blob(lambda: io.BytesIO(content), digest=digest, size=len(content))
-    except Gguf2OllamaError:
-        return None
-    for store in candidates:
-        if store.has(digest):
-            store.discard(digest)
+    for store in _candidates(environ):
+        if store.is_writable and _is_seen(store, client):
             return store
     return None
 
 
+def _is_seen(store: LocalStore, client: Client) -> bool:
+    content = b"gguf2ollama looks for the server of this store: " + secrets.token_bytes(16)
+    digest = Digest.of(content)
+    try:
+        if client.has_blob(digest):
+            return False  # whatever that is, it says yes to anything
+        try:
+            store.add_bytes(content)
+            return client.has_blob(digest)
+        finally:
+            store.discard(digest)
+    except Gguf2OllamaError:
+        return False
+
+
 def _candidates(environ: Mapping[str, str]) -> Iterator[LocalStore]:
     """Give the places where Ollama keeps models: as told, of this user, of the usual Linux service."""
-    if told := environ.get("OLLAMA_MODELS"):
+    if told := environ.get("OLLAMA_MODELS", "").strip().strip("\"'"):
         yield LocalStore(Path(told))
-    yield LocalStore(Path("~/.ollama/models").expanduser())
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        yield LocalStore(Path.home() / ".ollama" / "models")
     yield LocalStore(Path("/usr/share/ollama/.ollama/models"))
-
-
-def _is_writable(store: LocalStore) -> bool:
-    """Whether blobs and manifests can be written; the latter folder comes with the first model."""
-    manifests = store.root / "manifests"
-    folders = (store.root / "blobs", manifests if manifests.is_dir() else store.root)
-    return all(folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) for folder in folders)

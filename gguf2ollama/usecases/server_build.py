@@ -6,15 +6,24 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerProblem, VerificationFailed
+from gguf2ollama.errors import (
+    Gguf2OllamaError,
+    NotFound,
+    ServerProblem,
+    ServerRefused,
+    VerificationFailed,
+)
 from gguf2ollama.ollama import Client
 from gguf2ollama.recipe import Recipe
-from gguf2ollama.refs import ModelName
+from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.usecases.readback import differences
 
 __all__ = ["FirstThatWorks", "Route", "ServerBuild"]
+
+_ABANDONED_AFTER = timedelta(days=1)  # no build takes that long, whatever the clocks say
 
 
 class Route(Protocol):
@@ -66,6 +75,7 @@ class ServerBuild:
             ServerProblem: The server cannot be reached, or refuses.
             VerificationFailed: The server made something else, and that is not allowed.
         """
+        self._clear_abandoned()
         temporary = self.name.temporary(secrets.token_hex(6))
         with self._removed_at_the_end(temporary):
             self.tell("making the model")
@@ -84,6 +94,15 @@ class ServerBuild:
             self._take_name(temporary)
         return found
 
+    def _clear_abandoned(self) -> None:
+        """Remove what builds left that were killed; one that fails or is interrupted leaves nothing."""
+        oldest = datetime.now(timezone.utc) - _ABANDONED_AFTER
+        with contextlib.suppress(Gguf2OllamaError):
+            for model in self.client.list():
+                is_ours = TEMPORARY_NAMESPACE in model.name.split("/")
+                if is_ours and model.modified is not None and model.modified < oldest:
+                    self.client.delete(model.name)
+
     def _take_name(self, temporary: ModelName) -> None:
         """Copy to the final name; what had it before is removed with its blobs, or stays on a failure."""
         backup = self.name.temporary(f"old-{secrets.token_hex(4)}")
@@ -94,7 +113,8 @@ class ServerBuild:
             return
         with self._removed_at_the_end(backup):
             # a runner of the old model would render chats of the new one with the old settings
-            self.client.unload(self.name)
+            with contextlib.suppress(ServerRefused):  # a broken one runs nowhere
+                self.client.unload(self.name)
             self.client.copy(temporary, to=self.name)
 
     @contextlib.contextmanager

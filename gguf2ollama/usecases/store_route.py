@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.store import Arrival, LocalStore
@@ -38,7 +37,7 @@ class StoreRoute:
         """Write blobs, then the manifest.
 
         Raises:
-            InvalidInput: A file changed while it was read, or a blob that is there is damaged.
+            InvalidInput: A file was changed while it was read, or a blob that is there is damaged.
             NotEnoughSpace: The disk is too small.
             UsageProblem: The store cannot be written.
         """
@@ -55,9 +54,9 @@ class StoreRoute:
         self.store.write_manifest(name, self.image.manifest(digests))
 
     def _link(self, layer: Weights, digest: Digest) -> Arrival | None:
-        if isinstance(layer.source, Path):
-            return self.store.link_file(layer.source, digest, size=layer.size)
-        return None
+        if not layer.is_file:
+            return None
+        return self.store.link_file(layer.shards[0].path, digest, size=layer.size)
 
     def _copy(self, layer: Weights, digest: Digest) -> Arrival:
         with layer.open() as stream:

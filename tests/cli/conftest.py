@@ -35,6 +35,12 @@ class Done:
         return json.loads(self.err.splitlines()[-1])["error"]
 
 
+@pytest.fixture(autouse=True)
+def _no_store_or_cache_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.delenv("OLLAMA_MODELS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def call(capsys, monkeypatch):
     """Give a function that runs one call."""

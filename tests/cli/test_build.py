@@ -33,6 +33,7 @@ def test_the_order_is_upload_create_check_load_name(call, server, gguf):
     ]
     assert endpoints == [
         "GET /api/version",
+        "GET /api/tags",
         "HEAD /api/blobs/DIGEST",
         "POST /api/blobs/DIGEST",
         "POST /api/create",
@@ -44,6 +45,47 @@ def test_the_order_is_upload_create_check_load_name(call, server, gguf):
         "DELETE /api/delete",
     ]
     assert leftovers(server) == []
+
+
+def test_a_server_on_this_machine_pulls_from_us(call, server, gguf):
+    done = call("build", gguf, "--name", "mine")
+    assert done.code == 0, done.err
+    assert "way: pull, the server's store is not ours to write" in done.err
+    assert "POST /api/pull" in server.endpoints()
+    assert not any(one.startswith("POST /api/blobs") for one in server.endpoints())
+    assert models(server) == {"mine:latest"}
+
+
+def test_what_a_server_cannot_pull_is_uploaded(call, server, gguf):
+    refused = 'pull model manifest: Get "http://127.0.0.1:9/v2/": dial tcp: connect: connection refused'
+    server.inject("POST /api/pull", Cut(after_lines=1, error=refused))
+    done = call("build", gguf, "--name", "mine")
+    assert done.code == 0, done.err
+    assert "connection refused" in done.err
+    assert "uploaded" in done.err
+    assert "POST /api/create" in server.endpoints()
+    assert models(server) == {"mine:latest"}
+
+
+def test_the_store_of_the_server_is_written_where_it_is_ours(call, server, gguf, tmp_path, monkeypatch):
+    server.store.folder = tmp_path / "models"
+    (server.store.folder / "blobs").mkdir(parents=True)
+    monkeypatch.setenv("OLLAMA_MODELS", str(server.store.folder))
+    done = call("build", gguf, "--name", "mine")
+    assert done.code == 0, done.err
+    assert "way: link" in done.err
+    assert any(path.samefile(gguf) for path in (server.store.folder / "blobs").iterdir())
+    assert not any(one.startswith("POST /api/blobs") for one in server.endpoints())
+    assert models(server) == {"mine:latest"}
+
+
+@pytest.mark.parametrize("via", ["link", "pull"])
+def test_a_way_that_is_asked_for_and_does_not_work_ends_the_call(call, server, gguf, via):
+    server.inject("POST /api/pull", Cut(after_lines=1, error="dial tcp: connection refused"))
+    done = call("build", gguf, "--via", via)
+    assert done.code == {"link": 2, "pull": 5}[via], done.err
+    assert "POST /api/create" not in server.endpoints()
+    assert models(server) == set()
 
 
 def test_no_load_does_not_load(call, server, gguf):
@@ -132,30 +174,41 @@ def test_a_difference_may_be_allowed_and_is_told(call, server, gguf):
 
 
 @pytest.mark.parametrize(
-    "endpoint,fault,code",
+    "via,endpoint,fault,code",
     [
-        ("POST /api/create", Answer(status=500, body='{"error": "no space left on device"}'), 7),
-        ("POST /api/create", Cut(after_lines=1, error="something broke"), 5),
-        ("POST /api/create", Cut(after_lines=1), 5),
-        ("POST /api/show", Answer(body="<html>", content_type="text/html"), 5),
-        ("POST /api/generate", Answer(status=500, body='{"error": "requires more system memory"}'), 7),
-        ("POST /api/copy", Answer(status=500, body='{"error": "broken"}'), 5),
+        ("upload", "POST /api/create", Answer(status=500, body='{"error": "no space left on device"}'), 7),
+        ("upload", "POST /api/create", Cut(after_lines=1, error="something broke"), 5),
+        ("upload", "POST /api/create", Cut(after_lines=1), 5),
+        ("pull", "POST /api/pull", Cut(after_lines=1, error="no space left on device"), 7),
+        ("pull", "POST /api/pull", Cut(after_lines=3, error="something broke"), 5),
+        ("pull", "POST /api/pull", Cut(after_lines=2), 5),
+        ("auto", "POST /api/pull", Cut(after_lines=1, error="no space left on device"), 7),
+        ("auto", "POST /api/show", Answer(body="<html>", content_type="text/html"), 5),
+        (
+            "auto",
+            "POST /api/generate",
+            Answer(status=500, body='{"error": "requires more system memory"}'),
+            7,
+        ),
+        ("pull", "POST /api/copy", Answer(status=500, body='{"error": "broken"}'), 5),
+        ("upload", "POST /api/copy", Answer(status=500, body='{"error": "broken"}'), 5),
     ],
 )
-def test_a_failure_on_the_way_leaves_the_old_model_as_it_was(call, server, gguf, endpoint, fault, code):
+def test_a_failure_on_the_way_leaves_the_old_model_as_it_was(call, server, gguf, via, endpoint, fault, code):
     assert call("build", gguf, "--name", "mine", "--system", "old").code == 0
     before = call("list", "--json").json
     server.inject(endpoint, fault)
-    done = call("build", gguf, "--name", "mine", "--system", "new")
+    done = call("build", gguf, "--name", "mine", "--system", "new", "--via", via)
     assert done.code == code, done.err
     assert call("list", "--json").json == before
+    assert leftovers(server) == []
     assert call("show", "mine", "--json").json["system"] == "old"
 
 
 def test_a_server_that_dies_in_the_middle_of_every_upload_is_told(call, server, gguf, monkeypatch):
     monkeypatch.setattr("gguf2ollama.ollama.client._RETRY_PAUSES", ())
     server.inject("POST /api/blobs/", Die(after_bytes=1000), times=10)
-    done = call("build", gguf)
+    done = call("build", gguf, "--via", "upload")
     assert done.code == 5
     assert done.err.count("error:") == 1
     assert models(server) == set()
@@ -177,7 +230,7 @@ def test_another_server_is_told_apart_from_ollama(call, server, gguf):
     assert "OLLAMA_HOST" in done.err
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../up", "x" * 100, "a/b/c/d/e", "-x", "n:"])
+@pytest.mark.parametrize("name", ["", "a b", "../up", "x" * 100, "a/b/c/d/e", "-x", "n:", "n:cloud"])
 def test_a_name_that_ollama_refuses_is_refused_before_anything_is_sent(call, server, gguf, name):
     done = call("build", gguf, "--name", name)
     assert done.code == 2, done.err

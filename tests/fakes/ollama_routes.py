@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
+from tests.fakes.ollama_pull import pull_over_http
 from tests.fakes.ollama_store import FakeStore, Model, Refusal, details, valid_name
 
 _DEFAULT_CONTEXT = 4096
@@ -57,6 +58,7 @@ def merged(lines: Sequence[Line]) -> Line:
 
 
 def _list(store: FakeStore, _: Line) -> Line:
+    store.look_into_folder()
     newest_first = sorted(store.models.items(), key=lambda item: item[1].modified, reverse=True)
     return {"models": [_listed(store, *item) for item in newest_first]}
 
@@ -162,6 +164,9 @@ def _pull(store: FakeStore, content: Line) -> Iterator[Line]:
     name = _name(content)
     short = valid_name(name)
     yield {"status": "pulling manifest"}
+    if name.startswith("http://"):
+        yield from pull_over_http(store, name, insecure=bool(content.get("insecure")))
+        return
     if name not in store.registry:
         raise Refusal(500, "pull model manifest: file does not exist")
     model = store.registry[name]

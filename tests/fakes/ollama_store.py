@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import posixpath
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import GgufArray, GgufFile, Role, file_type_name, open_gguf, role_of
-from gguf2ollama.oci import parameter_size_label
+from gguf2ollama.oci import Manifest, MediaType, parameter_size_label
 from gguf2ollama.ollama import Regime, ServerVersion, regime
 from gguf2ollama.refs import ModelName
 
@@ -26,6 +27,7 @@ _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf\Z")
 _DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}\Z")
 _BARE_TEMPLATE = "{{ .Prompt }}"
 _PARAMETER_COLUMNS = 30
+_TEXTS = ("TEMPLATE", "SYSTEM", "PARAMS", "MESSAGES")
 
 
 class Refusal(Exception):
@@ -90,10 +92,13 @@ class FakeStore:
         loaded: Context length of the loaded ones, by short name.
         registry: Models that can be pulled, by the name that is asked for.
         disk_bytes: How many bytes of blobs there is room for; ``None`` for no limit.
+        folder: Where others put blobs and manifests for it to see, as in the folder of a real server;
+            what comes over its interface is kept in memory.
     """
 
     def __init__(self, version: str, *, disk_bytes: int | None = None) -> None:
         self.version = version
+        self.folder: Path | None = None
         self.regime = regime(ServerVersion.parse(version))
         self.disk_bytes = disk_bytes
         self.blobs: dict[str, bytes] = {}
@@ -108,7 +113,15 @@ class FakeStore:
     def has_blob(self, digest: str) -> bool:
         if not _DIGEST.match(digest):
             raise Refusal(400, "invalid digest format")
-        return digest in self.blobs
+        return digest in self.blobs or (self.folder is not None and self._blob_path(digest).is_file())
+
+    def read_blob(self, digest: str) -> bytes:
+        """Give a blob, from memory or from the folder."""
+        return self.blobs[digest] if digest in self.blobs else self._blob_path(digest).read_bytes()
+
+    def _blob_path(self, digest: str) -> Path:
+        assert self.folder is not None
+        return self.folder / "blobs" / digest.replace(":", "-")
 
     def add_blob(self, digest: str, content: bytes) -> int:
         """Take a blob in and give the HTTP status."""
@@ -129,6 +142,7 @@ class FakeStore:
     def find(self, name: str, *, missing: str = "model '{}' not found") -> tuple[str, Model]:
         short = valid_name(name)
         with self._lock:
+            self.look_into_folder()
             for known, model in self.models.items():
                 if known.lower() == short.lower():
                     return known, model
@@ -166,6 +180,14 @@ class FakeStore:
             self._prune()
         yield {"status": "success"}
 
+    def look_into_folder(self) -> None:
+        """Take in the models whose manifests others wrote."""
+        for path in self.folder.glob("manifests/*/*/*/*") if self.folder else ():
+            host, namespace, model, tag = path.parts[-4:]
+            name = ModelName(host=host, namespace=namespace, model=model, tag=tag).short
+            if name not in self.models:
+                self.models[name] = model_of(Manifest.parse(path.read_bytes()), read=self.read_blob)
+
     def copy(self, source: str, destination: str) -> None:
         names = {"source": source, "destination": destination}
         for role, name in names.items():
@@ -181,6 +203,9 @@ class FakeStore:
         known, _ = self.find(name)
         with self._lock:
             del self.models[known]
+            if self.folder is not None:
+                parts = ModelName.parse(known).manifest_parts
+                self.folder.joinpath("manifests", *parts).unlink(missing_ok=True)
             self._prune()
 
     def show(self, name: str, *, verbose: bool) -> dict[str, object]:
@@ -302,6 +327,36 @@ class FakeStore:
         for digest in self._once_used - used:
             self.blobs.pop(digest, None)
         self._once_used = used
+
+
+def model_of(manifest: Manifest, *, read: Callable[[str], bytes]) -> Model:
+    """Give the model that a manifest describes; nothing of it is changed."""
+    kept: dict[str, list[bytes]] = {}
+    layers, headers = [], []
+    for layer in manifest.layers:
+        content = read(str(layer.digest))
+        if layer.media_type in {MediaType.MODEL.value, MediaType.PROJECTOR.value}:
+            kind = "model" if layer.media_type == MediaType.MODEL.value else "projector"
+            layers.append(Layer(kind=kind, digest=str(layer.digest), size=layer.size))
+            if kind == "model":
+                headers.append(open_gguf(io.BytesIO(content), name=str(layer.digest)))
+        else:
+            kept.setdefault(layer.media_type, []).append(content)
+    config = json.loads(read(str(manifest.config.digest)))
+    texts = {name: "".join(part.decode() for part in kept.get(MediaType[name].value, ())) for name in _TEXTS}
+    return Model(
+        layers=tuple(layers),
+        metadata={key: value for key, value in headers[0].metadata.items() if not key.startswith("split.")},
+        parameter_count=sum(tensor.n_elements for header in headers for tensor in header.tensors),
+        template=texts["TEMPLATE"],
+        system=texts["SYSTEM"],
+        parameters=json.loads(texts["PARAMS"] or "{}"),
+        messages=tuple(json.loads(texts["MESSAGES"] or "[]")),
+        licenses=tuple(part.decode() for part in kept.get(MediaType.LICENSE.value, ())),
+        renderer=config.get("renderer", ""),
+        parser=config.get("parser", ""),
+        requires=config.get("requires", ""),
+    )
 
 
 def valid_name(name: str) -> str:

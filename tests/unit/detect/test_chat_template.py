@@ -130,23 +130,24 @@ def test_what_is_no_template_is_none(text):
     st.lists(
         st.sampled_from(
             [
-                "{{",
-                "}}",
-                "{%",
-                "%}",
-                "{#",
-                "#}",
-                "-",
-                "if ",
-                "else",
-                "endif",
-                "for ",
-                " in ",
-                "a",
-                ".b",
-                "'c'",
+                *("{{", "}}", "{%", "%}", "{#", "#}", "-", "if ", "else", "endif", "for ", " in ", "a", ".b"),
+                *(
+                    "'c'",
+                    "|trim",
+                    "(",
+                    ")",
+                    "[",
+                    "]",
+                    "==",
+                    "+",
+                    "set ",
+                    "=",
+                    "\n",
+                    "not ",
+                    "is defined",
+                    "\\",
+                ),
             ]
-            + ["|trim", "(", ")", "[", "]", "==", "+", "set ", "=", "\n", "not ", "is defined", "<x>", "\\"]
         ),
         max_size=30,
     ).map("".join)

@@ -58,7 +58,6 @@ def test_its_go_template_renders_in_every_state(profile):
     for switches in states:
         for system in (None, "", 'Odd "text" {{ .x }}\n\u00a0'):
             template = profile.go_template(system=system, bos="<s>", switches=frozenset(switches))
-            assert template.count("{{") == template.count("}}")
             assert "[[" not in template
             assert "[%" not in template
             assert "<s>" in template
@@ -69,11 +68,9 @@ def test_its_go_template_renders_in_every_state(profile):
 
 @families
 def test_json_is_printed_on_every_ollama(profile):
-    """Ollama issue 14601: a function, its parameters or a tool print as a Go struct where they stand alone."""
+    """Ollama issue 14601: a function, its parameters or a tool print as Go structs where they stand alone."""
     template = profile.go_template()
-    assert not re.search(
-        r"\{\{-? *(?:\.|\$\w+\.)(?:Function|Function\.Parameters|Function\.Arguments) *-?\}\}", template
-    )
+    assert not re.search(r"\{\{-? *(?:\.|\$\w+\.)Function(?:\.Parameters|\.Arguments)? *-?\}\}", template)
     assert not re.search(r"\{\{-? *\.Tools *-?\}\}", template)
     assert not re.search(r"range[^}]*\.Tools *-?\}\}\s*\{\{-? *\. *-?\}\}", template)
 

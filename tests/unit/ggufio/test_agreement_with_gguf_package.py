@@ -9,7 +9,7 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.ggufio import (
@@ -26,6 +26,7 @@ from gguf2ollama.ggufio import (
 )
 from tests.builders import build_gguf, make_tensor, tiny_llama
 
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EVERY_TYPE = {
     "u8": TypedValue(ValueType.UINT8, 2**8 - 1),
     "i8": TypedValue(ValueType.INT8, -(2**7)),
@@ -125,7 +126,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=30)
+@settings(UNTIMED, max_examples=30)
 @given(
     st.dictionaries(KEYS, VALUES, max_size=8), st.lists(st.lists(st.integers(1, 5), max_size=4), max_size=5)
 )

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidGguf
@@ -26,6 +26,8 @@ from gguf2ollama.ggufio import (
 )
 from gguf2ollama.progress import Update
 from tests.builders import build_gguf, build_shards, make_tensor, some_tensors, split_keys, tiny_llama
+
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def bytes_of(ranges: tuple[Range, ...]) -> bytes:
@@ -105,7 +107,7 @@ def test_a_whole_file_is_its_own_view(tmp_path: Path) -> None:
         assert stream.read() == path.read_bytes()
 
 
-@settings(max_examples=30)
+@settings(UNTIMED, max_examples=30)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=2, max_size=15),
     per_shard=st.integers(1, 5),
@@ -134,6 +136,7 @@ def test_can_be_read_from_any_place_in_any_steps(shards: ShardSet) -> None:
     view = MergedView(shards)
     content = bytes_of(view.ranges())
 
+    @UNTIMED
     @given(st.lists(st.tuples(st.integers(0, len(content) + 50), st.integers(0, 300)), max_size=20))
     def check(reads: list[tuple[int, int]]) -> None:
         with view.open() as stream:

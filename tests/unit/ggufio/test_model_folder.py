@@ -97,6 +97,14 @@ def test_a_folder_without_gguf_is_told(tmp_path: Path) -> None:
         ModelFolder.scan(tmp_path)
 
 
+def test_a_folder_below_that_has_some_is_named(tmp_path: Path) -> None:
+    (tmp_path / "Q4_K_M").mkdir()
+    build_gguf(tmp_path / "Q4_K_M" / "m.gguf")
+    with pytest.raises(NotFound, match="holds no GGUF") as caught:
+        ModelFolder.scan(tmp_path)
+    assert f"{tmp_path / 'Q4_K_M'} has some" in str(caught.value.hint)
+
+
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     build_gguf(tmp_path / "p.gguf", architecture="clip")
     with pytest.raises(NotFound, match=r"holds no model, only p\.gguf \(projector\)"):

@@ -7,11 +7,20 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidGguf
-from gguf2ollama.ggufio import GgufFile, TypedValue, ValueType, cursor, open_gguf, reader, write_gguf
+from gguf2ollama.ggufio import (
+    GgufFile,
+    TypedValue,
+    ValueType,
+    cursor,
+    metadata,
+    open_gguf,
+    reader,
+    write_gguf,
+)
 from tests.builders import (
     make_tensor,
     raw_array,
@@ -26,6 +35,9 @@ from tests.builders import (
 UINT8, UINT32, BOOL, STRING, ARRAY = 0, 4, 7, 8, 9
 
 
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
 def open_bytes(content: bytes) -> GgufFile:
     return open_gguf(io.BytesIO(content), name="x.gguf")
 
@@ -33,14 +45,14 @@ def open_bytes(content: bytes) -> GgufFile:
 def sample(*, data: bool = True) -> bytes:
     """A valid file with a value of every kind."""
     stream = io.BytesIO()
-    metadata = {kind.name: TypedValue(kind, True) for kind in ValueType if kind.code} | {
+    values = {kind.name: TypedValue(kind, True) for kind in ValueType if kind.code} | {
         "general.alignment": typed(32),
         "STRING": typed("text"),
         "ARRAY": typed([1, 2, 3]),
         "TEXTS": typed(["a", "bc"] * 40),
         "NESTED": TypedValue.array(ValueType.ARRAY, [typed([True, False]), typed(["x"])]),
     }
-    write_gguf(stream, metadata=metadata, tensors=[make_tensor("a", (32, 2)), make_tensor("b")])
+    write_gguf(stream, metadata=values, tensors=[make_tensor("a", (32, 2)), make_tensor("b")])
     content = stream.getvalue()
     return content if data else content[: open_bytes(content).data_offset]
 
@@ -202,6 +214,10 @@ BROKEN = {
         raw_header(tensors=[raw_tensor(shape=[33], kind=2)]),
         "33 elements are not whole blocks of 32",
     ),
+    "a single number in blocks": (
+        raw_header(tensors=[raw_tensor(shape=[], kind=2)]),
+        "1 elements are not whole blocks of 32",
+    ),
     "removed tensor type": (raw_header(tensors=[raw_tensor(kind=31)]), "its type Q4_0_4_4 (31) was dropped"),
     "unknown tensor type": (raw_header(tensors=[raw_tensor(kind=99)]), "its type 99 is not known"),
     "misaligned tensor": (
@@ -235,7 +251,7 @@ def test_each_broken_rule_is_told_with_key_or_tensor_and_offset(content: bytes, 
 @pytest.mark.parametrize("name", ["MAX_KEYS", "MAX_ARRAY_ELEMENTS", "MAX_STRING_BYTES"])
 def test_more_than_anyone_needs_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = sample()
-    monkeypatch.setattr(reader, name, 2)
+    monkeypatch.setattr(reader if name == "MAX_KEYS" else metadata, name, 2)
     with pytest.raises(InvalidGguf, match="accepted"):
         open_bytes(content)
 
@@ -317,8 +333,10 @@ def test_a_vocabulary_takes_no_more_memory_than_its_bytes() -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 1.3 * gguf.data_offset + 2 * cursor.CHUNK_BYTES
+    assert len(gguf.metadata._buffer) <= gguf.data_offset
 
 
+@UNTIMED
 @given(st.binary(max_size=300))
 @example(b"")
 @example(b"GGUF")
@@ -330,7 +348,7 @@ def test_any_bytes_are_a_gguf_or_invalid(content: bytes) -> None:
 SAMPLE = sample()
 
 
-@settings(max_examples=300)
+@settings(UNTIMED, max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_a_damaged_file_is_a_gguf_or_invalid(changes: list[tuple[int, int]]) -> None:
     content = bytearray(SAMPLE)
@@ -342,12 +360,13 @@ def test_a_damaged_file_is_a_gguf_or_invalid(changes: list[tuple[int, int]]) -> 
 HUGE = st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 9, 2**64 - 8, 2**64 - 1])
 
 
-@settings(max_examples=300)
+@settings(UNTIMED, max_examples=300)
 @given(st.integers(4, len(SAMPLE) - 8), HUGE)
 def test_a_huge_number_anywhere_is_harmless(where: int, number: int) -> None:
     check_promise(SAMPLE[:where] + number.to_bytes(8, "little") + SAMPLE[where + 8 :])
 
 
+@UNTIMED
 @given(st.data())
 def test_hostile_headers_that_are_nearly_right_are_harmless(data: st.DataObject) -> None:
     small = st.integers(0, 5)

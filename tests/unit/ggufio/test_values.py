@@ -5,11 +5,12 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.ggufio import ByteOrder, GgufArray, GgufFile, TypedValue, ValueType, open_gguf, write_gguf
 
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 INTEGERS = {
     ValueType.UINT8: (0, 2**8 - 1),
     ValueType.INT8: (-(2**7), 2**7 - 1),
@@ -62,6 +63,7 @@ KEYS = st.text(min_size=1).filter(
 )
 
 
+@UNTIMED
 @given(st.dictionaries(KEYS, ANY_SCALAR), ORDERS)
 def test_gives_back_every_scalar_that_was_written(
     metadata: dict[str, TypedValue], byte_order: ByteOrder
@@ -71,6 +73,7 @@ def test_gives_back_every_scalar_that_was_written(
     assert [found.type_of(key) for key in found] == [value.type for value in metadata.values()]
 
 
+@UNTIMED
 @given(ANY_ARRAY, ORDERS)
 def test_gives_back_every_array_that_was_written(written: TypedValue, byte_order: ByteOrder) -> None:
     found = read({"a": written}, byte_order)
@@ -82,6 +85,7 @@ def test_gives_back_every_array_that_was_written(written: TypedValue, byte_order
     assert [array[index] for index in range(len(array))] == written.value
 
 
+@UNTIMED
 @given(st.lists(st.text(alphabet="ab", max_size=100)), st.integers(-5, 5), st.integers(-5, 5))
 def test_slices_as_a_list_does(elements: list[str], start: int, stop: int) -> None:
     array = array_of(ValueType.STRING, elements)
