@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := .demo
 
-.PHONY: demo test check unit live lint types imports parts bench docs clean
+.PHONY: demo test check unit live lowest lint types imports parts bench docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -49,6 +49,13 @@ types: $(INSTALLED)
 
 imports: $(INSTALLED)
 	$(BIN)/lint-imports
+
+# the oldest dependencies that pyproject.toml allows, with the quick tests
+lowest: $(INSTALLED)
+	$(PYTHON) -m venv --clear $(VENV)-lowest
+	sed -n '/^dependencies = \[/,/^\]/s/.*"\([a-z0-9-]*\)>=\([0-9.]*\)".*/\1==\2/p' pyproject.toml > $(VENV)-lowest/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/lowest.txt -e '.[dev]'
+	$(VENV)-lowest/bin/python -m pytest tests/unit tests/cli
 
 parts:
 	$(PYTHON) tests/live/parts.py get

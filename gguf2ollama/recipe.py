@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from gguf2ollama.detect import Detection, stops_for
+from gguf2ollama.detect import Detection, Features, stops_for
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory import ContextChoice
 from gguf2ollama.modelfiles import Modelfile, Parameter
@@ -146,7 +146,11 @@ def plan_recipe(
         template=template,
         template_origin=origin,
         chat_template=str(metadata.get("tokenizer.chat_template", "")),
-        capabilities=tuple(_capabilities(detection, template=template.value, projectors=projectors)),
+        capabilities=tuple(
+            _capabilities(
+                detection, template=template.value, origin=origin, target=target, projectors=projectors
+            )
+        ),
         warnings=tuple(_warnings(metadata, detection=detection, origin=origin, target=target, wishes=wishes)),
     )
 
@@ -246,14 +250,24 @@ def _licenses(metadata: Mapping[str, Any]) -> Iterator[str]:
         yield "\n".join(told)
 
 
-def _capabilities(detection: Detection, *, template: str | None, projectors: int) -> Iterator[str]:
+def _capabilities(
+    detection: Detection, *, template: str | None, origin: TemplateOrigin, target: Target, projectors: int
+) -> Iterator[str]:
     if detection.kind == "embedding":
         yield "embedding"
         return
     yield "completion"
-    shows_tools = detection.features.tools if template is None else re.search(r"\.Tools\b", template)
-    if shows_tools and detection.kind == "chat":
+    can = Features()
+    if origin == "native":
+        can = detection.features
+    elif origin == "profile" and detection.profile is not None:
+        can = detection.profile.claims
+    elif template is not None:
+        can = Features(tools=re.search(r"\.Tools\b", template) is not None)
+    if can.tools:
         yield "tools"
+    if can.thinking and target.native_templates:  # before 0.9, Ollama tells of no thinking
+        yield "thinking"
     if projectors:
         yield "vision"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 from gguf2ollama.errors import InvalidInput
@@ -59,7 +60,4 @@ def _number(value: float) -> str:
         digits = exponent.lstrip("+-").lstrip("0")
         # Go cleans e-09 up to e-9 and leaves e+21 as it is
         return f"{mantissa.removesuffix('.0')}e{sign}{digits}"
-    text = repr(value)
-    if "e" in text:
-        text = f"{value:.20f}".rstrip("0") if abs(value) < 1 else f"{value:.0f}"
-    return text.removesuffix(".0")
+    return f"{Decimal(repr(value)):f}".removesuffix(".0")

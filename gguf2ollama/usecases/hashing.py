@@ -57,7 +57,9 @@ def _hash_all(layers: list[Weights], *, cache: DigestCache, progress: Progress) 
             return hash_stream(stream, advance=advance)[0]
 
     digests = {}
-    with ThreadPoolExecutor(max_workers=min(len(layers), os.cpu_count() or 1)) as pool:
+    # more than there are cores: else cores are idle while the last file is hashed
+    workers = min(len(layers), 2 * (os.cpu_count() or 1))
+    with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
             for layer, digest in zip(layers, pool.map(one, layers), strict=True):
                 digests[layer.name] = digest

@@ -10,7 +10,6 @@ from gguf2ollama.recipe import Recipe
 __all__ = ["differences"]
 
 _QUOTED = 60  # characters of a value that a message quotes
-# Ollama's names for what a Modelfile's PARAMETER says as text; what it does not tell is not compared
 _RELATIVE = 1e-6
 
 
@@ -31,7 +30,9 @@ def _differences(info: ModelInfo, *, recipe: Recipe) -> Iterator[str]:
         told = info.parameters.get(name)
         if not _same(told, value):
             yield f"its {name} is {told!r}, {value!r} was asked for"
-    if missing := [one for one in recipe.capabilities if one not in info.capabilities]:
+    # servers before 0.6.4 tell none
+    missing = [one for one in recipe.capabilities if one not in info.capabilities]
+    if missing and info.capabilities:
         yield f"it lacks {', '.join(missing)}"
 
 

@@ -31,16 +31,22 @@ def demo(smollm2, tmp_path):
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
         )
 
     return run
+
+
+def said(done):
+    """Give what the model answered: the lines that are neither the demo's own nor commands."""
+    return [line for line in done.stdout.splitlines() if line and not line.startswith(("demo:", "$ "))]
 
 
 def test_a_server_that_answers_is_used(demo, newest_ollama):
     done = demo(OLLAMA_HOST=newest_ollama.url)
     assert done.returncode == 0, done.stderr
     assert "using the server at" in done.stdout
-    assert "Paris" in done.stdout
+    assert said(done)
     with Client(newest_ollama.url) as client:
         assert "smollm2-demo:latest" in {model.name for model in client.list()}
 
@@ -50,7 +56,7 @@ def test_a_program_that_is_found_serves_for_the_demo_alone(demo, newest_ollama, 
     done = demo(OLLAMA_HOST=NOBODY, PATH=folders)
     assert done.returncode == 0, done.stderr
     assert "starting a private" in done.stdout
-    assert "Paris" in done.stdout
+    assert said(done)
     assert (tmp_path / "demo/models/manifests/registry.ollama.ai/library/smollm2-demo/latest").is_file()
 
 

@@ -3,11 +3,14 @@
 import errno
 import io
 import os
+import stat
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from gguf2ollama.errors import InvalidInput, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, UsageProblem
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.refs import ModelName
@@ -80,14 +83,6 @@ def test_a_copy_that_is_not_what_was_hashed_is_refused(store):
     assert list((store.root / "blobs").iterdir()) == []
 
 
-def test_a_blob_that_is_there_is_not_touched(store):
-    digest = store.add_bytes(CONTENT)
-    before = blob(store).stat()
-    assert store.add_bytes(CONTENT) == digest
-    after = blob(store).stat()
-    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
-
-
 def test_a_damaged_blob_is_named_and_left_to_its_owner(store, source):
     blob(store).write_bytes(b"short")
     with pytest.raises(InvalidInput, match="5 bytes") as caught:
@@ -140,3 +135,127 @@ def test_a_store_that_is_itself_behind_a_link_is_used(tmp_path):
     store.require(1)
     store.add_bytes(CONTENT)
     assert blob(store).is_file()
+
+
+def test_a_manifest_that_is_not_yet_whole_lies_where_no_server_looks_for_one(store, monkeypatch):
+    store.add_bytes(b"config")
+    seen = []
+    replace = Path.replace
+
+    def watch(self, target):
+        seen.append(self.relative_to(store.root))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watch)
+    store.write_manifest(NAME, manifest_of(b"config"))
+    assert [path.parts[:-1] for path in seen] == [("manifests",)]
+    assert sorted(path.name for path in (store.root / "manifests").iterdir()) == ["registry.ollama.ai"]
+
+
+def test_a_blob_that_is_there_is_not_touched(store, source):
+    store.add_bytes(CONTENT)
+    before = blob(store).stat()
+    store.add_bytes(CONTENT)
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "there"
+    with source.open("rb") as stream:
+        assert store.add_stream(stream, Digest.of(CONTENT), size=len(CONTENT), task="copying") == "there"
+    after = blob(store).stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_mode,
+    )
+
+
+def test_a_blob_that_is_a_symbolic_link_is_no_blob(store, source):
+    blob(store).symlink_to(source)
+    with pytest.raises(InvalidInput):
+        store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
+
+
+def test_blobs_behind_a_link_that_leads_out_are_not_written(store, source, tmp_path):
+    outside = tmp_path / "outside"
+    (store.root / "blobs").rename(outside)
+    (store.root / "blobs").symlink_to(outside)
+    assert not store.is_writable
+    with pytest.raises(UsageProblem, match="leads out"):
+        store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
+    assert list(outside.iterdir()) == []
+
+
+def test_a_clone_that_the_file_system_refuses_leaves_nothing(store, source, monkeypatch):
+    def refuse(*_arguments):
+        raise OSError(errno.EOPNOTSUPP, "no clones here")
+
+    monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: refuse)
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
+    assert [path.name for path in (store.root / "blobs").iterdir()] == [Digest.of(CONTENT).blob_name]
+
+
+def test_a_clone_is_taken_before_a_link(store, source, monkeypatch):
+    def clone(target, _request, original):
+        os.write(target, os.pread(original, len(CONTENT), 0))
+
+    monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: clone)
+    source.chmod(0o600)
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "cloned"
+    assert blob(store).read_bytes() == CONTENT
+    assert not blob(store).samefile(source)
+    assert stat.S_IMODE(blob(store).stat().st_mode) == 0o644
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_what_is_written_can_be_read_by_the_server_whatever_the_mask(store, tmp_path):
+    mask = os.umask(0o077)
+    try:
+        store.add_bytes(b"config")
+        store.add_stream(io.BytesIO(CONTENT), Digest.of(CONTENT), size=len(CONTENT), task="copying")
+        store.write_manifest(NAME, manifest_of(b"config", CONTENT))
+    finally:
+        os.umask(mask)
+    written = [path for path in store.root.rglob("*") if path.is_file()]
+    assert len(written) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o644}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_writes_belongs_to_the_owner_of_the_store(tmp_path):
+    root = tmp_path / "store"
+    root.mkdir()
+    os.chown(root, 65534, 65534)
+    store = LocalStore(root)
+    store.require(1)
+    store.add_bytes(b"config")
+    store.add_stream(io.BytesIO(CONTENT), Digest.of(CONTENT), size=len(CONTENT), task="copying")
+    store.write_manifest(NAME, manifest_of(b"config", CONTENT))
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in (root, *root.rglob("*"))}
+    assert owners == {(65534, 65534)}
+
+
+def test_a_store_that_is_no_folder_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Gguf2OllamaError):
+        LocalStore(tmp_path / "file").require(1)
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(store):
+    folder = store.root / "blobs"
+    name = Digest.of(CONTENT).blob_name
+    old, young, other = (folder / f".{name}.{token * 12}.part" for token in "abz")
+    for path in (old, young, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (time.time() - 3700,) * 2)
+    store.add_bytes(CONTENT)
+    assert set(folder.iterdir()) == {young, other, blob(store)}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"layers": 1}', b'{"layers": [], "config": {"digest": "sha256:../../x"}}']
+)
+def test_a_manifest_that_is_none_is_refused(store, content):
+    path = store.root.joinpath("manifests", *NAME.manifest_parts)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput):
+        store.read_manifest(NAME)

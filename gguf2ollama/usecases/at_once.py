@@ -1,0 +1,50 @@
+"""Do several things at once, and stop all of them when one fails or the user interrupts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+__all__ = ["at_once"]
+
+_WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class _StoppedError(Exception):
+    """Something else failed, so that this is not wanted any more."""
+
+
+def at_once(work: Callable[[_T, Callable[[], None]], _R], items: Sequence[_T], *, most: int) -> list[_R]:
+    """Give what ``work`` gives for each item, in their order.
+
+    Args:
+        work: Gets an item, and a function to be called now and then: it raises once the work is to stop.
+        items: What there is to do.
+        most: How many are done at the same time.
+
+    Raises:
+        Exception: The first that ``work`` raised; by then nothing runs any more.
+    """
+    stop = threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise _StoppedError
+
+    with ThreadPoolExecutor(max_workers=most) as pool:
+        futures = [pool.submit(work, item, check) for item in items]
+        try:
+            while wait(futures, timeout=_WAIT, return_when=FIRST_EXCEPTION).not_done:
+                for future in futures:
+                    if future.done():
+                        future.result()
+            return [future.result() for future in futures]
+        except BaseException:
+            stop.set()
+            for future in futures:
+                future.cancel()
+            raise

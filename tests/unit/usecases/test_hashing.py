@@ -1,0 +1,128 @@
+"""Digests of weights: in parallel, remembered, and never of a file that changes meanwhile."""
+
+import hashlib
+import os
+import threading
+
+import pytest
+
+from gguf2ollama.errors import InvalidGguf, NotFound
+from gguf2ollama.oci import Digest
+from gguf2ollama.progress import ignore
+from gguf2ollama.usecases.digest_cache import DigestCache
+from gguf2ollama.usecases.hashing import hash_weights
+from tests.builders import build_gguf, make_tensor
+from tests.unit.usecases.conftest import settle
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "digests.json"
+
+
+def digest_of(path):
+    return Digest(hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_each_layer_has_the_digest_of_its_bytes(image_of, shards, place):
+    digests = hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=ignore)
+    assert list(digests.values()) == [digest_of(path) for path in shards]
+
+
+def test_shards_as_one_have_the_digest_of_the_merged_file(image_of, shards, place, tmp_path):
+    from gguf2ollama import ShardSet, merge  # noqa: PLC0415
+
+    merged = merge(ShardSet.discover(shards[0]), tmp_path / "merged.gguf")
+    image = image_of(shards[0], takes_shards=False)
+    assert hash_weights(image, cache=DigestCache(place), progress=ignore) == {
+        "sharded.gguf": digest_of(merged)
+    }
+    # the shards are known now as one, not each
+    assert len(hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=ignore)) == 3
+
+
+def test_progress_is_told_of_each_file_to_its_end(image_of, shards, place):
+    updates = []
+    hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=updates.append)
+    ends = {one.task: (one.done, one.total) for one in updates}
+    assert ends == {f"hashing {path.name}": (path.stat().st_size,) * 2 for path in shards}
+
+
+def test_what_is_known_is_not_read(image_of, shards, place):
+    first = hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=ignore)
+    updates = []
+    again = hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=updates.append)
+    assert (again, updates) == (first, [])
+
+
+def test_what_is_not_trusted_is_read_again(image_of, gguf, place):
+    hash_weights(image_of(gguf), cache=DigestCache(place), progress=ignore)
+    updates = []
+    hash_weights(image_of(gguf), cache=DigestCache(place, is_trusted=False), progress=updates.append)
+    assert updates
+
+
+def test_a_file_is_known_by_whatever_path_it_was_named(image_of, gguf, place, monkeypatch):
+    hash_weights(image_of(gguf), cache=DigestCache(place), progress=ignore)
+    monkeypatch.chdir(gguf.parent)
+    link = gguf.with_name("link.gguf")
+    link.symlink_to(gguf)
+    for name in (gguf.name, link):
+        updates = []
+        hash_weights(image_of(name), cache=DigestCache(place), progress=updates.append)
+        assert updates == []
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "newer", "gone"])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_file_that_was_changed_since_its_header_was_read_is_refused(
+    image_of, gguf, place, change, is_known
+):
+    image = image_of(gguf)
+    if change == "gone":
+        gguf.unlink()
+    elif change == "newer":
+        os.utime(gguf)
+    else:
+        os.truncate(gguf, gguf.stat().st_size + (100 if change == "longer" else -100))
+    if is_known and change != "gone":
+        settle(gguf, seconds=30)
+        cache = DigestCache(place)
+        cache.get((str(gguf),))
+        cache.put((str(gguf),), Digest.of(b"of the new file"))
+        cache.save()
+    with pytest.raises(NotFound if change == "gone" else InvalidGguf):
+        hash_weights(image, cache=DigestCache(place), progress=ignore)
+
+
+def test_a_file_that_is_changed_while_it_is_hashed_is_refused_and_not_learnt(image_of, tmp_path, place):
+    path = settle(build_gguf(tmp_path / "big.gguf", tensors=[make_tensor("big.weight", (1024, 1024))]))
+    image = image_of(path)
+
+    def meddle(_update):
+        with path.open("r+b") as stream:
+            stream.seek(-4, os.SEEK_END)
+            stream.write(b"new!")
+        settle(path, seconds=30)
+
+    with pytest.raises(InvalidGguf):
+        hash_weights(image, cache=DigestCache(place), progress=meddle)
+    assert not place.exists()
+
+
+def test_an_interruption_ends_all_threads_soon(image_of, tmp_path, place):
+    paths = [tmp_path / f"{name}.gguf" for name in ("model", "mmproj")]
+    build_gguf(paths[0], tensors=[make_tensor("a", (1024, 1024))])
+    kind = {"general.type": "mmproj"}
+    build_gguf(paths[1], architecture="clip", metadata=kind, tensors=[make_tensor("b", (1024, 1024))])
+    read: dict[str, int] = {}
+
+    def interrupt(update):
+        read[update.task] = update.done
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        hash_weights(image_of(tmp_path), cache=DigestCache(place), progress=interrupt)
+    assert threading.active_count() == before
+    assert all(done <= 1 << 20 for done in read.values())

@@ -1,0 +1,56 @@
+"""A model takes its name only when it is what was asked for; and what killed builds left does not pile up."""
+
+import dataclasses
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from gguf2ollama import build
+from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from tests.fakes.ollama_server import Answer, FakeOllama
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("OLLAMA_MODELS", raising=False)
+    with FakeOllama() as server:
+        yield server
+
+
+def leave(server, name, *, hours):
+    """Put a model there that was last changed so long ago."""
+    model = next(iter(server.store.models.values()))
+    then = datetime.now(timezone.utc) - timedelta(hours=hours)
+    server.store.models[name] = dataclasses.replace(model, modified=then)
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_what_killed_builds_left_goes_after_a_day(server, gguf, via):
+    build(gguf, name="mine", host=server.url, via=via)
+    old = [
+        f"{TEMPORARY_NAMESPACE}/mine-abc:latest",
+        f"127.0.0.1:4000/{TEMPORARY_NAMESPACE}/0123:latest",
+    ]
+    young = f"{TEMPORARY_NAMESPACE}/mine-def:latest"
+    others = ["theirs/mine:latest", f"{TEMPORARY_NAMESPACE}-not:latest", "example.com/a/mine:latest"]
+    for name in [*old, *others]:
+        leave(server, name, hours=25)
+    leave(server, young, hours=23)
+    build(gguf, name="mine", host=server.url, via=via)
+    assert set(server.store.models) == {"mine:latest", young, *others}
+
+
+@pytest.mark.parametrize("endpoint", ["GET /api/tags", "DELETE /api/delete"])
+def test_a_server_that_cannot_tell_or_remove_them_builds_all_the_same(server, gguf, endpoint):
+    build(gguf, name="mine", host=server.url)
+    leave(server, f"{TEMPORARY_NAMESPACE}/mine-abc:latest", hours=25)
+    server.inject(endpoint, Answer(status=500, body='{"error": "broken"}'))
+    assert build(gguf, name="mine", host=server.url).is_done
+
+
+def test_an_old_model_that_does_not_even_run_can_be_replaced(server, gguf):
+    build(gguf, name="mine", host=server.url, load=False)
+    server.inject("POST /api/generate", Answer(status=500, body='{"error": "blob is missing"}'))
+    assert build(gguf, name="mine", host=server.url, load=False, system="new").is_done
+    assert server.store.models["mine:latest"].system == "new"
