@@ -97,15 +97,16 @@ class Contest:
         their_merge = (split, "--merge", first, self._merged)
         ours = Path(sys.executable).with_name("gguf2ollama")
         build = (ours, "build", self._shards_folder, "--name", _NAME, "--no-load", "--quiet", "--via")
+
+        def known(via: str) -> Program:
+            title = f"build --via {via}, digests known"
+            return Program(title=title, commands=((*build, via),), knows_digests=True)
+
         return [
             ("link", Program(title="build --via link", commands=((*build, "link"),))),
-            (
-                "link known",
-                Program(
-                    title="build --via link, digests known", commands=((*build, "link"),), knows_digests=True
-                ),
-            ),
+            ("link known", known("link")),
             ("pull", Program(title="build --via pull", commands=((*build, "pull"),))),
+            ("pull known", known("pull")),
             ("upload", Program(title="build --via upload", commands=((*build, "upload"),))),
             ("create", Program(title="ollama create, FROM the folder", commands=((*create, from_folder),))),
             (

@@ -134,13 +134,17 @@ class GgufArray(Sequence["Value"]):
 
     def _walk(self) -> Iterator[int]:
         position = self._start
+        if self._type is ValueType.STRING:
+            # a vocabulary: some 100 ns a string
+            buffer, prefix = self._buffer, ValueType.STRING.size
+            unpack = struct.Struct(_mark(self._order) + "Q").unpack_from
+            for _ in range(self._length):
+                yield position
+                position += prefix + unpack(buffer, position)[0]
+            return
         for _ in range(self._length):
             yield position
-            if self._type is ValueType.STRING:
-                (length,) = struct.unpack_from(_mark(self._order) + "Q", self._buffer, position)
-                position += ValueType.STRING.size + length
-            else:
-                position = self._variable(position)[1]
+            position = self._variable(position)[1]
 
     def _variable(self, position: int) -> tuple[Value, int]:
         """Decode the string or array at a position; give also where the next element begins."""

@@ -60,12 +60,15 @@ class LocalStore:
     @property
     def is_writable(self) -> bool:
         """Whether it is a store, and blobs and manifests can be written to it."""
-        manifests = self.root / "manifests"  # comes with the first model
-        folders = (self.root / "blobs", manifests if manifests.is_dir() else self.root)
-        return all(
-            folder.is_dir() and self._is_within(folder) and os.access(folder, os.W_OK | os.X_OK)
-            for folder in folders
-        )
+        try:
+            manifests = self.root / "manifests"  # comes with the first model
+            folders = (self.root / "blobs", manifests if manifests.is_dir() else self.root)
+            return all(
+                folder.is_dir() and self._is_within(folder) and os.access(folder, os.W_OK | os.X_OK)
+                for folder in folders
+            )
+        except OSError:  # not even to be looked into
+            return False
 
     def add_bytes(self, content: bytes) -> Digest:
         """Keep some bytes, and give their digest.
@@ -192,12 +195,12 @@ class LocalStore:
         return True
 
     def _make_folder(self, folder: Path) -> None:
-        if not self._is_within(folder):
-            raise UsageProblem(
-                f"{folder} leads out of the store {self.root}", hint="remove that symbolic link"
-            )
-        missing = [one for one in (folder, *folder.parents) if not one.exists()]
         with disk_errors(folder):
+            if not self._is_within(folder):
+                raise UsageProblem(
+                    f"{folder} leads out of the store {self.root}", hint="remove that symbolic link"
+                )
+            missing = [one for one in (folder, *folder.parents) if not one.exists()]
             folder.mkdir(parents=True, exist_ok=True)
         for one in missing:
             self._own(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.store import Arrival, LocalStore
 from gguf2ollama.progress import Progress
@@ -56,7 +57,14 @@ class StoreRoute:
     def _link(self, layer: Weights, digest: Digest) -> Arrival | None:
         if not layer.is_file:
             return None
-        return self.store.link_file(layer.shards[0].path, digest, size=layer.size)
+        arrival = self.store.link_file(layer.shards[0].path, digest, size=layer.size)
+        if arrival in {"cloned", "linked"}:
+            try:
+                layer.require_unchanged()  # since it was hashed
+            except Gguf2OllamaError:
+                self.store.discard(digest)
+                raise
+        return arrival
 
     def _copy(self, layer: Weights, digest: Digest) -> Arrival:
         with layer.open() as stream:

@@ -161,12 +161,13 @@ def test_a_template_that_nobody_knows_is_rendered_by_the_gguf_itself(client, hos
 
 def test_what_the_server_made_otherwise_ends_with_6_and_leaves_nothing(client, ollama_server, tmp_path):
     path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
-    done = command(ollama_server, "build", path, "--name", "displaced", "--json")
+    upload = ("--name", "displaced", "--via", "upload", "--json")
+    done = command(ollama_server, "build", path, *upload)
     assert done.returncode == 6, done.stderr
     assert "a template was put before" in json.loads(done.stderr.splitlines()[-1])["error"]["message"]
     assert "displaced:latest" not in names(client)
     assert not has_leftovers(client)
-    allowed = command(ollama_server, "build", path, "--name", "displaced", "--allow-mismatch", "--json")
+    allowed = command(ollama_server, "build", path, *upload, "--allow-mismatch")
     assert allowed.returncode == 0, allowed.stderr
     assert json.loads(allowed.stdout)["differences"]
 
@@ -275,7 +276,7 @@ def test_ctrl_c_in_the_middle_of_an_upload_leaves_nothing_behind(ollama_server, 
     blobs = ollama_server.store / "blobs"
     before_names, before_blobs = names(client), set(blobs.iterdir())
     process = subprocess.Popen(
-        [sys.executable, "-m", "gguf2ollama", "build", path, "--name", "interrupted"],
+        [sys.executable, "-m", "gguf2ollama", "build", path, "--name", "interrupted", "--via", "upload"],
         env=ollama_server.environment | {"OLLAMA_HOST": ollama_server.url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

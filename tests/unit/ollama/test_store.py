@@ -232,6 +232,17 @@ def test_what_root_writes_belongs_to_the_owner_of_the_store(tmp_path):
     assert owners == {(65534, 65534)}
 
 
+def test_a_folder_that_cannot_be_looked_into_is_no_store_of_ours(store, monkeypatch):
+    def refuse(self, **_options):
+        raise PermissionError(errno.EACCES, "not yours", str(self))
+
+    assert store.is_writable
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert not store.is_writable
+    with pytest.raises(UsageProblem):
+        store.add_bytes(CONTENT)
+
+
 def test_a_store_that_is_no_folder_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Gguf2OllamaError):

@@ -34,7 +34,7 @@ def test_config_and_small_layers_have_the_bytes_that_ollama_writes(image_of, tmp
         ],
     )
     assert image.config.content == (
-        b'{"model_format":"gguf","model_family":"llama","model_families":["llama"],"model_type":"45K",'
+        b'{"model_format":"gguf","model_family":"llama","model_families":["llama"],"model_type":"30K",'
         b'"file_type":"F32"}\n'
     )
     small = {kind: content for kind, content in texts(image) if kind not in {"TEMPLATE", "LICENSE"}}
@@ -88,7 +88,7 @@ def test_shards_under_other_names_get_those_by_which_ollama_finds_them(image_of,
     for number, path in enumerate(shards):
         path.rename(path.with_name(f"part-{'zyx'[number]}.gguf"))
     names = [layer.name for layer in image_of(shards[0].parent).weights]
-    assert [name[-19:] for name in names] == [f"-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+    assert [name[-20:] for name in names] == [f"-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
 
 
 def test_files_of_one_name_from_several_folders_are_told_apart(image_of, tmp_path):

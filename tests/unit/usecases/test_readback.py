@@ -135,3 +135,7 @@ def test_each_difference_is_told(recipe):
 def test_a_long_text_is_quoted_in_part(recipe):
     (found,) = differences(told(recipe, system="word " * 1000), recipe=recipe)
     assert len(found) < 150
+
+
+def test_a_server_that_tells_no_capabilities_is_not_held_to_them(recipe):
+    assert differences(told(recipe, capabilities=[]), recipe=recipe) == ()
