@@ -15,7 +15,14 @@ from typing import BinaryIO
 
 from gguf2ollama.errors import NotEnoughSpace, NotFound, UsageProblem
 
-__all__ = ["atomic_file", "check_free_space", "disk_errors"]
+__all__ = [
+    "already_there",
+    "atomic_file",
+    "check_free_space",
+    "disk_errors",
+    "publish_new",
+    "sync_folder",
+]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ABANDONED_AFTER = 3600.0  # seconds without a write, as Ollama clears what it left itself
@@ -44,7 +51,7 @@ def atomic_file(
         UsageProblem: ``target`` is there and ``replace`` is false, or it cannot be written.
     """
     if not replace and target.exists():
-        raise _exists(target)
+        raise already_there(target)
     if target.is_dir():
         raise UsageProblem(f"{target} is a folder, a file was to be written there", hint="name a file in it")
     if size is not None:
@@ -60,10 +67,13 @@ def atomic_file(
             stream.flush()
             os.fsync(stream.fileno())
         with disk_errors(target):
-            _publish(temporary, target, replace=replace)
+            if replace:
+                temporary.replace(target)
+            else:
+                publish_new(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def check_free_space(folder: Path, needed: int) -> None:
@@ -130,27 +140,32 @@ def _reserve(stream: BinaryIO, size: int) -> None:
                 raise
 
 
-def _publish(temporary: Path, target: Path, *, replace: bool) -> None:
-    if replace:
-        temporary.replace(target)
-        return
+def publish_new(temporary: Path, target: Path) -> None:
+    """Rename, and never over a file that came to be there meanwhile.
+
+    Raises:
+        UsageProblem: The target is there.
+    """
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise _exists(target) from None
+        raise already_there(target) from None
     except OSError:
-        # a file system without hard links: the check at the start has to do
-        if target.exists():
-            raise _exists(target) from None
+        # a file system without hard links: a look just before has to do
+        if os.path.lexists(target):
+            raise already_there(target) from None
         temporary.rename(target)
+    else:
+        temporary.unlink()
 
 
-def _exists(target: Path) -> UsageProblem:
+def already_there(target: Path) -> UsageProblem:
+    """Make the error of a target that may not be replaced."""
     return UsageProblem(f"{target} is there already", hint="remove it, choose another name, or pass --force")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable, where folders can be synchronised."""
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable, where folders can be synchronised."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf2ollama._atomic import check_free_space, disk_errors
+from gguf2ollama._atomic import already_there, check_free_space, disk_errors
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio.assembly import Shard, shard_name
 from gguf2ollama.ggufio.copying import Meter, copy_ranges, open_unchanged, refuse_inputs, write_all
 from gguf2ollama.ggufio.ranges import FileRange, Zeros, tensor_ranges
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
-from gguf2ollama.ggufio.staging import already_there, publish, staging_folder
+from gguf2ollama.ggufio.staging import publish, staging_folder
 from gguf2ollama.ggufio.tensors import DEFAULT_ALIGNMENT, TensorInfo, align
 from gguf2ollama.ggufio.writer import TypedValue, encode_entry, encode_header, lay_out, normalized
 from gguf2ollama.progress import Progress, ignore

@@ -9,10 +9,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gguf2ollama._atomic import disk_errors
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama._atomic import disk_errors, publish_new, sync_folder
 
-__all__ = ["already_there", "publish", "staging_folder"]
+__all__ = ["publish", "staging_folder"]
 
 
 @contextlib.contextmanager
@@ -44,39 +43,7 @@ def publish(staged: Sequence[Path], targets: Sequence[Path], *, replace: bool) -
                 backup = path.with_name(f"replaced-{number}")
                 target.rename(backup)
                 undo.callback(backup.replace, target)
-            _move(path, target)
+            publish_new(path, target)
             undo.callback(target.rename, path)
         undo.pop_all()
-    _sync(targets[0].parent)
-
-
-def already_there(target: Path) -> UsageProblem:
-    """Make the error of a target that may not be replaced."""
-    return UsageProblem(f"{target} is there already", hint="remove it, choose another name, or pass --force")
-
-
-def _move(path: Path, target: Path) -> None:
-    """Rename, and never over a file that came to be there meanwhile."""
-    try:
-        os.link(path, target)
-    except FileExistsError:
-        raise already_there(target) from None
-    except OSError:
-        # a file system without hard links
-        if os.path.lexists(target):
-            raise already_there(target) from None
-        path.rename(target)
-    else:
-        path.unlink()
-
-
-def _sync(folder: Path) -> None:
-    """Make the names durable, where folders can be synchronised."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(targets[0].parent)
