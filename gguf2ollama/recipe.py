@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from gguf2ollama.detect import Detection, Features, stops_for
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory import ContextChoice
-from gguf2ollama.modelfiles import Modelfile, Parameter
+from gguf2ollama.modelfiles import Modelfile, Parameter, lint
 
 __all__ = ["Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe"]
 
@@ -130,6 +130,7 @@ def plan_recipe(
     system = _system(detection, wishes=wishes)
     stops = _stops(metadata, detection=detection, wishes=wishes)
     parameters = dict(_parameters(metadata, detection=detection, wishes=wishes, stops=stops))
+    chat_template = str(metadata.get("tokenizer.chat_template", ""))
     licenses = wishes.licenses or tuple(_licenses(metadata))
     modelfile = Modelfile(
         sources=sources,
@@ -145,7 +146,7 @@ def plan_recipe(
         system=system,
         template=template,
         template_origin=origin,
-        chat_template=str(metadata.get("tokenizer.chat_template", "")),
+        chat_template=chat_template,
         capabilities=tuple(
             _capabilities(
                 detection, template=template.value, origin=origin, target=target, projectors=projectors
@@ -297,6 +298,13 @@ def _warnings(
     context, trained = wishes.context, _trained_context(metadata)
     if context is not None and trained and context.tokens > trained:
         yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
+
+
+def _faults(modelfile: Modelfile, *, chat_template: str) -> Iterator[str]:
+    """Tell what the linter finds; what a Modelfile cannot carry is no fault of a recipe, servers take it."""
+    for finding in lint(modelfile, chat_template=chat_template or None):
+        if finding.level != "note" and finding.code != "not-carried":
+            yield f"{finding.message}: {finding.hint}" if finding.hint else finding.message
 
 
 def _trained_context(metadata: Mapping[str, Any]) -> int:

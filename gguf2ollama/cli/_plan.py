@@ -123,7 +123,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             },
             "licenses": list(recipe.modelfile.licenses),
             "capabilities": list(recipe.capabilities),
-            "warnings": list(recipe.warnings),
+            "warnings": list(inspection.warnings),
         },
     }
 

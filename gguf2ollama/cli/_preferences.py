@@ -16,7 +16,7 @@ from gguf2ollama.errors import UsageProblem
 if TYPE_CHECKING:
     from gguf2ollama.usecases import Preferences
 
-__all__ = ["preference_options"]
+__all__ = ["preference_options", "read_text"]
 
 _CAP_BYTES = 1 << 20  # of a template or a system text
 
@@ -52,9 +52,9 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         preferences: Preferences = {
             "context": ctx,
             "parameters": tuple(parse_parameter(text) for text in params),
-            "system": system if system_file is None else _read(system_file),
-            "template": None if template is None else _read(template),
-            "licenses": tuple(_read(path) for path in licenses),
+            "system": system if system_file is None else read_text(system_file),
+            "template": None if template is None else read_text(template),
+            "licenses": tuple(read_text(path) for path in licenses),
             "projectors": mmproj,
         }
         verb(*arguments, preferences=preferences, **options)
@@ -62,7 +62,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _read(name: str) -> str:
+def read_text(name: str) -> str:
     """Read a text file, or stdin for ``-``.
 
     Raises:

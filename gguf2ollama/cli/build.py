@@ -98,7 +98,7 @@ def _check(*, quantize: str | None, prompt: str | None, store: str | None, dry_r
 
 
 def _report(built: Built, *, output: Output) -> None:
-    for warning in built.inspection.recipe.warnings:
+    for warning in built.inspection.warnings:
         output.warn(warning)
     for difference in built.differences:
         output.warn(f"{difference} (allowed by --allow-mismatch)")

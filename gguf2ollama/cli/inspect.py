@@ -27,7 +27,7 @@ def command(*, source: str, metadata: bool, preferences: Preferences, output: Ou
     from gguf2ollama.usecases import inspect  # noqa: PLC0415 - not needed for help
 
     inspection = inspect(source, **preferences)
-    for warning in inspection.recipe.warnings:
+    for warning in inspection.warnings:
         output.warn(warning)
     keys = _keys(inspection.model.metadata) if metadata else {}
     if output.as_json:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import click
 
 from gguf2ollama.cli._options import output_options, source_argument
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._preferences import preference_options
+from gguf2ollama.cli._preferences import preference_options, read_text
+from gguf2ollama.errors import InvalidModelfile
 
 if TYPE_CHECKING:
     from gguf2ollama.usecases import Preferences
@@ -18,13 +20,21 @@ __all__ = ["command"]
 
 @click.command("modelfile", short_help="Print the Modelfile for a GGUF; touches no server.")
 @source_argument
+@click.option("--lint", "only_lint", is_flag=True, help="SOURCE is a Modelfile: tell what is wrong with it.")
 @preference_options
 @output_options
-def command(*, source: str, preferences: Preferences, output: Output) -> None:
+def command(*, source: str, only_lint: bool, preferences: Preferences, output: Output) -> None:
     """Print the Modelfile for SOURCE, each value with where it came from; no server is asked.
 
     FROM names the files as SOURCE does: write the Modelfile to the folder where you are.
-    """
+
+    \b
+    gguf2ollama modelfile ./model.gguf > Modelfile
+    gguf2ollama modelfile --lint Modelfile
+    """  # noqa: D301 - click's mark for lines that are not wrapped
+    if only_lint:
+        _lint(source, output=output)
+        return
     from gguf2ollama.usecases import modelfile  # noqa: PLC0415 - not needed for help
 
     text = modelfile(source, **preferences)
@@ -32,3 +42,18 @@ def command(*, source: str, preferences: Preferences, output: Output) -> None:
         output.data({"modelfile": text})
     else:
         output.text(text, newline=False)
+
+
+def _lint(name: str, *, output: Output) -> None:
+    from gguf2ollama.modelfiles import lint, parse_modelfile  # noqa: PLC0415 - not needed for help
+
+    findings = lint(parse_modelfile(read_text(name)))
+    if output.as_json:
+        output.data([dataclasses.asdict(finding) for finding in findings])
+    else:
+        for one in findings:
+            line = f":{one.line}" if one.line else ""
+            hint = f"; {one.hint}" if one.hint else ""
+            output.text(f"{name}{line}: {one.level}: {one.message}{hint} ({one.code})")
+    if errors := sum(one.level == "error" for one in findings):
+        raise InvalidModelfile(f"{name} has {errors} errors", hint="see the lines above")

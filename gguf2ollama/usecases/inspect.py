@@ -59,6 +59,15 @@ class Inspection:
     recipe: Recipe
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may surprise, one sentence each: of the recipe, and of the folder."""
+        left_out = (
+            f"{path.name} is an adapter and is left out, Ollama from 0.34.1 on takes none"
+            for path in self.files.left_out
+        )
+        return (*self.recipe.warnings, *left_out)
+
+    @property
     def model(self) -> ShardSet:
         """The model's shards; one where it is whole."""
         return self.files.model
@@ -126,7 +135,7 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     comments = {name: one.source for name, one in recipe.parameters.items() if name != "stop"}
     comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
     comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
-    notes = [f"NOTE: {warning}" for warning in recipe.warnings]
+    notes = [f"NOTE: {warning}" for warning in inspection.warnings]
     if inspection.model.is_split:
         notes.append("NOTE: Ollama takes the shards from 0.30 on; merge them for an older one.")
     return comments | {"": "\n".join(["Made by gguf2ollama.", *notes])}

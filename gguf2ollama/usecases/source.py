@@ -21,10 +21,12 @@ class ModelFiles:
     Attributes:
         model: Its shards; one where it is whole.
         projectors: Files that turn images or sound into embeddings for it.
+        left_out: Adapters in the folder, which Ollama no longer takes.
     """
 
     model: ShardSet
     projectors: tuple[Shard, ...] = ()
+    left_out: tuple[Path, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -52,15 +54,16 @@ def find_model(
     if not path.is_dir():
         return ModelFiles(model=ShardSet.discover(path), projectors=named)
     folder = ModelFolder.scan(path)
+    adapters = tuple(each.shards[0].path for each in folder.adapters)
     if named or not folder.projectors:
-        return ModelFiles(model=folder.model, projectors=named)
+        return ModelFiles(model=folder.model, projectors=named, left_out=adapters)
     if len(folder.projectors) > 1:
         names = ", ".join(each.shards[0].path.name for each in folder.projectors)
         raise UsageProblem(
             f"{path} holds {len(folder.projectors)} projectors: {names}",
             hint=f"name one of them with --mmproj, such as {folder.projectors[0].shards[0].path}",
         )
-    return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards)
+    return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, left_out=adapters)
 
 
 def _projector(path: Path) -> Shard:

@@ -6,8 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,8 +15,7 @@ from tests.builders import build_shards, tiny_llama
 from tests.fakes.ollama_server import FakeOllama
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """How a call ended."""
 
     code: int

@@ -114,6 +114,32 @@ def test_a_system_text_that_no_modelfile_carries_is_refused_with_a_way_out(call,
     assert "build" in done.err
 
 
+def test_lint_tells_what_is_wrong_with_a_modelfile(call, tmp_path):
+    path = tmp_path / "Modelfile"
+    path.write_text('FROM ./x.gguf\nPARAMETER temprature 1\nPARAMETER stop ""\n')
+    done = call("modelfile", "--lint", path)
+    assert done.code == 4
+    assert f"{path}:2: " in done.out
+    assert "temperature" in done.out
+    assert "unknown-parameter" in {one["code"] for one in call("modelfile", "--lint", path, "--json").json}
+    path.write_text("FROM ./x.gguf\nPARAMETER temperature 1\n")
+    assert call("modelfile", "--lint", path) == (0, "", "")
+
+
+def test_a_stop_that_cuts_the_answer_is_warned_of(call, gguf):
+    template = "{{ range .Messages }}<think>{{ .Thinking }}</think>{{ .Content }}{{ end }}"
+    done = call("inspect", gguf, "--template", "-", "--param", "stop=</think>", stdin=template)
+    assert done.code == 0
+    assert "</think>" in done.err
+    assert "warning" in done.err
+
+
+def test_an_adapter_in_the_folder_is_said_to_be_left_out(call, tmp_path):
+    build_gguf(tmp_path / "model.gguf")
+    build_gguf(tmp_path / "lora.gguf", metadata={"general.type": "adapter", "adapter.type": "lora"})
+    assert "lora.gguf is an adapter and is left out" in call("inspect", tmp_path).err
+
+
 def test_split_and_merge_give_back_the_file(call, tmp_path):
     path = build_gguf(tmp_path / "whole.gguf", tensors=some_tensors(7))
     done = call("split", path, "--max-tensors", "3", "-o", tmp_path / "part", "--json")

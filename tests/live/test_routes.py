@@ -1,0 +1,481 @@
+"""Every way to a real server makes the same model, copies no more than it has to, and survives mishaps."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import ollama
+import pytest
+
+from gguf2ollama import Parameter, build, split
+from gguf2ollama.errors import (
+    InvalidGguf,
+    InvalidInput,
+    NotEnoughSpace,
+    ServerProblem,
+    UsageProblem,
+    VerificationFailed,
+)
+from gguf2ollama.ollama import Client
+from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from tests.builders import tiny_llama
+from tests.live import parts
+from tests.live.servers import find_program, running_ollama
+from tests.live.test_build import NEAR_ZEPHYR, STEADY
+
+pytestmark = pytest.mark.live
+
+VIAS = ("link", "pull", "upload")
+MESSAGES = [{"role": "user", "content": "Say hi"}]
+NOBODY = 65534
+is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@pytest.fixture(autouse=True)
+def _ours(monkeypatch, tmp_path):
+    """Know of no store but what a test names, and remember no digests."""
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+    monkeypatch.setenv("GGUF2OLLAMA_PARTS", str(parts.cache_dir()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def server(ollama_server, monkeypatch):
+    """Give a server whose store we know of."""
+    monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
+    return ollama_server
+
+
+@pytest.fixture
+def client(ollama_server):
+    with Client(ollama_server.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def model(smollm2, tmp_path_factory):
+    """Give the real model as a file of its own, on the file system of the servers' stores."""
+    path = tmp_path_factory.mktemp("model") / smollm2.name
+    shutil.copy(smollm2, path)
+    path.chmod(0o644)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shards(model, tmp_path_factory):
+    made = split(model, tmp_path_factory.mktemp("shards") / "smol", max_tensors=100)
+    assert len(made) == 3
+    return made
+
+
+@pytest.fixture(params=["file", "shards"])
+def source(request, model, shards):
+    return model if request.param == "file" else shards[1]
+
+
+def manifest_bytes(server, name):
+    """Give the manifest as it stands in the store."""
+    namespace, _, model = name.rpartition("/")
+    return (
+        server.store / "manifests/registry.ollama.ai" / (namespace or "library") / model / "latest"
+    ).read_bytes()
+
+
+def weights(server, name):
+    """Give the layers of weights, each with its blob."""
+    layers = json.loads(manifest_bytes(server, name))["layers"]
+    return [
+        (layer, server.store / "blobs" / layer["digest"].replace(":", "-"))
+        for layer in layers
+        if layer["mediaType"].endswith("image.model")
+    ]
+
+
+def say(client, name):
+    return "".join(chunk.content for chunk in client.chat(name, MESSAGES, options=STEADY))
+
+
+def has_leftovers(server):
+    """Whether anything temporary is in the store."""
+    with Client(server.url) as client:
+        if any(TEMPORARY_NAMESPACE in model.name for model in client.list()):
+            return True
+    return any(path.name.endswith(".part") for path in server.store.rglob("*"))
+
+
+@contextlib.contextmanager
+def own_server(part, folder, **environment):
+    """Run a server of our own, which a test may stop and whose folder it may prepare."""
+    program = find_program(part)
+    if program is None:
+        from tests.live.conftest import missing  # noqa: PLC0415
+
+        missing(f"Ollama {part.version}")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with running_ollama(part, program, folder) as server:
+            yield server
+
+
+def test_every_way_makes_the_same_model(server, client, source):
+    before = {blob.name for blob in (server.store / "blobs").iterdir()}
+    options = {"system": "Be <brief> & kind.", "licenses": ("One", "Two"), "load": False}
+    wanted = [Parameter(name="temperature", value=0.7), Parameter(name="top_k", value=20)]
+    shown, answers, manifests = [], [], []
+    for via in VIAS:
+        built = build(source, name=f"by-{via}", host=server.url, via=via, parameters=wanted, **options)
+        assert (built.via, built.differences) == (via, ())
+        found = client.show(f"by-{via}")
+        shown.append(
+            (found.template, found.system, dict(found.parameters), found.license, found.capabilities)
+        )
+        answers.append(say(client, f"by-{via}"))
+        manifests.append(manifest_bytes(server, f"by-{via}"))
+        client.unload(f"by-{via}")
+        client.delete(f"by-{via}")
+        if via != "upload":  # after which Ollama keeps some of its own
+            assert {blob.name for blob in (server.store / "blobs").iterdir()} == before
+    assert shown[0] == shown[1] == shown[2]
+    assert answers[0] == answers[1] == answers[2] != ""
+    assert manifests[0] == manifests[1]
+    if server.regime == "D":
+        assert manifests[0] == manifests[2], "not what Ollama itself would have written"
+
+
+def test_the_small_layers_are_those_of_ollama(server):
+    manifests = []
+    for via in VIAS:
+        path = tiny_llama(server.store.parent / "digests.gguf")
+        build(path, name=f"digests-{via}", host=server.url, via=via, system="Hi", context=512, load=False)
+        value = json.loads(manifest_bytes(server, f"digests-{via}"))
+        small = [layer for layer in value["layers"] if not layer["mediaType"].endswith("image.model")]
+        manifests.append([value["config"]["digest"], *(layer["digest"] for layer in small)])
+    assert manifests[0] == manifests[1]
+    if server.regime == "D":
+        assert manifests[0] == manifests[2], "not what Ollama itself would have written"
+
+
+@pytest.mark.parametrize("via", VIAS)
+def test_the_official_client_and_the_program_run_it(server, source, via):
+    name = f"official-{via}"
+    build(source, name=name, host=server.url, via=via, load=False)
+    with ollama.Client(host=server.url) as official:
+        assert f"{name}:latest" in {model.model for model in official.list().models}
+        assert "SmolLM" in official.show(name).modelfile
+        assert official.chat(name, MESSAGES, options=STEADY).message.content
+    done = subprocess.run(
+        [server.program, "run", name, "Say hi"],
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("via", ["link", "pull"])
+def test_the_digest_of_a_layer_is_that_of_the_file(server, model, shards, via):
+    build(model, name="digest", host=server.url, via=via, load=False)
+    ((layer, blob),) = weights(server, "digest")
+    assert layer["digest"] == f"sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
+    assert blob.stat().st_size == model.stat().st_size
+    if server.regime == "D":
+        build(shards[0], name="digest", host=server.url, via=via, load=False)
+        digests = [f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in shards]
+        assert [layer["digest"] for layer, _ in weights(server, "digest")] == digests
+
+
+def test_a_link_writes_next_to_nothing(server, client, model, shards):
+    for name in [one.name for one in client.list()]:
+        client.delete(name)  # so that no blob is there already
+    files = [model, *(shards if server.regime == "D" else [])]
+    before = allocated(server.store)
+    build(model, name="linked", host=server.url, via="link", load=False)
+    if server.regime == "D":
+        build(shards[0], name="linked-shards", host=server.url, via="link", load=False)
+    blobs = list((server.store / "blobs").iterdir())
+    assert all(any(blob.samefile(path) for blob in blobs) for path in files)
+    assert allocated(server.store, but=files) - before < 1 << 20
+
+
+def allocated(folder, *, but=()):
+    """Count the bytes that the files of a folder take on the disk, less those shared with others."""
+    return sum(
+        path.stat().st_blocks * 512
+        for path in folder.rglob("*")
+        if path.is_file() and not any(path.samefile(other) for other in but)
+    )
+
+
+@pytest.mark.parametrize("via", ["auto", "link", "pull"])
+def test_a_template_that_detection_would_displace_stays_native(server, client, tmp_path, via):
+    path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
+    built = build(path, name=f"zephyr-{via}", host=server.url, via=via)
+    assert built.inspection.recipe.template_origin == "native"
+    assert client.show(f"zephyr-{via}").template == NEAR_ZEPHYR
+    messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
+    rendered = client.render(f"zephyr-{via}", messages)
+    assert rendered == exactly(NEAR_ZEPHYR, messages)
+    with pytest.raises(VerificationFailed):
+        build(path, name=f"zephyr-{via}", host=server.url, via="upload")
+    assert client.render(f"zephyr-{via}", messages) == rendered
+
+
+def exactly(template, messages):
+    """Render as transformers do."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(
+        messages=messages, add_generation_prompt=True, eos_token="<|im_end|>", bos_token="<|im_start|>"
+    )
+
+
+def test_the_way_is_a_link_where_the_store_is_ours_and_else_a_pull(ollama_server, monkeypatch, tmp_path):
+    path = tiny_llama(tmp_path / "auto.gguf")
+    assert build(path, host=ollama_server.url, load=False).via == "pull"
+    monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
+    told = []
+    assert build(path, host=ollama_server.url, load=False, tell=told.append).via == "link"
+    assert any("way: link" in one and "ours to write" in one for one in told)
+    (tmp_path / "other" / "blobs").mkdir(parents=True)
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "other"))
+    assert build(path, host=ollama_server.url, load=False).via == "pull"
+    assert list((tmp_path / "other" / "blobs").iterdir()) == []
+    with pytest.raises(UsageProblem):
+        build(path, host=ollama_server.url, load=False, via="link")
+
+
+@pytest.mark.parametrize("via", ["link", "pull"])
+def test_a_blob_that_is_there_is_not_touched(server, tmp_path, via):
+    path = tiny_llama(tmp_path / "there.gguf", seed=3)
+    build(path, name="there", host=server.url, via="upload" if server.regime == "D" else "pull", load=False)
+    ((_, blob),) = weights(server, "there")
+    before = blob.stat()
+    build(path, name="there-too", host=server.url, via=via, load=False)
+    after = blob.stat()
+    assert weights(server, "there-too")[0][1] == blob
+    assert (after.st_ino, after.st_mtime_ns, after.st_nlink) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_nlink,
+    )
+
+
+def test_a_damaged_blob_is_told_and_left(server, client, tmp_path):
+    path = tiny_llama(tmp_path / "damaged.gguf", seed=4)
+    blob = server.store / "blobs" / f"sha256-{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    blob.write_bytes(b"half")
+    with pytest.raises(InvalidInput, match=blob.name) as caught:
+        build(path, name="damaged", host=server.url, via="link", load=False)
+    assert "remove that file" in caught.value.hint
+    assert blob.read_bytes() == b"half"
+    blob.unlink()
+    assert build(path, name="damaged", host=server.url, via="link").is_done
+
+
+def test_a_store_behind_a_symbolic_link_is_written(server, client, monkeypatch, tmp_path):
+    (tmp_path / "models").symlink_to(server.store)
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
+    path = tiny_llama(tmp_path / "behind.gguf")
+    assert build(path, host=server.url).via == "link"
+    assert client.show("behind").template
+
+
+@pytest.fixture
+def open_folder():
+    """Give a folder that every user may read."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def as_nobody():
+    """Be a user who owns nothing: to root no store is read-only."""
+    if not is_root:
+        pytest.skip("only root can be another user")
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_a_store_that_is_not_ours_to_write_is_pulled_into(newest_ollama, open_folder, monkeypatch, is_hidden):
+    path = tiny_llama(open_folder / "readonly.gguf")
+    build(path, host=newest_ollama.url, via="pull", load=False)  # has all modules loaded
+    with own_server(parts.OLLAMAS[0], open_folder) as server:
+        (server.store / "manifests").mkdir(exist_ok=True)
+        server.store.chmod(0o700 if is_hidden else 0o755)
+        monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
+        with as_nobody():
+            assert build(path, host=server.url, load=False).via == "pull"
+            with pytest.raises(UsageProblem, match="--via link"):
+                build(path, host=server.url, load=False, via="link")
+            with pytest.raises(UsageProblem):
+                build(path, store=server.store)
+        assert not has_leftovers(server)
+
+
+@pytest.mark.skipif(not is_root, reason="only root gives files away")
+@pytest.mark.parametrize("part", parts.OLLAMAS, ids=lambda part: part.version)
+def test_what_root_writes_belongs_to_the_owner_of_the_store(part, shards, tmp_path):
+    root = tmp_path / "models"
+    (root / "blobs").mkdir(parents=True)
+    for folder in (root, root / "blobs"):
+        os.chown(folder, NOBODY, NOBODY)
+    build(shards[0], name="owned", store=root, for_ollama=part.version)
+    written = [path for path in root.rglob("*") if not any(path.samefile(shard) for shard in shards)]
+    assert len(written) > 6
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(NOBODY, NOBODY)}
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in root.rglob("*"))
+    with own_server(part, tmp_path) as server, Client(server.url) as client:
+        assert say(client, "owned")
+
+
+@pytest.mark.parametrize("part", parts.OLLAMAS, ids=lambda part: part.version)
+def test_a_store_on_another_disk_gets_a_copy_that_is_checked(part, model, monkeypatch):
+    memory = Path("/dev/shm")  # noqa: S108 - a file system of its own on Linux
+    if not memory.is_dir() or memory.stat().st_dev == model.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    with (
+        tempfile.TemporaryDirectory(dir=memory) as folder,
+        own_server(part, Path(folder)) as server,
+        Client(server.url) as client,
+    ):
+        monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
+        told = []
+        assert build(model, name="copied", host=server.url, tell=told.append).via == "link"
+        assert f"{model.name}: copied" in told
+        ((layer, blob),) = weights(server, "copied")
+        assert layer["digest"] == f"sha256:{hashlib.sha256(blob.read_bytes()).hexdigest()}"
+        assert not blob.samefile(model)
+        assert say(client, "copied")
+        assert not has_leftovers(server)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of 30 MB where a server has its store."""
+    place = tmp_path / "models"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=30m", "gguf2ollama-test", str(place)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("via", [*VIAS, "store"])
+def test_a_full_disk_ends_with_7_and_leaves_no_model(small_disk, model, monkeypatch, via):
+    with own_server(parts.OLLAMAS[0], small_disk) as server, Client(server.url) as client:
+        monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
+        small = tiny_llama(small_disk / "small.gguf")
+        build(small, host=server.url, load=False)
+        before = manifest_bytes(server, "small")
+        how = {"store": server.store} if via == "store" else {"host": server.url, "via": via}
+        with pytest.raises(NotEnoughSpace) as caught:
+            build(model, name="small", **how)
+        assert caught.value.exit_code == 7
+        assert [one.name for one in client.list()] == ["small:latest"]
+        assert manifest_bytes(server, "small") == before
+        assert client.render("small", MESSAGES)
+        if via in {"link", "store"}:  # what an upload or pull leaves is the server's
+            assert not [
+                path for path in server.store.rglob("*") if path.is_file() and path.stat().st_size > 1 << 20
+            ]
+        assert not has_leftovers(server)
+
+
+@pytest.mark.parametrize("via", VIAS)
+def test_two_builds_of_one_name_at_once_leave_one_model_that_works(server, client, model, tmp_path, via):
+    name = f"twice-{via}"
+    builders = [
+        subprocess.Popen(
+            [sys.executable, "-m", "gguf2ollama", "build", model, "--name", name, "--via", via],
+            env=server.environment | {"XDG_CACHE_HOME": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    ends = [(builder.communicate(timeout=120)[1], builder.returncode) for builder in builders]
+    assert 0 in {code for _, code in ends}, ends
+    for err, code in ends:
+        assert "Traceback" not in err
+        assert code in {0, 3, 5}, err
+    assert say(client, name)
+    assert not has_leftovers(server)
+
+
+@pytest.mark.parametrize("via", VIAS)
+@pytest.mark.parametrize("at", ["hashing", "later"])
+def test_a_source_that_is_changed_while_it_is_read_makes_no_model(server, client, model, tmp_path, via, at):
+    name = f"changing-{at}-{via}"
+    path = tmp_path / f"{name}.gguf"
+    shutil.copy(model, path)
+    with path.open("r+b") as stream:  # bytes that no server has yet
+        stream.seek(-8, os.SEEK_END)
+        stream.write(f"{via[:4]}{at[:4]}".encode())
+    done = []
+
+    def change():
+        if not done:
+            with path.open("r+b") as stream:
+                stream.seek(-4, os.SEEK_END)
+                stream.write(b"new!")
+            done.append(path)
+
+    def meddle(update):
+        if update.task.startswith("hashing") is (at == "hashing") and update.done > 1 << 20:
+            change()
+
+    def change_and_link(*arguments):
+        if at == "later":
+            change()
+        return link(*arguments)
+
+    link = os.link
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.link", change_and_link)  # which tells of no progress
+        with pytest.raises(InvalidGguf, match="changed"):
+            build(path, name=name, host=server.url, via=via, progress=meddle)
+    assert done
+    assert f"{name}:latest" not in {one.name for one in client.list()}
+    assert not has_leftovers(server)
+    assert build(path, name=name, host=server.url, via=via).is_done
+
+
+@pytest.mark.parametrize("part", parts.OLLAMAS, ids=lambda part: part.version)
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_a_server_that_dies_in_the_middle_is_told_and_the_next_call_does_it(part, model, tmp_path, via):
+    task = {"pull": "pulling", "upload": "uploading"}[via]
+    with own_server(part, tmp_path) as server:
+
+        def kill(update):
+            if update.task.startswith(task) and update.done > 1 << 20:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server.pid, signal.SIGKILL)
+
+        with pytest.raises(ServerProblem) as caught:
+            build(model, name="again", host=server.url, via=via, progress=kill)
+        assert caught.value.hint
+    with own_server(part, tmp_path) as server, Client(server.url) as client:
+        assert [one.name for one in client.list()] == []
+        assert build(model, name="again", host=server.url, via=via).is_done
+        assert say(client, "again")
+        assert not has_leftovers(server)
