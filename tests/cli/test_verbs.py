@@ -127,7 +127,8 @@ def test_lint_tells_what_is_wrong_with_a_modelfile(call, tmp_path):
 
 
 def test_a_stop_that_cuts_the_answer_is_warned_of(call, gguf):
-    template = "{{ range .Messages }}<think>{{ .Thinking }}</think>{{ .Content }}{{ end }}"
+    thought = "{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}"
+    template = f"{{{{ range .Messages }}}}{thought}{{{{ .Content }}}}{{{{ end }}}}"
     done = call("inspect", gguf, "--template", "-", "--param", "stop=</think>", stdin=template)
     assert done.code == 0
     assert "</think>" in done.err
