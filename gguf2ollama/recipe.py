@@ -152,7 +152,10 @@ def plan_recipe(
                 detection, template=template.value, origin=origin, target=target, projectors=projectors
             )
         ),
-        warnings=tuple(_warnings(metadata, detection=detection, origin=origin, target=target, wishes=wishes)),
+        warnings=(
+            *_warnings(metadata, detection=detection, origin=origin, target=target, wishes=wishes),
+            *_faults(modelfile, chat_template=chat_template),
+        ),
     )
 
 
