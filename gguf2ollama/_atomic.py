@@ -19,6 +19,7 @@ __all__ = [
     "already_there",
     "atomic_file",
     "check_free_space",
+    "clear_abandoned",
     "disk_errors",
     "publish_new",
     "sync_folder",
@@ -57,7 +58,7 @@ def atomic_file(
     if size is not None:
         check_free_space(target.parent, size)
     folder = folder or target.parent
-    _clear_abandoned(folder, target.name)
+    clear_abandoned(folder, target.name)
     temporary = folder / f".{target.name}.{secrets.token_hex(6)}.part"
     try:
         with disk_errors(target), temporary.open("x+b") as stream:
@@ -120,9 +121,14 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def _clear_abandoned(folder: Path, name: str) -> None:
-    """Remove temporary files of that name to which nobody has written for long."""
-    ours = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{12}}\.part")
+def clear_abandoned(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files of ``atomic_file`` to which nobody has written for an hour.
+
+    Args:
+        folder: Where they are.
+        name: Of which file; of all when it is not given.
+    """
+    ours = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.[0-9a-f]{{12}}\.part")
     oldest = time.time() - _ABANDONED_AFTER
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from gguf2ollama._atomic import atomic_file, check_free_space, disk_errors
+from gguf2ollama._atomic import atomic_file, check_free_space, clear_abandoned, disk_errors
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
 from gguf2ollama.oci import Digest, Manifest
 from gguf2ollama.progress import Progress, Update, ignore
@@ -166,13 +166,15 @@ class LocalStore:
             self._blob(digest).unlink(missing_ok=True)
 
     def require(self, needed: int) -> None:
-        """Check that ``needed`` bytes are free.
+        """Check that ``needed`` bytes are free, once what killed processes left has gone.
 
         Raises:
             NotEnoughSpace: Fewer bytes are free.
             UsageProblem: The folder cannot be made.
         """
         self._make_folder(self.root / "blobs")
+        for folder in ("blobs", "manifests"):
+            clear_abandoned(self.root / folder)
         check_free_space(self.root / "blobs", needed)
 
     def _blob(self, digest: Digest) -> Path:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 
 from gguf2ollama.oci import Digest, hash_stream
 from gguf2ollama.progress import Progress, Update
+from gguf2ollama.usecases.at_once import at_once
 from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.image import Image, Weights
 
 __all__ = ["hash_weights"]
-
-
-class _GivenUpError(Exception):
-    """Another file could not be hashed, or the user interrupted."""
 
 
 def hash_weights(image: Image, *, cache: DigestCache, progress: Progress) -> Mapping[str, Digest]:
@@ -40,34 +35,26 @@ def hash_weights(image: Image, *, cache: DigestCache, progress: Progress) -> Map
 
 
 def _hash_all(layers: list[Weights], *, cache: DigestCache, progress: Progress) -> dict[str, Digest]:
-    """Hash layers side by side; when one fails, or on Ctrl-C, the others end at once."""
-    given_up = threading.Event()
-
-    def one(layer: Weights) -> Digest:
+    def one(layer: Weights, check: Callable[[], None]) -> Digest:
         done = 0
 
         def advance(count: int) -> None:
             nonlocal done
-            if given_up.is_set():
-                raise _GivenUpError
+            check()
             done += count
             progress(Update(task=f"hashing {layer.name}", done=done, total=layer.size))
 
         with layer.open() as stream:
-            return hash_stream(stream, advance=advance)[0]
+            digest, _ = hash_stream(stream, advance=advance)
+        cache.put(_files(layer), digest)
+        return digest
 
-    digests = {}
-    # more than there are cores: else cores are idle while the last file is hashed
-    workers = min(len(layers), 2 * (os.cpu_count() or 1))
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        try:
-            for layer, digest in zip(layers, pool.map(one, layers), strict=True):
-                digests[layer.name] = digest
-                cache.put(_files(layer), digest)
-        finally:
-            given_up.set()
-            cache.save()
-    return digests
+    try:
+        # more than there are cores: else cores are idle while the last file is hashed
+        found = at_once(one, layers, most=2 * (os.cpu_count() or 1))
+    finally:
+        cache.save()
+    return {layer.name: digest for layer, digest in zip(layers, found, strict=True)}
 
 
 def _files(layer: Weights) -> tuple[str, ...]:

@@ -403,9 +403,12 @@ def test_a_full_disk_ends_with_7_and_leaves_no_model(small_disk, model, monkeypa
 @pytest.mark.parametrize("via", VIAS)
 def test_two_builds_of_one_name_at_once_leave_one_model_that_works(server, client, model, tmp_path, via):
     name = f"twice-{via}"
+    # a file of its own: 'create' changes the time of a blob, and so of a file that is linked there
+    path = tmp_path / f"{name}.gguf"
+    shutil.copy(model, path)
     builders = [
         subprocess.Popen(
-            [sys.executable, "-m", "gguf2ollama", "build", model, "--name", name, "--via", via],
+            [sys.executable, "-m", "gguf2ollama", "build", path, "--name", name, "--via", via],
             env=server.environment | {"XDG_CACHE_HOME": str(tmp_path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

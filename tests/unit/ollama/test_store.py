@@ -259,6 +259,16 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(store):
         os.utime(path, (time.time() - 3700,) * 2)
     store.add_bytes(CONTENT)
     assert set(folder.iterdir()) == {young, other, blob(store)}
+    elsewhere = store.root / "manifests" / f".latest.{'c' * 12}.part"
+    elsewhere.parent.mkdir()
+    theirs = folder / "sha256-0123-partial"
+    another = folder / f".sha256-0.{'d' * 12}.part"
+    for path in (elsewhere, theirs, another):
+        path.touch()
+        os.utime(path, (time.time() - 3700,) * 2)
+    store.require(1)
+    assert set(folder.iterdir()) == {young, other, theirs, blob(store)}
+    assert not elsewhere.exists()
 
 
 @pytest.mark.parametrize(
