@@ -35,6 +35,7 @@ VERBS = {
     "cp": "Copy a model to another name.",
     "pull": "Pull a model from a registry.",
     "push": "Push a model to a registry.",
+    "doctor": "Check a store of models.",
     "completion": "Print the completion script for a shell.",
 }
 

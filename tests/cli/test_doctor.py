@@ -1,0 +1,72 @@
+"""``gguf2ollama doctor``."""
+
+import json
+
+import pytest
+
+from gguf2ollama.refs import TEMPORARY_NAMESPACE
+
+
+@pytest.fixture
+def store(call, gguf, tmp_path):
+    folder = tmp_path / "store"
+    assert call("build", gguf, "--name", "mine", "--store", folder).code == 0
+    return folder
+
+
+def blobs_of(store, name="library/mine/latest"):
+    manifest = json.loads((store / "manifests/registry.ollama.ai" / name).read_bytes())
+    digests = [layer["digest"] for layer in (*manifest["layers"], manifest["config"])]
+    return [store / "blobs" / digest.replace(":", "-") for digest in digests]
+
+
+def test_a_whole_store_is_well(call, store):
+    done = call("doctor", "--store", store)
+    assert (done.code, done.out) == (0, "")
+    assert "every model is whole" in done.err
+
+
+def test_a_blob_that_is_missing_is_an_error(call, store):
+    blobs_of(store)[-1].unlink()
+    done = call("doctor", "--store", store, "--json")
+    assert done.code == 6
+    assert "library/mine/latest needs it" in done.json[0]["message"]
+
+
+def test_a_blob_of_another_length_is_an_error(call, store):
+    with blobs_of(store)[-1].open("ab") as stream:
+        stream.write(b"x")
+    assert call("doctor", "--store", store, "--quick").code == 6
+
+
+def test_changed_bytes_are_found_by_hashing_alone(call, store):
+    blob = blobs_of(store)[-1]
+    content = bytearray(blob.read_bytes())
+    content[5] ^= 1
+    blob.write_bytes(content)
+    assert call("doctor", "--store", store, "--quick").code == 0
+    done = call("doctor", "--store", store)
+    assert done.code == 6
+    assert blob.name in done.out
+
+
+def test_a_manifest_that_cannot_be_read_is_an_error(call, store):
+    (store / "manifests/registry.ollama.ai/library/mine/latest").write_bytes(b"{")
+    assert call("doctor", "--store", store).code == 6
+
+
+def test_what_lies_about_is_noted_and_no_error(call, store):
+    (store / "blobs" / ("sha256-" + "0" * 64)).touch()
+    (store / "blobs" / ".sha256-x.abc.part").touch()
+    own = store / "manifests/registry.ollama.ai/library/mine"
+    temporary = store / "manifests/registry.ollama.ai" / TEMPORARY_NAMESPACE / "mine-abc"
+    temporary.mkdir(parents=True)
+    (temporary / "latest").write_bytes((own / "latest").read_bytes())
+    done = call("doctor", "--store", store, "--json")
+    assert done.code == 0
+    assert [one["level"] for one in done.json] == ["note"] * 3
+    assert any("a build was broken off" in one["message"] for one in done.json)
+
+
+def test_a_folder_that_is_no_store_is_not_found(call, tmp_path):
+    assert call("doctor", "--store", tmp_path).code == 3
