@@ -61,7 +61,7 @@ parts:
 	$(PYTHON) tests/live/parts.py get
 
 bench: $(INSTALLED) parts
-	$(BIN)/python benchmarks/header.py
+	$(BIN)/python -m benchmarks.run
 
 docs: $(INSTALLED)
 	$(BIN)/python -m tests.cli.reference > docs/reference.md

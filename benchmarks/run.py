@@ -187,6 +187,8 @@ def main() -> int:
     parser.add_argument("--size", choices=sizes, help="measure this one alone, and write no file")
     parser.add_argument("--rounds", type=int, help="runs of each program")
     asked = parser.parse_args()
+    if not (parts.OLLAMAS[0].is_there and parts.has_model()):
+        raise SystemExit("Ollama or the model is missing: `python tests/live/parts.py get` gets them")
     chosen = [sizes[asked.size]] if asked.size else list(SUBJECTS)
     results = []
     for subject in chosen:

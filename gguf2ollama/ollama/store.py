@@ -218,13 +218,13 @@ class LocalStore:
 
     def _own(self, path: Path) -> None:
         """Give what root has written to the owner of the store, whose server has to be able to remove it."""
-        if not hasattr(os, "geteuid") or not hasattr(os, "chown") or os.geteuid() != 0:
-            return
-        with disk_errors(path):
-            store = self.root.stat()
-            found = path.stat(follow_symlinks=False)
-            if (found.st_uid, found.st_gid) != (store.st_uid, store.st_gid):
-                os.chown(path, store.st_uid, store.st_gid, follow_symlinks=False)
+        is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+        if is_root and hasattr(os, "chown"):
+            with disk_errors(path):
+                store = self.root.stat()
+                found = path.stat(follow_symlinks=False)
+                if (found.st_uid, found.st_gid) != (store.st_uid, store.st_gid):
+                    os.chown(path, store.st_uid, store.st_gid, follow_symlinks=False)
 
 
 def _clone(source: Path, blob: Path) -> bool:

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import sys
+import time
 
 import pytest
 
@@ -123,3 +124,31 @@ def test_a_full_disk_is_named():
         open("/dev/full", "wb") as stream,  # noqa: PTH123 - a device
     ):
         stream.write(b"x" * (1 << 20))
+
+
+def test_what_is_not_yet_whole_may_lie_elsewhere(tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    with atomic_file(tmp_path / "file", folder=folder) as stream:
+        stream.write(b"12345")
+        assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+        assert len(list(folder.iterdir())) == 1
+    assert (tmp_path / "file").read_bytes() == b"12345"
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_the_same_file_goes_after_an_hour(tmp_path):
+    names = {
+        "old": ".file.0123456789ab.part",
+        "young": ".file.0123456789ac.part",
+        "of another file": ".other.0123456789ab.part",
+        "not ours": ".file.part",
+        "file": "file",
+    }
+    for age, name in names.items():
+        (tmp_path / name).touch()
+        if age != "young":
+            os.utime(tmp_path / name, (time.time() - 3700,) * 2)
+    with atomic_file(tmp_path / "file") as stream:
+        stream.write(b"new")
+    assert {path.name for path in tmp_path.iterdir()} == set(names.values()) - {names["old"]}

@@ -1,0 +1,199 @@
+"""``kill -9`` at any point of merge, link, pull and upload: what was there stays, the next call does it."""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gguf2ollama import build, split
+from gguf2ollama.ollama import Client
+from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from tests.builders import tiny_llama
+from tests.live import parts
+from tests.live.servers import find_program, running_ollama
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
+]
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Give a model of 38 MB that runs."""
+    return tiny_llama(tmp_path_factory.mktemp("big") / "big.gguf", width=512, blocks=4)
+
+
+@pytest.fixture(scope="module")
+def shards(whole, tmp_path_factory):
+    return split(whole, tmp_path_factory.mktemp("shards") / "big", max_tensors=14)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return tiny_llama(tmp_path / "tiny.gguf", seed=11)
+
+
+def command(*arguments, environment, folder):
+    """Start the program with a cache of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gguf2ollama", *map(str, arguments)],
+        env=environment | {"XDG_CACHE_HOME": str(folder / "cache")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    """Wait for its end; give its exit code and what it said."""
+    err = process.communicate(timeout=120)[1]
+    return process.returncode, err
+
+
+def kill_at_random(start, *, seconds, noise):
+    """Start a call and kill it at some point of the time that it takes; give whether it came to that."""
+    process = start()
+    time.sleep(seconds * noise.uniform(0.3, 1.05))
+    process.send_signal(signal.SIGKILL)
+    return finish(process)[0] == -signal.SIGKILL
+
+
+def test_merge(shards, whole, tmp_path):
+    target = tmp_path / "merged.gguf"
+    wanted = whole.read_bytes()
+    environment = dict(os.environ)
+
+    def start():
+        return command(
+            *("merge", shards[0], "-o", target, "--force", "--drop-split-keys"),
+            environment=environment,
+            folder=tmp_path,
+        )
+
+    target.write_bytes(b"old")
+    began = time.monotonic()
+    assert finish(start())[0] == 0
+    seconds = time.monotonic() - began
+    assert target.read_bytes() == wanted
+    target.write_bytes(b"old")
+    noise, killed = random.Random(1), 0  # noqa: S311 - the same every time
+    for _ in range(50):
+        killed += kill_at_random(start, seconds=seconds, noise=noise)
+        assert target.read_bytes() in {b"old", wanted}
+    assert killed > 25
+    age(tmp_path)
+    assert finish(start())[0] == 0
+    assert target.read_bytes() == wanted
+    assert {path.name for path in tmp_path.iterdir()} <= {"merged.gguf", "cache"}
+
+
+def age(folder):
+    """Let what was left there look two days old."""
+    then = time.time() - 2 * 86400
+    for path in folder.rglob("*"):
+        is_ours = path.name.endswith(".part") or TEMPORARY_NAMESPACE in path.parts
+        if is_ours and path.is_file():
+            os.utime(path, (then, then))
+
+
+@contextlib.contextmanager
+def running(part, folder):
+    program = find_program(part)
+    if program is None:
+        from tests.live.conftest import missing  # noqa: PLC0415
+
+        missing(f"Ollama {part.version}")
+    with running_ollama(part, program, folder) as server, Client(server.url) as client:
+        yield server, client
+
+
+class Checked:
+    """Check a store; a blob that did not change since is not read again."""
+
+    def __init__(self, store):
+        self.store = store
+        self.seen = {}
+
+    def __call__(self):
+        for path in self.store.glob("manifests/*/*/*/*"):
+            assert not path.name.startswith("."), f"{path} is no manifest"
+            value = json.loads(path.read_bytes())
+            for layer in (value["config"], *value["layers"]):
+                blob = self.store / "blobs" / layer["digest"].replace(":", "-")
+                assert blob.stat().st_size == layer["size"]
+                assert f"sha256:{self.digest(blob)}" == layer["digest"]
+
+    def digest(self, blob):
+        status = blob.stat()
+        key = (blob.name, status.st_ino, status.st_size, status.st_mtime_ns)
+        if key not in self.seen:
+            self.seen[key] = hashlib.sha256(blob.read_bytes()).hexdigest()
+        return self.seen[key]
+
+
+@pytest.mark.parametrize(
+    "part,kills",
+    [(parts.OLLAMAS[0], 44), (parts.OLLAMAS[1], 10)],
+    ids=lambda value: getattr(value, "version", ""),
+)
+@pytest.mark.parametrize("via", ["link", "pull", "upload"])
+def test_build(part, kills, via, whole, shards, tiny, tmp_path):
+    noise = random.Random(f"{via} {part.version}")  # noqa: S311 - the same every time
+    older = tiny_llama(tmp_path / "older.gguf", seed=12)
+    with running(part, tmp_path) as (server, client):
+        build(older, host=server.url)
+        check = Checked(server.store)
+        sources = {"tiny": tiny, "whole": whole, "shards": shards[0]}
+        seconds = {}
+        for name, source in sources.items():
+            began = time.monotonic()
+            start = starter(server, source, name, via=via, folder=tmp_path)
+            assert finish(start())[0] == 0
+            seconds[name] = time.monotonic() - began
+            client.delete(name)
+        killed = 0
+        for number in range(kills):
+            name = list(sources)[number % 3]
+            start = starter(server, sources[name], name, via=via, folder=tmp_path)
+            killed += kill_at_random(start, seconds=seconds[name], noise=noise)
+            check()
+            if noise.random() < 0.3 and any(model.name == f"{name}:latest" for model in client.list()):
+                client.delete(name)
+        assert killed > kills // 2
+        assert client.render("older", MESSAGES)
+    age(tmp_path)  # while no server runs, since one may remember the times
+    with running(part, tmp_path) as (server, client):
+        check()
+        assert client.render("older", MESSAGES)
+        for name, source in sources.items():
+            code, err = finish(starter(server, source, name, via=via, folder=tmp_path)())
+            assert code == 0, err
+        check()
+        assert {model.name for model in client.list()} == {f"{name}:latest" for name in (*sources, "older")}
+        assert not [path for path in server.store.rglob("*") if path.name.endswith(".part")]
+        assert client.render("tiny", MESSAGES)
+    with running(part, tmp_path) as (_, client):
+        check()
+        assert len(client.list()) == 4
+
+
+def starter(server, source, name, *, via, folder):
+    """Give what starts one build."""
+
+    def start():
+        arguments = ["build", Path(source), "--name", name, "--via", via, "--no-load", "--allow-mismatch"]
+        return command(*arguments, environment=server.environment, folder=folder)
+
+    return start
