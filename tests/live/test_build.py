@@ -11,7 +11,7 @@ import time
 import ollama
 import pytest
 
-from gguf2ollama import ShardSet, build, merge, split
+from gguf2ollama import Parameter, ShardSet, build, merge, split
 from gguf2ollama.errors import InvalidGguf, InvalidModelfile, ServerRefused, UsageProblem
 from gguf2ollama.ollama import Client
 from gguf2ollama.refs import TEMPORARY_NAMESPACE
@@ -32,6 +32,7 @@ NEAR_ZEPHYR = (
     "{% endif %}\n{% endfor %}"
 )
 STEADY = {"temperature": 0, "seed": 7, "num_predict": 24}
+SHORT = ("--param", "num_predict=48")  # a model this small may not find an end
 
 
 @pytest.fixture
@@ -86,14 +87,15 @@ def their_shards(smollm2, llama_tool, tmp_path_factory):
 
 
 def test_the_readme_command_builds_and_answers(ollama_server, smollm2):
-    done = command(ollama_server, "build", smollm2, "--name", "smol", "--run", "Say hi")
+    done = command(ollama_server, "build", smollm2, "--name", "smol", *SHORT, "--run", "Say hi")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert f"made smol:latest at {ollama_server.url}" in done.stderr
 
 
 def test_the_official_client_and_the_program_list_show_and_run_what_was_built(ollama_server, smollm2):
-    build(smollm2, name="official", host=ollama_server.url, load=False)
+    short = [Parameter(name="num_predict", value=48)]
+    build(smollm2, name="official", host=ollama_server.url, load=False, parameters=short)
     with ollama.Client(host=ollama_server.url) as official:
         assert "official:latest" in {model.model for model in official.list().models}
         shown = official.show("official")
@@ -247,8 +249,6 @@ def test_a_system_text_that_no_modelfile_carries_is_built_all_the_same(client, h
 
 
 def test_everything_asked_for_is_on_the_server(client, host, tmp_path):
-    from gguf2ollama import Parameter  # noqa: PLC0415
-
     path = tiny_llama(tmp_path / "asked.gguf")
     wanted = {"temperature": 0.25, "top_k": 7, "num_keep": 3, "repeat_penalty": 1.05, "seed": 42}
     parameters = [Parameter(name=name, value=value) for name, value in wanted.items()]

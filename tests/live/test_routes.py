@@ -166,7 +166,8 @@ def test_the_small_layers_are_those_of_ollama(server):
 @pytest.mark.parametrize("via", VIAS)
 def test_the_official_client_and_the_program_run_it(server, source, via):
     name = f"official-{via}"
-    build(source, name=name, host=server.url, via=via, load=False)
+    short = [Parameter(name="num_predict", value=48)]  # a model this small may not find an end
+    build(source, name=name, host=server.url, via=via, load=False, parameters=short)
     with ollama.Client(host=server.url) as official:
         assert f"{name}:latest" in {model.model for model in official.list().models}
         assert "SmolLM" in official.show(name).modelfile
