@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -65,7 +66,7 @@ def finish(process):
 def kill_at_random(start, *, seconds, noise):
     """Start a call and kill it at some point of the time that it takes; give whether it came to that."""
     process = start()
-    time.sleep(seconds * noise.uniform(0.3, 1.05))
+    time.sleep(seconds * noise.uniform(0.3, 1.0))
     process.send_signal(signal.SIGKILL)
     return finish(process)[0] == -signal.SIGKILL
 
@@ -89,10 +90,9 @@ def test_merge(shards, whole, tmp_path):
     assert target.read_bytes() == wanted
     target.write_bytes(b"old")
     noise, killed = random.Random(1), 0  # noqa: S311 - the same every time
-    for _ in range(60):
+    while killed < 52:
         killed += kill_at_random(start, seconds=seconds, noise=noise)
         assert target.read_bytes() in {b"old", wanted}
-    assert killed > 25
     age(tmp_path)
     assert finish(start())[0] == 0
     assert target.read_bytes() == wanted
@@ -145,7 +145,7 @@ class Checked:
 
 @pytest.mark.parametrize(
     "part,kills",
-    [(parts.OLLAMAS[0], 64), (parts.OLLAMAS[1], 12)],
+    [(parts.OLLAMAS[0], 44), (parts.OLLAMAS[1], 6)],
     ids=lambda value: getattr(value, "version", ""),
 )
 @pytest.mark.parametrize("via", ["link", "pull", "upload"])
@@ -164,14 +164,14 @@ def test_build(part, kills, via, whole, shards, tiny, tmp_path):
             seconds[name] = time.monotonic() - began
             client.delete(name)
         killed = 0
-        for number in range(kills):
-            name = list(sources)[number % 3]
+        for name in itertools.cycle(sources):
+            if killed == kills:
+                break
             start = starter(server, sources[name], name, via=via, folder=tmp_path)
             killed += kill_at_random(start, seconds=seconds[name], noise=noise)
             check()
             if noise.random() < 0.3 and any(model.name == f"{name}:latest" for model in client.list()):
                 client.delete(name)
-        assert killed > kills // 2
         assert client.render("older", MESSAGES)
     age(tmp_path)  # while no server runs, since one may remember the times
     with running(part, tmp_path) as (server, client):
