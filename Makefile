@@ -35,7 +35,7 @@ test: $(INSTALLED) parts
 	$(BIN)/python -m pytest
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest tests/unit tests/cli
+	$(BIN)/python -m pytest -n 2 tests/unit tests/cli
 
 live: $(INSTALLED) parts
 	$(BIN)/python -m pytest tests/live

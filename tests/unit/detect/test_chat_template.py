@@ -125,7 +125,7 @@ def test_what_is_no_template_is_none(text):
     assert read_chat_template(text) is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.sampled_from(
