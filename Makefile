@@ -1,6 +1,7 @@
 # make demo   build a real model and talk to it, in under a minute
 # make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
-# make check  lint, types, floors and every test: what CI runs
+# make check  lint, types, floors and every test; CI runs this and then make lowest
+# make lowest the quick tests with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead

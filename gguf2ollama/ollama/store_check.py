@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.oci import Descriptor, Manifest
+from gguf2ollama.oci import Descriptor, Manifest, hash_stream
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress, Update, ignore
 from gguf2ollama.refs import TEMPORARY_NAMESPACE
 
 __all__ = ["StoreFinding", "check_store"]
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +101,15 @@ def _missing(store: LocalStore, manifest_path: Path, manifest: Manifest) -> Iter
 
 
 def _has_digest(path: Path, blob: Descriptor, *, progress: Progress) -> bool:
-    state, done = hashlib.sha256(), 0
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(Update(task=f"hashing {path.name[:19]}", done=done, total=blob.size))
+
     with path.open("rb") as stream:
-        while piece := stream.read(_CHUNK):
-            state.update(piece)
-            done += len(piece)
-            progress(Update(task=f"hashing {path.name[:19]}", done=done, total=blob.size))
-    return state.hexdigest() == blob.digest.hex
+        return hash_stream(stream, advance=advance)[0] == blob.digest
 
 
 def _unnamed(store: LocalStore, named: Container[str]) -> Iterator[StoreFinding]:
