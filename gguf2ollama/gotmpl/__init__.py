@@ -1,0 +1,3 @@
+"""Go's text/template as Ollama uses it."""
+
+from __future__ import annotations
