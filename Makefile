@@ -3,6 +3,7 @@
 # make check  lint, types, floors and every test; CI runs this and then make lowest
 # make lowest the quick tests with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone
+# make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: half an hour
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := .demo
 
-.PHONY: demo test check unit live lowest lint types imports parts bench docs clean
+.PHONY: demo test test-corpus check unit live lowest lint types imports parts bench docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -37,6 +38,9 @@ test: $(INSTALLED) parts
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 tests/unit tests/cli
+
+test-corpus: $(INSTALLED) parts
+	$(BIN)/python -m pytest -m corpus --timeout 3600
 
 live: $(INSTALLED) parts
 	$(BIN)/python -m pytest tests/live
