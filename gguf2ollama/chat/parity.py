@@ -1,0 +1,171 @@
+"""Compare a prompt with the one that the authors' chat template makes, and count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gguf2ollama.chat.conversation import Conversation, Feature
+from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
+
+__all__ = ["Case", "Parity", "Score", "Verdict", "compare", "unknown", "without_bos"]
+
+_CAP_VALUES = 10_000  # JSON values that are looked for in one prompt
+_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools")
+
+
+class Verdict(str, Enum):
+    """How two prompts compare, the best first.
+
+    ``exact``: the same bytes. ``json_equal``: the same but for how JSON in them is written. ``different``:
+    anything else, and a conversation that only one of the two refuses. ``unknown``: what comes out cannot be
+    told beforehand. ``refused``: the authors' template takes no such conversation, so nothing is compared.
+    """
+
+    exact = "exact"
+    json_equal = "JSON-equal"
+    different = "different"
+    unknown = "unknown"
+    refused = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One conversation of a comparison.
+
+    Attributes:
+        conversation: What was asked.
+        want: What the authors' template makes of it, without the BOS that the tokenizer adds.
+        got: What is made of it instead; ``None`` where that cannot be told.
+        verdict: How they compare.
+        note: Why ``got`` cannot be told, else empty.
+    """
+
+    conversation: Conversation
+    want: Outcome
+    got: Outcome | None
+    verdict: Verdict
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How many conversations were compared, and how many came out the same."""
+
+    exact: int = 0
+    json_equal: int = 0
+    compared: int = 0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all came out the same, and there were any."""
+        return 0 < self.compared == self.exact
+
+    def __str__(self) -> str:
+        return f"{self.exact}/{self.compared}" if self.compared else "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The conversations of a comparison, and what they come to."""
+
+    cases: tuple[Case, ...]
+
+    def score(self, feature: Feature) -> Score:
+        """Count the conversations that need one feature."""
+        found = [
+            case.verdict
+            for case in self.cases
+            if case.conversation.feature == feature and case.verdict is not Verdict.refused
+        ]
+        return Score(
+            exact=found.count(Verdict.exact),
+            json_equal=found.count(Verdict.json_equal),
+            compared=len(found),
+        )
+
+    @property
+    def scores(self) -> dict[Feature, Score]:
+        """The counts by feature, in the order in which they weigh."""
+        return {feature: self.score(feature) for feature in _FEATURES}
+
+    @property
+    def faults(self) -> tuple[Case, ...]:
+        """The conversations that did not come out exactly."""
+        return tuple(case for case in self.cases if case.verdict not in {Verdict.exact, Verdict.refused})
+
+    def __str__(self) -> str:
+        told = (f"{feature} {score}" for feature, score in self.scores.items() if score.compared)
+        return ", ".join(told) or "nothing compared"
+
+
+def without_bos(outcome: Outcome, *, bos: str) -> Outcome:
+    """Take one BOS from the start of a prompt: the one that a tokenizer adds by itself."""
+    if bos and isinstance(outcome, Rendered):
+        return Rendered(outcome.prompt.removeprefix(bos))
+    return outcome
+
+
+def compare(conversation: Conversation, *, want: Outcome, got: Outcome) -> Case:
+    """Compare what came out with what was meant."""
+    return Case(conversation=conversation, want=want, got=got, verdict=_verdict(want, got))
+
+
+def unknown(conversation: Conversation, *, want: Outcome, why: str) -> Case:
+    """Tell that what comes out cannot be told beforehand, and why."""
+    verdict = Verdict.refused if isinstance(want, Refused) else Verdict.unknown
+    return Case(conversation=conversation, want=want, got=None, verdict=verdict, note=why)
+
+
+def _verdict(want: Outcome, got: Outcome) -> Verdict:
+    if isinstance(want, Refused):
+        return Verdict.refused
+    if isinstance(got, Refused):
+        return Verdict.different
+    if want.prompt == got.prompt:
+        return Verdict.exact
+    return Verdict.json_equal if _same_but_json(want.prompt, got.prompt) else Verdict.different
+
+
+def _same_but_json(one: str, other: str) -> bool:
+    try:
+        return list(_pieces(one)) == list(_pieces(other))
+    except RecursionError:  # nested deeper than anybody means
+        return False
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a prompt into text and the JSON objects and arrays in it, these written in one way."""
+    decoder = json.JSONDecoder(strict=False)
+    start = at = 0
+    for _ in range(_CAP_VALUES):
+        at = min((place for place in (text.find("{", at), text.find("[", at)) if place >= 0), default=-1)
+        if at < 0:
+            break
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except ValueError:
+            at += 1
+            continue
+        except RecursionError:  # nested deeper than anybody means
+            break
+        yield text[start:at]
+        yield _canonical(value)
+        start = at = end
+    yield text[start:]
+
+
+def _canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    return json.dumps(_whole(value), sort_keys=True)
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Write 1.0 as 1, which JSON does not tell apart."""
+    if isinstance(value, dict):
+        return {key: _whole(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
