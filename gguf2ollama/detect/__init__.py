@@ -5,10 +5,11 @@ the evidence; ``stops_for`` gives the strings that end an answer. Everything her
 of our own files.
 """
 
+from gguf2ollama.detect.chat_template import find_syntax_error
 from gguf2ollama.detect.detection import Confidence, Detection, Evidence, Kind, RunnerUp, detect
 from gguf2ollama.detect.profile import DefaultSystem, Features, ParameterDefault, Profile, ProfileEvidence
 from gguf2ollama.detect.profile_file import load_profiles, read_profile
-from gguf2ollama.detect.stops import Stop, adds_bos, stops_for
+from gguf2ollama.detect.stops import Stop, adds_bos, stops_for, token_text
 
 __all__ = [
     "Confidence",
@@ -24,7 +25,9 @@ __all__ = [
     "Stop",
     "adds_bos",
     "detect",
+    "find_syntax_error",
     "load_profiles",
     "read_profile",
     "stops_for",
+    "token_text",
 ]

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from jinja2 import Environment, nodes
     from jinja2.parser import Parser
 
-__all__ = ["ChatTemplate", "normalize_mark", "read_chat_template", "shows_thinking", "shows_tools"]
+__all__ = [
+    "ChatTemplate",
+    "find_syntax_error",
+    "normalize_mark",
+    "read_chat_template",
+    "shows_thinking",
+    "shows_tools",
+]
 
 _CAP_CHARACTERS = 128 << 10  # the longest of 183 real templates has 19 kB
 _NEVER_GIVEN = frozenset({"builtin_tools", "controls", "custom_tools", "date_string", "documents"})
@@ -85,6 +92,21 @@ def read_chat_template(text: str) -> ChatTemplate | None:
         transforms=frozenset(filter(None, map(_transform, reached))),
         has_bos=any(isinstance(node, nodes.Name) and node.name == "bos_token" for node in reached),
     )
+
+
+def find_syntax_error(text: str) -> str | None:
+    """Say why a text is no Jinja template, with the line; ``None`` where it is one."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415  # 60 ms of import
+
+    try:
+        _environment().parse(text)
+    except TemplateSyntaxError as error:
+        return f"line {error.lineno}: {error.message}"
+    except RecursionError:
+        return "it is nested too deep"
+    except ValueError as error:  # a number that is none
+        return str(error)
+    return None
 
 
 def _environment() -> Environment:

@@ -1,0 +1,116 @@
+"""Changes to a chat template that keep what it means, and change what an Ollama makes of it.
+
+A server that renders with the chat template in a GGUF decides by that text which variables there are, whether
+the model thinks, and whether it is told a system message at all. Each change here mends one such decision.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Patch", "keep_out_detection", "patches_for"]
+
+# what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
+# common/jinja/caps.cpp, and common/chat.cpp
+_GIVEN = (
+    *("preserve_thinking", "clear_thinking", "truncate_history_thinking", "drop_thinking"),
+    *("date_string", "datetime"),
+)
+_SWITCH = "enable_thinking"
+_TAGS = ("<think>", "</think>")
+_DETECTION_DISTANCE = 100  # edits: one template taken for another (Named in Ollama's template/template.go)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A changed chat template.
+
+    Attributes:
+        text: The chat template.
+        why: What the changes mend, one phrase each.
+    """
+
+    text: str
+    why: tuple[str, ...]
+
+
+def patches_for(text: str) -> Iterator[Patch]:
+    """Give the changes that apply to a chat template, one at a time, those that change least first.
+
+    Each gives the same prompts in transformers. Which of them mends anything on a server is seen by trying.
+    """
+    for name in _GIVEN:
+        if (renamed := _rename(text, name)) is not None:
+            yield Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
+    if "system" in text:
+        yield Patch(
+            text=_before(text, "{% if messages and messages[0].content == '' %}{% endif %}"),
+            why=("the server would put the system message into the first question",),
+        )
+    if all(tag in text for tag in _TAGS):
+        return
+    if (renamed := _rename(text, _SWITCH)) is not None:
+        yield Patch(
+            text=_before(text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
+            why=("the server would not see that the model thinks",),
+        )
+        yield Patch(text=renamed, why=(f"{_SWITCH} is given by the server and not by transformers",))
+
+
+def keep_out_detection(text: str) -> Patch:
+    """Make a chat template unlike all that ``ollama create`` knows, so that it puts none before this one."""
+    filling = "This text keeps Ollama from taking the template for one that it knows and giving it another. "
+    room = filling * (_DETECTION_DISTANCE // len(filling) + 1)
+    return Patch(text=_before(text, f"{{# {room}#}}"), why=("the server would put another template before it",))
+
+
+def _before(text: str, addition: str) -> str:
+    """Put a comment or statement before a template; ``trim_blocks`` removes the line's end after it."""
+    return f"{addition}\n{text}"
+
+
+def _rename(text: str, name: str) -> str | None:
+    """Give the template with another name for one variable, which nobody gives then; ``None`` without it."""
+    if not re.search(rf"\b{name}\b", text):
+        return None
+    new = f"{name}_"
+    while new in text:
+        new += "_"
+    try:
+        return _with_name(text, name, new)
+    except ValueError:
+        return None
+
+
+def _with_name(text: str, name: str, new: str) -> str | None:
+    import jinja2  # noqa: PLC0415 - start-up counts
+
+    source = re.sub(r"\r\n|\r", "\n", text)
+    try:
+        tokens = list(jinja2.Environment(keep_trailing_newline=True).lexer.tokeniter(source, None))  # noqa: S701
+    except jinja2.TemplateSyntaxError as error:
+        raise ValueError(str(error)) from error
+    parts: list[str] = []
+    at = depth = 0
+    before = ""
+    for number, (_, kind, value) in enumerate(tokens):
+        start = source.index(value, at)
+        if source[at:start].strip():  # only white space is left out by the lexer
+            raise ValueError(value)
+        parts.append(source[at:start])
+        at = start + len(value)
+        if kind == "operator":
+            depth += (value in "([{") - (value in ")]}")
+        is_variable = kind == "name" and value == name and before not in {".", "|"}
+        is_argument = depth > 0 and _next_meant(tokens, number) == "="
+        parts.append(new if is_variable and not is_argument else value)
+        if kind != "whitespace":
+            before = value
+    changed = "".join([*parts, source[at:]])
+    return changed if changed != source else None
+
+
+def _next_meant(tokens: list[tuple[int, str, str]], number: int) -> str:
+    return next((value for _, kind, value in tokens[number + 1 :] if kind != "whitespace"), "")

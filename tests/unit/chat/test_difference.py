@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gguf2ollama.chat.difference import Piece, lines_of_difference, pieces_of_difference
+
+_TEXT = st.text(alphabet="ab \n\t<|>\u00a0")
+
+
+def test_lines_show_white_space_at_their_ends():
+    lines = list(lines_of_difference("<s>\nHello \n\tme\nend", "<s>\nHello\n\tme\nend"))
+    assert lines == ["…", " <s>⏎", "-Hello ⏎", "+Hello⏎", " →me⏎", " end"]
+
+
+def test_a_missing_end_of_line_is_seen():
+    assert list(lines_of_difference("a\n", "a")) == ["…", "-a⏎", "+a"]
+
+
+def test_what_cannot_be_seen_is_shown_by_its_code():
+    assert list(lines_of_difference("a\u00a0b", "a b")) == ["…", "-a\\u00a0b", "+a b"]
+
+
+def test_pieces_tell_the_letters_that_differ():
+    assert pieces_of_difference("one\ntwo!\n", "one\ntwo?\n") == (
+        Piece("same", "one\ntwo"),
+        Piece("meant", "!"),
+        Piece("made", "?"),
+        Piece("same", "\n"),
+    )
+
+
+@given(_TEXT, _TEXT)
+def test_pieces_hold_both_texts(want, got):
+    pieces = pieces_of_difference(want, got)
+    assert "".join(one.text for one in pieces if one.change != "made") == want
+    assert "".join(one.text for one in pieces if one.change != "meant") == got
+
+
+def test_long_texts_are_compared_in_bounded_time():
+    want, got = "a\n" * 3000, "b\n" * 3000
+    assert pieces_of_difference(want, got) == (Piece("meant", want), Piece("made", got))
