@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter
     from gguf2ollama.progress import Progress, Update
     from gguf2ollama.usecases import Built, Inspection, build, inspect, modelfile
+    from gguf2ollama.usecases.chat_template import patch_template
+    from gguf2ollama.usecases.verify import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -31,13 +33,16 @@ __all__ = [
     "Progress",
     "ShardSet",
     "Update",
+    "Verification",
     "__version__",
     "build",
     "inspect",
     "merge",
     "modelfile",
     "open_gguf",
+    "patch_template",
     "split",
+    "verify",
 ]
 
 _HOMES = {
@@ -45,6 +50,8 @@ _HOMES = {
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
     "modelfiles": ("Parameter",),
     "progress": ("Progress", "Update"),
+    "usecases.chat_template": ("patch_template",),
+    "usecases.verify": ("Verification", "verify"),
     "usecases": ("Built", "Inspection", "build", "inspect", "modelfile"),
 }
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 
+_TURN_SECONDS = 0.0005
+
 
 def main() -> None:
     """Run the command line, and end with its exit code."""
+    # files are hashed beside all that is done meanwhile, and such a thread needs the interpreter for some
+    # microseconds each half millisecond: it is not to wait 5 ms each time
+    sys.setswitchinterval(_TURN_SECONDS)
     from gguf2ollama.cli import run  # noqa: PLC0415 - the library is used without it
 
     code = run(sys.argv[1:])

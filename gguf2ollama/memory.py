@@ -12,7 +12,7 @@ from typing import Any
 
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 
-__all__ = ["ContextChoice", "ModelShape", "choose_context", "parse_context", "read_shape"]
+__all__ = ["ContextChoice", "ModelShape", "choose_context", "fits_memory", "parse_context", "read_shape"]
 
 _CACHE_NUMBER_BYTES = 2
 _COMPUTE_BYTES = 300 << 20  # graph and output buffers of a small model, seen with llama-server
@@ -128,6 +128,19 @@ def choose_context(shape: ModelShape, wanted: int | str, *, free_bytes: int | No
         )
         return ContextChoice(tokens=tokens, reason=why)
     return _fit(shape, ceiling, free_bytes=free_bytes)
+
+
+def fits_memory(weight_bytes: int, *, free_bytes: int | None) -> bool | None:
+    """Tell whether weights fit beside what runs already, a context not counted; ``None`` if not known.
+
+    Args:
+        weight_bytes: Bytes of all tensors.
+        free_bytes: Memory that is free on the machine that will run it; ``None`` when not known.
+    """
+    if free_bytes is None:
+        return None
+    shape = ModelShape(weight_bytes=weight_bytes, context_length=None, cache_bytes_per_token=0)
+    return shape.bytes_at(0) <= free_bytes * _USABLE
 
 
 def _fit(shape: ModelShape, ceiling: int, *, free_bytes: int) -> ContextChoice:

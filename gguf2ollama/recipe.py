@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gguf2ollama.detect import Detection, Features, stops_for
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory import ContextChoice
 from gguf2ollama.modelfiles import Modelfile, Parameter, lint
 
-__all__ = ["Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe"]
+if TYPE_CHECKING:
+    from gguf2ollama.chat.choice import TemplateChoice
 
-TemplateOrigin: TypeAlias = Literal["user", "profile", "native", "none"]
+__all__ = ["Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe", "system_text"]
+
+TemplateOrigin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised", "none"]
 
 # keys of llama.cpp's `general.sampling.*` (llama-arch.cpp) and the PARAMETER that means the same
 _SAMPLING = {
@@ -25,6 +28,8 @@ _SAMPLING = {
     "penalty_last_n": "repeat_last_n",
     "penalty_repeat": "repeat_penalty",
 }
+_ASKED = "--param"
+_NAMED = 3  # conversations that a warning names
 _WITHOUT_PARAMETER = (
     "sequence",
     "xtc_probability",
@@ -42,10 +47,14 @@ class Target:
     Attributes:
         version: Its version; ``None`` where the Modelfile is for any.
         native_templates: Whether it can render with the chat template of the GGUF itself.
+        displaces: Whether it may put a template of its own before that one, as ``create`` does.
+        takes_patches: Whether the header of the GGUF may be changed on the way.
     """
 
     version: str | None = None
     native_templates: bool = True
+    displaces: bool = True
+    takes_patches: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,8 @@ class Wishes:
         parameters: PARAMETER values in the order given; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none at all, ``None`` for the default.
         template: The TEMPLATE text, or ``None``.
+        chat_template: The chat template that was put into the header, which the metadata holds; ``None``
+            where it is the file's own.
         licenses: LICENSE texts.
     """
 
@@ -64,6 +75,7 @@ class Wishes:
     parameters: tuple[Parameter, ...] = ()
     system: str | None = None
     template: str | None = None
+    chat_template: str | None = None
     licenses: tuple[str, ...] = ()
 
 
@@ -109,6 +121,7 @@ def plan_recipe(
     wishes: Wishes,
     target: Target,
     projectors: int = 0,
+    choice: TemplateChoice | None = None,
 ) -> Recipe:
     """Decide template, system text, parameters and licence.
 
@@ -121,14 +134,17 @@ def plan_recipe(
         wishes: What the user asked for.
         target: The Ollama that will run it.
         projectors: How many of the sources are projectors (mmproj).
+        choice: The template that was chosen by trying; without it the detection decides.
 
     Raises:
-        UsageProblem: The file is no model that Ollama could run by itself.
+        UsageProblem: The file is no model that Ollama could run by itself, or the user asks for a stop that
+            cuts its answers.
     """
     _refuse_parts(detection)
-    template, origin = _template(detection, wishes=wishes, target=target)
-    system = _system(detection, wishes=wishes)
+    template, origin = _template(detection, wishes=wishes, target=target, choice=choice)
+    system = system_text(detection, wishes=wishes)
     stops = _stops(metadata, detection=detection, wishes=wishes)
+    stops, left_out = _without_cutting(stops, cutting=choice.cutting if choice else ())
     parameters = dict(_parameters(metadata, detection=detection, wishes=wishes, stops=stops))
     chat_template = str(metadata.get("tokenizer.chat_template", ""))
     licenses = wishes.licenses or tuple(_licenses(metadata))
@@ -149,11 +165,17 @@ def plan_recipe(
         chat_template=chat_template,
         capabilities=tuple(
             _capabilities(
-                detection, template=template.value, origin=origin, target=target, projectors=projectors
+                _features(detection, template=template.value, origin=origin, choice=choice),
+                detection=detection,
+                target=target,
+                projectors=projectors,
             )
         ),
         warnings=(
-            *_warnings(metadata, detection=detection, origin=origin, target=target, wishes=wishes),
+            *_warnings(
+                metadata, detection=detection, origin=origin, target=target, wishes=wishes, choice=choice
+            ),
+            *left_out,
             *_faults(modelfile, chat_template=chat_template),
         ),
     )
@@ -171,20 +193,31 @@ def _refuse_parts(detection: Detection) -> None:
         )
 
 
-def _template(detection: Detection, *, wishes: Wishes, target: Target) -> tuple[Value, TemplateOrigin]:
+def _template(
+    detection: Detection, *, wishes: Wishes, target: Target, choice: TemplateChoice | None
+) -> tuple[Value, TemplateOrigin]:
     if wishes.template is not None:
-        return Value(value=wishes.template, source="--template"), "user"
+        told = "" if choice is None else f": {choice.chosen.parity}"
+        return Value(value=wishes.template, source=f"--template{told}"), "user"
     if detection.kind == "embedding":
         return Value(value=None, source="an embedding model has no chat"), "none"
+    if choice is not None:
+        return Value(value=choice.chosen.go_template, source=choice.reason), choice.chosen.origin
     if (text := detection.go_template()) is not None:
         assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:
-        return Value(value=None, source=f"the chat template in the GGUF. {detection.reason}"), "native"
+        return Value(value=None, source=f"the {_carried(wishes)}. {detection.reason}"), "native"
     return Value(value=None, source=detection.reason), "none"
 
 
-def _system(detection: Detection, *, wishes: Wishes) -> Value:
+def _carried(wishes: Wishes) -> str:
+    """Name the chat template that the model carries."""
+    return f"chat template {'in the GGUF' if wishes.chat_template is None else 'of --chat-template'}"
+
+
+def system_text(detection: Detection, *, wishes: Wishes) -> Value:
+    """Decide the SYSTEM text: the user's, else the family's own."""
     if wishes.system is not None:
         return Value(value=wishes.system or None, source="--system")
     if detection.kind != "embedding" and detection.profile is not None and detection.system is not None:
@@ -195,10 +228,32 @@ def _system(detection: Detection, *, wishes: Wishes) -> Value:
 def _stops(metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes) -> dict[str, str]:
     """Give each stop string and where it came from; the user's go instead of all others."""
     if asked := [str(one.value) for one in wishes.parameters if one.name == "stop"]:
-        return dict.fromkeys(asked, "--param")
+        return dict.fromkeys(asked, _ASKED)
     if detection.kind == "embedding":
         return {}
     return {one.text: one.source for one in stops_for(metadata, profile=detection.profile)}
+
+
+def _without_cutting(
+    stops: Mapping[str, str], *, cutting: Collection[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Leave out the stops that would cut an answer, and tell of each.
+
+    Raises:
+        UsageProblem: The user asked for one.
+    """
+    for text in cutting:
+        if stops.get(text) == _ASKED:
+            raise UsageProblem(
+                f"the stop {text!r} would cut answers: the chat template writes it within them",
+                hint="leave out that --param",
+            )
+    kept = {text: source for text, source in stops.items() if text not in cutting}
+    return kept, [
+        f"{text!r} ({source}) is no stop: the chat template writes it within an answer"
+        for text, source in stops.items()
+        if text in cutting
+    ]
 
 
 def _parameters(
@@ -254,20 +309,25 @@ def _licenses(metadata: Mapping[str, Any]) -> Iterator[str]:
         yield "\n".join(told)
 
 
-def _capabilities(
-    detection: Detection, *, template: str | None, origin: TemplateOrigin, target: Target, projectors: int
-) -> Iterator[str]:
+def _features(
+    detection: Detection, *, template: str | None, origin: TemplateOrigin, choice: TemplateChoice | None
+) -> Features:
+    """Tell what the model can do by its template."""
+    if choice is not None:
+        can = choice.chosen.capabilities
+        return Features(tools="tools" in can, thinking="thinking" in can)
+    if origin == "native":
+        return detection.features
+    if origin == "profile" and detection.profile is not None:
+        return detection.profile.claims
+    return Features(tools=template is not None and re.search(r"\.Tools\b", template) is not None)
+
+
+def _capabilities(can: Features, *, detection: Detection, target: Target, projectors: int) -> Iterator[str]:
     if detection.kind == "embedding":
         yield "embedding"
         return
     yield "completion"
-    can = Features()
-    if origin == "native":
-        can = detection.features
-    elif origin == "profile" and detection.profile is not None:
-        can = detection.profile.claims
-    elif template is not None:
-        can = Features(tools=re.search(r"\.Tools\b", template) is not None)
     if can.tools:
         yield "tools"
     if can.thinking and target.native_templates:  # before 0.9, Ollama tells of no thinking
@@ -283,9 +343,12 @@ def _warnings(
     origin: TemplateOrigin,
     target: Target,
     wishes: Wishes,
+    choice: TemplateChoice | None,
 ) -> Iterator[str]:
-    if origin == "native":
-        yield f"{detection.reason} The chat template in the GGUF renders its chats, unchanged"
+    if choice is not None:
+        yield from _shortfalls(choice)
+    elif origin == "native":
+        yield f"{detection.reason} The {_carried(wishes)} renders its chats, unchanged"
     elif origin == "none" and detection.kind == "chat":
         which = f"Ollama {target.version}" if target.version else "this Ollama"
         yield (
@@ -301,6 +364,23 @@ def _warnings(
     context, trained = wishes.context, _trained_context(metadata)
     if context is not None and trained and context.tokens > trained:
         yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
+
+
+def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
+    """Tell which conversations the best candidate does not prompt as the authors meant."""
+    for feature, score in choice.chosen.parity.scores.items():
+        if not score.compared or score.exact == score.compared:
+            continue
+        names = [
+            case.conversation.name
+            for case in choice.chosen.parity.faults
+            if case.conversation.feature == feature
+        ]
+        shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        yield (
+            f"{score.compared - score.exact} of {score.compared} {feature} conversations are not prompted as"
+            f" the authors' chat template does: {shown}"
+        )
 
 
 def _faults(modelfile: Modelfile, *, chat_template: str) -> Iterator[str]:

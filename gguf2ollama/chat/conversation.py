@@ -5,13 +5,14 @@ Both forms are made of one value, so that a comparison never compares two differ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 __all__ = ["Conversation", "Feature", "Message", "Think", "ToolCall"]
 
-Feature: TypeAlias = Literal["plain", "tools", "thinking"]
+Feature: TypeAlias = Literal["plain", "tools", "thinking", "history", "odd", "prefill"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Think: TypeAlias = bool | Literal["low", "medium", "high"] | None
 
@@ -57,7 +58,9 @@ class Conversation:
 
     Attributes:
         name: What a report calls it.
-        feature: What a model must be able to do for it.
+        feature: What it takes of a model. ``thinking``: to be told whether to think; ``history``: to be shown
+            what it thought before; ``odd``: plain, with contents that hardly any chat has; ``prefill``: to
+            go on with an answer that was begun.
         messages: The messages, the oldest first.
         tools: The tools offered, each ``{"type": "function", "function": {…}}``.
         think: Whether the model shall think, or how hard; ``None`` where it isn't told.
@@ -69,13 +72,32 @@ class Conversation:
     tools: tuple[Mapping[str, Any], ...] = ()
     think: Think = None
 
-    def for_jinja(self) -> list[dict[str, Any]]:
+    def for_jinja(
+        self,
+        *,
+        thinking_key: str = "reasoning_content",
+        typed_roles: Collection[str] = (),
+        text_arguments: bool = False,
+    ) -> list[dict[str, Any]]:
         """Give ``messages`` as transformers hands them to a chat template.
 
-        Thinking stands under ``reasoning_content``, where most templates look for it; a call is
-        ``{"id", "type", "function": {"name", "arguments"}}`` with ``arguments`` an object.
+        A call is ``{"id", "type", "function": {"name", "arguments"}}``.
+
+        Args:
+            thinking_key: Where a message's thinking stands; most templates look for this one.
+            typed_roles: Whose contents are lists of one part, ``{"type": "text", "text"}``, instead of texts.
+            text_arguments: Whether arguments are JSON as text, instead of an object. A client may write them
+                in many ways; they are told as Ollama and llama.cpp write them, without white space.
         """
-        return [_for_jinja(one) for one in self.messages]
+        told = []
+        for message in self.messages:
+            one = _for_jinja(message, text_arguments=text_arguments)
+            if message.role in typed_roles:
+                one["content"] = [{"type": "text", "text": message.content}]
+            if message.thinking is not None:
+                one[thinking_key] = message.thinking
+            told.append(one)
+        return told
 
     def for_ollama(self) -> dict[str, Any]:
         """Give the body of ``/api/chat``: ``messages``, and ``tools`` and ``think`` where there are any."""
@@ -87,16 +109,19 @@ class Conversation:
         return body
 
 
-def _for_jinja(message: Message) -> dict[str, Any]:
+def _for_jinja(message: Message, *, text_arguments: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.thinking is not None:
-        told["reasoning_content"] = message.thinking
     if message.calls:
         told["tool_calls"] = [
             {
                 **({"id": call.id} if call.id else {}),
                 "type": "function",
-                "function": {"name": call.name, "arguments": dict(call.arguments)},
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(dict(call.arguments), ensure_ascii=False, separators=(",", ":"))
+                    if text_arguments
+                    else dict(call.arguments),
+                },
             }
             for call in message.calls
         ]

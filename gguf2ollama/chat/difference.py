@@ -19,7 +19,7 @@ Change: TypeAlias = Literal["same", "meant", "made"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text: in both prompts, only in the one that was meant, or only in the one that was made."""
+    """A stretch of text: in both prompts, only in the one that was meant, or only in the one made."""
 
     change: Change
     text: str

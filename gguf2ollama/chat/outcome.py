@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-__all__ = ["Outcome", "Refused", "Rendered"]
+__all__ = ["Cause", "Outcome", "Refused", "Rendered"]
+
+Cause: TypeAlias = Literal["raised", "failed", "forbidden"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +19,17 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a template made no prompt of a conversation: one sentence."""
+    """Why a template made no prompt of a conversation: one sentence.
+
+    Attributes:
+        reason: What the template, or whatever it stumbled over, says.
+        cause: ``raised``: the authors do not take such a conversation. ``failed``: the template does
+            something that cannot be done with it, such as adding a number to a text. ``forbidden``: it
+            reaches for what no chat template may have.
+    """
 
     reason: str
+    cause: Cause = "raised"
 
 
 Outcome: TypeAlias = Rendered | Refused

@@ -7,10 +7,12 @@ the model thinks, and whether it is told a system message at all. Each change he
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
-__all__ = ["Patch", "keep_out_detection", "patches_for"]
+__all__ = ["Change", "Patch", "changes", "keep_out_detection"]
 
 # what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
@@ -18,7 +20,7 @@ _GIVEN = (
     *("preserve_thinking", "clear_thinking", "truncate_history_thinking", "drop_thinking"),
     *("date_string", "datetime"),
 )
-_SWITCH = "enable_thinking"
+_SWITCH, _OTHER_SWITCH = "enable_thinking", "thinking"
 _TAGS = ("<think>", "</think>")
 _DETECTION_DISTANCE = 100  # edits: one template taken for another (Named in Ollama's template/template.go)
 
@@ -36,34 +38,69 @@ class Patch:
     why: tuple[str, ...]
 
 
-def patches_for(text: str) -> Iterator[Patch]:
-    """Give the changes that apply to a chat template, one at a time, those that change least first.
+Change: TypeAlias = Callable[[str], Patch | None]
 
-    Each gives the same prompts in transformers. Which of them mends anything on a server is seen by trying.
+
+def changes() -> Iterator[Change]:
+    """Give the changes that may mend something, those that change least first.
+
+    Each gives ``None`` for a template that it does not apply to. Which of them mends anything on a server is
+    seen by trying; one may be made upon another.
     """
     for name in _GIVEN:
-        if (renamed := _rename(text, name)) is not None:
-            yield Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
-    if "system" in text:
-        yield Patch(
-            text=_before(text, "{% if messages and messages[0].content == '' %}{% endif %}"),
-            why=("the server would put the system message into the first question",),
-        )
-    if all(tag in text for tag in _TAGS):
-        return
-    if (renamed := _rename(text, _SWITCH)) is not None:
-        yield Patch(
-            text=_before(text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
-            why=("the server would not see that the model thinks",),
-        )
-        yield Patch(text=renamed, why=(f"{_SWITCH} is given by the server and not by transformers",))
+        yield partial(_without_variable, name=name)
+    yield _with_system
+    yield _with_known_switch
+    yield _with_thinking_seen
+    yield partial(_without_variable, name=_SWITCH)
+
+
+def _without_variable(text: str, *, name: str) -> Patch | None:
+    if name == _SWITCH and _shows_thinking(text):
+        return None
+    renamed = _rename(text, name, _unused(text, name))
+    return renamed and Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
+
+
+def _with_system(text: str) -> Patch | None:
+    if "system" not in text:
+        return None
+    return Patch(
+        text=_before(text, "{% if messages and messages[0].content == '' %}{% endif %}"),
+        why=("the server would put the system message into the first question",),
+    )
+
+
+def _with_known_switch(text: str) -> Patch | None:
+    """Have the switch go by the name by which the server gives it; transformers gives it by either."""
+    if re.search(rf"\b{_SWITCH}\b", text):
+        return None
+    renamed = _rename(text, _OTHER_SWITCH, _SWITCH)
+    return renamed and Patch(
+        text=renamed, why=(f"the server gives the switch {_OTHER_SWITCH} as {_SWITCH} alone",)
+    )
+
+
+def _with_thinking_seen(text: str) -> Patch | None:
+    if _shows_thinking(text) or not re.search("think|reason", text):
+        return None
+    return Patch(
+        text=_before(text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
+        why=("the server would not see that the model thinks",),
+    )
+
+
+def _shows_thinking(text: str) -> bool:
+    return all(tag in text for tag in _TAGS)
 
 
 def keep_out_detection(text: str) -> Patch:
     """Make a chat template unlike all that ``ollama create`` knows, so that it puts none before this one."""
     filling = "This text keeps Ollama from taking the template for one that it knows and giving it another. "
     room = filling * (_DETECTION_DISTANCE // len(filling) + 1)
-    return Patch(text=_before(text, f"{{# {room}#}}"), why=("the server would put another template before it",))
+    return Patch(
+        text=_before(text, f"{{# {room}#}}"), why=("the server would put another template before it",)
+    )
 
 
 def _before(text: str, addition: str) -> str:
@@ -71,13 +108,18 @@ def _before(text: str, addition: str) -> str:
     return f"{addition}\n{text}"
 
 
-def _rename(text: str, name: str) -> str | None:
-    """Give the template with another name for one variable, which nobody gives then; ``None`` without it."""
-    if not re.search(rf"\b{name}\b", text):
-        return None
+def _unused(text: str, name: str) -> str:
+    """Give a name that the template does not have, and nobody gives."""
     new = f"{name}_"
     while new in text:
         new += "_"
+    return new
+
+
+def _rename(text: str, name: str, new: str) -> str | None:
+    """Give the template with another name for one variable; ``None`` where it has no such variable."""
+    if not re.search(rf"\b{name}\b", text):
+        return None
     try:
         return _with_name(text, name, new)
     except ValueError:

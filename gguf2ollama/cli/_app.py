@@ -19,13 +19,16 @@ __all__ = ["PROGRAM", "VERBS", "run"]
 PROGRAM = "gguf2ollama"
 _INTERRUPTED = 130
 
-# verb -> what it does; the verb's module has the same name and is not loaded for the help of the group
+# verb -> what it does; its module has the same name (with _ for -) and is not loaded for the group's help
 VERBS = {
     "build": "Make an Ollama model from a GGUF.",
     "inspect": "Tell what a GGUF holds, and what would be made of it.",
     "modelfile": "Print the Modelfile for a GGUF; touches no server.",
+    "quants": "List the models of a repository on the Hub.",
+    "download": "Download a model from the Hub.",
     "merge": "Write the shards of a GGUF into one file.",
     "split": "Write one GGUF as shards.",
+    "patch-template": "Write a GGUF with another chat template.",
     "list": "List the models of a server.",
     "show": "Show a model of a server.",
     "run": "Ask a model, once or in a chat.",
@@ -53,7 +56,7 @@ class _LazyGroup(click.Group):
         del ctx
         if cmd_name not in VERBS:
             return None
-        command = importlib.import_module(f"gguf2ollama.cli.{cmd_name}").command
+        command = importlib.import_module(f"gguf2ollama.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a promise of each verb's module
         return command
 
@@ -66,7 +69,8 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    epilog="SOURCE is a GGUF file, any shard of one, or a folder. OLLAMA_HOST tells where the server is.",
+    epilog="SOURCE is a GGUF file, any shard of one, a folder, or a repository on the Hub (owner/repo or"
+    " owner/repo:Q4_K_M). OLLAMA_HOST tells where the server is.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name=PROGRAM)

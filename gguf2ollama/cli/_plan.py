@@ -9,7 +9,7 @@ from gguf2ollama.cli._format import columns, size
 if TYPE_CHECKING:
     from gguf2ollama.usecases import Built, Inspection
 
-__all__ = ["describe", "inspection_json", "plan_json"]
+__all__ = ["describe", "describe_origin", "inspection_json", "plan_json"]
 
 _LONGEST = 60  # characters of a value in a table
 
@@ -23,6 +23,15 @@ def describe(inspection: Inspection) -> str:
             columns(("VALUE", "", "FROM"), _values(inspection)),
         ]
     )
+
+
+def describe_origin(inspection: Inspection) -> str:
+    """Write where the files are that were not here, and how little of them was fetched."""
+    origin = inspection.files.origin
+    if origin is None:
+        return ""
+    total = inspection.model.total_bytes + sum(one.size for one in inspection.files.projectors)
+    return f"fetched {size(origin.bytes_fetched)} of {size(total)}: {origin.place} ({origin.reason})"
 
 
 def _facts(inspection: Inspection) -> list[tuple[str, str]]:
@@ -61,6 +70,12 @@ def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
     rows += [("stop", _short(text), source) for text, source in recipe.stop_sources.items()]
     rows.append(("SYSTEM", _short(recipe.system.value), recipe.system.source))
     rows.append(("TEMPLATE", _short(recipe.template.value), recipe.template.source))
+    rows += [
+        (key, "-", "left out of the header")
+        if value is None
+        else (key, _short(value.value), "put into the header")
+        for key, value in inspection.patch.changes.items()
+    ]
     rows += [("LICENSE", _short(text), "general.license in the GGUF") for text in recipe.modelfile.licenses]
     return rows
 
@@ -94,8 +109,17 @@ def _fact_values(inspection: Inspection) -> dict[str, Any]:
 def inspection_json(inspection: Inspection) -> dict[str, Any]:
     """Give the same as JSON values."""
     detection, recipe, shape = inspection.detection, inspection.recipe, inspection.shape
+    origin = inspection.files.origin
     return {
         "model": _fact_values(inspection),
+        "origin": None
+        if origin is None
+        else {
+            "place": origin.place,
+            "commit": origin.commit,
+            "reason": origin.reason,
+            "bytes_fetched": origin.bytes_fetched,
+        },
         "memory": {
             "weight_bytes": shape.weight_bytes,
             "context_length": shape.context_length,
@@ -121,6 +145,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
                 "source": recipe.template.source,
                 "origin": recipe.template_origin,
             },
+            "patched_keys": list(inspection.patch.changes),
             "licenses": list(recipe.modelfile.licenses),
             "capabilities": list(recipe.capabilities),
             "warnings": list(inspection.warnings),

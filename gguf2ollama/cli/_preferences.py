@@ -31,8 +31,20 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
     @click.option("--system", metavar="TEXT", help='The SYSTEM text; "" for none.')
     @click.option("--system-file", metavar="FILE", help="A file with the SYSTEM text; - for stdin.")
     @click.option("--template", metavar="FILE", help="A file with a Go TEMPLATE; - for stdin.")
+    @click.option(
+        "--chat-template",
+        metavar="FILE",
+        help="A file with a Jinja chat template, for the model to carry instead of its own; - for stdin.",
+    )
     @click.option("--license", "licenses", multiple=True, metavar="FILE", help="A file with a LICENSE text.")
     @click.option("--mmproj", multiple=True, metavar="FILE", help="A projector for images or sound.")
+    @click.option(
+        "--quant", metavar="NAME", help="Of a repository on the Hub: the quantization, such as Q4_K_M."
+    )
+    @click.option(
+        "--file", "hub_file", metavar="PATH", help="Of a repository: a file, any shard, or a folder."
+    )
+    @click.option("--revision", metavar="REV", help="Of a repository: a branch, a tag or a commit.")
     @functools.wraps(verb)
     def wrapped(
         *arguments: object,
@@ -41,8 +53,12 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         system: str | None,
         system_file: str | None,
         template: str | None,
+        chat_template: str | None,
         licenses: tuple[str, ...],
         mmproj: tuple[str, ...],
+        quant: str | None,
+        hub_file: str | None,
+        revision: str | None,
         **options: object,
     ) -> None:
         from gguf2ollama.modelfiles import parse_parameter  # noqa: PLC0415 - not needed for help
@@ -54,9 +70,14 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
             "parameters": tuple(parse_parameter(text) for text in params),
             "system": system if system_file is None else read_text(system_file),
             "template": None if template is None else read_text(template),
+            "chat_template": None if chat_template is None else read_text(chat_template),
             "licenses": tuple(read_text(path) for path in licenses),
             "projectors": mmproj,
         }
+        if quant or hub_file or revision:
+            from gguf2ollama.usecases.remote_source import HubWishes  # noqa: PLC0415 - with the Hub alone
+
+            preferences["hub"] = HubWishes(quant=quant, file=hub_file, revision=revision)
         verb(*arguments, preferences=preferences, **options)
 
     return wrapped

@@ -8,7 +8,7 @@ import click
 
 from gguf2ollama.cli._options import host_option, output_options, source_argument
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._plan import describe, plan_json
+from gguf2ollama.cli._plan import describe, describe_origin, plan_json
 from gguf2ollama.cli._preferences import preference_options
 from gguf2ollama.errors import UsageProblem
 
@@ -55,9 +55,10 @@ def command(
     preferences: Preferences,
     output: Output,
 ) -> None:
-    """Make an Ollama model from SOURCE: a GGUF file, any shard of one, or a folder.
+    """Make an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, or a repository on the Hub.
 
     \b
+    gguf2ollama build Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
     gguf2ollama build ./SmolLM2-135M-Instruct.Q4_1.gguf --name smol --run "Say hi"
     gguf2ollama build ./qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf
     gguf2ollama build ./model.gguf --store /srv/ollama/models
@@ -105,6 +106,8 @@ def _report(built: Built, *, output: Output) -> None:
     if output.as_json:
         output.data(plan_json(built))
         return
+    if not built.is_done and built.inspection.files.origin is not None:
+        output.note(describe_origin(built.inspection))
     if not built.is_done or output.verbose:
         output.text(describe(built.inspection))
     verb = "made" if built.is_done else "would make"

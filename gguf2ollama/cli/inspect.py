@@ -8,7 +8,7 @@ import click
 
 from gguf2ollama.cli._options import output_options, source_argument
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._plan import describe, inspection_json
+from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
 from gguf2ollama.cli._preferences import preference_options
 
 if TYPE_CHECKING:
@@ -23,12 +23,17 @@ __all__ = ["command"]
 @preference_options
 @output_options
 def command(*, source: str, metadata: bool, preferences: Preferences, output: Output) -> None:
-    """Tell what SOURCE holds, of which family it is and why, and where each value would come from."""
+    """Tell what SOURCE holds, of which family it is and why, and where each value would come from.
+
+    Of a repository on the Hub, only the headers are fetched.
+    """
     from gguf2ollama.usecases import inspect  # noqa: PLC0415 - not needed for help
 
     inspection = inspect(source, **preferences)
     for warning in inspection.warnings:
         output.warn(warning)
+    if inspection.files.origin is not None:
+        output.note(describe_origin(inspection))
     keys = _keys(inspection.model.metadata) if metadata else {}
     if output.as_json:
         output.data(inspection_json(inspection) | ({"metadata": keys} if metadata else {}))

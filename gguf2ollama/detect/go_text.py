@@ -17,7 +17,7 @@ from gguf2ollama.errors import InvalidProfile
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["go_print", "go_quote", "printable_text", "render_go_template"]
+__all__ = ["go_print", "go_quote", "printable_text", "render_go_macro", "render_go_template"]
 
 
 def render_go_template(name: str, *, folder: Path, variables: Mapping[str, object]) -> str:
@@ -37,6 +37,11 @@ def render_go_template(name: str, *, folder: Path, variables: Mapping[str, objec
             f"{place}: the Go template cannot be made: {error}",
             hint="The file named as `template` in a profile stands in templates/chat/.",
         ) from error
+
+
+def render_go_macro(name: str, macro: str, *arguments: object, folder: Path) -> str:
+    """Give the statements of Go that a macro in ``folder/name`` makes of its arguments."""
+    return str(getattr(_environment(folder).get_template(name).module, macro)(*arguments))
 
 
 @cache

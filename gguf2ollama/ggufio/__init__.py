@@ -3,6 +3,7 @@
 from gguf2ollama.ggufio.assembly import Shard, ShardName, shard_name
 from gguf2ollama.ggufio.ggml import TensorType, file_type_name
 from gguf2ollama.ggufio.metadata import Metadata
+from gguf2ollama.ggufio.patching import HeaderPatch, chat_template_patch
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range, Zeros
 from gguf2ollama.ggufio.reader import GgufFile, SplitInfo, open_gguf
 from gguf2ollama.ggufio.roles import Role, role_of
@@ -10,18 +11,21 @@ from gguf2ollama.ggufio.shards import ModelFolder, ShardSet
 from gguf2ollama.ggufio.splitting import split
 from gguf2ollama.ggufio.tensors import TensorInfo
 from gguf2ollama.ggufio.values import ByteOrder, GgufArray, Value, ValueType
-from gguf2ollama.ggufio.view import MergedView, SplitKeys, merge
+from gguf2ollama.ggufio.view import FileView, MergedView, PatchedView, SplitKeys, merge
 from gguf2ollama.ggufio.writer import Tensor, TypedValue, write_gguf
 
 __all__ = [
     "ByteOrder",
     "FileRange",
+    "FileView",
     "GgufArray",
     "GgufFile",
     "GivenBytes",
+    "HeaderPatch",
     "MergedView",
     "Metadata",
     "ModelFolder",
+    "PatchedView",
     "Range",
     "Role",
     "Shard",
@@ -36,6 +40,7 @@ __all__ = [
     "Value",
     "ValueType",
     "Zeros",
+    "chat_template_patch",
     "file_type_name",
     "merge",
     "open_gguf",

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from gguf2ollama.ggufio.assembly import Shard
 from gguf2ollama.ggufio.tensors import TensorInfo, align
 
-__all__ = ["FileRange", "GivenBytes", "Range", "Zeros", "coalesce", "tensor_ranges"]
+__all__ = ["FileRange", "GivenBytes", "Range", "Zeros", "coalesce", "cut_front", "tensor_ranges"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,18 @@ def coalesce(ranges: Iterable[Range]) -> Iterator[Range]:
         last = each
     if last is not None:
         yield last
+
+
+def cut_front(ranges: Iterable[Range], count: int) -> Iterator[Range]:
+    """Give what is left of ranges when so many bytes are taken off their front."""
+    for each in ranges:
+        cut = min(count, each.length)
+        count -= cut
+        if cut == each.length:
+            continue
+        if isinstance(each, GivenBytes):
+            yield GivenBytes(each.content[cut:])
+        elif isinstance(each, FileRange):
+            yield FileRange(each.path, each.offset + cut, each.length - cut)
+        else:
+            yield Zeros(each.length - cut)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from pathlib import Path
 from gguf2ollama._atomic import already_there, check_free_space, disk_errors
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio.assembly import Shard, shard_name
-from gguf2ollama.ggufio.copying import Meter, copy_ranges, open_unchanged, refuse_inputs, write_all
-from gguf2ollama.ggufio.ranges import FileRange, Zeros, tensor_ranges
+from gguf2ollama.ggufio.copying import Meter, refuse_inputs, write_ranges
+from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Zeros, coalesce, tensor_ranges
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
 from gguf2ollama.ggufio.staging import publish, staging_folder
 from gguf2ollama.ggufio.tensors import DEFAULT_ALIGNMENT, TensorInfo, align
@@ -76,9 +75,8 @@ def split(
     meter = Meter(f"splitting {whole.path.name}", size, progress)
     with staging_folder(base.parent) as folder, disk_errors(base.parent):
         staged = [folder / target.name for target in targets]
-        with open_unchanged(whole.path, whole.gguf) as stream:
-            for path, shard in zip(staged, shards, strict=True):
-                shard.write(path, stream, meter)
+        for path, shard in zip(staged, shards, strict=True):
+            shard.write(path, whole, meter)
         publish(staged, targets, replace=replace)
     return tuple(targets)
 
@@ -114,11 +112,10 @@ class _Plan:
     def size(self) -> int:
         return len(self.header) + sum(each.length for each in self.ranges)
 
-    def write(self, path: Path, source: io.FileIO, meter: Meter) -> None:
+    def write(self, path: Path, whole: Shard, meter: Meter) -> None:
+        ranges = coalesce([GivenBytes(self.header), *self.ranges])
         with path.open("xb", buffering=0) as target:
-            write_all(target, self.header)
-            meter(len(self.header))
-            copy_ranges(source, self.ranges, target, meter)
+            write_ranges(target, ranges, {whole.path: whole.gguf}, report=meter)
             os.fsync(target.fileno())
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,12 +20,14 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         NotFound: The folder is not there.
         UsageProblem: It cannot be written to.
     """
-    place = folder / f".gguf2ollama-{secrets.token_hex(6)}.part"
+    place = folder / f".gguf2ollama-{os.urandom(6).hex()}.part"
     with disk_errors(folder):
         place.mkdir()
     try:
         yield place
     finally:
+        import shutil  # noqa: PLC0415 - slow to import, and all else of this package needs none
+
         shutil.rmtree(place, ignore_errors=True)
 
 

@@ -55,8 +55,8 @@ class GgufArray(Sequence["Value"]):
     """An array of a GGUF's metadata, over the bytes of the header; nothing is decoded before it is used.
 
     Elements are numbers, bools, strings, or arrays of their own. A slice gives a tuple.
-    The first access by index to an array of strings or arrays walks over it once to find where each
-    element begins; iteration never needs that.
+    Access by index to an array of strings or arrays walks over it, once, up to that element; iteration never
+    needs that.
     """
 
     __slots__ = ("_buffer", "_end", "_length", "_order", "_start", "_starts", "_type")
@@ -129,22 +129,24 @@ class GgufArray(Sequence["Value"]):
             value: Value = struct.unpack_from(_mark(self._order) + self._type.code, self._buffer, where)[0]
             return value
         if self._starts is None:
-            self._starts = arrays.array("L", self._walk())
+            self._starts = arrays.array("L", (self._start,))
+        if number >= len(self._starts):
+            self._starts.extend(self._walk(self._starts[-1], number + 1 - len(self._starts)))
         return self._variable(self._starts[number])[0]
 
-    def _walk(self) -> Iterator[int]:
-        position = self._start
+    def _walk(self, position: int, count: int) -> Iterator[int]:
+        """Give where the next elements begin after the one at a position."""
         if self._type is ValueType.STRING:
             # a vocabulary: some 100 ns a string
             buffer, prefix = self._buffer, ValueType.STRING.size
             unpack = struct.Struct(_mark(self._order) + "Q").unpack_from
-            for _ in range(self._length):
-                yield position
+            for _ in range(count):
                 position += prefix + unpack(buffer, position)[0]
+                yield position
             return
-        for _ in range(self._length):
-            yield position
+        for _ in range(count):
             position = self._variable(position)[1]
+            yield position
 
     def _variable(self, position: int) -> tuple[Value, int]:
         """Decode the string or array at a position; give also where the next element begins."""

@@ -1,68 +1,62 @@
-"""The merged file of a set of shards, without writing it: a new header, and ranges of the shards.
+"""A file with another header, or the merged file of a set of shards, without writing it.
 
-The bytes are those that ``llama-gguf-split --merge`` writes (tools/gguf-split/gguf-split.cpp and
-ggml/src/gguf.cpp of llama.cpp): version 3; the keys of the first shard, ``split.count`` set to 0 and so moved
-to the end; all tensors in order, each padded with zeros. They differ only where that tool damages a file: it
-pads to 32 bytes whatever ``general.alignment`` says, and it cuts a string at a NUL byte.
+It is a new header, and ranges of the files. A merged file has the bytes that ``llama-gguf-split --merge``
+writes (tools/gguf-split/gguf-split.cpp and ggml/src/gguf.cpp of llama.cpp): version 3; the keys of the first
+shard, ``split.count`` set to 0 and so moved to the end; all tensors in order, each padded with zeros. They
+differ only where that tool damages a file: it pads to 32 bytes whatever ``general.alignment`` says, and it
+cuts a string at a NUL byte.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 
-from gguf2ollama._atomic import atomic_file
+from gguf2ollama._atomic import disk_errors, resumable_file
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio.assembly import Shard
-from gguf2ollama.ggufio.copying import Meter, copy_ranges, open_unchanged, refuse_inputs, write_all
-from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range, Zeros, coalesce, tensor_ranges
-from gguf2ollama.ggufio.reader import SPLIT_KEYS
+from gguf2ollama.ggufio.copying import Meter, refuse_inputs, write_ranges
+from gguf2ollama.ggufio.patching import UNCHANGED, HeaderPatch
+from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range, Zeros, coalesce, cut_front, tensor_ranges
+from gguf2ollama.ggufio.reader import SPLIT_KEYS, GgufFile, open_gguf
 from gguf2ollama.ggufio.shards import ShardSet
 from gguf2ollama.ggufio.stream import RangeStream
 from gguf2ollama.ggufio.values import ValueType
 from gguf2ollama.ggufio.writer import TypedValue, encode_entry, encode_header, lay_out, normalized
 from gguf2ollama.progress import Progress, ignore
 
-__all__ = ["MergedView", "SplitKeys", "merge"]
+__all__ = ["FileView", "MergedView", "PatchedView", "SplitKeys", "merge"]
 
 SplitKeys: TypeAlias = Literal["keep", "drop"]
 
 _CHUNK_BYTES = 1 << 20
+_COMPARED_BYTES = 64 << 20  # of the end of what a killed call wrote: what a disk that went away lost first
+_Parts: TypeAlias = "Sequence[tuple[Shard, Sequence[FileRange | Zeros]]]"
 
 
-class MergedView:
-    """One file made of all shards of a set, to be read, hashed, served or written. A whole file is itself.
+class FileView:
+    """A file made of a header and ranges of other files, to be read, hashed, served or written.
 
     Args:
-        shards: The set.
-        split_keys: ``"keep"`` gives what ``llama-gguf-split --merge`` writes; ``"drop"`` leaves ``split.*``
-            out, and so gives back, byte for byte, a file that llama.cpp wrote and that was then split.
+        name: What to call it.
+        header: Its first bytes, which stand in no file.
+        parts: The files that the rest comes from, each with its ranges, in order.
     """
 
-    def __init__(self, shards: ShardSet, *, split_keys: SplitKeys = "keep") -> None:
-        self._name = f"{shards.name}.gguf"
-        self._header = b""
-        self._parts: list[tuple[Shard, list[FileRange | Zeros]]]
-        if shards.first.split is None:
-            (whole,) = shards.shards
-            self._parts = [(whole, [FileRange(whole.path, 0, whole.size)])]
-        else:
-            self._header = _merged_header(shards, split_keys)
-            alignment = shards.first.alignment
-            self._parts = [
-                (shard, tensor_ranges(shard, shard.gguf.tensors, alignment=alignment))
-                for shard in shards.shards
-            ]
+    def __init__(self, *, name: str, header: bytes, parts: _Parts) -> None:
+        self._name = name
+        self._header = header
+        self._parts = parts
         self._ranges = tuple(
             coalesce([GivenBytes(self._header), *(each for _, ranges in self._parts for each in ranges)])
         )
 
     @property
     def size(self) -> int:
-        """Bytes of the merged file."""
+        """Bytes of the file."""
         return sum(each.length for each in self._ranges)
 
     @property
@@ -71,23 +65,34 @@ class MergedView:
         return tuple(shard.path for shard, _ in self._parts)
 
     def ranges(self) -> tuple[Range, ...]:
-        """Give what the file is made of, in order; ranges of one shard that adjoin are one."""
+        """Give what the file is made of, in order; ranges of one file that adjoin are one."""
         return self._ranges
 
-    def open(self) -> io.BufferedReader:
-        """Open the merged file as a seekable stream to read from; each call gives a stream of its own.
+    def header(self) -> GgufFile:
+        """Read and check the header as it would be read of the file.
 
-        Reading raises ``InvalidGguf`` when a shard was changed since its header was read.
+        Raises:
+            InvalidGguf: It breaks a rule of the format, or a file was changed since its header was read.
+        """
+        with self.open() as stream:
+            return open_gguf(stream, name=self._name)
+
+    def open(self) -> io.BufferedReader:
+        """Open it as a seekable stream to read from; each call gives a stream of its own.
+
+        Reading raises ``InvalidGguf`` when a file was changed since its header was read.
         """
         sources = {shard.path: shard.gguf for shard, _ in self._parts}
         return io.BufferedReader(RangeStream(self._ranges, sources), _CHUNK_BYTES)
 
     def sha256(self, progress: Progress = ignore) -> str:
-        """Hash the merged file; give 64 hexadecimal digits.
+        """Hash it; give 64 hexadecimal digits.
 
         Raises:
-            InvalidGguf: A shard was changed since its header was read.
+            InvalidGguf: A file was changed since its header was read.
         """
+        import hashlib  # noqa: PLC0415 - slow to import, and a view is mostly for other things
+
         digest = hashlib.sha256()
         buffer = memoryview(bytearray(_CHUNK_BYTES))
         meter = Meter(f"hashing {self._name}", self.size, progress)
@@ -100,24 +105,88 @@ class MergedView:
     def copy_to(
         self, target: str | os.PathLike[str], *, replace: bool = False, progress: Progress = ignore
     ) -> Path:
-        """Write the merged file; it appears under its name when all of it is there.
+        """Write it; it appears under its name when all of it is there.
+
+        After a kill, the same call goes on with what was written, as long as the system has not been started
+        anew; what was written last is compared first. A new file is on disk when the system writes it back,
+        as with ``cp``, since all of it is in the other files yet; one that replaces another is on disk
+        (fsync) before it does.
 
         Raises:
-            InvalidGguf: A shard was changed since its header was read.
+            InvalidGguf: A file was changed since its header was read.
             NotEnoughSpace: The disk has less room than is needed.
             NotFound: The folder of the target is not there.
-            UsageProblem: The target is there and ``replace`` is false, or it is one of the shards.
+            UsageProblem: The target is there and ``replace`` is false, or it is one of the files.
         """
         path = Path(target)
-        refuse_inputs(path, (shard.path for shard, _ in self._parts))
+        refuse_inputs(path, self.paths)
         meter = Meter(f"writing {path.name}", self.size, progress)
-        with atomic_file(path, replace=replace, size=self.size) as stream:
-            write_all(stream, self._header)
-            meter(len(self._header))
-            for shard, ranges in self._parts:
-                with open_unchanged(shard.path, shard.gguf) as source:
-                    copy_ranges(source, ranges, stream, meter)
+        sources = {shard.path: shard.gguf for shard, _ in self._parts}
+        opened = resumable_file(path, identity=self._identity(), size=self.size, replace=replace)
+        with opened as (stream, found):
+            done = found if self._ends_with(stream, found) else 0
+            if done < found:
+                stream.truncate(stream.seek(0))
+            meter(done)
+            write_ranges(stream, cut_front(self._ranges, done), sources, report=meter)
         return path
+
+    def _identity(self) -> bytes:
+        """Tell these bytes from any others: the header, and which state of which files the rest is."""
+        states = []
+        for shard, _ in self._parts:
+            with disk_errors(shard.path):
+                found = shard.path.stat()
+            states.append((found.st_dev, found.st_ino, shard.gguf.size, shard.gguf.modified_ns))
+        return repr(states).encode() + self._header
+
+    def _ends_with(self, part: BinaryIO, done: int) -> bool:
+        """Tell whether what stands last in a part of ``done`` bytes is what belongs there."""
+        if not done:
+            return True
+        start = part.seek(max(done - _COMPARED_BYTES, 0))
+        with self.open() as wanted:
+            wanted.seek(start)
+            steps = (min(_CHUNK_BYTES, done - position) for position in range(start, done, _CHUNK_BYTES))
+            return all(part.read(step) == wanted.read(step) for step in steps)
+
+
+class PatchedView(FileView):
+    """One file, a shard or a whole one, with another header. Its tensors are its own, byte by byte.
+
+    An empty patch gives the file itself; of a file as llama.cpp and we write them, so does one that sets a
+    key to what it is.
+
+    Raises:
+        UsageProblem: A value does not fit its type.
+    """
+
+    def __init__(self, shard: Shard, patch: HeaderPatch) -> None:
+        header, parts = _patched(shard, patch)
+        super().__init__(name=shard.path.name, header=header, parts=parts)
+
+
+class MergedView(FileView):
+    """One file made of all shards of a set. A whole file is itself.
+
+    Args:
+        shards: The set.
+        split_keys: ``"keep"`` gives what ``llama-gguf-split --merge`` writes; ``"drop"`` leaves ``split.*``
+            out, and so gives back, byte for byte, a file that llama.cpp wrote and that was then split.
+        patch: What is to be changed in the header.
+
+    Raises:
+        UsageProblem: A value of the patch does not fit its type.
+    """
+
+    def __init__(
+        self, shards: ShardSet, *, split_keys: SplitKeys = "keep", patch: HeaderPatch = UNCHANGED
+    ) -> None:
+        if shards.first.split is None:
+            header, parts = _patched(shards.shards[0], patch)
+        else:
+            header, parts = _merged(shards, split_keys=split_keys, patch=patch)
+        super().__init__(name=f"{shards.name}.gguf", header=header, parts=parts)
 
 
 def merge(
@@ -149,20 +218,38 @@ def merge(
     return MergedView(shards, split_keys=split_keys).copy_to(target, replace=replace, progress=progress)
 
 
-def _merged_header(shards: ShardSet, split_keys: SplitKeys) -> bytes:
+def _patched(shard: Shard, patch: HeaderPatch) -> tuple[bytes, _Parts]:
+    gguf = shard.gguf
+    if not patch:
+        return b"", [(shard, [FileRange(shard.path, 0, shard.size)])]
+    header = encode_header(
+        list(patch.entries(gguf).values()),
+        gguf.tensors,
+        byte_order=gguf.byte_order,
+        version=gguf.version,
+        alignment=gguf.alignment,
+    )
+    start = min(gguf.data_offset, shard.size)  # with no tensors, a file may end before
+    return header, [(shard, [FileRange(shard.path, start, shard.size - start)])]
+
+
+def _merged(shards: ShardSet, *, split_keys: SplitKeys, patch: HeaderPatch) -> tuple[bytes, _Parts]:
     first = shards.first
-    entries = [
-        first.metadata.raw(key)
-        for key in first.metadata
-        if key != "split.count" and not (split_keys == "drop" and key in SPLIT_KEYS)
-    ]
+    entries = patch.entries(first)
+    for key in SPLIT_KEYS if split_keys == "drop" else ("split.count",):
+        entries.pop(key, None)
     if split_keys == "keep":
         none = TypedValue(ValueType.UINT16, 0)
-        entries.append(encode_entry("split.count", none, byte_order=first.byte_order))
-    return encode_header(
-        entries,
+        entries["split.count"] = encode_entry("split.count", none, byte_order=first.byte_order)
+    header = encode_header(
+        list(entries.values()),
         lay_out(map(normalized, shards.tensors), alignment=first.alignment),
         byte_order=first.byte_order,
         version=3,
         alignment=first.alignment,
     )
+    parts = [
+        (shard, tensor_ranges(shard, shard.gguf.tensors, alignment=first.alignment))
+        for shard in shards.shards
+    ]
+    return header, parts

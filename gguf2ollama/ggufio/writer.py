@@ -141,7 +141,7 @@ def normalized(tensor: TensorInfo) -> TensorInfo:
     shape = tensor.shape or (1,)
     while len(shape) > 1 and shape[-1] == 1:
         shape = shape[:-1]
-    return replace(tensor, shape=shape)
+    return tensor if shape == tensor.shape else replace(tensor, shape=shape)
 
 
 def _with_alignment(metadata: Mapping[str, TypedValue], alignment: int) -> dict[str, TypedValue]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-__all__ = ["drop_unprintable", "unprintable"]
+__all__ = ["drop_unprintable", "find_unprintable", "unprintable"]
 
 # ranges in hexadecimal, Unicode 15.0.0 (Go 1.21 to 1.26); a live test compares them with Go's
 _PRINTABLE = """
@@ -89,6 +89,9 @@ ffe8-ffee fffc-fffd 10000-1000b 1000d-10026 10028-1003a 1003c-1003d 1003f-1004d 
 """
 
 
+_NOT_PLAIN = re.compile(r"[^\t\r\n\x20-\x7e]")
+
+
 @cache
 def unprintable() -> re.Pattern[str]:
     """Give what finds characters that Ollama drops: neither printable nor tab nor line break."""
@@ -98,6 +101,12 @@ def unprintable() -> re.Pattern[str]:
     return re.compile(f"[^\\t\\r\\n{ranges}]+")
 
 
+def find_unprintable(text: str) -> re.Match[str] | None:
+    """Give the first characters that Ollama drops, if there are any."""
+    # for most texts there is no need of the other pattern, which takes 10 ms to compile
+    return unprintable().search(text) if _NOT_PLAIN.search(text) else None
+
+
 def drop_unprintable(text: str) -> str:
     """Give ``text`` as Ollama's parser keeps it."""
-    return unprintable().sub("", text)
+    return unprintable().sub("", text) if _NOT_PLAIN.search(text) else text

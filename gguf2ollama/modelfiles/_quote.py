@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfiles._printable import unprintable
+from gguf2ollama.modelfiles._printable import find_unprintable
 
 __all__ = ["WAY_OUT", "obstacle", "quoted"]
 
@@ -45,7 +45,7 @@ def obstacle(value: str) -> str | None:
     """
     if (at := value.find(_TRIPLE)) >= 0:
         return f'holds """ {_position(value, at)}, which ends a value in a Modelfile'
-    if match := unprintable().search(value):
+    if match := find_unprintable(value):
         character = match.group()[0]
         name = unicodedata.name(character, "")
         return (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from gguf2ollama._resources import templates_root
 from gguf2ollama.errors import InvalidModelfile
@@ -13,6 +12,9 @@ from gguf2ollama.modelfiles._parameters import is_name
 from gguf2ollama.modelfiles._printable import drop_unprintable
 from gguf2ollama.modelfiles._quote import quoted
 from gguf2ollama.modelfiles._value import Modelfile
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["render_modelfile"]
 
@@ -52,6 +54,8 @@ def _lines_of(comments: Mapping[str, str]) -> Callable[[str], list[str]]:
 
 @cache
 def _template() -> jinja2.Template:
+    import jinja2  # noqa: PLC0415 - 15 ms that a build does not need for this
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates_root() / "modelfile"),
         undefined=jinja2.StrictUndefined,

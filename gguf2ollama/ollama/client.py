@@ -13,8 +13,9 @@ from gguf2ollama.errors import ServerRefused, ServerStalled, ServerUnreachable, 
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.answers import Chunk, LocalModel, ModelInfo, RunningModel, Status
 from gguf2ollama.ollama.exchange import Exchange
+from gguf2ollama.ollama.pieces import BlobPiece
 from gguf2ollama.ollama.streams import Stream
-from gguf2ollama.ollama.upload import body, opener
+from gguf2ollama.ollama.upload import PiecesBody, body, opener
 from gguf2ollama.ollama.versions import Regime, ServerVersion, regime
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName, ServerAddress
@@ -102,7 +103,7 @@ class Client:
 
     def upload_blob(
         self,
-        source: Path | Callable[[], BinaryIO],
+        source: Path | Callable[[], BinaryIO] | Sequence[BlobPiece],
         *,
         digest: Digest,
         size: int,
@@ -115,7 +116,8 @@ class Client:
         told to. Ollama checks the digest itself and keeps nothing of an upload that broke off.
 
         Args:
-            source: A file, or what opens the bytes anew from their start each time it is called.
+            source: A file, what opens the bytes anew from their start each time it is called, or the pieces
+                that the bytes come from: those of files are the quickest way over a plain connection.
             digest: Its sha256, under which it is kept.
             size: Its length in bytes.
             label: What to call it in progress and errors; the file's name when it is not given.
@@ -127,13 +129,18 @@ class Client:
             NotEnoughSpace: The server's disk is full.
         """
         label = label or (source.name if isinstance(source, Path) else str(digest))
+        task = f"uploading {label}"
         if self.has_blob(digest):
             return False
         pauses = iter(self._retry_pauses)
         while True:
             try:
-                pieces = body(opener(source), size=size, task=f"uploading {label}", progress=progress)
-                self._exchange.post_bytes(f"/api/blobs/{digest}", pieces, size=size, subject=label)
+                content = (
+                    PiecesBody(source, task=task, progress=progress)
+                    if isinstance(source, Sequence)
+                    else body(opener(source), size=size, task=task, progress=progress)
+                )
+                self._exchange.post_bytes(f"/api/blobs/{digest}", content, size=size, subject=label)
             except (ServerUnreachable, ServerStalled) as problem:  # noqa: PERF203 - an upload costs more
                 pause = next(pauses, None)
                 if pause is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -106,12 +106,13 @@ class Exchange:
             response = self._send(asked, content, is_long=True)
         return Stream(response, parse=parse, is_last=is_last, is_flowing=is_flowing, asked=asked)
 
-    def post_bytes(self, path: str, pieces: Iterator[bytes], *, size: int, subject: str) -> None:
-        """Post ``size`` bytes as they are."""
+    def post_bytes(self, path: str, content: Iterable[bytes], *, size: int, subject: str) -> None:
+        """Post ``size`` bytes as they are; a ``PiecesBody`` goes the quickest way there is."""
         asked = self._asked("POST", path, subject=subject)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with foreign_errors(asked):
-            request = self._http.build_request("POST", path, content=pieces, headers=headers)
+            request = self._http.build_request("POST", path, content=content, headers=headers)
+            request.extensions["pieces"] = content
             self._open(request, asked, is_long=True).close()
 
     def _asked(self, method: str, path: str, *, subject: str = "") -> Asked:

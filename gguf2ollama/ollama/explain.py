@@ -63,14 +63,14 @@ class _Rule:
     """A text of the server, and what it means.
 
     Attributes:
-        text: What the server says, or a part of it.
+        text: A pattern of what the server says, or of a part of it; compiled when an error is explained.
         error: The class of ours that it becomes.
         message: The sentence, which may name ``{address}``, ``{subject}`` and what was ``{said}``.
         hint: What to try next.
         paths: The endpoints where it means that; everywhere, if empty.
     """
 
-    text: re.Pattern[str]
+    text: str
     error: type[Gguf2OllamaError]
     message: str
     hint: str
@@ -78,7 +78,7 @@ class _Rule:
 
     def fits(self, asked: Asked, *, said: str) -> bool:
         is_here = not self.paths or asked.path in self.paths
-        return is_here and self.text.search(said) is not None
+        return is_here and re.search(self.text, said, re.IGNORECASE) is not None
 
     def apply(self, asked: Asked, *, said: str, status: int) -> Gguf2OllamaError:
         message = self.message.format(address=asked.address, subject=asked.subject, said=said)
@@ -90,7 +90,7 @@ class _Rule:
 def _rule(
     text: str, error: type[Gguf2OllamaError], message: str, hint: str, *, paths: tuple[str, ...] = ()
 ) -> _Rule:
-    return _Rule(text=re.compile(text, re.IGNORECASE), error=error, message=message, hint=hint, paths=paths)
+    return _Rule(text=text, error=error, message=message, hint=hint, paths=paths)
 
 
 _SMALLER = (

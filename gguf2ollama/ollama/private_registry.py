@@ -1,4 +1,4 @@
-"""A registry on loopback for the length of one pull: it serves one model, from where its bytes are.
+"""A registry on loopback for the length of one build: it serves models from where their bytes are.
 
 Ollama pulls from any server that answers ``/v2/<namespace>/<model>/manifests/<tag>`` and blobs, but insists
 that a blob redirects to another host name; ``localhost`` is another than ``127.0.0.1``
@@ -11,51 +11,34 @@ Read-only; every path holds a token that nobody can guess, and anything else is 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from gguf2ollama.oci import Digest, Manifest
+from gguf2ollama.ollama.pieces import BlobPiece, cut, send_piece, total
 from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["BlobPiece", "FilePiece", "PrivateRegistry"]
+__all__ = ["PrivateRegistry"]
 
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 _QUIET_AFTER = 120.0  # seconds after which a connection that says nothing is dropped
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilePiece:
-    """Bytes of a file that stand at one place of a blob."""
-
-    path: Path
-    offset: int
-    length: int
-
-
-BlobPiece: TypeAlias = FilePiece | bytes
-
-
 class PrivateRegistry:
-    """Serves one manifest and its blobs on 127.0.0.1 while its ``with`` block runs.
+    """Serves what it is told to offer on 127.0.0.1 while its ``with`` block runs."""
 
-    Args:
-        manifest: What is served.
-        blobs: The pieces of each blob, in order; together they are its bytes.
-    """
-
-    def __init__(self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]]) -> None:
-        self._server = _Server(manifest, blobs, token=secrets.token_hex(16))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+    def __init__(self) -> None:
+        self._server = _Server(token=secrets.token_hex(16))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,13 +50,19 @@ class PrivateRegistry:
         self._server.drop_connections()
         self._server.server_close()
 
-    @property
-    def name(self) -> ModelName:
-        """The name by which an Ollama on this machine pulls the model, over plain HTTP."""
+    def offer(self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]]) -> ModelName:
+        """Serve a model more; give the name by which an Ollama on this machine pulls it, over plain HTTP.
+
+        Args:
+            manifest: What is served under that name.
+            blobs: The pieces of each blob, in order; together they are its bytes. Those of models offered
+                before are served already.
+        """
         return ModelName(
             host=f"127.0.0.1:{self._server.server_port}",
             namespace=TEMPORARY_NAMESPACE,
             model=self._server.token,
+            tag=self._server.offer(manifest, blobs),
             protocol_scheme="http",
         )
 
@@ -83,14 +72,20 @@ class _Server(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 64
 
-    def __init__(
-        self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]], *, token: str
-    ) -> None:
+    def __init__(self, *, token: str) -> None:
         self.token = token
-        self.manifest = manifest.to_bytes()
-        self.pieces = {str(digest): tuple(pieces) for digest, pieces in blobs.items()}
+        self.manifests: dict[str, bytes] = {}
+        self.pieces: dict[str, tuple[BlobPiece, ...]] = {}
         self.connections: set[socket.socket] = set()
+        self._tags = itertools.count(1)
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def offer(self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]]) -> str:
+        """Serve a manifest under a tag of its own, from several threads."""
+        tag = str(next(self._tags))
+        self.pieces.update((str(digest), tuple(pieces)) for digest, pieces in blobs.items())
+        self.manifests[tag] = manifest.to_bytes()
+        return tag
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Take a connection, and know of it before its thread runs."""
@@ -145,9 +140,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         folder, _, last = self.path.rpartition("/")
-        pieces = self.server.pieces.get(last)
-        if self._is(f"/v2/{TEMPORARY_NAMESPACE}/{self.server.token}/manifests", folder) and last == "latest":
-            self._send_manifest(with_body=with_body)
+        pieces, manifest = self.server.pieces.get(last), self.server.manifests.get(last)
+        if (
+            self._is(f"/v2/{TEMPORARY_NAMESPACE}/{self.server.token}/manifests", folder)
+            and manifest is not None
+        ):
+            self._send_manifest(manifest, with_body=with_body)
         elif self._is(f"/v2/{TEMPORARY_NAMESPACE}/{self.server.token}/blobs", folder) and pieces is not None:
             if with_body:
                 self._head(307, 0, Location=f"{self.server.other_url}/{self.server.token}/{last}")
@@ -170,15 +168,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
-    def _send_manifest(self, *, with_body: bool) -> None:
-        content = self.server.manifest
+    def _send_manifest(self, content: bytes, *, with_body: bool) -> None:
         media_type = "application/vnd.docker.distribution.manifest.v2+json"
         self._head(200, len(content), Content_Type=media_type)
         if with_body:
             self.wfile.write(content)
 
     def _send_blob(self, pieces: Sequence[BlobPiece], *, with_body: bool) -> None:
-        size = sum(map(_length, pieces))
+        size = total(pieces)
         start, end = 0, size
         # RFC 9110 has a server ignore what it does not take as a range
         wanted = _RANGE.fullmatch(self.headers.get("Range", "")) if with_body else None
@@ -193,34 +190,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(206, end - start, Content_Range=f"bytes {start}-{end - 1}/{size}")
         if not with_body:
             return
-        for piece in _cut(pieces, start=start, end=end):
-            if isinstance(piece, bytes):
-                self.wfile.write(piece)
-            else:
-                self._send_file(piece)
-
-    def _send_file(self, piece: FilePiece) -> None:
-        """Let the system copy the file into the socket, where it can (``sendfile``)."""
-        with piece.path.open("rb") as file:
-            sent = self.connection.sendfile(file, offset=piece.offset, count=piece.length)
-        if sent < piece.length:
-            raise ConnectionAbortedError  # the file became shorter: the client sees the body end early
-
-
-def _length(piece: BlobPiece) -> int:
-    return len(piece) if isinstance(piece, bytes) else piece.length
-
-
-def _cut(pieces: Sequence[BlobPiece], *, start: int, end: int) -> Iterator[BlobPiece]:
-    """Give what of the pieces lies from byte ``start`` to byte ``end`` of the blob."""
-    position = 0
-    for piece in pieces:
-        length = _length(piece)
-        low, high = max(start - position, 0), min(end - position, length)
-        position += length
-        if low >= high:
-            continue
-        if isinstance(piece, bytes):
-            yield piece[low:high]
-        else:
-            yield FilePiece(path=piece.path, offset=piece.offset + low, length=high - low)
+        for piece in cut(pieces, start=start, end=end):
+            if send_piece(self.connection, piece) < total((piece,)):
+                raise ConnectionAbortedError  # the file became shorter: the client sees the body end early

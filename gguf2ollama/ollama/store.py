@@ -14,7 +14,6 @@ import errno
 import importlib
 import os
 import platform
-import secrets
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,9 +78,9 @@ class LocalStore:
         """
         digest = Digest.of(content)
         if not self._is_kept(digest, size=len(content)):
-            with atomic_file(self._blob(digest)) as stream:
+            with atomic_file(self.blob_path(digest)) as stream:
                 stream.write(content)
-            self._settle(self._blob(digest))
+            self._settle(self.blob_path(digest))
         return digest
 
     def link_file(self, path: Path, digest: Digest, *, size: int) -> Arrival | None:
@@ -101,7 +100,7 @@ class LocalStore:
         """
         if self._is_kept(digest, size=size):
             return "there"
-        blob = self._blob(digest)
+        blob = self.blob_path(digest)
         with disk_errors(blob):
             if _clone(path, blob):
                 self._settle(blob)
@@ -120,7 +119,7 @@ class LocalStore:
         """
         if self._is_kept(digest, size=size):
             return "there"
-        blob = self._blob(digest)
+        blob = self.blob_path(digest)
         with atomic_file(blob, size=size) as target:
             copied = _copy_hashed(
                 stream, target, told=lambda done: progress(Update(task=task, done=done, total=size))
@@ -130,6 +129,29 @@ class LocalStore:
                     f"the bytes that came have the digest {copied}, not {digest}",
                     hint="the file changed while it was read; run the command again",
                 )
+        self._settle(blob)
+        return "copied"
+
+    def add_file(self, write: Callable[[BinaryIO], None], digest: Digest, *, size: int) -> Arrival:
+        """Keep what a function writes, whose digest is known; its bytes may be shared with other files.
+
+        Args:
+            write: Gets a new file, and writes to its descriptor.
+            digest: The digest of what it writes.
+            size: Its length in bytes.
+
+        Raises:
+            InvalidInput: It wrote fewer or more bytes, or a blob of that digest is there, and damaged.
+            NotEnoughSpace: The disk is full.
+            UsageProblem: The store cannot be written.
+        """
+        if self._is_kept(digest, size=size):
+            return "there"
+        blob = self.blob_path(digest)
+        with atomic_file(blob, size=size) as target:
+            write(target)
+            if (written := os.fstat(target.fileno()).st_size) != size:
+                raise InvalidInput(f"{written:,} bytes came for the blob {digest}, {size:,} were expected")
         self._settle(blob)
         return "copied"
 
@@ -162,8 +184,8 @@ class LocalStore:
 
     def discard(self, digest: Digest) -> None:
         """Remove a blob that no manifest names."""
-        with disk_errors(self._blob(digest)):
-            self._blob(digest).unlink(missing_ok=True)
+        with disk_errors(self.blob_path(digest)):
+            self.blob_path(digest).unlink(missing_ok=True)
 
     def require(self, needed: int) -> None:
         """Check that ``needed`` bytes are free, once what killed processes left has gone.
@@ -177,12 +199,13 @@ class LocalStore:
             clear_abandoned(self.root / folder)
         check_free_space(self.root / "blobs", needed)
 
-    def _blob(self, digest: Digest) -> Path:
+    def blob_path(self, digest: Digest) -> Path:
+        """Give where a blob is, or would be."""
         return self.root / "blobs" / digest.blob_name
 
     def _is_kept(self, digest: Digest, *, size: int) -> bool:
         """Whether the blob is there; a blob of another size is an error that only its owner can mend."""
-        path = self._blob(digest)
+        path = self.blob_path(digest)
         try:
             with disk_errors(path):
                 found = path.stat(follow_symlinks=False)
@@ -232,7 +255,7 @@ def _clone(source: Path, blob: Path) -> bool:
     ioctl = _ioctl()
     if ioctl is None:
         return False
-    temporary = blob.parent / f".{blob.name}.{secrets.token_hex(6)}.part"
+    temporary = blob.parent / f".{blob.name}.{os.urandom(6).hex()}.part"
     try:
         with source.open("rb") as original, temporary.open("xb") as clone:
             ioctl(clone.fileno(), _FICLONE, original.fileno())

@@ -14,6 +14,7 @@ This module imports httpx (170 ms) and is itself imported when a client is opene
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import sys
@@ -26,6 +27,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ollama.sending import read_reply, send_request
+from gguf2ollama.ollama.upload import PiecesBody
 
 # httpx imports its own command line (rich, pygments: as long again as itself) where it can, and goes without
 # where it cannot: None says that there is no such module
@@ -40,6 +43,7 @@ finally:
 __all__ = ["PatientTransport", "open_http"]
 
 CONNECT_TIMEOUT = 10.0
+_HTTP_PORT = 80
 _SLICE = 1.0
 _CANNOT_SAY = (
     httpcore.ConnectionNotAvailable,
@@ -93,13 +97,17 @@ class PatientTransport(httpx.BaseTransport):
     def __init__(self, base_url: str, *, proxy: str | None, stall_timeout: float) -> None:
         self._probe_url = f"{base_url.rstrip('/')}/api/version"
         self._stall_timeout = stall_timeout
-        backend = _PatientBackend(stall_timeout=stall_timeout, is_alive=self._is_alive)
-        self._pool = _open_pool(base_url, proxy=proxy, backend=backend)
+        self._backend = _PatientBackend(stall_timeout=stall_timeout, is_alive=self._is_alive)
+        self._pool = _open_pool(base_url, proxy=proxy, backend=self._backend)
+        self._is_plain = proxy is None and urlsplit(base_url).scheme == "http"
+        self._sending: set[httpcore.NetworkStream] = set()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; raises httpcore's exceptions, whose names are those of httpx."""
         if not isinstance(request.stream, httpx.SyncByteStream):
             raise TypeError("the body of a request is read synchronously")
+        if self._is_plain and isinstance(body := request.extensions.get("pieces"), PiecesBody):
+            return self._send_pieces(request, body)
         response = self._pool.handle_request(
             httpcore.Request(
                 method=request.method,
@@ -124,6 +132,31 @@ class PatientTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close all connections, also those in use."""
         self._pool.close()
+        for stream in list(self._sending):
+            with contextlib.suppress(OSError):
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def _send_pieces(self, request: httpx.Request, body: PiecesBody) -> httpx.Response:
+        """Send a request over a connection of its own, into which the system copies the body."""
+        limits = request.extensions["timeout"]
+        stream = self._backend.connect_tcp(
+            request.url.host, request.url.port or _HTTP_PORT, timeout=limits["connect"]
+        )
+        self._sending.add(stream)
+        try:
+            send_request(
+                stream,
+                method=request.method.encode("ascii"),
+                target=request.url.raw_path,
+                headers=request.headers.raw,
+                body=body,
+                timeout=limits["write"],
+            )
+            reply = read_reply(stream, method=request.method, timeout=limits["read"])
+        finally:
+            self._sending.discard(stream)
+            stream.close()
+        return httpx.Response(status_code=reply.status, headers=reply.headers, content=reply.content)
 
     def _is_alive(self) -> bool:
         """Ask the server for its version, on another connection than the one that waits."""

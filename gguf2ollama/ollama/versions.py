@@ -107,6 +107,15 @@ class Regime(enum.Enum):
         return self is Regime.C
 
     @property
+    def copies_of_upload(self) -> int:
+        """How many copies of an uploaded model are in the store at once while it is made.
+
+        Where it is rewritten: what was uploaded, what ``llama-quantize`` writes, and the blob that this is
+        copied to (``rewriteLayerWithLlamaQuantize``, server/create.go of 0.32.15).
+        """
+        return 3 if self.rewrites_gguf else 1
+
+    @property
     def native_templates(self) -> bool:
         """Whether the GGUF's own Jinja template can render a chat (``llama-server --jinja``)."""
         return self in {Regime.C, Regime.D}

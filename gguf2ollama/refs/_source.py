@@ -15,6 +15,8 @@ from gguf2ollama.refs._shown import shown
 __all__ = ["HubSource", "LocalSource", "Source", "UrlSource", "parse_source"]
 
 _HUB = "hf://"
+_HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
+_NO_OWNERS = frozenset({"api", "collections", "datasets", "docs", "models", "spaces"})
 _MAX_LENGTH = 8192
 _FORMS = (
     "give a file, a folder or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
@@ -28,6 +30,11 @@ _REPOSITORY = re.compile(
     re.DOTALL,
 )
 _REVISION = r"(?:refs/(?:pr|convert)/)?[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HUB_PATH = re.compile(
+    rf"/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
+    rf"(?:/(?:blob|resolve|raw|tree)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
+    re.DOTALL,
+)
 _HUB_REST = re.compile(
     rf"(?:@(?P<rev_first>{_REVISION}))?(?:/(?P<path>[^@]+))?(?:@(?P<rev_last>{_REVISION}))?", re.DOTALL
 )
@@ -85,12 +92,18 @@ class UrlSource:
 Source: TypeAlias = LocalSource | HubSource | UrlSource
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str, *, hub_endpoint: str | None = None) -> Source:
     """Tell what a SOURCE argument names; nothing but the existence of a local path is looked at.
 
     What exists on this machine is local. So is what looks like a path: it begins with ``.``, ``/``, ``~`` or
     a drive letter, holds a backslash, or ends with ``.gguf``. A revision may stand at the end
-    (``hf://owner/repo/path@rev``) or, as the Hub's own library writes it, behind the repository.
+    (``hf://owner/repo/path@rev``) or, as the Hub's own library writes it, behind the repository. The address
+    of a page of the Hub (``https://huggingface.co/owner/repo/blob/main/path``) and the name that ``ollama
+    run`` takes (``hf.co/owner/repo:Q4_K_M``) are places on the Hub.
+
+    Args:
+        text: What was written.
+        hub_endpoint: The address of a mirror, whose pages are pages of the Hub too.
 
     Raises:
         UsageProblem: The text is none of the forms.
@@ -103,7 +116,12 @@ def parse_source(text: str) -> Source:
     if text.startswith(_HUB):
         return _parse_hub(text)
     if "://" in text:
-        return _parse_url(text)
+        return _parse_url(text, hub_endpoint=hub_endpoint)
+    host, _, rest = text.partition("/")
+    if host.lower() in _HUB_HOSTS and rest:
+        return (
+            _parse_hub_page(f"https://{text}", path=f"/{rest}") if rest.count("/") > 1 else _parse_hub(rest)
+        )
     if _looks_local(text):
         return LocalSource(path=path)
     return _parse_repository(text)
@@ -126,7 +144,7 @@ def _looks_local(text: str) -> bool:
     )
 
 
-def _parse_url(text: str) -> UrlSource:
+def _parse_url(text: str, *, hub_endpoint: str | None) -> UrlSource | HubSource:
     # neither a password nor a signed query may reach a message
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise UsageProblem(
@@ -140,7 +158,23 @@ def _parse_url(text: str) -> UrlSource:
         is_usable = False
     if not is_usable or not text.isprintable() or " " in text:
         raise UsageProblem(f"{shown(text.partition('?')[0])} is no URL of a file", hint=_FORMS)
+    if hub_endpoint and text.startswith(f"{hub_endpoint}/"):
+        return _parse_hub_page(text, path=urllib.parse.urlsplit(text.removeprefix(hub_endpoint)).path)
+    if (parts.hostname or "").lower() in _HUB_HOSTS:
+        return _parse_hub_page(text, path=parts.path)
     return UrlSource(url=text)
+
+
+def _parse_hub_page(text: str, *, path: str) -> HubSource:
+    """Read the address of a repository, of a file or a folder of it, or of the file's bytes."""
+    match = _HUB_PATH.fullmatch(urllib.parse.unquote(path))
+    inside = match["path"] if match else None
+    if not match or match["owner"] in _NO_OWNERS or (inside and not _is_clean(inside)):
+        raise UsageProblem(
+            f"{shown(text.partition('?')[0])} is no page of a model on the Hub",
+            hint="give that of a repository or of a file in it, or owner/repo",
+        )
+    return HubSource(owner=match["owner"], repo=match["repo"], path=inside, revision=match["revision"])
 
 
 def _parse_repository(text: str) -> HubSource:

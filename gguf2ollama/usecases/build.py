@@ -16,13 +16,16 @@ from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.recipe import Target
 from gguf2ollama.refs import ModelName, ServerAddress
 from gguf2ollama.usecases.digest_cache import DigestCache
-from gguf2ollama.usecases.image import Image, lay_out_image
+from gguf2ollama.usecases.hashing import Hashing
+from gguf2ollama.usecases.image import lay_out_weights
 from gguf2ollama.usecases.inspect import Inspection, Preferences, inspect
 from gguf2ollama.usecases.naming import suggest_name
+from gguf2ollama.usecases.obtain import obtain_model
+from gguf2ollama.usecases.open_route import open_route
 from gguf2ollama.usecases.routes import Choice, Via, choose_route
-from gguf2ollama.usecases.server_build import FirstThatWorks, Route, ServerBuild
+from gguf2ollama.usecases.server_build import ServerBuild
+from gguf2ollama.usecases.source import ModelFiles
 from gguf2ollama.usecases.store_route import StoreRoute
-from gguf2ollama.usecases.upload_route import UploadRoute
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,10 +59,6 @@ class Built:
     differences: tuple[str, ...] = ()
     is_done: bool = False
 
-    def lay_out_image(self, *, takes_shards: bool) -> Image:
-        """Lay out what is written; see :func:`gguf2ollama.usecases.image.lay_out_image`."""
-        return lay_out_image(self.inspection.files, recipe=self.inspection.recipe, takes_shards=takes_shards)
-
 
 def build(
     source: str | os.PathLike[str],
@@ -71,6 +70,7 @@ def build(
     for_ollama: str | None = None,
     rehash: bool = False,
     load: bool = True,
+    verify: bool = True,
     allow_mismatch: bool = False,
     dry_run: bool = False,
     progress: Progress = ignore,
@@ -82,7 +82,8 @@ def build(
     A model of that name that is there already stays as it was until the new one has been checked.
 
     Args:
-        source: A GGUF file, any shard of one, or a folder.
+        source: A GGUF file, any shard of one, a folder, or a place on the Hub: ``owner/repo``,
+            ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or the address of a page.
         name: The model's name; made from the file's when not given.
         host: The server's address; ``OLLAMA_HOST`` when not given.
         via: The way to the server: ``"link"`` into its store, ``"pull"`` by the server from us, ``"upload"``
@@ -91,9 +92,11 @@ def build(
         for_ollama: The version of Ollama that a store is written for; the newest tested when not given.
         rehash: Whether files are hashed even where their digests are remembered.
         load: Whether the model is loaded once, so that what the server cannot run is found now.
+        verify: Whether prompts are compared with those the authors meant: offline to choose the template, and
+            then, where the model is loaded, on the server.
         allow_mismatch: Whether a model that differs from what was asked for is kept.
         dry_run: Whether to stop before anything is written.
-        progress: Told the bytes hashed, copied and sent.
+        progress: Told the bytes downloaded, hashed, copied and sent.
         tell: Told what is being done.
         preferences: See :class:`Preferences`.
 
@@ -101,76 +104,103 @@ def build(
         Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
     """
     wanted = None if name is None else _parse_name(name)
-    cache = DigestCache(is_trusted=not rehash)
-    if store is not None:
-        if via != "auto":
-            raise UsageProblem("--via and --store exclude each other", hint="--store asks no server")
-        version = _parse_version(for_ollama or _NEWEST_TESTED)
-        plan = _plan(source, wanted, version, where=str(store), free_bytes="here", **preferences)
-        if not dry_run:
-            folder = LocalStore(Path(store))
-            image = plan.lay_out_image(takes_shards=plan.regime.keeps_shards)
-            StoreRoute(store=folder, image=image, cache=cache, progress=progress, tell=tell).make(plan.name)
-        return dataclasses.replace(plan, is_done=not dry_run)
-    if for_ollama is not None:
+    if store is not None and via != "auto":
+        raise UsageProblem("--via and --store exclude each other", hint="--store asks no server")
+    if store is None and for_ollama is not None:
         raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
-    address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
-    with Client(address) as client:
-        version = client.version()
-        if version.note:
-            tell(version.note)
-        free_bytes: Literal["here"] | None = "here" if address.is_loopback else None
-        plan = _plan(source, wanted, version, where=address.base_url, free_bytes=free_bytes, **preferences)
-        if dry_run:
-            return plan
-        choice = choose_route(client, via=via)
-        tell(f"way: {choice.via}, {choice.reason}")
-        server_build = ServerBuild(
-            client=client,
-            name=plan.name,
-            recipe=plan.inspection.recipe,
-            load=load,
-            allow_mismatch=allow_mismatch,
+    digests = DigestCache(is_trusted=not rehash)
+    with Hashing(cache=digests, progress=progress) as hashing:
+        files = obtain_model(
+            source,
+            projectors=preferences.get("projectors", ()),
+            wishes=preferences.get("hub"),
+            digests=None if dry_run else digests,
+            is_here=store is not None or _address(host).is_loopback,
+            progress=progress,
             tell=tell,
         )
-        route = _open_route(plan, choice, client=client, cache=cache, progress=progress, tell=tell)
-        return dataclasses.replace(plan, via=choice.via, differences=server_build.run(route), is_done=True)
+        if not dry_run and preferences.get("chat_template") is None:
+            # what most servers will be given, while the server is asked and the recipe is made
+            hashing.begin(lay_out_weights(files, takes_shards=True))
+        if store is not None:
+            version = _parse_version(for_ollama or _NEWEST_TESTED)
+            plan = _plan(
+                files,
+                wanted,
+                version,
+                where=str(store),
+                displaces=False,
+                free_bytes="here",
+                verify=verify,
+                **preferences,
+            )
+            if not dry_run:
+                image = plan.inspection.lay_out_image(takes_shards=plan.regime.keeps_shards)
+                folder = LocalStore(Path(store))
+                StoreRoute(store=folder, image=image, hashing=hashing, progress=progress, tell=tell).make(
+                    plan.name
+                )
+            return dataclasses.replace(plan, is_done=not dry_run)
+        address = _address(host)
+        with Client(address) as client:
+            version = client.version()
+            if version.note:
+                tell(version.note)
+            choice = None if dry_run else choose_route(client, via=via)
+            if choice is not None:
+                tell(f"way: {choice.via}, {choice.reason}")
+            plan = _plan(
+                files,
+                wanted,
+                version,
+                where=address.base_url,
+                displaces=_may_upload(choice, via=via, is_here=address.is_loopback),
+                free_bytes="here" if address.is_loopback else None,
+                verify=verify,
+                **preferences,
+            )
+            if choice is None:
+                return plan
+            server_build = ServerBuild(
+                client=client,
+                name=plan.name,
+                recipe=plan.inspection.recipe,
+                load=load,
+                allow_mismatch=allow_mismatch,
+                tell=tell,
+                tried=plan.inspection.tried,
+                progress=progress,
+            )
+            route = open_route(
+                plan.inspection,
+                plan.regime,
+                choice,
+                client=client,
+                hashing=hashing,
+                progress=progress,
+                tell=tell,
+            )
+            return dataclasses.replace(
+                plan, via=choice.via, differences=server_build.run(route), is_done=True
+            )
 
 
-def _open_route(
-    plan: Built,
-    choice: Choice,
-    *,
-    client: Client,
-    cache: DigestCache,
-    progress: Progress,
-    tell: Callable[[str], None],
-) -> Route:
-    upload = UploadRoute(
-        client=client,
-        image=plan.lay_out_image(takes_shards=plan.regime.takes_shards),
-        recipe=plan.inspection.recipe,
-        cache=cache,
-        progress=progress,
-    )
-    if choice.via == "upload":
-        return upload
-    image = plan.lay_out_image(takes_shards=plan.regime.keeps_shards)
-    if choice.store is not None:
-        return StoreRoute(store=choice.store, image=image, cache=cache, progress=progress, tell=tell)
-    from gguf2ollama.usecases.pull_route import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
-
-    pull = PullRoute(client=client, image=image, cache=cache, progress=progress)
-    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=upload, tell=tell)
+def _may_upload(choice: Choice | None, *, via: Via, is_here: bool) -> bool:
+    """Tell whether the model may be made by ``create``, which looks for a template of its own."""
+    if choice is None:
+        return via == "upload" or not is_here
+    return choice.via == "upload" or not choice.is_certain
 
 
 def _plan(
-    source: str | os.PathLike[str],
+    files: ModelFiles,
     name: ModelName | None,
     version: ServerVersion,
     *,
     where: str,
+    displaces: bool,
     free_bytes: Literal["here"] | None,
+    verify: bool,
     **preferences: Unpack[Preferences],
 ) -> Built:
     how = regime(version)
@@ -179,8 +209,13 @@ def _plan(
             f"Ollama {version} at {where} is too old: models are made over its interface from 0.5.5 on",
             hint="update Ollama",
         )
-    target = Target(version=version.text, native_templates=how.native_templates)
-    inspection = inspect(source, target=target, free_bytes=free_bytes, **preferences)
+    target = Target(
+        version=version.text,
+        native_templates=how.native_templates,
+        displaces=displaces and how.native_templates,
+        takes_patches=True,
+    )
+    inspection = inspect(files, target=target, free_bytes=free_bytes, verify=verify, **preferences)
     return Built(
         name=name or suggest_name(inspection.model.name),
         inspection=inspection,
@@ -188,6 +223,10 @@ def _plan(
         regime=how,
         where=where,
     )
+
+
+def _address(host: str | None) -> ServerAddress:
+    return ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
 
 
 def _parse_name(text: str) -> ModelName:

@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 from gguf2ollama._atomic import atomic_file
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
 from gguf2ollama.oci import Digest
+from gguf2ollama.usecases.routes import known_stores
 
 __all__ = ["DigestCache"]
 
 _FORMAT = 1
 _CAP_BYTES = 16 << 20
 _CAP_ENTRIES = 10_000
+_CAP_HEAD = 256 << 20
 _SETTLED_AFTER = 2.0  # seconds since the last change; a file changed just now may change within one tick
 
 _State: TypeAlias = "list[list[int]]"
@@ -26,8 +28,14 @@ _State: TypeAlias = "list[list[int]]"
 class DigestCache:
     """Digests by the paths, lengths, modification times and inodes of the files they were made of.
 
-    A file that was changed and then given its old length and time back would be taken for unchanged; that is
-    what ``is_trusted=False`` (``--rehash``) is for. A cache that cannot be read or written is no error.
+    A file that is linked into a store of Ollama is one file with the blob there, and gets another time
+    whenever Ollama touches the blob (``touchLayer``, manifest/layer.go of 0.34.4). So it is also known as
+    long as it is the blob of that digest, and its header is as it was: what edits a GGUF in its place edits
+    that.
+
+    A file that was changed and then given its old length and time back would be taken for unchanged, as would
+    a linked one whose weights were edited in their place; that is what ``is_trusted=False`` (``--rehash``) is
+    for. A cache that cannot be read or written is no error.
 
     Args:
         path: The file it is kept in; by default ``digests.json`` in the user's cache folder, if there is one.
@@ -41,26 +49,52 @@ class DigestCache:
         self._new: dict[str, dict[str, Any]] = {}
         self._seen: dict[str, _State] = {}
 
-    def get(self, files: tuple[str, ...]) -> Digest | None:
-        """Give the digest that belongs to the files as they are now; ``None`` when it is not known."""
-        key, state = "\n".join(files), _state(files)
+    def get(self, files: tuple[str, ...], *, header: Digest | None = None) -> Digest | None:
+        """Give the digest that belongs to the files as they are now; ``None`` when it is not known.
+
+        Args:
+            files: What the bytes come from, in order.
+            header: The digest of bytes that stand in none of them; ``None`` where there are none.
+        """
+        key, state = _key(files, header), _state(files)
         if state is not None and _is_settled(state):
             self._seen[key] = state
         entry = self._entries.get(key) if self._is_trusted else None
-        if state is None or not isinstance(entry, dict) or entry.get("state") != state:
+        if state is None or not isinstance(entry, dict):
             return None
         with contextlib.suppress(InvalidInput):
-            return Digest.parse(str(entry.get("digest")))
+            digest = Digest.parse(str(entry.get("digest")))
+            if entry.get("state") == state or _is_touched_blob(entry, files, state, digest):
+                return digest
         return None
 
-    def put(self, files: tuple[str, ...], digest: Digest) -> None:
-        """Learn the digest of files that were asked for before they were hashed.
+    def put(
+        self, files: tuple[str, ...], digest: Digest, *, header: Digest | None = None, head_bytes: int = 0
+    ) -> None:
+        """Learn the digest of what was asked for before it was hashed.
 
         Nothing is learnt of files that were changed since they were asked for, or just before.
+
+        Args:
+            files: As they were asked for.
+            digest: What was found.
+            header: As it was asked for.
+            head_bytes: How long the header is of a file that is known as it is.
         """
-        key, state = "\n".join(files), _state(files)
+        head = _head(files[0], head_bytes) if head_bytes and header is None and len(files) == 1 else None
+        key, state = _key(files, header), _state(files)
         if state is not None and state == self._seen.get(key):
-            self._new[key] = {"state": state, "digest": str(digest)}
+            self._new[key] = {"state": state, "digest": str(digest)} | ({"head": head} if head else {})
+
+    def learn(self, file: str, digest: Digest) -> None:
+        """Learn the digest of a file that was hashed while we wrote it.
+
+        Args:
+            file: Its path, links resolved.
+            digest: What was found.
+        """
+        if (state := _state((file,))) is not None:
+            self._new[file] = self._entries[file] = {"state": state, "digest": str(digest)}
 
     def save(self) -> None:
         """Keep what was learnt, beside what other calls learnt meanwhile."""
@@ -81,6 +115,10 @@ def _default_path() -> Path | None:
     return None
 
 
+def _key(files: tuple[str, ...], header: Digest | None) -> str:
+    return "\n".join(files if header is None else (str(header), *files))
+
+
 def _is_settled(state: _State) -> bool:
     return max(one[1] for one in state) < (time.time() - _SETTLED_AFTER) * 1e9
 
@@ -92,6 +130,34 @@ def _state(files: tuple[str, ...]) -> _State | None:
     except OSError:
         return None
     return [[one.st_size, one.st_mtime_ns, one.st_ino] for one in found]
+
+
+def _is_touched_blob(entry: dict[str, Any], files: tuple[str, ...], now: _State, digest: Digest) -> bool:
+    """Tell whether only the time of a file is another, and it is the blob of its digest in a store."""
+    try:
+        ((size, _, inode),), (head_bytes, head) = entry["state"], entry["head"]
+    except (KeyError, TypeError, ValueError):
+        return False
+    if len(files) != 1 or [size, inode] != [now[0][0], now[0][2]]:
+        return False
+    if not isinstance(head_bytes, int) or not 0 < head_bytes <= _CAP_HEAD:
+        return False
+    return _is_blob(files[0], digest) and _head(files[0], head_bytes) == [head_bytes, head]
+
+
+def _is_blob(file: str, digest: Digest) -> bool:
+    for store in known_stores(os.environ):
+        with contextlib.suppress(OSError):
+            if (store.root / "blobs" / digest.blob_name).samefile(file):
+                return True
+    return False
+
+
+def _head(file: str, count: int) -> list[object] | None:
+    """Tell what the first bytes of a file are, by number and digest; ``None`` if they cannot be read."""
+    with contextlib.suppress(OSError), Path(file).open("rb") as stream:
+        return [count, str(Digest.of(stream.read(count)))]
+    return None
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -5,12 +5,23 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
-from gguf2ollama.ggufio import FileRange, MergedView, Range, Shard, file_type_name
-from gguf2ollama.ggufio.copying import open_unchanged
+from gguf2ollama.ggufio import (
+    FileRange,
+    FileView,
+    GgufFile,
+    MergedView,
+    PatchedView,
+    Range,
+    Shard,
+    file_type_name,
+)
+from gguf2ollama.ggufio.copying import open_unchanged, write_ranges
+from gguf2ollama.ggufio.patching import UNCHANGED, HeaderPatch
 from gguf2ollama.ggufio.stream import RangeStream
 from gguf2ollama.oci import (
     Descriptor,
@@ -24,7 +35,7 @@ from gguf2ollama.oci import (
 from gguf2ollama.recipe import Recipe
 from gguf2ollama.usecases.source import ModelFiles
 
-__all__ = ["Image", "Text", "Weights", "lay_out_image"]
+__all__ = ["Image", "Text", "Weights", "lay_out_image", "lay_out_weights"]
 
 _BUFFER_BYTES = 1 << 20
 _REFUSED = re.compile(r"[\\:]")  # in a path of `files` (server/create.go)
@@ -33,7 +44,7 @@ _SHARDS_REQUIRE = "0.35.0"  # what `create` of 0.34.4 stamps on a model in shard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """A layer of weights: a file as it is, or shards as one.
+    """A layer of weights: a file as it is or with another header, or shards as one.
 
     Attributes:
         media_type: Model or projector.
@@ -59,8 +70,24 @@ class Weights:
 
         Reading or closing raises ``InvalidGguf`` when a file was changed since its header was read.
         """
-        sources = {shard.path: shard.gguf for shard in self.shards}
-        return io.BufferedReader(RangeStream(self.ranges, sources), _BUFFER_BYTES)
+        return io.BufferedReader(RangeStream(self.ranges, self._sources), _BUFFER_BYTES)
+
+    def write_to(self, target: BinaryIO, *, report: Callable[[int], None]) -> None:
+        """Append its bytes to a file, shared with its own files where the file system does that.
+
+        Args:
+            target: The file; nothing may be left in its buffer.
+            report: Told the bytes of each step when it is done.
+
+        Raises:
+            InvalidGguf: A file was changed since its header was read.
+            NotFound: One is gone.
+        """
+        write_ranges(target, self.ranges, self._sources, report=report)
+
+    @property
+    def _sources(self) -> dict[Path, GgufFile]:
+        return {shard.path: shard.gguf for shard in self.shards}
 
     def require_unchanged(self) -> None:
         """Check that its files are as they were when their headers were read.
@@ -110,17 +137,20 @@ class Image:
         )
 
 
-def lay_out_image(files: ModelFiles, *, recipe: Recipe, takes_shards: bool) -> Image:
+def lay_out_image(
+    files: ModelFiles, *, recipe: Recipe, takes_shards: bool, patch: HeaderPatch = UNCHANGED
+) -> Image:
     """Lay out a model.
 
     Args:
         files: Its files.
         recipe: What is made of them.
         takes_shards: Whether shards stay layers of their own; else they are one.
+        patch: What is changed in the header of the model.
     """
     merges = files.model.is_split and not takes_shards
     return Image(
-        weights=tuple(_named_apart(_weights(files, merges=merges))),
+        weights=lay_out_weights(files, takes_shards=takes_shards, patch=patch),
         texts=tuple(_texts(recipe)),
         config=Text(
             media_type=MediaType.CONFIG, content=_config(files, recipe=recipe, merges=merges).to_bytes()
@@ -128,20 +158,23 @@ def lay_out_image(files: ModelFiles, *, recipe: Recipe, takes_shards: bool) -> I
     )
 
 
-def _weights(files: ModelFiles, *, merges: bool) -> Iterator[Weights]:
+def lay_out_weights(
+    files: ModelFiles, *, takes_shards: bool, patch: HeaderPatch = UNCHANGED
+) -> tuple[Weights, ...]:
+    """Lay out the weights of a model alone; see :func:`lay_out_image`."""
+    merges = files.model.is_split and not takes_shards
+    return tuple(_named_apart(_weights(files, merges=merges, patch=patch)))
+
+
+def _weights(files: ModelFiles, *, merges: bool, patch: HeaderPatch) -> Iterator[Weights]:
     model = files.model
     if merges:
-        view = MergedView(model)
-        yield Weights(
-            media_type=MediaType.MODEL,
-            name=f"{model.name}.gguf",
-            size=view.size,
-            shards=model.shards,
-            ranges=view.ranges(),
-        )
+        view = MergedView(model, patch=patch)
+        yield _layer(view, name=f"{model.name}.gguf", media_type=MediaType.MODEL, shards=model.shards)
     else:
         for shard, name in zip(model.shards, model.canonical_names, strict=True):
-            yield _file(shard, name=name, media_type=MediaType.MODEL)
+            own = patch if shard is model.shards[0] else patch.in_later_shard(shard.gguf)
+            yield _file(shard, name=name, media_type=MediaType.MODEL, patch=own)
     for projector in files.projectors:
         yield _file(projector, name=projector.path.name, media_type=MediaType.PROJECTOR)
 
@@ -157,9 +190,12 @@ def _named_apart(layers: Iterable[Weights]) -> Iterator[Weights]:
         yield dataclasses.replace(layer, name=name)
 
 
-def _file(shard: Shard, *, name: str, media_type: MediaType) -> Weights:
-    whole = FileRange(shard.path, 0, shard.size)
-    return Weights(media_type=media_type, name=name, size=shard.size, shards=(shard,), ranges=(whole,))
+def _file(shard: Shard, *, name: str, media_type: MediaType, patch: HeaderPatch = UNCHANGED) -> Weights:
+    return _layer(PatchedView(shard, patch), name=name, media_type=media_type, shards=(shard,))
+
+
+def _layer(view: FileView, *, name: str, media_type: MediaType, shards: tuple[Shard, ...]) -> Weights:
+    return Weights(media_type=media_type, name=name, size=view.size, shards=shards, ranges=view.ranges())
 
 
 def _texts(recipe: Recipe) -> Iterator[Text]:

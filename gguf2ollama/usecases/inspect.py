@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from gguf2ollama.detect import Detection, detect, load_profiles
-from gguf2ollama.ggufio import ShardSet
+from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
+from gguf2ollama.ggufio.patching import UNCHANGED
 from gguf2ollama.host import free_memory_bytes
 from gguf2ollama.memory import ModelShape, choose_context, parse_context, read_shape
 from gguf2ollama.modelfiles import Parameter, render_modelfile
 from gguf2ollama.recipe import Recipe, Target, Wishes, plan_recipe
-from gguf2ollama.usecases.source import ModelFiles, find_model
+from gguf2ollama.usecases.chat_template import require_chat_template
+from gguf2ollama.usecases.image import Image, lay_out_image
+from gguf2ollama.usecases.obtain import obtain_model
+from gguf2ollama.usecases.source import ModelFiles
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from gguf2ollama.usecases.remote_source import HubWishes
+    from gguf2ollama.usecases.try_templates import Tried
 
 __all__ = ["Inspection", "Preferences", "inspect", "modelfile"]
 
@@ -30,16 +37,20 @@ class Preferences(TypedDict, total=False):
         parameters: PARAMETER values; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
         template: The TEMPLATE text.
+        chat_template: A Jinja text that the model carries instead of the chat template in its header.
         licenses: LICENSE texts, instead of what the GGUF tells.
         projectors: Files of projectors (mmproj), instead of the one in the folder.
+        hub: Which of the models of a repository on the Hub.
     """
 
     context: int | str
     parameters: Sequence[Parameter]
     system: str | None
     template: str | None
+    chat_template: str | None
     licenses: Sequence[str]
     projectors: Sequence[str | os.PathLike[str]]
+    hub: HubWishes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +62,17 @@ class Inspection:
         detection: Its family, with the evidence.
         shape: What decides its memory.
         recipe: The Modelfile, with the origin of every value.
+        patch: What the header of the model is to carry instead of what it does; detection and recipe are
+            those of a file that carries it.
+        tried: What renders its chats and how well; ``None`` where that was not tried.
     """
 
     files: ModelFiles
     detection: Detection
     shape: ModelShape
     recipe: Recipe
+    patch: HeaderPatch = UNCHANGED
+    tried: Tried | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -72,62 +88,99 @@ class Inspection:
         """The model's shards; one where it is whole."""
         return self.files.model
 
+    def lay_out_image(self, *, takes_shards: bool) -> Image:
+        """Lay out what is written; see :func:`gguf2ollama.usecases.image.lay_out_image`."""
+        return lay_out_image(self.files, recipe=self.recipe, takes_shards=takes_shards, patch=self.patch)
+
 
 def inspect(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | ModelFiles,
     *,
     target: Target | None = None,
     free_bytes: int | Literal["here"] | None = "here",
+    verify: bool = True,
     **preferences: Unpack[Preferences],
 ) -> Inspection:
-    """Read the header of a GGUF, tell its family, and plan its recipe.
+    """Read the header of a GGUF, tell its family, choose its template, and plan its recipe.
 
     Args:
-        source: A GGUF file, any shard of one, or a folder.
+        source: A GGUF file, any shard of one, or a folder; or the files of a model that were found already.
         target: The Ollama it is for; any, when not given.
         free_bytes: Memory of the machine that will run it: this one's, or ``None`` where it is not known.
+        verify: Whether prompts are compared with those the authors meant to choose the template, which takes
+            up to a second; otherwise the detection decides.
         preferences: See :class:`Preferences`.
 
     Raises:
         InvalidGguf: A file is no GGUF, or a broken one.
+        InvalidInput: The chat template in the file is none, or takes no conversation.
         InvalidShards: The shards are not one whole set.
         NotFound: There is no such file, or no GGUF in the folder.
-        UsageProblem: The folder holds several models, or the file is none that runs by itself.
+        UsageProblem: The folder holds several models, the file is none that runs by itself, or the chat
+            template that was given is none.
     """
-    files = find_model(source, projectors=preferences.get("projectors", ()))
+    projectors = preferences.get("projectors", ())
+    files = (
+        source
+        if isinstance(source, ModelFiles)
+        else obtain_model(source, projectors=projectors, wishes=preferences.get("hub"))
+    )
     model = files.model
-    shape = read_shape(model.metadata, weight_bytes=model.total_bytes)
+    patch = _patch(model, chat_template=preferences.get("chat_template"))
+    metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
+    shape = read_shape(metadata, weight_bytes=model.total_bytes)
     context = preferences.get("context", "auto")
-    detection = detect(model.metadata, profiles=load_profiles())
+    detection = detect(metadata, profiles=load_profiles())
+    wishes = Wishes(
+        context=choose_context(
+            shape,
+            parse_context(context) if isinstance(context, str) else context,
+            free_bytes=free_memory_bytes() if free_bytes == "here" else free_bytes,
+        ),
+        parameters=tuple(preferences.get("parameters", ())),
+        system=preferences.get("system"),
+        template=preferences.get("template"),
+        chat_template=preferences.get("chat_template"),
+        licenses=tuple(preferences.get("licenses", ())),
+    )
+    target = target or Target()
+    tried = None
+    if verify:
+        from gguf2ollama.usecases.try_templates import changed_template_patch, try_templates  # noqa: PLC0415 - heavy
+
+        tried = try_templates(metadata, detection=detection, wishes=wishes, target=target)
+        if tried is not None and (text := tried.choice.chosen.chat_template) is not None:
+            patch = changed_template_patch(model.first, text, original=tried.authors.chat_template)
+            metadata = PatchedView(model.shards[0], patch).header().metadata
     recipe = plan_recipe(
-        model.metadata,
+        metadata,
         detection=detection,
         sources=tuple(_written(path) for path in files.paths),
-        wishes=Wishes(
-            context=choose_context(
-                shape,
-                parse_context(context) if isinstance(context, str) else context,
-                free_bytes=free_memory_bytes() if free_bytes == "here" else free_bytes,
-            ),
-            parameters=tuple(preferences.get("parameters", ())),
-            system=preferences.get("system"),
-            template=preferences.get("template"),
-            licenses=tuple(preferences.get("licenses", ())),
-        ),
-        target=target or Target(),
+        wishes=wishes,
+        target=target,
         projectors=len(files.projectors),
+        choice=tried.choice if tried else None,
     )
-    return Inspection(files=files, detection=detection, shape=shape, recipe=recipe)
+    return Inspection(files=files, detection=detection, shape=shape, recipe=recipe, patch=patch, tried=tried)
 
 
-def modelfile(source: str | os.PathLike[str], **preferences: Unpack[Preferences]) -> str:
+def modelfile(
+    source: str | os.PathLike[str], *, verify: bool = True, **preferences: Unpack[Preferences]
+) -> str:
     """Write the Modelfile for a GGUF, each value with where it came from; see :func:`inspect`.
 
     Raises:
         InvalidModelfile: A value holds what a Modelfile cannot carry.
     """
-    inspection = inspect(source, **preferences)
+    inspection = inspect(source, verify=verify, **preferences)
     return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
+
+
+def _patch(model: ShardSet, *, chat_template: str | None) -> HeaderPatch:
+    if chat_template is None:
+        return UNCHANGED
+    require_chat_template(chat_template)
+    return chat_template_patch(model.first, chat_template)
 
 
 def _comments(inspection: Inspection) -> dict[str, str]:
@@ -136,8 +189,17 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
     comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
     notes = [f"NOTE: {warning}" for warning in inspection.warnings]
+    if (origin := inspection.files.origin) is not None:
+        notes.append(
+            f"NOTE: `gguf2ollama download {origin.place} --local-dir .` gets the files to where FROM is."
+        )
     if inspection.model.is_split:
         notes.append("NOTE: Ollama takes the shards from 0.30 on; merge them for an older one.")
+    if inspection.patch:
+        notes.append(
+            "NOTE: this is for a file that carries the other chat template: write it with"
+            " `gguf2ollama patch-template`, and name it in FROM."
+        )
     return comments | {"": "\n".join(["Made by gguf2ollama.", *notes])}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.store import LocalStore
 
-__all__ = ["Choice", "Via", "choose_route", "find_store"]
+__all__ = ["Choice", "Via", "choose_route", "find_store", "is_seen", "known_stores"]
 
 Via: TypeAlias = Literal["auto", "link", "pull", "upload"]
 
@@ -72,14 +71,15 @@ def find_store(client: Client, *, environ: Mapping[str, str]) -> LocalStore | No
     A folder that looks like a store may be that of another server, or of one in a container: so a few bytes
     are put there, and the server has to see them.
     """
-    for store in _candidates(environ):
-        if store.is_writable and _is_seen(store, client):
+    for store in known_stores(environ):
+        if store.is_writable and is_seen(store, client):
             return store
     return None
 
 
-def _is_seen(store: LocalStore, client: Client) -> bool:
-    content = b"gguf2ollama looks for the server of this store: " + secrets.token_bytes(16)
+def is_seen(store: LocalStore, client: Client) -> bool:
+    """Tell whether the server sees a few bytes that are put into the store, and taken out again."""
+    content = b"gguf2ollama looks for the server of this store: " + os.urandom(16)
     digest = Digest.of(content)
     try:
         if client.has_blob(digest):
@@ -93,7 +93,7 @@ def _is_seen(store: LocalStore, client: Client) -> bool:
         return False
 
 
-def _candidates(environ: Mapping[str, str]) -> Iterator[LocalStore]:
+def known_stores(environ: Mapping[str, str]) -> Iterator[LocalStore]:
     """Give the places where Ollama keeps models: as told, of this user, of the usual Linux service."""
     if told := environ.get("OLLAMA_MODELS", "").strip().strip("\"'"):
         yield LocalStore(Path(told))

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gguf2ollama.errors import (
     Gguf2OllamaError,
@@ -16,10 +16,14 @@ from gguf2ollama.errors import (
     ServerRefused,
     VerificationFailed,
 )
-from gguf2ollama.ollama import Client
+from gguf2ollama.ollama import Client, ModelInfo
+from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.usecases.readback import differences
+
+if TYPE_CHECKING:
+    from gguf2ollama.usecases.try_templates import Tried
 
 __all__ = ["FirstThatWorks", "Route", "ServerBuild"]
 
@@ -67,6 +71,8 @@ class ServerBuild:
     load: bool
     allow_mismatch: bool
     tell: Callable[[str], None]
+    tried: Tried | None = None
+    progress: Progress = ignore
 
     def run(self, route: Route) -> tuple[str, ...]:
         """Make the model; give the differences between what was asked for and what the server made.
@@ -80,7 +86,8 @@ class ServerBuild:
         with self._removed_at_the_end(temporary):
             self.tell("making the model")
             route.make(temporary)
-            found = differences(self.client.show(temporary), recipe=self.recipe)
+            info = self.client.show(temporary)
+            found = differences(info, recipe=self.recipe)
             if found and not self.allow_mismatch:
                 raise VerificationFailed(
                     f"the server made something else of {self.name.short}: {'; '.join(found)}",
@@ -90,9 +97,34 @@ class ServerBuild:
             if self.load:
                 self.tell("loading the model")
                 self.client.load(temporary, tokens=1)
+                found = (*found, *self._compare_prompts(temporary, info))
                 self.client.unload(temporary)
             self._take_name(temporary)
         return found
+
+    def _compare_prompts(self, name: ModelName, info: ModelInfo) -> tuple[str, ...]:
+        """Compare the server's prompts with those that were meant, now that the model is loaded.
+
+        What was told beforehand to come out in another way is no surprise, unless it is a plain conversation.
+
+        Raises:
+            VerificationFailed: One is not as meant, and that is not allowed.
+        """
+        if self.tried is None:
+            return ()
+        from gguf2ollama.usecases.prompts import surprising_prompts  # noqa: PLC0415 - where they are compared
+
+        self.tell("comparing prompts")
+        surprises = surprising_prompts(
+            self.client, name, info, tried=self.tried, recipe=self.recipe, progress=self.progress
+        )
+        if surprises and not self.allow_mismatch:
+            raise VerificationFailed(
+                f"{self.name.short} is not prompted as its authors meant: {'; '.join(surprises)}",
+                hint="no model was made; --allow-mismatch makes it all the same, and `gguf2ollama verify`"
+                " then shows what differs",
+            )
+        return surprises
 
     def _clear_abandoned(self) -> None:
         """Remove what builds left that were killed; one that fails or is interrupted leaves nothing."""

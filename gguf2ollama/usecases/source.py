@@ -8,10 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet
+from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.refs import LocalSource, parse_source
 
-__all__ = ["ModelFiles", "find_model"]
+__all__ = ["ModelFiles", "Origin", "find_model", "find_projectors", "require_projector"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the files of a model were found that were not on this machine.
+
+    Attributes:
+        place: What names them: ``hf://owner/repo/path@revision``, or a URL.
+        commit: The commit of the repository; empty where there is none.
+        reason: Why it is these files.
+        bytes_fetched: Bytes that came over the network.
+    """
+
+    place: str
+    commit: str
+    reason: str
+    bytes_fetched: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +39,13 @@ class ModelFiles:
         model: Its shards; one where it is whole.
         projectors: Files that turn images or sound into embeddings for it.
         left_out: Adapters in the folder, which Ollama no longer takes.
+        origin: Where they come from; ``None`` where they were on this machine.
     """
 
     model: ShardSet
     projectors: tuple[Shard, ...] = ()
     left_out: tuple[Path, ...] = ()
+    origin: Origin | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -50,7 +69,7 @@ def find_model(
             not on this machine.
     """
     path = _local(source)
-    named = tuple(_projector(Path(one)) for one in projectors)
+    named = find_projectors(projectors)
     if not path.is_dir():
         return ModelFiles(model=ShardSet.discover(path), projectors=named)
     folder = ModelFolder.scan(path)
@@ -66,14 +85,33 @@ def find_model(
     return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, left_out=adapters)
 
 
-def _projector(path: Path) -> Shard:
-    found = ShardSet.discover(path)
-    if found.role is not Role.PROJECTOR:
+def find_projectors(paths: Sequence[str | os.PathLike[str]]) -> tuple[Shard, ...]:
+    """Read the headers of projectors that were named.
+
+    Raises:
+        InvalidGguf: A file is no GGUF, or a broken one.
+        NotFound: There is no such file.
+        UsageProblem: It is no projector.
+    """
+    return tuple(_projector(Path(one)) for one in paths)
+
+
+def require_projector(shard: Shard) -> Shard:
+    """Give a file back whose header says that it is a projector.
+
+    Raises:
+        UsageProblem: It says something else.
+    """
+    if (role := role_of(shard.gguf)) is not Role.PROJECTOR:
         raise UsageProblem(
-            f"{path} is no projector, its header says {found.role.value}",
+            f"{shard.path} is no projector, its header says {role.value}",
             hint="an mmproj file is wanted there",
         )
-    return found.shards[0]
+    return shard
+
+
+def _projector(path: Path) -> Shard:
+    return require_projector(ShardSet.discover(path).shards[0])
 
 
 def _local(source: str | os.PathLike[str]) -> Path:
@@ -83,6 +121,6 @@ def _local(source: str | os.PathLike[str]) -> Path:
     if isinstance(parsed, LocalSource):
         return parsed.path
     raise UsageProblem(
-        f"{source} is not on this machine, and this version reads only files and folders",
-        hint="download it first (`hf download …`), then name the file or its folder",
+        f"{source} is not on this machine, where it is wanted",
+        hint="download it first (`gguf2ollama download`), then name the file or its folder",
     )

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.ggufio.copying import Meter
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.store import Arrival, LocalStore
 from gguf2ollama.progress import Progress
 from gguf2ollama.refs import ModelName
-from gguf2ollama.usecases.digest_cache import DigestCache
-from gguf2ollama.usecases.hashing import hash_weights
+from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.image import Image, Weights
 
 __all__ = ["StoreRoute"]
@@ -30,7 +30,7 @@ class StoreRoute:
 
     store: LocalStore
     image: Image
-    cache: DigestCache
+    hashing: Hashing
     progress: Progress
     tell: Callable[[str], None]
 
@@ -42,7 +42,8 @@ class StoreRoute:
             NotEnoughSpace: The disk is too small.
             UsageProblem: The store cannot be written.
         """
-        digests = hash_weights(self.image, cache=self.cache, progress=self.progress)
+        self.hashing.begin_only(self.image.weights)
+        digests = self.hashing.digests(self.image)
         arrivals = {layer.name: self._link(layer, digests[layer.name]) for layer in self.image.weights}
         to_copy = [layer for layer in self.image.weights if arrivals[layer.name] is None]
         self.store.require(sum(layer.size for layer in to_copy))
@@ -67,7 +68,7 @@ class StoreRoute:
         return arrival
 
     def _copy(self, layer: Weights, digest: Digest) -> Arrival:
-        with layer.open() as stream:
-            return self.store.add_stream(
-                stream, digest, size=layer.size, task=f"writing {layer.name}", progress=self.progress
-            )
+        meter = Meter(f"writing {layer.name}", layer.size, self.progress)
+        return self.store.add_file(
+            lambda target: layer.write_to(target, report=meter), digest, size=layer.size
+        )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gguf2ollama.errors import InvalidInput, ServerProblem
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
 from gguf2ollama.progress import Progress, Update
 from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import ModelName
 from gguf2ollama.usecases.at_once import at_once
-from gguf2ollama.usecases.digest_cache import DigestCache
-from gguf2ollama.usecases.hashing import hash_weights
+from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.image import Image, Weights
+from gguf2ollama.usecases.pieces import pieces_of
+from gguf2ollama.usecases.server_space import require_server_space
 
 __all__ = ["UploadRoute"]
 
@@ -22,30 +24,39 @@ _UPLOADS = 4  # at the same time; the server hashes each on one core
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadRoute:
-    """The way that needs nothing but the interface; the server may put a template of its own before ours."""
+    """The way that needs nothing but the interface; the server may put a template of its own before ours.
+
+    Attributes:
+        client: The server.
+        image: The model.
+        recipe: What is made of it.
+        hashing: Where its digests come from.
+        copies: How many copies of the model the server's store holds at once while it is made.
+        progress: Told the bytes sent.
+    """
 
     client: Client
     image: Image
     recipe: Recipe
-    cache: DigestCache
+    hashing: Hashing
+    copies: int
     progress: Progress
 
     def make(self, name: ModelName) -> None:
         """Make the model under a name.
 
         Raises:
+            NotEnoughSpace: The server's disk is too small.
             ServerProblem: The server cannot be reached, or refuses.
         """
-        digests = hash_weights(self.image, cache=self.cache, progress=self.progress)
-        at_once(
-            lambda layer, check: self._upload(layer, digests[layer.name], check=check),
-            self.image.weights,
-            most=_UPLOADS,
-        )
+        self.hashing.begin_only(self.image.weights)
+        require_server_space(self.client, self.image, hashing=self.hashing, copies=self.copies)
+        layers = self.image.weights
+        digests = at_once(lambda layer, check: self._upload(layer, check=check), layers, most=_UPLOADS)
         wanted = self.recipe.modelfile
         self.client.create(
             name,
-            files=digests,
+            files={layer.name: digest for layer, digest in zip(layers, digests, strict=True)},
             template=wanted.template,
             system=wanted.system,
             parameters=wanted.parameters_json(),
@@ -53,9 +64,18 @@ class UploadRoute:
             licenses=wanted.licenses,
         ).drain()
 
-    def _upload(self, layer: Weights, digest: Digest, *, check: Callable[[], None]) -> None:
+    def _upload(self, layer: Weights, *, check: Callable[[], None]) -> Digest:
+        """Send a layer as soon as its digest is known; give that."""
+        digest = self.hashing.digest(layer, check=check)
+
         def report(update: Update) -> None:
             check()
             self.progress(update)
 
-        self.client.upload_blob(layer.open, digest=digest, size=layer.size, label=layer.name, progress=report)
+        pieces = pieces_of(layer)
+        try:
+            self.client.upload_blob(pieces, digest=digest, size=layer.size, label=layer.name, progress=report)
+        except (InvalidInput, ServerProblem):
+            layer.require_unchanged()  # which the server could only call a wrong digest
+            raise
+        return digest

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 from tests.fakes.ollama_pull import pull_over_http
+from tests.fakes.ollama_render import render
 from tests.fakes.ollama_store import FakeStore, Model, Refusal, details, valid_name
 
 _DEFAULT_CONTEXT = 4096
@@ -128,9 +129,7 @@ def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> 
     if is_empty:
         yield _line({}, is_chat=is_chat, done_reason="load")
     elif content.get("_debug_render_only"):
-        said = [{"role": "system", "content": model.system}] * bool(model.system) + content["messages"]
-        text = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in said)
-        yield {"_debug_info": {"rendered_template": text + "<|im_start|>assistant\n"}, "done": False}
+        yield {"_debug_info": {"rendered_template": render(store, model, content)}, "done": False}
     else:
         limit = int(options.get("num_predict", -1))
         pieces = reply if limit < 0 else reply[:limit]

@@ -342,11 +342,12 @@ def model_of(manifest: Manifest, *, read: Callable[[str], bytes]) -> Model:
                 headers.append(open_gguf(io.BytesIO(content), name=str(layer.digest)))
         else:
             kept.setdefault(layer.media_type, []).append(content)
+    metadata = headers[0].metadata if headers else {}  # a projector that is pulled before its model
     config = json.loads(read(str(manifest.config.digest)))
     texts = {name: "".join(part.decode() for part in kept.get(MediaType[name].value, ())) for name in _TEXTS}
     return Model(
         layers=tuple(layers),
-        metadata={key: value for key, value in headers[0].metadata.items() if not key.startswith("split.")},
+        metadata={key: value for key, value in metadata.items() if not key.startswith("split.")},
         parameter_count=sum(tensor.n_elements for header in headers for tensor in header.tensors),
         template=texts["TEMPLATE"],
         system=texts["SYSTEM"],

@@ -99,6 +99,45 @@ def test_merge(shards, whole, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"merged.gguf", "cache"}
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells since when it runs, so that merges go on"
+)
+def test_a_merge_goes_on_where_it_was_killed(shards, whole, tmp_path):
+    target = tmp_path / "merged.gguf"
+
+    def start():
+        arguments = ["merge", shards[0], "-o", target, "--drop-split-keys"]
+        return command(*arguments, environment=dict(os.environ), folder=tmp_path)
+
+    size = whole.stat().st_size
+    there = 0
+    for _ in range(100):
+        there = kill_in_the_middle(start(), target)
+        if size // 4 < there < size:
+            break
+        target.unlink(missing_ok=True)
+    else:
+        pytest.fail("no kill came in the middle")
+    process = start()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    written = int(Path(f"/proc/{process.pid}/io").read_text().split("wchar:")[1].split()[0])
+    assert finish(process)[0] == 0
+    assert target.read_bytes() == whole.read_bytes()
+    assert written < size - there + (1 << 20)
+    assert {path.name for path in tmp_path.iterdir()} <= {"merged.gguf", "cache"}
+
+
+def kill_in_the_middle(process, target):
+    """Kill a merge soon after it began to write; give the bytes that it leaves."""
+    while process.poll() is None:
+        for part in target.parent.glob(f".{target.name}.*.part"):
+            with contextlib.suppress(FileNotFoundError):
+                if part.stat().st_size > 8 << 20:
+                    process.send_signal(signal.SIGKILL)
+    finish(process)
+    return max((part.stat().st_size for part in target.parent.glob(f".{target.name}.*.part")), default=0)
+
+
 def age(folder):
     """Let what was left there look two days old."""
     then = time.time() - 2 * 86400

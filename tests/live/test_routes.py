@@ -23,8 +23,17 @@ from gguf2ollama.errors import (
     UsageProblem,
     VerificationFailed,
 )
+from gguf2ollama.oci import MediaType
 from gguf2ollama.ollama import Client
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.ollama.store_check import check_store
+from gguf2ollama.progress import ignore
 from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from gguf2ollama.usecases.digest_cache import DigestCache
+from gguf2ollama.usecases.hashing import Hashing
+from gguf2ollama.usecases.image import Image, Text, lay_out_weights
+from gguf2ollama.usecases.server_space import require_server_space
+from gguf2ollama.usecases.source import find_model
 from tests.builders import tiny_llama
 from tests.live import parts
 from tests.live.servers import find_program, running_ollama
@@ -217,6 +226,20 @@ def allocated(folder, *, but=()):
     )
 
 
+def test_a_linked_file_is_not_hashed_again_when_ollama_touches_its_blob(server, tmp_path):
+    path = tiny_llama(tmp_path / "touched.gguf", seed=21)
+    os.utime(path, (path.stat().st_mtime - 60,) * 2)  # one that was not written just now
+    build(path, name="touched", host=server.url, via="link", load=False)
+    before = path.stat()
+    how = {"host": server.url, "load": False, "allow_mismatch": True}
+    build(path, name="touching", via="upload", **how)
+    assert path.stat().st_mtime_ns != before.st_mtime_ns, "then this test tests nothing"
+    for via in VIAS:
+        updates = []
+        build(path, name=f"touching-{via}", via=via, progress=updates.append, **how)
+        assert not [one for one in updates if one.task.startswith("hashing")]
+
+
 @pytest.mark.parametrize("via", ["auto", "link", "pull"])
 def test_a_template_that_detection_would_displace_stays_native(server, client, tmp_path, via):
     path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
@@ -369,36 +392,121 @@ def test_a_store_on_another_disk_gets_a_copy_that_is_checked(part, model, monkey
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Mount a file system of 30 MB where a server has its store."""
-    place = tmp_path / "models"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=30m", "gguf2ollama-test", str(place)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(place)], check=True)
+def disk_of():
+    """Give a function that mounts a file system of so many megabytes where a server has its store."""
+    mounted = []
+
+    def mount(megabytes, folder):
+        place = folder / "models"
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "gguf2ollama-test", str(place)]
+        if sys.platform != "linux" or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("a small file system cannot be mounted here")
+        mounted.append(place)
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def large_files(server):
+    """Give the files in the store that take more than a megabyte."""
+    return [path for path in server.store.rglob("*") if path.is_file() and path.stat().st_blocks > 2048]
 
 
 @pytest.mark.parametrize("via", [*VIAS, "store"])
-def test_a_full_disk_ends_with_7_and_leaves_no_model(small_disk, model, monkeypatch, via):
-    with own_server(parts.OLLAMAS[0], small_disk) as server, Client(server.url) as client:
+def test_a_disk_that_is_too_small_ends_with_7_before_anything_is_written(
+    disk_of, model, monkeypatch, tmp_path, via
+):
+    disk_of(30, tmp_path)
+    with own_server(parts.OLLAMAS[0], tmp_path) as server, Client(server.url) as client:
         monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
-        small = tiny_llama(small_disk / "small.gguf")
-        build(small, host=server.url, load=False)
+        small = tiny_llama(tmp_path / "small.gguf")
+        build(small, name="small", host=server.url, load=False)
         before = manifest_bytes(server, "small")
         how = {"store": server.store} if via == "store" else {"host": server.url, "via": via}
-        with pytest.raises(NotEnoughSpace) as caught:
+        with pytest.raises(NotEnoughSpace, match=f"{model.stat().st_size:,} are needed") as caught:
             build(model, name="small", **how)
+        assert str(server.store / "blobs") in str(caught.value)
         assert caught.value.exit_code == 7
+        assert caught.value.hint
         assert [one.name for one in client.list()] == ["small:latest"]
         assert manifest_bytes(server, "small") == before
         assert client.render("small", MESSAGES)
-        if via in {"link", "store"}:  # what an upload or pull leaves is the server's
-            assert not [
-                path for path in server.store.rglob("*") if path.is_file() and path.stat().st_size > 1 << 20
-            ]
+        assert large_files(server) == []
         assert not has_leftovers(server)
+        # what is there needs no room
+        build(small, name="again", host=server.url, via="upload", load=False)
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_a_disk_that_fills_up_meanwhile_is_told_and_the_next_call_does_it(
+    disk_of, model, monkeypatch, tmp_path, via
+):
+    disk_of(120, tmp_path)
+    with own_server(parts.OLLAMAS[0], tmp_path) as server, Client(server.url) as client:
+        monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
+        build(tiny_llama(tmp_path / "small.gguf"), host=server.url, load=False)
+        other = server.store / "of-someone-else"
+
+        def fill(update):
+            if update.task.startswith(via) and not other.exists():
+                with contextlib.suppress(OSError), other.open("wb", buffering=0) as stream:
+                    for _ in range(60):
+                        stream.write(bytes(1 << 20))
+
+        with pytest.raises(NotEnoughSpace) as caught:
+            build(model, name="large", host=server.url, via=via, progress=fill)
+        assert other.exists()
+        assert caught.value.hint
+        assert [one.name for one in client.list()] == ["small:latest"]
+        left = [path for path in large_files(server) if path != other]
+        # what came is the server's, which goes on with it; an upload begins anew
+        assert all("-partial" in path.name for path in left) if via == "pull" else left == []
+        check = check_store(LocalStore(server.store), hash_blobs=True)
+        assert {one.level for one in check} <= {"note"}
+        other.unlink()
+        assert build(model, name="large", host=server.url, via=via, load=False).is_done
+        assert say(client, "large")
+        assert not [path for path in server.store.rglob("*") if "-partial" in path.name]
+
+
+def test_the_disk_of_a_store_that_is_not_ours_to_write_is_counted(open_folder, disk_of, model, tmp_path):
+    large = shutil.copy(model, open_folder / "large.gguf")
+    small = tiny_llama(open_folder / "small.gguf")
+    disk_of(30, open_folder)
+    with own_server(parts.OLLAMAS[0], open_folder) as server:
+        build(small, host=server.url, via="pull", load=False)
+        environ = {"OLLAMA_MODELS": str(server.store)}
+        cache = DigestCache(tmp_path / "digests.json")
+        with Client(server.url) as client, Hashing(cache=cache, progress=ignore) as hashing:
+            with as_nobody(), pytest.raises(NotEnoughSpace, match="are needed"):
+                require_server_space(client, weights_alone(large), hashing=hashing, environ=environ)
+            with as_nobody():
+                require_server_space(client, weights_alone(small), hashing=hashing, environ=environ)
+
+
+def weights_alone(path):
+    """Lay out a model that is nothing but its weights."""
+    weights = lay_out_weights(find_model(path), takes_shards=True)
+    return Image(weights=tuple(weights), texts=(), config=Text(media_type=MediaType.CONFIG, content=b"{}"))
+
+
+@pytest.mark.parametrize("copies,fits", [(3.1, True), (2.7, False)])
+def test_a_model_that_the_server_rewrites_needs_room_for_three(disk_of, monkeypatch, tmp_path, copies, fits):
+    path = tiny_llama(tmp_path / "rewritten.gguf", width=512, blocks=4)
+    disk_of(int(copies * path.stat().st_size / (1 << 20)), tmp_path)
+    part = next(part for part in parts.OLLAMAS if part.regime == "C")
+    how = {"via": "upload", "load": False, "allow_mismatch": True}
+    with own_server(part, tmp_path) as server:
+        if not fits:  # while the store is not known: the server itself finds no room
+            with pytest.raises(NotEnoughSpace, match="disk of the Ollama server"):
+                build(path, host=server.url, **how)
+        monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
+        if not fits:
+            with pytest.raises(NotEnoughSpace, match="rewrites what is uploaded"):
+                build(path, host=server.url, **how)
+        assert build(path, host=server.url, **how | ({} if fits else {"via": "pull"})).is_done
 
 
 @pytest.mark.parametrize("via", VIAS)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,15 @@ from typing import Any
 import pytest
 
 from gguf2ollama.errors import InvalidGguf, NotEnoughSpace, NotFound, UsageProblem
-from gguf2ollama.ggufio import MergedView, ShardSet, copying, merge
+from gguf2ollama.ggufio import MergedView, ShardSet, SplitKeys, copying, merge
 from gguf2ollama.progress import Update
 from tests.builders import build_gguf, build_shards, make_tensor, some_tensors
 
 needs_copy_file_range = pytest.mark.skipif(
     not hasattr(os, "copy_file_range"), reason="this system has no copy_file_range"
+)
+on_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells since when it runs, so that merges go on"
 )
 
 
@@ -48,13 +54,6 @@ def test_writes_what_the_view_shows(shards: ShardSet, expected: bytes, tmp_path:
     assert names(tmp_path) == ["m.gguf", "shards"]
 
 
-def test_writes_the_same_where_the_system_has_no_copy_file_range(
-    shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(os, "copy_file_range", raising=False)
-    assert merge(shards, tmp_path / "m.gguf").read_bytes() == expected
-
-
 def refuse(*_args: Any) -> int:
     raise OSError(errno.EXDEV, "Invalid cross-device link")
 
@@ -76,7 +75,40 @@ def one_step_only() -> Callable[..., int]:
     return step
 
 
+@pytest.fixture
+def sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the file system for one that shares bytes, in steps that a small file has several of."""
+    monkeypatch.setattr(copying, "can_share", lambda *_files: True)
+    monkeypatch.setattr(copying, "_STEP_BYTES", 1 << 16)
+
+
+@pytest.mark.usefixtures("sharing")
+def test_writes_the_same_where_the_system_has_no_copy_file_range(
+    shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "copy_file_range", raising=False)
+    assert merge(shards, tmp_path / "m.gguf").read_bytes() == expected
+
+
 @needs_copy_file_range
+@pytest.mark.usefixtures("sharing")
+def test_a_file_system_that_shares_bytes_is_asked_in_whole_blocks(
+    shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, steps = os.copy_file_range, []
+
+    def step(source: int, target: int, count: int, offset: int) -> int:
+        steps.append((offset, offset + count))
+        return real(source, target, count, offset)
+
+    monkeypatch.setattr(os, "copy_file_range", step)
+    assert merge(shards, tmp_path / "m.gguf").read_bytes() == expected
+    assert sum(start % 4096 == 0 and end % 4096 == 0 for start, end in steps) > 50
+    assert all(start % 4096 == 0 or end % 4096 == 0 for start, end in steps)
+
+
+@needs_copy_file_range
+@pytest.mark.usefixtures("sharing")
 @pytest.mark.parametrize("make", [lambda: refuse, lambda: do_nothing, one_step_only])
 def test_writes_the_same_where_copy_file_range_fails(
     shards: ShardSet,
@@ -90,6 +122,7 @@ def test_writes_the_same_where_copy_file_range_fails(
 
 
 @needs_copy_file_range
+@pytest.mark.usefixtures("sharing")
 def test_a_real_failure_of_copy_file_range_is_no_reason_to_try_again(
     shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,8 +138,7 @@ def test_a_real_failure_of_copy_file_range_is_no_reason_to_try_again(
 def test_space_is_checked_before_anything_is_written(
     shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = type("Usage", (), {"free": len(expected) - 1})
-    monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)
+    monkeypatch.setattr("gguf2ollama._atomic.free_bytes", lambda _folder: len(expected) - 1)
     updates: list[Update] = []
     with pytest.raises(NotEnoughSpace, match=f"{len(expected):,} are needed"):
         merge(shards, tmp_path / "m.gguf", progress=updates.append)
@@ -173,12 +205,13 @@ def test_nothing_is_left_when_it_is_interrupted(shards: ShardSet, tmp_path: Path
     assert names(tmp_path) == ["m.gguf", "shards"]
 
 
-@pytest.mark.parametrize("plain", ["copy_file_range", "read and write"])
+@pytest.mark.parametrize(
+    "plain", [pytest.param("copy_file_range", marks=needs_copy_file_range), "read and write"]
+)
 def test_a_shard_that_shrinks_meanwhile_is_told(
     shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: str
 ) -> None:
-    if plain == "read and write":
-        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    monkeypatch.setattr(copying, "can_share", lambda *_files: plain == "copy_file_range")
     monkeypatch.setattr(copying, "_STEP_BYTES", 1000)
     monkeypatch.setattr(copying, "_BUFFER_BYTES", 1000)
 
@@ -189,3 +222,102 @@ def test_a_shard_that_shrinks_meanwhile_is_told(
     with pytest.raises(InvalidGguf, match="while it was read"):
         merge(shards, tmp_path / "m.gguf", progress=shrink)
     assert not (tmp_path / "m.gguf").exists()
+
+
+KILLED = """
+import os, signal, sys
+from gguf2ollama.ggufio import ShardSet, merge
+
+def kill(update):
+    if update.done > int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+merge(ShardSet.from_paths(sys.argv[3:]), sys.argv[1], replace=True, progress=kill)
+"""
+HALF = 3 << 20
+
+
+def killed_merge(shards: ShardSet, target: Path) -> Path:
+    """Begin a merge in a process that is killed when more than half of it is written; give what it leaves."""
+    paths = [shard.path for shard in shards.shards]
+    call = [sys.executable, "-c", KILLED, target, str(HALF), *paths]
+    assert subprocess.run(call, check=False).returncode == -signal.SIGKILL
+    (part,) = target.parent.glob(f".{target.name}.*.part")
+    assert HALF < part.stat().st_size < MergedView(shards).size
+    return part
+
+
+@on_linux
+def test_a_merge_that_was_killed_is_gone_on_with(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
+    target = tmp_path / "m.gguf"
+    part = killed_merge(shards, target)
+    there, inode = part.stat().st_size, part.stat().st_ino
+    os.utime(part, (0, 0))  # however long that is ago
+    updates: list[Update] = []
+    assert merge(shards, target, progress=updates.append).read_bytes() == expected
+    assert updates[0].done == there
+    assert updates[-1].is_complete
+    assert target.stat().st_ino == inode
+    assert names(tmp_path) == ["m.gguf", "shards"]
+
+
+@on_linux
+def test_a_merge_that_was_killed_at_its_very_end_is_given_its_name(
+    shards: ShardSet, expected: bytes, tmp_path: Path
+) -> None:
+    part = killed_merge(shards, tmp_path / "m.gguf")
+    part.write_bytes(expected)
+    updates: list[Update] = []
+    assert merge(shards, tmp_path / "m.gguf", progress=updates.append).read_bytes() == expected
+    assert [update.done for update in updates] == [len(expected)]
+
+
+@on_linux
+@pytest.mark.parametrize("spoiled", ["at its end", "longer", "longer than the whole"])
+def test_what_is_not_what_a_killed_merge_wrote_is_written_anew(
+    shards: ShardSet, expected: bytes, tmp_path: Path, spoiled: str
+) -> None:
+    part = killed_merge(shards, tmp_path / "m.gguf")
+    content = part.read_bytes()
+    if spoiled == "at its end":
+        part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    else:
+        part.write_bytes(content.ljust(len(content) + 9 if spoiled == "longer" else len(expected) + 9, b"?"))
+    updates: list[Update] = []
+    assert merge(shards, tmp_path / "m.gguf", progress=updates.append).read_bytes() == expected
+    assert updates[0].done == 0
+
+
+@on_linux
+@pytest.mark.parametrize("other", ["shard", "keys"])
+def test_a_merge_of_anything_else_begins_anew(shards: ShardSet, tmp_path: Path, other: str) -> None:
+    part = killed_merge(shards, tmp_path / "m.gguf")
+    if other == "shard":
+        path = shards.shards[1].path
+        path.write_bytes(path.read_bytes()[:-4] + b"new!")
+        shards = ShardSet.discover(path)
+    updates: list[Update] = []
+    keys: SplitKeys = "drop" if other == "keys" else "keep"
+    merge(shards, tmp_path / "m.gguf", split_keys=keys, progress=updates.append)
+    assert updates[0].done == 0
+    with MergedView(shards, split_keys=keys).open() as stream:
+        assert (tmp_path / "m.gguf").read_bytes() == stream.read()
+    assert part.exists(), "it may be one that still runs"
+
+
+@on_linux
+def test_two_merges_at_once_do_not_write_into_one_file(
+    shards: ShardSet, expected: bytes, tmp_path: Path
+) -> None:
+    target = tmp_path / "m.gguf"
+    inner: list[Update] = []
+
+    def merge_meanwhile(update: Update) -> None:
+        if update.done > HALF and not inner:
+            merge(shards, target, progress=inner.append)
+            assert target.read_bytes() == expected
+
+    merge(shards, target, replace=True, progress=merge_meanwhile)
+    assert inner[0].done == 0
+    assert target.read_bytes() == expected
+    assert names(tmp_path) == ["m.gguf", "shards"]

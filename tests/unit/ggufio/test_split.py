@@ -158,7 +158,7 @@ def test_the_source_is_never_written_to(tmp_path: Path) -> None:
 
 
 def test_space_is_checked_first(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _folder: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr("gguf2ollama._atomic.free_bytes", lambda _folder: 100)
     with pytest.raises(NotEnoughSpace):
         split(whole, tmp_path / "m", max_tensors=3)
 

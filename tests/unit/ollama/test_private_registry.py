@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gguf2ollama.ggufio import FileRange, GivenBytes, MergedView, ShardSet
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType
-from gguf2ollama.ollama.private_registry import FilePiece, PrivateRegistry
+from gguf2ollama.ollama.pieces import FilePiece
+from gguf2ollama.ollama.private_registry import PrivateRegistry
 from tests.builders import build_shards, some_tensors
 
 LAYER = bytes(range(256)) * 2000
@@ -39,8 +40,9 @@ def pieces(tmp_path):
 
 @pytest.fixture
 def registry(pieces):
-    with PrivateRegistry(MANIFEST, {Digest.of(LAYER): pieces, Digest.of(CONFIG): (CONFIG,)}) as registry:
-        yield registry
+    """Give the name of what a registry serves."""
+    with PrivateRegistry() as registry:
+        yield registry.offer(MANIFEST, {Digest.of(LAYER): pieces, Digest.of(CONFIG): (CONFIG,)})
 
 
 @pytest.fixture
@@ -49,8 +51,7 @@ def http():
         yield client
 
 
-def url(registry, *parts):
-    name = registry.name
+def url(name, *parts):
     return "/".join([f"http://{name.host}/v2/{name.namespace}/{name.model}", *map(str, parts)])
 
 
@@ -60,15 +61,15 @@ def direct(registry, http, content=LAYER):
 
 
 def token(registry):
-    return registry.name.model
+    return registry.model
 
 
 def test_the_manifest_is_given_as_it_is(registry, http):
-    answer = http.get(url(registry, "manifests", registry.name.tag))
+    answer = http.get(url(registry, "manifests", registry.tag))
     assert answer.status_code == 200
     assert answer.content == MANIFEST.to_bytes()
     assert answer.headers["Content-Type"] == "application/vnd.docker.distribution.manifest.v2+json"
-    head = http.head(url(registry, "manifests", registry.name.tag))
+    head = http.head(url(registry, "manifests", registry.tag))
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["Content-Length"] == str(len(MANIFEST.to_bytes()))
 
@@ -130,22 +131,23 @@ def test_a_range_without_a_byte_is_refused_with_the_length(registry, http, wante
         "/{token}/sha256:" + "0" * 64,
         "/" + "0" * 32 + "/{layer}",
         "/{layer}",
-        "/v2/{space}/{token}/manifests/other",
-        "/v2/{space}/{token}/manifests/latest/",
-        "/v2/{space}/{token}/manifests/latest?x=1",
+        "/v2/{space}/{token}/manifests/latest",
+        "/v2/{space}/{token}/manifests/{tag}/",
+        "/v2/{space}/{token}/manifests/{tag}?x=1",
         "/v2/{space}/{token}/tags/list",
         "/v2/{space}/{token}/blobs/sha256:" + "0" * 64,
         "/v2/{space}/{token}/blobs/{layer}/",
-        "/v2/{space}/" + "0" * 32 + "/manifests/latest",
+        "/v2/{space}/" + "0" * 32 + "/manifests/{tag}",
         "/v2/{space}/" + "0" * 32 + "/blobs/{layer}",
-        "/v2/library/{token}/manifests/latest",
-        "/v2/{space}/{token}/manifests/%6catest",
-        "/v2/{space}/{token}/manifests/latest%00",
+        "/v2/library/{token}/manifests/{tag}",
+        "/v2/{space}/{token}/manifests/%31",
+        "/v2/{space}/{token}/manifests/{tag}%00",
         "/\xfc",
     ],
 )
 def test_nothing_else_is_answered(registry, path):
-    filled = path.format(token=token(registry), space=registry.name.namespace, layer=Digest.of(LAYER))
+    own = {"token": token(registry), "space": registry.namespace, "tag": registry.tag}
+    filled = path.format(**own, layer=Digest.of(LAYER))
     for method in ("GET", "HEAD"):
         assert spoken(registry, f"{method} {filled} HTTP/1.1\r\nHost: x\r\n\r\n") == 404
 
@@ -154,7 +156,7 @@ def test_nothing_else_is_answered(registry, path):
     "method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "nonsense"]
 )
 def test_other_methods_are_not_answered_even_for_what_is_there(registry, http, method):
-    answer = http.request(method, url(registry, "manifests", "latest"), content=b"body")
+    answer = http.request(method, url(registry, "manifests", registry.tag), content=b"body")
     assert (answer.status_code, answer.content) == (404, b"")
 
 
@@ -168,7 +170,7 @@ def test_what_is_no_request_is_told_nothing(registry, said):
 
 def spoken(registry, said):
     """Say something to the server, and give the status of its answer; ``None`` when there is none."""
-    host, port = registry.name.host.split(":")
+    host, port = registry.host.split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(said.encode("latin-1"))
         connection.shutdown(socket.SHUT_WR)
@@ -184,11 +186,12 @@ def spoken(registry, said):
 
 
 def test_the_path_cannot_be_guessed(pieces):
-    made = [PrivateRegistry(MANIFEST, {}) for _ in range(20)]
-    for registry in made:
-        with registry:
-            assert len(token(registry)) == 32
-    assert len({token(registry) for registry in made}) == 20
+    tokens = set()
+    for _ in range(20):
+        with PrivateRegistry() as registry:
+            tokens.add(token(registry.offer(MANIFEST, {})))
+    assert {len(one) for one in tokens} == {32}
+    assert len(tokens) == 20
 
 
 @pytest.mark.parametrize("without", ["that works", "at all"])
@@ -228,10 +231,10 @@ def served_view(view):
             pieces.append(piece.content if isinstance(piece, GivenBytes) else bytes(piece.length))
     manifest = Manifest(config=descriptor(CONFIG, MediaType.CONFIG), layers=(descriptor(merged),))
     with (
-        PrivateRegistry(manifest, {Digest.of(merged): pieces}) as registry,
+        PrivateRegistry() as registry,
         httpx.Client(trust_env=False) as http,
     ):
-        yield http, direct(registry, http, merged), merged
+        yield http, direct(registry.offer(manifest, {Digest.of(merged): pieces}), http, merged), merged
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -249,7 +252,7 @@ def test_a_file_that_became_shorter_ends_the_body_early(registry, http, pieces):
     os.truncate(pieces[1].path, 1000)
     with pytest.raises(httpx.RemoteProtocolError):
         http.get(place)
-    assert http.get(url(registry, "manifests", "latest")).status_code == 200
+    assert http.get(url(registry, "manifests", registry.tag)).status_code == 200
 
 
 def test_a_file_that_is_gone_ends_the_body_early(registry, http, pieces):
@@ -273,20 +276,34 @@ def test_many_ask_at_once(registry, http):
 
 def test_two_registries_serve_side_by_side(pieces):
     other = Manifest(config=MANIFEST.config, layers=())
-    with PrivateRegistry(MANIFEST, {}) as one, PrivateRegistry(other, {}) as two:
-        assert one.name.host != two.name.host
-        for registry, manifest in ((one, MANIFEST), (two, other)):
-            answer = httpx.get(url(registry, "manifests", "latest"), trust_env=False)
+    with PrivateRegistry() as one, PrivateRegistry() as two:
+        names = {one.offer(MANIFEST, {}): MANIFEST, two.offer(other, {}): other}
+        assert len({name.host for name in names}) == 2
+        for name, manifest in names.items():
+            answer = httpx.get(url(name, "manifests", name.tag), trust_env=False)
             assert answer.content == manifest.to_bytes()
+
+
+def test_what_is_offered_later_is_served_beside_what_was_before(pieces, http):
+    other = Manifest(config=MANIFEST.config, layers=())
+    with PrivateRegistry() as registry:
+        first = registry.offer(other, {Digest.of(CONFIG): (CONFIG,)})
+        assert http.get(url(first, "blobs", Digest.of(LAYER))).status_code == 404
+        second = registry.offer(MANIFEST, {Digest.of(LAYER): pieces})
+        assert http.get(url(first, "manifests", first.tag)).content == other.to_bytes()
+        assert http.get(url(second, "manifests", second.tag)).content == MANIFEST.to_bytes()
+        for content in (CONFIG, LAYER):
+            assert http.get(direct(second, http, content)).content == content
 
 
 def test_the_end_leaves_no_thread_and_no_socket_whoever_is_connected(pieces):
     before = threading.active_count()
     blobs = {Digest.of(LAYER): pieces}
-    with PrivateRegistry(MANIFEST, blobs) as registry, httpx.Client(trust_env=False) as http:
-        host, port = registry.name.host.split(":")
+    with PrivateRegistry() as registry, httpx.Client(trust_env=False) as http:
+        name = registry.offer(MANIFEST, blobs)
+        host, port = name.host.split(":")
         idle = socket.create_connection((host, int(port)))
-        place = urlsplit(direct(registry, http))
+        place = urlsplit(direct(name, http))
         # one that asks for much and takes nothing
         slow = socket.create_connection((host, int(port)))
         slow.sendall(f"GET {place.path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

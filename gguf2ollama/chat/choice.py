@@ -1,0 +1,326 @@
+"""Choose what renders a model's chats on an Ollama: candidates are tried offline, and the best is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from gguf2ollama.chat.authors import Authors, Claims, as_asked, claims_of
+from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.canonical import Path, canonical
+from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
+from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
+from gguf2ollama.chat.parity import Case, Parity, compare, unknown
+from gguf2ollama.chat.patches import Patch, changes, keep_out_detection
+from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.stop_check import stops_that_cut
+from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
+from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.gotmpl import Template, honours, parse, read, render
+
+__all__ = ["Candidate", "Origin", "Question", "TemplateChoice", "choose_template"]
+
+Origin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised"]
+
+# of two that do equally well the first is taken: what changes least goes first, and where the server puts
+# templates of its own before a native one, what it cannot displace
+_ORDER: tuple[Origin, ...] = ("user", "native", "profile", "synthesised", "patched")
+_ORDER_WHERE_DISPLACED: tuple[Origin, ...] = ("user", "profile", "synthesised", "patched", "native")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What has to be known to choose.
+
+    Attributes:
+        authors: What the authors meant.
+        version: The version of the Ollama that will render.
+        is_native: Whether it can render with the chat template in a GGUF.
+        displaces: Whether it may put a template of its own before that one, as ``create`` does.
+        may_patch: Whether the header of the GGUF may be changed.
+        profile: The Go TEMPLATE of the family that was detected; ``None`` without one.
+        user: The Go TEMPLATE that the user gave; no other is tried then.
+        system: The system message that the model will have, ``""`` for none.
+        meant_system: The one that its prompts shall have; that of the user, and not what is written for the
+            family, which has to be what the authors' template says by itself.
+        architecture: ``general.architecture`` of the model.
+        stops: The stop strings that the model may get.
+    """
+
+    authors: Authors
+    version: str
+    is_native: bool = True
+    displaces: bool = False
+    may_patch: bool = True
+    profile: str | None = None
+    user: str | None = None
+    system: str = ""
+    meant_system: str = ""
+    architecture: str = ""
+    stops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One way to render, and how well it does.
+
+    Attributes:
+        origin: Where it comes from.
+        why: What it is and what speaks for it, a phrase.
+        go_template: The TEMPLATE layer; ``None`` for none.
+        chat_template: What the header carries in place of the authors' chat template; ``None`` for theirs.
+        capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
+        parity: How its prompts compare with the authors'.
+    """
+
+    origin: Origin
+    why: str
+    go_template: str | None = None
+    chat_template: str | None = None
+    capabilities: frozenset[str] = frozenset()
+    parity: Parity
+
+    @property
+    def faults(self) -> tuple[int, int, int, int]:
+        """How many conversations do not come out, the weightiest first.
+
+        Plain ones; with tools or a switch for thinking; all others; and those but for how JSON is written.
+        """
+        scores = self.parity.scores
+        counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
+        plain, used = counts.pop("plain"), counts.pop("tools") + counts.pop("thinking")
+        return plain, used, sum(counts.values()), sum(one.json_equal for one in scores.values())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every conversation comes out, byte for byte."""
+        return not any(self.faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateChoice:
+    """What was chosen, and why.
+
+    Attributes:
+        chosen: The best candidate.
+        others: Those that were tried and not taken, the best first.
+        reason: A sentence.
+        claims: What the authors' template makes something of; no other conversation was compared.
+        cutting: The stop strings that would cut an answer before its end.
+        remarks: Why something was not tried or not found, one phrase each.
+    """
+
+    chosen: Candidate
+    others: tuple[Candidate, ...]
+    reason: str
+    claims: Claims
+    cutting: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice | None:
+    """Try what can render the chats of a model, and keep what does it as the authors meant.
+
+    ``None`` where the authors' chat template takes no conversation at all.
+
+    Raises:
+        InvalidInput: The authors' chat template is none, or takes more of the machine than it may.
+    """
+    trial = _Trial(question, renderer)
+    found: list[Candidate] = []
+    for candidate in trial.candidates():
+        found.append(candidate)
+        if candidate.is_exact and not trial.may_be_displaced(candidate):
+            break
+    if not found or not any(one.parity.score("plain").compared for one in found):
+        return None
+    order = _ORDER_WHERE_DISPLACED if question.displaces else _ORDER
+    found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
+    chosen, *others = found
+    return TemplateChoice(
+        chosen=chosen,
+        others=tuple(others),
+        reason=f"{chosen.why}: {chosen.parity}",
+        claims=trial.claims,
+        cutting=trial.cutting_stops(),
+        remarks=tuple(trial.remarks),
+    )
+
+
+class _Trial:
+    """The candidates for one question, each made and tried when it is its turn."""
+
+    def __init__(self, question: Question, renderer: Renderer) -> None:
+        self.remarks: list[str] = []
+        self._question = question
+        self._renderer = renderer
+        self._now = datetime.now().astimezone()
+        self._template = question.authors.load(renderer, now=self._now.replace(tzinfo=None))
+        self.claims = claims_of(self._template)
+        self._conversations = [one for one in battery() if self.claims.includes(one.feature)]
+        self._meant: dict[tuple[bool, Path], tuple[Outcome, ...]] = {}
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Give the candidates, the cheapest to try first."""
+        asked = self._question
+        if asked.user is not None:
+            yield self._with_go("user", "the TEMPLATE that was given", asked.user)
+            return
+        native = None
+        if asked.is_native:
+            native = self._with_native("native", "the chat template in the GGUF", None)
+            if native is not None:
+                yield native
+        if asked.profile is not None and self._is_honoured(asked.profile, "that of the family's profile"):
+            yield self._with_go("profile", "the TEMPLATE of the family", asked.profile)
+        if asked.is_native and asked.may_patch:
+            yield from self._patched(native)
+        yield from self._synthesised()
+
+    def may_be_displaced(self, candidate: Candidate) -> bool:
+        """Whether the server may put a template of its own before what the candidate brings."""
+        return self._question.displaces and candidate.origin == "native"
+
+    def cutting_stops(self) -> tuple[str, ...]:
+        """Give the stop strings that would cut an answer before its end."""
+        return stops_that_cut(self._question.stops, template=self._template)
+
+    def cost(self, candidate: Candidate) -> tuple[int, ...]:
+        """Give what speaks against a candidate, the weightiest first."""
+        plain, *others = candidate.faults
+        return plain + self.may_be_displaced(candidate), *others
+
+    def _patched(self, native: Candidate | None) -> Iterator[Candidate]:
+        """Change the chat template in the header where that mends something, one change upon the other."""
+        best = native
+        made = Patch(text=self._question.authors.chat_template, why=())
+        for change in changes():
+            if best is not None and best.is_exact:
+                break
+            if (patch := change(made.text)) is None:
+                continue
+            patch = Patch(text=patch.text, why=(*made.why, *patch.why))
+            tried = self._try_patch(patch)
+            if tried is not None and (best is None or tried.faults < best.faults):
+                best, made = tried, patch
+        if best is not None and self._question.displaces:
+            kept = keep_out_detection(made.text)
+            best = self._try_patch(Patch(text=kept.text, why=(*made.why, *kept.why)))
+        if best is not None and best.origin == "patched":
+            yield best
+
+    def _try_patch(self, patch: Patch) -> Candidate | None:
+        reasons = "; ".join(patch.why)
+        return self._with_native(
+            "patched", f"the chat template in the GGUF with a change, since {reasons}", patch.text
+        )
+
+    def _with_native(self, origin: Origin, why: str, chat_template: str | None) -> Candidate | None:
+        """Try the native way; ``None`` where the server would not start with the template."""
+        authors = self._question.authors
+        text = authors.chat_template if chat_template is None else chat_template
+        native = self._native(text)
+        with_tools = self._native(authors.tool_use) if authors.tool_use else native
+        if native.refusal is not None:
+            self.remarks.append(f"{why}: {native.refusal}")
+            return None
+        can = native.capabilities
+        got = [
+            (with_tools if one.tools else native).render(one)
+            for one in self._as_taken(can, system=self._question.system)
+        ]
+        return Candidate(
+            origin=origin,
+            why=why,
+            chat_template=chat_template,
+            capabilities=can,
+            parity=self._compare(got, thinks="thinking" in can, path="native"),
+        )
+
+    def _native(self, text: str) -> NativeTemplate:
+        authors = self._question.authors
+        return read_native(
+            text,
+            version=self._question.version,
+            now=self._now,
+            bos=authors.bos,
+            eos=authors.eos,
+            adds_bos=authors.adds_bos,
+            family=self._question.architecture,
+        )
+
+    def _with_go(self, origin: Origin, why: str, go_template: str) -> Candidate:
+        parsed = parse(go_template)
+        capabilities = read(parsed).capabilities & {"tools", "thinking"}
+        return Candidate(
+            origin=origin,
+            why=why,
+            go_template=go_template,
+            capabilities=capabilities,
+            parity=self._compare(
+                [
+                    _go_prompt(parsed, one, version=self._question.version, now=self._now)
+                    for one in self._as_taken(capabilities, system=self._question.system)
+                ],
+                thinks="thinking" in capabilities,
+                path="go",
+            ),
+        )
+
+    def _is_honoured(self, go_template: str, what: str) -> bool:
+        """Tell whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""
+        if not self._question.is_native:
+            return True
+        verdict = honours(go_template, self._question.authors.chat_template, version=self._question.version)
+        if not verdict.honoured:
+            self.remarks.append(f"{what}: {verdict.reason}")
+        return verdict.honoured
+
+    def _synthesised(self) -> Iterator[Candidate]:
+        found = synthesise(self._renderer, self._question.authors)
+        if not isinstance(found, Synthesis):
+            self.remarks.append(f"no TEMPLATE could be made from the chat template: {found.reason}")
+            return
+        self.remarks += [f"a TEMPLATE made from the chat template: {one.reason}" for one in found.lacking]
+        if self._is_honoured(found.go_template, "a TEMPLATE made from the chat template"):
+            yield self._with_go("synthesised", "a TEMPLATE made from the chat template", found.go_template)
+
+    def _as_taken(self, capabilities: frozenset[str], *, system: str) -> list[Conversation]:
+        """Give the conversations as a server takes them before it renders any."""
+        thinks = "thinking" in capabilities
+        return [as_asked(one, thinks=thinks, system=system) for one in self._conversations]
+
+    def _compare(self, got: Sequence[Prediction], *, thinks: bool, path: Path) -> Parity:
+        wanted = self._wanted(thinks=thinks, path=path)
+        return Parity(
+            tuple(
+                _case(conversation, want=want, got=made)
+                for conversation, want, made in zip(self._conversations, wanted, got, strict=True)
+            )
+        )
+
+    def _wanted(self, *, thinks: bool, path: Path) -> tuple[Outcome, ...]:
+        """Give what the authors mean by what the server hands on, rendered once for each way to do so."""
+        if (thinks, path) not in self._meant:
+            asked = self._as_taken(
+                frozenset({"thinking"} if thinks else ()), system=self._question.meant_system
+            )
+            handed_on = [canonical(one, path=path, version=self._question.version) for one in asked]
+            self._meant[thinks, path] = self._question.authors.meant(self._template, handed_on)
+        return self._meant[thinks, path]
+
+
+def _case(conversation: Conversation, *, want: Outcome, got: Prediction) -> Case:
+    if isinstance(got, Unpredictable):
+        return unknown(conversation, want=want, why=got.reason)
+    return compare(conversation, want=want, got=got)
+
+
+def _go_prompt(template: Template, conversation: Conversation, *, version: str, now: datetime) -> Outcome:
+    try:
+        return Rendered(render(template, conversation.for_ollama(), version=version, now=now))
+    except Gguf2OllamaError as error:
+        return Refused(error.message)

@@ -1,0 +1,112 @@
+"""Where a template runs: its variables, what it may cost, and what is watched of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gguf2ollama.chat.native.faults import NotForeseen
+from gguf2ollama.chat.native.values import Value
+
+__all__ = ["Budget", "Run", "Scope", "Watch", "weight"]
+
+_CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
+_STEPS = 100_000  # for one rendering; real templates take less than 1,000 for a long chat
+_STEPS_IN_ALL = 3_000_000
+
+
+@dataclass(slots=True)
+class Budget:
+    """What all renderings of a template together may cost, in steps."""
+
+    left: int = _STEPS_IN_ALL
+
+
+def weight(value: Value) -> int:
+    """Give what handling a value costs, in steps: one for each kilobyte, or sixteen items."""
+    if isinstance(value, str):
+        return len(value) >> 10
+    return len(value) >> 4 if isinstance(value, (list, tuple, dict)) else 0
+
+
+@dataclass(slots=True)
+class Watch:
+    """What a template did with one of its inputs.
+
+    Attributes:
+        value: The input; kept, so that no other value comes to lie at its place.
+        used: Whether it was asked for.
+        operations: Filters, methods and members asked of it; ``array_access`` and ``object_access`` too.
+    """
+
+    value: Value
+    used: bool = False
+    operations: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Run:
+    """One rendering.
+
+    Attributes:
+        now: What the clock says.
+        budget: What it is paid from.
+        watched: Inputs that are watched, by ``id``; ``None`` where none is.
+        steps: How many statements, loops and calls are still allowed.
+    """
+
+    now: datetime
+    budget: Budget
+    watched: dict[int, Watch] | None = None
+    steps: int = _STEPS
+
+    def step(self, extra: int = 0) -> None:
+        """Count one step, and more for something large.
+
+        Raises:
+            NotForeseen: There were too many.
+        """
+        self.steps -= 1 + extra
+        self.budget.left -= 1 + extra
+        if self.steps < 0 or self.budget.left < 0:
+            raise NotForeseen("a template that takes far more steps than any chat should")
+
+    def mark(self, value: Value, operation: str | None = None) -> None:
+        """Note that an input was asked for, and for what."""
+        watch = self.watched.get(id(value)) if self.watched else None
+        if watch is not None:
+            watch.used = True
+            if operation is not None:
+                watch.operations.add(operation)
+
+    def mark_all(self, value: Value) -> None:
+        """Note that an input was asked for with all that it holds."""
+        if self.watched:
+            self.mark(value)
+            if isinstance(value, dict):
+                for one in value.values():
+                    self.mark_all(one)
+            elif isinstance(value, (list, tuple)):
+                for one in value:
+                    self.mark_all(one)
+
+
+class Scope:
+    """The variables that are seen at one place; a scope within starts as a copy."""
+
+    __slots__ = ("run", "variables")
+
+    def __init__(self, run: Run, variables: dict[str, Any]) -> None:
+        self.run = run
+        self.variables = variables
+
+    @classmethod
+    def outermost(cls, run: Run, variables: dict[str, Any]) -> Scope:
+        """Give the scope of a template, with the constants that it knows."""
+        return cls(run, _CONSTANTS | variables)
+
+    def within(self) -> Scope:
+        """Give a scope for a loop or a macro: what is set there is not seen here."""
+        self.run.step(len(self.variables) >> 6)
+        return Scope(self.run, self.variables.copy())

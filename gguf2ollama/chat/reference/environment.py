@@ -1,0 +1,143 @@
+"""Jinja as transformers compiles and renders chat templates; what runs inside the worker process.
+
+Source: ``_cached_compile_jinja_template`` in transformers 5.23, ``utils/chat_template_utils.py``. The clock
+is given, so that a date in a prompt is the one that was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+from jinja2 import Template, Undefined, nodes
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+
+__all__ = ["Raised", "TooLong", "line_of", "make_environment", "render"]
+
+
+class Raised(TemplateError):
+    """The template called ``raise_exception``: its authors do not take such a chat."""
+
+
+class TooLong(Exception):
+    """The template printed more than it may."""
+
+
+class _Generation(Extension):
+    """The ``generation`` tag, which marks the assistant's tokens for training and prints its body."""
+
+    tags = {"generation"}  # noqa: RUF012  # the type that Jinja declares
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_print"), [], [], body).set_lineno(line)
+
+    def _print(self, caller: Callable[[], str]) -> str:
+        return caller()
+
+
+class _Dict:
+    """The global ``dict``: it makes dictionaries, and leads nowhere else."""
+
+    def __call__(self, *pairs: Iterable[Any], **values: object) -> dict[Any, Any]:
+        return dict(*pairs, **values)
+
+    def fromkeys(self, keys: Iterable[Any], value: object = None) -> dict[Any, Any]:
+        return dict.fromkeys(keys, value)
+
+
+class _Namespace(Namespace):
+    """The global ``namespace``: it takes no name that begins with an underscore."""
+
+    def __init__(self, /, *pairs: Iterable[Any], **values: object) -> None:
+        taken: dict[Any, Any] = dict(*pairs, **values)
+        for name in taken:
+            _check_name(name)
+        super().__init__(taken)
+
+    def __setitem__(self, name: str, value: object) -> None:
+        _check_name(name)
+        super().__setitem__(name, value)
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, which says at once what it forbids of Python; Jinja's waits until the value is used."""
+
+    def unsafe_undefined(self, obj: object, attribute: str) -> Undefined:
+        if attribute.startswith("_"):
+            raise SecurityError(f"no chat template may have {attribute!r} of a {type(obj).__name__!r}")
+        return super().unsafe_undefined(obj, attribute)
+
+
+def make_environment(*, now: datetime | None) -> ImmutableSandboxedEnvironment:
+    """Make the environment that a chat template is compiled in; its clock stands still unless ``None``."""
+    environment = _Environment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
+    )
+
+    def strftime_now(format: str) -> str:  # noqa: A002  # the name that a template may use
+        return (now or datetime.now()).strftime(format)  # noqa: DTZ005  # templates print the local date
+
+    environment.filters["tojson"] = _tojson
+    environment.globals |= {
+        "raise_exception": _raise_exception,
+        "strftime_now": strftime_now,
+        "dict": _Dict(),
+        "namespace": _Namespace,
+    }
+    return environment
+
+
+def render(template: Template, variables: Mapping[str, Any], *, characters: int) -> str:
+    """Render a chat, as ``Template.render`` does.
+
+    Raises:
+        TooLong: The prompt has more than so many characters.
+        Exception: Whatever the template makes of its variables.
+    """
+    pieces = []
+    size = 0
+    for piece in template.root_render_func(template.new_context(dict(variables))):
+        size += len(piece)
+        if size > characters:
+            raise TooLong
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def line_of(error: BaseException) -> int | None:
+    """Give the line of the template in which an error came up, if it came up in one."""
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        template = trace.tb_frame.f_globals.get("__jinja_template__")
+        if isinstance(template, Template):
+            line = template.get_corresponding_lineno(trace.tb_lineno)
+        trace = trace.tb_next
+    return line
+
+
+def _tojson(
+    x: object,
+    ensure_ascii: bool = False,  # noqa: FBT001, FBT002  # transformers' own signature
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002  # as above
+) -> str:
+    return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise Raised(message)
+
+
+def _check_name(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"no namespace of a chat template holds {name!r}: it begins with an underscore")

@@ -1,0 +1,184 @@
+"""What a template does to the texts it is given: white space at their ends, and what it does with none."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts
+from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, explain
+from gguf2ollama.chat.synthesis.probes import Padding
+from gguf2ollama.chat.synthesis.rules import Piece, Rules, Slot, Trim
+
+__all__ = ["PADDING", "learn_empty", "learn_trimming"]
+
+PADDING = Padding(left="\n \u2003\n", right="\n\u2003 \n")
+"""White space that tells apart what `Trim` knows."""
+
+
+def learn_trimming(rules: Rules, observed: Sequence[Observed]) -> Rules:
+    """Learn what is taken off the ends of texts.
+
+    Args:
+        rules: Rules that hold where no text has white space at its ends.
+        observed: Probes with such white space, `PADDING`, around the texts of one kind.
+
+    Raises:
+        Unlearnable: It follows no rule.
+    """
+    lefts: dict[tuple[str, str], list[Example[Trim]]] = defaultdict(list)
+    rights: dict[tuple[str, str], list[Example[Trim]]] = defaultdict(list)
+    for one in observed:
+        for end in _ends(rules, one):
+            (lefts if end.is_left else rights)[end.role, end.kind].append(Example(end.facts, end.trim))
+
+    def trimmed(role: str, slot: Slot) -> Slot:
+        what = f"what is taken off the {slot.kind} text"
+        left, right = lefts[role, slot.kind], rights[role, slot.kind]
+        return replace(
+            slot,
+            left=explain(left, what=what) if left else slot.left,
+            right=explain(right, what=what) if right else slot.right,
+        )
+
+    blocks = {
+        role: replace(block, slots=tuple(trimmed(role, slot) for slot in block.slots))
+        for role, block in rules.blocks.items()
+    }
+    return replace(rules, blocks=blocks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """What became of the white space at one end of a text."""
+
+    role: str
+    kind: str
+    facts: Facts
+    is_left: bool
+    trim: Trim
+
+
+def _ends(rules: Rules, one: Observed) -> Iterator[_End]:
+    gaps = gaps_between(rules, one)
+    observation = one.observation
+    literals = [*(event.literal for event in observation.events), observation.tail]
+    padded = {kind for kind, text in _texts(one) if text.startswith(PADDING.left)}
+    for gap, literal in zip(gaps, literals, strict=True):
+        sides = [gap.behind if gap.behind and gap.behind.kind in padded else None]
+        sides.append(gap.ahead if gap.ahead and gap.ahead.kind in padded else None)
+        found = [
+            (right, left)
+            for right, left in product(Trim if sides[0] else [None], Trim if sides[1] else [None])
+            if (right.right(PADDING.right) if right else "")
+            + gap.text
+            + (left.left(PADDING.left) if left else "")
+            == literal
+        ]
+        if len(found) != 1:
+            raise Unlearnable("what is taken off the ends of texts follows no rule")
+        for piece, trim, is_left in zip(sides, found[0], (False, True), strict=True):
+            if piece is not None and trim is not None:
+                yield _End(role=piece.role, kind=piece.kind, facts=piece.facts, is_left=is_left, trim=trim)
+
+
+def _texts(one: Observed) -> Iterator[tuple[str, str]]:
+    for message in one.probe.conversation.messages:
+        yield message.role, message.content
+        yield "thinking", message.thinking or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """The text between two values, or before the first, or behind the last.
+
+    Attributes:
+        behind, ahead: The values; ``None`` at the ends of the prompt.
+        pieces: What is printed between them.
+    """
+
+    behind: Piece | None
+    ahead: Piece | None
+    pieces: tuple[Piece, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+def gaps_between(rules: Rules, one: Observed) -> list[Gap]:
+    """Give what the rules print between the sentinels that were found.
+
+    Raises:
+        Unlearnable: The rules find other sentinels.
+    """
+    gaps: list[Gap] = []
+    behind: Piece | None = None
+    between: list[Piece] = []
+    for piece in rules.trace(one.probe.conversation):
+        if piece.what == "value" and piece.text:
+            gaps.append(Gap(behind=behind, ahead=piece, pieces=tuple(between)))
+            behind, between = piece, []
+        else:
+            between.append(piece)
+    gaps.append(Gap(behind=behind, ahead=None, pieces=tuple(between)))
+    kinds = [gap.ahead.kind for gap in gaps if gap.ahead]
+    seen = [event.mark.kind for event in one.observation.events]
+    if [{"said": "assistant"}.get(kind, kind) for kind in kinds] != seen:
+        raise Unlearnable("what is shown depends on the text")
+    return gaps
+
+
+def learn_empty(rules: Rules, role: str, observed: Sequence[Observed]) -> Rules:
+    """Learn what becomes of empty messages of a role.
+
+    Args:
+        rules: Rules that hold where no message is empty.
+        role: The role.
+        observed: Probes with an empty message of the role.
+
+    Raises:
+        Unlearnable: It follows no rule.
+    """
+    for candidate in (rules, replace(rules, ignored=rules.ignored | {role})):
+        if all(_agrees(candidate, one) for one in observed):
+            return candidate
+    examples = [Example(*_alone(rules, role, one)) for one in observed]
+    decision: Decision[str] = explain(examples, what=f"what stands for an empty {role} text")
+    blocks = dict(rules.blocks)
+    slots = (
+        replace(slot, empty=decision) if slot.kind == role else slot for slot in rules.blocks[role].slots
+    )
+    blocks[role] = replace(blocks[role], slots=tuple(slots))
+    return replace(rules, blocks=blocks)
+
+
+def _agrees(rules: Rules, one: Observed) -> bool:
+    observation = one.observation
+    try:
+        gaps = gaps_between(rules, one)
+    except Unlearnable:
+        return False
+    return [gap.text for gap in gaps] == [*(event.literal for event in observation.events), observation.tail]
+
+
+def _alone(rules: Rules, role: str, one: Observed) -> tuple[Facts, str]:
+    """Give what stands where the empty text would, without what belongs to its neighbours."""
+    literals = [*(event.literal for event in one.observation.events), one.observation.tail]
+    for gap, literal in zip(gaps_between(rules, one), literals, strict=True):
+        at = next(
+            (at for at, piece in enumerate(gap.pieces) if piece.what == "value" and piece.kind == role), None
+        )
+        if at is None:
+            if gap.text != literal:
+                break
+            continue
+        head = "".join(piece.text for piece in gap.pieces[: at - 1])
+        tail = "".join(piece.text for piece in gap.pieces[at + 2 :])
+        if len(head) + len(tail) <= len(literal) and literal.startswith(head) and literal.endswith(tail):
+            return gap.pieces[at].facts, literal[len(head) : len(literal) - len(tail)]
+        break
+    raise Unlearnable(f"what stands for an empty {role} text follows no rule")

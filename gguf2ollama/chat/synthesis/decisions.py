@@ -1,0 +1,203 @@
+"""Learn from examples what a value depends on: the fewest facts that explain all of them.
+
+An example is a set of facts (``{"think": "off", "last": "yes"}``) and the value seen beside them. The result is a
+decision tree over as few facts as can tell all differing values apart, the likelier facts first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Generic, TypeAlias, TypeVar
+
+__all__ = [
+    "Branch",
+    "Decision",
+    "Example",
+    "Facts",
+    "Inconsistent",
+    "Leaf",
+    "decide",
+    "leaves",
+    "learn",
+    "mapped",
+]
+
+Facts: TypeAlias = Mapping[str, str]
+V = TypeVar("V", bound=Hashable)
+W = TypeVar("W", bound=Hashable)
+
+_CAP_FACTS = 5  # as many as a template may hang a text on; the search grows with each
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf(Generic[V]):
+    """A value that depends on nothing more."""
+
+    value: V
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch(Generic[V]):
+    """A value that depends on a fact.
+
+    Attributes:
+        fact: The fact's name.
+        cases: For values of the fact, what follows.
+        otherwise: What follows for every other value.
+    """
+
+    fact: str
+    cases: tuple[tuple[frozenset[str], Decision[V]], ...]
+    otherwise: Decision[V]
+
+
+Decision: TypeAlias = "Leaf[V] | Branch[V]"
+
+
+@dataclass(frozen=True, slots=True)
+class Example(Generic[V]):
+    """A value, and the facts beside which it was seen."""
+
+    facts: Facts
+    value: V
+
+
+class Inconsistent(Exception):  # noqa: N818  # named for what happened
+    """The same facts beside two different values: what the value depends on is not among the facts."""
+
+    def __init__(self, first: object, second: object) -> None:
+        super().__init__(f"{first!r} and {second!r} beside the same facts")
+        self.first = first
+        self.second = second
+
+
+def learn(examples: Iterable[Example[V]], *, order: Sequence[str]) -> Decision[V]:
+    """Learn the simplest decision that gives every example its value.
+
+    Args:
+        examples: What was seen; at least one.
+        order: The facts that may be used, the likeliest first.
+
+    Raises:
+        Inconsistent: No five facts explain the examples.
+    """
+    distinct: dict[tuple[str, ...], V] = {}
+    for example in examples:
+        key = tuple(example.facts.get(name, "") for name in order)
+        if distinct.setdefault(key, example.value) != example.value:
+            raise Inconsistent(distinct[key], example.value)
+    chosen = _fewest(distinct, len(order))
+    rows = {tuple(key[at] for at in chosen): value for key, value in distinct.items()}
+    return _tree(rows, [order[at] for at in chosen])
+
+
+def decide(decision: Decision[V], facts: Facts) -> V:
+    """Give the value that a decision comes to."""
+    while isinstance(decision, Branch):
+        value = facts.get(decision.fact, "")
+        decision = next((then for values, then in decision.cases if value in values), decision.otherwise)
+    return decision.value
+
+
+def leaves(decision: Decision[V]) -> Iterator[V]:
+    """Give every value that a decision can come to."""
+    if isinstance(decision, Leaf):
+        yield decision.value
+        return
+    for _, then in decision.cases:
+        yield from leaves(then)
+    yield from leaves(decision.otherwise)
+
+
+def mapped(decision: Decision[V], change: Callable[[V], W]) -> Decision[W]:
+    """Give the decision with every value changed."""
+    if isinstance(decision, Leaf):
+        return Leaf(change(decision.value))
+    return Branch(
+        fact=decision.fact,
+        cases=tuple((values, mapped(then, change)) for values, then in decision.cases),
+        otherwise=mapped(decision.otherwise, change),
+    )
+
+
+def restricted(decision: Decision[V], facts: Facts) -> Decision[V]:
+    """Give what is left of a decision where some facts are known."""
+    if isinstance(decision, Leaf):
+        return decision
+    if decision.fact in facts:
+        value = facts[decision.fact]
+        then = next((then for values, then in decision.cases if value in values), decision.otherwise)
+        return restricted(then, facts)
+    cases = tuple((values, restricted(then, facts)) for values, then in decision.cases)
+    otherwise = restricted(decision.otherwise, facts)
+    if all(then == otherwise for _, then in cases):
+        return otherwise
+    return Branch(fact=decision.fact, cases=cases, otherwise=otherwise)
+
+
+def _fewest(rows: Mapping[tuple[str, ...], V], width: int) -> tuple[int, ...]:
+    """Find the fewest columns that tell apart all rows of different values, those to the left first."""
+    conflicts = _conflicts(rows, width)
+    if not conflicts:
+        return ()
+    useful = [at for at in range(width) if any(mask >> at & 1 for mask in conflicts)]
+    for size in range(1, _CAP_FACTS + 1):
+        for columns in combinations(useful, size):
+            chosen = sum(1 << at for at in columns)
+            if all(mask & chosen for mask in conflicts):
+                return columns
+    first, second, *_ = dict.fromkeys(rows.values())
+    raise Inconsistent(first, second)
+
+
+def _conflicts(rows: Mapping[tuple[str, ...], V], width: int) -> list[int]:
+    """For each two rows of different values, the columns in which they differ, as bits; the least sets only."""
+    by_value: dict[V, list[tuple[str, ...]]] = {}
+    for key, value in rows.items():
+        by_value.setdefault(value, []).append(key)
+    masks: set[int] = set()
+    for one, other in combinations(by_value.values(), 2):
+        for left in one:
+            for right in other:
+                masks.add(sum(1 << at for at in range(width) if left[at] != right[at]))
+    least: list[int] = []
+    for mask in sorted(masks, key=lambda mask: mask.bit_count()):
+        if not any(known & mask == known for known in least):
+            least.append(mask)
+    return least
+
+
+def _tree(rows: Mapping[tuple[str, ...], V], names: Sequence[str]) -> Decision[V]:
+    values = list(dict.fromkeys(rows.values()))
+    if len(values) == 1:
+        return Leaf(values[0])
+    trees = [tree for at in range(len(names)) if (tree := _split(rows, names, at)) is not None]
+    return min(trees, key=_size)
+
+
+def _split(rows: Mapping[tuple[str, ...], V], names: Sequence[str], at: int) -> Decision[V] | None:
+    """Branch on one column; ``None`` where all rows have the same there."""
+    parts: dict[str, dict[tuple[str, ...], V]] = {}
+    for key, value in rows.items():
+        parts.setdefault(key[at], {})[key[:at] + key[at + 1 :]] = value
+    if len(parts) == 1:
+        return None
+    rest = [*names[:at], *names[at + 1 :]]
+    grouped: dict[Decision[V], list[str]] = {}
+    for value, part in parts.items():
+        grouped.setdefault(_tree(part, rest), []).append(value)
+    weight = {tree: sum(len(parts[value]) for value in group) for tree, group in grouped.items()}
+    *first, otherwise = sorted(grouped, key=lambda tree: weight[tree])
+    return Branch(
+        fact=names[at],
+        cases=tuple((frozenset(grouped[tree]), tree) for tree in first),
+        otherwise=otherwise,
+    )
+
+
+def _size(tree: Decision[V]) -> int:
+    if isinstance(tree, Leaf):
+        return 1
+    return sum(1 + _size(then) for _, then in tree.cases) + _size(tree.otherwise)

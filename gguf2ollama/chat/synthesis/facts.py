@@ -1,0 +1,105 @@
+"""What a template may look at beside a text: facts of a conversation and of a place in it.
+
+Every fact can be computed by a Go template too (see ``go_facts``). Facts are words, so that a learnt rule reads as
+one would say it: ``{"think": "off", "last user": "yes"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gguf2ollama.chat.conversation import Conversation, Message, Think
+
+__all__ = ["CONVERSATION_FACTS", "FACTS", "conversation_facts", "message_facts", "think_value"]
+
+FACTS = (
+    "system",
+    "tools",
+    "call",
+    "previous",
+    "before",
+    "first",
+    "think",
+    "last role",
+    "last",
+    "result",
+    "last user",
+    "after last user",
+    "last answer",
+    "content",
+    "thinking",
+    "calls",
+    "called",
+    "resulted",
+    "called since",
+    "first user",
+    "previous content",
+    "previous thinking",
+    "previous calls",
+    "next",
+)
+"""The names of all facts, the likelier ones first.
+
+``system``, ``tools``: whether there are any. ``last role``: whose message is the last. ``think``: unset, on, off or a level. Of a message: ``previous``, the
+role before it; ``before``, what was printed last; ``first``, whether it is the first but for the system message;
+``first user``, ``last user``, ``after last user``, ``last answer``, ``last``; ``content``, ``thinking`` and ``calls``, whether it has
+any; ``called`` and ``resulted``, whether a message before it has calls or is a result; ``called
+since``, whether one since the last question has calls; ``call``, whether a call is its message's ``first`` or a
+``later`` one; ``result``, whether a result is the first of its run. ``next`` is the role behind it.
+"""
+CONVERSATION_FACTS = ("system", "tools", "think", "last role")
+
+
+def conversation_facts(conversation: Conversation, messages: Sequence[Message]) -> dict[str, str]:
+    """Give the facts that hold for a whole conversation; ``messages`` are those of it that count."""
+    return {
+        "system": _word(bool(messages) and messages[0].role == "system"),
+        "last role": messages[-1].role if messages else "",
+        "tools": _word(bool(conversation.tools)),
+        "think": think_value(conversation.think),
+    }
+
+
+def think_value(think: Think) -> str:
+    """Give the word for how thinking is asked for: ``unset``, ``on``, ``off``, ``low`` or ``high``.
+
+    A medium level is ``on``: Ollama gives a Go template no way to tell the two apart.
+    """
+    if think is None:
+        return "unset"
+    if isinstance(think, str):
+        return "on" if think == "medium" else think
+    return "on" if think else "off"
+
+
+def message_facts(messages: Sequence[Message], at: int) -> dict[str, str]:
+    """Give the facts of one message of a conversation, but for those of what was printed before it."""
+    message = messages[at]
+    previous = messages[at - 1] if at else None
+    answers = [place for place, one in enumerate(messages) if one.role == "assistant"]
+    asked = max((place for place, one in enumerate(messages[: at + 1]) if one.role == "user"), default=0)
+    users = [place for place, one in enumerate(messages) if one.role == "user"]
+    return {
+        "previous": previous.role if previous else "",
+        "first": _word(at == (1 if messages[0].role == "system" else 0)),
+        "first user": _word(users[:1] == [at]),
+        "last user": _word(users[-1:] == [at]),
+        "after last user": _word(bool(users) and at > users[-1]),
+        "last answer": _word(answers[-1:] == [at]),
+        "last": _word(at == len(messages) - 1),
+        "content": _word(bool(message.content)),
+        "thinking": _word(bool(message.thinking)),
+        "calls": _word(bool(message.calls)),
+        "called": _word(any(one.calls for one in messages[:at])),
+        "resulted": _word(any(one.role == "tool" for one in messages[:at])),
+        "called since": _word(any(one.calls for one in messages[asked:at])),
+        "result": "" if message.role != "tool" else _word(not (previous and previous.role == "tool")),
+        "previous content": _word(bool(previous and previous.content)),
+        "previous thinking": _word(bool(previous and previous.thinking)),
+        "previous calls": _word(bool(previous and previous.calls)),
+        "next": messages[at + 1].role if at + 1 < len(messages) else "",
+    }
+
+
+def _word(value: bool) -> str:  # noqa: FBT001  # a word for a truth value
+    return "yes" if value else "no"

@@ -1,0 +1,96 @@
+"""What a template does with thinking that stands in an answer's own text, before ``</think>``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from gguf2ollama.chat.conversation import Conversation, Think
+from gguf2ollama.chat.synthesis.decisions import Branch, Decision, Leaf
+from gguf2ollama.chat.synthesis.facts import message_facts
+from gguf2ollama.chat.synthesis.learning import Unlearnable
+from gguf2ollama.chat.synthesis.probes import probe
+from gguf2ollama.chat.synthesis.rules import Inline, Rules, Trim
+from gguf2ollama.chat.synthesis.session import Session
+
+__all__ = ["learn_inline"]
+
+_SHAPES = ("uau", "suau", "uauau", "ua", "uaua")
+_FORMS = (
+    "<think>\n{thought}\n</think>\n\n{text}",
+    "<think>{thought}</think>{text}",
+    "<think> {thought} \n</think> \n{text}",
+    "{thought}\n</think>\n{text}",
+)
+_WAYS: tuple[Inline | None, ...] = (
+    None,
+    *(
+        Inline(told=told, left=left, paired=paired, again=again)
+        for paired, again, told, left in product((False, True), (True, False), (False, True), Trim)
+    ),
+)
+
+
+def learn_inline(rules: Rules, session: Session, *, thinks: Sequence[Think]) -> Rules:
+    """Learn what becomes of thinking in an answer's text.
+
+    Raises:
+        Unlearnable: It follows no rule.
+    """
+    asked = list(_asked(thinks))
+    ways: dict[tuple[str, ...], list[Inline | None]] = {}
+    for one, prompt in zip(asked, session.render([each.conversation for each in asked]), strict=True):
+        if prompt is not None:
+            known = ways.get(one.facts, _WAYS)
+            ways[one.facts] = [
+                way for way in known if replace(rules, inline=Leaf(way)).render(one.conversation) == prompt
+            ]
+    decision = _decision(ways) if ways else Leaf(None)
+    if decision is None:
+        raise Unlearnable("what becomes of thinking within an answer's text follows no rule")
+    return replace(rules, inline=decision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A conversation with thinking in one answer's text, and what holds of that answer."""
+
+    conversation: Conversation
+    facts: tuple[str, ...]
+
+
+_FACTS = ("after last user", "last answer", "last")
+
+
+def _decision(ways: Mapping[tuple[str, ...], Sequence[Inline | None]]) -> Decision[Inline | None] | None:
+    """Find one way for all, or two that one fact tells apart."""
+    if both := _shared(list(ways.values())):
+        return Leaf(both[0])
+    for at, fact in enumerate(_FACTS):
+        yes, no = (
+            _shared([found for facts, found in ways.items() if facts[at] == word]) for word in ("yes", "no")
+        )
+        if yes and no:
+            return Branch(fact=fact, cases=((frozenset({"yes"}), Leaf(yes[0])),), otherwise=Leaf(no[0]))
+    return None
+
+
+def _shared(ways: Sequence[Sequence[Inline | None]]) -> list[Inline | None]:
+    """Give the ways that are in all of them, the simplest first."""
+    return [way for way in _WAYS if all(way in one for one in ways)]
+
+
+def _asked(thinks: Sequence[Think]) -> Iterator[_Asked]:
+    for shape, form, think in product(_SHAPES, _FORMS, thinks):
+        conversation = probe(shape, think=think).conversation
+        for at, message in enumerate(conversation.messages):
+            if message.role == "assistant":
+                content = form.format(thought=f"{message.content[::-1]}, no", text=message.content)
+                messages = list(conversation.messages)
+                messages[at] = replace(message, content=content)
+                facts = message_facts(messages, at)
+                yield _Asked(
+                    conversation=replace(conversation, messages=tuple(messages)),
+                    facts=tuple(facts[name] for name in _FACTS),
+                )

@@ -1,0 +1,363 @@
+"""From observed prompts to rules."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os.path import commonprefix
+from typing import TypeVar
+
+from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Inconsistent, Leaf, learn
+from gguf2ollama.chat.synthesis.tool_forms.styles import RAW
+from gguf2ollama.chat.synthesis.words import whole_words
+from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, message_facts
+from gguf2ollama.chat.synthesis.probes import CALL_KINDS, Event, Forms, Mark, Observation, Probe
+from gguf2ollama.chat.synthesis.rules import NUMBER, Block, Form, Rules, Slot, Trim, said_before_call
+
+__all__ = ["Observed", "Unlearnable", "explain", "learn_rules"]
+
+V = TypeVar("V", bound=Hashable)
+
+
+class Unlearnable(Exception):  # noqa: N818  # named for what happened
+    """What a template prints follows no rule that can be told: the message says where."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A probe, and what came out: with a generation prompt behind it, or without."""
+
+    probe: Probe
+    observation: Observation
+    generates: bool
+
+    @property
+    def kinds(self) -> set[str]:
+        """What could be printed."""
+        return {mark.kind for marks in self.probe.marks.values() for mark in marks}
+
+    @property
+    def places(self) -> set[tuple[str, int]]:
+        """What could be printed, and by which message."""
+        return {(mark.kind, mark.message) for marks in self.probe.marks.values() for mark in marks}
+
+
+def _facts_of(one: Observed) -> list[Facts]:
+    conversation = one.probe.conversation
+    whole = conversation_facts(conversation, conversation.messages)
+    places = range(len(conversation.messages))
+    return [whole | message_facts(conversation.messages, at) for at in places]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Printed:
+    """An event in its place: which message's block it stands in, and what was printed before it."""
+
+    event: Event
+    host: int
+    facts: Facts
+    before: str
+
+
+def learn_rules(
+    observed: Sequence[Observed], *, forms: Forms | None = None, numbered: int | None = None
+) -> Rules:
+    """Learn rules that explain all that was observed.
+
+    Args:
+        observed: The observations.
+        forms: How what is no plain text is written.
+        numbered: The number of a chat's first call, where calls and results are numbered in it.
+
+    Raises:
+        Unlearnable: There are none.
+    """
+    return _Learner(observed, forms=forms or Forms(), numbered=numbered).rules()
+
+
+class _Learner:
+    def __init__(self, observed: Sequence[Observed], *, forms: Forms, numbered: int | None) -> None:
+        self.observed = observed
+        self.numbered = numbered
+        self.forms: dict[str, Form | None] = {
+            "tools": forms.tools,
+            "arguments": forms.arguments,
+            "tool": forms.result if forms.result and forms.result.style != RAW else None,
+        }
+        self.moved = {"tools", *(["system"] if _moves_system(observed) else [])}
+        self.facts = [_facts_of(one) for one in observed]
+        self.printed = [
+            (one, facts, self._place(one, facts)) for one, facts in zip(observed, self.facts, strict=True)
+        ]
+        self.suffixes = self._suffixes()
+        self.openings: dict[str, Mapping[str, str]] = {}
+
+    def rules(self) -> Rules:
+        roles = dict.fromkeys(m.role for one in self.observed for m in one.probe.conversation.messages)
+        return Rules(
+            blocks={role: self._block(role) for role in roles},
+            ending=self._ending(),
+            numbered=self.numbered,
+        )
+
+    def _place(self, one: Observed, facts: Sequence[Facts]) -> list[_Printed]:
+        """Say for each event of a prompt which message prints it."""
+        messages = one.probe.conversation.messages
+        events = list(_told_later(one))
+        if self.numbered is not None:
+            events = list(_numbered(events, first=self.numbered))
+        hosts: list[int] = []
+        host = len(messages) - 1
+        for event in reversed(events):
+            if event.mark.kind not in self.moved:
+                if event.mark.message > host:
+                    raise Unlearnable("messages are printed in another order than they were said")
+                host = event.mark.message
+            hosts.insert(0, host)
+        printed: list[_Printed] = []
+        before = "start"
+        for event, place in zip(events, hosts, strict=True):
+            here = dict(facts[place]) | {"before": before}
+            if event.mark.kind in CALL_KINDS:
+                here["call"] = "later" if event.mark.call else "first"
+            printed.append(_Printed(event=event, host=place, facts=here, before=before))
+            before = event.mark.kind
+        return printed
+
+    def _block(self, role: str) -> Block:
+        found = [
+            _kinds([p.event.mark for p in printed if p.host == at])
+            for one, _, printed in self.printed
+            for at, message in enumerate(one.probe.conversation.messages)
+            if message.role == role
+        ]
+        kinds = _ordered(found, role)
+        if role == "assistant" and not self.moved & set(kinds) and len(kinds) > 1:
+            self.openings[role] = self._opening(role)
+        opening = [
+            Example({"before": before, "previous": before}, text)
+            for before, text in self.openings.get(role, {}).items()
+        ]
+        return Block(
+            opening=explain(opening, what=f"how {role} messages begin") if opening else Leaf(""),
+            slots=tuple(self._slot(role, kind) for kind in kinds),
+        )
+
+    def _opening(self, role: str) -> Mapping[str, str]:
+        """Give what all messages of a role begin with, by what was printed before them."""
+        literals: dict[str, list[str]] = defaultdict(list)
+        thoughts: list[str] = []
+        for one, facts, printed in self.printed:
+            for at, message in enumerate(one.probe.conversation.messages):
+                if message.role != role:
+                    continue
+                first = next((p for p in printed if p.host == at), None)
+                if first is None:
+                    return {}  # such a message may print nothing at all
+                literals[first.before].append(self._without_suffix(first))
+                if first.event.mark.kind == "thinking":
+                    thoughts.append(literals[first.before][-1])
+        return {
+            before: _without_tag(whole_words(commonprefix(texts), texts), thoughts)
+            for before, texts in literals.items()
+        }
+
+    def _slot(self, role: str, kind: str) -> Slot:
+        literals: list[Example[str]] = []
+        shown: list[Example[bool]] = []
+        for one, facts, printed in self.printed:
+            places = one.places
+            kinds = one.kinds
+            for at, message in enumerate(one.probe.conversation.messages):
+                if message.role != role:
+                    continue
+                found = [p for p in printed if p.host == at and p.event.mark.kind == kind]
+                first = next((p for p in printed if p.host == at), None)
+                for p in found:
+                    opening = self.openings.get(role, {}).get(p.before, "") if p is first else ""
+                    literals.append(Example(p.facts, self._without_suffix(p)[len(opening) :]))
+                here = facts[at]
+                is_there = kind in kinds if kind in self.moved else (kind, at) in places
+                if is_there or (kind == "said" and said_before_call(one.probe.conversation.messages, at)):
+                    shown.append(Example(here, bool(found)))
+                    if kind == role and not message.calls:  # until it is seen otherwise
+                        shown.append(Example({**here, "content": "no"}, bool(found)))
+                elif kind == role and message.calls:
+                    shown.append(Example(here, value=False))
+        where = f"the text before the {kind} text" if kind != role else f"the text before a {role} message"
+        return Slot(
+            kind=kind,
+            form=self.forms.get(kind),
+            shown=explain(shown, what=f"whether the {kind} text is shown"),
+            literal=explain(literals, what=where),
+            left=Leaf(Trim.nothing),
+            right=Leaf(Trim.nothing),
+            suffix=self.suffixes.get(kind, ""),
+        )
+
+    def _without_suffix(self, printed: _Printed) -> str:
+        return printed.event.literal[len(self.suffixes.get(printed.before, "")) :]
+
+    def _ending(self) -> Decision[str]:
+        examples: list[Example[str]] = []
+        for one, facts, printed in self.printed:
+            if one.probe.is_open or not one.generates:
+                continue
+            before = printed[-1].event.mark.kind if printed else "start"
+            tail = one.observation.tail[len(self.suffixes.get(before, "")) :]
+            examples.append(Example({**facts[-1], "before": before}, tail))
+        return explain(examples, what="the text behind the last message")
+
+    def _suffixes(self) -> dict[str, str]:
+        """Find for each kind the text that always stands behind it.
+
+        Where a template ends without a generation prompt, that is its end; else what is left of the texts
+        behind it without what all texts before the next thing have in common.
+        """
+        behind: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        into: dict[str, list[str]] = defaultdict(list)
+        closings: dict[str, set[str]] = defaultdict(set)
+        for one, facts, printed in self.printed:
+            hosts = [None, *(p.host for p in printed)]
+            for p, host in zip(printed, hosts, strict=False):
+                behind[p.before].append(("" if p.host == host else p.event.mark.kind, p.event.literal))
+                into[p.event.mark.kind].append(p.event.literal)
+            if not printed or one.probe.is_open:
+                continue
+            last = printed[-1].event.mark.kind
+            if one.generates:
+                behind[last].append(("end", one.observation.tail))
+            else:
+                closings[last].add(one.observation.tail)
+        heads = {
+            kind: whole_words(_common_suffix(literals), literals, at_end=True)
+            for kind, literals in into.items()
+        }
+        return {
+            kind: _tag_only(kind, _suffix(texts, closings.get(kind, set()), heads))
+            for kind, texts in behind.items()
+            if kind != "start"
+        }
+
+
+_TAG = re.compile(r"\s*[<\[][^>\]]*[>\]]\s*")
+
+
+def _tag_only(kind: str, suffix: str) -> str:
+    """Leave of what stands behind thinking the tag that closes it: Ollama takes the last text there for that."""
+    tag = _TAG.match(suffix) if kind == "thinking" else None
+    return tag[0] if tag else suffix
+
+
+def _suffix(texts: Sequence[tuple[str, str]], closings: set[str], heads: Mapping[str, str]) -> str:
+    if len(closings) == 1:
+        (closing,) = closings
+        if all(text.startswith(closing) for _, text in texts):
+            return closing
+    left = [text.removesuffix(heads.get(kind, "")) for kind, text in texts]
+    return whole_words(commonprefix(left), left)
+
+
+def _without_tag(opening: str, thoughts: Sequence[str]) -> str:
+    """Leave the tag before thinking to the thinking: Ollama looks for it there."""
+    for text in thoughts:
+        tag = max(text.rstrip().rfind("<"), text.rstrip().rfind("["))
+        if tag >= 0 and opening.startswith(text[:tag]):
+            opening = text[:tag]
+    return opening
+
+
+def _common_suffix(texts: Iterable[str]) -> str:
+    return commonprefix([text[::-1] for text in texts])[::-1]
+
+
+def _told_later(one: Observed) -> Iterator[Event]:
+    """Give the events; what was said before a call and stands behind its results belongs to the last of these."""
+    latest = 0
+    for event in one.observation.events:
+        mark = event.mark
+        if mark.kind == "assistant" and mark.message < latest:
+            yield replace(event, mark=Mark(kind="said", message=latest))
+            continue
+        latest = max(latest, mark.message)
+        yield event
+
+
+def _numbered(events: Iterable[Event], *, first: int) -> Iterator[Event]:
+    """Give the events with `NUMBER` for the number of the call, or of the result, that they belong to."""
+    seen: dict[str, dict[tuple[int, int], int]] = {"call": {}, "tool": {}}
+    for event in events:
+        mark = event.mark
+        what = "call" if mark.kind in CALL_KINDS else mark.kind.split()[0]
+        if what not in seen:
+            yield event
+            continue
+        number = first + seen[what].setdefault((mark.message, mark.call), len(seen[what]))
+        text = re.sub(rf"(?<![0-9A-Za-z]){number}(?![0-9A-Za-z])", NUMBER, event.literal)
+        yield replace(event, literal=text)
+
+
+def _moves_system(observed: Sequence[Observed]) -> bool:
+    """Whether the system text is ever printed elsewhere than before all messages."""
+    return any(
+        event.mark.kind == "system" and at
+        for one in observed
+        for at, event in enumerate(e for e in one.observation.events if e.mark.kind != "tools")
+    )
+
+
+def _kinds(marks: Sequence[Mark]) -> list[str]:
+    """Give what a message prints, in order; what it prints for each call once.
+
+    Raises:
+        Unlearnable: Calls are not printed one like the other.
+    """
+    by_call: dict[int, list[str]] = defaultdict(list)
+    kinds: list[str] = []
+    for mark in marks:
+        if mark.kind in CALL_KINDS:
+            by_call[mark.call].append(mark.kind)
+        if mark.kind not in CALL_KINDS or not mark.call:
+            kinds.append(mark.kind)
+    called = [mark.call for mark in marks if mark.kind in CALL_KINDS]
+    if called != sorted(called) or any(each != by_call[0] for each in by_call.values()):
+        raise Unlearnable("the calls of a message are not printed one like the other")
+    return kinds
+
+
+def _ordered(found: Sequence[Sequence[str]], role: str) -> list[str]:
+    """Give the order in which messages of a role print things.
+
+    Raises:
+        Unlearnable: There is none.
+    """
+    if any(len(set(kinds)) < len(kinds) for kinds in found):
+        raise Unlearnable(f"a {role} message prints something twice")
+    later = {kind: set[str]() for kinds in found for kind in kinds}
+    for kinds in found:
+        for at, kind in enumerate(kinds):
+            later[kind].update(kinds[at + 1 :])
+    order: list[str] = []
+    while later:
+        first = next((kind for kind in later if not any(kind in behind for behind in later.values())), None)
+        if first is None:
+            raise Unlearnable(f"the parts of a {role} message stand in more than one order")
+        order.append(first)
+        del later[first]
+    return order
+
+
+def explain(examples: Sequence[Example[V]], *, what: str) -> Decision[V]:
+    """Learn a decision.
+
+    Raises:
+        Unlearnable: There is none; ``what`` it is about.
+    """
+    try:
+        return learn(examples, order=FACTS)
+    except Inconsistent as problem:
+        raise Unlearnable(
+            f"{what} is sometimes {problem.first!r} and sometimes {problem.second!r}"
+        ) from problem

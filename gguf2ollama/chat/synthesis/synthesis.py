@@ -1,0 +1,249 @@
+"""From any chat template to a Go TEMPLATE, by probing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import product
+
+from gguf2ollama.chat.authors import Authors
+from gguf2ollama.chat.conversation import Feature, Role, Think
+from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
+from gguf2ollama.chat.synthesis.call_forms import find_forms
+from gguf2ollama.chat.synthesis.contents import learn_empty, learn_trimming
+from gguf2ollama.chat.synthesis.dates import find_dates, unknown_parts
+from gguf2ollama.chat.synthesis.emitter import emit
+from gguf2ollama.chat.synthesis.facts import think_value
+from gguf2ollama.chat.synthesis.guard import differing, held_out_chats, held_out_texts
+from gguf2ollama.chat.synthesis.inline import learn_inline
+from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, learn_rules
+from gguf2ollama.chat.synthesis.plan import base, blank, empty, padded
+from gguf2ollama.chat.synthesis.probes import Forms
+from gguf2ollama.chat.synthesis.rules import Rules
+from gguf2ollama.chat.synthesis.session import Session
+
+__all__ = ["Lack", "NotSynthesised", "Synthesis", "synthesise"]
+
+_DAY = datetime(2031, 9, 17, 13, 5, 44)  # noqa: DTZ001  # a day whose year, month, day and names tell apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What a Go TEMPLATE does not do as the chat template does, and why: one sentence."""
+
+    feature: Feature
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synthesis:
+    """A Go TEMPLATE that was learnt from a chat template.
+
+    Attributes:
+        go_template: The TEMPLATE.
+        rules: What was learnt.
+        features: What it does as the chat template does, as far as probing can tell.
+        lacking: What it doesn't.
+    """
+
+    go_template: str
+    rules: Rules
+    features: frozenset[Feature]
+    lacking: tuple[Lack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotSynthesised:
+    """Why a chat template could not be learnt: one sentence."""
+
+    reason: str
+
+
+def synthesise(renderer: Renderer, authors: Authors) -> Synthesis | NotSynthesised:
+    """Learn a Go TEMPLATE that prints what a model's chat template prints.
+
+    Raises:
+        InvalidInput: The chat template is no template, or takes more of the machine than it may.
+    """
+    template = renderer.load(
+        authors.chat_template,
+        bos=authors.bos or None,
+        eos=authors.eos or None,
+        tokens=authors.tokens,
+        now=_DAY,
+    )
+    return _Synthesiser(template, bos=authors.bos if authors.adds_bos else "").run()
+
+
+def _learn(observed: Sequence[Observed], forms: Forms | None) -> tuple[Rules, list[Lack]]:
+    """Learn rules; where calls at once follow none, those without.
+
+    Raises:
+        Unlearnable: There are none.
+    """
+    single = [one for one in observed if not set("delDEL") & set(one.probe.shape)]
+    reason: Unlearnable | None = None
+    for seen, numbered in product((observed, single) if forms else (observed,), (None, 0, 1)):
+        try:
+            rules = learn_rules(seen, forms=forms, numbered=numbered)
+        except Unlearnable as problem:
+            reason = reason or problem
+            if forms is None:
+                break
+            continue
+        return rules, [] if seen is observed else [
+            Lack(feature="tools", reason=f"several calls at once: {reason}")
+        ]
+    raise reason or Unlearnable("the template refuses every chat")
+
+
+def _names_thinking(text: str) -> bool:
+    """Whether Ollama takes a chat template for one of a model that thinks.
+
+    Source: ``TemplateSupportsThinking`` in ``thinking/template.go`` of Ollama 0.34.4; a template that splits at
+    ``</think>`` without naming ``<think>`` is taken for one as well.
+    """
+    return "</think>" in text
+
+
+class _Synthesiser:
+    def __init__(self, template: ReferenceTemplate, *, bos: str) -> None:
+        self.template = template
+        self.session = Session(template, bos=bos)
+
+    def run(self) -> Synthesis | NotSynthesised:
+        """Learn as many features as can be learnt together."""
+        reasons: dict[Feature, str] = {}
+        why = ""
+        wanted = list(self._wanted())
+        for features in wanted:
+            try:
+                rules, lacks = self.learn(features)
+            except Unlearnable as problem:
+                why = str(problem)
+                reasons.setdefault(features[-1], why)
+                continue
+            missing = [one for one in wanted[0] if one not in features]
+            lacking = [Lack(feature=one, reason=reasons.get(one, why)) for one in missing]
+            return Synthesis(
+                go_template=emit(rules, continues_thinking=_names_thinking(self.template.text)),
+                rules=rules,
+                features=frozenset(features),
+                lacking=(*lacking, *lacks),
+            )
+        return NotSynthesised(reasons["plain"])
+
+    def _wanted(self) -> Iterator[Sequence[Feature]]:
+        """Give what to try, the most first; what comes last in it is likeliest to fail."""
+        if "tools" in self.template.variables or "tool_calls" in self.template.keys:
+            yield "plain", "thinking", "tools"
+            yield "plain", "tools"
+        yield "plain", "thinking"
+        yield ("plain",)
+
+    def learn(self, features: Sequence[Feature]) -> tuple[Rules, list[Lack]]:
+        """Learn rules for some features, and what they do not hold for.
+
+        Raises:
+            Unlearnable: There are none.
+        """
+        thinks = self._thinks(features)
+        forms = find_forms(self.session) if "tools" in features else None
+        thought = "thinking" in features
+        observed = self.session.observe(list(base(thinks, thought=thought, forms=forms)))
+        if not any(one.generates for one in observed):
+            raise Unlearnable("the template refuses every chat")
+        rules, lacks = _learn(observed, forms)
+        rules = self._dated(rules)
+        rules = learn_trimming(
+            rules, self.session.observe(list(padded(thinks, thought=thought, forms=forms)))
+        )
+        for role in ("system", "user", "assistant"):
+            try:
+                rules = self._emptied(rules, role, observed, forms)
+            except Unlearnable as problem:
+                lacks.append(Lack(feature="plain", reason=str(problem)))
+        if thought:
+            try:
+                rules = learn_inline(rules, self.session, thinks=thinks)
+            except Unlearnable as problem:
+                lacks.append(Lack(feature="thinking", reason=str(problem)))
+        lacks += self._check(rules, thinks, thought=thought, forms=None if lacks else forms)
+        return rules, lacks
+
+    def _check(
+        self, rules: Rules, thinks: Sequence[Think], *, thought: bool, forms: Forms | None
+    ) -> list[Lack]:
+        """Hold rules to what they were not learnt from; give what they do not hold for.
+
+        Raises:
+            Unlearnable: They do not hold for ordinary chats.
+        """
+        held_out = list(held_out_chats(thinks=thinks, thought=thought, forms=forms))
+        if wrong := differing(rules, self.session, held_out):
+            raise Unlearnable(f"longer chats follow other rules than those found ({wrong[0].name})")
+        texts = list(held_out_texts())
+        wrong = differing(rules, self.session, texts)
+        if len(wrong) > len(texts) / 2:
+            raise Unlearnable("what is printed depends on what texts say")
+        names = dict.fromkeys(one.name for one in wrong)
+        return [Lack(feature="plain", reason=f"what is printed depends on texts ({name})") for name in names]
+
+    def _emptied(self, rules: Rules, role: Role, observed: Sequence[Observed], forms: Forms | None) -> Rules:
+        """Learn what becomes of empty messages of a role, and of those with nothing but white space.
+
+        Raises:
+            Unlearnable: It follows no rule.
+        """
+        empties = self.session.observe(list(empty(role)))
+        try:
+            rules = learn_empty(rules, role, empties)
+        except Unlearnable:
+            rules = self._silent(rules, role, [*observed, *empties], forms)
+        if differing(rules, self.session, [one.probe.conversation for one in empties]):
+            raise Unlearnable(f"what stands for an empty {role} text follows no rule")
+        asked = list(blank(role))
+        for candidate in (rules, replace(rules, blank=rules.blank | {role})):
+            if not differing(candidate, self.session, asked):
+                return candidate
+        return rules
+
+    def _dated(self, rules: Rules) -> Rules:
+        """Find the day's date in what is printed."""
+        found = find_dates(self.template.text, day=_DAY)
+        texts = list(rules.texts())
+        dates = {text: form for text, form in found.items() if any(text in one for one in texts)}
+        for form in dates.values():
+            if unknown := unknown_parts(form):
+                raise Unlearnable(f"a date is printed with {unknown[0]}, which Ollama cannot tell")
+        levelled = bool({"low", "high"} & set(map(think_value, self._thinks(["thinking"]))))
+        return replace(rules, dates=dates, levelled=levelled)
+
+    def _silent(self, rules: Rules, role: Role, observed: Sequence[Observed], forms: Forms | None) -> Rules:
+        """Learn rules in which empty messages of a role print nothing; others may see that they are empty."""
+        silent = learn_rules(observed, forms=forms)
+        trims = {
+            (role, slot.kind): (slot.left, slot.right)
+            for role, block in rules.blocks.items()
+            for slot in block.slots
+        }
+        blocks = {
+            role: replace(
+                block,
+                slots=tuple(
+                    replace(slot, left=trims[role, slot.kind][0], right=trims[role, slot.kind][1])
+                    for slot in block.slots
+                ),
+            )
+            for role, block in silent.blocks.items()
+        }
+        return replace(rules, blocks=blocks, ending=silent.ending, silent=rules.silent | {role})
+
+    def _thinks(self, features: Iterable[Feature]) -> tuple[Think, ...]:
+        if "thinking" not in features:
+            return (None,)
+        variables = self.template.variables
+        if "reasoning_effort" in variables:
+            return (None, False, True, "low", "high")
+        return (None, False, True) if variables & {"enable_thinking", "thinking"} else (None,)

@@ -1,0 +1,69 @@
+"""``gguf2ollama download``."""
+
+from __future__ import annotations
+
+import click
+
+from gguf2ollama.cli._format import size
+from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._output import Output
+
+__all__ = ["command"]
+
+
+@click.command("download", short_help="Download a model from the Hub.")
+@click.argument("source", metavar="SOURCE")
+@click.option("--quant", metavar="NAME", help="The quantization, such as Q4_K_M.")
+@click.option("--file", "hub_file", metavar="PATH", help="A file, any shard of one, or a folder.")
+@click.option("--revision", metavar="REV", help="A branch, a tag or a commit.")
+@click.option(
+    "--local-dir", metavar="DIR", help="Put the files there.  [default: the cache of the Hub's tools]"
+)
+@output_options
+def command(
+    *,
+    source: str,
+    quant: str | None,
+    hub_file: str | None,
+    revision: str | None,
+    local_dir: str | None,
+    output: Output,
+) -> None:
+    """Download a model from the Hub, and print where its files are.
+
+    SOURCE is owner/repo, owner/repo:Q4_K_M, hf://owner/repo/path@revision or the address of a page. A
+    download that was broken off is gone on with. HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what
+    they do to all tools of the Hub.
+
+    \b
+    gguf2ollama download Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
+    gguf2ollama download bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0 --local-dir .
+    """  # noqa: D301 - click's mark for lines that are not wrapped
+    from gguf2ollama.usecases.remote_download import download  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.usecases.remote_source import HubWishes  # noqa: PLC0415
+
+    with output.progress() as progress:
+        done = download(
+            source,
+            wishes=HubWishes(quant=quant, file=hub_file, revision=revision),
+            folder=local_dir,
+            progress=progress,
+            tell=output.note,
+        )
+    if output.as_json:
+        info = done.model.repository.info
+        output.data(
+            {
+                "repository": info.name,
+                "commit": info.commit,
+                "bytes_fetched": done.bytes_fetched,
+                "files": [
+                    {"path": str(one.path), "bytes": one.file.size, "sha256": one.sha256}
+                    for one in done.files
+                ],
+            }
+        )
+        return
+    for one in done.files:
+        output.text(str(one.path))
+    output.note(f"fetched {size(done.bytes_fetched)}")

@@ -1,0 +1,81 @@
+"""``gguf2ollama quants``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gguf2ollama.cli._format import columns, size
+from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._output import Output
+
+if TYPE_CHECKING:
+    from gguf2ollama.usecases.quants import QuantRow, QuantTable
+
+__all__ = ["command"]
+
+_FITS = {True: "yes", False: "no", None: "?"}
+
+
+@click.command("quants", short_help="List the models of a repository on the Hub.")
+@click.argument("repository", metavar="REPOSITORY")
+@click.option("--revision", metavar="REV", help="A branch, a tag or a commit.")
+@output_options
+def command(*, repository: str, revision: str | None, output: Output) -> None:
+    """List the models of REPOSITORY (owner/repo) on the Hub, and tell which fit this machine's memory.
+
+    The one marked with * is taken when none is named.
+    """
+    from gguf2ollama.usecases.quants import list_quants  # noqa: PLC0415 - not needed for help
+
+    table = list_quants(repository, revision=revision)
+    if output.as_json:
+        output.data(_as_json(table))
+        return
+    header = ("QUANT", "SIZE", "SHARDS", "BITS/WEIGHT", "FITS", "FILE")
+    if table.rows:
+        output.text(columns(header, [_row(row, table=table) for row in table.rows]))
+    for one in table.beside:
+        output.note(f"beside it: {one.files[0].path} ({one.kind.value}, {size(one.n_bytes)})")
+    if table.choice is not None:
+        output.note(
+            f"taken when none is named: {table.choice.variant.quant or 'this'} ({table.choice.reason})"
+        )
+    elif table.problem:
+        output.note(f"one has to be named: {table.problem}")
+
+
+def _row(row: QuantRow, *, table: QuantTable) -> tuple[str, ...]:
+    one = row.variant
+    is_taken = table.choice is not None and table.choice.variant == one
+    bits = "?" if row.bits_per_weight is None else f"{row.bits_per_weight:.2f}"
+    shards = f"{len(one.files)}, incomplete" if one.missing else str(len(one.files))
+    quant = f"{one.quant or '-'}{' *' if is_taken else ''}"
+    return (quant, size(one.n_bytes), shards, bits, _FITS[row.fits], one.files[0].path)
+
+
+def _as_json(table: QuantTable) -> dict[str, Any]:
+    return {
+        "repository": table.repository.info.name,
+        "commit": table.repository.info.commit,
+        "parameters": table.repository.parameters,
+        "models": [
+            {
+                "quant": row.variant.quant,
+                "bytes": row.variant.n_bytes,
+                "files": [file.path for file in row.variant.files],
+                "missing": list(row.variant.missing),
+                "bits_per_weight": row.bits_per_weight,
+                "fits": row.fits,
+            }
+            for row in table.rows
+        ],
+        "beside": [
+            {"kind": one.kind.value, "bytes": one.n_bytes, "files": [file.path for file in one.files]}
+            for one in table.beside
+        ],
+        "choice": None
+        if table.choice is None
+        else {"file": table.choice.variant.files[0].path, "reason": table.choice.reason},
+    }

@@ -1,0 +1,126 @@
+"""``gguf2ollama verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gguf2ollama import __version__
+from gguf2ollama.cli._app import PROGRAM
+from gguf2ollama.cli._format import columns
+from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._output import Output
+from gguf2ollama.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from gguf2ollama.chat.parity import Case
+    from gguf2ollama.usecases.verify import Verification
+
+__all__ = ["command"]
+
+_SHOWN = 3  # differences; all of them with --verbose
+_LINES = 20  # of one difference
+
+
+@click.command("verify", short_help="Prove that a model is prompted as its authors meant.")
+@click.argument("model")
+@click.option("--source", metavar="SOURCE", help="The GGUF it was made of, where the server does not tell.")
+@click.option("--quick", is_flag=True, help="Ask a tiny stand-in with the same template; load no model.")
+@click.option("--report", metavar="FILE", help="Write what was found as one HTML file.")
+@host_option
+@output_options
+def command(
+    *, model: str, source: str | None, quick: bool, report: str | None, host: str | None, output: Output
+) -> None:
+    """Compare the prompts that a server makes for MODEL with those its authors meant, and try it.
+
+    Some sixty conversations are rendered, with tools and thinking where the chat template knows them; then
+    the model is asked a few things. Ends with 6 when anything differs or fails.
+    """
+    from gguf2ollama._atomic import atomic_file  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.usecases.report import render_report, summary  # noqa: PLC0415
+    from gguf2ollama.usecases.verify import verify  # noqa: PLC0415
+
+    with output.progress() as progress:
+        found = verify(model, source=source, host=host, quick=quick, progress=progress, tell=output.note)
+    if report is not None:
+        page = render_report(found, written_by=f"{PROGRAM} {__version__}")
+        with atomic_file(Path(report), replace=True) as stream:
+            stream.write(page.encode("utf-8", "backslashreplace"))
+        output.note(f"wrote {report}")
+    if output.as_json:
+        output.data(_json(found))
+    else:
+        output.text(_described(found, every=output.verbose))
+    if not found.is_proven:
+        raise VerificationFailed(
+            f"{found.name.short} at {found.where}: {summary(found)}",
+            hint="build it again, which chooses what fits best; --report FILE shows every prompt",
+        )
+    output.note(f"{found.name.short} at {found.where}: {summary(found)}")
+
+
+def _described(found: Verification, *, every: bool) -> str:
+    rows = [
+        (name, f"{one.exact}", f"{one.json_equal}", f"{one.compared}")
+        for name, one in found.parity.scores.items()
+        if one.compared
+    ]
+    parts = [columns(("PROMPTS", "EXACT", "JSON-EQUAL", "COMPARED"), rows)]
+    if found.checks:
+        parts.append(
+            columns(("CHECK", "", "SEEN"), [(one.name, one.state, one.detail) for one in found.checks])
+        )
+    faults = found.parity.faults
+    parts += [_difference(case) for case in (faults if every else faults[:_SHOWN])]
+    if not every and len(faults) > _SHOWN:
+        parts.append(f"and {len(faults) - _SHOWN} more: --verbose shows all, --report writes them")
+    return "\n\n".join(parts)
+
+
+def _difference(case: Case) -> str:
+    from gguf2ollama.chat.difference import lines_of_difference  # noqa: PLC0415 - where there is one
+    from gguf2ollama.chat.outcome import Refused, Rendered  # noqa: PLC0415
+
+    lines = [f"{case.verdict.value}: {case.conversation.feature}, {case.conversation.name}"]
+    if isinstance(case.want, Rendered) and isinstance(case.got, Rendered):
+        shown = list(lines_of_difference(case.want.prompt, case.got.prompt))
+        lines += shown[:_LINES]
+        if len(shown) > _LINES:
+            lines.append(f"… {len(shown) - _LINES} lines more")
+    elif isinstance(case.got, Refused):
+        lines.append(f"the server refuses it: {case.got.reason}")
+    return "\n  ".join(lines)
+
+
+def _json(found: Verification) -> dict[str, Any]:
+    return {
+        "name": found.name.short,
+        "where": found.where,
+        "ollama": found.version,
+        "proven": found.is_proven,
+        "rendered_by": found.way,
+        "capabilities": list(found.capabilities),
+        "quick": found.is_quick,
+        "scores": {
+            name: {"exact": one.exact, "json_equal": one.json_equal, "compared": one.compared}
+            for name, one in found.parity.scores.items()
+        },
+        "cases": [_case_json(case) for case in found.parity.cases],
+        "checks": [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.checks],
+    }
+
+
+def _case_json(case: Case) -> dict[str, Any]:
+    from gguf2ollama.chat.outcome import Rendered  # noqa: PLC0415 - not needed for help
+
+    return {
+        "name": case.conversation.name,
+        "feature": case.conversation.feature,
+        "verdict": case.verdict.value,
+        "want": case.want.prompt if isinstance(case.want, Rendered) else None,
+        "got": case.got.prompt if isinstance(case.got, Rendered) else None,
+        "note": case.note,
+    }

@@ -1,0 +1,156 @@
+"""Say which keys of a header are to have other values; everything else of the file stays as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ggufio.metadata import MAX_KEY_BYTES, MAX_STRING_BYTES
+from gguf2ollama.ggufio.reader import SPLIT_KEYS, GgufFile
+from gguf2ollama.ggufio.values import GgufArray, ValueType
+from gguf2ollama.ggufio.writer import TypedValue, encode_entry
+
+__all__ = ["CHAT_TEMPLATE", "UNCHANGED", "HeaderPatch", "chat_template_patch", "chat_template_variants"]
+
+CHAT_TEMPLATE = "tokenizer.chat_template"
+"""The key of the chat template; that of a named variant goes on with a dot and its name."""
+
+_VARIANT_NAMES = "tokenizer.chat_templates"
+_VARIANT_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what gguf-py leaves of a name
+_LAYOUT = {"general.alignment", *SPLIT_KEYS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderPatch:
+    """Keys of a header that get another value, come to it, or go.
+
+    Attributes:
+        changes: What each key is to be; ``None`` leaves it out. A key that is there keeps its place, a new
+            one comes after all others.
+
+    Raises:
+        UsageProblem: A key or a string is longer than a GGUF may have it, or the place of the tensors
+            depends on the key.
+    """
+
+    changes: Mapping[str, TypedValue | None] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        for key, value in self.changes.items():
+            _check(key, value)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def entries(self, gguf: GgufFile) -> dict[str, bytes]:
+        """Give all keys of the header in order, each with the bytes of key, type and value.
+
+        Raises:
+            UsageProblem: A value does not fit its type.
+        """
+        entries = {key: gguf.metadata.raw(key) for key in gguf.metadata}
+        for key, value in self.changes.items():
+            if value is None:
+                entries.pop(key, None)
+            else:
+                entries[key] = encode_entry(key, value, byte_order=gguf.byte_order)
+        return entries
+
+    def in_later_shard(self, gguf: GgufFile) -> HeaderPatch:
+        """Give what of it a shard after the first needs, which may repeat keys of the first."""
+        return HeaderPatch(
+            changes={key: value for key, value in self.changes.items() if key in gguf.metadata}
+        )
+
+
+UNCHANGED = HeaderPatch()
+
+
+def chat_template_variants(gguf: GgufFile) -> tuple[str, ...]:
+    """Name the variants of the chat template that a header carries besides the one without a name."""
+    prefix = f"{CHAT_TEMPLATE}."
+    return tuple(key.removeprefix(prefix) for key in gguf.metadata if key.startswith(prefix))
+
+
+def chat_template_patch(
+    gguf: GgufFile, text: str | None, *, variant: str | None = None, keep_variants: bool = False
+) -> HeaderPatch:
+    """Give a header another chat template, or none; the patch is empty where it is that one already.
+
+    llama.cpp renders chats with tools with the variant ``tool_use`` where there is one, whatever the template
+    without a name is (``common_chat_templates_init``): so a new one takes the place of all variants, unless
+    they are to be kept.
+
+    Args:
+        gguf: The header; of shards, that of the first.
+        text: Jinja; ``None`` takes the template away.
+        variant: The named variant to change, the rest stays as it is; the one without a name by default.
+        keep_variants: Whether variants stay when the one without a name is changed.
+
+    Raises:
+        UsageProblem: The text holds a NUL, is too long for a GGUF, or the variant's name cannot be one.
+    """
+    if text is not None and "\x00" in text:
+        raise UsageProblem("the chat template holds a NUL, at which llama.cpp would cut it")
+    value = None if text is None else TypedValue(ValueType.STRING, text)
+    wanted: dict[str, TypedValue | None]
+    if variant is not None:
+        wanted = {
+            _variant_key(variant): value,
+            _VARIANT_NAMES: _names(gguf, variant, is_there=text is not None),
+        }
+    elif keep_variants:
+        wanted = {CHAT_TEMPLATE: value}
+    else:
+        others = [f"{CHAT_TEMPLATE}.{name}" for name in chat_template_variants(gguf)]
+        wanted = {CHAT_TEMPLATE: value} | dict.fromkeys([_VARIANT_NAMES, *others])
+    return HeaderPatch(changes={key: value for key, value in wanted.items() if not _is_so(gguf, key, value)})
+
+
+def _check(key: str, value: TypedValue | None) -> None:
+    if key in _LAYOUT:
+        raise UsageProblem(f"{key} cannot be changed: where the tensors are depends on it")
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError as error:
+        raise UsageProblem(f"{key!r} cannot be a key: it is no Unicode") from error
+    if not 0 < length <= MAX_KEY_BYTES or "\x00" in key:
+        raise UsageProblem(f"{key[:60]!r} cannot be a key: one has 1 to {MAX_KEY_BYTES:,} bytes and no NUL")
+    if value is not None and isinstance(value.value, str):
+        size = len(value.value.encode("utf-8", "surrogatepass"))
+        if size > MAX_STRING_BYTES:
+            raise UsageProblem(
+                f"{key} cannot be {size:,} bytes long, {MAX_STRING_BYTES:,} are the most that is read"
+            )
+
+
+def _variant_key(variant: str) -> str:
+    if variant == "default" or not _VARIANT_NAME.fullmatch(variant):
+        raise UsageProblem(
+            f"{variant[:80]!r} cannot be the name of a variant",
+            hint="one has letters, digits and _, such as tool_use; the default template has no name",
+        )
+    return f"{CHAT_TEMPLATE}.{variant}"
+
+
+def _names(gguf: GgufFile, variant: str, *, is_there: bool) -> TypedValue | None:
+    """Give the list of variants as gguf-py writes it, with this one in it or not; ``None`` for none."""
+    told = gguf.metadata.get(_VARIANT_NAMES)
+    names = list(chat_template_variants(gguf))
+    if isinstance(told, GgufArray) and told.element_type is ValueType.STRING:
+        names = [str(name) for name in told]
+    if not is_there:
+        names = [name for name in names if name != variant]
+    elif variant not in names:
+        names.append(variant)
+    return TypedValue.array(ValueType.STRING, names) if names else None
+
+
+def _is_so(gguf: GgufFile, key: str, value: TypedValue | None) -> bool:
+    if value is None:
+        return key not in gguf.metadata
+    entry = encode_entry(key, value, byte_order=gguf.byte_order)
+    return key in gguf.metadata and gguf.metadata.raw(key) == entry

@@ -1,0 +1,293 @@
+"""Turn expressions of a template into code: pipelines, commands, operands and variables.
+
+Go searches its stack of variables by name while a template runs; since variables end with the block that
+declares them, the answer is known beforehand, with the one exception that :class:`Scope` tells of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from gguf2ollama.gotmpl.calls import after, call, call_after, equal, field, frequent, short_circuit
+from gguf2ollama.gotmpl.failure import EvaluationError
+from gguf2ollama.gotmpl.functions import Function
+from gguf2ollama.gotmpl.nodes import (
+    Boolean,
+    Chain,
+    Command,
+    Dot,
+    Expression,
+    Field,
+    Identifier,
+    Nil,
+    Number,
+    Pipe,
+    Place,
+    String,
+    Variable,
+)
+from gguf2ollama.gotmpl.running import UNSET, Evaluate, Frame, Run
+from gguf2ollama.gotmpl.values import NOTHING, Value
+
+__all__ = ["Expressions", "Scope"]
+
+_MAX_INT = 2**63 - 1
+_NO_FUNCTION = "In the last exchange of a template without .Messages Ollama knows only Go's own functions."
+
+
+class Local:
+    """A variable: its place in the frame, and the one of its name that it hides."""
+
+    __slots__ = ("hidden", "is_conditional", "name", "slot")
+
+    def __init__(self, name: str, slot: int, hidden: Local | None, *, is_conditional: bool) -> None:
+        self.name = name
+        self.slot = slot
+        self.hidden = hidden
+        self.is_conditional = is_conditional
+
+
+class Scope:
+    """The variables that are visible at a point of a template, the newest last.
+
+    One that is declared inside an argument of ``and`` or ``or`` may not come to be; the one of its name that
+    it would hide is then meant.
+    """
+
+    def __init__(self) -> None:
+        self.visible = [Local("$", 0, None, is_conditional=False)]
+        self.size = 0
+        self.conditions = 0
+
+    def find(self, name: str) -> Local | None:
+        """Find the variable that a name means."""
+        return next((one for one in reversed(self.visible) if one.name == name), None)
+
+    def declare(self, name: str) -> Local:
+        """Add a variable."""
+        self.size += 1
+        local = Local(name, self.size, self.find(name), is_conditional=self.conditions > 0)
+        self.visible.append(local)
+        return local
+
+
+def _failing(reason: str, place: Place, *, hint: str | None = None) -> Evaluate:
+    """Make code that fails, for what Go finds out only when it gets there."""
+
+    def fail(_run: Run, _frame: Frame, _dot: Value) -> NoReturn:
+        raise EvaluationError(reason, place=place, hint=hint)
+
+    return fail
+
+
+def _constant(value: Value) -> Evaluate:
+    return lambda _run, _frame, _dot: value
+
+
+def _dot(_run: Run, _frame: Frame, dot: Value) -> Value:
+    return dot
+
+
+def _concrete(evaluate: Evaluate) -> Evaluate:
+    """Take what an interface holds, as a pipeline does with its value: of one that holds none, nothing."""
+
+    def concrete(run: Run, frame: Frame, dot: Value) -> Value:
+        value = evaluate(run, frame, dot)
+        return NOTHING if value is None else value
+
+    return concrete
+
+
+class Expressions:
+    """Turns expressions into code.
+
+    Args:
+        functions: The functions, Go's own among them.
+        missing: What a ``map[string]any`` gives for a key that it does not have.
+    """
+
+    def __init__(self, functions: Mapping[str, Function], *, missing: Value) -> None:
+        self._functions = functions
+        self._missing = missing
+        self.scope = Scope()
+
+    def pipe(self, pipe: Pipe, *, is_concrete: bool = True) -> Evaluate:
+        """Compile a pipeline.
+
+        Args:
+            pipe: The pipeline.
+            is_concrete: Whether it matters that no value comes out as one kind of none; it does not for
+                what is only tested, printed or given to a function.
+        """
+        evaluate = self._command(pipe.commands[0], None)
+        for command in pipe.commands[1:]:
+            evaluate = self._command(command, evaluate)
+        last = pipe.commands[-1].args[0]
+        gives_none = (
+            last.name in _MAY_GIVE_NONE if isinstance(last, Identifier) else not isinstance(last, Pipe)
+        )
+        if (is_concrete or pipe.declared) and gives_none:
+            evaluate = _concrete(evaluate)
+        if not pipe.declared:
+            return evaluate
+        return self._stored(pipe, evaluate)
+
+    def _stored(self, pipe: Pipe, evaluate: Evaluate) -> Evaluate:
+        if not pipe.assigns:
+            declared = [self.scope.declare(one.names[0]).slot for one in pipe.declared]
+            return _store(evaluate, declared[0]) if len(declared) == 1 else _store_both(evaluate, *declared)
+        places = [self.slot_to_set(one) for one in pipe.declared]
+
+        def assign(run: Run, frame: Frame, dot: Value) -> Value:
+            value = evaluate(run, frame, dot)
+            for slot in places:
+                frame[slot(frame)] = value
+            return value
+
+        local = self.scope.find(pipe.declared[0].names[0])
+        if len(places) == 1 and local is not None and not local.is_conditional:
+            return _store(evaluate, local.slot)
+        return assign
+
+    def slot_to_set(self, variable: Variable) -> Callable[[Frame], int]:
+        """Give what finds the place of a variable in a frame."""
+        name = variable.names[0]
+        local = self.scope.find(name)
+        if local is not None and not local.is_conditional:
+            slot = local.slot
+            return lambda _frame: slot
+
+        def find(frame: Frame) -> int:
+            one = local
+            while one is not None and frame[one.slot] is UNSET:
+                one = one.hidden
+            if one is None:
+                raise EvaluationError(f"the variable {name} is not declared", place=variable.place)
+            return one.slot
+
+        return find
+
+    def _command(self, command: Command, last: Evaluate | None) -> Evaluate:
+        first, has_arguments = command.args[0], len(command.args) > 1 or last is not None
+        if isinstance(first, Identifier):
+            return self._call(first, command, last)
+        if isinstance(first, Nil):
+            return _failing("nil stands alone where a value is wanted", first.place)
+        if isinstance(first, Field | Chain) or (isinstance(first, Variable) and len(first.names) > 1):
+            evaluate = self._operand(first, has_arguments=has_arguments)
+        elif has_arguments:
+            evaluate = _failing(
+                f"{_shown(first)} takes no argument", first.place, hint="Only functions take arguments."
+            )
+        else:
+            evaluate = self._operand(first, is_concrete=True)
+        return evaluate if last is None else after(last, evaluate)
+
+    def _operand(  # noqa: PLR0911  # one for each kind of node
+        self, node: Expression, *, has_arguments: bool = False, is_concrete: bool = False
+    ) -> Evaluate:
+        if isinstance(node, Field):
+            return self._chain(_dot, node.names, node.place, has_arguments=has_arguments)
+        if isinstance(node, Variable):
+            read = self._read(node)
+            return self._chain(read, node.names[1:], node.place, has_arguments=has_arguments)
+        if isinstance(node, Chain):
+            if isinstance(node.node, Nil):
+                return _failing("nil has no fields", node.place)
+            inner = self._operand(node.node, is_concrete=True)
+            return self._chain(inner, node.names, node.place, has_arguments=has_arguments)
+        if isinstance(node, Pipe):
+            return self.pipe(node, is_concrete=is_concrete)
+        if isinstance(node, Identifier):
+            return self._call(node, Command(place=node.place, args=(node,)), None)
+        if isinstance(node, Dot):
+            return _dot
+        if isinstance(node, Nil):
+            return _constant(NOTHING)
+        if isinstance(node, Number) and isinstance(node.value, int) and node.value > _MAX_INT:
+            return _failing(f"{node.source} does not fit in an int", node.place)
+        return _constant(node.value)
+
+    def _read(self, node: Variable) -> Evaluate:
+        local = self.scope.find(node.names[0])
+        if local is not None and not local.is_conditional:
+            slot = local.slot
+            return lambda _run, frame, _dot: frame[slot]
+        find = self.slot_to_set(node)
+        return lambda _run, frame, _dot: frame[find(frame)]
+
+    def _chain(
+        self, receiver: Evaluate, names: tuple[str, ...], place: Place, *, has_arguments: bool
+    ) -> Evaluate:
+        for number, name in enumerate(names, 1):
+            is_last = number == len(names)
+            receiver = field(receiver, name, place, self._missing, has_arguments=has_arguments and is_last)
+        return receiver
+
+    def _call(self, node: Identifier, command: Command, last: Evaluate | None) -> Evaluate:
+        name, place, operands = node.name, command.place, command.args[1:]
+        count = len(operands) + (last is not None)
+        if name in {"and", "or"} and count:
+            return self._short_circuit(name, operands, last)
+        function = self._functions.get(name, _SHORT_CIRCUIT.get(name))
+        if function is None:
+            fails = _failing(f"there is no function {name} here", place, hint=_NO_FUNCTION)
+            return fails if last is None else after(last, fails)
+        if count < function.least or (function.most is not None and count > function.most):
+            wanted = str(function.least) if function.most is not None else f"at least {function.least}"
+            fails = _failing(f"{name} takes {wanted} arguments, and has {count}", place)
+            return fails if last is None else after(last, fails)
+        arguments = [self._argument(one, number, function) for number, one in enumerate(operands)]
+        if last is not None:
+            return call_after(function, name, last, arguments, place)
+        if name == "eq" and count == 2 and (constant := _constant_of(operands[1])) is not None:  # noqa: PLR2004
+            return equal(arguments[0], constant, place)
+        return frequent(name, arguments, place) or call(function, name, arguments, place)
+
+    def _argument(self, node: Expression, number: int, function: Function) -> Evaluate:
+        wants_text = function.texts < 0 or number < function.texts
+        if wants_text and isinstance(node, Boolean | Number | Nil):
+            return _failing("a string is wanted here", node.place)
+        return self._operand(node)
+
+    def _short_circuit(self, name: str, operands: tuple[Expression, ...], last: Evaluate | None) -> Evaluate:
+        before = self.scope.size
+        self.scope.conditions += 1
+        arguments = tuple(map(self._operand, operands))
+        self.scope.conditions -= 1
+        declared = tuple(range(before + 1, self.scope.size + 1))
+        return short_circuit(name, arguments, last, declared=declared)
+
+
+_MAY_GIVE_NONE = frozenset({"and", "or", "index"})
+_SHORT_CIRCUIT = {name: Function(call=lambda _values: None, least=1, most=None) for name in ("and", "or")}
+
+
+def _constant_of(node: Expression) -> bytes | int | None:
+    if isinstance(node, String):
+        return node.value
+    is_integer = isinstance(node, Number) and isinstance(node.value, int) and node.value <= _MAX_INT
+    return node.value if is_integer else None  # type: ignore[union-attr, return-value]
+
+
+def _shown(node: Expression) -> str:
+    if isinstance(node, Variable):
+        return node.names[0]
+    return "a pipeline in parentheses" if isinstance(node, Pipe) else "a constant"
+
+
+def _store(evaluate: Evaluate, slot: int) -> Evaluate:
+    def store(run: Run, frame: Frame, dot: Value) -> Value:
+        value = frame[slot] = evaluate(run, frame, dot)
+        return value
+
+    return store
+
+
+def _store_both(evaluate: Evaluate, first: int, second: int) -> Evaluate:
+    def store(run: Run, frame: Frame, dot: Value) -> Value:
+        value = frame[first] = frame[second] = evaluate(run, frame, dot)
+        return value
+
+    return store

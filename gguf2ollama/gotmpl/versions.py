@@ -1,0 +1,97 @@
+"""What the versions of Ollama do differently with Go templates.
+
+Read in the sources of 0.11.0, 0.11.4, 0.11.8, 0.11.10, 0.12.0, 0.12.6, 0.13.0, 0.13.5, 0.14.0, 0.17.4,
+0.18.0, 0.19.0, 0.20.0, 0.24.0, 0.30.0, 0.31.0, 0.32.15, 0.34.0 and 0.34.4 (``template/template.go``,
+``api/types.go``, ``server/routes.go``, ``server/images.go``). A limit is the first of these that has the
+change; releases between it and the one before were not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gguf2ollama.errors import UsageProblem
+
+__all__ = ["NEWEST", "OLDEST", "Dialect", "dialect"]
+
+NEWEST = "0.34.4"
+OLDEST = "0.11.0"
+_VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])")
+_UNSTAMPED = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """What a version of Ollama knows.
+
+    Attributes:
+        has_levels: ``think`` may be a level; templates see ``.ThinkLevel`` and have the functions
+            ``currentDate`` and ``toTypeScriptType``; properties of tools have ``anyOf``.
+        omits_empty: Of a tool, ``description`` and a property's ``type`` are left out when empty, and the
+            ``index`` of a call never is; thinking is on where a template has it and the chat does not say.
+        has_call_ids: Calls have ``id``, results ``tool_call_id``; an empty ``required`` is left out.
+        has_nested_properties: Properties of tools have ``properties``; there is ``yesterdayDate``.
+        converts: Templates see copies of tools and messages, in types of the template package.
+        has_nested_required: Properties of tools have ``required``.
+        prints_tools_as_json: ``{{ . }}`` of a tool prints JSON although it is such a copy.
+        has_highest_level: ``think`` may be ``max``.
+        has_native_path: A GGUF's own chat template may be preferred to a TEMPLATE.
+        prefers_tool_round_trip: It is preferred, too, where both have the same capabilities and only it shows
+            how a tool's result is told.
+    """
+
+    has_levels: bool
+    omits_empty: bool
+    has_call_ids: bool
+    has_nested_properties: bool
+    converts: bool
+    has_nested_required: bool
+    has_highest_level: bool
+    prints_tools_as_json: bool
+    has_native_path: bool
+    prefers_tool_round_trip: bool
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """The functions of templates beside Go's own."""
+        names = {"json"}
+        if self.has_levels:
+            names |= {"currentDate", "toTypeScriptType"}
+        if self.has_nested_properties:
+            names.add("yesterdayDate")
+        return frozenset(names)
+
+
+@lru_cache(maxsize=64)
+def dialect(version: str) -> Dialect:
+    """Give what a version knows, such as ``0.34.4``; ``0.0.0``, an unstamped build, counts as the newest.
+
+    Versions older than :data:`OLDEST` are taken for that.
+
+    Raises:
+        UsageProblem: It is no version.
+    """
+    match = _VERSION.match(version.strip())
+    if match is None:
+        raise UsageProblem(
+            f"{version[:80]!r} is not a version of Ollama",
+            hint="Give one such as 0.34.4 (`ollama --version`).",
+        )
+    major, minor, patch = match.groups()
+    release = (int(major), int(minor), int(patch or 0))
+    if release == _UNSTAMPED:
+        release = (10**9, 0, 0)
+    return Dialect(
+        has_levels=release >= (0, 11, 4),
+        omits_empty=release >= (0, 12, 6),
+        has_call_ids=release >= (0, 13, 0),
+        has_nested_properties=release >= (0, 13, 5),
+        converts=release >= (0, 14, 0),
+        has_nested_required=release >= (0, 20, 0),
+        has_highest_level=release >= (0, 24, 0),
+        prints_tools_as_json=release < (0, 14, 0) or release >= (0, 30, 0),
+        has_native_path=release >= (0, 30, 0),
+        prefers_tool_round_trip=release >= (0, 31, 0),
+    )

@@ -1,0 +1,275 @@
+"""Download files of a repository into the shared cache or a folder, each checked against its digest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gguf2ollama._atomic import atomic_file, check_free_space, disk_errors
+from gguf2ollama.errors import NotFound, UsageProblem, VerificationFailed
+from gguf2ollama.ggufio.copying import copy_range
+from gguf2ollama.hub.cache import CachedRepository
+from gguf2ollama.hub.fetch import Fetch
+from gguf2ollama.hub.settings import HubSettings
+from gguf2ollama.hub.site import HubSite
+from gguf2ollama.hub.variants import RepositoryFile
+from gguf2ollama.progress import Progress, Update
+
+__all__ = ["Download", "Downloaded"]
+
+_AT_ONCE = 4  # files
+_WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
+_PIECE = 1 << 20
+
+
+class _StoppedError(Exception):
+    """Another file failed, or nobody waits any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    """A file that is here.
+
+    Attributes:
+        file: Which one.
+        path: Where it is.
+        sha256: Its digest, found by reading it; ``None`` where the Hub tells none to compare with.
+        bytes_fetched: Bytes that came over the network for it.
+    """
+
+    file: RepositoryFile
+    path: Path
+    sha256: str | None
+    bytes_fetched: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """The download of files of one commit.
+
+    Attributes:
+        settings: How the Hub is used.
+        site: The Hub; ``None`` without a network.
+        repository: ``owner/repo``.
+        commit: The commit.
+        folder: Where the files are put, under their names in the repository; ``None`` for the cache.
+        known_digest: Gives the sha256 of a file as it is now, where that was found before.
+        progress: Told the bytes of each file, from several threads.
+        tell: Told what may surprise.
+    """
+
+    settings: HubSettings
+    site: HubSite | None
+    repository: str
+    commit: str
+    folder: Path | None
+    known_digest: Callable[[Path], str | None]
+    progress: Progress
+    tell: Callable[[str], None]
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, files: Sequence[RepositoryFile]) -> list[Downloaded]:
+        """Get what is not here, several files at once.
+
+        Raises:
+            NotEnoughSpace: The disk is too small; nothing was begun.
+            NotFound: There is no network, and a file is not in the cache.
+            ServerProblem: The Hub cannot be reached, refuses, or sends something else.
+            UsageProblem: Another file of that name is in the folder.
+            VerificationFailed: A file came twice with another digest than the Hub tells.
+        """
+        self._require_space(files)
+        if self.site is not None and files and any(not self._target(file).exists() for file in files):
+            self.site.require_access(self.repository, files[0].path, commit=self.commit)
+        pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+        try:
+            futures = [pool.submit(self._get, file) for file in files]
+            self._wait(futures)
+            return [future.result() for future in futures]
+        except BaseException:
+            self._stop.set()
+            if self.site is not None:
+                self.site.close()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _wait(self, futures: Sequence[Future[Downloaded]]) -> None:
+        """Wait for all, or for the first that fails of itself."""
+        while True:
+            found = wait(futures, timeout=_WAIT, return_when=FIRST_EXCEPTION)
+            errors = [error for future in found.done if (error := future.exception()) is not None]
+            for error in errors:
+                if not isinstance(error, _StoppedError):
+                    raise error
+            if not found.not_done:
+                return
+
+    @property
+    def _cached(self) -> CachedRepository:
+        return CachedRepository(cache=self.settings.cache, name=self.repository)
+
+    def _target(self, file: RepositoryFile) -> Path:
+        if self.folder is not None:
+            return self.folder.joinpath(*file.path.split("/"))
+        if file.sha256 is not None:
+            return self._cached.blob(file.sha256)
+        return self._cached.path(file.path, commit=self.commit)
+
+    def _part(self, file: RepositoryFile) -> Path:
+        """Where a file is put while it comes; in the cache under the name that older libraries go on with."""
+        target = self._target(file)
+        mark = f".{(file.sha256 or '')[:12]}" if self.folder is not None else ""
+        return target.with_name(f"{target.name}{mark}.incomplete")
+
+    def _require_space(self, files: Sequence[RepositoryFile]) -> None:
+        needed = 0
+        for file in files:
+            if not self._target(file).exists():
+                part = self._part(file)
+                needed += max(file.size - (part.stat().st_size if part.exists() else 0), 0)
+        if needed:
+            folder = self.folder or self._cached.root
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            check_free_space(folder, needed)
+
+    def _get(self, file: RepositoryFile) -> Downloaded:
+        if file.sha256 is None:
+            return self._get_small(file)
+        if self.folder is not None:
+            return self._get_into_folder(file)
+        if self.site is None:
+            path = self._cached.path(file.path, commit=self.commit)
+            return Downloaded(file=file, path=path, sha256=self._checked_digest(file, path))
+        with self._cached.locked(file.sha256):
+            found = self._get_blob(file, self._target(file))
+        path = self._cached.link(file.path, commit=self.commit, settings=self.settings)
+        return Downloaded(file=file, path=path, sha256=found.sha256, bytes_fetched=found.bytes_fetched)
+
+    def _get_small(self, file: RepositoryFile) -> Downloaded:
+        """Get a file that is kept in Git itself, by the library."""
+        path = self._cached.path(file.path, commit=self.commit)
+        if self.site is not None:
+            path = self._cached.link(file.path, commit=self.commit, settings=self.settings)
+        if self.folder is not None:
+            self._copy(path, self._target(file))
+            path = self._target(file)
+        return Downloaded(file=file, path=path, sha256=None)
+
+    def _get_into_folder(self, file: RepositoryFile) -> Downloaded:
+        target = self._target(file)
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            if self._digest(file, target) == file.sha256:
+                return Downloaded(file=file, path=target, sha256=file.sha256)
+            raise UsageProblem(
+                f"{target} is there already, and is another file than {file.path} of {self.repository}",
+                hint="move it away, or choose another folder",
+            )
+        blob = self._cached.blob(file.sha256 or "")
+        if blob.exists() and self._digest(file, blob) == file.sha256:
+            self._copy(blob, target)
+            return Downloaded(file=file, path=target, sha256=file.sha256)
+        return self._get_blob(file, target)
+
+    def _get_blob(self, file: RepositoryFile, target: Path) -> Downloaded:
+        """Get the bytes of a file; what is damaged is kept aside and got again once."""
+        if target.exists():
+            if self._digest(file, target) == file.sha256:
+                return Downloaded(file=file, path=target, sha256=file.sha256)
+            self._set_aside(target, target)
+        fetched = 0
+        for _ in range(2):
+            digest, count = self._fetch(file)
+            fetched += count
+            if digest == file.sha256:
+                with disk_errors(target):
+                    self._part(file).replace(target)
+                return Downloaded(file=file, path=target, sha256=digest, bytes_fetched=fetched)
+            aside = self._set_aside(self._part(file), target)
+        raise VerificationFailed(
+            f"{file.path} of {self.repository} came twice with another digest than the Hub tells,"
+            f" sha256:{file.sha256}",
+            hint=f"the last one is kept as {aside}; check HF_ENDPOINT, the network, and the disk",
+        )
+
+    def _fetch(self, file: RepositoryFile) -> tuple[str, int]:
+        if self.site is None:
+            raise NotFound(
+                f"{file.path} of {self.repository} is not in the cache, and HF_HUB_OFFLINE is set",
+                hint="unset HF_HUB_OFFLINE to download it",
+            )
+        part = self._part(file)
+        with disk_errors(part):
+            part.parent.mkdir(parents=True, exist_ok=True)
+        fetch = Fetch(
+            self.site,
+            repository=self.repository,
+            file=file,
+            commit=self.commit,
+            part=part,
+            report=self._reporter("downloading", file),
+            check=self._check,
+        )
+        return fetch.run(), fetch.bytes_fetched
+
+    def _checked_digest(self, file: RepositoryFile, path: Path) -> str | None:
+        digest = self._digest(file, path)
+        if digest != file.sha256:
+            raise VerificationFailed(
+                f"{path} is damaged: its digest is not sha256:{file.sha256}",
+                hint="unset HF_HUB_OFFLINE to download it again",
+            )
+        return digest
+
+    def _digest(self, file: RepositoryFile, path: Path) -> str:
+        """Give the digest of a file that is here, by reading it where it is not known."""
+        if (known := self.known_digest(path)) is not None:
+            return known
+        report = self._reporter("checking", file)
+        state, done = hashlib.sha256(), 0
+        with disk_errors(path), path.open("rb", buffering=0) as stream:
+            while piece := stream.read(_PIECE):
+                self._check()
+                state.update(piece)
+                done += len(piece)
+                report(done)
+        return state.hexdigest()
+
+    def _set_aside(self, path: Path, target: Path) -> Path:
+        """Keep what has another digest than the Hub tells, under a name that says so."""
+        aside = target.with_name(f"{target.name}.damaged")
+        with disk_errors(path):
+            path.replace(aside)
+        self.tell(f"{path.name} has another digest than the Hub tells; it is kept as {aside}, and got again")
+        return aside
+
+    def _copy(self, source: Path, target: Path) -> None:
+        """Copy a file out of the cache, sharing its bytes where the file system does that."""
+        with contextlib.suppress(FileNotFoundError):
+            if target.samefile(source):
+                return
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(source), source.open("rb", buffering=0) as stream:
+            size = stream.seek(0, io.SEEK_END)
+            with atomic_file(target, size=size, is_durable=False) as copy:
+                copy_range(stream, copy, offset=0, length=size, report=lambda _: self._check())
+
+    def _reporter(self, verb: str, file: RepositoryFile) -> Callable[[int], None]:
+        def report(done: int) -> None:
+            self.progress(Update(task=f"{verb} {file.name}", done=done, total=file.size))
+
+        return report
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise _StoppedError

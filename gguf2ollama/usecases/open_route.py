@@ -1,0 +1,56 @@
+"""Make ready the way to a server that was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gguf2ollama.ollama import Client, Regime
+from gguf2ollama.progress import Progress
+from gguf2ollama.usecases.hashing import Hashing
+from gguf2ollama.usecases.inspect import Inspection
+from gguf2ollama.usecases.routes import Choice
+from gguf2ollama.usecases.server_build import FirstThatWorks, Route
+from gguf2ollama.usecases.store_route import StoreRoute
+from gguf2ollama.usecases.upload_route import UploadRoute
+
+__all__ = ["open_route"]
+
+
+def open_route(
+    inspection: Inspection,
+    how: Regime,
+    choice: Choice,
+    *,
+    client: Client,
+    hashing: Hashing,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> Route:
+    """Make ready the way that was chosen, and the upload after a pull that may not work.
+
+    Args:
+        inspection: What is made.
+        how: How the server takes a GGUF.
+        choice: The way.
+        client: The server.
+        hashing: Finds the digests of its files.
+        progress: Told the bytes copied and sent.
+        tell: Told what is being done.
+    """
+    upload = UploadRoute(
+        client=client,
+        image=inspection.lay_out_image(takes_shards=how.takes_shards),
+        recipe=inspection.recipe,
+        hashing=hashing,
+        copies=how.copies_of_upload,
+        progress=progress,
+    )
+    if choice.via == "upload":
+        return upload
+    image = inspection.lay_out_image(takes_shards=how.keeps_shards)
+    if choice.store is not None:
+        return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=progress, tell=tell)
+    from gguf2ollama.usecases.pull_route import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
+
+    pull = PullRoute(client=client, image=image, hashing=hashing, progress=progress)
+    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=upload, tell=tell)

@@ -1,0 +1,172 @@
+"""Download a model of the Hub, and hand on the digests that were found on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ggufio import Shard, ShardSet
+from gguf2ollama.hub.cache import CachedRepository
+from gguf2ollama.hub.download import Download, Downloaded
+from gguf2ollama.hub.settings import HubSettings
+from gguf2ollama.oci import Digest
+from gguf2ollama.progress import Progress, ignore
+from gguf2ollama.refs import HubSource, parse_source
+from gguf2ollama.usecases.digest_cache import DigestCache
+from gguf2ollama.usecases.remote_source import HubWishes, RemoteModel, open_site, resolve
+from gguf2ollama.usecases.source import ModelFiles, require_projector
+
+__all__ = ["DownloadedModel", "download", "download_model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadedModel:
+    """A model of the Hub that is here.
+
+    Attributes:
+        model: What it is there.
+        files: Its files here, the model's first, then projectors.
+    """
+
+    model: RemoteModel
+    files: tuple[Downloaded, ...]
+
+    @property
+    def bytes_fetched(self) -> int:
+        """Bytes that came over the network; less than the files have where some were here."""
+        return sum(file.bytes_fetched for file in self.files)
+
+
+def download(
+    source: str,
+    *,
+    wishes: HubWishes | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    progress: Progress = ignore,
+    tell: Callable[[str], None] = ignore,
+) -> DownloadedModel:
+    """Download a model of the Hub into the cache that all tools share, or into a folder.
+
+    Args:
+        source: ``owner/repo``, ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or a page of the Hub.
+        wishes: Which of the models there.
+        folder: Where the files are put, under their names in the repository; the cache when not given.
+        progress: Told the bytes of each file, from several threads.
+        tell: Told what is being done.
+
+    Raises:
+        NotEnoughSpace: The disk is too small.
+        NotFound: There is no such repository, revision or model.
+        ServerProblem: The Hub cannot be asked, or refuses.
+        UsageProblem: The source is no place on the Hub, or names several models.
+        VerificationFailed: A file came twice with another digest than the Hub tells.
+    """
+    parsed = parse_source(source, hub_endpoint=HubSettings.from_environment().endpoint)
+    if not isinstance(parsed, HubSource):
+        raise UsageProblem(f"{source} is no place on the Hub", hint="give owner/repo or hf://owner/repo/path")
+    return _download(
+        parsed,
+        wishes=wishes or HubWishes(),
+        folder=None if folder is None else Path(folder),
+        digests=DigestCache(),
+        progress=progress,
+        tell=tell,
+    )
+
+
+def download_model(
+    source: HubSource,
+    *,
+    wishes: HubWishes,
+    digests: DigestCache,
+    projectors: Sequence[Shard] = (),
+    is_here: bool = True,
+    progress: Progress = ignore,
+    tell: Callable[[str], None] = ignore,
+) -> ModelFiles:
+    """Download a model into the cache, and read its headers.
+
+    Args:
+        source: Where it is.
+        wishes: Which of the models there.
+        digests: What is known of files, and learns what is found.
+        projectors: Projectors on this machine, instead of the one in the repository.
+        is_here: Whether this machine will run it.
+        progress: Told the bytes of each file, from several threads.
+        tell: Told what is being done.
+
+    Raises:
+        InvalidGguf: A file is no GGUF, or a broken one.
+        Gguf2OllamaError: As :func:`download` does.
+    """
+    done = _download(
+        source,
+        wishes=wishes,
+        folder=None,
+        digests=digests,
+        progress=progress,
+        tell=tell,
+        is_here=is_here,
+        takes_projector=not projectors,
+    )
+    count = len(done.model.choice.variant.files)
+    found = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
+    return ModelFiles(
+        model=ShardSet.from_paths([file.path for file in done.files[:count]]),
+        projectors=tuple(projectors) or found,
+        origin=done.model.origin(bytes_fetched=done.bytes_fetched),
+    )
+
+
+def _download(
+    source: HubSource,
+    *,
+    wishes: HubWishes,
+    folder: Path | None,
+    digests: DigestCache,
+    progress: Progress,
+    tell: Callable[[str], None],
+    is_here: bool = True,
+    takes_projector: bool = True,
+) -> DownloadedModel:
+    settings = HubSettings.from_environment()
+    with open_site(settings) as site:
+        model = resolve(
+            source,
+            wishes=wishes,
+            settings=settings,
+            site=site,
+            is_here=is_here,
+            takes_projector=takes_projector,
+        )
+        info = model.repository.info
+        names = ", ".join(file.path for file in model.files)
+        n_bytes = sum(file.size for file in model.files)
+        tell(f"{info.name}: {names}, {n_bytes:,} bytes ({model.choice.reason})")
+        work = Download(
+            settings=settings,
+            site=site,
+            repository=info.name,
+            commit=info.commit,
+            folder=folder,
+            known_digest=lambda path: _known(digests, path),
+            progress=progress,
+            tell=tell,
+        )
+        done = DownloadedModel(model=model, files=tuple(work.run(model.files)))
+        if site is not None and folder is None:
+            cached = CachedRepository(cache=settings.cache, name=info.name)
+            cached.note_revision(model.repository.revision, info.commit)
+    for file in done.files:
+        if file.sha256 is not None:
+            digests.learn(str(file.path.resolve()), Digest(file.sha256))
+    digests.save()
+    return done
+
+
+def _known(digests: DigestCache, path: Path) -> str | None:
+    found = digests.get((str(path.resolve()),))
+    return found.hex if found else None

@@ -1,0 +1,76 @@
+"""Find out what renders the chats of a model as its authors meant, before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, read_authors
+from gguf2ollama.chat.choice import Question, TemplateChoice, choose_template
+from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.detect import Detection, stops_for
+from gguf2ollama.errors import InvalidInput
+from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
+from gguf2ollama.gotmpl.versions import NEWEST
+from gguf2ollama.recipe import Target, Wishes, system_text
+
+__all__ = ["Tried", "changed_template_patch", "try_templates"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What was found out.
+
+    Attributes:
+        authors: What the authors meant.
+        choice: What renders it best.
+        version: The version of Ollama that it was tried for.
+    """
+
+    authors: Authors
+    choice: TemplateChoice
+    version: str
+
+
+def try_templates(
+    metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes, target: Target
+) -> Tried | None:
+    """Try what can render the chats of a model; ``None`` where nobody says how they are to be rendered.
+
+    Raises:
+        InvalidInput: The chat template is none, takes no conversation, or more of the machine than it may.
+    """
+    authors = read_authors(metadata)
+    if authors is None or detection.kind != "chat":
+        return None
+    stops = [str(one.value) for one in wishes.parameters if one.name == "stop"]
+    stops += [one.text for one in stops_for(metadata, profile=detection.profile)]
+    version = target.version or NEWEST
+    question = Question(
+        authors=authors,
+        version=version,
+        is_native=target.native_templates,
+        displaces=target.displaces,
+        may_patch=target.takes_patches,
+        profile=detection.go_template(),
+        user=wishes.template,
+        system=system_text(detection, wishes=wishes).value or "",
+        meant_system=wishes.system or "",
+        architecture=str(metadata.get("general.architecture", "")),
+        stops=tuple(dict.fromkeys(stops)),
+    )
+    with Renderer() as renderer:
+        choice = choose_template(question, renderer=renderer)
+    if choice is None:
+        raise InvalidInput(
+            "the chat template in the GGUF takes no conversation at all",
+            hint="give another with --chat-template, or --no-verify and a Go TEMPLATE with --template",
+        )
+    return Tried(authors=authors, choice=choice, version=version)
+
+
+def changed_template_patch(gguf: GgufFile, text: str, *, original: str) -> HeaderPatch:
+    """Have a header carry a changed chat template, and the authors' own beside it, to compare with."""
+    changes = chat_template_patch(gguf, text, keep_variants=True).changes
+    return HeaderPatch(changes={**changes, ORIGINAL_KEY: TypedValue(ValueType.STRING, original)})

@@ -1,0 +1,57 @@
+"""What the fake server makes of a chat: what a real one of its version does, as far as the product foretells.
+
+Tests that need a server which does something else inject it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gguf2ollama import gotmpl
+from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
+from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.errors import Gguf2OllamaError
+from tests.fakes.ollama_store import FakeStore, Model, Refusal
+
+
+def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
+    """Give the prompt that a chat becomes."""
+    messages = content["messages"]
+    if model.system and messages[0]["role"] != "system":
+        messages = [{"role": "system", "content": model.system}, *messages]
+    body = {**content, "messages": messages}
+    if model.template or not store.regime.native_templates:
+        try:
+            return gotmpl.render(store.template_of(model), body, version=store.version)
+        except Gguf2OllamaError as error:
+            raise Refusal(500, error.message) from error
+    native = read_native(store.template_of(model), version=store.version)
+    outcome = native.render(_conversation(body))
+    if not isinstance(outcome, Rendered):
+        raise Refusal(400, outcome.reason)
+    return outcome.prompt
+
+
+def _conversation(body: dict[str, Any]) -> Conversation:
+    return Conversation(
+        name="asked",
+        messages=tuple(map(_message, body["messages"])),
+        tools=tuple(body.get("tools") or ()),
+        think=body.get("think"),
+    )
+
+
+def _message(told: dict[str, Any]) -> Message:
+    calls = (
+        ToolCall(name=one["function"]["name"], arguments=one["function"]["arguments"], id=one.get("id", ""))
+        for one in told.get("tool_calls", ())
+    )
+    return Message(
+        role=told["role"],
+        content=told.get("content", ""),
+        thinking=told.get("thinking"),
+        calls=tuple(calls),
+        tool_name=told.get("tool_name", ""),
+        tool_call_id=told.get("tool_call_id", ""),
+    )

@@ -1,0 +1,168 @@
+"""What real servers make of chats: each template rides on a tiny model, written straight into the store.
+
+No ``create`` and so no template detection: without a TEMPLATE of its own a model stays native, and is
+rendered by ``llama-server`` with its Jinja text. Nothing is generated (``_debug_render_only``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
+from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType, ModelConfig, go_json
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.refs import ModelName
+from tests.builders import tiny_llama
+from tests.live.servers import RunningOllama
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing's own is there from 3.11 on
+
+BOS, EOS = "<bos-token>", "<eos-token>"  # of every tiny model: words that no template writes of itself
+_CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "chat_templates"
+_SECONDS = 120  # for one answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a server says of a model before anything is asked: ``capabilities`` of ``/api/show``."""
+
+    capabilities: frozenset[str]
+
+
+@dataclass(slots=True)
+class RenderingServer:
+    """A running server that is asked how it renders chats. A context manager; not for several threads.
+
+    Args:
+        ollama: The server; its store is written to.
+    """
+
+    ollama: RunningOllama
+    _client: httpx.Client = field(init=False, repr=False)
+    _loaded: str | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._client = httpx.Client(base_url=self.ollama.url, timeout=_SECONDS, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def render(
+        self,
+        template_text: str | None,
+        conversations: Iterable[Conversation],
+        *,
+        go_template: str | None = None,
+        stops: Sequence[str] = (),
+        adds_bos: bool = False,
+        family: str = "llama",
+    ) -> list[Outcome]:
+        """Give what the server renders for each conversation; what it answers with an error is ``Refused``.
+
+        Where the model cannot even be loaded, that holds of every conversation.
+
+        Args:
+            template_text: The Jinja text in the GGUF; ``None`` leaves it out.
+            conversations: What it is asked.
+            go_template: A TEMPLATE layer; ``None`` leaves it out, and the model native.
+            stops: The ``stop`` parameters of a params layer.
+            adds_bos: ``tokenizer.ggml.add_bos_token``.
+            family: ``model_family`` in the config, which decides on a few of Ollama's special treatments.
+        """
+        with self._model(template_text, go_template, stops, adds_bos=adds_bos, family=family) as name:
+            return [self._ask(name, one) for one in conversations]
+
+    def show(
+        self, template_text: str | None, *, go_template: str | None = None, stops: Sequence[str] = ()
+    ) -> Shown:
+        """Give what ``/api/show`` tells of a model that carries these templates."""
+        with self._model(template_text, go_template, stops, adds_bos=False, family="llama") as name:
+            answer = self._client.post("/api/show", json={"model": name})
+        answer.raise_for_status()
+        return Shown(capabilities=frozenset(answer.json()["capabilities"]))
+
+    def _ask(self, name: str, conversation: Conversation) -> Outcome:
+        body = conversation.for_ollama() | {
+            "model": name,
+            "stream": False,
+            "truncate": False,
+            "_debug_render_only": True,
+            "keep_alive": "5m",
+        }
+        answer = self._client.post("/api/chat", json=body)
+        if not answer.is_success:
+            return Refused(_reason(answer), "failed")
+        return Rendered(answer.json()["_debug_info"]["rendered_template"])
+
+    @contextlib.contextmanager
+    def _model(
+        self, jinja: str | None, go_template: str | None, stops: Sequence[str], *, adds_bos: bool, family: str
+    ) -> Iterator[str]:
+        store = LocalStore(self.ollama.store)
+        gguf = _tiny_gguf(jinja, adds_bos=adds_bos)
+        layers = [(MediaType.MODEL, gguf)]
+        if go_template is not None:
+            layers.append((MediaType.TEMPLATE, go_template.encode()))
+        if stops:
+            layers.append((MediaType.PARAMS, go_json({"stop": list(stops)})))
+        config = ModelConfig(family=family, families=(family,), parameter_size="50K", file_type="F32")
+        manifest = Manifest(
+            config=_keep(store, MediaType.CONFIG, config.to_bytes()),
+            layers=tuple(_keep(store, kind, content) for kind, content in layers),
+        )
+        name = f"rendering-{Digest.of(manifest.to_bytes()).hex[:24]}"
+        store.write_manifest(ModelName.parse(name), manifest)
+        try:
+            yield name
+        finally:
+            # the next model could not be loaded beside it, and would wait
+            self._client.post("/api/generate", json={"model": name, "keep_alive": 0})
+            self._client.request("DELETE", "/api/delete", json={"model": name})
+
+
+def corpus_templates() -> dict[str, str]:
+    """Give the chat templates of the corpus beside the checkout by their names; none where it is absent."""
+    return {path.stem: path.read_text("utf-8") for path in sorted(_CORPUS.glob("*.jinja"))}
+
+
+def _keep(store: LocalStore, kind: MediaType, content: bytes) -> Descriptor:
+    return Descriptor(media_type=kind.value, digest=store.add_bytes(content), size=len(content))
+
+
+@functools.lru_cache(maxsize=2)
+def _tiny_gguf(jinja: str | None, *, adds_bos: bool) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = tiny_llama(
+            Path(folder) / "tiny.gguf",
+            chat_template=jinja,
+            metadata={"tokenizer.ggml.add_bos_token": adds_bos},
+            special_tokens=(BOS, EOS),
+            blocks=1,
+        )
+        return path.read_bytes()
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Give the error that a server tells; llama-server's own comes as JSON within it."""
+    text: Any = answer.text
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        text = answer.json()["error"]
+        text = json.loads(text)["error"]["message"]
+    return f"{answer.status_code}: {text}"

@@ -1,0 +1,104 @@
+"""From a Hub to a chat, for real: the Hub of the tests, the real library, a real Ollama."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gguf2ollama.ggufio import ShardSet, split
+from tests.builders import tiny_llama
+from tests.fakes.hub_server import FakeHub
+from tests.live import parts
+
+pytestmark = pytest.mark.live
+
+REPOSITORY = "owner/SmolLM2-135M-Instruct-GGUF"
+
+
+@pytest.fixture
+def hub():
+    with FakeHub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def call(hub, tmp_path):
+    """Give a function that runs the program as a user would."""
+    own = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "hf"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "NO_COLOR": "1",
+    }
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")} | own
+
+    def one(*arguments, **extra):
+        return subprocess.run(
+            [sys.executable, "-m", "gguf2ollama", *map(str, arguments)],
+            env=environment | extra,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+
+    return one
+
+
+@pytest.fixture
+def host(newest_ollama):
+    return newest_ollama.url
+
+
+def test_shards_of_a_repository_become_a_chat(hub, call, host, smollm2, tmp_path):
+    model = ShardSet.discover(smollm2)
+    split(model, tmp_path / "smollm2-135m-instruct-q4_1", max_tensors=len(model.tensors) // 2 + 1)
+    shards = sorted(tmp_path.glob("*.gguf"))
+    assert len(shards) == 2
+    hub.add(REPOSITORY, {path.name: path for path in shards})
+
+    done = call(
+        *("build", REPOSITORY, "--quant", "Q4_1", "--name", "from-the-hub", "--host", host),
+        *("--param", "num_predict=48", "--run", "Say hello."),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "hashing" not in done.stderr
+    assert {path.name: hub.sent[path.name] for path in shards} == {
+        path.name: path.stat().st_size for path in shards
+    }
+
+
+@pytest.mark.parametrize("part", parts.OLLAMAS, ids=[part.version for part in parts.OLLAMAS])
+def test_a_repository_is_built_from_twice_and_downloaded_once(hub, call, ollama_pool, part, tmp_path):
+    server = ollama_pool(part)
+    content = tiny_llama(tmp_path / "tiny.gguf").read_bytes()
+    hub.add("owner/Tiny-GGUF", {"tiny-Q4_K_M.gguf": content, "tiny-Q8_0.gguf": content})
+
+    for _ in range(2):
+        done = call("build", "owner/Tiny-GGUF:q4_k_m", "--name", "tiny-hub", "--host", server.url)
+        assert done.returncode == 0, done.stderr
+
+    assert hub.sent == {"tiny-Q4_K_M.gguf": len(content)}
+
+
+def test_without_a_network_the_cache_is_built_from(hub, call, host, tmp_path):
+    content = tiny_llama(tmp_path / "tiny.gguf").read_bytes()
+    hub.add("owner/Tiny-GGUF", {"tiny-Q4_K_M.gguf": content})
+    assert call("download", "owner/Tiny-GGUF").returncode == 0
+
+    done = call("build", "owner/Tiny-GGUF", "--name", "offline-hub", "--host", host, HF_HUB_OFFLINE="1")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_dry_run_against_a_server_fetches_headers_only(hub, call, host, smollm2):
+    hub.add(REPOSITORY, {"smollm2-135m-instruct-Q4_1.gguf": smollm2})
+
+    done = call("build", REPOSITORY, "--dry-run", "--host", host)
+
+    assert done.returncode == 0, done.stderr
+    assert "would make" in done.stderr
+    assert sum(hub.sent.values()) < 4_000_000

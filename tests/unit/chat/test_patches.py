@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.patches import Patch, changes, keep_out_detection
+from gguf2ollama.chat.reference import Renderer, Request
+
+_BODY = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+    "{% if enable_thinking is defined and not enable_thinking %}<quiet>{% endif %}"
+    "{% set ns = namespace(enable_thinking=enable_thinking, preserve_thinking = preserve_thinking) %}"
+    "{% if ns.enable_thinking and messages[0].enable_thinking is not defined %}enable_thinking{% endif %}"
+    "{% if preserve_thinking %} kept {{ 'preserve_thinking' }}{% endif %}{{ date_string | default('now') }}"
+)
+_TEMPLATES = [_BODY, f"\n\n{_BODY}", f"  {{% set x = 1 %}}\n{_BODY}\r\n", f"{{# a comment #}}\n\t{_BODY}\n"]
+
+
+def patches_for(text: str) -> list[Patch]:
+    return [patch for change in changes() if (patch := change(text)) is not None]
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    with Renderer() as renderer:
+        yield renderer
+
+
+@pytest.mark.parametrize("text", _TEMPLATES)
+def test_a_patched_template_renders_what_the_template_does(renderer: Renderer, text: str):
+    requests = [Request(conversation=one) for one in battery()]
+    meant = renderer.load(text, bos="<s>", eos="</s>").render(requests)
+    patches = [*patches_for(text), keep_out_detection(text)]
+    assert len(patches) >= 4
+    for patch in patches:
+        if any("enable_thinking is given" in why for why in patch.why):
+            continue  # without the switch, what depends on it is another thing
+        assert renderer.load(patch.text, bos="<s>", eos="</s>").render(requests) == meant, patch.why
+
+
+def test_a_variable_that_a_server_gives_gets_a_name_that_nobody_gives(renderer: Renderer):
+    (patched,) = (one for one in patches_for(_BODY) if "preserve_thinking" in one.why[0])
+    told = renderer.load(patched.text).render_raw([], variables={"preserve_thinking": True})
+    assert told == renderer.load(_BODY).render_raw([])
+    assert told != renderer.load(_BODY).render_raw([], variables={"preserve_thinking": True})
+
+
+def test_only_the_variable_is_renamed():
+    (patched,) = (one.text for one in patches_for(_BODY) if one.why[0].startswith("preserve_thinking"))
+    assert "namespace(enable_thinking=enable_thinking, preserve_thinking = preserve_thinking_)" in patched
+    assert "{{ 'preserve_thinking' }}" in patched
+
+
+def test_a_new_name_is_one_that_the_template_does_not_have():
+    (patch,) = patches_for("{{ date_string }}{{ date_string_ }}")
+    assert patch.text == "{{ date_string__ }}{{ date_string_ }}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no variables", "{{ message.date_string }}", "{{ 'date_string' }}", "{{ 'date_string }}"]
+)
+def test_what_names_no_such_variable_gets_no_new_name(text: str):
+    assert patches_for(text) == []
+
+
+def test_a_switch_is_given_by_the_name_that_the_server_knows():
+    text = "{% if thinking %}{{ message.thinking }}<t>{% endif %}"
+    (known, *_) = (one for one in patches_for(text) if "switch" in one.why[0])
+    assert known.text == "{% if enable_thinking %}{{ message.thinking }}<t>{% endif %}"
+
+
+def test_detection_is_kept_out_by_more_than_it_overlooks():
+    text = "{{ messages }}"
+    assert len(keep_out_detection(text).text) - len(text) > 100

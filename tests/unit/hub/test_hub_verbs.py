@@ -1,0 +1,158 @@
+"""The verbs of the Hub, and the others with a repository for a source."""
+
+import json
+
+import pytest
+
+from gguf2ollama.cli import run
+from tests.builders import tiny_llama
+from tests.fakes.hub_content import Hollow
+from tests.fakes.hub_repositories import QWEN
+from tests.fakes.hub_server import WEB_PAGE, Answer
+
+REPOSITORY = "Qwen/Qwen2.5-7B-Instruct-GGUF"
+
+
+@pytest.fixture
+def call(hub, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def one(*arguments):
+        code = run([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return one
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tiny_llama(tmp_path / "tiny.gguf").read_bytes()
+
+
+def test_quants_is_a_table_with_a_choice(hub, call):
+    hub.add(REPOSITORY, {path: Hollow(size, b"GGUF") for path, size in QWEN.items()})
+
+    code, out, err = call("quants", REPOSITORY)
+
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0] == ["QUANT", "SIZE", "SHARDS", "BITS/WEIGHT", "FITS", "FILE"]
+    assert [row[0] for row in rows[1:]] == [
+        *("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_0", "Q5_K_M", "Q6_K", "Q8_0", "FP16")
+    ]
+    assert "taken when none is named" in err
+
+
+def test_quants_as_json_tells_files_and_bytes(hub, call, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": model})
+
+    told = json.loads(call("quants", "o/r", "--json")[1])
+
+    assert told["models"][0] | {"fits": None} == {
+        "quant": "Q4_K_M",
+        "bytes": len(model),
+        "files": ["m-Q4_K_M.gguf"],
+        "missing": [],
+        "bits_per_weight": None,
+        "fits": None,
+    }
+    assert told["beside"][0]["kind"] == "projector"
+    assert told["choice"]["reason"] == "the only model there"
+
+
+def test_download_prints_where_the_files_are(hub, call, model, tmp_path):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model, "m-Q8_0.gguf": model})
+
+    code, out, _ = call("download", "o/r", "--quant", "q8_0", "--local-dir", tmp_path / "here")
+
+    assert (code, out.strip()) == (0, str(tmp_path / "here" / "m-Q8_0.gguf"))
+
+
+def test_inspect_tells_how_little_was_fetched(hub, call, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": Hollow(5_000_000_000, model)})
+
+    code, _, err = call("inspect", "o/r")
+    told = json.loads(call("inspect", "o/r", "--json")[1])
+
+    assert code == 0
+    assert "of 5.0 GB: hf://o/r/m-Q4_K_M.gguf@main" in err
+    assert told["origin"]["commit"] == hub.repositories["o/r"].refs["main"]
+
+
+def test_modelfile_says_how_to_get_the_files(hub, call, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+
+    out = call("modelfile", "o/r")[1]
+
+    assert "FROM ./m-Q4_K_M.gguf" in out
+    assert "gguf2ollama download hf://o/r/m-Q4_K_M.gguf@main --local-dir ." in out
+
+
+@pytest.mark.parametrize(
+    "arguments,code,sentence",
+    [
+        (("build", "o/none"), 3, "there is no repository o/none at"),
+        (("build", "o/r", "--quant", "q9"), 3, "o/r has no quantization 'q9'"),
+        (("build", "o/r", "--file", "x.gguf"), 3, "o/r has no GGUF 'x.gguf'"),
+        (("build", "o/r", "--revision", "v9"), 3, "o/r has no revision 'v9'"),
+        (("build", "o/gated"), 5, "o/gated is gated"),
+        (("quants", "./nowhere.gguf"), 2, "is no repository on the Hub"),
+        (("download", "./nowhere.gguf"), 2, "is no place on the Hub"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_an_exit_code(hub, call, model, tmp_path, arguments, code, sentence):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model, "m-Q8_0.gguf": model})
+    hub.add("o/gated", {"m-Q4_K_M.gguf": model}, access="gated", readers={"hf_good"})
+    extra = ("--store", tmp_path / "store") if arguments[0] == "build" else ()
+
+    found, _, err = call(*arguments, *extra)
+
+    assert found == code
+    assert f"error: {sentence}" in err or sentence in err
+    assert "hint: " in err
+
+
+@pytest.mark.parametrize(
+    "answer,sentence",
+    [
+        (WEB_PAGE, "does not answer as a Hub does: it sends a web page"),
+        (Answer(body="[]", headers={"Content-Type": "application/json"}), "does not answer as a Hub does"),
+        (Answer(429, headers={"Retry-After": "900"}), "was asked too often"),
+        (Answer(403, headers={"X-Error-Message": "Access to this resource is disabled."}), "is disabled"),
+    ],
+)
+def test_answers_of_no_use_are_explained(hub, call, answer, sentence):
+    hub.inject("GET site /api", answer, times=-1)
+
+    code, _, err = call("quants", "o/r")
+
+    assert code == 5
+    assert sentence in err
+
+
+def test_an_expired_token_is_told_and_never_shown(hub, call, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_expiredsecret")
+
+    code, out, err = call("build", "o/r", "--verbose")
+
+    assert code == 5
+    assert "its time is over" in err
+    assert "expiredsecret" not in out + err
+
+
+def test_a_token_that_is_none_is_told_and_never_shown(hub, call, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_sécret pass")
+
+    code, out, err = call("quants", "o/r")
+
+    assert code == 2
+    assert "cret" not in out + err
+
+
+def test_an_endpoint_that_is_no_address_is_told(call, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "huggingface.co")
+
+    assert call("quants", "o/r")[0] == 2

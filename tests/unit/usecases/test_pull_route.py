@@ -1,0 +1,83 @@
+"""A pull by a fake server that does it step by step as the real one: each layer alone, then the model."""
+
+import pytest
+
+from gguf2ollama.errors import Gguf2OllamaError, InvalidGguf, ServerProblem
+from gguf2ollama.ollama import Client
+from gguf2ollama.progress import ignore
+from gguf2ollama.refs import ModelName
+from gguf2ollama.usecases.digest_cache import DigestCache
+from gguf2ollama.usecases.hashing import Hashing
+from gguf2ollama.usecases.pull_route import PullRoute
+from tests.fakes.ollama_server import Answer, FakeOllama
+
+NAME = ModelName.parse("made")
+
+
+@pytest.fixture
+def server():
+    with FakeOllama() as server:
+        yield server
+
+
+@pytest.fixture
+def pull(server, tmp_path):
+    """Give a function that has an image pulled."""
+
+    def one(image, *, progress=ignore):
+        cache = DigestCache(tmp_path / "digests.json")
+        with Client(server.url) as client, Hashing(cache=cache, progress=progress) as hashing:
+            PullRoute(client=client, image=image, hashing=hashing, progress=progress).make(NAME)
+
+    return one
+
+
+def pulls(server):
+    return server.endpoints().count("POST /api/pull")
+
+
+def test_a_model_in_shards_is_pulled_layer_by_layer_and_then_as_a_whole(server, pull, image_of, shards):
+    pull(image_of(shards[0]))
+    assert pulls(server) == len(shards) + 1
+    assert list(server.store.models) == ["made:latest"]
+    kept = server.store.models["made:latest"].layers
+    assert [server.store.blobs[one.digest] for one in kept if one.kind == "model"] == [
+        path.read_bytes() for path in shards
+    ]
+
+
+def test_a_model_in_one_file_is_pulled_at_once(server, pull, image_of, gguf):
+    pull(image_of(gguf))
+    assert pulls(server) == 1
+    assert list(server.store.models) == ["made:latest"]
+
+
+def test_progress_is_told_of_each_layer_to_its_end(pull, image_of, shards):
+    updates = []
+    pull(image_of(shards[0]), progress=updates.append)
+    ends = {one.task: (one.done, one.total) for one in updates}
+    assert {f"pulling {path.name}": (path.stat().st_size,) * 2 for path in shards}.items() <= ends.items()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_pull_that_fails_leaves_no_model(server, pull, image_of, shards, number):
+    for _ in range(number):
+        server.inject("POST /api/pull", None)
+    server.inject("POST /api/pull", Answer(500, '{"error": "max retries exceeded: EOF"}'), times=4 - number)
+    with pytest.raises(ServerProblem):
+        pull(image_of(shards[0]))
+    assert server.store.models == {}
+
+
+def test_a_file_that_changes_before_it_is_pulled_is_named(server, pull, image_of, shards):
+    image = image_of(shards[0])
+
+    def meddle(update):
+        if update.task.startswith("pulling"):
+            with shards[1].open("r+b") as stream:
+                stream.write(b"GGUX")
+
+    with pytest.raises(Gguf2OllamaError) as caught:
+        pull(image, progress=meddle)
+    assert isinstance(caught.value, InvalidGguf)
+    assert server.store.models == {}

@@ -1,0 +1,112 @@
+"""A server's disk is counted before it is given anything, where it is ours to look at."""
+
+import hashlib
+
+import pytest
+
+from gguf2ollama.errors import NotEnoughSpace
+from gguf2ollama.oci import Digest
+from gguf2ollama.ollama import Client
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.progress import ignore
+from gguf2ollama.refs import ServerAddress
+from gguf2ollama.usecases import server_space
+from gguf2ollama.usecases.digest_cache import DigestCache
+from gguf2ollama.usecases.hashing import Hashing
+from gguf2ollama.usecases.server_space import require_server_space
+from tests.fakes.ollama_server import FakeOllama
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Give a server whose store is on this machine."""
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path / "nowhere")
+    with FakeOllama() as server:
+        server.store.folder = tmp_path / "models"
+        (server.store.folder / "blobs").mkdir(parents=True)
+        yield server
+
+
+@pytest.fixture
+def require(server, image_of, shards, tmp_path, monkeypatch):
+    """Give a function that checks the space for three shards, with so many bytes free."""
+    image = image_of(shards[0])
+
+    def one(*, free, copies=1, host=server.url, folder=server.store.folder):
+        monkeypatch.setattr(server_space, "free_bytes", lambda _folder: free)
+        with (
+            Client(host, stall_timeout=1, retry_pauses=()) as client,
+            Hashing(cache=DigestCache(tmp_path / "digests.json"), progress=ignore) as hashing,
+        ):
+            environ = {"OLLAMA_MODELS": str(folder)}
+            require_server_space(client, image, hashing=hashing, copies=copies, environ=environ)
+
+    return one
+
+
+@pytest.fixture
+def size(shards):
+    return sum(path.stat().st_size for path in shards)
+
+
+def test_where_there_is_room_nothing_is_asked(require, server, size):
+    require(free=size)
+    require(free=3 * size, copies=3)
+    assert server.endpoints() == []
+
+
+def test_too_little_room_is_told_in_bytes_with_the_folder_and_what_to_do(require, server, size):
+    with pytest.raises(NotEnoughSpace) as caught:
+        require(free=size - 1)
+    blobs = server.store.folder / "blobs"
+    assert str(caught.value) == f"{blobs} has {size - 1:,} bytes free, {size:,} are needed"
+    assert "gguf2ollama rm" in caught.value.hint
+    assert caught.value.exit_code == 7
+    assert list(blobs.iterdir()) == []
+
+
+def test_a_model_that_is_rewritten_needs_room_for_every_copy(require, size):
+    with pytest.raises(
+        NotEnoughSpace, match=f"{3 * size:,} are needed, since this Ollama rewrites"
+    ) as caught:
+        require(free=3 * size - 1, copies=3)
+    assert "pull" in caught.value.hint
+
+
+def test_what_is_there_already_needs_no_room(require, server, shards, size):
+    LocalStore(server.store.folder).add_bytes(shards[0].read_bytes())
+    require(free=size - shards[0].stat().st_size)
+    with pytest.raises(NotEnoughSpace):
+        require(free=size - shards[0].stat().st_size - 1)
+
+
+def test_what_a_pull_left_that_was_broken_off_needs_no_room(require, server, shards, size):
+    digest = Digest(hashlib.sha256(shards[0].read_bytes()).hexdigest())
+    partial = server.store.folder / "blobs" / f"{digest.blob_name}-partial"
+    partial.write_bytes(b"\1" * shards[0].stat().st_size)
+    if not partial.stat().st_blocks:
+        pytest.skip("this file system does not tell what a file takes")
+    require(free=size - shards[0].stat().st_size)
+
+
+def test_holes_of_what_a_pull_left_need_room(require, server, shards, size):
+    digest = Digest(hashlib.sha256(shards[0].read_bytes()).hexdigest())
+    with (server.store.folder / "blobs" / f"{digest.blob_name}-partial").open("wb") as stream:
+        stream.truncate(shards[0].stat().st_size)
+    with pytest.raises(NotEnoughSpace):
+        require(free=size - 1)
+
+
+def test_the_disk_of_a_store_that_is_not_the_servers_does_not_count(require, tmp_path):
+    (tmp_path / "other" / "blobs").mkdir(parents=True)
+    require(free=0, folder=tmp_path / "other")
+    assert list((tmp_path / "other" / "blobs").iterdir()) == []
+
+
+def test_the_disk_of_another_machine_is_not_counted_here(require, server):
+    require(free=0, host=ServerAddress.parse("192.0.2.7:11434"))
+    assert server.endpoints() == []
+
+
+def test_a_folder_that_is_not_there_is_no_store(require, tmp_path):
+    require(free=0, folder=tmp_path / "nowhere")
