@@ -2,7 +2,7 @@
 
 Every chat template of a folder rides on a tiny model through a real server, in each way in which a user can
 come to prompts, and every conversation of the battery is compared byte for byte. Over the whole corpus, which
-takes some 20 minutes, it also writes ``benchmarks/PARITY.md``.
+takes some 10 minutes, it also writes ``benchmarks/PARITY.md``.
 
 Run: ``python -m benchmarks.parity [--corpus DIR] [--ollama VERSION] [--sample N] [--way WAY]``; for
 ``@huggingface/ollama-utils`` it needs Node 20 with npm, and the network once.
@@ -53,7 +53,7 @@ def compare_all(subjects: Sequence[Subject], *, part: parts.Ollama, ways: Sequen
             for way, answer in answers.items():
                 print(f"  {way:12} {answer.parity}", flush=True)
                 if answer.broken:
-                    print(f"  {'':12} told to be exact, and not: {', '.join(answer.broken)}")
+                    print(f"  {'':12} foretold to be exact, and not: {', '.join(answer.broken)}")
             results.append(Result(name=subject.name, answers=answers))
     return results
 
@@ -78,7 +78,7 @@ def differences(results: Sequence[Result]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Compare, print and write; exit 1 where a prompt was told to be exact and is not."""
+    """Compare, print and write; exit 1 where a prompt was foretold to be exact and is not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     versions = {part.version: part for part in parts.OLLAMAS}
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="a folder of chat templates, *.jinja")

@@ -66,10 +66,13 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
     yield f"|---|{'---:|' * (len(features) + 1)}"
     for way in _ways(results):
         answers = [result.answers[way] for result in results]
-        told = (_told(answers, feature) for feature in features)
+        told = (_told([one.parity for one in answers], feature) for feature in features)
         yield f"| {WAYS[way]} | {' | '.join(told)} | {_seconds(answers)} |"
+        if foretold := [one.expected for one in answers if one.expected is not None]:
+            told = (_told(foretold, feature) for feature in features)
+            yield f"| as it foretold with no server | {' | '.join(told)} | |"
     yield ""
-    yield f"Prompts of ours that were told to be exact beforehand, and are not: {_broken(results)}."
+    yield f"Prompts of ours that were foretold to be exact, and are not: {_broken(results)}."
     yield ""
     yield "What the server renders: it may ignore a TEMPLATE that is there, and there may be none."
     yield ""
@@ -78,9 +81,9 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
     for way in _ways(results):
         answers = [result.answers[way] for result in results]
         groups = (
-            [one for one in answers if not one.is_native],
-            [one for one in answers if one.is_native and one.has_template],
-            [one for one in answers if one.is_native and not one.has_template],
+            [one.parity for one in answers if not one.is_native],
+            [one.parity for one in answers if one.is_native and one.has_template],
+            [one.parity for one in answers if one.is_native and not one.has_template],
         )
         told = (f"{len(group)} | {_told(group, 'plain')}" for group in groups)
         yield f"| {WAYS[way]} | {' | '.join(told)} |"
@@ -89,7 +92,7 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
 def _not_exact(results: Sequence[Result]) -> Iterator[str]:
     """Write the conversations that are exact, for the templates that are not in all of them by every way."""
     ways = _ways(results)
-    yield "How many conversations are exact, for each template that is not exact in every way:"
+    yield "How many conversations are exact, for each template that is not in every way; “all” where all are:"
     yield ""
     yield f"| | {' | '.join(ways)} |"
     yield f"|---|{'---|' * len(ways)}"
@@ -99,7 +102,8 @@ def _not_exact(results: Sequence[Result]) -> Iterator[str]:
             yield f"| {result.name} | {' | '.join(told)} |"
 
 
-def _broken(results: Sequence[Result]) -> str:
+def _broken(results: Iterable[Result]) -> str:
+    """Name the prompts that are not what was foretold."""
     broken = [
         f"{result.name} ({', '.join(answer.broken)})"
         for result in results
@@ -113,9 +117,9 @@ def _ways(results: Sequence[Result]) -> tuple[str, ...]:
     return tuple(results[0].answers) if results else ()
 
 
-def _told(answers: Iterable[Answer], feature: Feature) -> str:
+def _told(parities: Iterable[Parity], feature: Feature) -> str:
     """Tell how many templates are exact on a feature, of those that have it."""
-    scores = [score for one in answers if (score := one.parity.score(feature)).compared]
+    scores = [score for one in parities if (score := one.score(feature)).compared]
     exact = sum(score.is_exact for score in scores)
     return f"{exact} of {len(scores)}, {exact / len(scores):.1%}" if scores else "-"
 

@@ -39,7 +39,7 @@ class Answer:
 
     Attributes:
         parity: Each prompt of the server's, compared with what the authors mean.
-        expected: What was told of it beforehand, with no server; ``None`` where nobody tells.
+        expected: What was foretold of it with no server; ``None`` where nobody does.
         is_native: Whether the server rendered the chat template in the GGUF, and no TEMPLATE.
         has_template: Whether there was a TEMPLATE, rendered or not.
         seconds: What it took to find what renders; ``None`` where nothing has to be found.
@@ -53,7 +53,7 @@ class Answer:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """The conversations that were told to come out exactly, and did not."""
+        """The conversations that were foretold to come out exactly, and did not."""
         if self.expected is None:
             return ()
         pairs = zip(self.expected.cases, self.parity.cases, strict=True)
@@ -86,7 +86,7 @@ class Trial:
         self._authors = subject.authors
         self._template = self._authors.load(renderer)
         claims = claims_of(self._template)
-        self._conversations = [one for one in battery() if claims.includes(one.feature)]
+        self._conversations = [one for one in battery() if claims.includes(one)]
         self._meant: dict[tuple[bool, Passage], Sequence[Outcome]] = {}
         self._native: Answer | None = None
 

@@ -15,7 +15,7 @@ from gguf2ollama.modelfiles import Modelfile, Parameter, lint
 if TYPE_CHECKING:
     from gguf2ollama.chat.choice import TemplateChoice
 
-__all__ = ["Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe", "system_text"]
+__all__ = ["Published", "Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe", "system_text"]
 
 TemplateOrigin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised", "none"]
 
@@ -58,6 +58,34 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A value, and where it came from."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What the publishers of a model recommend beside the GGUF.
+
+    Attributes:
+        parameters: What they say of this very GGUF; it goes before what stands in it.
+        fallbacks: What the authors say of the model that it was made from; it goes behind that.
+        stops: Stop strings, and where each came from.
+        system, template: Texts that they want a chat to have.
+        chat_template: The chat template of the model that it was made from, as it is today.
+    """
+
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    fallbacks: Mapping[str, Value] = field(default_factory=dict)
+    stops: Mapping[str, str] = field(default_factory=dict)
+    system: Value | None = None
+    template: Value | None = None
+    chat_template: Value | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the user asked for; it goes before everything else.
 
@@ -69,6 +97,7 @@ class Wishes:
         chat_template: The chat template that was put into the header, which the metadata holds; ``None``
             where it is the file's own.
         licenses: LICENSE texts.
+        published: What the publishers recommend, where the user asks for nothing else.
     """
 
     context: ContextChoice | None = None
@@ -77,14 +106,21 @@ class Wishes:
     template: str | None = None
     chat_template: str | None = None
     licenses: tuple[str, ...] = ()
+    published: Published = field(default_factory=Published)
 
+    @property
+    def given_template(self) -> Value | None:
+        """The TEMPLATE that is wanted whatever else there is: the user's, else the publishers'."""
+        if self.template is not None:
+            return Value(value=self.template, source="--template")
+        return self.published.template
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """A value, and where it came from."""
-
-    value: Any
-    source: str
+    @property
+    def given_system(self) -> Value | None:
+        """The SYSTEM text that is wanted whatever else there is: the user's, else the publishers'."""
+        if self.system is not None:
+            return Value(value=self.system or None, source="--system")
+        return self.published.system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +161,8 @@ def plan_recipe(
 ) -> Recipe:
     """Decide template, system text, parameters and licence.
 
-    The user's wish goes before ``general.sampling.*`` of the GGUF, and that before the family's profile.
+    The user's wish goes before what is published beside the GGUF, that before ``general.sampling.*`` in it,
+    that before the configuration of the model it was made from, and that before the family's profile.
 
     Args:
         metadata: The metadata of the GGUF.
@@ -196,9 +233,9 @@ def _refuse_parts(detection: Detection) -> None:
 def _template(
     detection: Detection, *, wishes: Wishes, target: Target, choice: TemplateChoice | None
 ) -> tuple[Value, TemplateOrigin]:
-    if wishes.template is not None:
+    if (given := wishes.given_template) is not None:
         told = "" if choice is None else f": {choice.chosen.parity}"
-        return Value(value=wishes.template, source=f"--template{told}"), "user"
+        return Value(value=given.value, source=f"{given.source}{told}"), "user"
     if detection.kind == "embedding":
         return Value(value=None, source="an embedding model has no chat"), "none"
     if choice is not None:
@@ -217,9 +254,9 @@ def _carried(wishes: Wishes) -> str:
 
 
 def system_text(detection: Detection, *, wishes: Wishes) -> Value:
-    """Decide the SYSTEM text: the user's, else the family's own."""
-    if wishes.system is not None:
-        return Value(value=wishes.system or None, source="--system")
+    """Decide the SYSTEM text: the user's, else the publishers', else the family's own."""
+    if wishes.given_system is not None:
+        return wishes.given_system
     if detection.kind != "embedding" and detection.profile is not None and detection.system is not None:
         return Value(value=detection.system.text, source=detection.system.source)
     return Value(value=None, source="none is known")
@@ -231,7 +268,8 @@ def _stops(metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes)
         return dict.fromkeys(asked, _ASKED)
     if detection.kind == "embedding":
         return {}
-    return {one.text: one.source for one in stops_for(metadata, profile=detection.profile)}
+    found = {one.text: one.source for one in stops_for(metadata, profile=detection.profile)}
+    return found | {text: source for text, source in wishes.published.stops.items() if text not in found}
 
 
 def _without_cutting(
@@ -264,7 +302,9 @@ def _parameters(
         found["num_ctx"] = Value(value=wishes.context.tokens, source=wishes.context.reason)
     if detection.kind != "embedding":
         found |= {one.name: Value(value=one.value, source=one.source) for one in detection.parameters}
+        found |= wishes.published.fallbacks
         found |= dict(_sampling(metadata))
+        found |= wishes.published.parameters
     found |= {
         one.name: Value(value=one.value, source="--param") for one in wishes.parameters if one.name != "stop"
     }
@@ -361,9 +401,21 @@ def _warnings(
         yield f"{detection.reason} That is a guess: pass --template FILE where it is wrong"
     if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
         yield f"the GGUF recommends {', '.join(unused)} for sampling, which no PARAMETER of Ollama carries"
+    if (today := wishes.published.chat_template) is not None and wishes.chat_template is None:
+        carried = metadata.get("tokenizer.chat_template")
+        if isinstance(carried, str) and not _is_same_text(carried, today.value):
+            yield (
+                f"the chat template in the GGUF is not {today.source} as it is today: it may be out of date,"
+                " or mended; `--chat-template upstream` takes the other one"
+            )
     context, trained = wishes.context, _trained_context(metadata)
     if context is not None and trained and context.tokens > trained:
         yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
+
+
+def _is_same_text(one: str, other: str) -> bool:
+    """Tell whether two texts differ in nothing but ends of lines and blank space around them."""
+    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
 
 
 def _shortfalls(choice: TemplateChoice) -> Iterator[str]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from gguf2ollama.chat.conversation import Conversation, Feature, Message, ToolCall
+from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.outcome import Outcome, Rendered
 from gguf2ollama.chat.parity import without_bos
 from gguf2ollama.chat.reference import ReferenceTemplate, Renderer, Request
@@ -107,10 +107,11 @@ class Claims:
     tools: bool = False
     thinking: bool = False
 
-    def includes(self, feature: Feature) -> bool:
-        """Whether a conversation that needs a feature can be asked of it."""
-        needed = {"tools": self.tools, "thinking": self.thinking, "history": self.thinking}
-        return needed.get(feature, True)
+    def includes(self, conversation: Conversation) -> bool:
+        """Whether the template makes something of all that a conversation asks for."""
+        if conversation.tools and not self.tools:
+            return False
+        return self.thinking or conversation.feature not in {"thinking", "history"}
 
 
 def read_authors(metadata: Mapping[str, Any]) -> Authors | None:
@@ -166,16 +167,22 @@ def claims_of(template: AuthorsTemplate | ReferenceTemplate) -> Claims:
     )
 
 
-def as_asked(conversation: Conversation, *, thinks: bool, system: str = "") -> Conversation:
+def as_asked(
+    conversation: Conversation, *, thinks: bool, system: str = "", before: Sequence[Message] = ()
+) -> Conversation:
     """Give a conversation as a server takes it before any template is rendered.
 
     Args:
         conversation: What a client asks.
         thinks: Whether the server takes the model for one that thinks; then it thinks unless told not to.
-        system: The model's own system message, which goes before a conversation that has none.
+        system: The model's own system message, which goes before a conversation that does not begin with one.
+        before: The model's own messages, which go before any conversation (``ChatHandler`` in
+            ``server/routes.go`` of Ollama 0.34.4).
     """
-    messages = conversation.messages
-    if system and (not messages or messages[0].role != "system"):
+    told = conversation.messages
+    has_system = bool(told) and told[0].role == "system"
+    messages = (*before, *told)
+    if system and not has_system:
         messages = (Message(role="system", content=system), *messages)
     think = True if thinks and conversation.think is None else conversation.think
     return dataclasses.replace(conversation, messages=messages, think=think)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
@@ -69,7 +70,9 @@ def canonical_value(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         number = float(value)
     except OverflowError:  # Go refuses it
         return value
-    return int(number) if number.is_integer() and abs(number) < _PLAIN_BELOW else number
+    if not number.is_integer() or abs(number) >= _PLAIN_BELOW:
+        return number
+    return int(Decimal(repr(number)))  # the shortest digits, as Go writes them, not all of them
 
 
 def _message(message: Message, *, known: Dialect, path: Path) -> Message:

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from gguf2ollama.chat.authors import Authors, Claims, as_asked, claims_of
 from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.call_check import are_calls_read
 from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
@@ -74,6 +75,7 @@ class Candidate:
         chat_template: What the header carries in place of the authors' chat template; ``None`` for theirs.
         capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
         parity: How its prompts compare with the authors'.
+        misses_calls: Whether the server would not read the model's calls of tools.
     """
 
     origin: Origin
@@ -82,6 +84,7 @@ class Candidate:
     chat_template: str | None = None
     capabilities: frozenset[str] = frozenset()
     parity: Parity
+    misses_calls: bool = False
 
     @property
     def faults(self) -> tuple[int, int, int, int]:
@@ -92,6 +95,8 @@ class Candidate:
         scores = self.parity.scores
         counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
         plain, used = counts.pop("plain"), counts.pop("tools") + counts.pop("thinking")
+        if self.misses_calls:  # prompts with tools are of no use then
+            used += scores["tools"].compared
         return plain, used, sum(counts.values()), sum(one.json_equal for one in scores.values())
 
     @property
@@ -135,7 +140,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         found.append(candidate)
         if candidate.is_exact and not trial.may_be_displaced(candidate):
             break
-    if not found or not any(one.parity.score("plain").compared for one in found):
+    if not any(score.compared for one in found for score in one.parity.scores.values()):
         return None
     order = _ORDER_WHERE_DISPLACED if question.displaces else _ORDER
     found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
@@ -160,7 +165,7 @@ class _Trial:
         self._now = datetime.now().astimezone()
         self._template = question.authors.load(renderer, now=self._now.replace(tzinfo=None))
         self.claims = claims_of(self._template)
-        self._conversations = [one for one in battery() if self.claims.includes(one.feature)]
+        self._conversations = [one for one in battery() if self.claims.includes(one)]
         self._meant: dict[tuple[bool, Path], tuple[Outcome, ...]] = {}
 
     def candidates(self) -> Iterator[Candidate]:
@@ -255,11 +260,15 @@ class _Trial:
     def _with_go(self, origin: Origin, why: str, go_template: str) -> Candidate:
         parsed = parse(go_template)
         capabilities = read(parsed).capabilities & {"tools", "thinking"}
+        misses_calls = self.claims.tools and not are_calls_read(self._template, tag=read(parsed).tool_tag)
+        if misses_calls:
+            self.remarks.append(f"{why}: Ollama would not read the model's calls of tools")
         return Candidate(
             origin=origin,
             why=why,
             go_template=go_template,
             capabilities=capabilities,
+            misses_calls=misses_calls,
             parity=self._compare(
                 [
                     _go_prompt(parsed, one, version=self._question.version, now=self._now)

@@ -5,10 +5,11 @@ Both forms are made of one value, so that a comparison never compares two differ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from gguf2ollama.oci import go_json
 
 __all__ = ["Conversation", "Feature", "Message", "Think", "ToolCall"]
 
@@ -87,7 +88,7 @@ class Conversation:
             thinking_key: Where a message's thinking stands; most templates look for this one.
             typed_roles: Whose contents are lists of one part, ``{"type": "text", "text"}``, instead of texts.
             text_arguments: Whether arguments are JSON as text, instead of an object. A client may write them
-                in many ways; they are told as Ollama and llama.cpp write them, without white space.
+                in many ways; they are told as Ollama writes them, which is Go's way.
         """
         told = []
         for message in self.messages:
@@ -118,7 +119,7 @@ def _for_jinja(message: Message, *, text_arguments: bool) -> dict[str, Any]:
                 "type": "function",
                 "function": {
                     "name": call.name,
-                    "arguments": json.dumps(dict(call.arguments), ensure_ascii=False, separators=(",", ":"))
+                    "arguments": go_json(dict(call.arguments)).decode().removesuffix("\n")
                     if text_arguments
                     else dict(call.arguments),
                 },

@@ -84,9 +84,10 @@ def _with_known_switch(text: str) -> Patch | None:
 def _with_thinking_seen(text: str) -> Patch | None:
     if _shows_thinking(text) or not re.search("think|reason", text):
         return None
+    known = _with_known_switch(text) or Patch(text=text, why=())
     return Patch(
-        text=_before(text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
-        why=("the server would not see that the model thinks",),
+        text=_before(known.text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
+        why=("the server would not see that the model thinks", *known.why),
     )
 
 

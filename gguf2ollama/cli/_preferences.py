@@ -16,7 +16,7 @@ from gguf2ollama.errors import UsageProblem
 if TYPE_CHECKING:
     from gguf2ollama.usecases import Preferences
 
-__all__ = ["preference_options", "read_text"]
+__all__ = ["preference_options", "read_text", "verify_option"]
 
 _CAP_BYTES = 1 << 20  # of a template or a system text
 
@@ -33,8 +33,9 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
     @click.option("--template", metavar="FILE", help="A file with a Go TEMPLATE; - for stdin.")
     @click.option(
         "--chat-template",
-        metavar="FILE",
-        help="A file with a Jinja chat template, for the model to carry instead of its own; - for stdin.",
+        metavar="FILE|upstream",
+        help="A file with a Jinja chat template, for the model to carry instead of its own; - for stdin;"
+        " upstream for that of the model on the Hub that it was made from.",
     )
     @click.option("--license", "licenses", multiple=True, metavar="FILE", help="A file with a LICENSE text.")
     @click.option("--mmproj", multiple=True, metavar="FILE", help="A projector for images or sound.")
@@ -70,7 +71,9 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
             "parameters": tuple(parse_parameter(text) for text in params),
             "system": system if system_file is None else read_text(system_file),
             "template": None if template is None else read_text(template),
-            "chat_template": None if chat_template is None else read_text(chat_template),
+            "chat_template": chat_template
+            if chat_template in {None, "upstream"}
+            else read_text(chat_template),
             "licenses": tuple(read_text(path) for path in licenses),
             "projectors": mmproj,
         }
@@ -81,6 +84,15 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         verb(*arguments, preferences=preferences, **options)
 
     return wrapped
+
+
+def verify_option(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--no-verify``; the verb gets it as ``no_verify``."""
+    return click.option(
+        "--no-verify",
+        is_flag=True,
+        help="Compare no prompts with those the authors meant; go by the family alone.",
+    )(verb)
 
 
 def read_text(name: str) -> str:

@@ -9,7 +9,7 @@ import click
 from gguf2ollama.cli._options import host_option, output_options, source_argument
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, plan_json
-from gguf2ollama.cli._preferences import preference_options
+from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = ["command"]
 @source_argument
 @click.option("--name", metavar="NAME", help="The model's name.  [default: made from the file's]")
 @preference_options
+@verify_option
 @click.option("--run", "prompt", metavar="PROMPT", help="Ask the model this when it is there.")
 @click.option(
     "--via",
@@ -30,7 +31,7 @@ __all__ = ["command"]
     help="The way to the server: link into its store, pull by it from us, upload through its interface.",
 )
 @click.option("--rehash", is_flag=True, help="Hash files even where their digests are remembered.")
-@click.option("--no-load", is_flag=True, help="Do not load the model to see whether it runs.")
+@click.option("--no-load", is_flag=True, help="Do not load the model to see whether it runs and how it is prompted.")
 @click.option("--allow-mismatch", is_flag=True, help="Keep a model that is not quite what was asked for.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
 @click.option("--store", metavar="DIR", help="Write the folder of a store; no server is asked.")
@@ -46,6 +47,7 @@ def command(
     via: Via,
     rehash: bool,
     no_load: bool,
+    no_verify: bool,
     allow_mismatch: bool,
     dry_run: bool,
     store: str | None,
@@ -76,6 +78,7 @@ def command(
             for_ollama=for_ollama,
             rehash=rehash,
             load=not no_load,
+            verify=not no_verify,
             allow_mismatch=allow_mismatch,
             dry_run=dry_run,
             progress=progress,

@@ -9,7 +9,7 @@ import click
 from gguf2ollama.cli._options import output_options, source_argument
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
-from gguf2ollama.cli._preferences import preference_options
+from gguf2ollama.cli._preferences import preference_options, verify_option
 
 if TYPE_CHECKING:
     from gguf2ollama.usecases import Preferences
@@ -20,25 +20,44 @@ __all__ = ["command"]
 @click.command("inspect", short_help="Tell what a GGUF holds, and what would be made of it.")
 @source_argument
 @click.option("--metadata", is_flag=True, help="Print all keys of the GGUF; of an array, its length.")
+@click.option(
+    "--explain-template", is_flag=True, help="Print what was learnt of the chat template, rule by rule."
+)
 @preference_options
+@verify_option
 @output_options
-def command(*, source: str, metadata: bool, preferences: Preferences, output: Output) -> None:
+def command(
+    *,
+    source: str,
+    metadata: bool,
+    explain_template: bool,
+    preferences: Preferences,
+    no_verify: bool,
+    output: Output,
+) -> None:
     """Tell what SOURCE holds, of which family it is and why, and where each value would come from.
 
-    Of a repository on the Hub, only the headers are fetched.
+    What can render its chats is tried, and the prompts that come out as the authors meant are counted; no
+    server is asked. Of a repository on the Hub, only the headers are fetched.
     """
     from gguf2ollama.usecases import inspect  # noqa: PLC0415 - not needed for help
 
-    inspection = inspect(source, **preferences)
+    if explain_template and no_verify:
+        raise UsageProblem("--explain-template and --no-verify exclude each other", hint="leave out one")
+    inspection = inspect(source, verify=not no_verify, **preferences)
     for warning in inspection.warnings:
         output.warn(warning)
     if inspection.files.origin is not None:
         output.note(describe_origin(inspection))
     keys = _keys(inspection.model.metadata) if metadata else {}
+    explained = _explanation(inspection) if explain_template else None
     if output.as_json:
-        output.data(inspection_json(inspection) | ({"metadata": keys} if metadata else {}))
+        told = inspection_json(inspection) | ({"metadata": keys} if metadata else {})
+        output.data(told | ({"explanation": _explanation_json(explained)} if explained else {}))
         return
     output.text(describe(inspection))
+    if explained is not None:
+        output.text(f"\n{_explained(explained)}")
     if metadata:
         output.text("\n" + "\n".join(f"{key} = {value}" for key, value in keys.items()))
 

@@ -9,7 +9,7 @@ import click
 
 from gguf2ollama.cli._options import output_options, source_argument
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._preferences import preference_options, read_text
+from gguf2ollama.cli._preferences import preference_options, read_text, verify_option
 from gguf2ollama.errors import InvalidModelfile
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ __all__ = ["command"]
 @source_argument
 @click.option("--lint", "only_lint", is_flag=True, help="SOURCE is a Modelfile: tell what is wrong with it.")
 @preference_options
+@verify_option
 @output_options
-def command(*, source: str, only_lint: bool, preferences: Preferences, output: Output) -> None:
+def command(*, source: str, only_lint: bool, no_verify: bool, preferences: Preferences, output: Output) -> None:
     """Print the Modelfile for SOURCE, each value with where it came from; no server is asked.
 
     FROM names the files as SOURCE does: write the Modelfile to the folder where you are.
@@ -37,7 +38,7 @@ def command(*, source: str, only_lint: bool, preferences: Preferences, output: O
         return
     from gguf2ollama.usecases import modelfile  # noqa: PLC0415 - not needed for help
 
-    text = modelfile(source, **preferences)
+    text = modelfile(source, verify=not no_verify, **preferences)
     if output.as_json:
         output.data({"modelfile": text})
     else:

@@ -71,10 +71,16 @@ class FileView:
     def header(self) -> GgufFile:
         """Read and check the header as it would be read of the file.
 
+        Where it is a new one, the files are not looked at, and need not be here.
+
         Raises:
             InvalidGguf: It breaks a rule of the format, or a file was changed since its header was read.
         """
-        with self.open() as stream:
+        if not self._header:
+            with self.open() as stream:
+                return open_gguf(stream, name=self._name)
+        ranges = [Zeros(each.length) if isinstance(each, FileRange) else each for each in self._ranges]
+        with io.BufferedReader(RangeStream(ranges, {})) as stream:
             return open_gguf(stream, name=self._name)
 
     def open(self) -> io.BufferedReader:

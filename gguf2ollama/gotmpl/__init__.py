@@ -3,6 +3,17 @@
 :func:`parse` gives the tree of a template; :func:`render` makes a prompt of the body of ``/api/chat`` as a
 server of a version does, :func:`execute` as Ollama's template package does; :func:`read` gives what Ollama
 reads from a template, and :func:`honours` whether it renders with it at all.
+
+Known differences from Go. All are errors here where Go prints something; never is another text printed:
+
+- What would print a memory address (a slice of pointers such as ``.Messages``, ``%p``, the nested properties
+  of a tool) is refused: Go prints another number each time.
+- A float with ``%x`` and a precision is refused.
+- ``slice`` beyond the length of an array is refused; Go gives what its capacity happens to hold.
+- Methods with arguments or two results (``Get``, ``All``, ``MarshalJSON``) are not there.
+- Complex numbers cannot be parsed, nor blocks and parentheses that nest deeper than 100 levels, nor
+  templates of more than 250,000 characters.
+- What takes more steps, output or calls than :mod:`gguf2ollama.gotmpl.running` allows is ended.
 """
 
 from __future__ import annotations

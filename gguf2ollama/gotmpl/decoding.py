@@ -98,7 +98,7 @@ def read_object(value: Json, place: str) -> Mapping[str, Json]:
     raise _mismatch(value, place, "an object")
 
 
-def read_array(value: Json, place: str) -> Sequence[Value]:
+def read_array(value: Json, place: str) -> Sequence[Json]:
     """Check that a value is an array."""
     if isinstance(value, list | tuple):
         return value

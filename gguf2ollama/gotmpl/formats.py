@@ -11,6 +11,8 @@ from gguf2ollama.gotmpl.values import NOTHING, Value, type_name
 __all__ = ["printf"]
 
 _MAX_WIDTH = 1_000_000
+_MAX_PLAN_BYTES = 4096
+_LONGEST_CHARACTER = 4
 _SIMPLE = re.compile(rb"(?:[^%]|%[%sdvc])*\Z")
 _SIMPLE_VERB = re.compile(rb"%[%sdvc]")
 
@@ -18,7 +20,7 @@ _SIMPLE_VERB = re.compile(rb"%[%sdvc]")
 @lru_cache(maxsize=512)
 def _simple_plan(form: bytes) -> tuple[list[bytes], str] | None:
     """Cut a format of plain verbs into the texts around them and the verbs."""
-    if len(form) > 4096 or not _SIMPLE.match(form):  # noqa: PLR2004  # longer ones are rare: read them anew
+    if len(form) > _MAX_PLAN_BYTES or not _SIMPLE.match(form):
         return None
     texts, verbs, at = [b""], "", 0
     for match in _SIMPLE_VERB.finditer(form):
@@ -92,7 +94,7 @@ class _Printf:
             self._argument_index()
         if self._at >= len(form):
             return errors + b"%!(NOVERB)"
-        verb = form[self._at :].decode("utf-8", "replace")[0]
+        verb = form[self._at : self._at + _LONGEST_CHARACTER].decode("utf-8", "replace")[0]
         self._at += len(verb.encode()) if form.startswith(verb.encode(), self._at) else 1
         return errors + self._shown(verb, directive)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gguf2ollama.gotmpl.failure import EvaluationError
 from gguf2ollama.gotmpl.numbers import format_float
-from gguf2ollama.gotmpl.quoting import quote, quote_character
+from gguf2ollama.gotmpl.quoting import as_text, quote, quote_character
 from gguf2ollama.gotmpl.values import (
     NOTHING,
     Byte,
@@ -90,11 +90,7 @@ class Directive:
         """Pad a text to the width, which counts characters."""
         if not self.width:
             return text
-        missing = (
-            self.width - len(text.decode("utf-8", "replace"))
-            if not text.isascii()
-            else self.width - len(text)
-        )
+        missing = self.width - len(text if text.isascii() else as_text(text))
         if missing <= 0:
             return text
         if self.minus:

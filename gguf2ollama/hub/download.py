@@ -148,10 +148,25 @@ class Download:
         if self.site is None:
             path = self._cached.path(file.path, commit=self.commit)
             return Downloaded(file=file, path=path, sha256=self._checked_digest(file, path))
+        if self.settings.wants_xet and file.is_xet:
+            return self._get_by_library(file)
         with self._cached.locked(file.sha256):
             found = self._get_blob(file, self._target(file))
         path = self._cached.link(file.path, commit=self.commit, settings=self.settings)
         return Downloaded(file=file, path=path, sha256=found.sha256, bytes_fetched=found.bytes_fetched)
+
+    def _get_by_library(self, file: RepositoryFile) -> Downloaded:
+        """Let the library get a file by its own means, and check it when it is here."""
+        blob = self._target(file)
+        fetched = 0 if blob.exists() else file.size
+        for _ in range(2):
+            path = self._cached.link(file.path, commit=self.commit, settings=self.settings)
+            if self._digest(file, path) == file.sha256:
+                return Downloaded(file=file, path=path, sha256=file.sha256, bytes_fetched=fetched)
+            path.unlink()
+            aside = self._set_aside(blob, blob)
+            fetched += file.size
+        raise self._damaged(file, aside)
 
     def _get_small(self, file: RepositoryFile) -> Downloaded:
         """Get a file that is kept in Git itself, by the library."""
@@ -195,7 +210,10 @@ class Download:
                     self._part(file).replace(target)
                 return Downloaded(file=file, path=target, sha256=digest, bytes_fetched=fetched)
             aside = self._set_aside(self._part(file), target)
-        raise VerificationFailed(
+        raise self._damaged(file, aside)
+
+    def _damaged(self, file: RepositoryFile, aside: Path) -> VerificationFailed:
+        return VerificationFailed(
             f"{file.path} of {self.repository} came twice with another digest than the Hub tells,"
             f" sha256:{file.sha256}",
             hint=f"the last one is kept as {aside}; check HF_ENDPOINT, the network, and the disk",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,18 +30,21 @@ class HubSettings:
         cache: The folder that all tools share.
         token: What is sent to it, and never shown.
         is_offline: Whether only what is in the cache is used.
+        wants_xet: Whether the library is to download what the Hub keeps in Xet, by hf_xet.
     """
 
     endpoint: str
     cache: Path
     token: str | None = field(default=None, repr=False)
     is_offline: bool = False
+    wants_xet: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> HubSettings:
         """Read ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``.
 
-        Where ``HF_TOKEN`` is not set, the token is the one of ``hf auth login``.
+        Where ``HF_TOKEN`` is not set, the token is the one of ``hf auth login``. Xet has to be asked for by
+        ``HF_XET_HIGH_PERFORMANCE``: it begins anew after a kill, and its bytes are hashed only in the end.
 
         Raises:
             UsageProblem: One of them cannot be used.
@@ -55,6 +59,9 @@ class HubSettings:
             cache=_cache(environ),
             token=None if is_offline else _token(environ),
             is_offline=is_offline,
+            wants_xet=_is_true(environ, "HF_XET_HIGH_PERFORMANCE")
+            and not _is_true(environ, "HF_HUB_DISABLE_XET")
+            and find_spec("hf_xet") is not None,
         )
 
 

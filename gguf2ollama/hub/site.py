@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
     from typing_extensions import Self
 
-__all__ = ["RETRY_PAUSES", "HubSite", "RepositoryInfo", "retry_pause"]
+__all__ = ["RETRY_PAUSES", "HubSite", "RepositoryInfo", "parse_file", "retry_pause"]
 
 RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each new attempt of what failed for the moment."""
@@ -35,6 +35,7 @@ _READ_TIMEOUT = 30.0
 _LONGEST_PAUSE = 60.0  # that the Hub may ask for
 _MOST_BYTES = 64 << 20  # of an answer in JSON
 _MOST_FILES = 100_000
+_QUANTIZED = "base_model:quantized:"
 _TOO_MANY, _BAD, _SERVER_ERROR = 429, 400, 500
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class RepositoryInfo:
         name: ``owner/repo``, as the Hub writes it.
         commit: The commit that the revision names now.
         parameters: The number of weights, as the Hub read it from a GGUF; ``None`` if it did not.
-        base_models: The repositories that it was made from.
+        base_models: The repositories that it was made from, those first that it is a quantization of.
     """
 
     name: str
@@ -69,7 +70,7 @@ class HubSite:
 
         self.settings = settings
         self.retry_pauses = tuple(retry_pauses)
-        self._errors = httpx.HTTPError, httpx.TimeoutException
+        self._errors = httpx.HTTPError, httpx.TimeoutException, httpx.ConnectError
         try:
             self._http = httpx.Client(
                 timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT, pool=None),
@@ -130,7 +131,7 @@ class HubSite:
             told, following = self._get_json(url, repository=repository, revision=commit)
             if not isinstance(told, list) or len(found) + len(told) > _MOST_FILES:
                 raise no_hub(self.settings, f"it lists no files of {repository}")
-            found += [file for entry in told if (file := _file(entry)) is not None]
+            found += [file for entry in told if (file := parse_file(entry)) is not None]
             if following is not None and not (told and self._is_own(following)):
                 raise no_hub(self.settings, "its list of files goes on nowhere")
             url = following
@@ -149,6 +150,18 @@ class HubSite:
             return []
         names = (one.get("id") for one in told if isinstance(one, dict))
         return [name for name in names if isinstance(name, str) and name.isprintable()][:5]
+
+    def read_file(self, repository: str, path: str, *, revision: str, most_bytes: int) -> bytes:
+        """Give the bytes of a small file.
+
+        Raises:
+            Gguf2OllamaError: See :mod:`gguf2ollama.hub.explain`; also where it is longer than allowed.
+        """
+        url = self.file_url(repository, path, commit=revision)
+        content, _ = self._get(
+            url, repository=repository, revision=revision, path=path, most_bytes=most_bytes
+        )
+        return content
 
     def require_access(self, repository: str, path: str, *, commit: str) -> None:
         """Check that a file may be read, so that a refusal is explained before anything is fetched.
@@ -181,8 +194,11 @@ class HubSite:
 
     @contextlib.contextmanager
     def foreign_errors(self, *, is_last: bool = True) -> Iterator[None]:
-        """Turn what httpx raises into ours; when it is not the last attempt, only log it."""
-        http_error, timeout = self._errors
+        """Turn what httpx raises into ours; when it is not the last attempt, only log it.
+
+        Where no connection comes about, there is no network: that is told at once.
+        """
+        http_error, timeout, no_connection = self._errors
         try:
             yield
         except http_error as error:
@@ -193,7 +209,7 @@ class HubSite:
                 if is_stall
                 else f"cannot be reached: {str(error) or type(error).__name__}"
             )
-            if is_last:
+            if is_last or isinstance(error, no_connection):
                 raise kind(
                     f"{self.settings.endpoint} {what}",
                     hint="check the network; HF_HUB_OFFLINE=1 uses what was downloaded before",
@@ -216,28 +232,35 @@ class HubSite:
             yield number == len(self.retry_pauses)
 
     def _get_json(self, url: str, *, repository: str, revision: str = "main") -> tuple[Any, str | None]:
+        """Give an answer in JSON, and the address of the next page."""
+        content, following = self._get(url, repository=repository, revision=revision, most_bytes=_MOST_BYTES)
+        try:
+            return json.loads(content), following
+        except (ValueError, RecursionError) as error:
+            page = content.lstrip()[:1] == b"<"
+            raise no_hub(self.settings, "it sends a web page" if page else "it sends no JSON") from error
+
+    def _get(
+        self, url: str, *, repository: str, revision: str, most_bytes: int, path: str | None = None
+    ) -> tuple[bytes, str | None]:
+        """Give the body of an answer, and the address of the next page."""
         for is_last in self._attempts():
             with (
                 self.foreign_errors(is_last=is_last),
                 contextlib.closing(self._http.send(self._request("GET", url), stream=True)) as response,
             ):
                 if response.status_code >= _BAD:
-                    self._raise_or_wait(response, is_last=is_last, repository=repository, revision=revision)
+                    self._raise_or_wait(
+                        response, is_last=is_last, repository=repository, revision=revision, path=path
+                    )
                     continue
-                return self._read_json(response), response.links.get("next", {}).get("url")
+                content = bytearray()
+                for piece in response.iter_bytes():
+                    content += piece
+                    if len(content) > most_bytes:
+                        raise no_hub(self.settings, "its answer has no end")
+                return bytes(content), response.links.get("next", {}).get("url")
         raise AssertionError  # the last attempt returns or raises
-
-    def _read_json(self, response: httpx.Response) -> Any:  # noqa: ANN401 - any JSON value
-        content = bytearray()
-        for piece in response.iter_bytes():
-            content += piece
-            if len(content) > _MOST_BYTES:
-                raise no_hub(self.settings, "its answer has no end")
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError) as error:
-            page = content.lstrip()[:1] == b"<"
-            raise no_hub(self.settings, "it sends a web page" if page else "it sends no JSON") from error
 
     def _raise_or_wait(
         self,
@@ -277,7 +300,12 @@ def _is_commit(text: str) -> bool:
     return 7 <= len(text) <= 64 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004
 
 
-def _file(entry: object) -> RepositoryFile | None:
+def parse_file(entry: object) -> RepositoryFile | None:
+    """Read one entry of a list of files; ``None`` for a folder, and for what no folder here could hold.
+
+    Raises:
+        InvalidInput: Its digest is none.
+    """
     if not isinstance(entry, dict) or entry.get("type") != "file":
         return None
     path, size, lfs = entry.get("path"), entry.get("size"), entry.get("lfs")
@@ -288,7 +316,7 @@ def _file(entry: object) -> RepositoryFile | None:
         sha256, size = str(lfs.get("oid", "")).removeprefix("sha256:"), lfs.get("size", size)
         if len(sha256) != 64 or not _is_commit(sha256) or not isinstance(size, int):  # noqa: PLR2004
             raise InvalidInput(f"the Hub lists {path} with a digest that is none")
-    return RepositoryFile(path=path, size=size, sha256=sha256)
+    return RepositoryFile(path=path, size=size, sha256=sha256, is_xet=isinstance(entry.get("xetHash"), str))
 
 
 def _is_safe(path: str) -> bool:
@@ -300,7 +328,14 @@ def _is_safe(path: str) -> bool:
 
 
 def _base_models(told: Mapping[str, Any]) -> tuple[str, ...]:
-    card = told.get("cardData")
+    card, tags = told.get("cardData"), told.get("tags")
     named = card.get("base_model") if isinstance(card, dict) else None
     names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    return tuple(name for name in names if isinstance(name, str) and name.count("/") == 1)
+    if isinstance(tags, list):
+        names = [tag.removeprefix(_QUANTIZED) for tag in tags if str(tag).startswith(_QUANTIZED)] + names
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and _is_name(name)))
+
+
+def _is_name(text: str) -> bool:
+    owner, _, repo = text.partition("/")
+    return bool(owner and repo) and all(char.isalnum() or char in "-_." for char in owner + repo)

@@ -59,11 +59,13 @@ class RepositoryFile:
         path: From the repository's root, with ``/``.
         size: Bytes of it.
         sha256: Its digest where it is in LFS, as 64 hexadecimal digits.
+        is_xet: Whether the Hub keeps it in Xet, which hf_xet gets by a protocol of its own.
     """
 
     path: str
     size: int
     sha256: str | None = None
+    is_xet: bool = False
 
     @property
     def name(self) -> str:

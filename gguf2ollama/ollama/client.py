@@ -166,6 +166,7 @@ class Client:
         renderer: str | None = None,
         parser: str | None = None,
         requires: str | None = None,
+        family: str | None = None,
     ) -> Stream[Status]:
         """Make a model from uploaded blobs, or a variant of one that is there (servers from 0.5.5 on).
 
@@ -182,6 +183,7 @@ class Client:
             renderer: A built-in renderer in place of a template.
             parser: A built-in parser of the model's answers.
             requires: The oldest Ollama that runs it.
+            family: The architecture it goes by, where that is not what the GGUF says; some are treated apart.
 
         Raises:
             InvalidShards: The shards are not one whole set.
@@ -201,6 +203,7 @@ class Client:
             "renderer": renderer,
             "parser": parser,
             "requires": requires,
+            "info": {"model_family": family} if family else None,
         }
         return self._exchange.stream(
             "/api/create",

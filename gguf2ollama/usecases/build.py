@@ -13,7 +13,6 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ollama import Client, Regime, ServerVersion, regime
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress, ignore
-from gguf2ollama.recipe import Target
 from gguf2ollama.refs import ModelName, ServerAddress
 from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.hashing import Hashing
@@ -26,13 +25,12 @@ from gguf2ollama.usecases.routes import Choice, Via, choose_route
 from gguf2ollama.usecases.server_build import ServerBuild
 from gguf2ollama.usecases.source import ModelFiles
 from gguf2ollama.usecases.store_route import StoreRoute
+from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, target_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["Built", "build"]
-
-_NEWEST_TESTED = "0.34.4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +121,7 @@ def build(
             # what most servers will be given, while the server is asked and the recipe is made
             hashing.begin(lay_out_weights(files, takes_shards=True))
         if store is not None:
-            version = _parse_version(for_ollama or _NEWEST_TESTED)
+            version = parse_version(for_ollama or NEWEST_TESTED)
             plan = _plan(
                 files,
                 wanted,
@@ -203,24 +201,13 @@ def _plan(
     verify: bool,
     **preferences: Unpack[Preferences],
 ) -> Built:
-    how = regime(version)
-    if not how.takes_files:
-        raise UsageProblem(
-            f"Ollama {version} at {where} is too old: models are made over its interface from 0.5.5 on",
-            hint="update Ollama",
-        )
-    target = Target(
-        version=version.text,
-        native_templates=how.native_templates,
-        displaces=displaces and how.native_templates,
-        takes_patches=True,
-    )
+    target = target_of(version, displaces=displaces)
     inspection = inspect(files, target=target, free_bytes=free_bytes, verify=verify, **preferences)
     return Built(
         name=name or suggest_name(inspection.model.name),
         inspection=inspection,
         version=version,
-        regime=how,
+        regime=regime(version),
         where=where,
     )
 
@@ -237,10 +224,3 @@ def _parse_name(text: str) -> ModelName:
             hint="choose another tag",
         )
     return name
-
-
-def _parse_version(text: str) -> ServerVersion:
-    try:
-        return ServerVersion.parse(text)
-    except ValueError as error:
-        raise UsageProblem(f"{text!r} is no version of Ollama", hint="one reads 0.34.4") from error

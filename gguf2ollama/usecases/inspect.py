@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from gguf2ollama.detect import Detection, detect, load_profiles
+from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import UNCHANGED
 from gguf2ollama.host import free_memory_bytes
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from gguf2ollama.usecases.remote_source import HubWishes
     from gguf2ollama.usecases.try_templates import Tried
 
-__all__ = ["Inspection", "Preferences", "inspect", "modelfile"]
+__all__ = ["UPSTREAM", "Inspection", "Preferences", "inspect", "modelfile"]
+
+UPSTREAM = "upstream"
+"""The chat template of the model that a GGUF on the Hub was made from, instead of a text."""
 
 
 class Preferences(TypedDict, total=False):
@@ -37,7 +41,8 @@ class Preferences(TypedDict, total=False):
         parameters: PARAMETER values; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
         template: The TEMPLATE text.
-        chat_template: A Jinja text that the model carries instead of the chat template in its header.
+        chat_template: A Jinja text that the model carries instead of the chat template in its header, or
+            :data:`UPSTREAM`.
         licenses: LICENSE texts, instead of what the GGUF tells.
         projectors: Files of projectors (mmproj), instead of the one in the folder.
         hub: Which of the models of a repository on the Hub.
@@ -126,7 +131,10 @@ def inspect(
         else obtain_model(source, projectors=projectors, wishes=preferences.get("hub"))
     )
     model = files.model
-    patch = _patch(model, chat_template=preferences.get("chat_template"))
+    chat_template = preferences.get("chat_template")
+    if chat_template == UPSTREAM:
+        chat_template = _upstream(files)
+    patch = _patch(model, chat_template=chat_template)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
     shape = read_shape(metadata, weight_bytes=model.total_bytes)
     context = preferences.get("context", "auto")
@@ -140,8 +148,9 @@ def inspect(
         parameters=tuple(preferences.get("parameters", ())),
         system=preferences.get("system"),
         template=preferences.get("template"),
-        chat_template=preferences.get("chat_template"),
+        chat_template=chat_template,
         licenses=tuple(preferences.get("licenses", ())),
+        published=files.published,
     )
     target = target or Target()
     tried = None
@@ -174,6 +183,15 @@ def modelfile(
     """
     inspection = inspect(source, verify=verify, **preferences)
     return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
+
+
+def _upstream(files: ModelFiles) -> str:
+    if (found := files.published.chat_template) is None:
+        raise UsageProblem(
+            "the Hub tells of no chat template of the model that this was made from",
+            hint="give the text itself, as --chat-template FILE",
+        )
+    return str(found.value)
 
 
 def _patch(model: ShardSet, *, chat_template: str | None) -> HeaderPatch:

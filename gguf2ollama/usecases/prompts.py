@@ -2,25 +2,83 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
 from gguf2ollama.chat.authors import Authors, AuthorsTemplate, Claims, as_asked
 from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.canonical import Path, canonical
-from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.canonical import canonical
+from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.parity import Parity, Verdict, compare
 from gguf2ollama.chat.reference import Renderer
-from gguf2ollama.errors import ServerRefused, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
+from gguf2ollama.gotmpl import parse
 from gguf2ollama.ollama import Client, ModelInfo, ServerVersion
 from gguf2ollama.progress import Progress, Update, ignore
 from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import ModelName
 from gguf2ollama.usecases.try_templates import Tried
 
-__all__ = ["compare_on_server", "surprising_prompts"]
+__all__ = ["Way", "compare_on_server", "shows_prompts", "surprising_prompts", "unload_sharing", "way_of"]
 
-_TASK = "comparing prompts"
+Way: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
+
 _NAMED = 3  # conversations that a message names
 _RENDERS_SINCE = ServerVersion.parse("0.11.5")
+_TEMPLATE_KEY = "tokenizer.chat_template"
+_ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
+
+
+def shows_prompts(version: ServerVersion) -> bool:
+    """Tell whether a server can show the prompt that a chat becomes."""
+    return version >= _RENDERS_SINCE
+
+
+def way_of(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:
+    """Tell what renders the chats of a model: of its Jinja text, a server tells the text as its template.
+
+    Args:
+        info: What the server tells of it.
+        metadata: The metadata of its GGUF.
+    """
+    if info.renderer:
+        return "RENDERER"
+    if not info.template or info.template == metadata.get(_TEMPLATE_KEY):
+        return "native" if info.template else "TEMPLATE"
+    try:
+        parse(info.template)
+    except Gguf2OllamaError:
+        return "native"  # no server keeps a TEMPLATE that does not parse
+    return "TEMPLATE"
+
+
+def unload_sharing(client: Client, name: ModelName, info: ModelInfo) -> None:
+    """Take out of memory a model and all of the same weights.
+
+    Ollama keeps one runner for them, started with the settings of the first: prompts could be those of its
+    template.
+
+    Args:
+        client: The server.
+        name: The model.
+        info: What the server tells of it.
+    """
+    weights = _weights(info)
+    for running in client.ps():
+        with contextlib.suppress(Gguf2OllamaError):  # one that is deleted meanwhile
+            if weights & _weights(client.show(running.name)):
+                client.unload(running.name)
+    client.unload(name)
+
+
+def _weights(info: ModelInfo) -> set[str]:
+    return {line for line in info.modelfile.splitlines() if line.startswith("FROM ")}
 
 
 def surprising_prompts(
@@ -37,7 +95,7 @@ def surprising_prompts(
     That is every plain conversation that does not come out as meant, and any other that was foretold to and
     does not. Nothing is said of a server that cannot show its prompts (before 0.11.5).
     """
-    if ServerVersion.parse(tried.version) < _RENDERS_SINCE:
+    if not shows_prompts(ServerVersion.parse(tried.version)):
         return ()
     with Renderer() as renderer:
         parity = compare_on_server(
@@ -47,7 +105,7 @@ def surprising_prompts(
             authors=tried.authors,
             template=tried.authors.load(renderer),
             claims=tried.choice.claims,
-            path="native" if recipe.template.value is None else "go",
+            way="native" if recipe.template.value is None else "TEMPLATE",
             version=tried.version,
             meant_system=recipe.system.value if recipe.system.source == "--system" else "",
             progress=progress,
@@ -72,15 +130,16 @@ def compare_on_server(
     authors: Authors,
     template: AuthorsTemplate,
     claims: Claims,
-    path: Path,
+    way: Way,
     version: str,
     meant_system: str,
+    task: str = "comparing prompts",
     progress: Progress = ignore,
 ) -> Parity:
     """Compare the prompts that a server makes with those that were meant, over the whole battery.
 
-    The model is loaded for it, if it is not. Ollama keeps runners by their weights: where another model of
-    the same weights is in memory, prompts may be those of its template, so unload that one before.
+    The model is loaded for it, if it is not. Another one of the same weights must not be: see
+    :func:`unload_sharing`.
 
     Args:
         client: The server.
@@ -89,23 +148,29 @@ def compare_on_server(
         authors: What its authors meant.
         template: Their chat template.
         claims: What that makes something of; nothing else is asked.
-        path: What renders on the server: the chat template in the GGUF, or a TEMPLATE.
+        way: What renders on the server.
         version: The version of the server.
         meant_system: The system message that prompts shall have where a conversation has none.
+        task: What progress calls it.
         progress: Told the prompts compared.
     """
     conversations = [one for one in battery() if claims.includes(one.feature)]
     thinks = "thinking" in info.capabilities
+    before = [Message(role=_ROLES[role], content=text) for role, text in info.messages if role in _ROLES]
     asked = [
-        canonical(as_asked(one, thinks=thinks, system=meant_system), path=path, version=version)
+        canonical(
+            as_asked(one, thinks=thinks, system=meant_system, before=before),
+            path="native" if way == "native" else "go",
+            version=version,
+        )
         for one in conversations
     ]
     wanted = authors.meant(template, asked)
     cases = []
     for number, (conversation, want) in enumerate(zip(conversations, wanted, strict=True)):
-        progress(Update(task=_TASK, done=number, total=len(conversations)))
+        progress(Update(task=task, done=number, total=len(conversations)))
         cases.append(compare(conversation, want=want, got=_prompt(client, name, conversation)))
-    progress(Update(task=_TASK, done=len(conversations), total=len(conversations)))
+    progress(Update(task=task, done=len(conversations), total=len(conversations)))
     return Parity(tuple(cases))
 
 

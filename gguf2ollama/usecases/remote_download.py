@@ -12,11 +12,12 @@ from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.hub.cache import CachedRepository
 from gguf2ollama.hub.download import Download, Downloaded
 from gguf2ollama.hub.settings import HubSettings
+from gguf2ollama.hub.site import HubSite
 from gguf2ollama.oci import Digest
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import HubSource, parse_source
 from gguf2ollama.usecases.digest_cache import DigestCache
-from gguf2ollama.usecases.remote_source import HubWishes, RemoteModel, open_site, resolve
+from gguf2ollama.usecases.remote_source import HubWishes, RemoteModel, open_site, published_beside, resolve
 from gguf2ollama.usecases.source import ModelFiles, require_projector
 
 __all__ = ["DownloadedModel", "download", "download_model"]
@@ -67,14 +68,18 @@ def download(
     parsed = parse_source(source, hub_endpoint=HubSettings.from_environment().endpoint)
     if not isinstance(parsed, HubSource):
         raise UsageProblem(f"{source} is no place on the Hub", hint="give owner/repo or hf://owner/repo/path")
-    return _download(
-        parsed,
-        wishes=wishes or HubWishes(),
-        folder=None if folder is None else Path(folder),
-        digests=DigestCache(),
-        progress=progress,
-        tell=tell,
-    )
+    settings = HubSettings.from_environment()
+    with open_site(settings) as site:
+        model = resolve(parsed, wishes=wishes or HubWishes(), settings=settings, site=site)
+        return _download(
+            model,
+            settings=settings,
+            site=site,
+            folder=None if folder is None else Path(folder),
+            digests=DigestCache(),
+            progress=progress,
+            tell=tell,
+        )
 
 
 def download_model(
@@ -102,36 +107,6 @@ def download_model(
         InvalidGguf: A file is no GGUF, or a broken one.
         Gguf2OllamaError: As :func:`download` does.
     """
-    done = _download(
-        source,
-        wishes=wishes,
-        folder=None,
-        digests=digests,
-        progress=progress,
-        tell=tell,
-        is_here=is_here,
-        takes_projector=not projectors,
-    )
-    count = len(done.model.choice.variant.files)
-    found = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
-    return ModelFiles(
-        model=ShardSet.from_paths([file.path for file in done.files[:count]]),
-        projectors=tuple(projectors) or found,
-        origin=done.model.origin(bytes_fetched=done.bytes_fetched),
-    )
-
-
-def _download(
-    source: HubSource,
-    *,
-    wishes: HubWishes,
-    folder: Path | None,
-    digests: DigestCache,
-    progress: Progress,
-    tell: Callable[[str], None],
-    is_here: bool = True,
-    takes_projector: bool = True,
-) -> DownloadedModel:
     settings = HubSettings.from_environment()
     with open_site(settings) as site:
         model = resolve(
@@ -140,31 +115,55 @@ def _download(
             settings=settings,
             site=site,
             is_here=is_here,
-            takes_projector=takes_projector,
+            takes_projector=not projectors,
         )
-        info = model.repository.info
-        names = ", ".join(file.path for file in model.files)
-        n_bytes = sum(file.size for file in model.files)
-        tell(f"{info.name}: {names}, {n_bytes:,} bytes ({model.choice.reason})")
-        work = Download(
-            settings=settings,
-            site=site,
-            repository=info.name,
-            commit=info.commit,
-            folder=folder,
-            known_digest=lambda path: _known(digests, path),
-            progress=progress,
-            tell=tell,
+        done = _download(
+            model, settings=settings, site=site, folder=None, digests=digests, progress=progress, tell=tell
         )
-        done = DownloadedModel(model=model, files=tuple(work.run(model.files)))
-        if site is not None and folder is None:
-            cached = CachedRepository(cache=settings.cache, name=info.name)
-            cached.note_revision(model.repository.revision, info.commit)
-    for file in done.files:
+        count = len(model.choice.variant.files)
+        found = ShardSet.from_paths([file.path for file in done.files[:count]])
+        beside = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
+        return ModelFiles(
+            model=found,
+            projectors=tuple(projectors) or beside,
+            origin=model.origin(bytes_fetched=done.bytes_fetched),
+            published=published_beside(model, found.shards[0], site=site),
+        )
+
+
+def _download(
+    model: RemoteModel,
+    *,
+    settings: HubSettings,
+    site: HubSite | None,
+    folder: Path | None,
+    digests: DigestCache,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> DownloadedModel:
+    info = model.repository.info
+    names = ", ".join(file.path for file in model.files)
+    n_bytes = sum(file.size for file in model.files)
+    tell(f"{info.name}: {names}, {n_bytes:,} bytes ({model.choice.reason})")
+    work = Download(
+        settings=settings,
+        site=site,
+        repository=info.name,
+        commit=info.commit,
+        folder=folder,
+        known_digest=lambda path: _known(digests, path),
+        progress=progress,
+        tell=tell,
+    )
+    files = tuple(work.run(model.files))
+    for file in files:
         if file.sha256 is not None:
             digests.learn(str(file.path.resolve()), Digest(file.sha256))
     digests.save()
-    return done
+    if site is not None and folder is None:
+        cached = CachedRepository(cache=settings.cache, name=info.name)
+        cached.note_revision(model.repository.revision, info.commit)
+    return DownloadedModel(model=model, files=files)
 
 
 def _known(digests: DigestCache, path: Path) -> str | None:

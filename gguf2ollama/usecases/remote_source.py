@@ -14,16 +14,26 @@ from gguf2ollama.ggufio.assembly import assemble
 from gguf2ollama.host import free_memory_bytes
 from gguf2ollama.hub.cache import CachedRepository
 from gguf2ollama.hub.catalogue import Choice
+from gguf2ollama.hub.published import read_published
 from gguf2ollama.hub.ranges import RangeReader
 from gguf2ollama.hub.repository import Repository, read_repository
 from gguf2ollama.hub.settings import HubSettings
 from gguf2ollama.hub.site import HubSite
 from gguf2ollama.hub.variants import RepositoryFile
 from gguf2ollama.memory import fits_memory
+from gguf2ollama.recipe import Published
 from gguf2ollama.refs import HubSource, UrlSource
 from gguf2ollama.usecases.source import ModelFiles, Origin, require_projector
 
-__all__ = ["HubWishes", "RemoteModel", "look_at_hub", "look_at_url", "open_site", "resolve"]
+__all__ = [
+    "HubWishes",
+    "RemoteModel",
+    "look_at_hub",
+    "look_at_url",
+    "open_site",
+    "published_beside",
+    "resolve",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +164,15 @@ def look_at_hub(
             model=ShardSet(shards=shards),
             projectors=tuple(projectors) or found,
             origin=model.origin(bytes_fetched=headers.bytes_fetched),
+            published=published_beside(model, shards[0], site=site),
         )
+
+
+def published_beside(model: RemoteModel, first: Shard, *, site: HubSite | None) -> Published:
+    """Read what is recommended for a model; nothing without a network."""
+    if site is None:
+        return Published()
+    return read_published(site, model.repository, first.gguf.metadata)
 
 
 def look_at_url(source: UrlSource, *, projectors: Sequence[Shard] = ()) -> ModelFiles:

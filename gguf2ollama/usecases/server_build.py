@@ -95,12 +95,25 @@ class ServerBuild:
                     " one in the GGUF, --allow-mismatch takes what was made",
                 )
             if self.load:
-                self.tell("loading the model")
-                self.client.load(temporary, tokens=1)
-                found = (*found, *self._compare_prompts(temporary, info))
-                self.client.unload(temporary)
+                with self._loaded(temporary, info):
+                    found = (*found, *self._compare_prompts(temporary, info))
             self._take_name(temporary)
         return found
+
+    @contextlib.contextmanager
+    def _loaded(self, name: ModelName, info: ModelInfo) -> Iterator[None]:
+        """Load the model with its own settings, which no other of the same weights in memory has."""
+        if self.tried is not None:
+            from gguf2ollama.usecases.prompts import unload_sharing  # noqa: PLC0415 - as below
+
+            unload_sharing(self.client, name, info)
+        self.tell("loading the model")
+        try:
+            self.client.load(name, tokens=1)
+            yield
+        finally:
+            with contextlib.suppress(Gguf2OllamaError):
+                self.client.unload(name)
 
     def _compare_prompts(self, name: ModelName, info: ModelInfo) -> tuple[str, ...]:
         """Compare the server's prompts with those that were meant, now that the model is loaded.

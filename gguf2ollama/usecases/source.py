@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
+from gguf2ollama.recipe import Published
 from gguf2ollama.refs import LocalSource, parse_source
 
 __all__ = ["ModelFiles", "Origin", "find_model", "find_projectors", "require_projector"]
@@ -40,12 +41,14 @@ class ModelFiles:
         projectors: Files that turn images or sound into embeddings for it.
         left_out: Adapters in the folder, which Ollama no longer takes.
         origin: Where they come from; ``None`` where they were on this machine.
+        published: What the publishers recommend beside them.
     """
 
     model: ShardSet
     projectors: tuple[Shard, ...] = ()
     left_out: tuple[Path, ...] = ()
     origin: Origin | None = None
+    published: Published = field(default_factory=Published)
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -20,22 +20,28 @@ _NORMAL, _CONTROL = 1, 3  # llama.cpp's token types
 _WIDTH = 32
 _SPECIAL = ("bos", "eos", "eot", "eom", "unknown", "separator", "padding")
 _TEMPLATE = "tokenizer.chat_template"
+_ADDS_EOS = "tokenizer.ggml.add_eos_token"
 
 
-def stand_in(metadata: Mapping[str, Any]) -> bytes:
+def stand_in(metadata: Mapping[str, Any], *, name: str) -> bytes:
     """Make the stand-in of a model: a llama of one block and some 300 tokens, about 100 kB.
 
     Args:
         metadata: The metadata of the model.
+        name: What it calls itself. A server keeps one runner for models of the same bytes, whatever their
+            templates, so no two that are asked at the same time may have the same.
     """
+    plain = _byte_tokens()
     texts = {name: token_text(metadata, name) for name in _SPECIAL}
-    special = tuple(dict.fromkeys(text for text in texts.values() if text)) or ("<|end|>",)
-    tokens = [*_byte_tokens(), *special]
+    # llama.cpp takes no vocabulary in which a token is told twice
+    special = tuple(dict.fromkeys(text for text in texts.values() if text and text not in plain))
+    special = special or ("<|end|>",)
+    tokens = [*plain, *special]
     identifiers = {name: tokens.index(text) for name, text in texts.items() if text}
     values = {
         "general.architecture": _text("llama"),
         "general.type": _text("model"),
-        "general.name": _text("Stand-in"),
+        "general.name": _text(name),
         "general.file_type": _count(0),
         "llama.block_count": _count(1),
         "llama.context_length": _count(2048),
@@ -55,6 +61,8 @@ def stand_in(metadata: Mapping[str, Any]) -> bytes:
         "tokenizer.ggml.merges": TypedValue.array(ValueType.STRING, ["h e"]),
         "tokenizer.ggml.add_bos_token": TypedValue(ValueType.BOOL, adds_bos(metadata)),
     }
+    if isinstance(adds_eos := metadata.get(_ADDS_EOS), bool):
+        values[_ADDS_EOS] = TypedValue(ValueType.BOOL, adds_eos)
     values |= {f"tokenizer.ggml.{name}_token_id": _count(number) for name, number in identifiers.items()}
     values |= {
         key: _text(value)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, read_authors
+from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.choice import Question, TemplateChoice, choose_template
-from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.outcome import Refused
+from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.detect import Detection, stops_for
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
@@ -34,9 +37,21 @@ class Tried:
 
 
 def try_templates(
-    metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes, target: Target
+    metadata: Mapping[str, Any],
+    *,
+    detection: Detection,
+    wishes: Wishes,
+    target: Target,
+    renderer: Renderer | None = None,
 ) -> Tried | None:
     """Try what can render the chats of a model; ``None`` where nobody says how they are to be rendered.
+
+    Args:
+        metadata: The metadata of the GGUF.
+        detection: What it is.
+        wishes: What the user asked for.
+        target: The Ollama that will run it.
+        renderer: Renders what the authors meant; one for this call, when not given.
 
     Raises:
         InvalidInput: The chat template is none, takes no conversation, or more of the machine than it may.
@@ -46,6 +61,7 @@ def try_templates(
         return None
     stops = [str(one.value) for one in wishes.parameters if one.name == "stop"]
     stops += [one.text for one in stops_for(metadata, profile=detection.profile)]
+    stops += wishes.published.stops
     version = target.version or NEWEST
     question = Question(
         authors=authors,
@@ -54,19 +70,21 @@ def try_templates(
         displaces=target.displaces,
         may_patch=target.takes_patches,
         profile=detection.go_template(),
-        user=wishes.template,
+        user=wishes.given_template.value if wishes.given_template else None,
         system=system_text(detection, wishes=wishes).value or "",
-        meant_system=wishes.system or "",
+        meant_system=(wishes.given_system.value if wishes.given_system else None) or "",
         architecture=str(metadata.get("general.architecture", "")),
         stops=tuple(dict.fromkeys(stops)),
     )
-    with Renderer() as renderer:
-        choice = choose_template(question, renderer=renderer)
-    if choice is None:
-        raise InvalidInput(
-            "the chat template in the GGUF takes no conversation at all",
-            hint="give another with --chat-template, or --no-verify and a Go TEMPLATE with --template",
-        )
+    with Renderer() if renderer is None else contextlib.nullcontext(renderer) as at_work:
+        choice = choose_template(question, renderer=at_work)
+        if choice is None:
+            (outcome,) = authors.load(at_work).render([Request(conversation=battery()[0])])
+            why = f": {outcome.reason}" if isinstance(outcome, Refused) else ""
+            raise InvalidInput(
+                f"the chat template in the GGUF takes no conversation at all{why}",
+                hint="give another with --chat-template, or --no-verify and a Go TEMPLATE with --template",
+            )
     return Tried(authors=authors, choice=choice, version=version)
 
 

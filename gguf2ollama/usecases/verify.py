@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from gguf2ollama.chat.authors import Authors, Claims, claims_of, read_authors
+from gguf2ollama.chat.authors import Authors, AuthorsTemplate, Claims, claims_of, read_authors
 from gguf2ollama.chat.parity import Parity
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.detect import stops_for
-from gguf2ollama.errors import NotFound
+from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.oci import MediaType
 from gguf2ollama.ollama import Client, ModelInfo
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName, ServerAddress
+from gguf2ollama.usecases.by_itself import ByItself, LeftOut, ollama_by_itself
 from gguf2ollama.usecases.live_checks import Check, live_checks
-from gguf2ollama.usecases.prompts import compare_on_server
+from gguf2ollama.usecases.prompts import Way, compare_on_server, shows_prompts, unload_sharing, way_of
 from gguf2ollama.usecases.routes import find_store
 from gguf2ollama.usecases.source import find_model
-from gguf2ollama.usecases.stand_in_on_server import stand_in_on_server
+from gguf2ollama.usecases.stand_in_on_server import Settings, stand_in_on_server
 
-__all__ = ["Verification", "Way", "verify"]
+__all__ = ["Verification", "verify"]
 
-Way: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
 _TEMPLATE_KEY = "tokenizer.chat_template"
+_SHOWN_BY_PROMPTS = frozenset({"tools", "thinking"})  # of the capabilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class Verification:
         authors: What its authors meant.
         claims: What their chat template makes something of; no other conversation is compared.
         parity: Each conversation, as meant and as the server renders it.
+        by_itself: What the server would have made of the GGUF by itself.
         checks: What was asked of the model itself.
         is_quick: Whether a tiny stand-in was asked in its place.
     """
@@ -56,6 +58,7 @@ class Verification:
     authors: Authors
     claims: Claims
     parity: Parity
+    by_itself: ByItself | LeftOut
     checks: tuple[Check, ...] = ()
     is_quick: bool = False
 
@@ -76,6 +79,9 @@ def verify(
 ) -> Verification:
     """Compare the prompts that a server makes for a model with those its authors meant, and try the model.
 
+    Beside it, a tiny stand-in tells what the server would have made of the GGUF by itself. Models of the same
+    weights are taken out of memory, and afterwards the model too, unless it was there before.
+
     Args:
         model: The model's name.
         source: The GGUF it was made of. Without it, the authors' template is taken from the server's store,
@@ -87,73 +93,161 @@ def verify(
 
     Raises:
         InvalidInput: The authors' chat template is none.
-        NotFound: There is no such model, or nobody tells the authors' template.
-        ServerProblem: The server cannot be reached, or refuses.
+        NotFound: There is no such model, it has no chats, or nobody tells the authors' template.
+        ServerProblem: The server cannot be reached, refuses, or cannot run the model.
+        UsageProblem: The server is too old to show its prompts.
+        VerificationFailed: A stand-in is not prompted as the model is.
     """
     name = ModelName.parse(model)
     address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
     with Client(address) as client, Renderer() as renderer:
         version = client.version()
+        if not shows_prompts(version):
+            raise UsageProblem(
+                f"Ollama {version} at {address.base_url} is too old: prompts are shown from 0.11.5 on",
+                hint="update Ollama",
+            )
         info = client.show(name)
+        _require_chats(name, info)
         metadata = _metadata(client, name, info, source=source)
         authors = read_authors(metadata)
         if authors is None:
             raise NotFound(
-                f"nobody tells how a chat with {name.short} is written: its GGUF has no chat template",
+                f"nobody tells how a chat with {name.short} is written: no chat template is found",
                 hint="name the GGUF that has one with --source",
             )
         template = authors.load(renderer)
-        claims = claims_of(template)
-        way = _way(info, metadata)
-        with _asked(client, name, info, metadata, way=way, quick=quick, tell=tell) as asked:
-            client.unload(asked)  # see compare_on_server
-            parity = compare_on_server(
-                client,
-                asked,
-                info,
-                authors=authors,
-                template=template,
-                claims=claims,
-                path="native" if way == "native" else "go",
-                version=version.text,
-                meant_system=info.system,
-                progress=progress,
-            )
-        marks = [stop.text for stop in stops_for(metadata, profile=None)]
-        checks = () if quick else _checks(client, name, info, marks=marks, tell=tell)
+        subject = _Subject(
+            client=client,
+            name=name,
+            info=info,
+            metadata=metadata,
+            authors=authors,
+            template=template,
+            claims=claims_of(template),
+            way=way_of(info, metadata),
+            version=version.text,
+            progress=progress,
+            tell=tell,
+        )
+        parity, checks = subject.in_quick() if quick else subject.in_full()
+        tell("asking what Ollama makes of it by itself")
+        by_itself = subject.by_itself()
     return Verification(
         name=name,
         where=address.base_url,
         version=version.text,
-        way=way,
+        way=subject.way,
         capabilities=info.capabilities,
         authors=authors,
-        claims=claims,
+        claims=subject.claims,
         parity=parity,
+        by_itself=by_itself,
         checks=checks,
         is_quick=quick,
     )
 
 
-@contextlib.contextmanager
-def _asked(
-    client: Client,
-    name: ModelName,
-    info: ModelInfo,
-    metadata: Mapping[str, Any],
-    *,
-    way: Way,
-    quick: bool,
-    tell: Callable[[str], None],
-) -> Iterator[ModelName]:
-    """Give the model that is asked for prompts: itself, or a stand-in that lives as long as the block."""
-    if not quick:
-        yield name
-        return
-    tell("making a stand-in")
-    template = info.template if way == "TEMPLATE" else None
-    with stand_in_on_server(client, name, metadata, info=info, template=template) as temporary:
-        yield temporary
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """A model on a server, and what has to be known to compare its prompts."""
+
+    client: Client
+    name: ModelName
+    info: ModelInfo
+    metadata: Mapping[str, Any]
+    authors: Authors
+    template: AuthorsTemplate
+    claims: Claims
+    way: Way
+    version: str
+    progress: Progress
+    tell: Callable[[str], None]
+
+    def in_full(self) -> tuple[Parity, tuple[Check, ...]]:
+        """Load the model, compare its prompts and try it."""
+        with self._left_as_it_was():
+            self.tell("loading the model")
+            self.client.load(self.name)
+            self.tell("comparing prompts")
+            parity = self._compare(self.name)
+            self.tell("asking the model itself")
+            marks = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
+            found = live_checks(self.client, str(self.name), capabilities=self.info.capabilities, marks=marks)
+            return parity, tuple(found)
+
+    def in_quick(self) -> tuple[Parity, tuple[Check, ...]]:
+        """Compare the prompts of a stand-in; the model is not loaded."""
+        info, metadata = self.info, self.metadata
+        if self.way == "native":  # what the server has may be changed
+            metadata = {**metadata, _TEMPLATE_KEY: info.template}
+        settings = Settings(
+            family=info.details.family,
+            template=info.template if self.way == "TEMPLATE" else "",
+            system=info.system,
+            renderer=info.renderer,
+            parser=info.parser,
+        )
+        self.tell("comparing prompts of a stand-in")
+        with stand_in_on_server(self.client, self.name, metadata, settings=settings) as temporary:
+            self._require_alike(self.client.show(temporary))
+            return self._compare(temporary), ()
+
+    def by_itself(self) -> ByItself | LeftOut:
+        """Compare the prompts of what the server makes of the GGUF by itself."""
+        return ollama_by_itself(
+            self.client,
+            self.name,
+            self.metadata,
+            authors=self.authors,
+            template=self.template,
+            claims=self.claims,
+            version=self.version,
+            progress=self.progress,
+        )
+
+    def _compare(self, asked: ModelName) -> Parity:
+        return compare_on_server(
+            self.client,
+            asked,
+            self.info,
+            authors=self.authors,
+            template=self.template,
+            claims=self.claims,
+            way=self.way,
+            version=self.version,
+            meant_system=self.info.system,
+            progress=self.progress,
+        )
+
+    @contextlib.contextmanager
+    def _left_as_it_was(self) -> Iterator[None]:
+        """Have the model in memory by itself alone, and afterwards only if it was there before."""
+        was_loaded = self.name.short in {running.name for running in self.client.ps()}
+        unload_sharing(self.client, self.name, self.info)
+        try:
+            yield
+        finally:
+            if not was_loaded:
+                with contextlib.suppress(Gguf2OllamaError):
+                    self.client.unload(self.name)
+
+    def _require_alike(self, told: ModelInfo) -> None:
+        same = told.template == self.info.template
+        if not same or (set(told.capabilities) ^ set(self.info.capabilities)) & _SHOWN_BY_PROMPTS:
+            raise VerificationFailed(
+                f"the server prompts a stand-in of {self.name.short} in another way than the model itself",
+                hint="leave out --quick",
+            )
+
+
+def _require_chats(name: ModelName, info: ModelInfo) -> None:
+    """Refuse a model that makes embeddings; servers before 0.6.4 tell no capabilities."""
+    if info.capabilities and "completion" not in info.capabilities:
+        raise NotFound(
+            f"{name.short} has no chats: it is for {', '.join(info.capabilities)}",
+            hint="name a model that answers; `gguf2ollama list` shows what is there",
+        )
 
 
 def _metadata(
@@ -166,7 +260,7 @@ def _metadata(
     if store is not None and (found := _in_store(store, name)) is not None:
         return found
     told = dict(client.show(name, verbose=True).metadata)
-    if "{%" in info.template:  # a server that renders natively tells the chat template itself
+    if way_of(info, told) == "native":  # then the server tells the chat template itself
         told[_TEMPLATE_KEY] = info.template
     return told
 
@@ -176,21 +270,3 @@ def _in_store(store: LocalStore, name: ModelName) -> Mapping[str, Any] | None:
     layers = manifest.layers if manifest else ()
     weights = next((one for one in layers if one.media_type == MediaType.MODEL.value), None)
     return None if weights is None else open_gguf(store.blob_path(weights.digest)).metadata
-
-
-def _way(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:
-    if info.renderer:
-        return "RENDERER"
-    return "native" if info.template and info.template == metadata.get(_TEMPLATE_KEY) else "TEMPLATE"
-
-
-def _checks(
-    client: Client,
-    name: ModelName,
-    info: ModelInfo,
-    *,
-    marks: Iterable[str],
-    tell: Callable[[str], None],
-) -> tuple[Check, ...]:
-    tell("asking the model itself")
-    return tuple(live_checks(client, str(name), capabilities=info.capabilities, marks=tuple(marks)))

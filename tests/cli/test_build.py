@@ -296,10 +296,12 @@ def test_a_folder_with_two_projectors_is_a_choice(call, server, tmp_path):
     assert [os.path.basename(one) for one in done.json["model"]["projectors"]] == ["mmproj-f32.gguf"]  # noqa: PTH119
 
 
-def test_a_hub_source_is_told_to_be_downloaded_first(call, server):
+def test_a_hub_source_needs_a_network_or_the_cache(call, server, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
     done = call("build", "Qwen/Qwen2.5-7B-Instruct-GGUF")
-    assert done.code == 2
-    assert "hf download" in done.err
+    assert done.code == 3
+    assert "unset HF_HUB_OFFLINE" in done.err
 
 
 def test_a_store_is_written_with_no_server(call, gguf, tmp_path, monkeypatch):

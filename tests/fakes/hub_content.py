@@ -73,6 +73,7 @@ class Repository:
         access: Who may read it: ``"public"``, ``"gated"`` (listed for all, files for some) or ``"private"``.
         readers: Tokens that may read what is gated or private.
         facts: What else the Hub tells of it: ``tags``, ``cardData``, ``gguf``.
+        is_xet: Whether its files are listed as kept in Xet; they are sent over plain HTTP all the same.
     """
 
     commits: dict[str, dict[str, StoredFile]] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class Repository:
     access: str = "public"
     readers: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    is_xet: bool = False
 
     def commit(self, files: Mapping[str, Content], *, branch: str = "main") -> str:
         """Add a commit with these files beside those of the branch; give its digest."""

@@ -18,10 +18,12 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -54,6 +56,13 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """Send so many bytes of the body, then nothing any more."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
 class Spoil:
     """Send the file with one byte changed."""
 
@@ -72,7 +81,7 @@ class WrongRange:
     shift: int = 1
 
 
-Fault: TypeAlias = Answer | Cut | Spoil | NoRanges | WrongRange
+Fault: TypeAlias = Answer | Cut | Stall | Spoil | NoRanges | WrongRange
 
 WEB_PAGE = Answer(
     body="<!doctype html><html><body>Sign in</body></html>", headers={"Content-Type": "text/html"}
@@ -98,6 +107,9 @@ class _RefusedError(Exception):
 class FakeHub:
     """A context manager that leaves no thread and no socket behind.
 
+    Args:
+        certificate: A PEM file with certificate and key, to speak TLS.
+
     Attributes:
         url: What ``HF_ENDPOINT`` is to be.
         repositories: By their names.
@@ -106,17 +118,24 @@ class FakeHub:
         sent: Bytes of bodies that were sent, by the path in the repository.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, certificate: Path | None = None) -> None:
         self.repositories: dict[str, Repository] = {}
         self.tokens: set[str] = set()
         self.seen: list[Seen] = []
         self.sent: dict[str, int] = {}
         self._faults: list[tuple[str, Fault, int]] = []
         self._lock = threading.Lock()
+        self.closing = threading.Event()
         self._site = _Server(self, "site")
         self._cdn = _Server(self, "cdn")
-        self.url = f"http://127.0.0.1:{self._site.server_port}"
-        self.cdn_url = f"http://localhost:{self._cdn.server_port}"
+        scheme = "http"
+        if certificate is not None:
+            scheme, context = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            for server in (self._site, self._cdn):
+                server.socket = context.wrap_socket(server.socket, server_side=True)
+        self.url = f"{scheme}://127.0.0.1:{self._site.server_port}"
+        self.cdn_url = f"{scheme}://localhost:{self._cdn.server_port}"
 
     def __enter__(self) -> Self:
         self._threads = [
@@ -128,6 +147,7 @@ class FakeHub:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.closing.set()
         for server in (self._site, self._cdn):
             server.shutdown()
             server.server_close()
@@ -287,6 +307,8 @@ class _Handler(BaseHTTPRequestHandler):
         found = self._repository(repo, reads_files=False)
         files = found.commits[self._commit(found, revision)]
         entries = list(_entries(files, folder, is_recursive=query.get("recursive") in (["true"], ["True"])))
+        if found.is_xet:
+            entries = [one | ({"xetHash": "0" * 64} if "lfs" in one else {}) for one in entries]
         start = int(query.get("cursor", ["0"])[0])
         headers = {}
         if start + _PAGE < len(entries):
@@ -359,8 +381,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_body(path, file, start, end)
 
     def _send_body(self, path: str, file: StoredFile, start: int, end: int) -> None:
-        is_cut = isinstance(self._fault, Cut) and self._fault.after_bytes < end - start
-        if isinstance(self._fault, Cut) and is_cut:
+        is_cut = isinstance(self._fault, Cut | Stall) and self._fault.after_bytes < end - start
+        if isinstance(self._fault, Cut | Stall) and is_cut:
             end = start + self._fault.after_bytes
         spoilt = self._fault.at if isinstance(self._fault, Spoil) else None
         with file.open() as stream:
@@ -377,6 +399,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
         if is_cut:
+            if isinstance(self._fault, Stall):
+                self.server.hub.closing.wait(60)
             self.close_connection = True
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)

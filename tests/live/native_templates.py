@@ -6,7 +6,8 @@ _TURNS = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
     "{% if m.tool_calls %}{% for c in m.tool_calls %}"
     "<call id={{ c.id }}>{{ c.function.name }} {{ c.function.arguments | tojson }}</call>"
-    "{% endfor %}{% endif %}{% if m.name %}({{ m.name }} {{ m.tool_call_id }}){% endif %}<|end|>\n{% endfor %}"
+    "{% endfor %}{% endif %}{% if m.name %}({{ m.name }} {{ m.tool_call_id }}){% endif %}"
+    "<|end|>\n{% endfor %}"
 )
 _OFFER = "{% if tools %}<|tools|>{{ tools | tojson }}<|end|>\n{% endif %}"
 _OPEN = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -21,7 +22,8 @@ def _marked(*marks: str, before: str = "", body: str = _WHOLE, after: str = "") 
 NATIVE_TEMPLATES: dict[str, str] = {
     "turns and tools": _WHOLE,
     "no system": (
-        "{% for m in messages %}{% if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endif %}{% endfor %}"
+        "{% for m in messages %}{% if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endif %}"
+        "{% endfor %}"
         "{% if add_generation_prompt %}[assistant]{% endif %}"
     ),
     "system refused": (
@@ -30,7 +32,8 @@ NATIVE_TEMPLATES: dict[str, str] = {
     ),
     "asks the system only whether it is there": (
         "{% set offset = 1 if messages[0]['role'] == 'system' else 0 %}"
-        "{% for m in messages[offset:] %}({{ m['role'] }}){{ m['content'] | trim }}{{ eos_token }}{% endfor %}"
+        "{% for m in messages[offset:] %}({{ m['role'] }}){{ m['content'] | trim }}{{ eos_token }}"
+        "{% endfor %}"
         "{{ '(assistant)' if add_generation_prompt }}"
     ),
     "parts only": (
@@ -58,7 +61,8 @@ NATIVE_TEMPLATES: dict[str, str] = {
     ),
     "a switch that Ollama does not see": (
         _TURNS + "{% if add_generation_prompt %}<|assistant|>"
-        "{% if enable_thinking is defined and not enable_thinking %}[quick]{% else %}[slow]{% endif %}{% endif %}"
+        "{% if enable_thinking is defined and not enable_thinking %}[quick]{% else %}[slow]{% endif %}"
+        "{% endif %}"
     ),
     "a switch at the end": (
         _TURNS + "{% if add_generation_prompt %}<|assistant|>"

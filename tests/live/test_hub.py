@@ -53,7 +53,7 @@ def host(newest_ollama):
 
 def test_shards_of_a_repository_become_a_chat(hub, call, host, smollm2, tmp_path):
     model = ShardSet.discover(smollm2)
-    split(model, tmp_path / "smollm2-135m-instruct-q4_1", max_tensors=len(model.tensors) // 2 + 1)
+    split(smollm2, tmp_path / "smollm2-135m-instruct-q4_1", max_tensors=len(model.tensors) // 2 + 1)
     shards = sorted(tmp_path.glob("*.gguf"))
     assert len(shards) == 2
     hub.add(REPOSITORY, {path.name: path for path in shards})

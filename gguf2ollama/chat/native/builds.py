@@ -33,8 +33,7 @@ class Build:
         tries_empty_parts: Whether a template that asks if a content is a string is probed with a list.
         preserves_reasoning: Whether ``preserve_thinking`` is true where nobody says, and ``clear_thinking``
             false.
-        has_strength: Whether ``reasoning_effort`` is told as ``reasoning_strength`` too, and templates are told
-            not to ``drop_thinking``.
+        has_strength: Whether ``reasoning_effort`` is told as ``reasoning_strength``, too.
         families: How many kinds of templates it treats apart; see ``families``.
     """
 

@@ -189,8 +189,9 @@ class _Compiler:
 
         def run(scope: Scope) -> Value:
             one, other = left(scope), right(scope)
-            scope.run.step(weight(one) + weight(other))
-            return apply(how, one, other, looks_up_none=looks_up_none)
+            result = apply(how, one, other, looks_up_none=looks_up_none)
+            scope.run.step(weight(one) + weight(other) + weight(result))
+            return result
 
         return either if how in {"and", "or"} else run
 

@@ -17,6 +17,7 @@ from gguf2ollama.chat.native.values import (
     Joined,
     LoopState,
     Value,
+    bounded,
     capped,
     is_true,
     to_text,
@@ -60,7 +61,7 @@ def _print(value: Value, pieces: list[str]) -> None:
         if value:
             pieces.append(value)
     elif isinstance(value, (list, tuple)):
-        for one in value:
+        for one in bounded(value):
             _print(one, pieces)
     elif isinstance(value, (int, float)):
         pieces.append(to_text(value))

@@ -24,9 +24,9 @@ class Budget:
 
 
 def weight(value: Value) -> int:
-    """Give what handling a value costs, in steps: one for each kilobyte, or sixteen items."""
+    """Give what handling a value costs, in steps: one for each 256 bytes, or 16 items."""
     if isinstance(value, str):
-        return len(value) >> 10
+        return len(value) >> 8
     return len(value) >> 4 if isinstance(value, (list, tuple, dict)) else 0
 
 
@@ -83,6 +83,7 @@ class Run:
     def mark_all(self, value: Value) -> None:
         """Note that an input was asked for with all that it holds."""
         if self.watched:
+            self.step()
             self.mark(value)
             if isinstance(value, dict):
                 for one in value.values():

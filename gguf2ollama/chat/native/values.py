@@ -29,6 +29,7 @@ __all__ = [
     "as_bytes_text",
     "as_key",
     "as_text",
+    "bounded",
     "capped",
     "from_json",
     "is_number",
@@ -38,13 +39,14 @@ __all__ = [
     "type_name",
 ]
 
-CAP_CHARACTERS: Final = 8 << 20
+CAP_CHARACTERS: Final = 2 << 20
 """The longest text, in bytes, that a prediction makes."""
 
 Value: TypeAlias = Any
 """What a template computes with: one of the types above."""
 
 _CAP_INDENT = 1 << 10
+_CAP_ITEMS = 100_000
 _INT64 = 1 << 64
 
 
@@ -139,6 +141,23 @@ def capped(text: str) -> str:
     return text
 
 
+def bounded(value: Value) -> Value:
+    """Give a value that holds not too many others, counted as often as they are held.
+
+    Raises:
+        NotForeseen: It holds too many, or itself.
+    """
+    waiting, count = [value], 0
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, (dict, list, tuple)):
+            count += len(one)
+            if count > _CAP_ITEMS:
+                raise NotForeseen(f"a value that holds more than {_CAP_ITEMS:,} others, or itself")
+            waiting += one.values() if isinstance(one, dict) else one
+    return value
+
+
 def is_number(value: Value) -> bool:
     """Whether it is an integer or a float, and no boolean."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -187,7 +206,7 @@ def are_equal(left: Value, right: Value) -> bool:
     if isinstance(left, str) or isinstance(right, str):
         return isinstance(left, str) and isinstance(right, str) and left == right
     if isinstance(left, (list, tuple, dict)):
-        return _are_alike(left, right)
+        return _are_alike(bounded(left), bounded(right))
     if isinstance(left, Function) or isinstance(right, Function):
         raise NotForeseen("functions that are compared")
     if isinstance(left, float) and not math.isfinite(left):
@@ -233,6 +252,7 @@ def to_text(value: Value) -> str:
     if isinstance(value, float):
         text = f"{value:f}".rstrip("0")
         return text + "0" if text.endswith(".") else text
+    bounded(value)
     if isinstance(value, (list, tuple)):
         opening, closing = ("(", ",)" if len(value) == 1 else ")") if isinstance(value, tuple) else ("[", "]")
         return capped(opening + ", ".join(map(_shown, value)) + closing)
@@ -266,7 +286,7 @@ def to_json(value: Value, *, indent: int = -1, item: str | None = None, key: str
         raise NotForeseen(f"JSON that is indented by {indent} characters")
     writer = _JsonWriter(indent=indent, item=(", " if indent < 0 else ",") if item is None else item, key=key)
     try:
-        writer.write(value, 0)
+        writer.write(bounded(value), 0)
     except RecursionError as error:
         raise NotForeseen("JSON that is nested too deeply") from error
     return "".join(writer.pieces)

@@ -15,7 +15,7 @@ CONTINUED = "CONTINUE_FINAL_MESSAGE_TAG "
 """What transformers puts after a message that is to be continued, to find its end in the prompt."""
 
 _SWITCHES = ("enable_thinking", "thinking")
-_LEVEL = "reasoning_effort"
+_LEVELS = ("reasoning_effort", "reasoning_strength")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,8 @@ def thinking_variables(think: Think, *, known: frozenset[str]) -> dict[str, Any]
     switch = next((name for name in _SWITCHES if name in known), None)
     if switch is not None:
         told[switch] = think is not False
-    if isinstance(think, str) and _LEVEL in known:
-        told[_LEVEL] = think
+    if isinstance(think, str):
+        told |= dict.fromkeys(known.intersection(_LEVELS), think)
     return told
 
 

@@ -253,8 +253,8 @@ class _Emitter:
         """
         first, *others = slots
         opens = restricted(first.literal, {"call": "first"})
-        goes_on = restricted(first.literal, {"call": "later"})
-        heads, tag = _before_tag(opens)
+        goes_on = restricted(first.literal, {"call": "later", "before": slots[-1].kind})
+        heads, tag = _before_tag(opens, at=_behind_closing)
         if first.shown == Leaf(value=True) and tag.strip():
             if any(leaves(heads)):
                 with self.go.block("if $calls"):
@@ -324,15 +324,15 @@ class _Emitter:
         if len(tests) > 1:
             tests = [f"and {' '.join(map(_operand, tests))}"]
         if slot.kind == "thinking":
-            heads, tag = _before_tag(slot.literal)
+            heads, tag = _before_tag(slot.literal, at=_last_bracket)
             if any(leaves(heads)) and tag.strip():
-                with self.go.block(f"if {tests[0]}"):
+                with self.go.block(f"if {_as_variable(tests[0])}"):
                     self._print(heads)
                 slot = replace(slot, literal=Leaf(tag))
         with self.go.block(f"if {tests[0]}"):
             self._shown(slot, role)
         if "$before" in self.variables and slot.kind == "thinking":
-            with self.go.block(f"if {tests[0]}"):  # apart: the tags are to be the first and last of their block
+            with self.go.block(f"if {_as_variable(tests[0])}"):  # apart: the tags are to be the first and last of their block
                 self.go.do('$before = "thinking"')
 
     def _truth(self, decision: Decision[bool]) -> str | None:
@@ -395,10 +395,13 @@ class _Emitter:
             self.go.do(f'$before = "{slot.kind}"')
 
     def _filled(self, slot: Slot, text: str) -> None:
-        self._print(slot.literal)
+        if isinstance(slot.literal, Branch) and slot.literal.fact == "call":
+            self._decide(slot.literal, self._print_text)  # whole, for its tag
+        else:
+            self._print(slot.literal)
         if slot.form is not None:
             self._form(slot.form.go(text))
-            self.go.print(slot.suffix)
+            self._print_text(slot.suffix)
             return
         if text == "$content":
             self._trim_cut(slot)
@@ -406,9 +409,9 @@ class _Emitter:
             self._trim_as(slot.left, slot.right, text)
         if slot.kind == "assistant" and slot.suffix:
             with self.go.block("if or (not $last) $calls" if self._calls_tools else "if not $last"):
-                self.go.print(slot.suffix)
+                self._print_text(slot.suffix)
         else:
-            self.go.print(slot.suffix)
+            self._print_text(slot.suffix)
 
     def _trim_cut(self, slot: Slot) -> None:
         """Print an answer's text; where it was cut from thinking, its beginning is trimmed otherwise."""
@@ -512,14 +515,36 @@ class _Emitter:
         return condition(fact, values, negated=negated, levelled=self.rules.levelled, message=self.message)
 
 
-def _before_tag(decision: Decision[str]) -> tuple[Decision[str], str]:
-    """Cut the tag off that all texts of a decision end with: from its last angle or square bracket on."""
+def _before_tag(
+    decision: Decision[str], *, at: Callable[[str], int]
+) -> tuple[Decision[str], str]:
+    """Cut the tag off that all texts of a decision end with.
+
+    Args:
+        decision: The texts.
+        at: Where the tag begins in what they have in common.
+    """
     texts = list(leaves(decision))
     common = commonprefix([text[::-1] for text in texts])[::-1]
     tag = whole_words(common, texts, at_end=True)
-    if len(set(texts)) == 1:
-        return Leaf(""), tag
+    tag = tag[at(tag) :]
     return mapped(decision, lambda text: text[: len(text) - len(tag)]), tag
+
+
+def _behind_closing(text: str) -> int:
+    """Give where a text goes on behind the last tag in it that closes something."""
+    closing = text.rfind("</")
+    return text.find(">", closing) + 1 if closing >= 0 else 0
+
+
+def _last_bracket(text: str) -> int:
+    """Give where the last tag of a text begins."""
+    return max(text.rstrip().rfind("<"), text.rstrip().rfind("["), 0)
+
+
+def _as_variable(test: str) -> str:
+    """Have a condition look at a message's thinking in a way that doesn't mislead Ollama."""
+    return "$message.Thinking" if test == ".Thinking" else test.replace(" .Thinking", " $message.Thinking").replace("(.Thinking", "($message.Thinking")
 
 
 def _operand(test: str) -> str:

@@ -6,7 +6,7 @@ one would say it: ``{"think": "off", "last user": "yes"}``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gguf2ollama.chat.conversation import Conversation, Message, Think
 
@@ -50,10 +50,21 @@ since``, whether one since the last question has calls; ``call``, whether a call
 CONVERSATION_FACTS = ("system", "tools", "think", "last role")
 
 
-def conversation_facts(conversation: Conversation, messages: Sequence[Message]) -> dict[str, str]:
-    """Give the facts that hold for a whole conversation; ``messages`` are those of it that count."""
+def conversation_facts(
+    conversation: Conversation, messages: Sequence[Message], *, silent: Collection[str] = ()
+) -> dict[str, str]:
+    """Give the facts that hold for a whole conversation.
+
+    Args:
+        conversation: The conversation.
+        messages: Those of its messages that count.
+        silent: Roles whose empty messages print nothing: an empty system text is then ``empty``.
+    """
+    system = _word(bool(messages) and messages[0].role == "system")
+    if system == "yes" and "system" in silent and not messages[0].content:
+        system = "empty"
     return {
-        "system": _word(bool(messages) and messages[0].role == "system"),
+        "system": system,
         "last role": messages[-1].role if messages else "",
         "tools": _word(bool(conversation.tools)),
         "think": think_value(conversation.think),

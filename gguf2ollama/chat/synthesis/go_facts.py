@@ -10,7 +10,7 @@ _PLAIN = {
     "tools": "$.Tools",
     "last": "$last",
     "content": ".Content",
-    "thinking": ".Thinking",
+    "thinking": "$message.Thinking",  # a field outside the tags would mislead Ollama, which looks for it
     "calls": "$calls",
     "called": "$called",
     "resulted": "$resulted",

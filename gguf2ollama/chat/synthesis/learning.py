@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os.path import commonprefix
 from typing import TypeVar
@@ -44,9 +44,9 @@ class Observed:
         return {(mark.kind, mark.message) for marks in self.probe.marks.values() for mark in marks}
 
 
-def _facts_of(one: Observed) -> list[Facts]:
+def _facts_of(one: Observed, silent: Collection[str]) -> list[Facts]:
     conversation = one.probe.conversation
-    whole = conversation_facts(conversation, conversation.messages)
+    whole = conversation_facts(conversation, conversation.messages, silent=silent)
     places = range(len(conversation.messages))
     return [whole | message_facts(conversation.messages, at) for at in places]
 
@@ -62,7 +62,7 @@ class _Printed:
 
 
 def learn_rules(
-    observed: Sequence[Observed], *, forms: Forms | None = None, numbered: int | None = None
+    observed: Sequence[Observed], *, forms: Forms | None = None, numbered: int | None = None, silent: Collection[str] = ()
 ) -> Rules:
     """Learn rules that explain all that was observed.
 
@@ -70,15 +70,16 @@ def learn_rules(
         observed: The observations.
         forms: How what is no plain text is written.
         numbered: The number of a chat's first call, where calls and results are numbered in it.
+        silent: Roles whose empty messages print nothing.
 
     Raises:
         Unlearnable: There are none.
     """
-    return _Learner(observed, forms=forms or Forms(), numbered=numbered).rules()
+    return _Learner(observed, forms=forms or Forms(), numbered=numbered, silent=silent).rules()
 
 
 class _Learner:
-    def __init__(self, observed: Sequence[Observed], *, forms: Forms, numbered: int | None) -> None:
+    def __init__(self, observed: Sequence[Observed], *, forms: Forms, numbered: int | None, silent: Collection[str]) -> None:
         self.observed = observed
         self.numbered = numbered
         self.forms: dict[str, Form | None] = {
@@ -87,7 +88,7 @@ class _Learner:
             "tool": forms.result if forms.result and forms.result.style != RAW else None,
         }
         self.moved = {"tools", *(["system"] if _moves_system(observed) else [])}
-        self.facts = [_facts_of(one) for one in observed]
+        self.facts = [_facts_of(one, silent) for one in observed]
         self.printed = [
             (one, facts, self._place(one, facts)) for one, facts in zip(observed, self.facts, strict=True)
         ]

@@ -199,7 +199,7 @@ class Rules:
     def trace(self, conversation: Conversation) -> list[Piece]:
         """Give what the rules make of a conversation, piece by piece."""
         messages, cut = self.heard(conversation.messages)
-        whole = conversation_facts(conversation, messages)
+        whole = conversation_facts(conversation, messages, silent=self.silent)
         out: list[Piece] = []
         before = "start"
         for at, message in enumerate(messages):
@@ -216,7 +216,8 @@ class Rules:
                     for slot in group:
                         here = facts | nth | {"before": before}
                         value = source(slot.kind, messages, at, call=call, tools=conversation.tools)
-                        if value is None or not decide(slot.shown, here):
+                        is_silent = value == "" and slot.kind in self.silent
+                        if value is None or is_silent or not decide(slot.shown, here):
                             continue
                         before = slot.kind
                         is_last = is_open(messages, at) and slot.kind == "assistant"

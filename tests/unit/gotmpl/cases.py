@@ -219,6 +219,18 @@ FORMATTED: dict[str, str] = {
     '"%6v|%-6v|" (slice .Messages 4) nil': "[]|<nil> |",
 }
 
+# what Go prints, and we own up to refusing, with a word of why
+REFUSED: dict[str, str] = {
+    "{{ .Messages }}": "memory address",
+    "{{ print .Messages }}": "memory address",
+    '{{ printf "%p" .Messages }}': "memory address",
+    '{{ printf "%.2x" 1.5 }}': "float",
+    "{{ (index .Tools 0).Function.Parameters.Properties.a.Type.MarshalJSON }}": "no field MarshalJSON",
+    "{{ 1i }}": "complex",
+    "{{ if 1 }}" * 101 + "{{ end }}" * 101: "deeper than",
+    "x" * 250_001: "too long",
+}
+
 # templates that fail when they run: where, and a word of why
 FAILING: dict[str, tuple[int, int, str]] = {
     "\n {{ .Missing.Foo }}": (2, 13, "no field Foo"),

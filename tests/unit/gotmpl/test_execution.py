@@ -98,7 +98,8 @@ def test_what_does_not_end_is_ended(template, monkeypatch):
         gotmpl.execute(template + "{{ .Messages }}", cases.BODY)
 
 
-def test_what_would_print_an_address_is_refused():
-    for template in ("{{ .Messages }}", "{{ print .Messages }}", '{{ printf "%p" .Messages }}'):
-        with pytest.raises(InvalidModelfile, match="memory address"):
-            gotmpl.execute(template, cases.BODY)
+@pytest.mark.parametrize("template", cases.REFUSED, ids=cases.REFUSED.values())
+def test_what_we_do_otherwise_than_go_is_an_error(template):
+    with pytest.raises(InvalidModelfile, match=cases.REFUSED[template]) as refused:
+        gotmpl.execute(cases.HEAD + template, cases.BODY)
+    assert refused.value.hint

@@ -1,11 +1,15 @@
 import hashlib
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from huggingface_hub import try_to_load_from_cache
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gguf2ollama.errors import (
+    InvalidInput,
     NotEnoughSpace,
     NotFound,
     ServerRefused,
@@ -15,10 +19,11 @@ from gguf2ollama.errors import (
 )
 from gguf2ollama.hub.download import Download
 from gguf2ollama.hub.repository import read_repository
-from gguf2ollama.hub.site import HubSite
+from gguf2ollama.hub.settings import HubSettings
+from gguf2ollama.hub.site import HubSite, parse_file
 from gguf2ollama.progress import ignore
 from tests.fakes.hub_content import Hollow
-from tests.fakes.hub_server import WEB_PAGE, Answer, Cut, NoRanges, Spoil, WrongRange
+from tests.fakes.hub_server import WEB_PAGE, Answer, Cut, FakeHub, NoRanges, Spoil, WrongRange
 
 NAME = "model-Q4_K_M.gguf"
 
@@ -288,3 +293,73 @@ def test_without_a_network_the_cache_is_used(hub, get, settings, content):
     found = read_repository("o/r", revision=hub.repositories["o/r"].refs["main"], settings=offline, site=None)
 
     assert [(file.path, file.sha256) for file in found.files] == [(NAME, done.sha256)]
+
+
+def test_xet_is_left_to_the_library_when_asked_for(hub, get, settings, content):
+    hub.add("o/r", {NAME: content}, is_xet=True)
+    use = replace(settings, wants_xet=True)
+
+    [done] = get(use=use)
+
+    assert done.sha256 == hashlib.sha256(content).hexdigest()
+    assert done.path.read_bytes() == content
+    assert (
+        "huggingface" in hub.seen[-1].headers["user-agent"] or "hf_hub" in hub.seen[-1].headers["user-agent"]
+    )
+
+
+def test_what_the_library_got_is_checked(hub, get, settings, content):
+    hub.add("o/r", {NAME: content}, is_xet=True)
+    hub.inject("GET cdn", Spoil())
+
+    [done] = get(use=replace(settings, wants_xet=True))
+
+    assert done.path.read_bytes() == content
+    assert len(list(done.path.resolve().parent.glob("*.damaged"))) == 1
+
+
+class TestTheWayToTheHub:
+    def test_an_own_authority_is_trusted_when_it_is_named(self, tmp_path, content, monkeypatch):
+        pem = Path(__file__).parents[2] / "fakes" / "loopback.pem"
+        with FakeHub(certificate=pem) as hub:
+            hub.add("o/r", {NAME: content})
+            use = HubSettings(endpoint=hub.url, cache=tmp_path)
+            with HubSite(use, retry_pauses=()) as site, pytest.raises(ServerUnreachable, match="certificate"):
+                site.info("o/r", revision="main")
+            monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+            with HubSite(use, retry_pauses=()) as site:
+                assert site.info("o/r", revision="main").name == "o/r"
+
+    def test_a_proxy_is_gone_through(self, hub, settings, content, monkeypatch):
+        hub.add("o/r", {NAME: content})
+        monkeypatch.setenv("HTTP_PROXY", hub.url)
+        far = replace(settings, endpoint="http://hub.invalid")
+
+        with HubSite(far, retry_pauses=()) as site:
+            assert site.info("o/r", revision="main").name == "o/r"
+
+    def test_the_next_page_of_a_list_is_asked_for_at_the_hub_alone(self, hub, settings):
+        hub.add("o/r", {f"m{number}.gguf": b"" for number in range(60)})
+        body = '[{"type": "file", "path": "a.gguf", "size": 1, "oid": "0"}]'
+        link = {"Link": '<http://elsewhere.invalid/next>; rel="next"'}
+        hub.inject("tree", Answer(body=body, headers=link))
+
+        with (
+            HubSite(settings, retry_pauses=()) as site,
+            pytest.raises(ServerRefused, match="goes on nowhere"),
+        ):
+            site.files("o/r", commit=hub.repositories["o/r"].refs["main"])
+
+    @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+    def test_no_answer_makes_anything_but_an_error_of_ours(self, value):
+        entry = {"type": "file", "path": value, "size": value, "lfs": {"oid": value, "size": value}}
+        try:
+            found = parse_file(entry)
+        except InvalidInput:
+            return
+        assert found is None or not found.path.startswith("/")
+
+    @given(st.text(alphabet="ab./\\:~\0", max_size=12))
+    def test_a_listed_path_stays_in_its_folder(self, path):
+        found = parse_file({"type": "file", "path": path, "size": 1})
+        assert found is None or (Path("/x") / found.path).resolve().is_relative_to("/x")

@@ -1,6 +1,9 @@
 """The verbs of the Hub, and the others with a repository for a source."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -8,7 +11,7 @@ from gguf2ollama.cli import run
 from tests.builders import tiny_llama
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_repositories import QWEN
-from tests.fakes.hub_server import WEB_PAGE, Answer
+from tests.fakes.hub_server import WEB_PAGE, Answer, Stall
 
 REPOSITORY = "Qwen/Qwen2.5-7B-Instruct-GGUF"
 
@@ -156,3 +159,21 @@ def test_an_endpoint_that_is_no_address_is_told(call, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "huggingface.co")
 
     assert call("quants", "o/r")[0] == 2
+
+
+def test_a_killed_download_is_gone_on_with(hub, call, content):
+    hub.add("o/r", {"m-Q4_K_M.gguf": content})
+    hub.inject("GET cdn", Stall(after_bytes=1_500_000))
+    killed = subprocess.Popen([sys.executable, "-m", "gguf2ollama", "download", "o/r"])
+    while hub.sent.get("m-Q4_K_M.gguf", 0) < 1_500_000:
+        assert killed.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.2)
+    killed.kill()
+    killed.wait()
+
+    code, out, err = call("download", "o/r", "--json")
+
+    assert code == 0, err
+    assert json.loads(out)["bytes_fetched"] == len(content) - 1_500_000
+    assert hub.sent["m-Q4_K_M.gguf"] == len(content)

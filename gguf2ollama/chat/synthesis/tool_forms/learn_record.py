@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gguf2ollama.chat.synthesis.tool_forms.features import Scope, Table, Unknown, learn_table
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Path, Print, at
+from gguf2ollama.chat.synthesis.tool_forms.marked_schemas import marks_in
 from gguf2ollama.chat.synthesis.tool_forms.record import (
     EachItem,
     EachProperty,
@@ -24,7 +24,6 @@ from gguf2ollama.chat.synthesis.tool_forms.styles import JSON_STYLES, TEXT_STYLE
 __all__ = ["Sample", "Unlearnable", "learn_record"]
 
 _MOST_ROUNDS = 4
-_MARK = re.compile(r"[a-z]q\d+q[a-z]")
 
 
 class Unlearnable(Exception):
@@ -87,11 +86,7 @@ def _parts_of(path: Path, samples: Sequence[Sample]) -> Iterator[Part]:
             yield Print(path=path, style=style)
             break
     others = [(value, text) for value, text in found if value and not isinstance(value, str)]
-    marked = [
-        (value, text)
-        for value, text in others
-        if any(mark in text for mark in _MARK.findall(json.dumps(value)))
-    ]
+    marked = [(value, text) for value, text in others if any(mark in text for mark in marks_in(value))]
     for style in JSON_STYLES:  # some are printed whole, and all of which any mark is printed
         if all(style.print(value) in text for value, text in marked) and any(
             style.print(value) in text for value, text in others
@@ -122,7 +117,7 @@ def _gap(value: Sequence[Any], text: str) -> str | None:
         for start in _places(text, words[0]):
             end = text.find(words[1], start + len(words[0]))
             gap = text[start + len(words[0]) : end]
-            if end >= 0 and text.startswith(gap.join(words), start) and not _MARK.search(gap):
+            if end >= 0 and text.startswith(gap.join(words), start) and not marks_in(gap):
                 return gap
     return None
 

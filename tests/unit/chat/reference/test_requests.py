@@ -9,7 +9,7 @@ from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Forms, Request
 
 USER = Message(role="user", content="Hello")
-CALL = ToolCall(name="look", arguments={"ü": 1}, id="abcdefghi")
+CALL = ToolCall(name="look", arguments={"ü":1}, id="abcdefghi")
 LOOP = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
 
 
@@ -138,7 +138,7 @@ def test_a_template_that_takes_arguments_as_text_is_told_them_so(renderer):
     )
     assert template.forms.text_arguments
     call = Message(role="assistant", calls=(CALL,))
-    assert ask(template, USER, call, Message(role="tool", content="1")) == Rendered('look{"ü": 1}')
+    assert ask(template, USER, call, Message(role="tool", content="1")) == Rendered('look{"ü":1}')
 
 
 def test_what_is_tried_is_no_part_of_the_coverage(renderer):

@@ -441,8 +441,8 @@ def test_whatever_a_template_does_with_arguments_there_is_a_form_or_a_reason(fra
     assert _arguments_in_go(form, arguments) == form.print(arguments)
 
 
-_PLAIN = st.text(st.characters(min_codepoint=1, max_codepoint=126), max_size=6) | st.text(
-    "\"'\\<>&/{}[]:,\n\u2028é🎉", max_size=6
+_PLAIN = st.text(st.characters(min_codepoint=1, max_codepoint=127), max_size=6) | st.text(
+    "\"'\\<>&/{}[]:,\n\x7f\u2028\u00a0\u200bé🎉", max_size=6
 )
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-10_000, 10_000) | _PLAIN,

@@ -1,0 +1,80 @@
+"""Show how prompts compare with those that were meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gguf2ollama.cli._format import columns
+
+if TYPE_CHECKING:
+    from gguf2ollama.chat.choice import Candidate, TemplateChoice
+    from gguf2ollama.chat.conversation import Feature
+    from gguf2ollama.chat.parity import Case, Score
+
+__all__ = ["candidate_json", "case_json", "choice_json", "choice_table", "scores_json", "scores_table"]
+
+_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "odd", "prefill")
+
+
+def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mapping[Feature, Score]]]) -> str:
+    """Write rows that end with a count for each feature: the exact ones of those compared."""
+    return columns(
+        (*head, *(name.upper() for name in _FEATURES)),
+        [(*cells, *(str(scores[name]) if name in scores else "-" for name in _FEATURES)) for cells, scores in rows],
+    )
+
+
+def choice_table(choice: TemplateChoice) -> str:
+    """Write what was tried to render a model's chats and how well each does, the chosen one first."""
+    tried = [(("taken", choice.chosen.origin), choice.chosen.parity.scores)]
+    tried += [(("", one.origin), one.parity.scores) for one in choice.others]
+    lines = [scores_table(("PROMPTS", "BY"), tried)]
+    lines += [f"note: {remark}" for remark in choice.remarks]
+    return "\n".join(lines)
+
+
+def scores_json(scores: Mapping[Feature, Score]) -> dict[str, Any]:
+    """Give the counts by feature as JSON values."""
+    return {
+        name: {"exact": one.exact, "json_equal": one.json_equal, "compared": one.compared}
+        for name, one in scores.items()
+    }
+
+
+def case_json(case: Case) -> dict[str, Any]:
+    """Give one conversation as JSON values, with both prompts."""
+    from gguf2ollama.chat.outcome import Rendered  # noqa: PLC0415 - not needed for help
+
+    return {
+        "name": case.conversation.name,
+        "feature": case.conversation.feature,
+        "verdict": case.verdict.value,
+        "want": case.want.prompt if isinstance(case.want, Rendered) else None,
+        "got": case.got.prompt if isinstance(case.got, Rendered) else None,
+        "note": case.note,
+    }
+
+
+def candidate_json(candidate: Candidate) -> dict[str, Any]:
+    """Give what was tried as JSON values."""
+    return {
+        "origin": candidate.origin,
+        "why": candidate.why,
+        "exact": candidate.is_exact,
+        "scores": scores_json(candidate.parity.scores),
+    }
+
+
+def choice_json(choice: TemplateChoice) -> dict[str, Any]:
+    """Give what was chosen as JSON values, with every conversation that does not come out as meant."""
+    chosen = choice.chosen
+    return {
+        **candidate_json(chosen),
+        "reason": choice.reason,
+        "capabilities": sorted(chosen.capabilities),
+        "differing": [case_json(case) for case in chosen.parity.faults],
+        "others": [candidate_json(one) for one in choice.others],
+        "cutting_stops": list(choice.cutting),
+        "remarks": list(choice.remarks),
+    }

@@ -1,0 +1,75 @@
+"""``gguf2ollama parity``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gguf2ollama.cli._format import columns
+from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._output import Output
+from gguf2ollama.cli._prompts import choice_json, scores_json, scores_table
+
+if TYPE_CHECKING:
+    from gguf2ollama.usecases.parity import FolderParity, TemplateParity
+
+__all__ = ["command"]
+
+
+@click.command("parity", short_help="Tell how well Ollama can render each chat template of a folder.")
+@click.argument("folder")
+@click.option(
+    "--for-ollama", metavar="VERSION", help="The Ollama that renders.  [default: the newest tried]"
+)
+@output_options
+def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
+    """Choose for each chat template in FOLDER (*.jinja) what renders its chats best, as build would.
+
+    Some ninety conversations are compared with what transformers makes of them, with tools and thinking where
+    the template knows them; no server is asked. The counts are the prompts that come out byte for byte.
+
+    \b
+    gguf2ollama parity ./templates
+    gguf2ollama parity ./templates --for-ollama 0.32.15 --json > parity.json
+    """  # noqa: D301 - click's mark for lines that are not wrapped
+    from gguf2ollama.usecases.parity import rate_templates  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.usecases.target import NEWEST_TESTED  # noqa: PLC0415
+
+    with output.progress() as progress:
+        found = rate_templates(folder, for_ollama=for_ollama or NEWEST_TESTED, progress=progress)
+    if output.as_json:
+        output.data(_json(found))
+    else:
+        output.text(_described(found))
+    output.note(f"{found.rendering} of {len(found.templates)} templates render (Ollama {found.version})")
+
+
+def _described(found: FolderParity) -> str:
+    rows = [((one.name, one.tried.choice.chosen.origin), one.scores) for one in found.templates if one.tried]
+    parts = [scores_table(("TEMPLATE", "BY"), [*rows, (("all exact", ""), found.totals)])] if rows else []
+    if refused := [(one.name, one.refusal) for one in found.templates if one.tried is None]:
+        parts.append(columns(("DOES NOT RENDER", "BECAUSE"), refused))
+    return "\n\n".join(parts)
+
+
+def _json(found: FolderParity) -> dict[str, Any]:
+    return {
+        "ollama": found.version,
+        "rendering": found.rendering,
+        "totals": scores_json(found.totals),
+        "templates": [_template_json(one) for one in found.templates],
+    }
+
+
+def _template_json(one: TemplateParity) -> dict[str, Any]:
+    told = {"name": one.name, "file": str(one.path), "renders": one.tried is not None}
+    if one.tried is None:
+        return {**told, "reason": one.refusal, "is_fault": one.is_fault}
+    choice = one.tried.choice
+    return {
+        **told,
+        **choice_json(choice),
+        "go_template": choice.chosen.go_template,
+        "chat_template": choice.chosen.chat_template,
+    }

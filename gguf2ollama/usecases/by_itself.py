@@ -1,0 +1,98 @@
+"""Find out how a server would prompt a model of which it is given nothing but the GGUF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, AuthorsTemplate, Claims
+from gguf2ollama.chat.parity import Parity
+from gguf2ollama.errors import ServerProblem
+from gguf2ollama.ollama import Client
+from gguf2ollama.progress import Progress, ignore
+from gguf2ollama.refs import ModelName
+from gguf2ollama.usecases.prompts import Way, compare_on_server, way_of
+from gguf2ollama.usecases.stand_in_on_server import Settings, stand_in_on_server
+
+__all__ = ["ByItself", "LeftOut", "ollama_by_itself"]
+
+_TEMPLATE_KEY = "tokenizer.chat_template"
+# which `create` gives a built-in renderer, whatever their chat templates say (server/create.go of 0.34.4)
+_WITH_RENDERER = frozenset({"gemma4", "laguna", "nemotron_h", "nemotron_h_moe", "nemotron_h_omni"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByItself:
+    """What a plain ``ollama create`` of the same GGUF comes to.
+
+    Attributes:
+        way: What renders its chats.
+        parity: How its prompts compare with those the authors meant.
+    """
+
+    way: Way
+    parity: Parity
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why it cannot be told: a phrase."""
+
+    reason: str
+
+
+def ollama_by_itself(
+    client: Client,
+    name: ModelName,
+    metadata: Mapping[str, Any],
+    *,
+    authors: Authors,
+    template: AuthorsTemplate,
+    claims: Claims,
+    version: str,
+    progress: Progress = ignore,
+) -> ByItself | LeftOut:
+    """Let a server make a tiny stand-in of a model by itself, and compare its prompts.
+
+    Args:
+        client: The server.
+        name: The model.
+        metadata: The metadata of its GGUF.
+        authors: What its authors meant.
+        template: Their chat template.
+        claims: What that makes something of; nothing else is asked.
+        version: The version of the server.
+        progress: Told the prompts compared.
+
+    Raises:
+        ServerProblem: The server cannot be reached any more.
+    """
+    family = str(metadata.get("general.architecture", ""))
+    if family in _WITH_RENDERER:
+        return LeftOut(f"it has a renderer of its own for {family}, which no stand-in of another kind gets")
+    if ORIGINAL_KEY in metadata:
+        metadata = {**metadata, _TEMPLATE_KEY: authors.chat_template}
+    try:
+        with stand_in_on_server(
+            client, name, metadata, settings=Settings(family=family), via="upload"
+        ) as temporary:
+            info = client.show(temporary)
+            way = way_of(info, metadata)
+            parity = compare_on_server(
+                client,
+                temporary,
+                info,
+                authors=authors,
+                template=template,
+                claims=claims,
+                way=way,
+                version=version,
+                meant_system="",
+                task="comparing with Ollama by itself",
+                progress=progress,
+            )
+    except ServerProblem as error:
+        client.version()  # one that is gone is no matter of this model
+        return LeftOut(f"the server does not run such a model: {error.message}")
+    return ByItself(way=way, parity=parity)

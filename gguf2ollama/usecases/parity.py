@@ -1,0 +1,168 @@
+"""Tell for many chat templates what an Ollama would make of their chats; no server is asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gguf2ollama._atomic import disk_errors
+from gguf2ollama.chat.conversation import Feature
+from gguf2ollama.chat.parity import Score
+from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.reference.limits import MAX_TEMPLATE_BYTES
+from gguf2ollama.detect import detect, load_profiles
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, NotFound
+from gguf2ollama.progress import Progress, Update, ignore
+from gguf2ollama.recipe import Target, Wishes
+from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, target_of
+from gguf2ollama.usecases.try_templates import Tried, try_templates
+
+__all__ = ["FolderParity", "TemplateParity", "rate_templates"]
+
+_TASK = "trying chat templates"
+# the tokens of a model are not known, so there stand texts that no template writes by itself
+_BOS, _EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateParity:
+    """What was found out about one chat template.
+
+    Attributes:
+        path: Its file.
+        tried: What renders it best, and how well; ``None`` where it does not render.
+        refusal: Why it does not render, a sentence; ``""`` where it does.
+        is_fault: Whether that is a fault of ours; then it counts as one that renders and is not exact.
+    """
+
+    path: Path
+    tried: Tried | None = None
+    refusal: str = ""
+    is_fault: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    @property
+    def scores(self) -> dict[Feature, Score]:
+        """The counts by feature; none where it does not render."""
+        return self.tried.choice.chosen.parity.scores if self.tried else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderParity:
+    """What was found out about the chat templates of a folder.
+
+    Attributes:
+        version: The Ollama that they were tried for.
+        templates: In the order of their names.
+    """
+
+    version: str
+    templates: tuple[TemplateParity, ...]
+
+    @property
+    def rendering(self) -> int:
+        """How many templates render at all."""
+        return sum(one.tried is not None or one.is_fault for one in self.templates)
+
+    @property
+    def totals(self) -> dict[Feature, Score]:
+        """For each feature how many templates are exact in all its conversations, of those that know it."""
+        faults = sum(one.is_fault for one in self.templates)
+        known: dict[Feature, list[Score]] = {}
+        for one in self.templates:
+            for feature, score in one.scores.items():
+                known.setdefault(feature, []).extend([score] if score.compared else [])
+        return {
+            feature: Score(
+                exact=sum(one.is_exact for one in scores),
+                json_equal=sum(
+                    one.exact + one.json_equal == one.compared and not one.is_exact for one in scores
+                ),
+                compared=len(scores) + faults,
+            )
+            for feature, scores in known.items()
+        }
+
+
+def rate_templates(
+    folder: str | os.PathLike[str], *, for_ollama: str = NEWEST_TESTED, progress: Progress = ignore
+) -> FolderParity:
+    """Choose for each chat template of a folder as ``build`` would, and count what comes out as meant.
+
+    The tokens BOS and EOS of their models are not known; texts stand in for them that no template writes by
+    itself, and the tokenizer is taken to put BOS before a prompt.
+
+    Args:
+        folder: Where the templates are, ``*.jinja``.
+        for_ollama: The version of Ollama.
+        progress: Told the templates tried.
+
+    Raises:
+        NotFound: There is no such folder, or none in it.
+        UsageProblem: That is no version of Ollama, or one that is too old.
+    """
+    version = parse_version(for_ollama)
+    target = target_of(version)
+    paths = _find(Path(folder))
+    with Renderer() as renderer:
+        rated = []
+        for number, path in enumerate(paths):
+            progress(Update(task=_TASK, done=number, total=len(paths)))
+            rated.append(_rate(path, target=target, renderer=renderer))
+    progress(Update(task=_TASK, done=len(paths), total=len(paths)))
+    return FolderParity(version=version.text, templates=tuple(rated))
+
+
+def _find(folder: Path) -> list[Path]:
+    with disk_errors(folder):
+        found = [one for one in folder.iterdir() if one.suffix == ".jinja" and one.is_file()]
+    if not found:
+        raise NotFound(
+            f"{folder} holds no chat template", hint="name a folder with files that end with .jinja"
+        )
+    return sorted(found, key=lambda one: one.name)
+
+
+def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
+    try:
+        metadata = dict(_metadata(_read(path)))
+        tried = try_templates(
+            metadata,
+            detection=detect(metadata, profiles=load_profiles()),
+            wishes=Wishes(),
+            target=target,
+            renderer=renderer,
+        )
+    except Gguf2OllamaError as error:
+        return TemplateParity(path=path, refusal=error.message)
+    except Exception as error:  # noqa: BLE001 - one that we stumble over must not hide the others
+        told = f"a fault of gguf2ollama: {type(error).__name__}: {error}"
+        return TemplateParity(path=path, refusal=told, is_fault=True)
+    return TemplateParity(path=path, tried=tried, refusal="" if tried else "the chat template is empty")
+
+
+def _read(path: Path) -> str:
+    with disk_errors(path), path.open("rb") as stream:
+        content = stream.read(MAX_TEMPLATE_BYTES + 1)
+    if len(content) > MAX_TEMPLATE_BYTES:
+        raise InvalidInput(f"the chat template has more than {MAX_TEMPLATE_BYTES:,} bytes")
+    try:
+        return content.decode()  # line ends as they are
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the chat template is no UTF-8 at byte {error.start:,}") from error
+
+
+def _metadata(chat_template: str) -> Iterator[tuple[str, Any]]:
+    """Give what the header of a model would tell that carries a chat template."""
+    yield "tokenizer.chat_template", chat_template
+    yield "tokenizer.ggml.tokens", (_BOS, _EOS)
+    yield "tokenizer.ggml.bos_token_id", 0
+    yield "tokenizer.ggml.eos_token_id", 1
+    yield "tokenizer.ggml.add_bos_token", True

@@ -1,0 +1,48 @@
+"""Tell what matters of an Ollama from its version."""
+
+from __future__ import annotations
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ollama.versions import ServerVersion, regime
+from gguf2ollama.recipe import Target
+
+__all__ = ["NEWEST_TESTED", "parse_version", "target_of"]
+
+NEWEST_TESTED = "0.34.4"
+"""The newest Ollama that everything was tried with."""
+
+
+def parse_version(text: str) -> ServerVersion:
+    """Parse the version that a user names.
+
+    Raises:
+        UsageProblem: It is none.
+    """
+    try:
+        return ServerVersion.parse(text)
+    except ValueError as error:
+        raise UsageProblem(f"{text!r} is no version of Ollama", hint="one reads 0.34.4") from error
+
+
+def target_of(version: ServerVersion, *, displaces: bool = False) -> Target:
+    """Tell what an Ollama does with a GGUF that is built for it.
+
+    Args:
+        version: Its version.
+        displaces: Whether the model may be made by ``create``, which looks for a template of its own.
+
+    Raises:
+        UsageProblem: It is older than those that a model can be made for.
+    """
+    how = regime(version)
+    if not how.takes_files:
+        raise UsageProblem(
+            f"Ollama {version} is too old: models are made over its interface from 0.5.5 on",
+            hint="update Ollama",
+        )
+    return Target(
+        version=version.text,
+        native_templates=how.native_templates,
+        displaces=displaces and how.native_templates,
+        takes_patches=True,
+    )

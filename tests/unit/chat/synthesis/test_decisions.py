@@ -1,0 +1,83 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gguf2ollama.chat.synthesis.decisions import (
+    Branch,
+    Example,
+    Inconsistent,
+    Leaf,
+    decide,
+    learn,
+    leaves,
+    mapped,
+    restricted,
+)
+
+ORDER = ("think", "last", "first", "system")
+FACTS = st.fixed_dictionaries({name: st.sampled_from(("yes", "no", "unset")) for name in ORDER})
+
+
+def key(facts):
+    return tuple(facts[name] for name in ORDER)
+
+
+def test_one_value_depends_on_nothing():
+    examples = [Example({"last": "yes"}, "x"), Example({"last": "no"}, "x")]
+    assert learn(examples, order=ORDER) == Leaf("x")
+
+
+def test_the_likelier_of_two_facts_that_explain_all_is_taken():
+    examples = [
+        Example({"think": "on", "last": "yes"}, "x"),
+        Example({"think": "off", "last": "no"}, "y"),
+    ]
+    assert learn(examples, order=ORDER).fact == "think"
+    assert learn(examples, order=ORDER[::-1]).fact == "last"
+
+
+def test_what_is_seen_most_stands_for_what_was_never_seen():
+    examples = [Example({"think": think}, "other") for think in ("on", "unset")]
+    decision = learn([*examples, Example({"think": "off"}, "off")], order=ORDER)
+    assert decide(decision, {"think": "high"}) == "other"
+
+
+def test_the_same_facts_beside_two_values_follow_no_rule():
+    with pytest.raises(Inconsistent, match="beside the same facts"):
+        learn([Example({"last": "yes"}, "x"), Example({"last": "yes"}, "y")], order=ORDER)
+
+
+@given(st.lists(st.tuples(FACTS, st.sampled_from("abc")), min_size=1))
+def test_a_decision_gives_every_example_its_value_or_there_is_none(seen):
+    by_facts = {}
+    for facts, value in seen:
+        by_facts.setdefault(key(facts), set()).add(value)
+    examples = [Example(facts, value) for facts, value in seen]
+    try:
+        decision = learn(examples, order=ORDER)
+    except Inconsistent:
+        assert any(len(values) > 1 for values in by_facts.values())
+        return
+    assert all(decide(decision, facts) == value for facts, value in seen)
+    assert set(leaves(decision)) == {value for _, value in seen}
+
+
+@given(st.lists(FACTS, min_size=1), FACTS, st.sampled_from(ORDER))
+def test_a_fact_that_is_known_may_be_left_out(seen, asked, known):
+    examples = [Example(facts, key(facts)) for facts in seen]
+    decision = learn(examples, order=ORDER)
+    rest = restricted(decision, {known: asked[known]})
+    assert decide(rest, asked) == decide(decision, asked)
+    assert known not in facts_in(rest)
+
+
+def facts_in(decision):
+    if isinstance(decision, Leaf):
+        return set()
+    branches = [then for _, then in decision.cases] + [decision.otherwise]
+    return {decision.fact}.union(*map(facts_in, branches))
+
+
+def test_every_value_can_be_changed():
+    decision = Branch(fact="last", cases=((frozenset({"yes"}), Leaf("x")),), otherwise=Leaf("y"))
+    assert list(leaves(mapped(decision, str.upper))) == ["X", "Y"]

@@ -1,0 +1,29 @@
+"""Chat templates that behave as the families do are learnt whole, from the battery's point of view."""
+
+import pytest
+
+from gguf2ollama.gotmpl import honours
+from tests.unit.chat.synthesis.families import PLAIN, THINKING, TOOLS
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_chats_come_out_the_same(name, learn, differences):
+    found = learn(PLAIN[name])
+    assert found.lacking == ()
+    assert differences(PLAIN[name], found) == {}
+
+
+@pytest.mark.parametrize("name", THINKING)
+def test_chats_with_thinking_come_out_the_same(name, learn, differences):
+    found = learn(THINKING[name])
+    assert "thinking" in found.features
+    assert differences(THINKING[name], found, features=("plain", "thinking"), with_tools=False) == {}
+    assert honours(found.go_template, THINKING[name])
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_chats_with_tools_come_out_the_same(name, learn, differences):
+    found = learn(TOOLS[name])
+    assert "tools" in found.features
+    assert differences(TOOLS[name], found, features=("plain", "tools")) == {}
+    assert honours(found.go_template, TOOLS[name])
