@@ -96,7 +96,8 @@ class Contest:
         from_merged.write_text("FROM ./merged.gguf\n", encoding="utf-8")
         their_merge = (split, "--merge", first, self._merged)
         ours = Path(sys.executable).with_name("gguf2ollama")
-        build = (ours, "build", self._shards_folder, "--name", _NAME, "--no-load", "--quiet", "--via")
+        tried = (ours, "build", self._shards_folder, "--name", _NAME, "--no-load", "--quiet", "--via")
+        build = (*tried[:-1], "--no-verify", "--via")
 
         def known(via: str) -> Program:
             title = f"build --via {via}, digests known"
@@ -105,6 +106,14 @@ class Contest:
         return [
             ("link", Program(title="build --via link", commands=((*build, "link"),))),
             ("link known", known("link")),
+            (
+                "link tried",
+                Program(
+                    title="build --via link, digests known, templates tried",
+                    commands=((*tried, "link"),),
+                    knows_digests=True,
+                ),
+            ),
             ("pull", Program(title="build --via pull", commands=((*build, "pull"),))),
             ("pull known", known("pull")),
             ("upload", Program(title="build --via upload", commands=((*build, "upload"),))),

@@ -239,7 +239,8 @@ def _template(
     if detection.kind == "embedding":
         return Value(value=None, source="an embedding model has no chat"), "none"
     if choice is not None:
-        return Value(value=choice.chosen.go_template, source=choice.reason), choice.chosen.origin
+        told = "" if wishes.chat_template is None else "; --chat-template put it there"
+        return Value(value=choice.chosen.go_template, source=f"{choice.reason}{told}"), choice.chosen.origin
     if (text := detection.go_template()) is not None:
         assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
@@ -385,20 +386,9 @@ def _warnings(
     wishes: Wishes,
     choice: TemplateChoice | None,
 ) -> Iterator[str]:
-    if choice is not None:
-        yield from _shortfalls(choice)
-    elif origin == "native":
-        yield f"{detection.reason} The {_carried(wishes)} renders its chats, unchanged"
-    elif origin == "none" and detection.kind == "chat":
-        which = f"Ollama {target.version}" if target.version else "this Ollama"
-        yield (
-            f"{detection.reason} {which} cannot use the chat template in a GGUF, so its chats are not"
-            " rendered as meant: pass --template FILE, or use Ollama 0.30 or newer"
-        )
-    elif origin == "none" and detection.kind == "base":
-        yield f"{detection.reason} It continues text and does not chat; pass --template FILE if it should"
-    elif origin == "profile" and detection.confidence != "template":
-        yield f"{detection.reason} That is a guess: pass --template FILE where it is wrong"
+    yield from _template_warnings(
+        detection=detection, origin=origin, target=target, wishes=wishes, choice=choice
+    )
     if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
         yield f"the GGUF recommends {', '.join(unused)} for sampling, which no PARAMETER of Ollama carries"
     if (today := wishes.published.chat_template) is not None and wishes.chat_template is None:
@@ -416,6 +406,36 @@ def _warnings(
 def _is_same_text(one: str, other: str) -> bool:
     """Tell whether two texts differ in nothing but ends of lines and blank space around them."""
     return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
+
+
+def _template_warnings(
+    *,
+    detection: Detection,
+    origin: TemplateOrigin,
+    target: Target,
+    wishes: Wishes,
+    choice: TemplateChoice | None,
+) -> Iterator[str]:
+    """Tell what may not be as meant of the way in which chats are rendered."""
+    if choice is not None:
+        yield from _shortfalls(choice)
+        if origin == "native" and target.displaces:
+            yield (
+                "Ollama may put a template of its own before the chat template in the GGUF when it makes the"
+                " model; `gguf2ollama build` finds that out"
+            )
+    elif origin == "native":
+        yield f"{detection.reason} The {_carried(wishes)} renders its chats, unchanged"
+    elif origin == "none" and detection.kind == "chat":
+        which = f"Ollama {target.version}" if target.version else "this Ollama"
+        yield (
+            f"{detection.reason} {which} cannot use the chat template in a GGUF, so its chats are not"
+            " rendered as meant: pass --template FILE, or use Ollama 0.30 or newer"
+        )
+    elif origin == "none" and detection.kind == "base":
+        yield f"{detection.reason} It continues text and does not chat; pass --template FILE if it should"
+    elif origin == "profile" and detection.confidence != "template":
+        yield f"{detection.reason} That is a guess: pass --template FILE where it is wrong"
 
 
 def _shortfalls(choice: TemplateChoice) -> Iterator[str]:

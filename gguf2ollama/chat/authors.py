@@ -15,11 +15,9 @@ from gguf2ollama.chat.parity import without_bos
 from gguf2ollama.chat.reference import ReferenceTemplate, Renderer, Request
 from gguf2ollama.chat.reference.variants import DEFAULT, TOOL_USE, chat_templates, choose_variant
 from gguf2ollama.detect import adds_bos, token_text
+from gguf2ollama.ggufio.patching import ORIGINAL_CHAT_TEMPLATE as ORIGINAL_KEY
 
 __all__ = ["ORIGINAL_KEY", "Authors", "AuthorsTemplate", "Claims", "as_asked", "claims_of", "read_authors"]
-
-ORIGINAL_KEY = "gguf2ollama.chat_template"
-"""The key under which a GGUF keeps the authors' chat template when its header carries a changed one."""
 
 _TOKENS = {"unk_token": "unknown", "sep_token": "separator", "pad_token": "padding", "mask_token": "mask"}
 _TOOL: Mapping[str, Any] = {

@@ -38,6 +38,7 @@ class Question:
 
     Attributes:
         authors: What the authors meant.
+        carried: The chat template in the header where it is not the authors' own, else ``""``.
         version: The version of the Ollama that will render.
         is_native: Whether it can render with the chat template in a GGUF.
         displaces: Whether it may put a template of its own before that one, as ``create`` does.
@@ -48,10 +49,12 @@ class Question:
         meant_system: The one that its prompts shall have; that of the user, and not what is written for the
             family, which has to be what the authors' template says by itself.
         architecture: ``general.architecture`` of the model.
+        adds_eos: Whether its tokenizer puts EOS behind a prompt.
         stops: The stop strings that the model may get.
     """
 
     authors: Authors
+    carried: str = ""
     version: str
     is_native: bool = True
     displaces: bool = False
@@ -61,6 +64,7 @@ class Question:
     system: str = ""
     meant_system: str = ""
     architecture: str = ""
+    adds_eos: bool = False
     stops: tuple[str, ...] = ()
 
 
@@ -72,7 +76,7 @@ class Candidate:
         origin: Where it comes from.
         why: What it is and what speaks for it, a phrase.
         go_template: The TEMPLATE layer; ``None`` for none.
-        chat_template: What the header carries in place of the authors' chat template; ``None`` for theirs.
+        chat_template: What the header carries instead of the chat template that it has; ``None`` for that.
         capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
         parity: How its prompts compare with the authors'.
         misses_calls: Whether the server would not read the model's calls of tools.
@@ -225,18 +229,13 @@ class _Trial:
 
     def _with_native(self, origin: Origin, why: str, chat_template: str | None) -> Candidate | None:
         """Try the native way; ``None`` where the server would not start with the template."""
-        authors = self._question.authors
-        text = authors.chat_template if chat_template is None else chat_template
+        text = self._carried if chat_template is None else chat_template
         native = self._native(text)
-        with_tools = self._native(authors.tool_use) if authors.tool_use else native
         if native.refusal is not None:
             self.remarks.append(f"{why}: {native.refusal}")
             return None
         can = native.capabilities
-        got = [
-            (with_tools if one.tools else native).render(one)
-            for one in self._as_taken(can, system=self._question.system)
-        ]
+        got = [native.render(one) for one in self._as_taken(can, system=self._question.system)]
         return Candidate(
             origin=origin,
             why=why,
@@ -244,6 +243,11 @@ class _Trial:
             capabilities=can,
             parity=self._compare(got, thinks="thinking" in can, path="native"),
         )
+
+    @property
+    def _carried(self) -> str:
+        """The chat template in the header as it is."""
+        return self._question.carried or self._question.authors.chat_template
 
     def _native(self, text: str) -> NativeTemplate:
         authors = self._question.authors
@@ -254,6 +258,8 @@ class _Trial:
             bos=authors.bos,
             eos=authors.eos,
             adds_bos=authors.adds_bos,
+            adds_eos=self._question.adds_eos,
+            tool_use=authors.tool_use,
             family=self._question.architecture,
         )
 
@@ -283,7 +289,7 @@ class _Trial:
         """Tell whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""
         if not self._question.is_native:
             return True
-        verdict = honours(go_template, self._question.authors.chat_template, version=self._question.version)
+        verdict = honours(go_template, self._carried, version=self._question.version)
         if not verdict.honoured:
             self.remarks.append(f"{what}: {verdict.reason}")
         return verdict.honoured

@@ -11,7 +11,9 @@ __all__ = ["Piece", "lines_of_difference", "pieces_of_difference"]
 
 _CONTEXT = 2  # lines around a difference
 _CAP_LINES = 2_000  # more are compared as a whole
+_LEAST_IN_COMMON = 4  # letters between two changes
 _CAP_CHARACTERS = 4_000  # of a changed passage that is compared letter by letter
+_FIRST = ("@@ -0", "@@ -1 ", "@@ -1,")  # how a difference at the start is headed
 _VISIBLE = {"\t": "→", "\r": "␍", "\n": "⏎"}
 
 Change: TypeAlias = Literal["same", "meant", "made"]
@@ -34,7 +36,11 @@ def lines_of_difference(want: str, got: str) -> Iterator[str]:
     for line in difference:
         if line.startswith(("---", "+++")):
             continue
-        yield "…" if line.startswith("@@") else line
+        if line.startswith("@@"):
+            if not line.startswith(_FIRST):  # lines before it are left out
+                yield "…"
+        else:
+            yield line
 
 
 def pieces_of_difference(want: str, got: str) -> tuple[Piece, ...]:
@@ -59,12 +65,18 @@ def _pieces(want: str, got: str) -> Iterator[Piece]:
 
 
 def _letters(want: str, got: str) -> Iterator[Piece]:
+    """Compare letter by letter; a few letters that both share by chance are no part in common."""
     matcher = difflib.SequenceMatcher(None, want, got, autojunk=False)
+    meant = made = ""
     for kind, start, end, other_start, other_end in matcher.get_opcodes():
-        if kind == "equal":
-            yield Piece("same", want[start:end])
+        is_edge = start == 0 or end == len(want)
+        if kind == "equal" and (is_edge or end - start >= _LEAST_IN_COMMON):
+            yield from (Piece("meant", meant), Piece("made", made), Piece("same", want[start:end]))
+            meant = made = ""
         else:
-            yield from (Piece("meant", want[start:end]), Piece("made", got[other_start:other_end]))
+            meant += want[start:end]
+            made += got[other_start:other_end]
+    yield from (Piece("meant", meant), Piece("made", made))
 
 
 def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:

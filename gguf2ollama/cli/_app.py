@@ -31,7 +31,6 @@ VERBS = {
     "patch-template": "Write a GGUF with another chat template.",
     "verify": "Prove that a model is prompted as its authors meant.",
     "parity": "Tell how well Ollama can render each chat template of a folder.",
-    "verify": "Prove that a model is prompted as its authors meant.",
     "list": "List the models of a server.",
     "show": "Show a model of a server.",
     "run": "Ask a model, once or in a chat.",

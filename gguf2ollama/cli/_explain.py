@@ -1,14 +1,17 @@
-"""Write the rules that were learnt of a chat template, for a person."""
+"""Write the rules that were learnt of a chat template, for a person.
+
+What a text depends on is named as in ``gguf2ollama.chat.synthesis.facts``.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.synthesis.decisions import Decision
-    from gguf2ollama.chat.synthesis.rules import Rules, Slot
+    from gguf2ollama.chat.synthesis.rules import Rules, Slot, Trim
     from gguf2ollama.usecases.explain_template import Explanation
 
 __all__ = ["explained", "explanation_json"]
@@ -27,17 +30,16 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     from gguf2ollama.chat.synthesis.synthesis import Synthesis  # noqa: PLC0415 - not needed for help
 
     learnt = explanation.learnt
-    is_learnt = isinstance(learnt, Synthesis)
+    told: dict[str, Any] = {
+        "unreached": [{"line": one.line, "kind": one.kind, "text": one.text} for one in explanation.unreached]
+    }
+    if not isinstance(learnt, Synthesis):
+        return {"rules": None, "reason": learnt.reason, **told}
     return {
-        "rules": list(_rules(learnt.rules)) if is_learnt else None,
-        "go_template": learnt.go_template if is_learnt else None,
-        "lacking": [{"feature": one.feature, "reason": one.reason} for one in learnt.lacking]
-        if is_learnt
-        else None,
-        "reason": "" if is_learnt else learnt.reason,
-        "unreached": [
-            {"line": one.line, "kind": one.kind, "text": one.text} for one in explanation.unreached
-        ],
+        "rules": list(_rules(learnt.rules)),
+        "go_template": learnt.go_template,
+        "lacking": [{"feature": one.feature, "reason": one.reason} for one in learnt.lacking],
+        **told,
     }
 
 
@@ -63,53 +65,57 @@ def _unreached(explanation: Explanation) -> Iterator[str]:
 
 def _rules(rules: Rules) -> Iterator[str]:
     for role, block in rules.blocks.items():
-        yield f"{role} message"
-        yield from _indented(_decision("print", block.opening, _quoted))
+        yield f"{role} message:"
+        yield from _indented(_decision("begins with", block.opening, _quoted))
         for slot in block.slots:
             yield from _indented(_slot(slot))
-    yield "end, for the model to answer"
-    yield from _indented(_decision("print", rules.ending, _quoted))
-    for text, form in rules.dates.items():
-        yield f"{_quoted(text)} is the date, as {form}"
+    yield "the end, for the model to answer:"
+    yield from _indented(_decision("is", rules.ending, _quoted))
+    yield from (f"{_quoted(text)} is the date, as {form}" for text, form in rules.dates.items())
 
 
 def _slot(slot: Slot) -> Iterator[str]:
-    yield f"its {slot.kind}" if slot.kind == "thinking" else f"the {slot.kind} text"
+    yield f"{slot.kind}:"
     lines = [
-        *_decision("shown", slot.shown, lambda value: "yes" if value else "no"),
-        *_decision("after", slot.literal, _quoted),
-        *_decision("trimmed on the left of", slot.left, lambda value: value.value),
-        *_decision("trimmed on the right of", slot.right, lambda value: value.value),
-        *([f"before {_quoted(slot.suffix)}"] if slot.suffix else []),
-        *([f"written as {slot.form}"] if slot.form is not None else []),
-        *(_decision("where empty, print", slot.empty, _quoted) if slot.empty is not None else []),
+        *_decision("is", slot.shown, lambda is_shown: "" if is_shown else "left out"),
+        *_decision("stands behind", slot.literal, _quoted),
+        *_decision("loses on its left", slot.left, _trimmed),
+        *_decision("loses on its right", slot.right, _trimmed),
+        *([f"stands before {_quoted(slot.suffix)}"] if slot.suffix else []),
+        *([f"is written as {slot.form}"] if slot.form is not None else []),
+        *(_decision("gives way, where empty, to", slot.empty, _quoted) if slot.empty is not None else []),
     ]
-    yield from _indented(lines)
+    yield from _indented(lines or ["is shown as it is"])
 
 
 def _decision(what: str, decision: Decision[V], write: Callable[[V], str]) -> Iterator[str]:
-    """Write a decision: what it comes to, or a line for each case."""
+    """Write a line for each value that a decision comes to, and when; none for what is not worth a word."""
+    for value, conditions in _leaves(decision):
+        if told := write(value):
+            yield f"{what} {told}" + (f"  where {', '.join(conditions)}" if conditions else "")
+
+
+def _leaves(decision: Decision[V], *conditions: str) -> Iterator[tuple[V, tuple[str, ...]]]:
     from gguf2ollama.chat.synthesis.decisions import Leaf  # noqa: PLC0415 - not needed for help
 
     if isinstance(decision, Leaf):
-        told = write(decision.value)
-        if told and told != "nothing":
-            yield f"{what} {told}"
+        yield decision.value, conditions
         return
+    known: list[str] = []
     for values, then in decision.cases:
-        yield f"where {decision.fact} is {' or '.join(sorted(map(_named, values)))}:"
-        yield from _indented(_decision(what, then, write))
-    yield "otherwise:"
-    yield from _indented(_decision(what, decision.otherwise, write))
+        named = sorted(one or "none" for one in values)
+        known += named
+        yield from _leaves(then, *conditions, f"{decision.fact} = {' or '.join(named)}")
+    yield from _leaves(decision.otherwise, *conditions, f"{decision.fact} ≠ {' or '.join(known)}")
 
 
-def _named(value: str) -> str:
-    return value or "not there"
+def _trimmed(trim: Trim) -> str:
+    return "" if trim.value == "nothing" else trim.value
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False) if text else ""
 
 
-def _indented(lines: Iterator[str] | list[str]) -> Iterator[str]:
+def _indented(lines: Iterable[str]) -> Iterator[str]:
     yield from (f"{_INDENT}{line}" for line in lines)

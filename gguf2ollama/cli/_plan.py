@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.cli._format import columns, size
+from gguf2ollama.cli._prompts import choice_json, choice_table
 
 if TYPE_CHECKING:
     from gguf2ollama.usecases import Built, Inspection
@@ -15,14 +16,18 @@ _LONGEST = 60  # characters of a value in a table
 
 
 def describe(inspection: Inspection) -> str:
-    """Write the facts of the file, the family with its evidence, and each value with its origin."""
-    return "\n\n".join(
-        [
-            columns(("MODEL", ""), _facts(inspection)),
-            columns(("FAMILY", ""), _family(inspection)),
-            columns(("VALUE", "", "FROM"), _values(inspection)),
-        ]
-    )
+    """Write the facts of the file, the family with its evidence, each value with its origin, and the prompts.
+
+    Of these, how many come out as the authors meant, by each way that was tried.
+    """
+    parts = [
+        columns(("MODEL", ""), _facts(inspection)),
+        columns(("FAMILY", ""), _family(inspection)),
+        columns(("VALUE", "", "FROM"), _values(inspection)),
+    ]
+    if inspection.tried is not None:
+        parts.append(choice_table(inspection.tried.choice))
+    return "\n\n".join(parts)
 
 
 def describe_origin(inspection: Inspection) -> str:
@@ -150,6 +155,9 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "capabilities": list(recipe.capabilities),
             "warnings": list(inspection.warnings),
         },
+        "prompts": None
+        if inspection.tried is None
+        else {"ollama": inspection.tried.version, **choice_json(inspection.tried.choice)},
     }
 
 

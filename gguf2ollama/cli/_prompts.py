@@ -21,7 +21,10 @@ def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mappin
     """Write rows that end with a count for each feature: the exact ones of those compared."""
     return columns(
         (*head, *(name.upper() for name in _FEATURES)),
-        [(*cells, *(str(scores[name]) if name in scores else "-" for name in _FEATURES)) for cells, scores in rows],
+        [
+            (*cells, *(str(scores[name]) if name in scores else "-" for name in _FEATURES))
+            for cells, scores in rows
+        ],
     )
 
 

@@ -31,11 +31,16 @@ __all__ = ["command"]
     help="The way to the server: link into its store, pull by it from us, upload through its interface.",
 )
 @click.option("--rehash", is_flag=True, help="Hash files even where their digests are remembered.")
-@click.option("--no-load", is_flag=True, help="Do not load the model to see whether it runs and how it is prompted.")
+@click.option(
+    "--no-load", is_flag=True, help="Do not load the model to see whether it runs and how it is prompted."
+)
 @click.option("--allow-mismatch", is_flag=True, help="Keep a model that is not quite what was asked for.")
 @click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
 @click.option("--store", metavar="DIR", help="Write the folder of a store; no server is asked.")
 @click.option("--for-ollama", metavar="VERSION", help="With --store: the Ollama that will run it.")
+@click.option("--stream", is_flag=True, help="From the Hub into the server, with no copy on this machine.")
+@click.option("--lock", metavar="FILE", help="Write down what it was made of: commit, digests, version.")
+@click.option("--locked", metavar="FILE", help="Make what that file says, or nothing.")
 @click.option("--quantize", hidden=True, metavar="TYPE")
 @host_option
 @output_options
@@ -52,6 +57,9 @@ def command(
     dry_run: bool,
     store: str | None,
     for_ollama: str | None,
+    stream: bool,
+    lock: str | None,
+    locked: str | None,
     quantize: str | None,
     host: str | None,
     preferences: Preferences,
@@ -81,10 +89,16 @@ def command(
             verify=not no_verify,
             allow_mismatch=allow_mismatch,
             dry_run=dry_run,
+            locked=locked,
+            stream=stream,
             progress=progress,
             tell=output.note,
             **preferences,
         )
+    if lock is not None:
+        from gguf2ollama.usecases.lock_file import write_lock  # noqa: PLC0415 - with --lock alone
+
+        write_lock(lock, built)
     _report(built, output=output)
     if prompt is not None:
         _ask(built, prompt, host=host, output=output)

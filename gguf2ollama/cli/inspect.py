@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gguf2ollama.cli._explain import explained, explanation_json
 from gguf2ollama.cli._options import output_options, source_argument
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
 from gguf2ollama.cli._preferences import preference_options, verify_option
+from gguf2ollama.errors import NotFound, UsageProblem
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases import Preferences
+    from gguf2ollama.usecases import Inspection, Preferences
+    from gguf2ollama.usecases.explain_template import Explanation
 
 __all__ = ["command"]
 
@@ -50,16 +53,27 @@ def command(
     if inspection.files.origin is not None:
         output.note(describe_origin(inspection))
     keys = _keys(inspection.model.metadata) if metadata else {}
-    explained = _explanation(inspection) if explain_template else None
+    explanation = _explain(inspection) if explain_template else None
     if output.as_json:
         told = inspection_json(inspection) | ({"metadata": keys} if metadata else {})
-        output.data(told | ({"explanation": _explanation_json(explained)} if explained else {}))
+        output.data(told | ({"explanation": explanation_json(explanation)} if explanation else {}))
         return
     output.text(describe(inspection))
-    if explained is not None:
-        output.text(f"\n{_explained(explained)}")
+    if explanation is not None:
+        output.text(f"\n{explained(explanation)}")
     if metadata:
         output.text("\n" + "\n".join(f"{key} = {value}" for key, value in keys.items()))
+
+
+def _explain(inspection: Inspection) -> Explanation:
+    from gguf2ollama.usecases.explain_template import explain_template  # noqa: PLC0415 - not needed for help
+
+    if inspection.tried is None:
+        raise NotFound(
+            f"{inspection.model.name} has no chat template to explain",
+            hint="give one with --chat-template FILE",
+        )
+    return explain_template(inspection.tried)
 
 
 def _keys(metadata: object) -> dict[str, object]:

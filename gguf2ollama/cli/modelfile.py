@@ -24,7 +24,9 @@ __all__ = ["command"]
 @preference_options
 @verify_option
 @output_options
-def command(*, source: str, only_lint: bool, no_verify: bool, preferences: Preferences, output: Output) -> None:
+def command(
+    *, source: str, only_lint: bool, no_verify: bool, preferences: Preferences, output: Output
+) -> None:
     """Print the Modelfile for SOURCE, each value with where it came from; no server is asked.
 
     FROM names the files as SOURCE does: write the Modelfile to the folder where you are.

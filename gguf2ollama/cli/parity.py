@@ -19,9 +19,7 @@ __all__ = ["command"]
 
 @click.command("parity", short_help="Tell how well Ollama can render each chat template of a folder.")
 @click.argument("folder")
-@click.option(
-    "--for-ollama", metavar="VERSION", help="The Ollama that renders.  [default: the newest tried]"
-)
+@click.option("--for-ollama", metavar="VERSION", help="The Ollama that renders.  [default: the newest tried]")
 @output_options
 def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     """Choose for each chat template in FOLDER (*.jinja) what renders its chats best, as build would.

@@ -12,6 +12,7 @@ from gguf2ollama.cli._app import PROGRAM
 from gguf2ollama.cli._format import columns
 from gguf2ollama.cli._options import host_option, output_options
 from gguf2ollama.cli._output import Output
+from gguf2ollama.cli._prompts import case_json, scores_json, scores_table
 from gguf2ollama.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def command(
     """Compare the prompts that a server makes for MODEL with those its authors meant, and try it.
 
     Some sixty conversations are rendered, with tools and thinking where the chat template knows them; then
-    the model is asked a few things. Ends with 6 when anything differs or fails.
+    the model is asked a few things. A tiny stand-in shows what Ollama would have made of the GGUF by itself.
+    Ends with 6 when anything differs or fails.
     """
     from gguf2ollama._atomic import atomic_file  # noqa: PLC0415 - not needed for help
     from gguf2ollama.usecases.report import render_report, summary  # noqa: PLC0415
@@ -63,12 +65,15 @@ def command(
 
 
 def _described(found: Verification, *, every: bool) -> str:
-    rows = [
-        (name, f"{one.exact}", f"{one.json_equal}", f"{one.compared}")
-        for name, one in found.parity.scores.items()
-        if one.compared
-    ]
-    parts = [columns(("PROMPTS", "EXACT", "JSON-EQUAL", "COMPARED"), rows)]
+    from gguf2ollama.usecases.by_itself import ByItself  # noqa: PLC0415 - not needed for help
+
+    rows = [((found.name.short, found.way), found.parity.scores)]
+    by_itself = found.by_itself
+    if isinstance(by_itself, ByItself):
+        rows.append((("Ollama by itself", by_itself.way), by_itself.parity.scores))
+    parts = [scores_table(("PROMPTS", "BY"), rows)]
+    if not isinstance(by_itself, ByItself):
+        parts.append(f"What Ollama makes of it by itself is not known: {by_itself.reason}")
     if found.checks:
         parts.append(
             columns(("CHECK", "", "SEEN"), [(one.name, one.state, one.detail) for one in found.checks])
@@ -104,23 +109,17 @@ def _json(found: Verification) -> dict[str, Any]:
         "rendered_by": found.way,
         "capabilities": list(found.capabilities),
         "quick": found.is_quick,
-        "scores": {
-            name: {"exact": one.exact, "json_equal": one.json_equal, "compared": one.compared}
-            for name, one in found.parity.scores.items()
-        },
-        "cases": [_case_json(case) for case in found.parity.cases],
+        "scores": scores_json(found.parity.scores),
+        "ollama_by_itself": _by_itself_json(found),
+        "cases": [case_json(case) for case in found.parity.cases],
         "checks": [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.checks],
     }
 
 
-def _case_json(case: Case) -> dict[str, Any]:
-    from gguf2ollama.chat.outcome import Rendered  # noqa: PLC0415 - not needed for help
+def _by_itself_json(found: Verification) -> dict[str, Any]:
+    from gguf2ollama.usecases.by_itself import ByItself  # noqa: PLC0415 - not needed for help
 
-    return {
-        "name": case.conversation.name,
-        "feature": case.conversation.feature,
-        "verdict": case.verdict.value,
-        "want": case.want.prompt if isinstance(case.want, Rendered) else None,
-        "got": case.got.prompt if isinstance(case.got, Rendered) else None,
-        "note": case.note,
-    }
+    told = found.by_itself
+    if not isinstance(told, ByItself):
+        return {"left_out": told.reason}
+    return {"rendered_by": told.way, "scores": scores_json(told.parity.scores)}

@@ -13,10 +13,20 @@ from gguf2ollama.ggufio.reader import SPLIT_KEYS, GgufFile
 from gguf2ollama.ggufio.values import GgufArray, ValueType
 from gguf2ollama.ggufio.writer import TypedValue, encode_entry
 
-__all__ = ["CHAT_TEMPLATE", "UNCHANGED", "HeaderPatch", "chat_template_patch", "chat_template_variants"]
+__all__ = [
+    "CHAT_TEMPLATE",
+    "ORIGINAL_CHAT_TEMPLATE",
+    "UNCHANGED",
+    "HeaderPatch",
+    "chat_template_patch",
+    "chat_template_variants",
+]
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
 """The key of the chat template; that of a named variant goes on with a dot and its name."""
+
+ORIGINAL_CHAT_TEMPLATE = "gguf2ollama.chat_template"
+"""The key under which a GGUF keeps the authors' chat template when its header carries a changed one."""
 
 _VARIANT_NAMES = "tokenizer.chat_templates"
 _VARIANT_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what gguf-py leaves of a name
@@ -82,7 +92,7 @@ def chat_template_patch(
 
     llama.cpp renders chats with tools with the variant ``tool_use`` where there is one, whatever the template
     without a name is (``common_chat_templates_init``): so a new one takes the place of all variants, unless
-    they are to be kept.
+    they are to be kept. It takes the place, too, of what is kept of the authors' own.
 
     Args:
         gguf: The header; of shards, that of the first.
@@ -106,7 +116,7 @@ def chat_template_patch(
         wanted = {CHAT_TEMPLATE: value}
     else:
         others = [f"{CHAT_TEMPLATE}.{name}" for name in chat_template_variants(gguf)]
-        wanted = {CHAT_TEMPLATE: value} | dict.fromkeys([_VARIANT_NAMES, *others])
+        wanted = {CHAT_TEMPLATE: value} | dict.fromkeys([_VARIANT_NAMES, *others, ORIGINAL_CHAT_TEMPLATE])
     return HeaderPatch(changes={key: value for key, value in wanted.items() if not _is_so(gguf, key, value)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class HubSite:
 
         self.settings = settings
         self.retry_pauses = tuple(retry_pauses)
+        self._coming: set[httpx.Response] = set()
         self._errors = httpx.HTTPError, httpx.TimeoutException, httpx.ConnectError
         try:
             self._http = httpx.Client(
@@ -90,7 +92,11 @@ class HubSite:
         self.close()
 
     def close(self) -> None:
-        """Close all connections, those in use too."""
+        """Close all connections; a thread that waits for a file is woken."""
+        for response in list(self._coming):
+            if (stream := response.extensions.get("network_stream")) is not None:
+                with contextlib.suppress(OSError, AttributeError):
+                    stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._http.close()
 
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
@@ -187,9 +193,11 @@ class HubSite:
         """
         request = self._request("GET", url, {"Range": f"bytes={start}-"} if start else {})
         response = self._http.send(request, stream=True)
+        self._coming.add(response)
         try:
             yield response
         finally:
+            self._coming.discard(response)
             response.close()
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.image import lay_out_weights
 from gguf2ollama.usecases.inspect import Inspection, Preferences, inspect
+from gguf2ollama.usecases.lock_file import LockCheck
 from gguf2ollama.usecases.naming import suggest_name
 from gguf2ollama.usecases.obtain import obtain_model
 from gguf2ollama.usecases.open_route import open_route
@@ -71,6 +72,8 @@ def build(
     verify: bool = True,
     allow_mismatch: bool = False,
     dry_run: bool = False,
+    locked: str | os.PathLike[str] | None = None,
+    stream: bool = False,
     progress: Progress = ignore,
     tell: Callable[[str], None] = ignore,
     **preferences: Unpack[Preferences],
@@ -94,6 +97,8 @@ def build(
             then, where the model is loaded, on the server.
         allow_mismatch: Whether a model that differs from what was asked for is kept.
         dry_run: Whether to stop before anything is written.
+        locked: A lock file; what is made is what it says, or nothing.
+        stream: Whether what the server lacks goes from the Hub through to it, with no copy here.
         progress: Told the bytes downloaded, hashed, copied and sent.
         tell: Told what is being done.
         preferences: See :class:`Preferences`.
@@ -102,22 +107,23 @@ def build(
         Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
     """
     wanted = None if name is None else _parse_name(name)
-    if store is not None and via != "auto":
-        raise UsageProblem("--via and --store exclude each other", hint="--store asks no server")
-    if store is None and for_ollama is not None:
-        raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
+    _check(to_store=store is not None, via=via, for_ollama=for_ollama, stream=stream)
+    via = "upload" if stream else via
+    lock = LockCheck(locked)
+    source, preferences = lock.take(source, preferences)
     digests = DigestCache(is_trusted=not rehash)
     with Hashing(cache=digests, progress=progress) as hashing:
         files = obtain_model(
             source,
             projectors=preferences.get("projectors", ()),
             wishes=preferences.get("hub"),
-            digests=None if dry_run else digests,
+            digests=None if dry_run or stream else digests,
             is_here=store is not None or _address(host).is_loopback,
             progress=progress,
             tell=tell,
         )
-        if not dry_run and preferences.get("chat_template") is None:
+        lock.require_files(files)
+        if not dry_run and not stream and preferences.get("chat_template") is None:
             # what most servers will be given, while the server is asked and the recipe is made
             hashing.begin(lay_out_weights(files, takes_shards=True))
         if store is not None:
@@ -132,6 +138,7 @@ def build(
                 verify=verify,
                 **preferences,
             )
+            lock.require_plan(plan)
             if not dry_run:
                 image = plan.inspection.lay_out_image(takes_shards=plan.regime.keeps_shards)
                 folder = LocalStore(Path(store))
@@ -154,9 +161,11 @@ def build(
                 where=address.base_url,
                 displaces=_may_upload(choice, via=via, is_here=address.is_loopback),
                 free_bytes="here" if address.is_loopback else None,
+                takes_patches=not stream,
                 verify=verify,
                 **preferences,
             )
+            lock.require_plan(plan)
             if choice is None:
                 return plan
             server_build = ServerBuild(
@@ -175,12 +184,22 @@ def build(
                 choice,
                 client=client,
                 hashing=hashing,
+                stream=stream,
                 progress=progress,
                 tell=tell,
             )
             return dataclasses.replace(
                 plan, via=choice.via, differences=server_build.run(route), is_done=True
             )
+
+
+def _check(*, to_store: bool, via: Via, for_ollama: str | None, stream: bool) -> None:
+    if to_store and via != "auto":
+        raise UsageProblem("--via and --store exclude each other", hint="--store asks no server")
+    if not to_store and for_ollama is not None:
+        raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
+    if stream and (to_store or via not in {"auto", "upload"}):
+        raise UsageProblem("--stream is an upload to a server", hint="leave out --store and --via")
 
 
 def _may_upload(choice: Choice | None, *, via: Via, is_here: bool) -> bool:
@@ -199,9 +218,10 @@ def _plan(
     displaces: bool,
     free_bytes: Literal["here"] | None,
     verify: bool,
+    takes_patches: bool = True,
     **preferences: Unpack[Preferences],
 ) -> Built:
-    target = target_of(version, displaces=displaces)
+    target = dataclasses.replace(target_of(version, displaces=displaces), takes_patches=takes_patches)
     inspection = inspect(files, target=target, free_bytes=free_bytes, verify=verify, **preferences)
     return Built(
         name=name or suggest_name(inspection.model.name),

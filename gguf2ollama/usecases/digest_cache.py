@@ -86,15 +86,18 @@ class DigestCache:
         if state is not None and state == self._seen.get(key):
             self._new[key] = {"state": state, "digest": str(digest)} | ({"head": head} if head else {})
 
-    def learn(self, file: str, digest: Digest) -> None:
+    def learn(self, file: str, digest: Digest, *, head_bytes: int = 0) -> None:
         """Learn the digest of a file that was hashed while we wrote it.
 
         Args:
             file: Its path, links resolved.
             digest: What was found.
+            head_bytes: How long its header is; 0 where that is not known.
         """
         if (state := _state((file,))) is not None:
-            self._new[file] = self._entries[file] = {"state": state, "digest": str(digest)}
+            head = _head(file, head_bytes) if head_bytes else None
+            entry = {"state": state, "digest": str(digest)} | ({"head": head} if head else {})
+            self._new[file] = self._entries[file] = entry
 
     def save(self) -> None:
         """Keep what was learnt, beside what other calls learnt meanwhile."""

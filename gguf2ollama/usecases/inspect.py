@@ -32,6 +32,8 @@ __all__ = ["UPSTREAM", "Inspection", "Preferences", "inspect", "modelfile"]
 UPSTREAM = "upstream"
 """The chat template of the model that a GGUF on the Hub was made from, instead of a text."""
 
+_BUILT = Target(displaces=False, takes_patches=True)  # what `build` does wherever it need not upload
+
 
 class Preferences(TypedDict, total=False):
     """What a user may want of a model; it goes before what the GGUF and its family's profile say.
@@ -110,7 +112,7 @@ def inspect(
 
     Args:
         source: A GGUF file, any shard of one, or a folder; or the files of a model that were found already.
-        target: The Ollama it is for; any, when not given.
+        target: The Ollama it is for; when not given any, for which it is built and not made by ``create``.
         free_bytes: Memory of the machine that will run it: this one's, or ``None`` where it is not known.
         verify: Whether prompts are compared with those the authors meant to choose the template, which takes
             up to a second; otherwise the detection decides.
@@ -152,14 +154,15 @@ def inspect(
         licenses=tuple(preferences.get("licenses", ())),
         published=files.published,
     )
-    target = target or Target()
+    target = target or _BUILT
     tried = None
     if verify:
         from gguf2ollama.usecases.try_templates import changed_template_patch, try_templates  # noqa: PLC0415 - heavy
 
         tried = try_templates(metadata, detection=detection, wishes=wishes, target=target)
         if tried is not None and (text := tried.choice.chosen.chat_template) is not None:
-            patch = changed_template_patch(model.first, text, original=tried.authors.chat_template)
+            changed = changed_template_patch(model.first, text, original=tried.authors.chat_template)
+            patch = HeaderPatch(changes={**patch.changes, **changed.changes})
             metadata = PatchedView(model.shards[0], patch).header().metadata
     recipe = plan_recipe(
         metadata,
@@ -181,7 +184,7 @@ def modelfile(
     Raises:
         InvalidModelfile: A value holds what a Modelfile cannot carry.
     """
-    inspection = inspect(source, verify=verify, **preferences)
+    inspection = inspect(source, target=Target(), verify=verify, **preferences)
     return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
 
 
@@ -207,6 +210,9 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
     comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
     notes = [f"NOTE: {warning}" for warning in inspection.warnings]
+    if (tried := inspection.tried) is not None:
+        parity = tried.choice.chosen.parity
+        notes.insert(0, f"Prompts as the authors meant, foretold for Ollama {tried.version}: {parity}.")
     if (origin := inspection.files.origin) is not None:
         notes.append(
             f"NOTE: `gguf2ollama download {origin.place} --local-dir .` gets the files to where FROM is."

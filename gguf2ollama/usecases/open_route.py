@@ -23,6 +23,7 @@ def open_route(
     *,
     client: Client,
     hashing: Hashing,
+    stream: bool = False,
     progress: Progress,
     tell: Callable[[str], None],
 ) -> Route:
@@ -34,9 +35,14 @@ def open_route(
         choice: The way.
         client: The server.
         hashing: Finds the digests of its files.
+        stream: Whether its files are on the Hub, and go from there through to the server.
         progress: Told the bytes copied and sent.
         tell: Told what is being done.
     """
+    if stream:
+        from gguf2ollama.usecases.stream_route import StreamRoute  # noqa: PLC0415 - for this way alone
+
+        return StreamRoute(client=client, inspection=inspection, how=how, progress=progress, tell=tell)
     upload = UploadRoute(
         client=client,
         image=inspection.lay_out_image(takes_shards=how.takes_shards),

@@ -23,6 +23,7 @@ from gguf2ollama.usecases.try_templates import Tried, try_templates
 __all__ = ["FolderParity", "TemplateParity", "rate_templates"]
 
 _TASK = "trying chat templates"
+_NOTHING = "the chat template is empty, or this Ollama has nothing that renders it"
 # the tokens of a model are not known, so there stand texts that no template writes by itself
 _BOS, _EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
 
@@ -145,7 +146,7 @@ def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
     except Exception as error:  # noqa: BLE001 - one that we stumble over must not hide the others
         told = f"a fault of gguf2ollama: {type(error).__name__}: {error}"
         return TemplateParity(path=path, refusal=told, is_fault=True)
-    return TemplateParity(path=path, tried=tried, refusal="" if tried else "the chat template is empty")
+    return TemplateParity(path=path, tried=tried, refusal="" if tried else _NOTHING)
 
 
 def _read(path: Path) -> str:

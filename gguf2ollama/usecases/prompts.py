@@ -93,7 +93,8 @@ def surprising_prompts(
     """Give a phrase for each feature whose prompts are not what they were to be.
 
     That is every plain conversation that does not come out as meant, and any other that was foretold to and
-    does not. Nothing is said of a server that cannot show its prompts (before 0.11.5).
+    does not. Where the user gave the TEMPLATE, only what was not foretold surprises. Nothing is said of a
+    server that cannot show its prompts (before 0.11.5).
     """
     if not shows_prompts(ServerVersion.parse(tried.version)):
         return ()
@@ -107,14 +108,16 @@ def surprising_prompts(
             claims=tried.choice.claims,
             way="native" if recipe.template.value is None else "TEMPLATE",
             version=tried.version,
-            meant_system=recipe.system.value if recipe.system.source == "--system" else "",
+            meant_system=tried.meant_system,
             progress=progress,
         )
+    is_given = tried.choice.chosen.origin == "user"
     foretold = {case.conversation.name for case in tried.choice.chosen.parity.faults}
     surprises: dict[str, list[str]] = {}
     for case in parity.faults:
         feature, title = case.conversation.feature, case.conversation.name
-        if (feature == "plain" and case.verdict is not Verdict.json_equal) or title not in foretold:
+        is_grave = feature == "plain" and case.verdict is not Verdict.json_equal and not is_given
+        if is_grave or title not in foretold:
             surprises.setdefault(feature, []).append(title)
     return tuple(
         f"{len(names)} {feature} conversations ({', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)})"
@@ -154,7 +157,7 @@ def compare_on_server(
         task: What progress calls it.
         progress: Told the prompts compared.
     """
-    conversations = [one for one in battery() if claims.includes(one.feature)]
+    conversations = [one for one in battery() if claims.includes(one)]
     thinks = "thinking" in info.capabilities
     before = [Message(role=_ROLES[role], content=text) for role, text in info.messages if role in _ROLES]
     asked = [

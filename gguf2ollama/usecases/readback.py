@@ -22,7 +22,7 @@ def _differences(info: ModelInfo, *, recipe: Recipe) -> Iterator[str]:
     wanted = recipe.modelfile
     if wanted.template is not None and info.template != wanted.template:
         yield f"its template is not the one that was given ({_quote(info.template)})"
-    if recipe.template_origin == "native" and info.template != recipe.chat_template:
+    if recipe.template_origin in {"native", "patched"} and info.template != recipe.chat_template:
         yield f"a template was put before the one in the GGUF ({_quote(info.template)})"
     if (wanted.system or "") != info.system:
         yield f"its system text is {_quote(info.system)}"

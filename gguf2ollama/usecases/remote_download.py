@@ -123,6 +123,10 @@ def download_model(
         count = len(model.choice.variant.files)
         found = ShardSet.from_paths([file.path for file in done.files[:count]])
         beside = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
+        headers = {shard.path: shard.gguf for shard in (*found.shards, *beside)}
+        for file in done.files:
+            _learn(digests, file, head_bytes=headers[file.path].data_offset)
+        digests.save()
         return ModelFiles(
             model=found,
             projectors=tuple(projectors) or beside,
@@ -157,13 +161,17 @@ def _download(
     )
     files = tuple(work.run(model.files))
     for file in files:
-        if file.sha256 is not None:
-            digests.learn(str(file.path.resolve()), Digest(file.sha256))
+        _learn(digests, file)
     digests.save()
     if site is not None and folder is None:
         cached = CachedRepository(cache=settings.cache, name=info.name)
         cached.note_revision(model.repository.revision, info.commit)
     return DownloadedModel(model=model, files=files)
+
+
+def _learn(digests: DigestCache, file: Downloaded, *, head_bytes: int = 0) -> None:
+    if file.sha256 is not None:
+        digests.learn(str(file.path.resolve()), Digest(file.sha256), head_bytes=head_bytes)
 
 
 def _known(digests: DigestCache, path: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,6 +35,9 @@ __all__ = [
     "published_beside",
     "resolve",
 ]
+
+
+_REVISION = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,7 @@ class RemoteModel:
             commit=self.repository.info.commit,
             reason=self.choice.reason,
             bytes_fetched=bytes_fetched,
+            files=self.files,
         )
 
 
@@ -120,6 +125,8 @@ def resolve(
     quant = _one_of("--quant", wishes.quant, source.quant)
     file = _one_of("--file", wishes.file, source.path)
     revision = _one_of("--revision", wishes.revision, source.revision)
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise UsageProblem(f"{revision[:80]!r} is no revision", hint="give a branch, a tag or a commit")
     repository = read_repository(source.repo_id, revision=revision, settings=settings, site=site)
     free_bytes = free_memory_bytes() if is_here else None
     catalogue = repository.catalogue

@@ -97,6 +97,8 @@ class ServerBuild:
             if self.load:
                 with self._loaded(temporary, info):
                     found = (*found, *self._compare_prompts(temporary, info))
+            elif self.tried is not None:
+                self.tell("the model is not loaded, so no prompt is compared on the server")
             self._take_name(temporary)
         return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
+from gguf2ollama.hub.variants import RepositoryFile
 from gguf2ollama.recipe import Published
 from gguf2ollama.refs import LocalSource, parse_source
 
@@ -24,12 +25,14 @@ class Origin:
         commit: The commit of the repository; empty where there is none.
         reason: Why it is these files.
         bytes_fetched: Bytes that came over the network.
+        files: What the repository tells of the files: their paths, lengths and digests.
     """
 
     place: str
     commit: str
     reason: str
     bytes_fetched: int
+    files: tuple[RepositoryFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

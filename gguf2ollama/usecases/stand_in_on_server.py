@@ -28,7 +28,7 @@ __all__ = ["Settings", "stand_in_on_server"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What decides beside the GGUF how a server prompts a model; nothing of it is what ``create`` starts from.
+    """What beside the GGUF decides how a server prompts a model.
 
     Attributes:
         family: The architecture, of which Ollama treats some apart.

@@ -24,12 +24,13 @@ def parse_version(text: str) -> ServerVersion:
         raise UsageProblem(f"{text!r} is no version of Ollama", hint="one reads 0.34.4") from error
 
 
-def target_of(version: ServerVersion, *, displaces: bool = False) -> Target:
+def target_of(version: ServerVersion, *, displaces: bool = False, takes_patches: bool = True) -> Target:
     """Tell what an Ollama does with a GGUF that is built for it.
 
     Args:
         version: Its version.
         displaces: Whether the model may be made by ``create``, which looks for a template of its own.
+        takes_patches: Whether the header of the GGUF may be changed on the way.
 
     Raises:
         UsageProblem: It is older than those that a model can be made for.
@@ -44,5 +45,5 @@ def target_of(version: ServerVersion, *, displaces: bool = False) -> Target:
         version=version.text,
         native_templates=how.native_templates,
         displaces=displaces and how.native_templates,
-        takes_patches=True,
+        takes_patches=takes_patches,
     )

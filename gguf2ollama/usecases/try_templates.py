@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, read_authors
+from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, AuthorsTemplate, read_authors
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.choice import Question, TemplateChoice, choose_template
 from gguf2ollama.chat.outcome import Refused
@@ -15,6 +15,7 @@ from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.detect import Detection, stops_for
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
+from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
 from gguf2ollama.recipe import Target, Wishes, system_text
 
@@ -29,11 +30,14 @@ class Tried:
         authors: What the authors meant.
         choice: What renders it best.
         version: The version of Ollama that it was tried for.
+        meant_system: The system message that prompts shall have where a conversation has none, ``""`` for
+            what the chat template says by itself.
     """
 
     authors: Authors
     choice: TemplateChoice
     version: str
+    meant_system: str = ""
 
 
 def try_templates(
@@ -44,7 +48,9 @@ def try_templates(
     target: Target,
     renderer: Renderer | None = None,
 ) -> Tried | None:
-    """Try what can render the chats of a model; ``None`` where nobody says how they are to be rendered.
+    """Try what can render the chats of a model.
+
+    ``None`` where nobody says how they are to be rendered, or nothing renders them there.
 
     Args:
         metadata: The metadata of the GGUF.
@@ -63,8 +69,10 @@ def try_templates(
     stops += [one.text for one in stops_for(metadata, profile=detection.profile)]
     stops += wishes.published.stops
     version = target.version or NEWEST
+    carried = str(metadata.get(CHAT_TEMPLATE, ""))
     question = Question(
         authors=authors,
+        carried=carried if carried != authors.chat_template else "",
         version=version,
         is_native=target.native_templates,
         displaces=target.displaces,
@@ -74,18 +82,24 @@ def try_templates(
         system=system_text(detection, wishes=wishes).value or "",
         meant_system=(wishes.given_system.value if wishes.given_system else None) or "",
         architecture=str(metadata.get("general.architecture", "")),
+        adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,
         stops=tuple(dict.fromkeys(stops)),
     )
     with Renderer() if renderer is None else contextlib.nullcontext(renderer) as at_work:
         choice = choose_template(question, renderer=at_work)
         if choice is None:
-            (outcome,) = authors.load(at_work).render([Request(conversation=battery()[0])])
-            why = f": {outcome.reason}" if isinstance(outcome, Refused) else ""
-            raise InvalidInput(
-                f"the chat template in the GGUF takes no conversation at all{why}",
-                hint="give another with --chat-template, or --no-verify and a Go TEMPLATE with --template",
-            )
-    return Tried(authors=authors, choice=choice, version=version)
+            _require_chat(authors.load(at_work))
+            return None
+    return Tried(authors=authors, choice=choice, version=version, meant_system=question.meant_system)
+
+
+def _require_chat(template: AuthorsTemplate) -> None:
+    (outcome,) = template.render([Request(conversation=battery()[0])])
+    if isinstance(outcome, Refused):
+        raise InvalidInput(
+            f"the chat template in the GGUF takes no conversation at all: {outcome.reason}",
+            hint="give another with --chat-template, or --no-verify and a Go TEMPLATE with --template",
+        )
 
 
 def changed_template_patch(gguf: GgufFile, text: str, *, original: str) -> HeaderPatch:

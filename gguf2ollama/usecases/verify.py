@@ -64,8 +64,9 @@ class Verification:
 
     @property
     def is_proven(self) -> bool:
-        """Whether every prompt is exact and no check failed."""
-        return not self.parity.faults and all(check.state != "failed" for check in self.checks)
+        """Whether every prompt is exact, some plain ones among them, and no check failed."""
+        has_plain = self.parity.score("plain").compared > 0
+        return has_plain and not self.parity.faults and all(one.state != "failed" for one in self.checks)
 
 
 def verify(

@@ -102,3 +102,35 @@ def test_a_dry_run_against_a_server_fetches_headers_only(hub, call, host, smollm
     assert done.returncode == 0, done.stderr
     assert "would make" in done.stderr
     assert sum(hub.sent.values()) < 4_000_000
+
+
+def test_a_model_is_streamed_into_a_server_and_then_there(hub, call, ollama_server, smollm2, tmp_path):
+    name = "smollm2-135m-instruct-Q4_1.gguf"
+    hub.add(REPOSITORY, {name: smollm2})
+    arguments = ("build", REPOSITORY, "--stream", "--host", ollama_server.url)
+
+    first = call(*arguments, "--name", "streamed", "--param", "num_predict=48", "--run", "Say hello.")
+    sent = hub.sent[name]
+    second = call(*arguments, "--name", "streamed-again")
+
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.strip()
+    assert second.returncode == 0, second.stderr
+    assert "nothing fetched" in second.stderr
+    assert hub.sent[name] - sent < 4_000_000
+    assert not list(tmp_path.rglob("*.gguf"))
+
+
+def test_a_lock_file_makes_the_same_again(hub, call, host, tmp_path):
+    content = tiny_llama(tmp_path / "tiny.gguf").read_bytes()
+    repository = hub.add("owner/Tiny-GGUF", {"tiny-Q4_K_M.gguf": content})
+    lock = tmp_path / "model.lock"
+    first = call("build", "owner/Tiny-GGUF", "--name", "locked-hub", "--host", host, "--lock", lock)
+    repository.commit({"tiny-Q4_K_M.gguf": tiny_llama(tmp_path / "other.gguf", seed=3).read_bytes()})
+
+    again = call("build", "owner/Tiny-GGUF", "--name", "locked-hub", "--host", host, "--locked", lock)
+    other = call("build", "owner/Tiny-GGUF", "--host", host, "--locked", lock, "--system", "Be brief.")
+
+    assert first.returncode == 0, first.stderr
+    assert again.returncode == 0, again.stderr
+    assert other.returncode == 6, other.stderr

@@ -27,7 +27,11 @@ _SAMPLE = (  # of the corpus, by what their names begin with
     *("Apertus", "Command-R7B", "DeepSeek-V3.1", "Gemma-3-", "Gemma-4", "GLM-4.6", "Granite-3.3"),
     *("Llama-3.1", "Mistral-Nemo", "Phi-3.5", "Qwen3-", "SmolLM3"),
 )
-_FEW = battery()[::5]
+_OPEN_END = Conversation(
+    name="an open end with white space",
+    messages=(Message(role="user", content=" Go on. "), Message(role="assistant", content=" So \n")),
+)
+_FEW = (*battery()[::5], _OPEN_END)
 
 
 @pytest.fixture

@@ -10,15 +10,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -27,7 +23,7 @@ from gguf2ollama.detect import Profile, detect, load_profiles
 from tests import reference
 from tests.builders import tiny_llama
 from tests.live import parts
-from tests.live.conftest import missing
+from tests.live.gorender.program import running_gorender
 from tests.live.servers import RunningOllama
 from tests.reference import OWN_TEMPLATES, Chat, Message, Refused
 
@@ -37,8 +33,6 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _CORPUS = _CHECKOUT.parent / "shared" / "corpus" / "chat_templates"
 _FAMILIES = sorted(path.stem for path in (_CHECKOUT / "templates" / "profiles").glob("*.yaml"))
 _BOS, _EOS = "<bos-token>", "<eos-token>"  # so that tokens are seen to come from the file
-_MODULE, _VERSION = "github.com/ollama/ollama", parts.OLLAMAS[0].version
-_OFFLINE = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOSUMDB": "off", "GOWORK": "off"}
 _ASSIGNED = {  # some of the corpus, and the family that each is of
     "Command-R-5c7eee8d": "command-r",
     "DeepSeek-V3-bb3d6a1d": "deepseek-v3",
@@ -102,46 +96,8 @@ class Case:
 @pytest.fixture(scope="session")
 def go_render() -> Iterator[Render]:
     """Render with Ollama's own packages: the answer of ``gorender`` to a template and a chat."""
-    with subprocess.Popen(
-        [_gorender()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        requests, answers = process.stdin, process.stdout
-        yield lambda template, chat: _ask(
-            requests, answers, {"template": template} | reference.to_ollama(chat)
-        )
-        requests.close()
-
-
-def _ask(requests: IO[str], answers: IO[str], request: dict[str, Any]) -> Any:
-    requests.write(json.dumps(request) + "\n")
-    requests.flush()
-    return json.loads(answers.readline())
-
-
-def _gorender() -> Path:
-    """Build the program out of Go's module cache, once per content of its source."""
-    source = (Path(__file__).parent / "gorender" / "main.go").read_bytes()
-    target = parts.cache_dir() / "gorender" / f"gorender-{_VERSION}-{sha256(source).hexdigest()[:12]}"
-    if target.is_file():
-        return target
-    go = shutil.which("go")
-    if go is None:
-        missing("go")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=target.parent) as folder:
-        work = Path(folder)
-        (work / "main.go").write_bytes(source)
-        (work / "go.mod").write_text(f"module gorender\n\ngo 1.24\n\nrequire {_MODULE} v{_VERSION}\n")
-        command = [go, "build", "-buildvcs=false", "-o", target.name, "."]
-        built = subprocess.run(
-            command, cwd=work, env=os.environ | _OFFLINE, capture_output=True, text=True, check=False
-        )
-        if built.returncode:
-            missing(f"Ollama's Go module ({built.stderr.strip()[-200:]})")
-        (work / target.name).replace(target)
-    return target
+    with running_gorender(parts.OLLAMAS[0].version) as gorender:
+        yield lambda template, chat: gorender.ask(template, reference.to_ollama(chat))
 
 
 @cache

@@ -33,6 +33,7 @@ class NativeTemplate:
     refusal: str | None
     _version: str
     _family: str
+    _has_tool_use: bool
     _loaded: Sequence[Loaded | Refused | Unpredictable] = field(repr=False)
 
     def render(self, conversation: Conversation) -> Prediction:
@@ -45,6 +46,8 @@ class NativeTemplate:
             return Refused("400: the model does not support tools", "failed")
         if conversation.think and not thinks:
             return Refused("400: the model does not support thinking", "failed")
+        if conversation.tools and self._has_tool_use:
+            return Unpredictable("with tools, llama.cpp takes another chat template of the GGUF (tool_use)")
         asked = canonical(conversation, path="native", version=self._version)
         if thinks and asked.think is None:
             asked = replace(asked, think=True)
@@ -64,6 +67,7 @@ def read_native(
     adds_bos: bool = False,
     adds_eos: bool = False,
     family: str = "",
+    tool_use: str = "",
 ) -> NativeTemplate:
     """Take in a chat template as Ollama and its llama.cpp do when a model is loaded.
 
@@ -78,6 +82,8 @@ def read_native(
         adds_bos: Whether the tokenizer puts that token before each text.
         adds_eos: Whether it puts the other after each text.
         family: ``general.architecture``, of which Ollama treats some apart.
+        tool_use: The template of that name in the GGUF, ``""`` for none; llama.cpp takes it for chats with
+            tools, which then cannot be told.
 
     Raises:
         UsageProblem: The version is none.
@@ -95,6 +101,7 @@ def read_native(
         refusal=refused[0] if len(refused) == len(loaded) else None,
         _version=version,
         _family=family,
+        _has_tool_use=bool(tool_use),
         _loaded=loaded,
     )
 

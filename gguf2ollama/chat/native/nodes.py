@@ -174,7 +174,7 @@ class If:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class For:
-    """A loop; ``names`` are what each item is unpacked to, ``None`` where it is not unpacked."""
+    """A loop; ``otherwise`` is its ``else``."""
 
     target: Expression
     iterable: Expression

@@ -24,7 +24,7 @@ from gguf2ollama.chat.native.values import (
     type_name,
 )
 
-__all__ = ["apply", "joined"]
+__all__ = ["apply"]
 
 _INT64 = 1 << 63
 _CAP_ITEMS = 1_000_000
@@ -43,7 +43,7 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def joined(left: str, right: str) -> str:
+def _joined(left: str, right: str) -> str:
     """Put two texts together."""
     if not left or not right:
         return left or right
@@ -86,7 +86,7 @@ def _with_lists(how: str, left: Value, right: Value) -> Value:
 def _with_text(how: str, left: Value, right: Value) -> Value:
     texts = isinstance(left, str), isinstance(right, str)
     if any(texts) and how in {"~", "+"}:
-        return joined(to_text(left), to_text(right))
+        return _joined(to_text(left), to_text(right))
     if how == "*" and any(texts) and (_is_integer(left) or _is_integer(right)):
         text, times = (left, right) if texts[0] else (right, left)
         if len(text) * times > CAP_CHARACTERS:

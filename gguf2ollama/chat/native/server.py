@@ -236,14 +236,11 @@ class Loaded:
         generating = self._render(variables | {"add_generation_prompt": True})
         if last is None:
             return opened_turn(generating) if self._opens_turn else generating
-        return self._continued(plain, generating, content=self._content(last))
+        return self._continued(plain, generating, content=last.content)
 
     @property
     def _opens_turn(self) -> bool:
         return self.family is not None and self.family.continuation is None
-
-    def _content(self, last: Message) -> str:
-        return str(told_messages([last], source=self.source, support=Support())[0]["content"])
 
     def _variables(self, conversation: Conversation) -> dict[str, Any]:
         variables: dict[str, Any] = {

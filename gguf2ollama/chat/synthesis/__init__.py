@@ -1,7 +1,8 @@
 """From any chat template to a Go TEMPLATE for Ollama, by probing.
 
-The template is asked crafted chats whose texts are sentinels; what it prints is cut at them, and the texts between
-are explained by facts that a Go template can tell too. What follows no rule is a reason, never a guess.
+The template is asked crafted chats whose texts are sentinels; what it prints is cut at them, and the texts
+between are explained by facts that a Go template can tell too. What follows no rule is a reason, never a
+guess.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.synthesis.learning import Unlearnable
 from gguf2ollama.chat.synthesis.probes import Forms, probe
 from gguf2ollama.chat.synthesis.session import Session
+from gguf2ollama.chat.synthesis.text_arguments import TextArguments
 from gguf2ollama.chat.synthesis.tool_forms import (
     ArgumentsForm,
     Refusal,
@@ -70,11 +71,19 @@ def _tools_form(session: Session) -> ToolsForm | None:
     return _known(find_tools_form(render))
 
 
-def _arguments_form(session: Session) -> ArgumentsForm:
+def _arguments_form(session: Session) -> ArgumentsForm | TextArguments:
+    odd = {"key": "<a> & 'b' \u2028", "list": [1, 2.5, None, {"x": True}]}
+    (prompt,) = session.render([_with_arguments(odd)])
+    if session.template.forms.text_arguments and prompt and TextArguments().print(odd) in prompt:
+        return TextArguments()
+
     def render(values: Sequence[Mapping[str, Any]]) -> list[str | None]:
         return session.render([_with_arguments(value) for value in values])
 
-    return _known(find_arguments_form(render))
+    form: ArgumentsForm | Refusal = find_arguments_form(render)
+    if isinstance(form, Refusal):
+        raise Unlearnable(form.reason)
+    return form
 
 
 def _with_arguments(arguments: Mapping[str, Any]) -> Conversation:

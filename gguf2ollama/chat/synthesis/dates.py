@@ -1,7 +1,7 @@
 """The day's date in what a chat template prints, and how a Go template prints it.
 
-A chat template asks for it by ``strftime_now``; Ollama has ``currentDate``, the day as ``2031-09-17``, which the macro
-``cut_date`` cuts into parts. Hours, days of the week and the like cannot be had.
+A chat template asks for it by ``strftime_now``; Ollama has ``currentDate``, the day as ``2031-09-17``,
+which the macro ``cut_date`` cuts into parts. Hours, days of the week and the like cannot be had.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Learn from examples what a value depends on: the fewest facts that explain all of them.
 
-An example is a set of facts (``{"think": "off", "last": "yes"}``) and the value seen beside them. The result is a
-decision tree over as few facts as can tell all differing values apart, the likelier facts first.
+An example is a set of facts (``{"think": "off", "last": "yes"}``) and the value seen beside them. The
+result is a decision tree over as few facts as can tell all differing values apart, the likelier facts
+first.
 """
 
 from __future__ import annotations
@@ -19,27 +20,28 @@ __all__ = [
     "Inconsistent",
     "Leaf",
     "decide",
-    "leaves",
     "learn",
+    "leaves",
     "mapped",
 ]
 
 Facts: TypeAlias = Mapping[str, str]
 V = TypeVar("V", bound=Hashable)
+V_co = TypeVar("V_co", bound=Hashable, covariant=True)
 W = TypeVar("W", bound=Hashable)
 
 _CAP_FACTS = 5  # as many as a template may hang a text on; the search grows with each
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf(Generic[V]):
+class Leaf(Generic[V_co]):
     """A value that depends on nothing more."""
 
-    value: V
+    value: V_co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Branch(Generic[V]):
+class Branch(Generic[V_co]):
     """A value that depends on a fact.
 
     Attributes:
@@ -49,8 +51,8 @@ class Branch(Generic[V]):
     """
 
     fact: str
-    cases: tuple[tuple[frozenset[str], Decision[V]], ...]
-    otherwise: Decision[V]
+    cases: tuple[tuple[frozenset[str], Decision[V_co]], ...]
+    otherwise: Decision[V_co]
 
 
 Decision: TypeAlias = "Leaf[V] | Branch[V]"
@@ -64,7 +66,7 @@ class Example(Generic[V]):
     value: V
 
 
-class Inconsistent(Exception):  # noqa: N818  # named for what happened
+class Inconsistent(Exception):
     """The same facts beside two different values: what the value depends on is not among the facts."""
 
     def __init__(self, first: object, second: object) -> None:
@@ -153,7 +155,7 @@ def _fewest(rows: Mapping[tuple[str, ...], V], width: int) -> tuple[int, ...]:
 
 
 def _conflicts(rows: Mapping[tuple[str, ...], V], width: int) -> list[int]:
-    """For each two rows of different values, the columns in which they differ, as bits; the least sets only."""
+    """Give the columns in which two rows of different values differ, as bits: the least such sets only."""
     by_value: dict[V, list[tuple[str, ...]]] = {}
     for key, value in rows.items():
         by_value.setdefault(value, []).append(key)
@@ -186,9 +188,9 @@ def _split(rows: Mapping[tuple[str, ...], V], names: Sequence[str], at: int) -> 
         return None
     rest = [*names[:at], *names[at + 1 :]]
     grouped: dict[Decision[V], list[str]] = {}
-    for value, part in parts.items():
-        grouped.setdefault(_tree(part, rest), []).append(value)
-    weight = {tree: sum(len(parts[value]) for value in group) for tree, group in grouped.items()}
+    for word, part in parts.items():
+        grouped.setdefault(_tree(part, rest), []).append(word)
+    weight = {tree: sum(len(parts[word]) for word in group) for tree, group in grouped.items()}
     *first, otherwise = sorted(grouped, key=lambda tree: weight[tree])
     return Branch(
         fact=names[at],

@@ -1,6 +1,7 @@
 """What a template may look at beside a text: facts of a conversation and of a place in it.
 
-Every fact can be computed by a Go template too (see ``go_facts``). Facts are words, so that a learnt rule reads as
+Every fact can be computed by a Go template too (see ``go_facts``). Facts are words, so that a learnt rule
+reads as
 one would say it: ``{"think": "off", "last user": "yes"}``.
 """
 
@@ -40,13 +41,13 @@ FACTS = (
 )
 """The names of all facts, the likelier ones first.
 
-``system``, ``tools``: whether there are any. ``last role``: whose message is the last. ``think``: unset, on, off or a level. Of a message: ``previous``, the
-role before it; ``before``, what was printed last; ``first``, whether it is the first but for the system message;
-``first user``, ``last user``, ``after last user``, ``last answer``, ``last``; ``content``, ``thinking`` and ``calls``, whether it has
-any; ``called`` and ``resulted``, whether a message before it has calls or is a result; ``called
-since``, whether one since the last question has calls; ``call``, whether a call is its message's ``first`` or a
-``later`` one; ``result``, whether a result is the first of its run. ``next`` is the role behind it.
-"""
+``system``, ``tools``: whether there are any. ``last role``: whose message is the last. ``think``: unset,
+on, off or a level. Of a message: ``previous``, the role before it; ``before``, what was printed last;
+``first``, whether it is the first but for the system message; ``first user``, ``last user``, ``after last
+user``, ``last answer``, ``last``; ``content``, ``thinking`` and ``calls``, whether it has any; ``called``
+and ``resulted``, whether a message before it has calls or is a result; ``called since``, whether one since
+the last question has calls; ``call``, whether a call is its message's ``first`` or a ``later`` one;
+``result``, whether a result is the first of its run. ``next`` is the role behind it. """
 CONVERSATION_FACTS = ("system", "tools", "think", "last role")
 
 

@@ -1,7 +1,7 @@
 """Write a Go template that a person can read, and that prints exactly what is meant.
 
-Actions cut the white space before themselves (``{{-``), so that they can stand on lines of their own, unless that would
-cut white space that is to be printed.
+Actions cut the white space before themselves (``{{-``), so that they can stand on lines of their own,
+unless that would cut white space that is to be printed.
 """
 
 from __future__ import annotations

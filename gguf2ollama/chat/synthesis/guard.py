@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, product
 
-from gguf2ollama.chat.conversation import Conversation, Think
-from gguf2ollama.chat.synthesis.probes import Forms, probe
+from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.synthesis.plan import Plan
+from gguf2ollama.chat.synthesis.probes import probe
 from gguf2ollama.chat.synthesis.rules import Rules
 from gguf2ollama.chat.synthesis.session import Session
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED
@@ -25,8 +26,8 @@ _TEXTS = {
     "words of templates": ("system", "user\nassistant: none", "None"),
     "marks of thinking in a question": ("no </think> here", "an answer", "and <think> there </think>?"),
 }
-"""Texts that a template might take for something else: for a system's and a user's message, an answer, and the next
-user's."""
+"""Texts that a template might take for something else: for a system's and a user's message, an answer, and
+the next user's."""
 
 
 def held_out_texts() -> Iterator[Conversation]:
@@ -42,24 +43,24 @@ def held_out_texts() -> Iterator[Conversation]:
             yield replace(asked, name=name, messages=messages)
 
 
-def held_out_chats(*, thinks: Sequence[Think], thought: bool, forms: Forms | None) -> Iterator[Conversation]:
+def held_out_chats(plan: Plan) -> Iterator[Conversation]:
     """Give chats of other shapes and words than those that rules are learnt from."""
     shapes = ["uauauauau", "suauauauauauau", "suauaua"]
-    if thought:
+    if plan.thought:
         shapes += ["uhuhuhuhu", "suauhuau", "uhuauauh"]
-    for shape, think in product(shapes, thinks):
+    for shape, think in product(shapes, plan.thinks):
         yield probe(shape, seed="held out", think=think).conversation
-    if forms is None:
+    if plan.forms is None:
         return
     shapes = ["uauctau", "suctuctauctct", "udttctau", "suauetttau", "uCtDttCt"]
-    if thought:
+    if plan.thought:
         shapes += ["uktkthukt", "sukthukthu", "uhuKtltthu"]
-    for shape, think in product(shapes, thinks):
+    for shape, think in product(plan.chosen(shapes), plan.thinks):
         yield probe(shape, seed="held out", think=think, tools=MARKED).conversation
 
 
 def differing(rules: Rules, session: Session, conversations: Sequence[Conversation]) -> list[Conversation]:
-    """Give the conversations of which the rules make something else than the template, unless that refuses."""
+    """Give the conversations that the rules render otherwise than the template, where it renders them."""
     prompts = session.render(conversations)
     return [
         one

@@ -14,15 +14,37 @@ from gguf2ollama.chat.synthesis.probes import probe
 from gguf2ollama.chat.synthesis.rules import Inline, Rules, Trim
 from gguf2ollama.chat.synthesis.session import Session
 
-__all__ = ["learn_inline"]
+__all__ = ["SCOPES", "Scope", "learn_inline"]
 
-_SHAPES = ("uau", "suau", "uauau", "ua", "uaua")
-_FORMS = (
+_EARLIER, _OPEN = ("uau", "suau", "uauau"), ("ua", "uaua")
+FORMS = (
     "<think>\n{thought}\n</think>\n\n{text}",
     "<think>{thought}</think>{text}",
     "<think> {thought} \n</think> \n{text}",
     "{thought}\n</think>\n{text}",
 )
+"""How an answer's text may hold thinking, the usual way first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which answers are looked at.
+
+    Attributes:
+        forms: How their texts hold thinking.
+        shapes: The chats that they stand in.
+    """
+
+    forms: Sequence[str]
+    shapes: Sequence[str]
+
+
+SCOPES = (
+    Scope(forms=FORMS, shapes=(*_EARLIER, *_OPEN)),
+    Scope(forms=FORMS[:1], shapes=(*_EARLIER, *_OPEN)),
+    Scope(forms=FORMS[:1], shapes=_EARLIER),
+)
+"""All answers; those with thinking in the usual form; those of them that are not to be continued."""
 _WAYS: tuple[Inline | None, ...] = (
     None,
     *(
@@ -32,13 +54,19 @@ _WAYS: tuple[Inline | None, ...] = (
 )
 
 
-def learn_inline(rules: Rules, session: Session, *, thinks: Sequence[Think]) -> Rules:
+def learn_inline(rules: Rules, session: Session, *, thinks: Sequence[Think], scope: Scope) -> Rules:
     """Learn what becomes of thinking in an answer's text.
+
+    Args:
+        rules: Rules that hold where there is none.
+        session: The template.
+        thinks: The ways in which thinking is asked for.
+        scope: Which answers it shall hold for.
 
     Raises:
         Unlearnable: It follows no rule.
     """
-    asked = list(_asked(thinks))
+    asked = list(_asked(thinks, scope))
     ways: dict[tuple[str, ...], list[Inline | None]] = {}
     for one, prompt in zip(asked, session.render([each.conversation for each in asked]), strict=True):
         if prompt is not None:
@@ -81,8 +109,8 @@ def _shared(ways: Sequence[Sequence[Inline | None]]) -> list[Inline | None]:
     return [way for way in _WAYS if all(way in one for one in ways)]
 
 
-def _asked(thinks: Sequence[Think]) -> Iterator[_Asked]:
-    for shape, form, think in product(_SHAPES, _FORMS, thinks):
+def _asked(thinks: Sequence[Think], scope: Scope) -> Iterator[_Asked]:
+    for shape, form, think in product(scope.shapes, scope.forms, thinks):
         conversation = probe(shape, think=think).conversation
         for at, message in enumerate(conversation.messages):
             if message.role == "assistant":

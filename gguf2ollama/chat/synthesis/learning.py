@@ -6,22 +6,21 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from os.path import commonprefix
 from typing import TypeVar
 
 from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Inconsistent, Leaf, learn
-from gguf2ollama.chat.synthesis.tool_forms.styles import RAW
-from gguf2ollama.chat.synthesis.words import whole_words
 from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, message_facts
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS, Event, Forms, Mark, Observation, Probe
 from gguf2ollama.chat.synthesis.rules import NUMBER, Block, Form, Rules, Slot, Trim, said_before_call
+from gguf2ollama.chat.synthesis.tool_forms.styles import RAW
+from gguf2ollama.chat.synthesis.words import common_beginning, common_end
 
 __all__ = ["Observed", "Unlearnable", "explain", "learn_rules"]
 
 V = TypeVar("V", bound=Hashable)
 
 
-class Unlearnable(Exception):  # noqa: N818  # named for what happened
+class Unlearnable(Exception):
     """What a template prints follows no rule that can be told: the message says where."""
 
 
@@ -62,7 +61,11 @@ class _Printed:
 
 
 def learn_rules(
-    observed: Sequence[Observed], *, forms: Forms | None = None, numbered: int | None = None, silent: Collection[str] = ()
+    observed: Sequence[Observed],
+    *,
+    forms: Forms | None = None,
+    numbered: int | None = None,
+    silent: Collection[str] = (),
 ) -> Rules:
     """Learn rules that explain all that was observed.
 
@@ -79,7 +82,9 @@ def learn_rules(
 
 
 class _Learner:
-    def __init__(self, observed: Sequence[Observed], *, forms: Forms, numbered: int | None, silent: Collection[str]) -> None:
+    def __init__(
+        self, observed: Sequence[Observed], *, forms: Forms, numbered: int | None, silent: Collection[str]
+    ) -> None:
         self.observed = observed
         self.numbered = numbered
         self.forms: dict[str, Form | None] = {
@@ -150,7 +155,7 @@ class _Learner:
         """Give what all messages of a role begin with, by what was printed before them."""
         literals: dict[str, list[str]] = defaultdict(list)
         thoughts: list[str] = []
-        for one, facts, printed in self.printed:
+        for one, _, printed in self.printed:
             for at, message in enumerate(one.probe.conversation.messages):
                 if message.role != role:
                     continue
@@ -160,10 +165,7 @@ class _Learner:
                 literals[first.before].append(self._without_suffix(first))
                 if first.event.mark.kind == "thinking":
                     thoughts.append(literals[first.before][-1])
-        return {
-            before: _without_tag(whole_words(commonprefix(texts), texts), thoughts)
-            for before, texts in literals.items()
-        }
+        return {before: _without_tag(common_beginning(texts), thoughts) for before, texts in literals.items()}
 
     def _slot(self, role: str, kind: str) -> Slot:
         literals: list[Example[str]] = []
@@ -220,7 +222,7 @@ class _Learner:
         behind: dict[str, list[tuple[str, str]]] = defaultdict(list)
         into: dict[str, list[str]] = defaultdict(list)
         closings: dict[str, set[str]] = defaultdict(set)
-        for one, facts, printed in self.printed:
+        for one, _, printed in self.printed:
             hosts = [None, *(p.host for p in printed)]
             for p, host in zip(printed, hosts, strict=False):
                 behind[p.before].append(("" if p.host == host else p.event.mark.kind, p.event.literal))
@@ -232,10 +234,7 @@ class _Learner:
                 behind[last].append(("end", one.observation.tail))
             else:
                 closings[last].add(one.observation.tail)
-        heads = {
-            kind: whole_words(_common_suffix(literals), literals, at_end=True)
-            for kind, literals in into.items()
-        }
+        heads = {kind: common_end(literals) for kind, literals in into.items()}
         return {
             kind: _tag_only(kind, _suffix(texts, closings.get(kind, set()), heads))
             for kind, texts in behind.items()
@@ -247,7 +246,7 @@ _TAG = re.compile(r"\s*[<\[][^>\]]*[>\]]\s*")
 
 
 def _tag_only(kind: str, suffix: str) -> str:
-    """Leave of what stands behind thinking the tag that closes it: Ollama takes the last text there for that."""
+    """Leave of what stands behind thinking only its closing tag: Ollama looks for it there."""
     tag = _TAG.match(suffix) if kind == "thinking" else None
     return tag[0] if tag else suffix
 
@@ -257,8 +256,7 @@ def _suffix(texts: Sequence[tuple[str, str]], closings: set[str], heads: Mapping
         (closing,) = closings
         if all(text.startswith(closing) for _, text in texts):
             return closing
-    left = [text.removesuffix(heads.get(kind, "")) for kind, text in texts]
-    return whole_words(commonprefix(left), left)
+    return common_beginning([text.removesuffix(heads.get(kind, "")) for kind, text in texts])
 
 
 def _without_tag(opening: str, thoughts: Sequence[str]) -> str:
@@ -270,12 +268,8 @@ def _without_tag(opening: str, thoughts: Sequence[str]) -> str:
     return opening
 
 
-def _common_suffix(texts: Iterable[str]) -> str:
-    return commonprefix([text[::-1] for text in texts])[::-1]
-
-
 def _told_later(one: Observed) -> Iterator[Event]:
-    """Give the events; what was said before a call and stands behind its results belongs to the last of these."""
+    """Give the events; what was said before a call and stands behind results belongs to the last of these."""
     latest = 0
     for event in one.observation.events:
         mark = event.mark

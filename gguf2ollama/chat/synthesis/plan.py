@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 from gguf2ollama.chat.conversation import Conversation, Role, Think
@@ -13,7 +13,7 @@ from gguf2ollama.chat.synthesis.session import Asked
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED
 from gguf2ollama.chat.synthesis.tool_forms.styles import RAW
 
-__all__ = ["base", "blank", "empty", "padded"]
+__all__ = ["Plan", "base", "blank", "empty", "padded"]
 
 _TURNS = ("u", "su", "uau", "suau", "uauau", "suauau", "uauauau", "suauauau")
 _OPEN = ("ua", "sua", "uaua", "suaua")
@@ -29,31 +29,48 @@ _CALLING = (
 _THOUGHT_AND_CALLED = (
     *("ukt", "sukt", "uktau", "ukthu", "ukthukt", "uktkt", "suktkt", "ultt", "uKt", "uctkt", "uktct"),
     *("uctkthu", "uauct", "uaukt", "uhuct", "uhukt", "uktauct", "uktkthu", "uKtKt", "ukth", "ucth"),
+    *("uLtt", "ultthu", "uktltt", "uKtltthu"),
 )
 _PADDED = ("u", "su", "uau", "suau", "suauau", "ua", "sua", "suaua")
 _CLOSED = 5  # messages: what closes a message is seen in chats shorter than that
 
 
-def base(thinks: Sequence[Think], *, thought: bool, forms: Forms | None) -> Iterator[Asked]:
-    """Give the probes that texts are learnt from.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be learnt.
 
-    Args:
-        thinks: In which ways thinking is asked for.
+    Attributes:
+        thinks: The ways in which thinking is asked for.
         thought: Whether answers have thinking.
         forms: How tools and calls are written; ``None`` where there shall be none.
+        is_parallel: Whether messages have several calls at once.
     """
-    shapes = [*_TURNS, *_OPEN, *(_THOUGHT if thought else ())]
-    for shape, think in product(shapes, thinks):
+
+    thinks: Sequence[Think]
+    thought: bool = False
+    forms: Forms | None = None
+    is_parallel: bool = True
+
+    def chosen(self, shapes: Iterable[str]) -> list[str]:
+        """Give the shapes that are to be asked."""
+        return [shape for shape in shapes if self.is_parallel or not set(shape.lower()) & set("del")]
+
+
+def base(plan: Plan) -> Iterator[Asked]:
+    """Give the probes that texts are learnt from."""
+    shapes = [*_TURNS, *_OPEN, *(_THOUGHT if plan.thought else ())]
+    for shape, think in product(shapes, plan.thinks):
         yield from _ended(probe(shape, think=think))
-    for think in thinks:
+    for think in plan.thinks:
         yield Asked(probe=probe("s", think=think), generates=False)
-    if forms is None:
+    if plan.forms is None:
         return
-    shapes = [*_TURNS, *_OPEN[:2], *_CALLING, *((*_THOUGHT, *_THOUGHT_AND_CALLED) if thought else ())]
-    for shape, think in product(shapes, thinks):
-        yield from _ended(probe(shape, think=think, tools=MARKED[:2], forms=forms))
-    for shape in ("uc", "ud", "suc", "uC", "uctc"):
-        yield Asked(probe=probe(shape, tools=MARKED[:2], forms=forms), generates=False)
+    thoughtful = (*_THOUGHT, *_THOUGHT_AND_CALLED) if plan.thought else ()
+    shapes = plan.chosen([*_TURNS, *_OPEN[:2], *_CALLING, *thoughtful])
+    for shape, think in product(shapes, plan.thinks):
+        yield from _ended(probe(shape, think=think, tools=MARKED[:2], forms=plan.forms))
+    for shape in plan.chosen(("uc", "ud", "suc", "uC", "uctc")):
+        yield Asked(probe=probe(shape, tools=MARKED[:2], forms=plan.forms), generates=False)
 
 
 def _ended(one: Probe) -> Iterator[Asked]:
@@ -62,25 +79,25 @@ def _ended(one: Probe) -> Iterator[Asked]:
         yield Asked(probe=one, generates=False)
 
 
-def padded(thinks: Sequence[Think], *, thought: bool, forms: Forms | None) -> Iterator[Asked]:
+def padded(plan: Plan) -> Iterator[Asked]:
     """Give probes with white space around the texts of one kind."""
-    for kind, shape, think in product(("system", "user", "assistant"), _PADDED, thinks):
+    for kind, shape, think in product(("system", "user", "assistant"), _PADDED, plan.thinks):
         if kind[0] in shape:
             yield Asked(probe=probe(shape, think=think, padding={kind: PADDING}))
-    if thought:
+    if plan.thought:
         shapes = [shape.replace("a", "h") for shape in _PADDED if "a" in shape]
-        for kind, shape, think in product(("assistant", "thinking"), shapes, thinks):
+        for kind, shape, think in product(("assistant", "thinking"), shapes, plan.thinks):
             yield Asked(probe=probe(shape, think=think, padding={kind: PADDING}))
-    if forms is None:
+    if plan.forms is None:
         return
-    kinds = {"assistant": ("uCt", "uCtau", "uDtt")}
-    if forms.result is not None and forms.result.style == RAW:
+    kinds: dict[str, tuple[str, ...]] = {"assistant": ("uCt", "uCtau", "uDtt")}
+    if plan.forms.result is not None and plan.forms.result.style == RAW:
         kinds["tool"] = ("uct", "uctct", "udtt", "uctau", "udttau")
-    if thought:
+    if plan.thought:
         kinds["thinking"] = ("ukt", "uKt", "uktau", "uktkt")
-    for kind, several in kinds.items():
-        for shape in several:
-            yield Asked(probe=probe(shape, tools=MARKED[:2], forms=forms, padding={kind: PADDING}))
+    for kind, shapes_of_kind in kinds.items():
+        for shape in plan.chosen(shapes_of_kind):
+            yield Asked(probe=probe(shape, tools=MARKED[:2], forms=plan.forms, padding={kind: PADDING}))
 
 
 _EMPTIED = ("u", "su", "uau", "suau", "suauau")

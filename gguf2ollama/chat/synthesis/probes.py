@@ -1,7 +1,7 @@
 """Conversations to probe a template with, and how what it prints is cut at what was put in.
 
-Every text of a probe is a sentinel, nine letters and digits that stand nowhere else: content, thinking, names and ids
-are found in the prompt by looking for them.
+Every text of a probe is a sentinel, nine letters and digits that stand nowhere else: content, thinking,
+names and ids are found in the prompt by looking for them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gguf2ollama.chat.conversation import Conversation, Message, Role, Think, ToolCall
+from gguf2ollama.chat.synthesis.text_arguments import TextArguments
 from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, ToolsForm
 
 __all__ = ["CALL_KINDS", "Event", "Forms", "Mark", "Observation", "Padding", "Probe", "observe", "probe"]
@@ -53,7 +54,7 @@ class Forms:
     """
 
     tools: ToolsForm | None = None
-    arguments: ArgumentsForm | None = None
+    arguments: ArgumentsForm | TextArguments | None = None
     result: ResultForm | None = None
     call_kinds: frozenset[str] = frozenset()
 
@@ -125,9 +126,9 @@ def probe(
 ) -> Probe:
     """Make a probe of a shape: a letter for each message.
 
-    ``s``, ``u``, ``a``: a system's, user's, assistant's message. ``h``: an assistant's with thinking. ``c``, ``d``,
-    ``e``: an assistant's with one, two, three calls, and no text; ``k``, ``l``: with thinking and one, two calls;
-    the capital letter has text too. ``t``: the result of the next open call.
+    ``s``, ``u``, ``a``: a system's, user's, assistant's message. ``h``: an assistant's with thinking.
+    ``c``, ``d``, ``e``: an assistant's with one, two, three calls, and no text; ``k``, ``l``: with thinking
+    and one, two calls; the capital letter has text too. ``t``: the result of the next open call.
 
     Args:
         shape: The letters.

@@ -1,8 +1,8 @@
 """Rules of a chat template: what it prints for each message, as values; and what they make of a conversation.
 
-A message is printed slot by slot: its content, its thinking, its calls, and what is put into it from elsewhere, as the
-system text in the first user's turn. Before each slot stands a text that depends on facts, behind it one that does
-not.
+A message is printed slot by slot: its content, its thinking, its calls, and what is put into it from
+elsewhere, as the system text in the first user's turn. Before each slot stands a text that depends on
+facts, behind it one that does not.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.synthesis.decisions import Decision, Facts, Leaf, decide, leaves
 from gguf2ollama.chat.synthesis.facts import conversation_facts, message_facts
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS
+from gguf2ollama.chat.synthesis.text_arguments import TextArguments
 from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, ToolsForm
 
 __all__ = [
@@ -34,7 +35,8 @@ __all__ = [
 
 
 NUMBER = "\ue000"
-"""Stands in a literal for the number of a call or a result in its chat: a character that no text of a template has."""
+"""Stands in a literal for the number of a call or a result in its chat: a character that no text of a
+template has."""
 
 
 class Trim(str, Enum):
@@ -53,7 +55,7 @@ class Trim(str, Enum):
         return text if self is Trim.nothing else text.rstrip("\n" if self is Trim.newlines else None)
 
 
-Form: TypeAlias = ToolsForm | ArgumentsForm | ResultForm
+Form: TypeAlias = ToolsForm | ArgumentsForm | TextArguments | ResultForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ class Piece:
     """A piece of a prompt.
 
     Attributes:
-        what: A message's ``opening``; a slot's ``literal``, ``value``, ``suffix`` or what stands for it where it is ``empty``; or the
-            ``ending``.
+        what: A message's ``opening``; a slot's ``literal``, ``value``, ``suffix`` or what stands for it
+            where it is ``empty``; or the ``ending``.
         text: The text.
         kind, role: The slot's kind and its message's role; ``""`` for the ending.
         facts: What holds there.
@@ -80,7 +82,8 @@ class Slot:
     """Something that a message prints.
 
     Attributes:
-        kind: What: ``system``, ``user``, ``assistant`` or ``tool`` for such a message's content, ``thinking``, …
+        kind: What: ``system``, ``user``, ``assistant`` or ``tool`` for such a message's content,
+            ``thinking``, …
         shown: When.
         literal: The text before it.
         left, right: What is taken off its ends.
@@ -98,7 +101,15 @@ class Slot:
     form: Form | None = None
     empty: Decision[str] | None = None
 
-    def print(self, value: Any, facts: Facts, role: str, *, is_last: bool, trims: bool) -> Iterator[Piece]:
+    def print(
+        self,
+        value: Any,  # noqa: ANN401  # a text, or what the form takes
+        facts: Facts,
+        role: str,
+        *,
+        is_last: bool,
+        trims: bool,
+    ) -> Iterator[Piece]:
         """Give what is printed for a value, in a message of a role.
 
         Args:
@@ -187,7 +198,7 @@ class Rules:
     ignored: frozenset[str] = frozenset()
     blank: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
-    inline: Decision[Inline | None] = Leaf(None)
+    inline: Decision[Inline | None] = field(default_factory=lambda: Leaf(None))
     numbered: int | None = None
     levelled: bool = False
     dates: Mapping[str, str] = field(default_factory=dict)
@@ -286,7 +297,7 @@ def source(
     *,
     call: ToolCall | None,
     tools: Sequence[Mapping[str, Any]],
-) -> Any | None:
+) -> Any | None:  # noqa: ANN401  # a text, or what the form takes
     """Give the value that a slot of a message prints, or ``None`` where there is none."""
     message = messages[at]
     if kind == message.role:

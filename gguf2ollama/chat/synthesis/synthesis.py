@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import product
 
 from gguf2ollama.chat.authors import Authors
 from gguf2ollama.chat.conversation import Feature, Role, Think
 from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
+from gguf2ollama.chat.reference.request import thinking_variables
 from gguf2ollama.chat.synthesis.call_forms import find_forms
 from gguf2ollama.chat.synthesis.contents import learn_empty, learn_trimming
 from gguf2ollama.chat.synthesis.dates import find_dates, unknown_parts
 from gguf2ollama.chat.synthesis.emitter import emit
 from gguf2ollama.chat.synthesis.facts import think_value
 from gguf2ollama.chat.synthesis.guard import differing, held_out_chats, held_out_texts
-from gguf2ollama.chat.synthesis.inline import learn_inline
+from gguf2ollama.chat.synthesis.inline import SCOPES, learn_inline
 from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, learn_rules
-from gguf2ollama.chat.synthesis.plan import base, blank, empty, padded
+from gguf2ollama.chat.synthesis.plan import Plan, base, blank, empty, padded
 from gguf2ollama.chat.synthesis.probes import Forms
 from gguf2ollama.chat.synthesis.rules import Rules
 from gguf2ollama.chat.synthesis.session import Session
@@ -26,6 +27,10 @@ from gguf2ollama.chat.synthesis.session import Session
 __all__ = ["Lack", "NotSynthesised", "Synthesis", "synthesise"]
 
 _DAY = datetime(2031, 9, 17, 13, 5, 44)  # noqa: DTZ001  # a day whose year, month, day and names tell apart
+
+
+_ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+_THINKS: tuple[Think, ...] = (None, False, True, "low", "high")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,35 +81,30 @@ def synthesise(renderer: Renderer, authors: Authors) -> Synthesis | NotSynthesis
     return _Synthesiser(template, bos=authors.bos if authors.adds_bos else "").run()
 
 
-def _learn(observed: Sequence[Observed], forms: Forms | None) -> tuple[Rules, list[Lack]]:
-    """Learn rules; where calls at once follow none, those without.
+def _names_thinking(text: str) -> bool:
+    """Whether Ollama takes a chat template for one of a model that thinks.
+
+    Source: ``TemplateSupportsThinking`` in ``thinking/template.go`` of Ollama 0.34.4; a template that
+        splits at ``</think>`` without naming ``<think>`` is taken for one as well.
+    """
+    return "</think>" in text
+
+
+def _numbered(observed: Sequence[Observed], forms: Forms | None) -> Rules:
+    """Learn rules; where calls or results follow none, with numbers that count them from 0 or from 1.
 
     Raises:
         Unlearnable: There are none.
     """
-    single = [one for one in observed if not set("delDEL") & set(one.probe.shape)]
-    reason: Unlearnable | None = None
-    for seen, numbered in product((observed, single) if forms else (observed,), (None, 0, 1)):
-        try:
-            rules = learn_rules(seen, forms=forms, numbered=numbered)
-        except Unlearnable as problem:
-            reason = reason or problem
-            if forms is None:
-                break
-            continue
-        return rules, [] if seen is observed else [
-            Lack(feature="tools", reason=f"several calls at once: {reason}")
-        ]
-    raise reason or Unlearnable("the template refuses every chat")
-
-
-def _names_thinking(text: str) -> bool:
-    """Whether Ollama takes a chat template for one of a model that thinks.
-
-    Source: ``TemplateSupportsThinking`` in ``thinking/template.go`` of Ollama 0.34.4; a template that splits at
-    ``</think>`` without naming ``<think>`` is taken for one as well.
-    """
-    return "</think>" in text
+    try:
+        return learn_rules(observed, forms=forms)
+    except Unlearnable:
+        if forms is None:
+            raise
+        for first in (0, 1):
+            with suppress(Unlearnable):
+                return learn_rules(observed, forms=forms, numbered=first)
+        raise
 
 
 class _Synthesiser:
@@ -149,39 +149,45 @@ class _Synthesiser:
             Unlearnable: There are none.
         """
         thinks = self._thinks(features)
-        forms = find_forms(self.session) if "tools" in features else None
         thought = "thinking" in features
-        observed = self.session.observe(list(base(thinks, thought=thought, forms=forms)))
+        if "tools" not in features:
+            return self._learn(Plan(thinks=thinks, thought=thought))
+        plan = Plan(thinks=thinks, thought=thought, forms=find_forms(self.session))
+        try:
+            return self._learn(plan)
+        except Unlearnable as problem:
+            rules, lacks = self._learn(replace(plan, is_parallel=False))
+            return rules, [Lack(feature="tools", reason=f"several calls at once: {problem}"), *lacks]
+
+    def _learn(self, plan: Plan) -> tuple[Rules, list[Lack]]:
+        observed = self.session.observe(list(base(plan)))
         if not any(one.generates for one in observed):
             raise Unlearnable("the template refuses every chat")
-        rules, lacks = _learn(observed, forms)
-        rules = self._dated(rules)
-        rules = learn_trimming(
-            rules, self.session.observe(list(padded(thinks, thought=thought, forms=forms)))
-        )
-        for role in ("system", "user", "assistant"):
+        rules = self._dated(_numbered(observed, plan.forms))
+        rules = learn_trimming(rules, self.session.observe(list(padded(plan))))
+        rules, lacks = self._with_empty(rules, observed, plan.forms)
+        if plan.thought:
+            rules, inline = self._with_inline(rules, plan)
+            lacks += inline
+        return rules, [*lacks, *self._check(rules, plan)]
+
+    def _with_inline(self, rules: Rules, plan: Plan) -> tuple[Rules, list[Lack]]:
+        """Learn what becomes of thinking within answers' texts: in all ways, or the usual one."""
+        lacks: list[Lack] = []
+        for scope in SCOPES:
             try:
-                rules = self._emptied(rules, role, observed, forms)
-            except Unlearnable as problem:
-                lacks.append(Lack(feature="plain", reason=str(problem)))
-        if thought:
-            try:
-                rules = learn_inline(rules, self.session, thinks=thinks)
-            except Unlearnable as problem:
-                lacks.append(Lack(feature="thinking", reason=str(problem)))
-        lacks += self._check(rules, thinks, thought=thought, forms=None if lacks else forms)
+                return learn_inline(rules, self.session, thinks=plan.thinks, scope=scope), lacks
+            except Unlearnable as problem:  # noqa: PERF203  # three times at most
+                lacks = [Lack(feature="thinking", reason=str(problem))]
         return rules, lacks
 
-    def _check(
-        self, rules: Rules, thinks: Sequence[Think], *, thought: bool, forms: Forms | None
-    ) -> list[Lack]:
+    def _check(self, rules: Rules, plan: Plan) -> list[Lack]:
         """Hold rules to what they were not learnt from; give what they do not hold for.
 
         Raises:
             Unlearnable: They do not hold for ordinary chats.
         """
-        held_out = list(held_out_chats(thinks=thinks, thought=thought, forms=forms))
-        if wrong := differing(rules, self.session, held_out):
+        if wrong := differing(rules, self.session, list(held_out_chats(plan))):
             raise Unlearnable(f"longer chats follow other rules than those found ({wrong[0].name})")
         texts = list(held_out_texts())
         wrong = differing(rules, self.session, texts)
@@ -189,6 +195,18 @@ class _Synthesiser:
             raise Unlearnable("what is printed depends on what texts say")
         names = dict.fromkeys(one.name for one in wrong)
         return [Lack(feature="plain", reason=f"what is printed depends on texts ({name})") for name in names]
+
+    def _with_empty(
+        self, rules: Rules, observed: Sequence[Observed], forms: Forms | None
+    ) -> tuple[Rules, list[Lack]]:
+        """Learn what becomes of empty messages, role by role, and what cannot be learnt of it."""
+        lacks: list[Lack] = []
+        for role in _ROLES:
+            try:
+                rules = self._emptied(rules, role, observed, forms)
+            except Unlearnable as problem:  # noqa: PERF203  # one role's trouble is not the others'
+                lacks.append(Lack(feature="plain", reason=str(problem)))
+        return rules, lacks
 
     def _emptied(self, rules: Rules, role: Role, observed: Sequence[Observed], forms: Forms | None) -> Rules:
         """Learn what becomes of empty messages of a role, and of those with nothing but white space.
@@ -222,7 +240,7 @@ class _Synthesiser:
 
     def _silent(self, rules: Rules, role: Role, observed: Sequence[Observed], forms: Forms | None) -> Rules:
         """Learn rules in which empty messages of a role print nothing; others may see that they are empty."""
-        silent = learn_rules(observed, forms=forms)
+        silent = learn_rules(observed, forms=forms, numbered=rules.numbered, silent=rules.silent | {role})
         trims = {
             (role, slot.kind): (slot.left, slot.right)
             for role, block in rules.blocks.items()
@@ -241,9 +259,10 @@ class _Synthesiser:
         return replace(rules, blocks=blocks, ending=silent.ending, silent=rules.silent | {role})
 
     def _thinks(self, features: Iterable[Feature]) -> tuple[Think, ...]:
+        """Give the ways to ask for thinking that the template is told apart."""
         if "thinking" not in features:
             return (None,)
-        variables = self.template.variables
-        if "reasoning_effort" in variables:
-            return (None, False, True, "low", "high")
-        return (None, False, True) if variables & {"enable_thinking", "thinking"} else (None,)
+        known = self.template.variables
+        if thinking_variables("high", known=known) != thinking_variables(think=True, known=known):
+            return _THINKS
+        return _THINKS[:3] if thinking_variables(think=True, known=known) else _THINKS[:1]

@@ -1,28 +1,38 @@
-"""Cut texts between words, so that what two of them share is something that a person would name."""
+"""What texts begin or end with in common, cut between words: so that it is something a person would name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["whole_words"]
+__all__ = ["common_beginning", "common_end"]
 
 _OPENING, _CLOSING = "<[{", ">]}"
 
 
-def whole_words(common: str, texts: Sequence[str], *, at_end: bool = False) -> str:
-    """Shorten what texts begin with in common until it ends between words.
-
-    Args:
-        common: What the texts have in common.
-        texts: The texts; where one of them is nothing else, nothing is cut.
-        at_end: The texts end with it: it is shortened until it begins between words.
-    """
+def common_beginning(texts: Sequence[str]) -> str:
+    """Give what all texts begin with, up to the end of a word; a text that is nothing else is not cut."""
+    common = _shared(texts)
     if any(len(text) == len(common) for text in texts):
         return common
-    if at_end:
-        while common and not (common[0] in _OPENING or common[0].isspace()):
-            common = common[1:]
-    else:
-        while common and not (common[-1] in _CLOSING or common[-1].isspace()):
-            common = common[:-1]
+    while common and not (common[-1] in _CLOSING or common[-1].isspace()):
+        common = common[:-1]
     return common
+
+
+def common_end(texts: Sequence[str]) -> str:
+    """Give what all texts end with, from the beginning of a word; a text that is nothing else is not cut."""
+    common = _shared([text[::-1] for text in texts])[::-1]
+    if any(len(text) == len(common) for text in texts):
+        return common
+    while common and not (common[0] in _OPENING or common[0].isspace()):
+        common = common[1:]
+    return common
+
+
+def _shared(texts: Sequence[str]) -> str:
+    """Give the longest beginning of all texts."""
+    if not texts:
+        return ""
+    first, last = min(texts), max(texts)
+    same = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    return first[: len(first) if same is None else same]

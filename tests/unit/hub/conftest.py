@@ -3,9 +3,16 @@
 import random
 
 import pytest
+from huggingface_hub import constants
 
 from gguf2ollama.hub.settings import HubSettings
 from tests.fakes.hub_server import FakeHub
+
+
+@pytest.fixture(autouse=True)
+def _no_token_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
 
 
 @pytest.fixture

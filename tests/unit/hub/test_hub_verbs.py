@@ -1,6 +1,7 @@
 """The verbs of the Hub, and the others with a repository for a source."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -161,19 +162,48 @@ def test_an_endpoint_that_is_no_address_is_told(call, monkeypatch):
     assert call("quants", "o/r")[0] == 2
 
 
+def start_download(hub, *, until):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gguf2ollama", "download", "o/r"], stderr=subprocess.PIPE
+    )
+    while hub.sent.get("m-Q4_K_M.gguf", 0) < until:
+        assert process.poll() is None
+        time.sleep(0.05)
+    return process
+
+
 def test_a_killed_download_is_gone_on_with(hub, call, content):
     hub.add("o/r", {"m-Q4_K_M.gguf": content})
     hub.inject("GET cdn", Stall(after_bytes=1_500_000))
-    killed = subprocess.Popen([sys.executable, "-m", "gguf2ollama", "download", "o/r"])
-    while hub.sent.get("m-Q4_K_M.gguf", 0) < 1_500_000:
-        assert killed.poll() is None
-        time.sleep(0.05)
+    killed = start_download(hub, until=1_500_000)
     time.sleep(0.2)
     killed.kill()
-    killed.wait()
+    killed.communicate()
 
     code, out, err = call("download", "o/r", "--json")
 
     assert code == 0, err
     assert json.loads(out)["bytes_fetched"] == len(content) - 1_500_000
     assert hub.sent["m-Q4_K_M.gguf"] == len(content)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a program is not interrupted by a signal")
+def test_an_interrupted_download_ends_though_nothing_comes(hub, call, content):
+    hub.add("o/r", {"m-Q4_K_M.gguf": content})
+    hub.inject("GET cdn", Stall(after_bytes=1_000_000))
+    process = start_download(hub, until=1_000_000)
+    process.send_signal(signal.SIGINT)
+
+    _, err = process.communicate(timeout=10)
+
+    assert process.returncode == 130
+    assert err.endswith(b"interrupted\n")
+
+
+def test_two_downloads_at_once_fetch_a_file_once(hub, call, content):
+    hub.add("o/r", {"m-Q4_K_M.gguf": content})
+
+    both = [start_download(hub, until=0) for _ in range(2)]
+
+    assert [process.communicate(timeout=60) and process.returncode for process in both] == [0, 0]
+    assert hub.sent == {"m-Q4_K_M.gguf": len(content)}

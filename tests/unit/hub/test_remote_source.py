@@ -132,6 +132,26 @@ def test_a_build_hashes_nothing_that_was_downloaded(hub, shards, tmp_path):
     assert {Digest.of(content).blob_name for content in shards.values()} < set(blobs)
 
 
+def test_a_file_that_was_linked_and_touched_is_not_hashed_again(hub, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "store"))
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    build("o/r", store=tmp_path / "store", verify=False)
+    os.utime(tmp_path / "store" / "blobs" / Digest.of(model).blob_name)  # as Ollama does
+    seen = []
+
+    build("o/r", store=tmp_path / "store", verify=False, progress=seen.append)
+
+    assert seen == []
+
+
+@pytest.mark.parametrize("revision", ["../x", "a/../b", "", "-x", "a//b", "a b"])
+def test_what_is_no_revision_is_refused(hub, model, revision):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+
+    with pytest.raises(UsageProblem, match="is no revision"):
+        inspect("o/r", hub=HubWishes(revision=revision))
+
+
 def test_a_dry_run_downloads_nothing(hub, model, tmp_path):
     hub.add("o/r", {"m-Q4_K_M.gguf": Hollow(5_000 * MB, model)})
 

@@ -27,7 +27,10 @@ from tests.builders import CHATML_TEMPLATE, build_shards, tiny_llama
 from tests.unit.usecases.conftest import hash_weights, settle
 
 KEY = "tokenizer.chat_template"
-OWN = "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+OWN = (
+    "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
 OTHER = OWN.replace("~~", "||")
 
 
@@ -51,7 +54,9 @@ def test_detection_and_recipe_are_those_of_the_new_template(gguf):
     assert before.detection.profile is not None
     assert after.detection.profile is None
     assert (after.recipe.template_origin, after.recipe.chat_template) == ("native", OWN)
-    assert any("of --chat-template renders its chats" in warning for warning in after.warnings)
+    assert "--chat-template put it there" in after.recipe.template.source
+    untried = inspect(gguf, chat_template=OWN, verify=False)
+    assert any("of --chat-template renders its chats" in warning for warning in untried.warnings)
     assert after.model.metadata[KEY] == CHATML_TEMPLATE, "the file is as it was"
 
 

@@ -11,7 +11,10 @@ from gguf2ollama.usecases.inspect import inspect
 from gguf2ollama.usecases.readback import differences
 from tests.builders import tiny_llama
 
-OWN_TEMPLATE = "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+OWN_TEMPLATE = (
+    "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,8 @@ def recipe(tmp_path_factory):
         Parameter(name="stop", value='a "b"'),
         Parameter(name="stop", value=" x"),
     ]
-    return inspect(path, system="Be brief.", context=512, parameters=parameters).recipe
+    # the family's TEMPLATE, which is what the server is to tell again
+    return inspect(path, verify=False, system="Be brief.", context=512, parameters=parameters).recipe
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,18 @@ def test_what_cannot_be_told_is_never_said_to_be_known(text):
     assert native.refusal is None
 
 
+def test_with_a_template_for_tools_of_its_own_chats_with_tools_cannot_be_told():
+    native = read("turns and tools", tool_use="{{ messages }}")
+    assert isinstance(native.render(ASKED), Rendered)
+    assert isinstance(native.render(dataclasses.replace(ASKED, tools=(TOOL,))), Unpredictable)
+
+
+def test_what_is_continued_is_not_trimmed_where_the_rest_is():
+    last = Message(role="assistant", content=" So ")
+    told = prompt("trimmed where the tools say JSONSchema", Message(role="user", content=" Hi "), last)
+    assert told.endswith("<|user|>Hi<|end|>\n<|assistant|> So ")
+
+
 def test_thinking_in_answers_is_cut_for_qwen3():
     answer = Message(role="assistant", content="<think>\nhm\n</think>\n\nA")
     assert "hm" not in prompt("no system", USER, answer, USER, family="qwen3")

@@ -42,7 +42,7 @@ def learn(renderer, authors):
 
 @pytest.fixture(scope="session")
 def differences(renderer, authors):
-    """Give the names of the chats that a TEMPLATE renders otherwise than a chat template, with both prompts."""
+    """Give the chats that a TEMPLATE renders otherwise than a chat template, by name, with both prompts."""
 
     def differences(template, synthesis, *, features=("plain",), with_tools=True, **more):
         told = authors(template, **more)

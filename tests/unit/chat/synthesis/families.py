@@ -3,7 +3,8 @@
 _MESSAGE = "{% for m in messages %}"
 _END = "{% endfor %}"
 _TOOLS = (
-    "{% if tools %}{{ '\\n\\n# Tools\\n<tools>' }}{% for tool in tools %}{{ '\\n' + tool | tojson }}{% endfor %}"
+    "{% if tools %}{{ '\\n\\n# Tools\\n<tools>' }}"
+    "{% for tool in tools %}{{ '\\n' + tool | tojson }}{% endfor %}"
     "{{ '\\n</tools>' }}{% endif %}"
 )
 _CALLS = (
@@ -28,12 +29,8 @@ _TURN = "{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}"
 PLAIN = {
     "turns": _MESSAGE + _TURN + _END + _NEXT,
     "a default system text": (
-        _MESSAGE
-        + "{% if loop.first and m.role != 'system' %}{{ '<|im_start|>system\\nYou are a test.<|im_end|>\\n' }}"
-        + "{% endif %}"
-        + _TURN
-        + _END
-        + _NEXT
+        _MESSAGE + "{% if loop.first and m.role != 'system' %}"
+        "{{ '<|im_start|>system\\nYou are a test.<|im_end|>\\n' }}" + "{% endif %}" + _TURN + _END + _NEXT
     ),
     "a default for no system text and for an empty one": (
         _SYSTEM_FIRST
@@ -46,7 +43,9 @@ PLAIN = {
         + _NEXT
     ),
     "headers, texts stripped, BOS": (
-        "{{ bos_token }}" + _MESSAGE + "{{ '<|header|>' + m.role + '<|end|>\\n\\n' + m.content | trim + '<|eot|>' }}"
+        "{{ bos_token }}"
+        + _MESSAGE
+        + "{{ '<|header|>' + m.role + '<|end|>\\n\\n' + m.content | trim + '<|eot|>' }}"
         + _END
         + "{% if add_generation_prompt %}{{ '<|header|>assistant<|end|>\\n\\n' }}{% endif %}"
     ),
@@ -56,29 +55,25 @@ PLAIN = {
         + "{% if m.role == 'user' %}{% set text = '<<SYS>>\\n' + first + '\\n<</SYS>>\\n\\n' + m.content"
         " if first and loop.index0 == 1 else m.content %}"
         "{{ bos_token + '[INST] ' + text.strip() + ' [/INST]' }}"
-        "{% elif m.role == 'assistant' %}{{ ' ' + m.content.strip() + ' ' + eos_token }}{% endif %}"
-        + _END
+        "{% elif m.role == 'assistant' %}{{ ' ' + m.content.strip() + ' ' + eos_token }}{% endif %}" + _END
     ),
     "system before the last question": (
-        _SYSTEM_FIRST
-        + _LAST_USER
-        + "{{ bos_token }}"
-        + _MESSAGE
-        + "{% if m.role == 'user' %}{{ '[INST] ' }}"
-        "{% if first and loop.index0 == ns.last %}{{ first + '\\n\\n' }}{% endif %}{{ m.content + '[/INST]' }}"
-        "{% elif m.role == 'assistant' %}{{ ' ' + m.content | trim + eos_token }}{% endif %}"
-        + _END
+        _SYSTEM_FIRST + _LAST_USER + "{{ bos_token }}" + _MESSAGE + "{% if m.role == 'user' %}{{ '[INST] ' }}"
+        "{% if first and loop.index0 == ns.last %}{{ first + '\\n\\n' }}{% endif %}"
+        "{{ m.content + '[/INST]' }}"
+        "{% elif m.role == 'assistant' %}{{ ' ' + m.content | trim + eos_token }}{% endif %}" + _END
     ),
     "no system text": (
         "{% if messages[0].role == 'system' %}{{ raise_exception('No system role') }}{% endif %}"
         + _MESSAGE
-        + "{{ '<start>' + ('model' if m.role == 'assistant' else m.role) + '\\n' + m.content | trim + '<end>\\n' }}"
+        + "{{ '<start>' + ('model' if m.role == 'assistant' else m.role) + '\\n'"
+        " + m.content | trim + '<end>\\n' }}"
         + _END
         + "{% if add_generation_prompt %}{{ '<start>model\\n' }}{% endif %}"
     ),
     "names and new lines, stripped of new lines": (
-        _MESSAGE
-        + "{{ {'user': 'USER: ', 'assistant': 'BOT: ', 'system': ''}[m.role] + m.content.strip('\\n') + '\\n' }}"
+        _MESSAGE + "{{ {'user': 'USER: ', 'assistant': 'BOT: ', 'system': ''}[m.role]"
+        " + m.content.strip('\\n') + '\\n' }}"
         + _END
         + "{% if add_generation_prompt %}{{ 'BOT:' }}{% endif %}"
     ),
@@ -94,39 +89,39 @@ PLAIN = {
 }
 THINKING = {
     "a switch that closes thinking at once": (
-        PLAIN["turns"]
-        + "{% if enable_thinking is defined and not enable_thinking %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}"
+        PLAIN["turns"] + "{% if enable_thinking is defined and not enable_thinking %}"
+        "{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}"
     ),
     "a switch that is off until it is set": (
         PLAIN["turns"] + "{% if enable_thinking %}{{ '<think>\\n' }}{% else %}{{ '</think>' }}{% endif %}"
     ),
     "a level in the system text": (
-        "{{ '<|system|>Reasoning: ' + (reasoning_effort or 'medium') + '<|end|>' }}" + _MESSAGE + _TURN + _END + _NEXT
+        "{{ '<|system|>Reasoning: ' + (reasoning_effort or 'medium') + '<|end|>' }}"
+        + _MESSAGE
+        + _TURN
+        + _END
+        + _NEXT
     ),
     "thinking left out of earlier answers": (
-        _MESSAGE
-        + "{% set text = m.content.split('</think>')[-1].lstrip('\\n') if m.role == 'assistant' else m.content %}"
+        _MESSAGE + "{% set text = m.content.split('</think>')[-1].lstrip('\\n')"
+        " if m.role == 'assistant' else m.content %}"
         "{{ '<|' + m.role + '|>' + text + '<|end|>' }}"
         + _END
         + "{% if add_generation_prompt %}{{ '<|assistant|><think>\\n' }}{% endif %}"
     ),
     "thinking shown after the last question": (
-        _LAST_USER
-        + _MESSAGE
-        + "{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\\n' }}"
+        _LAST_USER + _MESSAGE + "{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\\n' }}"
         "{% if m.reasoning_content and loop.index0 > ns.last %}"
         "{{ '<think>\\n' + m.reasoning_content.strip('\\n') + '\\n</think>\\n\\n' }}{% endif %}"
         "{{ m.content + '<|im_end|>\\n' }}"
-        "{% else %}"
-        + _TURN
-        + "{% endif %}"
-        + _END
-        + _NEXT
+        "{% else %}" + _TURN + "{% endif %}" + _END + _NEXT
     ),
 }
 _ASSISTANT = (
     "{% elif m.role == 'assistant' %}{{ '<|im_start|>assistant' }}"
-    "{% if m.content or not m.tool_calls %}{{ '\\n' + m.content }}{% endif %}" + _CALLS + "{{ '<|im_end|>\\n' }}"
+    "{% if m.content or not m.tool_calls %}{{ '\\n' + m.content }}{% endif %}"
+    + _CALLS
+    + "{{ '<|im_end|>\\n' }}"
 )
 TOOLS = {
     "tools in the system text, calls and results in tags": (
@@ -144,18 +139,14 @@ TOOLS = {
         + _NEXT
     ),
     "tools before the last question, ids": (
-        _LAST_USER
-        + "{{ bos_token }}"
-        + _MESSAGE
-        + "{% if m.role in ['user', 'system'] %}"
+        _LAST_USER + "{{ bos_token }}" + _MESSAGE + "{% if m.role in ['user', 'system'] %}"
         "{% if tools and loop.index0 == ns.last %}{{ '[TOOLS]' + tools | tojson + '[/TOOLS]' }}{% endif %}"
         "{{ '[INST]' + m.content + '[/INST]' }}"
         "{% elif m.tool_calls %}{{ '[CALLS][' }}{% for call in m.tool_calls %}"
         "{{ {'name': call.function.name, 'arguments': call.function.arguments, 'id': call.id} | tojson }}"
         "{{ ', ' if not loop.last else ']' + eos_token }}{% endfor %}"
         "{% elif m.role == 'tool' %}{{ '[RESULT]' + m.tool_call_id + ': ' + m.content + '[/RESULT]' }}"
-        "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}"
-        + _END
+        "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}" + _END
     ),
     "calls by number": (
         "{% set ns = namespace(call=0) %}"

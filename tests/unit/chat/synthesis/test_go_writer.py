@@ -5,7 +5,9 @@ from gguf2ollama.chat.synthesis.go_writer import GoWriter
 from gguf2ollama.gotmpl import execute, parse
 
 BODY = {"messages": [{"role": "user", "content": "x"}]}
-TEXTS = st.lists(st.one_of(st.text(max_size=8), st.sampled_from(["{{", "}}", "\n", " \n", "{", "-", "a\n", "\na"])))
+TEXTS = st.lists(
+    st.one_of(st.text(max_size=8), st.sampled_from(["{{", "}}", "\n", " \n", "{", "-", "a\n", "\na"]))
+)
 
 
 def written(texts, between):
@@ -30,7 +32,7 @@ def test_texts_are_printed_as_they_are_between_values(texts):
 
 @given(TEXTS)
 def test_texts_are_printed_as_they_are_one_behind_the_other(texts):
-    assert written(texts, lambda go: None) == "".join(texts)
+    assert written(texts, lambda _: None) == "".join(texts)
 
 
 def test_a_line_of_text_is_written_as_it_is():

@@ -23,7 +23,10 @@ def test_a_prompt_is_cut_at_what_was_put_in():
     one = probe("su")
     system, user = (message.content for message in one.conversation.messages)
     seen = observe(f"<s>{system}</s>\n{user}:", one.marks)
-    assert [(event.mark.kind, event.literal) for event in seen.events] == [("system", "<s>"), ("user", "</s>\n")]
+    assert [(event.mark.kind, event.literal) for event in seen.events] == [
+        ("system", "<s>"),
+        ("user", "</s>\n"),
+    ]
     assert seen.tail == ":"
 
 

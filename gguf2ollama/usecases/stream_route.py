@@ -1,0 +1,118 @@
+"""Make a model of files on the Hub without a copy here: what the server lacks goes through to it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.hub.settings import HubSettings
+from gguf2ollama.hub.site import HubSite
+from gguf2ollama.hub.stream import FileStream
+from gguf2ollama.hub.variants import RepositoryFile
+from gguf2ollama.oci import Digest
+from gguf2ollama.ollama import Client, Regime
+from gguf2ollama.progress import Progress, Update
+from gguf2ollama.refs import HubSource, ModelName, parse_source
+from gguf2ollama.usecases.at_once import at_once
+from gguf2ollama.usecases.image import Weights
+from gguf2ollama.usecases.inspect import Inspection
+
+__all__ = ["StreamRoute"]
+
+_AT_ONCE = 4
+_BUFFER_BYTES = 1 << 20
+_LOCALLY = "leave out --stream, so that it is downloaded first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRoute:
+    """The way from the Hub through this machine into a server; a blob that is there is not even fetched.
+
+    The digests are those that the Hub tells, and the server checks the bytes against them.
+
+    Attributes:
+        client: The server.
+        inspection: What is made; its files are on the Hub.
+        how: How the server takes a GGUF.
+        progress: Told the bytes sent.
+        tell: Told what is there already.
+    """
+
+    client: Client
+    inspection: Inspection
+    how: Regime
+    progress: Progress
+    tell: Callable[[str], None]
+
+    def make(self, name: ModelName) -> None:
+        """Make the model under a name.
+
+        Raises:
+            ServerProblem: The Hub or the server cannot be reached, or refuses.
+            UsageProblem: It cannot be made without a copy here.
+        """
+        files = self._files()
+        layers = self.inspection.lay_out_image(takes_shards=True).weights
+        with HubSite(HubSettings.from_environment()) as site:
+            digests = at_once(
+                lambda pair, check: self._send(*pair, site=site, check=check),
+                list(zip(layers, files, strict=True)),
+                most=_AT_ONCE,
+            )
+        wanted = self.inspection.recipe.modelfile
+        self.client.create(
+            name,
+            files={layer.name: digest for layer, digest in zip(layers, digests, strict=True)},
+            template=wanted.template,
+            system=wanted.system,
+            parameters=wanted.parameters_json(),
+            messages=[{"role": one.role, "content": one.content} for one in wanted.messages],
+            licenses=wanted.licenses,
+        ).drain()
+
+    def _files(self) -> tuple[RepositoryFile, ...]:
+        """Give the files on the Hub, once it is sure that they can be taken as they are."""
+        origin = self.inspection.files.origin
+        if origin is None or not origin.files:
+            raise UsageProblem("--stream is for a repository on the Hub", hint="leave it out")
+        if self.inspection.patch:
+            raise UsageProblem("a changed chat template needs a copy of the file here", hint=_LOCALLY)
+        if self.inspection.model.is_split and not self.how.takes_shards:
+            raise UsageProblem(
+                "this Ollama takes no shards, and to merge them they have to be here", hint=_LOCALLY
+            )
+        n_files = len(self.inspection.files.paths)
+        if n_files != len(origin.files) or any(file.sha256 is None for file in origin.files):
+            raise UsageProblem("not all files are on the Hub with a digest", hint=_LOCALLY)
+        return origin.files
+
+    def _send(
+        self, layer: Weights, file: RepositoryFile, *, site: HubSite, check: Callable[[], None]
+    ) -> Digest:
+        digest = Digest(file.sha256 or "")
+
+        def report(update: Update) -> None:
+            check()
+            self.progress(update)
+
+        is_sent = self.client.upload_blob(
+            lambda: self._open(file, site=site),
+            digest=digest,
+            size=file.size,
+            label=layer.name,
+            progress=report,
+        )
+        if not is_sent:
+            self.tell(f"{layer.name}: was there already, nothing fetched")
+        return digest
+
+    def _open(self, file: RepositoryFile, *, site: HubSite) -> BinaryIO:
+        origin = self.inspection.files.origin
+        source = parse_source(origin.place) if origin is not None else None
+        assert origin is not None  # noqa: S101 - these files came from there
+        assert isinstance(source, HubSource)  # noqa: S101 - as above
+        stream = FileStream(site, repository=source.repo_id, file=file, commit=origin.commit)
+        return cast("BinaryIO", io.BufferedReader(stream, _BUFFER_BYTES))

@@ -1,0 +1,109 @@
+"""``gguf2ollama parity``: what an Ollama makes of each chat template of a folder."""
+
+import pytest
+
+from tests.builders import CHATML_TEMPLATE
+
+HEADERLESS = "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+DATED = (
+    "{% if not date_string is defined %}{% set date_string = 'May' %}{% endif %}{{ date_string }}"
+    + HEADERLESS
+    + "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+BAD = {
+    "broken": (b"{% for message in messages %}{{ oops", "no Jinja"),
+    "empty": (b" \n", "empty"),
+    "endless": (
+        b"{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
+        "more than",
+    ),
+    "huge": (b"x" * ((1 << 20) + 1), "1,048,576"),
+    "no text": (b"\xff\xfe", "no UTF-8 at byte 0"),
+    "refusing": (b"{{ raise_exception('Nobody may ask.') }}", "Nobody may ask."),
+    "reaching": (b"{{ messages.__class__.__mro__ }}", ""),
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    (folder / "chatml.jinja").write_text(CHATML_TEMPLATE, encoding="utf-8")
+    return folder
+
+
+def test_each_template_is_told_with_what_renders_it_and_how_well(call, folder):
+    (folder / "a.jinja").write_text(DATED, encoding="utf-8")
+    (folder / "b.jinja").write_text(HEADERLESS, encoding="utf-8")
+    (folder / "notes.txt").write_text("no template")
+    (folder / "c.jinja").mkdir()
+    done = call("parity", folder)
+    assert done.code == 0, done.err
+    rows = [line.split() for line in done.out.splitlines()]
+    assert rows[0] == ["TEMPLATE", "BY", "PLAIN", "THINKING", "TOOLS", "HISTORY", "ODD", "PREFILL"]
+    assert [row[:3] for row in rows[1:4]] == [
+        ["a", "patched", "25/25"],
+        ["b", "synthesised", "25/25"],
+        ["chatml", "native", "25/25"],
+    ]
+    assert rows[4] == ["all", "exact", "3/3", "-", "-", "-", "3/3", "3/3"]
+    assert "3 of 3 templates render (Ollama 0.34.4)" in done.err
+
+
+def test_everything_is_told_as_json(call, folder):
+    (folder / "a.jinja").write_text(DATED, encoding="utf-8")
+    (folder / "b.jinja").write_text(HEADERLESS, encoding="utf-8")
+    told = call("parity", folder, "--json").json
+    assert (told["ollama"], told["rendering"]) == ("0.34.4", 3)
+    assert told["totals"]["plain"] == {"exact": 3, "json_equal": 0, "compared": 3}
+    dated, headerless, chatml = told["templates"]
+    assert "date_string_" in dated["chat_template"]
+    assert "{{" in headerless["go_template"]
+    assert (chatml["go_template"], chatml["chat_template"]) == (None, None)
+    assert [one["exact"] for one in told["templates"]] == [True] * 3
+    assert headerless["others"][0]["origin"] == "native"
+    assert headerless["reason"].endswith("plain 25/25, odd 5/5, prefill 3/3")
+
+
+def test_conversations_that_differ_are_told_with_both_prompts(call, folder):
+    text = CHATML_TEMPLATE + "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}"
+    (folder / "chatml.jinja").write_text(text, encoding="utf-8")
+    (one,) = call("parity", folder, "--json", "--for-ollama", "0.29.0").json["templates"]
+    assert one["exact"] is False
+    assert one["differing"]
+    assert all(case["want"] != case["got"] for case in one["differing"])
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_template_that_does_not_render_is_told_and_hides_no_other(call, folder, kind):
+    content, words = BAD[kind]
+    (folder / "bad.jinja").write_bytes(content)
+    told = call("parity", folder, "--json")
+    assert told.code == 0, told.err
+    bad, good = told.json["templates"]
+    assert (bad["name"], bad["renders"], bad["is_fault"]) == ("bad", False, False)
+    assert words in bad["reason"]
+    assert (good["name"], good["exact"]) == ("chatml", True)
+    assert told.json["totals"]["plain"]["compared"] == 1
+    assert "DOES NOT RENDER" in call("parity", folder).out
+
+
+def test_an_older_ollama_renders_with_a_go_template_alone(call, folder):
+    told = call("parity", folder, "--for-ollama", "0.17.4", "--json").json
+    (one,) = told["templates"]
+    assert told["ollama"] == "0.17.4"
+    assert one["origin"] in {"profile", "synthesised"}
+    assert one["exact"] is True
+
+
+def test_a_folder_without_templates_and_none_at_all_are_not_found(call, tmp_path):
+    assert call("parity", tmp_path / "nowhere").code == 3
+    done = call("parity", tmp_path)
+    assert (done.code, ".jinja" in done.err) == (3, True), done.err
+
+
+@pytest.mark.parametrize("version", ["new", "0.5.4"])
+def test_a_version_must_be_one_that_takes_models(call, folder, version):
+    done = call("parity", folder, "--for-ollama", version)
+    assert done.code == 2, done.err
+    assert version in done.err

@@ -1,0 +1,197 @@
+"""Prompts are compared with those the authors meant: before a model is made, and on the server."""
+
+import json
+
+import pytest
+
+from gguf2ollama.ggufio import open_gguf
+from tests.builders import CHATML_TEMPLATE, tiny_llama
+from tests.fakes.ollama_server import Answer
+
+KEY, ORIGINAL_KEY = "tokenizer.chat_template", "gguf2ollama.chat_template"
+_PRINTED = (
+    "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+# a server tells the date by this name and transformers does not, so that the header has to be changed
+DATED = (
+    "{% if not date_string is defined %}{% set date_string = 'May' %}{% endif %}{{ date_string }}" + _PRINTED
+)
+# llama.cpp begins no answer for it, and a TEMPLATE made of it does
+WITHOUT_HEADER = _PRINTED.partition("{% if add")[0]
+REFUSING = "{{ raise_exception('Nobody may ask.') }}"
+
+_OTHER_PROMPT = Answer(body=json.dumps({"_debug_info": {"rendered_template": "something else"}}))
+
+
+def compared(server):
+    return server.endpoints().count("POST /api/chat")
+
+
+@pytest.fixture
+def dated(tmp_path):
+    return tiny_llama(tmp_path / "Dated-Q4_K_M.gguf", chat_template=DATED)
+
+
+@pytest.fixture
+def store(server, tmp_path, monkeypatch):
+    """Give the folder of the server's store, which is ours to write."""
+    server.store.folder = tmp_path / "models"
+    (server.store.folder / "blobs").mkdir(parents=True)
+    monkeypatch.setenv("OLLAMA_MODELS", str(server.store.folder))
+    return server.store.folder
+
+
+def weights_in(folder):
+    """Read the header of the one GGUF among the blobs of a store."""
+    (blob,) = (path for path in (folder / "blobs").iterdir() if path.read_bytes()[:4] == b"GGUF")
+    return open_gguf(blob).metadata
+
+
+def test_a_prompt_of_the_server_that_is_not_as_meant_ends_with_6_and_leaves_nothing(call, server, gguf):
+    server.inject("POST /api/chat", _OTHER_PROMPT, times=1)
+    done = call("build", gguf, "--name", "mine", "--json")
+    assert done.code == 6
+    assert "1 plain conversations" in done.error["message"]
+    assert "--allow-mismatch" in done.error["hint"]
+    assert server.store.models == {}
+
+
+def test_such_a_prompt_can_be_allowed_and_is_told(call, server, gguf):
+    server.inject("POST /api/chat", _OTHER_PROMPT, times=1)
+    done = call("build", gguf, "--name", "mine", "--allow-mismatch")
+    assert done.code == 0, done.err
+    assert "1 plain conversations" in done.err
+    assert "allowed by --allow-mismatch" in done.err
+    assert set(server.store.models) == {"mine:latest"}
+
+
+def test_without_verification_the_family_decides_and_no_prompt_is_asked_for(call, server, gguf):
+    done = call("build", gguf, "--no-verify", "--json")
+    assert done.code == 0, done.err
+    assert compared(server) == 0
+    assert done.json["prompts"] is None
+    assert done.json["recipe"]["template"]["origin"] == "profile"
+
+
+def test_what_is_not_loaded_is_not_compared_and_that_is_told(call, server, gguf):
+    done = call("build", gguf, "--no-load")
+    assert done.code == 0, done.err
+    assert compared(server) == 0
+    assert "no prompt is compared on the server" in done.err
+    assert "no prompt is compared" not in call("build", gguf, "--no-load", "--no-verify").err
+
+
+def test_a_template_of_the_user_may_prompt_otherwise_and_that_is_told(call, server, gguf):
+    done = call("build", gguf, "--name", "mine", "--template", "-", stdin="{{ .Prompt }}!")
+    assert done.code == 0, done.err
+    assert "25 of 25 plain conversations are not prompted as the authors' chat template does" in done.err
+    assert compared(server) > 0
+    assert call("show", "mine", "--json").json["template"] == "{{ .Prompt }}!"
+
+
+def test_a_template_of_the_user_that_the_server_renders_in_another_way_ends_with_6(call, server, gguf):
+    server.inject("POST /api/chat", _OTHER_PROMPT, times=1)
+    faithful = call("inspect", gguf, "--no-verify", "--json").json["recipe"]["template"]["value"]
+    assert call("build", gguf, "--template", "-", stdin=faithful).code == 6
+
+
+def test_a_template_that_is_no_go_template_is_refused_before_anything_is_sent(call, server, gguf):
+    done = call("build", gguf, "--template", "-", stdin="{{ if }}")
+    assert done.code == 4, done.err
+    assert "the Go template cannot be parsed at line 1" in done.err
+    assert not any(one.startswith("POST") for one in server.endpoints())
+
+
+@pytest.mark.parametrize("via", ["link", "pull", "upload"])
+def test_a_header_that_had_to_be_changed_reaches_the_store_with_the_authors_text(
+    call, server, store, dated, via
+):
+    done = call("build", dated, "--name", "mine", "--via", via, "--json")
+    assert done.code == 0, done.err
+    assert done.json["recipe"]["template"]["origin"] == "patched"
+    assert sorted(done.json["recipe"]["patched_keys"]) == [ORIGINAL_KEY, KEY]
+    held = server.store.models["mine:latest"].metadata
+    assert held[ORIGINAL_KEY] == DATED
+    assert held[KEY] != DATED
+    assert "date_string_" in held[KEY]
+    assert open_gguf(dated).metadata[KEY] == DATED, "the file is as it was"
+    assert ORIGINAL_KEY not in open_gguf(dated).metadata
+
+
+def test_a_store_with_no_server_gets_the_changed_header_too(call, dated, tmp_path):
+    done = call("build", dated, "--name", "mine", "--store", tmp_path / "store")
+    assert done.code == 0, done.err
+    assert weights_in(tmp_path / "store")[ORIGINAL_KEY] == DATED
+
+
+def test_a_changed_header_is_compared_with_the_authors_text_when_it_is_built_again(call, dated, tmp_path):
+    assert call("build", dated, "--name", "mine", "--store", tmp_path / "store").code == 0
+    (again,) = (
+        path for path in (tmp_path / "store/blobs").iterdir() if path.stat().st_size > dated.stat().st_size
+    )
+    told = call("inspect", again, "--json").json
+    assert (told["prompts"]["origin"], told["recipe"]["patched_keys"]) == ("native", [])
+    assert told["prompts"]["exact"] is True
+
+
+def test_inspect_tells_what_was_tried_and_how_well_it_does(call, tmp_path):
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=WITHOUT_HEADER)
+    told = call("inspect", path, "--json").json["prompts"]
+    assert (told["ollama"], told["origin"], told["exact"]) == ("0.34.4", "synthesised", True)
+    assert told["scores"]["plain"] == {"exact": 25, "json_equal": 0, "compared": 25}
+    assert told["differing"] == []
+    (native,) = (one for one in told["others"] if one["origin"] == "native")
+    assert native["exact"] is False
+    shown = call("inspect", path).out
+    rows = [line.split() for line in shown[shown.index("PROMPTS") :].splitlines()]
+    assert rows[0] == ["PROMPTS", "BY", "PLAIN", "THINKING", "TOOLS", "HISTORY", "ODD", "PREFILL"]
+    assert rows[1][:3] == ["taken", "synthesised", "25/25"]
+    assert rows[2][:2] == ["native", "25/25"]
+
+
+def test_inspect_compares_nothing_when_it_shall_not(call, gguf):
+    assert call("inspect", gguf, "--no-verify", "--json").json["prompts"] is None
+    assert "PROMPTS" not in call("inspect", gguf, "--no-verify").out
+
+
+def test_the_rules_of_a_chat_template_are_explained(call, gguf):
+    shown = call("inspect", gguf, "--explain-template").out
+    assert "user message:" in shown
+    assert "<|im_start|>" in shown[shown.index("RULES") :]
+    told = call("inspect", gguf, "--explain-template", "--json").json["explanation"]
+    assert told["unreached"] == []
+    assert "{{" in told["go_template"]
+    assert "user message:" in told["rules"]
+
+
+def test_branches_that_no_comparison_reaches_are_named(call, tmp_path):
+    odd = CHATML_TEMPLATE + "{% if messages[0].content == 'nobody says this' %}?{% endif %}"
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=odd)
+    (branch,) = call("inspect", path, "--explain-template", "--json").json["explanation"]["unreached"]
+    assert (branch["line"], branch["kind"]) == (1, "if")
+    assert "nobody says this" in call("inspect", path, "--explain-template").out.split("BRANCHES")[1]
+
+
+def test_there_must_be_something_to_explain(call, gguf, tmp_path):
+    bare = tiny_llama(tmp_path / "bare.gguf", chat_template=None)
+    done = call("inspect", bare, "--explain-template")
+    assert (done.code, "no chat template" in done.err) == (3, True), done.err
+    assert call("inspect", gguf, "--explain-template", "--no-verify").code == 2
+
+
+def test_a_modelfile_tells_what_is_foretold_and_may_go_by_the_family(call, gguf):
+    assert "foretold for Ollama 0.34.4: plain 25/25" in call("modelfile", gguf).out
+    assert "foretold" not in call("modelfile", gguf, "--no-verify").out
+
+
+@pytest.mark.parametrize("verb", ["build", "inspect", "modelfile"])
+def test_a_chat_template_that_takes_no_conversation_is_refused_with_its_own_words(
+    call, server, tmp_path, verb
+):
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=REFUSING)
+    done = call(verb, path)
+    assert done.code == 4, done.err
+    assert "Nobody may ask." in done.err
+    assert "--no-verify" in done.err
+    assert call(verb, path, "--no-verify").code == 0

@@ -1,0 +1,117 @@
+"""What is chosen for a chat template comes out on real servers as foretold, conversation by conversation.
+
+A template reported exact is exact on real Ollama in every conversation of the battery; and what was said not
+to come out comes out as it was said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from gguf2ollama.chat.authors import Authors
+from gguf2ollama.chat.choice import Candidate, Question, TemplateChoice, choose_template
+from gguf2ollama.chat.conversation import Feature
+from gguf2ollama.chat.outcome import Outcome, Refused
+from gguf2ollama.chat.parity import Verdict
+from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.errors import InvalidInput
+from tests.live.native_templates import NATIVE_TEMPLATES
+from tests.live.rendering import BOS, EOS, RenderingServer, corpus_templates
+from tests.live.servers import RunningOllama
+from tests.reference import OWN_TEMPLATES
+
+pytestmark = pytest.mark.live
+
+_OWN = {**OWN_TEMPLATES, **dict(list(NATIVE_TEMPLATES.items())[::3])}
+_SAMPLE = (  # of the corpus, by what their names begin with: one of each kind
+    *("Apertus", "Command-R7B", "Functionary-3.1", "Gemma-3-", "Gemma-4", "GLM-4.6", "Granite-3.3"),
+    *("Llama-3.1", "Mistral-Nemo", "Phi-3.5", "Qwen3-", "SmolLM2", "StepFun"),
+)
+_GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.95, "tools": 0.85}
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    """Give the authors' side."""
+    with Renderer() as renderer:
+        yield renderer
+
+
+@pytest.fixture
+def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
+    """Give a server that renders."""
+    with RenderingServer(ollama_server) as server:
+        yield server
+
+
+def _choose(text: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice | None:
+    question = Question(authors=Authors(chat_template=text, bos=BOS, eos=EOS), version=server.ollama.version)
+    return choose_template(question, renderer=renderer)
+
+
+def _broken_promises(text: str, chosen: Candidate, server: RenderingServer) -> list[str]:
+    """Tell of each conversation that comes out other than it was foretold."""
+    conversations = [case.conversation for case in chosen.parity.cases]
+    header = text if chosen.chat_template is None else chosen.chat_template
+    got = server.render(header, conversations, go_template=chosen.go_template)
+    return [
+        f"{case.conversation.name}: foretold {case.got!r:.500}, is {real!r:.500}"
+        for case, real in zip(chosen.parity.cases, got, strict=True)
+        if case.got is not None and not _same(case.got, real)
+    ]
+
+
+def _same(foretold: Outcome, real: Outcome) -> bool:
+    return foretold == real or (isinstance(foretold, Refused) and isinstance(real, Refused))
+
+
+@pytest.mark.parametrize("name", _OWN)
+def test_own_templates_come_out_as_foretold(name: str, renderer: Renderer, server: RenderingServer) -> None:
+    try:
+        choice = _choose(_OWN[name], renderer=renderer, server=server)
+    except InvalidInput:
+        return  # which a few of them are meant to be
+    if choice is not None:
+        assert not _broken_promises(_OWN[name], choice.chosen, server)
+
+
+@pytest.mark.parametrize("start", _SAMPLE)
+def test_a_sample_of_the_corpus_comes_out_as_foretold(
+    start: str, renderer: Renderer, server: RenderingServer
+) -> None:
+    name, text = next(
+        ((name, text) for name, text in corpus_templates().items() if name.startswith(start)), ("", "")
+    )
+    if not name:
+        pytest.skip(f"the corpus is not beside the checkout, or has no {start}")
+    choice = _choose(text, renderer=renderer, server=server)
+    assert choice is not None
+    assert choice.chosen.parity.score("plain").is_exact
+    assert not _broken_promises(text, choice.chosen, server)
+
+
+@pytest.mark.corpus
+def test_the_whole_corpus_comes_out_as_foretold(renderer: Renderer, server: RenderingServer) -> None:
+    templates = corpus_templates()
+    if not templates:
+        pytest.skip("the corpus is not beside the checkout: 183 templates are not tried")
+    broken, exact, rendered = [], Counter[Feature](), Counter[Feature]()
+    for name, text in templates.items():
+        choice = _choose(text, renderer=renderer, server=server)
+        if choice is None:
+            continue
+        broken += [f"{name}: {one}" for one in _broken_promises(text, choice.chosen, server)]
+        for feature, score in choice.chosen.parity.scores.items():
+            rendered[feature] += bool(score.compared)
+            exact[feature] += score.is_exact
+        assert not any(
+            case.verdict is Verdict.exact and case.got is None for case in choice.chosen.parity.cases
+        )
+    print(f"Ollama {server.ollama.version}, {len(templates)} templates:", end=" ")  # noqa: T201
+    print({feature: f"{exact[feature]}/{rendered[feature]}" for feature in rendered})  # noqa: T201
+    assert not broken
+    for feature, goal in _GOALS.items():
+        assert exact[feature] >= goal * rendered[feature]

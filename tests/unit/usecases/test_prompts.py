@@ -1,0 +1,188 @@
+"""Prompts that a server makes, compared with those that were meant."""
+
+import pytest
+
+from gguf2ollama import build
+from gguf2ollama.chat.authors import claims_of, read_authors
+from gguf2ollama.chat.outcome import Refused
+from gguf2ollama.chat.parity import Verdict
+from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.errors import ServerProblem, VerificationFailed
+from gguf2ollama.ggufio import open_gguf
+from gguf2ollama.ollama import Client, ServerVersion
+from gguf2ollama.usecases.prompts import compare_on_server, shows_prompts, unload_sharing, way_of
+from tests.builders import CHATML_TEMPLATE, tiny_llama
+from tests.fakes.ollama_server import Answer, Die, FakeOllama
+
+GO_CHATML = (
+    "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
+    '{{/* eq .Role "tool" */}}'
+)
+RENDER = "POST /api/chat"
+
+
+@pytest.fixture(autouse=True)
+def _no_digests_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+
+
+@pytest.fixture
+def server():
+    with FakeOllama() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.url) as client:
+        yield client
+
+
+def compared(client, gguf, *, way="native", meant_system="", progress=lambda _: None):
+    authors = read_authors(open_gguf(gguf).metadata)
+    info = client.show("mine")
+    with Renderer() as renderer:
+        template = authors.load(renderer)
+        return compare_on_server(
+            client,
+            "mine",
+            info,
+            authors=authors,
+            template=template,
+            claims=claims_of(template),
+            way=way,
+            version="0.34.4",
+            meant_system=meant_system,
+            progress=progress,
+        )
+
+
+def test_every_conversation_is_compared(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False)
+    updates = []
+    parity = compared(client, gguf, progress=updates.append)
+    assert parity.score("plain").is_exact
+    assert len(parity.cases) > 30
+    assert updates[-1].is_complete
+
+
+def test_the_system_text_of_the_model_is_part_of_what_is_meant(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False, system="Be kind.")
+    assert compared(client, gguf, meant_system="Be kind.").score("plain").is_exact
+    assert not compared(client, gguf).score("plain").is_exact
+
+
+def test_a_conversation_that_the_server_refuses_is_different(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False)
+    server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'))
+    first = compared(client, gguf).cases[0]
+    assert first.verdict is Verdict.different
+    assert isinstance(first.got, Refused)
+    assert "it broke" in first.got.reason
+
+
+def test_a_server_that_is_gone_is_no_difference(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False)
+    server.inject(RENDER, Die(), times=20)
+    with pytest.raises(ServerProblem):
+        compared(client, gguf)
+
+
+@pytest.mark.parametrize(
+    "version,wanted", [("0.11.4", False), ("0.11.5", True), ("0.34.4", True), ("0.0.0", True)]
+)
+def test_old_servers_show_no_prompts(version, wanted):
+    assert shows_prompts(ServerVersion.parse(version)) is wanted
+
+
+@pytest.mark.parametrize(
+    "told,wanted",
+    [
+        ({"template": CHATML_TEMPLATE}, "native"),
+        ({"template": CHATML_TEMPLATE + "{# changed #}"}, "native"),
+        ({"template": "{{ messages[0].content }}"}, "native"),
+        ({"template": GO_CHATML}, "TEMPLATE"),
+        ({"template": "{{ .Prompt }}"}, "TEMPLATE"),
+        ({"template": ""}, "TEMPLATE"),
+        ({"template": GO_CHATML, "renderer": "qwen3-coder"}, "RENDERER"),
+    ],
+)
+def test_what_renders_is_told_by_the_template(server, client, gguf, told, wanted):
+    build(gguf, name="mine", host=server.url, verify=False, load=False)
+    server.altered = told
+    info = client.show("mine")
+    assert way_of(info, {"tokenizer.chat_template": CHATML_TEMPLATE}) == wanted
+    assert way_of(info, {}) == wanted
+
+
+def test_models_of_the_same_weights_are_unloaded_and_no_others(server, client, gguf):
+    for name in ("mine", "same", "other"):
+        build(gguf, name=name, host=server.url, verify=False, load=False)
+        client.load(name)
+    server.altered = {"modelfile": "# FROM x\n\nFROM /blobs/sha256-1\nFROM /blobs/sha256-2\n"}
+    info = client.show("mine")
+    server.altered = {"modelfile": "FROM /blobs/sha256-3\n"}
+    unload_sharing(client, "mine", info)
+    assert {running.name for running in client.ps()} == {"same:latest", "other:latest"}
+    server.altered = {"modelfile": "FROM /blobs/sha256-2\n"}
+    unload_sharing(client, "mine", info)
+    assert client.ps() == ()
+
+
+# while a model is built
+
+
+def test_a_build_whose_prompts_are_as_meant_is_told_nothing(server, gguf):
+    built = build(gguf, name="mine", host=server.url)
+    assert (built.is_done, built.differences) == (True, ())
+    assert RENDER in server.endpoints()
+    assert not server.store.loaded
+
+
+@pytest.mark.parametrize("options", [{"verify": False}, {"load": False}])
+def test_without_loading_or_verifying_no_prompt_is_compared(server, gguf, options):
+    assert build(gguf, name="mine", host=server.url, **options).is_done
+    assert RENDER not in server.endpoints()
+
+
+def test_a_plain_prompt_that_is_not_as_meant_makes_no_model(server, gguf):
+    server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'), times=4)
+    with pytest.raises(VerificationFailed, match=r"4 plain conversations \(.*, …\)") as caught:
+        build(gguf, name="mine", host=server.url)
+    assert "--allow-mismatch" in caught.value.hint
+    assert not server.store.models
+    assert not server.store.loaded
+
+
+def test_a_mismatch_that_is_allowed_is_told(server, gguf):
+    server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'))
+    built = build(gguf, name="mine", host=server.url, allow_mismatch=True)
+    assert built.is_done
+    assert any("1 plain conversations" in one for one in built.differences)
+    assert list(server.store.models) == ["mine:latest"]
+
+
+def test_a_server_that_is_gone_while_prompts_are_compared_makes_no_model(server, gguf):
+    server.inject(RENDER, Die(), times=20)
+    with pytest.raises(ServerProblem):
+        build(gguf, name="mine", host=server.url)
+    assert not server.store.models
+
+
+def test_what_was_foretold_is_no_surprise(server, tmp_path):
+    # no TEMPLATE and no Ollama sends the thinking of earlier turns natively
+    thinks = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+        "{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    )
+    path = tiny_llama(tmp_path / "thinks.gguf", chat_template=thinks)
+    built = build(path, name="mine", host=server.url, via="pull")
+    assert built.differences == ()
+
+
+def test_an_old_server_is_asked_for_no_prompts(gguf):
+    with FakeOllama(version="0.11.4") as server:
+        assert build(gguf, name="mine", host=server.url).is_done
+        assert RENDER not in server.endpoints()
