@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 __all__ = ["Progress", "Update", "ignore"]
 
@@ -16,13 +16,15 @@ class Update:
     Attributes:
         task: What is being done, for a person: ``"hashing model-00001-of-00003.gguf"``. Updates of one
             piece of work carry the same ``task``; two pieces that run side by side carry different ones.
-        done: Bytes done so far; never falls within one task, except when a transfer starts over.
-        total: Bytes in all, or ``None`` while that is not known.
+        done: How much is done so far; never falls within one task, except when a transfer starts over.
+        total: How much there is in all, or ``None`` while that is not known.
+        unit: What both count: bytes, or things such as prompts.
     """
 
     task: str
     done: int
     total: int | None
+    unit: Literal["bytes", "things"] = "bytes"
 
     @property
     def is_complete(self) -> bool:

@@ -453,6 +453,8 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
             f"{score.compared - score.exact} of {score.compared} {feature} conversations are not prompted as"
             f" the authors' chat template does: {shown}"
         )
+    if choice.chosen.misses_calls:
+        yield "Ollama will not read the model's calls of tools out of its answers with this TEMPLATE"
 
 
 def _faults(modelfile: Modelfile, *, chat_template: str) -> Iterator[str]:

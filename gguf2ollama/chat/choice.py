@@ -19,7 +19,7 @@ from gguf2ollama.chat.patches import Patch, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
-from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Template, honours, parse, read, render
 
 __all__ = ["Candidate", "Origin", "Question", "TemplateChoice", "choose_template"]
@@ -295,13 +295,17 @@ class _Trial:
         return verdict.honoured
 
     def _synthesised(self) -> Iterator[Candidate]:
+        what = "a TEMPLATE made from the chat template"
         found = synthesise(self._renderer, self._question.authors)
         if not isinstance(found, Synthesis):
             self.remarks.append(f"no TEMPLATE could be made from the chat template: {found.reason}")
             return
-        self.remarks += [f"a TEMPLATE made from the chat template: {one.reason}" for one in found.lacking]
-        if self._is_honoured(found.go_template, "a TEMPLATE made from the chat template"):
-            yield self._with_go("synthesised", "a TEMPLATE made from the chat template", found.go_template)
+        self.remarks += [f"{what}: {one.reason}" for one in found.lacking]
+        try:
+            if self._is_honoured(found.go_template, what):
+                yield self._with_go("synthesised", what, found.go_template)
+        except InvalidModelfile as error:  # ours to mend, and no reason to do without the other candidates
+            self.remarks.append(f"{what}: {error.message}")
 
     def _as_taken(self, capabilities: frozenset[str], *, system: str) -> list[Conversation]:
         """Give the conversations as a server takes them before it renders any."""

@@ -77,7 +77,9 @@ class _Bars:
                 started = self._since.setdefault(update.task, time.monotonic())
                 if update.is_complete or time.monotonic() - started < _SHOWN_AFTER:
                     return
-                self._bars[update.task] = self._show().add_task(update.task, total=update.total)
+                self._bars[update.task] = self._show().add_task(
+                    update.task, total=update.total, unit=update.unit
+                )
             bar = self._bars[update.task]
             self._display.update(bar, completed=update.done, total=update.total)
 
@@ -88,17 +90,8 @@ class _Bars:
 
     def _show(self) -> Any:  # noqa: ANN401 - rich's display, imported here alone
         if self._display is None:
-            from rich import progress  # noqa: PLC0415 - 65 ms that a quick call does not need
-            from rich.console import Console  # noqa: PLC0415
+            from gguf2ollama.cli._bars import make_display  # noqa: PLC0415 - 65 ms that a quick call does not need
 
-            self._display = progress.Progress(
-                progress.TextColumn("{task.description}"),
-                progress.BarColumn(),
-                progress.TaskProgressColumn(),
-                progress.DownloadColumn(),
-                progress.TransferSpeedColumn(),
-                progress.TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
+            self._display = make_display()
             self._display.start()
         return self._display

@@ -24,7 +24,7 @@ __all__ = ["command"]
 def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     """Choose for each chat template in FOLDER (*.jinja) what renders its chats best, as build would.
 
-    Some ninety conversations are compared with what transformers makes of them, with tools and thinking where
+    More than eighty conversations are compared with what transformers makes of them, with tools and thinking where
     the template knows them; no server is asked. The counts are the prompts that come out byte for byte.
 
     \b
@@ -47,7 +47,7 @@ def _described(found: FolderParity) -> str:
     rows = [((one.name, one.tried.choice.chosen.origin), one.scores) for one in found.templates if one.tried]
     parts = [scores_table(("TEMPLATE", "BY"), [*rows, (("all exact", ""), found.totals)])] if rows else []
     if refused := [(one.name, one.refusal) for one in found.templates if one.tried is None]:
-        parts.append(columns(("DOES NOT RENDER", "BECAUSE"), refused))
+        parts.append(columns(("NOT RENDERED", "BECAUSE"), refused))
     return "\n\n".join(parts)
 
 
@@ -61,9 +61,9 @@ def _json(found: FolderParity) -> dict[str, Any]:
 
 
 def _template_json(one: TemplateParity) -> dict[str, Any]:
-    told = {"name": one.name, "file": str(one.path), "renders": one.tried is not None}
+    told = {"name": one.name, "file": str(one.path), "renders": one.renders}
     if one.tried is None:
-        return {**told, "reason": one.refusal, "is_fault": one.is_fault}
+        return {**told, "origin": None, "exact": False, "reason": one.refusal}
     choice = one.tried.choice
     return {
         **told,

@@ -50,6 +50,9 @@ class Hashing:
         self._futures: dict[_Key, Future[Digest]] = {}
         self._given_up: dict[_Key, threading.Event] = {}
         self._saving = threading.Lock()
+        self._turns = threading.Condition()
+        self._most: int | None = None
+        self._unfinished: list[_Key] = []
         # more than there are cores: else cores are idle while the last file is hashed
         self._pool = ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1))
 
@@ -72,6 +75,14 @@ class Hashing:
             if key in self._given_up:
                 self._given_up.pop(key).set()
         self.begin(layers)
+
+    def take_turns(self) -> None:
+        """Hash no more layers at once than there are cores, so that the first are ready early.
+
+        For those who go on with each layer as soon as its digest is known.
+        """
+        with self._turns:
+            self._most = os.cpu_count() or 1
 
     def digest(self, layer: Weights, *, check: Callable[[], None] = _go_on) -> Digest:
         """Give the digest of a layer, once it is known.
@@ -111,6 +122,8 @@ class Hashing:
         if key not in self._futures:
             if (known := self._cache.get(files, header=header)) is None:
                 self._given_up[key] = threading.Event()
+                with self._turns:
+                    self._unfinished.append(key)
                 self._futures[key] = self._pool.submit(self._hash, layer, key, self._given_up[key])
             else:
                 self._futures[key] = Future()
@@ -121,9 +134,15 @@ class Hashing:
         files, header = key
         done = 0
 
+        def is_stopped() -> bool:
+            return self._stop.is_set() or given_up.is_set()
+
         def advance(count: int) -> None:
             nonlocal done
-            if self._stop.is_set() or given_up.is_set():
+            with self._turns:
+                while not (self._is_turn(key) or is_stopped()):
+                    self._turns.wait(_WAIT)
+            if is_stopped():
                 raise _StoppedError
             done += count
             self._progress(Update(task=f"hashing {layer.name}", done=done, total=layer.size))
@@ -137,11 +156,18 @@ class Hashing:
             self._failure = self._failure or error
             self._stop.set()
             raise
+        finally:
+            with self._turns:
+                self._unfinished.remove(key)
+                self._turns.notify_all()
         with self._saving:
             head_bytes = layer.shards[0].gguf.data_offset
             self._cache.put(files, digest, header=header, head_bytes=head_bytes)
             self._cache.save()
         return digest
+
+    def _is_turn(self, key: _Key) -> bool:
+        return self._most is None or key in self._unfinished[: self._most]
 
 
 def _key(layer: Weights) -> _Key:

@@ -51,20 +51,22 @@ def obtain_model(
                 hint="name the file itself",
             )
         return find_model(parsed.path, projectors=projectors)
-    from gguf2ollama.usecases import remote_download, remote_source  # noqa: PLC0415 - for remote sources alone
+    # for remote sources alone
+    from gguf2ollama.usecases.remote_download import download_model  # noqa: PLC0415
+    from gguf2ollama.usecases.remote_source import HubWishes, look_at_hub, look_at_url  # noqa: PLC0415
 
     named = find_projectors(projectors)
-    wishes = wishes or remote_source.HubWishes()
+    wishes = wishes or HubWishes()
     if isinstance(parsed, UrlSource):
         if digests is not None:
             raise UsageProblem(
                 f"{parsed.url.partition('?')[0]} is not on the Hub: no digest tells whether it came whole",
                 hint="download it with `curl -LO`, then name the file",
             )
-        return remote_source.look_at_url(parsed, projectors=named)
+        return look_at_url(parsed, projectors=named)
     if digests is None:
-        return remote_source.look_at_hub(parsed, wishes=wishes, projectors=named, is_here=is_here)
-    return remote_download.download_model(
+        return look_at_hub(parsed, wishes=wishes, projectors=named, is_here=is_here)
+    return download_model(
         parsed,
         wishes=wishes,
         digests=digests,

@@ -23,7 +23,6 @@ from gguf2ollama.usecases.try_templates import Tried, try_templates
 __all__ = ["FolderParity", "TemplateParity", "rate_templates"]
 
 _TASK = "trying chat templates"
-_NOTHING = "the chat template is empty, or this Ollama has nothing that renders it"
 # the tokens of a model are not known, so there stand texts that no template writes by itself
 _BOS, _EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
 
@@ -36,13 +35,19 @@ class TemplateParity:
         path: Its file.
         tried: What renders it best, and how well; ``None`` where it does not render.
         refusal: Why it does not render, a sentence; ``""`` where it does.
-        is_fault: Whether that is a fault of ours; then it counts as one that renders and is not exact.
+        is_unserved: Whether it does render, and nothing there does it, or we stumble over it: then it counts
+            as one that is exact in nothing.
     """
 
     path: Path
     tried: Tried | None = None
     refusal: str = ""
-    is_fault: bool = False
+    is_unserved: bool = False
+
+    @property
+    def renders(self) -> bool:
+        """Whether its authors' renderer takes it, as far as is known."""
+        return self.tried is not None or self.is_unserved
 
     @property
     def name(self) -> str:
@@ -70,12 +75,12 @@ class FolderParity:
     @property
     def rendering(self) -> int:
         """How many templates render at all."""
-        return sum(one.tried is not None or one.is_fault for one in self.templates)
+        return sum(one.renders for one in self.templates)
 
     @property
     def totals(self) -> dict[Feature, Score]:
         """For each feature how many templates are exact in all its conversations, of those that know it."""
-        faults = sum(one.is_fault for one in self.templates)
+        unserved = sum(one.is_unserved for one in self.templates)
         known: dict[Feature, list[Score]] = {}
         for one in self.templates:
             for feature, score in one.scores.items():
@@ -86,7 +91,7 @@ class FolderParity:
                 json_equal=sum(
                     one.exact + one.json_equal == one.compared and not one.is_exact for one in scores
                 ),
-                compared=len(scores) + faults,
+                compared=len(scores) + unserved,
             )
             for feature, scores in known.items()
         }
@@ -115,9 +120,9 @@ def rate_templates(
     with Renderer() as renderer:
         rated = []
         for number, path in enumerate(paths):
-            progress(Update(task=_TASK, done=number, total=len(paths)))
+            progress(Update(task=_TASK, done=number, total=len(paths), unit="things"))
             rated.append(_rate(path, target=target, renderer=renderer))
-    progress(Update(task=_TASK, done=len(paths), total=len(paths)))
+    progress(Update(task=_TASK, done=len(paths), total=len(paths), unit="things"))
     return FolderParity(version=version.text, templates=tuple(rated))
 
 
@@ -145,8 +150,12 @@ def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
         return TemplateParity(path=path, refusal=error.message)
     except Exception as error:  # noqa: BLE001 - one that we stumble over must not hide the others
         told = f"a fault of gguf2ollama: {type(error).__name__}: {error}"
-        return TemplateParity(path=path, refusal=told, is_fault=True)
-    return TemplateParity(path=path, tried=tried, refusal="" if tried else _NOTHING)
+        return TemplateParity(path=path, refusal=told, is_unserved=True)
+    if tried is None:
+        return TemplateParity(
+            path=path, refusal="this Ollama has nothing to render it with", is_unserved=True
+        )
+    return TemplateParity(path=path, tried=tried)
 
 
 def _read(path: Path) -> str:
@@ -155,9 +164,12 @@ def _read(path: Path) -> str:
     if len(content) > MAX_TEMPLATE_BYTES:
         raise InvalidInput(f"the chat template has more than {MAX_TEMPLATE_BYTES:,} bytes")
     try:
-        return content.decode()  # line ends as they are
+        text = content.decode()  # line ends as they are
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the chat template is no UTF-8 at byte {error.start:,}") from error
+    if not text.strip():
+        raise InvalidInput("the chat template is empty")
+    return text
 
 
 def _metadata(chat_template: str) -> Iterator[tuple[str, Any]]:

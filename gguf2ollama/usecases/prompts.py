@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -21,7 +20,7 @@ from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import ModelName
 from gguf2ollama.usecases.try_templates import Tried
 
-__all__ = ["Way", "compare_on_server", "shows_prompts", "surprising_prompts", "unload_sharing", "way_of"]
+__all__ = ["Way", "compare_on_server", "shows_prompts", "surprising_prompts", "way_of"]
 
 Way: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
 
@@ -56,29 +55,6 @@ def way_of(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:
     except Gguf2OllamaError:
         return "native"  # no server keeps a TEMPLATE that does not parse
     return "TEMPLATE"
-
-
-def unload_sharing(client: Client, name: ModelName, info: ModelInfo) -> None:
-    """Take out of memory a model and all of the same weights.
-
-    Ollama keeps one runner for them, started with the settings of the first: prompts could be those of its
-    template.
-
-    Args:
-        client: The server.
-        name: The model.
-        info: What the server tells of it.
-    """
-    weights = _weights(info)
-    for running in client.ps():
-        with contextlib.suppress(Gguf2OllamaError):  # one that is deleted meanwhile
-            if weights & _weights(client.show(running.name)):
-                client.unload(running.name)
-    client.unload(name)
-
-
-def _weights(info: ModelInfo) -> set[str]:
-    return {line for line in info.modelfile.splitlines() if line.startswith("FROM ")}
 
 
 def surprising_prompts(
@@ -141,8 +117,9 @@ def compare_on_server(
 ) -> Parity:
     """Compare the prompts that a server makes with those that were meant, over the whole battery.
 
-    The model is loaded for it, if it is not. Another one of the same weights must not be: see
-    :func:`unload_sharing`.
+    The model is loaded for it, if it is not. Ollama keeps one runner for all models of the same weights,
+    started with the settings of the first, whose template may then render: unload the model before, which
+    ends that runner whatever its name.
 
     Args:
         client: The server.
@@ -171,9 +148,9 @@ def compare_on_server(
     wanted = authors.meant(template, asked)
     cases = []
     for number, (conversation, want) in enumerate(zip(conversations, wanted, strict=True)):
-        progress(Update(task=task, done=number, total=len(conversations)))
+        progress(Update(task=task, done=number, total=len(conversations), unit="things"))
         cases.append(compare(conversation, want=want, got=_prompt(client, name, conversation)))
-    progress(Update(task=task, done=len(conversations), total=len(conversations)))
+    progress(Update(task=task, done=len(conversations), total=len(conversations), unit="things"))
     return Parity(tuple(cases))
 
 

@@ -47,6 +47,7 @@ class PullRoute:
             ServerProblem: The server cannot be reached, cannot reach us, or refuses.
         """
         self.hashing.begin_only(self.image.weights)
+        self.hashing.take_turns()
         require_server_space(self.client, self.image, hashing=self.hashing)
         with PrivateRegistry() as registry:
             pull = _Pull(route=self, registry=registry, offered=[])

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 
+_MOST_SHARDS = 1000  # that are asked for because a name says so
 _REVISION = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
 
@@ -195,7 +196,7 @@ def look_at_url(source: UrlSource, *, projectors: Sequence[Shard] = ()) -> Model
     folder, _, name = url.rpartition("/")
     parsed = ShardName.parse(name)
     names = [name]
-    if parsed is not None:
+    if parsed is not None and parsed.count <= _MOST_SHARDS:
         names = [shard_name(parsed.prefix, no=no, count=parsed.count) for no in range(parsed.count)]
     fetched, shards = 0, []
     for one in names:

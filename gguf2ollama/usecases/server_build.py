@@ -95,7 +95,7 @@ class ServerBuild:
                     " one in the GGUF, --allow-mismatch takes what was made",
                 )
             if self.load:
-                with self._loaded(temporary, info):
+                with self._loaded(temporary):
                     found = (*found, *self._compare_prompts(temporary, info))
             elif self.tried is not None:
                 self.tell("the model is not loaded, so no prompt is compared on the server")
@@ -103,14 +103,12 @@ class ServerBuild:
         return found
 
     @contextlib.contextmanager
-    def _loaded(self, name: ModelName, info: ModelInfo) -> Iterator[None]:
-        """Load the model with its own settings, which no other of the same weights in memory has."""
-        if self.tried is not None:
-            from gguf2ollama.usecases.prompts import unload_sharing  # noqa: PLC0415 - as below
-
-            unload_sharing(self.client, name, info)
+    def _loaded(self, name: ModelName) -> Iterator[None]:
+        """Load the model for as long as the block runs."""
         self.tell("loading the model")
         try:
+            with contextlib.suppress(ServerRefused):  # see compare_on_server
+                self.client.unload(name)
             self.client.load(name, tokens=1)
             yield
         finally:

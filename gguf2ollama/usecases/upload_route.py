@@ -50,6 +50,7 @@ class UploadRoute:
             ServerProblem: The server cannot be reached, or refuses.
         """
         self.hashing.begin_only(self.image.weights)
+        self.hashing.take_turns()
         require_server_space(self.client, self.image, hashing=self.hashing, copies=self.copies)
         layers = self.image.weights
         digests = at_once(lambda layer, check: self._upload(layer, check=check), layers, most=_UPLOADS)

@@ -21,7 +21,7 @@ from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName, ServerAddress
 from gguf2ollama.usecases.by_itself import ByItself, LeftOut, ollama_by_itself
 from gguf2ollama.usecases.live_checks import Check, live_checks
-from gguf2ollama.usecases.prompts import Way, compare_on_server, shows_prompts, unload_sharing, way_of
+from gguf2ollama.usecases.prompts import Way, compare_on_server, shows_prompts, way_of
 from gguf2ollama.usecases.routes import find_store
 from gguf2ollama.usecases.source import find_model
 from gguf2ollama.usecases.stand_in_on_server import Settings, stand_in_on_server
@@ -80,8 +80,8 @@ def verify(
 ) -> Verification:
     """Compare the prompts that a server makes for a model with those its authors meant, and try the model.
 
-    Beside it, a tiny stand-in tells what the server would have made of the GGUF by itself. Models of the same
-    weights are taken out of memory, and afterwards the model too, unless it was there before.
+    Beside it, a tiny stand-in tells what the server would have made of the GGUF by itself. The model is not
+    left in memory, unless it was there before.
 
     Args:
         model: The model's name.
@@ -131,9 +131,10 @@ def verify(
             progress=progress,
             tell=tell,
         )
-        parity, checks = subject.in_quick() if quick else subject.in_full()
-        tell("asking what Ollama makes of it by itself")
-        by_itself = subject.by_itself()
+        with contextlib.nullcontext() if quick else subject.left_as_it_was():
+            tell("asking what Ollama makes of it by itself")
+            by_itself = subject.by_itself()
+            parity, checks = subject.in_quick() if quick else subject.in_full()
     return Verification(
         name=name,
         where=address.base_url,
@@ -165,17 +166,28 @@ class _Subject:
     progress: Progress
     tell: Callable[[str], None]
 
+    @contextlib.contextmanager
+    def left_as_it_was(self) -> Iterator[None]:
+        """Have the model in memory after the block only if it was there before."""
+        was_loaded = self.name.short in {running.name for running in self.client.ps()}
+        try:
+            yield
+        finally:
+            if not was_loaded:
+                with contextlib.suppress(Gguf2OllamaError):
+                    self.client.unload(self.name)
+
     def in_full(self) -> tuple[Parity, tuple[Check, ...]]:
         """Load the model, compare its prompts and try it."""
-        with self._left_as_it_was():
-            self.tell("loading the model")
-            self.client.load(self.name)
-            self.tell("comparing prompts")
-            parity = self._compare(self.name)
-            self.tell("asking the model itself")
-            marks = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
-            found = live_checks(self.client, str(self.name), capabilities=self.info.capabilities, marks=marks)
-            return parity, tuple(found)
+        self.tell("loading the model")
+        self.client.unload(self.name)  # see compare_on_server
+        self.client.load(self.name)
+        self.tell("comparing prompts")
+        parity = self._compare(self.name)
+        self.tell("asking the model itself")
+        marks = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
+        found = live_checks(self.client, str(self.name), capabilities=self.info.capabilities, marks=marks)
+        return parity, tuple(found)
 
     def in_quick(self) -> tuple[Parity, tuple[Check, ...]]:
         """Compare the prompts of a stand-in; the model is not loaded."""
@@ -220,18 +232,6 @@ class _Subject:
             meant_system=self.info.system,
             progress=self.progress,
         )
-
-    @contextlib.contextmanager
-    def _left_as_it_was(self) -> Iterator[None]:
-        """Have the model in memory by itself alone, and afterwards only if it was there before."""
-        was_loaded = self.name.short in {running.name for running in self.client.ps()}
-        unload_sharing(self.client, self.name, self.info)
-        try:
-            yield
-        finally:
-            if not was_loaded:
-                with contextlib.suppress(Gguf2OllamaError):
-                    self.client.unload(self.name)
 
     def _require_alike(self, told: ModelInfo) -> None:
         same = told.template == self.info.template

@@ -65,13 +65,30 @@ def test_everything_is_told_as_json(call, folder):
     assert headerless["reason"].endswith("plain 25/25, odd 5/5, prefill 3/3")
 
 
+# a text goes before all that was said once there are three messages, which no rule of ours tells
+UNRULY = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + HEADERLESS
+
+
 def test_conversations_that_differ_are_told_with_both_prompts(call, folder):
-    text = CHATML_TEMPLATE + "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}"
-    (folder / "chatml.jinja").write_text(text, encoding="utf-8")
-    (one,) = call("parity", folder, "--json", "--for-ollama", "0.29.0").json["templates"]
-    assert one["exact"] is False
+    (folder / "chatml.jinja").write_text(HEADERLESS, encoding="utf-8")
+    (one,) = call("parity", folder, "--json").json["templates"]
+    (native,) = (other for other in one["others"] if other["origin"] == "native")
+    assert native["exact"] is False
+    (folder / "chatml.jinja").write_text(UNRULY, encoding="utf-8")
+    (one,) = call("parity", folder, "--json").json["templates"]
+    assert one["origin"] == "native"
     assert one["differing"]
     assert all(case["want"] != case["got"] for case in one["differing"])
+    assert any("no TEMPLATE could be made" in remark for remark in one["remarks"])
+
+
+def test_what_an_ollama_cannot_render_at_all_counts_as_exact_in_nothing(call, folder):
+    (folder / "unruly.jinja").write_text(UNRULY, encoding="utf-8")
+    told = call("parity", folder, "--json", "--for-ollama", "0.29.0").json
+    assert told["templates"][1]["renders"] is True
+    assert "nothing to render it with" in told["templates"][1]["reason"]
+    assert told["rendering"] == 2
+    assert (told["totals"]["plain"]["exact"], told["totals"]["plain"]["compared"]) == (1, 2)
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -81,11 +98,11 @@ def test_a_template_that_does_not_render_is_told_and_hides_no_other(call, folder
     told = call("parity", folder, "--json")
     assert told.code == 0, told.err
     bad, good = told.json["templates"]
-    assert (bad["name"], bad["renders"], bad["is_fault"]) == ("bad", False, False)
+    assert (bad["name"], bad["renders"], bad["origin"]) == ("bad", False, None)
     assert words in bad["reason"]
     assert (good["name"], good["exact"]) == ("chatml", True)
     assert told.json["totals"]["plain"]["compared"] == 1
-    assert "DOES NOT RENDER" in call("parity", folder).out
+    assert "NOT RENDERED" in call("parity", folder).out
 
 
 def test_an_older_ollama_renders_with_a_go_template_alone(call, folder):

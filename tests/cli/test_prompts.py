@@ -135,6 +135,48 @@ def test_a_changed_header_is_compared_with_the_authors_text_when_it_is_built_aga
     assert told["prompts"]["exact"] is True
 
 
+def test_another_chat_template_goes_before_the_one_that_a_changed_header_keeps(call, dated, tmp_path):
+    assert call("build", dated, "--name", "mine", "--store", tmp_path / "store").code == 0
+    (changed,) = (path for path in (tmp_path / "store/blobs").iterdir() if path.read_bytes()[:4] == b"GGUF")
+    told = call("inspect", changed, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE).json
+    assert (told["detection"]["family"], told["prompts"]["exact"]) == ("chatml", True)
+    assert sorted(told["recipe"]["patched_keys"]) == [ORIGINAL_KEY, KEY]
+    new = tmp_path / "new.gguf"
+    assert call("patch-template", changed, "-o", new, "--chat-template", "-", stdin=CHATML_TEMPLATE).code == 0
+    assert ORIGINAL_KEY not in open_gguf(new).metadata
+
+
+def test_variants_that_a_chat_template_of_the_user_replaces_do_not_come_back(call, tmp_path):
+    variants = {"tokenizer.chat_templates": ["tool_use"], f"{KEY}.tool_use": "{{ tools }}"}
+    path = tiny_llama(tmp_path / "variants.gguf", metadata=variants)
+    told = call("inspect", path, "--chat-template", "-", "--json", stdin=DATED).json
+    assert told["prompts"]["origin"] == "patched"
+    assert sorted(told["recipe"]["patched_keys"]) == sorted([ORIGINAL_KEY, KEY, *variants])
+
+
+def test_a_stop_that_would_cut_answers_is_left_out_or_refused(call, tmp_path):
+    text = _PRINTED.replace(
+        "] {{ message", "] {% if message.role == 'assistant' %}<|im_end|>{% endif %}{{ message"
+    )
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=text)
+    done = call("inspect", path, "--json")
+    assert done.json["prompts"]["cutting_stops"] == ["<|im_end|>"]
+    assert "stop" not in done.json["recipe"]["parameters"]
+    assert "is no stop: the chat template writes it within an answer" in done.err
+    done = call("inspect", path, "--param", "stop=<|im_end|>")
+    assert (done.code, "would cut answers" in done.err) == (2, True), done.err
+    assert call("inspect", path, "--param", "stop=<|im_end|>", "--no-verify").code == 0
+
+
+def test_an_ollama_that_has_nothing_to_render_with_gets_a_model_all_the_same_and_that_is_told(call, tmp_path):
+    unruly = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + _PRINTED
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=unruly)
+    done = call("build", path, "--store", tmp_path / "store", "--for-ollama", "0.29.0", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert done.json["recipe"]["template"]["origin"] == "none"
+    assert "0.29.0 cannot use the chat template in a GGUF" in done.err
+
+
 def test_inspect_tells_what_was_tried_and_how_well_it_does(call, tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=WITHOUT_HEADER)
     told = call("inspect", path, "--json").json["prompts"]

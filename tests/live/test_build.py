@@ -22,7 +22,10 @@ from tests.live.servers import find_program, running_ollama
 pytestmark = pytest.mark.live
 
 # a template that no profile explains, so that the one in the GGUF has to do
-OWN_TEMPLATE = "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+OWN_TEMPLATE = (
+    "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
 # in our own words, but near enough to Zephyr's that Ollama's detection takes it for that
 NEAR_ZEPHYR = (
     "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + message['content']"
@@ -145,25 +148,37 @@ def test_a_merged_file_becomes_the_same_model(client, host, smollm2, our_shards,
     assert say(client, "merged") == say(client, "whole")
 
 
-def test_the_authors_default_system_prompt_is_rendered(client, host, smollm2):
-    build(smollm2, name="system", host=host, load=False)
-    rendered = client.render("system", [{"role": "user", "content": "Hi"}])
+@pytest.mark.parametrize("via", ["link", "pull", "upload"])
+def test_the_authors_default_system_prompt_is_rendered(
+    client, host, ollama_server, smollm2, monkeypatch, via
+):
+    monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
+    build(smollm2, name=f"system-{via}", host=host, via=via, load=False)
+    rendered = client.render(f"system-{via}", [{"role": "user", "content": "Hi"}])
     assert rendered == (
         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     )
 
 
+def test_ollama_create_by_itself_loses_the_default_system_prompt(ollama_server, client, smollm2, tmp_path):
+    path = tmp_path / "Modelfile"
+    path.write_text(f"FROM {smollm2}\n")
+    create(ollama_server, "alone", path)
+    rendered = client.render("alone", [{"role": "user", "content": "Hi"}])
+    assert "SmolLM" not in rendered, "then this product is needed less"
+
+
 def test_a_template_that_nobody_knows_is_rendered_by_the_gguf_itself(client, host, tmp_path):
     path = tiny_llama(tmp_path / "own.gguf", chat_template=OWN_TEMPLATE)
-    built = build(path, host=host)
+    built = build(path, host=host, via="pull")
     assert built.inspection.recipe.template_origin == "native"
-    assert client.render("own", [{"role": "user", "content": "Hi"}]) == "[user] Hi ~~ "
+    assert client.render("own", [{"role": "user", "content": "Hi"}]) == "[user] Hi ~~ [assistant] "
 
 
 def test_what_the_server_made_otherwise_ends_with_6_and_leaves_nothing(client, ollama_server, tmp_path):
     path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
-    upload = ("--name", "displaced", "--via", "upload", "--json")
+    upload = ("--name", "displaced", "--via", "upload", "--no-verify", "--json")
     done = command(ollama_server, "build", path, *upload)
     assert done.returncode == 6, done.stderr
     assert "a template was put before" in json.loads(done.stderr.splitlines()[-1])["error"]["message"]
@@ -172,6 +187,30 @@ def test_what_the_server_made_otherwise_ends_with_6_and_leaves_nothing(client, o
     allowed = command(ollama_server, "build", path, *upload, "--allow-mismatch")
     assert allowed.returncode == 0, allowed.stderr
     assert json.loads(allowed.stdout)["differences"]
+
+
+def test_a_given_template_that_is_not_the_authors_is_taken_and_told(client, ollama_server, tmp_path):
+    path = tiny_llama(tmp_path / "other.gguf", chat_template=OWN_TEMPLATE)
+    given = tmp_path / "other.gotmpl"
+    given.write_text('{{ .Prompt }} -> {{ .Response }}{{/* eq .Role "tool" */}}')
+    done = command(ollama_server, "build", path, "--name", "other", "--template", given)
+    assert done.returncode == 0, done.stderr
+    assert "plain conversations are not prompted as the authors' chat template does" in done.stderr
+    assert not has_leftovers(client)
+    assert not client.ps()
+    assert client.render("other", [{"role": "user", "content": "Hi"}]) == "Hi -> "
+
+
+def test_what_detection_would_displace_is_made_in_another_way(client, host, tmp_path):
+    path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
+    built = build(path, name="kept-out", host=host, via="upload")
+    assert built.differences == ()
+    assert built.inspection.recipe.template_origin in {"synthesised", "profile", "patched"}
+    assert not has_leftovers(client)
+    assert not client.ps()
+    assert client.render("kept-out", [{"role": "user", "content": "Hi"}]) == (
+        "<|user|>\nHi<|im_end|>\n<|assistant|>\n"
+    )
 
 
 def test_a_failed_build_leaves_the_model_as_it_was(client, host, tmp_path):
@@ -329,19 +368,23 @@ def test_a_store_links_and_does_not_copy(smollm2, tmp_path):
     assert any(blob.samefile(source) for blob in (store / "blobs").iterdir())
 
 
+def create(ollama_server, name, modelfile):
+    """Have the server's own program make a model."""
+    subprocess.run(
+        [ollama_server.program, "create", name, "-f", modelfile],
+        env=ollama_server.environment | {"OLLAMA_HOST": ollama_server.url},
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
 def test_the_modelfile_verb_gives_what_ollama_create_takes(ollama_server, client, smollm2, tmp_path):
     done = command(ollama_server, "modelfile", smollm2)
     assert done.returncode == 0, done.stderr
     path = tmp_path / "Modelfile"
     path.write_text(done.stdout, encoding="utf-8", newline="")
-    environment = ollama_server.environment | {"OLLAMA_HOST": ollama_server.url}
-    subprocess.run(
-        [ollama_server.program, "create", "by-hand", "-f", path],
-        env=environment,
-        check=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-    )
+    create(ollama_server, "by-hand", path)
     build(smollm2, name="by-us", host=ollama_server.url, load=False)
     hand, ours = client.show("by-hand"), client.show("by-us")
     assert (hand.template, hand.system, dict(hand.parameters), hand.license) == (
@@ -357,13 +400,6 @@ def test_the_modelfile_of_shards_names_all_of_them(newest_ollama, our_shards, tm
     assert done.stdout.count("\nFROM ") + done.stdout.startswith("FROM ") == len(our_shards)
     path = tmp_path / "Modelfile"
     path.write_text(done.stdout, encoding="utf-8", newline="")
-    environment = newest_ollama.environment | {"OLLAMA_HOST": newest_ollama.url}
-    subprocess.run(
-        [newest_ollama.program, "create", "shards-by-hand", "-f", path],
-        env=environment,
-        check=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-    )
+    create(newest_ollama, "shards-by-hand", path)
     with Client(newest_ollama.url) as client:
         assert say(client, "shards-by-hand")

@@ -4,7 +4,7 @@ import pytest
 
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.host import free_memory_bytes
-from gguf2ollama.memory import ModelShape, choose_context, parse_context, read_shape
+from gguf2ollama.memory import ModelShape, choose_context, fits_memory, parse_context, read_shape
 
 GIB = 1 << 30
 
@@ -111,3 +111,9 @@ def test_a_number_is_taken_as_it_is_and_said_to_be_beyond():
 def test_this_machine_tells_its_free_memory():
     free = free_memory_bytes()
     assert free is None or 1 << 20 < free < 1 << 50
+
+
+def test_weights_fit_where_a_fifth_of_the_free_memory_stays_free():
+    assert fits_memory(7 * 10**9, free_bytes=10 * 10**9)
+    assert not fits_memory(8 * 10**9, free_bytes=10 * 10**9)
+    assert fits_memory(1, free_bytes=None) is None

@@ -1,7 +1,14 @@
 """What is made of a GGUF, and where each value comes from."""
 
+import dataclasses
+
 import pytest
 
+from gguf2ollama.chat.authors import Claims
+from gguf2ollama.chat.choice import Candidate, TemplateChoice
+from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.chat.parity import Parity, compare
 from gguf2ollama.detect import detect, load_profiles
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory import ContextChoice
@@ -31,7 +38,7 @@ CHAT = BASE | {"tokenizer.chat_template": CHATML}
 CONTEXT = ContextChoice(tokens=4096, reason="for the test")
 
 
-def plan(metadata, *, target=None, projectors=0, **wishes):
+def plan(metadata, *, target=None, projectors=0, choice=None, **wishes):
     return plan_recipe(
         metadata,
         detection=detect(metadata, profiles=load_profiles()),
@@ -39,6 +46,7 @@ def plan(metadata, *, target=None, projectors=0, **wishes):
         wishes=Wishes(context=CONTEXT, **wishes),
         target=target or Target(),
         projectors=projectors,
+        choice=choice,
     )
 
 
@@ -142,3 +150,85 @@ def test_tools_are_expected_only_where_the_template_prints_them():
 def test_a_context_beyond_the_training_is_told():
     metadata = CHAT | {"llama.context_length": 2048}
     assert any("beyond the 2,048" in warning for warning in plan(metadata).warnings)
+
+
+# what was chosen by trying
+
+PLAIN = Conversation(name="one turn", messages=(Message(role="user", content="Hi"),))
+TOOLS = dataclasses.replace(PLAIN, name="a tool", feature="tools")
+
+
+def choice(origin="synthesised", *, differing=(), cutting=(), **chosen):
+    """Give what was chosen of one way that was tried over two conversations."""
+    cases = tuple(
+        compare(one, want=Rendered("meant"), got=Rendered("other" if one.name in differing else "meant"))
+        for one in (PLAIN, TOOLS)
+    )
+    candidate = Candidate(origin=origin, why="what was tried", parity=Parity(cases), **chosen)
+    return TemplateChoice(
+        chosen=candidate,
+        others=(),
+        reason=f"{candidate.why}: {candidate.parity}",
+        claims=Claims(tools=True),
+        cutting=cutting,
+    )
+
+
+def test_what_was_chosen_by_trying_goes_before_the_family():
+    chosen = choice(go_template="{{ .Tools }}{{ .Prompt }}", capabilities=frozenset({"tools"}))
+    recipe = plan(CHAT, choice=chosen)
+    assert (recipe.template_origin, recipe.modelfile.template) == ("synthesised", "{{ .Tools }}{{ .Prompt }}")
+    assert recipe.template.source == "what was tried: plain 1/1, tools 1/1"
+    assert "tools" in recipe.capabilities
+    assert recipe.warnings == ()
+
+
+@pytest.mark.parametrize("origin", ["native", "patched"])
+def test_a_chosen_way_without_a_template_leaves_the_family_out(origin):
+    recipe = plan(CHAT, choice=choice(origin), target=Target(displaces=False))
+    assert (recipe.template_origin, recipe.modelfile.template) == (origin, None)
+    assert recipe.warnings == ()
+
+
+def test_a_server_that_may_put_its_own_before_the_chosen_one_is_told_of():
+    (warning,) = plan(CHAT, choice=choice("native"), target=Target(displaces=True)).warnings
+    assert "a template of its own before" in warning
+
+
+def test_conversations_that_do_not_come_out_as_meant_are_told_by_feature():
+    recipe = plan(CHAT, choice=choice("native", differing={"a tool"}), target=Target(displaces=False))
+    (warning,) = recipe.warnings
+    assert warning.startswith("1 of 1 tools conversations are not prompted")
+    assert warning.endswith(": a tool")
+
+
+def test_calls_that_the_server_would_not_read_are_told():
+    (warning,) = plan(CHAT, choice=choice(go_template="{{ .Prompt }}", misses_calls=True)).warnings
+    assert "calls of tools" in warning
+
+
+def test_a_template_of_the_user_is_told_with_what_was_found_out_about_it():
+    recipe = plan(CHAT, template="{{ .Prompt }}", choice=choice("user", go_template="{{ .Prompt }}"))
+    assert (recipe.template_origin, recipe.template.source) == ("user", "--template: plain 1/1, tools 1/1")
+
+
+def test_a_chat_template_of_the_user_is_told_to_be_his():
+    recipe = plan(CHAT, chat_template=CHATML, choice=choice("native"))
+    assert recipe.template.source.endswith("--chat-template put it there")
+
+
+def test_a_stop_of_ours_that_would_cut_answers_is_left_out_and_told():
+    recipe = plan(CHAT, choice=choice(cutting=("<|im_end|>",)))
+    assert recipe.modelfile.stops == ()
+    (warning,) = recipe.warnings
+    assert "'<|im_end|>'" in warning
+    assert "eos_token_id" in warning
+    assert "no stop" in warning
+
+
+def test_a_stop_of_the_user_that_would_cut_answers_is_refused():
+    stops = (Parameter(name="stop", value="</think>"), Parameter(name="stop", value="END"))
+    with pytest.raises(UsageProblem, match="'</think>' would cut answers") as caught:
+        plan(CHAT, parameters=stops, choice=choice(cutting=("</think>",)))
+    assert "--param" in caught.value.hint
+    assert plan(CHAT, parameters=stops[1:], choice=choice(cutting=("</think>",))).modelfile.stops == ("END",)

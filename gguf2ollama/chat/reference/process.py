@@ -162,7 +162,8 @@ def _homes() -> list[str]:
 def _no_start(why: str) -> Gguf2OllamaError:
     return Gguf2OllamaError(
         f"the process that renders chat templates did not start: {why}",
-        hint="install gguf2ollama anew, in a virtual environment of its own",
+        hint="install gguf2ollama where this user may run it, in a virtual environment of its own;"
+        " --no-verify does without that process",
     )
 
 

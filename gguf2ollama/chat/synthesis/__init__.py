@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from gguf2ollama.chat.synthesis.rules import Rules
 from gguf2ollama.chat.synthesis.synthesis import Lack, NotSynthesised, Synthesis, synthesise
+from gguf2ollama.chat.synthesis.telling import tell
 
-__all__ = ["Lack", "NotSynthesised", "Rules", "Synthesis", "synthesise"]
+__all__ = ["Lack", "NotSynthesised", "Rules", "Synthesis", "synthesise", "tell"]

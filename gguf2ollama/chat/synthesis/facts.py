@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 
 from gguf2ollama.chat.conversation import Conversation, Message, Think
 
-__all__ = ["CONVERSATION_FACTS", "FACTS", "conversation_facts", "message_facts", "think_value"]
+__all__ = ["FACTS", "conversation_facts", "message_facts", "think_value"]
 
 FACTS = (
     "system",
@@ -48,7 +48,6 @@ user``, ``last answer``, ``last``; ``content``, ``thinking`` and ``calls``, whet
 and ``resulted``, whether a message before it has calls or is a result; ``called since``, whether one since
 the last question has calls; ``call``, whether a call is its message's ``first`` or a ``later`` one;
 ``result``, whether a result is the first of its run. ``next`` is the role behind it. """
-CONVERSATION_FACTS = ("system", "tools", "think", "last role")
 
 
 def conversation_facts(

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from gguf2ollama.chat.authors import Authors
 from gguf2ollama.chat.conversation import Feature, Role, Think
-from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
+from gguf2ollama.chat.reference import Branch, ReferenceTemplate, Renderer
 from gguf2ollama.chat.reference.request import thinking_variables
 from gguf2ollama.chat.synthesis.call_forms import find_forms
 from gguf2ollama.chat.synthesis.contents import learn_empty, learn_trimming
@@ -21,6 +21,7 @@ from gguf2ollama.chat.synthesis.inline import SCOPES, learn_inline
 from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, learn_rules
 from gguf2ollama.chat.synthesis.plan import Plan, base, blank, empty, padded
 from gguf2ollama.chat.synthesis.probes import Forms
+from gguf2ollama.chat.synthesis.refused_system import with_system
 from gguf2ollama.chat.synthesis.rules import Rules
 from gguf2ollama.chat.synthesis.session import Session
 
@@ -41,6 +42,12 @@ class Lack:
     reason: str
 
 
+_REFUSED_SYSTEM = Lack(
+    feature="plain",
+    reason="the chat template takes no system text: it is said before the first question, in the same turn",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synthesis:
     """A Go TEMPLATE that was learnt from a chat template.
@@ -50,12 +57,15 @@ class Synthesis:
         rules: What was learnt.
         features: What it does as the chat template does, as far as probing can tell.
         lacking: What it doesn't.
+        unreached: The branches of the chat template that no probe reached, so that nothing is known of them;
+            ``None`` where that was not asked for.
     """
 
     go_template: str
     rules: Rules
     features: frozenset[Feature]
     lacking: tuple[Lack, ...]
+    unreached: tuple[Branch, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,13 @@ class NotSynthesised:
     reason: str
 
 
-def synthesise(renderer: Renderer, authors: Authors) -> Synthesis | NotSynthesised:
+def synthesise(renderer: Renderer, authors: Authors, *, covers: bool = False) -> Synthesis | NotSynthesised:
     """Learn a Go TEMPLATE that prints what a model's chat template prints.
+
+    Args:
+        renderer: Renders the chat template.
+        authors: The chat template, and what belongs to it.
+        covers: Whether to find out which branches no probe reached, which takes about as long again.
 
     Raises:
         InvalidInput: The chat template is no template, or takes more of the machine than it may.
@@ -78,7 +93,10 @@ def synthesise(renderer: Renderer, authors: Authors) -> Synthesis | NotSynthesis
         tokens=authors.tokens,
         now=_DAY,
     )
-    return _Synthesiser(template, bos=authors.bos if authors.adds_bos else "").run()
+    found = _Synthesiser(template, bos=authors.bos if authors.adds_bos else "").run()
+    if covers and isinstance(found, Synthesis):
+        return replace(found, unreached=template.coverage().unreached)
+    return found
 
 
 def _names_thinking(text: str) -> bool:
@@ -169,7 +187,10 @@ class _Synthesiser:
         if plan.thought:
             rules, inline = self._with_inline(rules, plan)
             lacks += inline
-        return rules, [*lacks, *self._check(rules, plan)]
+        lacks += self._check(rules, plan)
+        if not any(one.probe.shape.startswith("su") for one in observed):
+            return with_system(rules), [*lacks, _REFUSED_SYSTEM]
+        return rules, lacks
 
     def _with_inline(self, rules: Rules, plan: Plan) -> tuple[Rules, list[Lack]]:
         """Learn what becomes of thinking within answers' texts: in all ways, or the usual one."""
@@ -215,12 +236,15 @@ class _Synthesiser:
             Unlearnable: It follows no rule.
         """
         empties = self.session.observe(list(empty(role)))
-        try:
-            rules = learn_empty(rules, role, empties)
-        except Unlearnable:
-            rules = self._silent(rules, role, [*observed, *empties], forms)
-        if differing(rules, self.session, [one.probe.conversation for one in empties]):
+        chats = [one.probe.conversation for one in empties]
+        learnt = rules
+        with suppress(Unlearnable):
+            learnt = learn_empty(rules, role, empties)
+        if differing(learnt, self.session, chats):
+            learnt = self._silent(rules, role, [*observed, *empties], forms)
+        if differing(learnt, self.session, chats):
             raise Unlearnable(f"what stands for an empty {role} text follows no rule")
+        rules = learnt
         asked = list(blank(role))
         for candidate in (rules, replace(rules, blank=rules.blank | {role})):
             if not differing(candidate, self.session, asked):

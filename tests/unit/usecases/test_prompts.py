@@ -7,10 +7,10 @@ from gguf2ollama.chat.authors import claims_of, read_authors
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.chat.reference import Renderer
-from gguf2ollama.errors import ServerProblem, VerificationFailed
+from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.ollama import Client, ServerVersion
-from gguf2ollama.usecases.prompts import compare_on_server, shows_prompts, unload_sharing, way_of
+from gguf2ollama.usecases.prompts import compare_on_server, shows_prompts, way_of
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
 
@@ -116,20 +116,6 @@ def test_what_renders_is_told_by_the_template(server, client, gguf, told, wanted
     assert way_of(info, {}) == wanted
 
 
-def test_models_of_the_same_weights_are_unloaded_and_no_others(server, client, gguf):
-    for name in ("mine", "same", "other"):
-        build(gguf, name=name, host=server.url, verify=False, load=False)
-        client.load(name)
-    server.altered = {"modelfile": "# FROM x\n\nFROM /blobs/sha256-1\nFROM /blobs/sha256-2\n"}
-    info = client.show("mine")
-    server.altered = {"modelfile": "FROM /blobs/sha256-3\n"}
-    unload_sharing(client, "mine", info)
-    assert {running.name for running in client.ps()} == {"same:latest", "other:latest"}
-    server.altered = {"modelfile": "FROM /blobs/sha256-2\n"}
-    unload_sharing(client, "mine", info)
-    assert client.ps() == ()
-
-
 # while a model is built
 
 
@@ -180,6 +166,15 @@ def test_what_was_foretold_is_no_surprise(server, tmp_path):
     path = tiny_llama(tmp_path / "thinks.gguf", chat_template=thinks)
     built = build(path, name="mine", host=server.url, via="pull")
     assert built.differences == ()
+
+
+def test_where_no_second_process_can_be_started_the_way_on_is_told(server, gguf, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+    with pytest.raises(Gguf2OllamaError, match="did not start") as caught:
+        build(gguf, name="mine", host=server.url)
+    assert "--no-verify" in caught.value.hint
+    assert not server.store.models
+    assert build(gguf, name="mine", host=server.url, verify=False).is_done
 
 
 def test_an_old_server_is_asked_for_no_prompts(gguf):

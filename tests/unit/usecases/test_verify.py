@@ -155,8 +155,8 @@ def test_a_server_that_shows_no_prompts_is_told(gguf):
 
 def test_a_model_that_does_not_run_is_told(server, gguf):
     built(server, gguf)
-    server.inject("POST /api/generate", Answer(status=500, body='{"error": "cannot unload"}'))
-    with pytest.raises(ServerProblem, match="cannot unload"):
+    server.inject("POST /api/generate", Answer(status=500, body='{"error": "cannot run"}'), times=9)
+    with pytest.raises(ServerProblem, match="cannot run"):
         verify("mine", host=server.url)
 
 

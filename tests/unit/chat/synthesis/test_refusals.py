@@ -4,6 +4,7 @@ import pytest
 
 from gguf2ollama.chat.synthesis import NotSynthesised, synthesise
 from gguf2ollama.errors import InvalidInput
+from gguf2ollama.gotmpl import execute
 from tests.unit.chat.synthesis.families import PLAIN, TOOLS
 
 TURN = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '\\n' }}{% endfor %}"
@@ -61,10 +62,26 @@ def test_calls_at_once_that_follow_no_rule_do_not_spoil_single_ones(learn, diffe
     assert all("parallel" in chat for chat in wrong)
 
 
+def test_a_system_text_that_the_authors_refuse_is_said_with_the_first_question(learn):
+    found = learn(PLAIN["no system text"])
+    messages = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
+    body = {"messages": [{"role": role, "content": content} for role, content in messages]}
+    assert execute(found.go_template, body) == (
+        "<start>user\nBe brief.\n\nHello<end>\n<start>model\nHi<end>\n<start>user\nBye<end>\n<start>model\n"
+    )
+
+
 @pytest.mark.parametrize("template", ["{% for m in messages %}", "   "])
 def test_what_is_no_template_is_an_error(template, renderer, authors):
     with pytest.raises(InvalidInput):
         synthesise(renderer, authors(template))
+
+
+def test_branches_that_no_probe_reached_are_told_when_asked_for(renderer, authors):
+    template = "{% if messages[0].content == 'open sesame' %}{{ 'Come in!' }}{% endif %}" + TURN
+    assert synthesise(renderer, authors(template)).unreached is None
+    assert synthesise(renderer, authors(TURN), covers=True).unreached == ()
+    assert synthesise(renderer, authors(template), covers=True).unreached != ()
 
 
 def test_the_same_template_is_always_learnt_the_same(learn):
