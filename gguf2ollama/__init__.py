@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
     from gguf2ollama.modelfiles import Parameter
     from gguf2ollama.progress import Progress, Update
-    from gguf2ollama.usecases import Built, Inspection, build, inspect, modelfile
+    from gguf2ollama.usecases.build import Built, build
     from gguf2ollama.usecases.chat_template import patch_template
+    from gguf2ollama.usecases.inspect import Inspection, inspect, modelfile
     from gguf2ollama.usecases.verify import Verification, verify
 
 __version__ = "0.1.0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gguf2ollama.chat.authors import AuthorsTemplate
@@ -94,7 +94,7 @@ def _pair(
     answer: Message,
     *,
     after: Sequence[Message] = (_NEXT,),
-    offered: tuple[dict[str, object], ...] = (),
+    offered: tuple[Mapping[str, object], ...] = (),
     think: bool | None = None,
 ) -> tuple[Conversation, Conversation]:
     return (

@@ -59,7 +59,9 @@ def _without_variable(text: str, *, name: str) -> Patch | None:
     if name == _SWITCH and _shows_thinking(text):
         return None
     renamed = _rename(text, name, _unused(text, name))
-    return renamed and Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
+    if renamed is None:
+        return None
+    return Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
 
 
 def _with_system(text: str) -> Patch | None:
@@ -76,9 +78,9 @@ def _with_known_switch(text: str) -> Patch | None:
     if re.search(rf"\b{_SWITCH}\b", text):
         return None
     renamed = _rename(text, _OTHER_SWITCH, _SWITCH)
-    return renamed and Patch(
-        text=renamed, why=(f"the server gives the switch {_OTHER_SWITCH} as {_SWITCH} alone",)
-    )
+    if renamed is None:
+        return None
+    return Patch(text=renamed, why=(f"the server gives the switch {_OTHER_SWITCH} as {_SWITCH} alone",))
 
 
 def _with_thinking_seen(text: str) -> Patch | None:

@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Compare the prompts that a server makes for MODEL with those its authors meant, and try it.
 
-    Some sixty conversations are rendered, with tools and thinking where the chat template knows them; then
+    Dozens of conversations are rendered, with tools and thinking where the chat template knows them; then
     the model is asked a few things. A tiny stand-in shows what Ollama would have made of the GGUF by itself.
     Ends with 6 when anything differs or fails.
     """

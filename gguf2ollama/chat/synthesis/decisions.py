@@ -180,7 +180,10 @@ def _tree(rows: Mapping[tuple[str, ...], V], names: Sequence[str]) -> Decision[V
 
 
 def _split(rows: Mapping[tuple[str, ...], V], names: Sequence[str], at: int) -> Decision[V] | None:
-    """Branch on one column; ``None`` where all rows have the same there."""
+    """Branch on one column; ``None`` where all rows have the same there.
+
+    Where what follows is the same for each value of the column, it needs no branch.
+    """
     parts: dict[str, dict[tuple[str, ...], V]] = {}
     for key, value in rows.items():
         parts.setdefault(key[at], {})[key[:at] + key[at + 1 :]] = value
@@ -192,6 +195,8 @@ def _split(rows: Mapping[tuple[str, ...], V], names: Sequence[str], at: int) -> 
         grouped.setdefault(_tree(part, rest), []).append(word)
     weight = {tree: sum(len(parts[word]) for word in group) for tree, group in grouped.items()}
     *first, otherwise = sorted(grouped, key=lambda tree: weight[tree])
+    if not first:
+        return otherwise
     return Branch(
         fact=names[at],
         cases=tuple((frozenset(grouped[tree]), tree) for tree in first),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from gguf2ollama import _resources
+from gguf2ollama._resources import templates_root
 from gguf2ollama.chat.synthesis.dates import go_date, split_at_dates
 from gguf2ollama.chat.synthesis.decisions import Branch, Decision, Leaf, leaves, mapped
 from gguf2ollama.chat.synthesis.go_facts import condition
@@ -17,7 +17,7 @@ from gguf2ollama.detect.go_text import render_go_macro
 __all__ = ["FOLDER", "Page", "all_of"]
 
 V = TypeVar("V")
-FOLDER = _resources.templates_root() / "chat"
+FOLDER = templates_root() / "chat"
 
 
 class Page:
