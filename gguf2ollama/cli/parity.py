@@ -24,8 +24,8 @@ __all__ = ["command"]
 def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     """Choose for each chat template in FOLDER (*.jinja) what renders its chats best, as build would.
 
-    More than eighty conversations are compared with what transformers makes of them, with tools and thinking where
-    the template knows them; no server is asked. The counts are the prompts that come out byte for byte.
+    More than eighty conversations are compared with what transformers makes of them, with tools and thinking
+    where the template knows them; no server is asked. The counts are the prompts that come out byte for byte.
 
     \b
     gguf2ollama parity ./templates

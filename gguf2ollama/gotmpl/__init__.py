@@ -7,10 +7,10 @@ reads from a template, and :func:`honours` whether it renders with it at all.
 Known differences from Go. All are errors here where Go prints something; never is another text printed:
 
 - What would print a memory address (a slice of pointers such as ``.Messages``, ``%p``, the nested properties
-  of a tool) is refused: Go prints another number each time.
+  of a tool, what their method ``All`` gives) is refused: Go prints another number each time.
 - A float with ``%x`` and a precision is refused.
 - ``slice`` beyond the length of an array is refused; Go gives what its capacity happens to hold.
-- Methods with arguments or two results (``Get``, ``All``, ``MarshalJSON``) are not there.
+- Methods with arguments or two results (``Get``, ``MarshalJSON``) are not there.
 - Complex numbers cannot be parsed, nor blocks and parentheses that nest deeper than 100 levels, nor
   templates of more than 250,000 characters.
 - What takes more steps, output or calls than :mod:`gguf2ollama.gotmpl.running` allows is ended.

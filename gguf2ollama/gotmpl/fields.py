@@ -25,6 +25,8 @@ def field_of(value: Value, name: str, key: bytes, missing: Value) -> Value:
     if type(value) is dict:
         return value.get(key, missing)
     target = value.target if type(value) is Pointer else value
+    if target is None and type(value) is Pointer and (method := value.type.methods.get(name)) is not None:
+        return method(None)
     if type(target) is Struct and name in target.fields:
         return target.fields[name]
     if isinstance(target, Struct | Slice | Map):

@@ -12,6 +12,7 @@ from gguf2ollama.gotmpl.values import (
     NOTHING,
     Byte,
     Map,
+    Pairs,
     Pointer,
     Slice,
     Struct,
@@ -38,6 +39,8 @@ def printed(value: Value) -> bytes:
         return b"%d" % value
     if value is NOTHING or value is None:
         return b"<no value>"
+    if kind is Pairs:
+        raise EvaluationError(f"a {type_name(value)} cannot be printed", hint="Walk over it with `range`.")
     if kind is Pointer:
         target = value.target
         if target is None:
@@ -117,7 +120,7 @@ def format_value(value: Value, verb: str, directive: Directive, *, depth: int = 
         return _format_nil(verb, directive, depth=depth)
     if verb == "T" and not depth:
         return directive.pad(type_name(value).encode())
-    if verb == "p" or (isinstance(value, Pointer) and depth):
+    if verb == "p" or isinstance(value, Pairs) or (isinstance(value, Pointer) and depth):
         raise EvaluationError(
             "a memory address would be printed, another one each time",
             hint="Print the fields, or `json` of the value.",

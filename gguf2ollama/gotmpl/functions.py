@@ -201,7 +201,7 @@ def _printable(value: Value) -> Value:
 
 
 def _call(values: list[Value]) -> Value:
-    raise EvaluationError(f"call has a {_shown_type(values[0])}, which is no function")
+    raise EvaluationError(f"call has a {_shown_type(values[0])}, which cannot be called")
 
 
 GO_FUNCTIONS = {

@@ -33,7 +33,7 @@ from gguf2ollama.gotmpl.decoding import (
     struct_reader,
 )
 from gguf2ollama.gotmpl.go_json import Json, OrderedEntries, as_any, go_bytes, marshal
-from gguf2ollama.gotmpl.values import GoType, Map, Pointer, Slice, Struct, Value
+from gguf2ollama.gotmpl.values import GoType, Map, Pairs, Pointer, Slice, Struct, Value
 from gguf2ollama.gotmpl.versions import Dialect
 
 __all__ = ["Types", "types_of", "typescript_type"]
@@ -302,14 +302,20 @@ class OrderedProperties(Struct):
         self.entries = entries
 
 
+def _entries(value: OrderedProperties | None) -> dict[bytes, Value] | None:
+    return value.entries if value is not None else None
+
+
 _ORDERED_MAP = GoType(name="orderedmap.Map[string,github.com/ollama/ollama/api.ToolProperty]", kind="struct")
 _PLAIN_PROPERTIES = GoType(name="map[string]api.ToolProperty", kind="map")
+_WALK = GoType(name="iter.Seq2[string,github.com/ollama/ollama/api.ToolProperty]", kind="func")
 _ORDERED = GoType(
     name="api.ToolPropertiesMap",
     kind="struct",
     methods={
-        "Len": lambda value: len(value.entries),
-        "ToMap": lambda value: Map(_PLAIN_PROPERTIES, value.entries),
+        "All": lambda value: Pairs(_WALK, _entries(value) or {}),
+        "Len": lambda value: len(_entries(value) or {}),
+        "ToMap": lambda value: Map(_PLAIN_PROPERTIES, _entries(value)),
     },
     marshal=lambda value: OrderedEntries(value.entries),
 )

@@ -25,7 +25,7 @@ from gguf2ollama.gotmpl.parser import BUILTINS, parse
 from gguf2ollama.gotmpl.program import Program
 from gguf2ollama.gotmpl.quoting import as_text
 from gguf2ollama.gotmpl.reading import as_ollama_has_it, read, used_functions
-from gguf2ollama.gotmpl.values import NOTHING, Pointer, Slice, Struct, Value
+from gguf2ollama.gotmpl.values import NOTHING, Pairs, Pointer, Slice, Struct, Value
 from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
 
 __all__ = ["MAX_MESSAGES", "execute", "render"]
@@ -240,11 +240,15 @@ def _last_program(template: Template) -> Program:
 def _functions(today: date) -> dict[str, Function]:
     day, day_before = (one.isoformat().encode() for one in (today, today - timedelta(days=1)))
     return {
-        "json": Function(call=lambda values: marshal(values[0]), least=1, most=1),
+        "json": Function(call=_json, least=1, most=1),
         "currentDate": Function(call=lambda _values: day, least=0, most=None, texts=-1),
         "yesterdayDate": Function(call=lambda _values: day_before, least=0, most=None, texts=-1),
         "toTypeScriptType": Function(call=_typescript, least=1, most=1),
     }
+
+
+def _json(values: list[Value]) -> bytes:
+    return b"" if isinstance(values[0], Pairs) else marshal(values[0])  # no function can be written
 
 
 def _typescript(values: list[Value]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from gguf2ollama.gotmpl.failure import EvaluationError
 from gguf2ollama.gotmpl.nodes import Place
-from gguf2ollama.gotmpl.values import NOTHING, Value, entries_of, items_of, type_name
+from gguf2ollama.gotmpl.values import NOTHING, Pairs, Value, entries_of, items_of, type_name
 
 __all__ = [
     "MAX_INVOCATIONS",
@@ -92,6 +92,8 @@ def turns(value: Value, place: Place, *, has_two: bool) -> Iterable[tuple[Value,
     entries = entries_of(value)
     if entries is not None:
         return sorted(entries.items())
+    if isinstance(value, Pairs):  # with one variable, or none, it gets the keys
+        return value.entries.items() if has_two else ((None, key) for key in value.entries)
     if value is NOTHING:
         return ()
     raise EvaluationError(

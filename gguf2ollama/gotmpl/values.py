@@ -11,7 +11,7 @@ Go                        here
 no value at all           :data:`NOTHING`, such as what a nil ``any`` becomes in a pipeline
 ``[]any``                 ``list``
 ``map[string]any``        ``dict`` with ``bytes`` for keys
-other types               :class:`Struct`, :class:`Slice`, :class:`Map`, :class:`Pointer`
+other types               :class:`Struct`, :class:`Slice`, :class:`Map`, :class:`Pointer`, :class:`Pairs`
 ========================  =================================================
 """
 
@@ -27,6 +27,7 @@ __all__ = [
     "Byte",
     "GoType",
     "Map",
+    "Pairs",
     "Pointer",
     "Slice",
     "Struct",
@@ -71,11 +72,11 @@ class GoType:
 
     Attributes:
         name: What ``%T`` prints.
-        kind: ``struct``, ``slice`` or ``map``.
+        kind: ``struct``, ``slice``, ``map`` or ``func``.
         zero: The zero value of what a slice or map holds.
         text: Its method ``String``, if it has one on values.
         text_of_pointer: Its method ``String``, if it has one on pointers only.
-        methods: Its other methods without arguments, by name.
+        methods: Its other methods without arguments, by name; of a nil pointer they are given ``None``.
         tags: Of a struct: the JSON key of each field, and whether it is left out when empty.
         marshal: How it is written as JSON, where it has a way of its own: what is written in its place.
     """
@@ -130,6 +131,16 @@ class Pointer:
         self.target = target
 
 
+class Pairs:
+    """A function that walks over pairs of key and value in their own order: an ``iter.Seq2``."""
+
+    __slots__ = ("entries", "type")
+
+    def __init__(self, type_: GoType, entries: dict[bytes, Value]) -> None:
+        self.type = type_
+        self.entries = entries
+
+
 _NAMES = {
     bool: "bool",
     int: "int",
@@ -159,13 +170,13 @@ def type_name(value: Value) -> str:
         return name
     if isinstance(value, Pointer):
         return f"*{value.type.name}"
-    if isinstance(value, Struct | Slice | Map):
+    if isinstance(value, Struct | Slice | Map | Pairs):
         return value.type.name
     return "<nil>"
 
 
 def kind_of(value: Value) -> str:
-    """Give the kind: ``bool int uint float string slice map struct pointer``, or ``invalid`` for none."""
+    """Give the kind: ``bool int uint float string slice map struct pointer func``, or ``invalid`` for none."""
     return _KINDS.get(type(value)) or str(value.type.kind)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, AuthorsTemplate, Claims
 from gguf2ollama.chat.parity import Parity
-from gguf2ollama.errors import ServerProblem
+from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ollama import Client
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName
@@ -92,7 +92,7 @@ def ollama_by_itself(
                 task="comparing with Ollama by itself",
                 progress=progress,
             )
-    except ServerProblem as error:
-        client.version()  # one that is gone is no matter of this model
-        return LeftOut(f"the server does not run such a model: {error.message}")
+    except Gguf2OllamaError as error:
+        client.version()  # that it is gone is no matter of this model
+        return LeftOut(f"the server does not make or run such a model: {error.message}")
     return ByItself(way=way, parity=parity)

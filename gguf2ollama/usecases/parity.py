@@ -10,7 +10,7 @@ from typing import Any
 
 from gguf2ollama._atomic import disk_errors
 from gguf2ollama.chat.conversation import Feature
-from gguf2ollama.chat.parity import Score
+from gguf2ollama.chat.parity import Parity, Score
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference.limits import MAX_TEMPLATE_BYTES
 from gguf2ollama.detect import detect, load_profiles
@@ -81,10 +81,10 @@ class FolderParity:
     def totals(self) -> dict[Feature, Score]:
         """For each feature how many templates are exact in all its conversations, of those that know it."""
         unserved = sum(one.is_unserved for one in self.templates)
-        known: dict[Feature, list[Score]] = {}
+        known: dict[Feature, list[Score]] = {feature: [] for feature in Parity(()).scores}
         for one in self.templates:
             for feature, score in one.scores.items():
-                known.setdefault(feature, []).extend([score] if score.compared else [])
+                known[feature] += [score] if score.compared else []
         return {
             feature: Score(
                 exact=sum(one.is_exact for one in scores),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ class _Subject:
         self.client.unload(self.name)  # see compare_on_server
         self.client.load(self.name)
         self.tell("comparing prompts")
-        parity = self._compare(self.name)
+        parity = self._compare(self.name, self.info)
         self.tell("asking the model itself")
         marks = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
         found = live_checks(self.client, str(self.name), capabilities=self.info.capabilities, marks=marks)
@@ -204,7 +205,7 @@ class _Subject:
         self.tell("comparing prompts of a stand-in")
         with stand_in_on_server(self.client, self.name, metadata, settings=settings) as temporary:
             self._require_alike(self.client.show(temporary))
-            return self._compare(temporary), ()
+            return self._compare(temporary, dataclasses.replace(info, messages=())), ()
 
     def by_itself(self) -> ByItself | LeftOut:
         """Compare the prompts of what the server makes of the GGUF by itself."""
@@ -219,17 +220,17 @@ class _Subject:
             progress=self.progress,
         )
 
-    def _compare(self, asked: ModelName) -> Parity:
+    def _compare(self, asked: ModelName, info: ModelInfo) -> Parity:
         return compare_on_server(
             self.client,
             asked,
-            self.info,
+            info,
             authors=self.authors,
             template=self.template,
             claims=self.claims,
             way=self.way,
             version=self.version,
-            meant_system=self.info.system,
+            meant_system=info.system,
             progress=self.progress,
         )
 

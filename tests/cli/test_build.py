@@ -44,7 +44,6 @@ def test_the_order_is_upload_create_check_load_compare_name(call, server, gguf):
         "POST /api/blobs/DIGEST",
         "POST /api/create",
         "POST /api/show",
-        "GET /api/ps",
         "POST /api/generate",
         "POST /api/chat",
         "POST /api/generate",

@@ -105,6 +105,17 @@ def test_the_cases_of_the_unit_tests_are_those_of_go(go, what):
             assert f":{line}:" in answer["error"], template
 
 
+def test_properties_of_properties_are_those_of_go(go):
+    program, _ = go
+    for template, printed in cases.NESTED.values():
+        answer = program.ask(cases.HEAD + template, cases.NESTED_BODY)
+        assert answer["prompt"] == printed, (template, answer)
+    for template in cases.NESTED_FAILING:
+        assert program.ask(cases.HEAD + template, cases.NESTED_BODY)["phase"] == "run", template
+    for template in cases.NESTED_REFUSED:
+        assert not program.ask(cases.HEAD + template, cases.NESTED_BODY)["error"], template
+
+
 @pytest.mark.parametrize("mistakes", [0.0, 0.03, 0.2])
 def test_made_up_templates_print_or_fail_as_in_go(go, mistakes):
     program, version = go

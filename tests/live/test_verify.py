@@ -170,8 +170,9 @@ def test_the_messages_and_the_system_text_of_a_model_are_meant(ollama_server, cl
         "(1) SYSTEM wrote: Be kind. <|im_end|>(2) USER wrote: Once <|im_end|>"
         "(3) ASSISTANT wrote: Then <|im_end|>(4) USER wrote: Hi <|im_end|>(5) ASSISTANT wrote: "
     )
-    found = verify("talks", host=ollama_server.url)
-    assert found.parity.score("plain").is_exact
+    for quick in (False, True):
+        found = verify("talks", host=ollama_server.url, quick=quick)
+        assert found.parity.score("plain").is_exact
     client.unload("talks")
     client.delete("talks")
 

@@ -24,6 +24,8 @@ from gguf2ollama.chat.synthesis.probes import Forms
 from gguf2ollama.chat.synthesis.refused_system import with_system
 from gguf2ollama.chat.synthesis.rules import Rules
 from gguf2ollama.chat.synthesis.session import Session
+from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.gotmpl import parse
 
 __all__ = ["Lack", "NotSynthesised", "Synthesis", "synthesise"]
 
@@ -138,6 +140,7 @@ class _Synthesiser:
         for features in wanted:
             try:
                 rules, lacks = self.learn(features)
+                go_template = self._written(rules)
             except Unlearnable as problem:
                 why = str(problem)
                 reasons.setdefault(features[-1], why)
@@ -145,12 +148,25 @@ class _Synthesiser:
             missing = [one for one in wanted[0] if one not in features]
             lacking = [Lack(feature=one, reason=reasons.get(one, why)) for one in missing]
             return Synthesis(
-                go_template=emit(rules, continues_thinking=_names_thinking(self.template.text)),
+                go_template=go_template,
                 rules=rules,
                 features=frozenset(features),
                 lacking=(*lacking, *lacks),
             )
         return NotSynthesised(reasons["plain"])
+
+    def _written(self, rules: Rules) -> str:
+        """Write the TEMPLATE of some rules.
+
+        Raises:
+            Unlearnable: It is none that Ollama or we can read, such as one that is too long.
+        """
+        go_template = emit(rules, continues_thinking=_names_thinking(self.template.text))
+        try:
+            parse(go_template)
+        except InvalidModelfile as problem:
+            raise Unlearnable(f"no TEMPLATE can tell it: {problem.message}") from problem
+        return go_template
 
     def _wanted(self) -> Iterator[Sequence[Feature]]:
         """Give what to try, the most first; what comes last in it is likeliest to fail."""

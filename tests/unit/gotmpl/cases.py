@@ -219,6 +219,62 @@ FORMATTED: dict[str, str] = {
     '"%6v|%-6v|" (slice .Messages 4) nil': "[]|<nil> |",
 }
 
+# the properties of a tool's properties, since 0.14
+NESTED_BODY: dict[str, Any] = {
+    "messages": BODY["messages"],
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "g",
+                "parameters": {
+                    "type": "object",
+                    "properties": {
+                        "some": {
+                            "type": "object",
+                            "properties": {"y": {"type": "string"}, "x": {"type": "integer"}},
+                        },
+                        "none": {"type": "string"},
+                    },
+                },
+            },
+        }
+    ],
+}
+_SOME, _NONE = f"{_PROPERTIES}.some.Properties", f"{_PROPERTIES}.none.Properties"
+NESTED: dict[str, tuple[str, str]] = {
+    "in the order of the request": (
+        f"{{{{ range $key, $value := {_SOME}.All }}}}{{{{ $key }}}}: {{{{ $value.Type }}}},{{{{ .Type }}}};"
+        "{{ end }}",
+        "y: string,string;x: integer,integer;",
+    ),
+    "sorted": (f"{{{{ range $key, $_ := {_SOME}.ToMap }}}}{{{{ $key }}}}{{{{ end }}}}", "xy"),
+    "with one variable, the keys": (
+        f"{{{{ range $key := {_SOME}.All }}}}{{{{ $key }}}}{{{{ . }}}} {{{{ end }}}}",
+        "yy xx ",
+    ),
+    "without a variable, the keys": (f"{{{{ range {_SOME}.All }}}}{{{{ . }}}}{{{{ end }}}}", "yx"),
+    "ended early": (f"{{{{ range {_SOME}.All }}}}{{{{ . }}}}{{{{ break }}}}{{{{ end }}}}", "y"),
+    "none": (f"{{{{ range {_NONE}.All }}}}x{{{{ else }}}}none{{{{ end }}}}", "none"),
+    "how many": (f"{{{{ {_SOME}.Len }}}}{{{{ {_NONE}.Len }}}}{{{{ len {_NONE}.ToMap }}}}", "200"),
+    "its type": (
+        f'{{{{ printf "%T" {_SOME}.All }}}}',
+        "iter.Seq2[string,github.com/ollama/ollama/api.ToolProperty]",
+    ),
+    "true, and no JSON": (f"{{{{ if {_NONE}.All }}}}x{{{{ end }}}}{{{{ json {_SOME}.All }}}}", "x"),
+}
+NESTED_FAILING: dict[str, str] = {
+    f"{{{{ len {_SOME}.All }}}}": "has no length",
+    f"{{{{ index {_SOME}.All 0 }}}}": "has no items",
+    f"{{{{ {_SOME}.All.y }}}}": "has no field y",
+    f"{{{{ {_SOME}.All 1 }}}}": "takes no argument",
+    f"{{{{ eq {_SOME}.All {_SOME}.All }}}}": "cannot be compared",
+    f"{{{{ {_SOME}.All }}}}": "cannot be printed",
+    f"{{{{ call {_SOME}.All }}}}": "cannot be called",
+    f"{{{{ {_PROPERTIES}.none.Type.All }}}}": "has no field All",
+}
+NESTED_REFUSED: tuple[str, ...] = (f"{{{{ print {_SOME}.All }}}}", f'{{{{ printf "%v" {_NONE}.All }}}}')
+
 # what Go prints, and we own up to refusing, with a word of why
 REFUSED: dict[str, str] = {
     "{{ .Messages }}": "memory address",
@@ -253,7 +309,7 @@ FAILING: dict[str, tuple[int, int, str]] = {
     "{{ nil }}": (1, 4, "nil"),
     '{{ template "gone" . }}': (1, 13, "not defined"),
     "{{ range true }}{{ end }}": (1, 10, "cannot walk"),
-    "{{ call 1 }}": (1, 4, "no function"),
+    "{{ call 1 }}": (1, 4, "cannot be called"),
     "{{ 9223372036854775808 }}": (1, 4, "does not fit"),
     "{{ $x = 1 }}": (1, 4, "not declared"),
 }

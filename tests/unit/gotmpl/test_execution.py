@@ -98,6 +98,31 @@ def test_what_does_not_end_is_ended(template, monkeypatch):
         gotmpl.execute(template + "{{ .Messages }}", cases.BODY)
 
 
+@pytest.mark.parametrize("version", ["0.14.0", "0.34.4"])
+@pytest.mark.parametrize("name", cases.NESTED)
+def test_properties_of_properties(name, version):
+    template, printed = cases.NESTED[name]
+    assert gotmpl.execute(cases.HEAD + template, cases.NESTED_BODY, version=version) == printed
+
+
+@pytest.mark.parametrize("template", cases.NESTED_FAILING, ids=cases.NESTED_FAILING.values())
+def test_what_cannot_be_done_with_the_walk_over_properties(template):
+    with pytest.raises(InvalidModelfile, match=cases.NESTED_FAILING[template]):
+        gotmpl.execute(cases.HEAD + template, cases.NESTED_BODY)
+
+
+@pytest.mark.parametrize("template", cases.NESTED_REFUSED)
+def test_the_walk_over_properties_is_not_printed(template):
+    with pytest.raises(InvalidModelfile, match="memory address"):
+        gotmpl.execute(cases.HEAD + template, cases.NESTED_BODY)
+
+
+def test_before_0_14_properties_of_properties_are_a_map_without_order():
+    template, _ = cases.NESTED["in the order of the request"]
+    with pytest.raises(InvalidModelfile, match="cannot walk over"):
+        gotmpl.execute(cases.HEAD + template, cases.NESTED_BODY, version="0.13.5")
+
+
 @pytest.mark.parametrize("template", cases.REFUSED, ids=cases.REFUSED.values())
 def test_what_we_do_otherwise_than_go_is_an_error(template):
     with pytest.raises(InvalidModelfile, match=cases.REFUSED[template]) as refused:

@@ -26,6 +26,14 @@ _LAST_USER = (
 _NEXT = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 _TURN = "{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}"
 
+_DEFAULT_BEFORE_TOOLS = (
+    "{% set first = messages[0].content if messages[0].role == 'system' else 'You are a test.' %}"
+    "{% if first.strip() or tools %}{{ '<system>\\n' + first.rstrip() }}"
+    "{% if tools %}{{ '\\n# Tools\\n' }}{% for tool in tools %}{{ tool | tojson + '\\n' }}{% endfor %}"
+    "{{ 'Think, then call.' if enable_thinking else 'Call.' }}{% endif %}"
+    "{{ '\\n</system>\\n' }}{% endif %}"
+)
+
 PLAIN = {
     "turns": _MESSAGE + _TURN + _END + _NEXT,
     "a default system text": (
@@ -160,3 +168,15 @@ TOOLS = {
         + "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
     ),
 }
+THINKING_WITH_TOOLS = (
+    _DEFAULT_BEFORE_TOOLS + _MESSAGE + "{% if m.role == 'user' %}{{ '<user>' + m.content + '</user>\\n' }}"
+    "{% elif m.role == 'assistant' %}{{ '<assistant>' }}"
+    "{{ '<think>' + m.reasoning_content if m.reasoning_content }}{{ '</think>' + m.content }}"
+    + _CALLS
+    + "{{ '</assistant>\\n' }}"
+    "{% elif m.role == 'tool' %}{{ '<result>' + m.content + '</result>\\n' }}{% endif %}"
+    + _END
+    + "{% if add_generation_prompt %}{{ '<assistant>' + ('<think>' if enable_thinking else '</think>') }}"
+    "{% endif %}"
+)
+"""What stands before a first question depends on system text, tools and thinking, but not on all at once."""

@@ -36,6 +36,16 @@ def test_the_likelier_of_two_facts_that_explain_all_is_taken():
     assert learn(examples, order=ORDER[::-1]).fact == "last"
 
 
+def test_a_fact_that_changes_nothing_beside_another_is_not_asked_for_there():
+    examples = [
+        Example({"first": first, "think": think, "last": last}, last if first == "yes" else think)
+        for first in ("yes", "no")
+        for think in ("on", "off")
+        for last in ("yes", "no")
+    ]
+    assert not empty_branches(learn(examples, order=ORDER))
+
+
 def test_what_is_seen_most_stands_for_what_was_never_seen():
     examples = [Example({"think": think}, "other") for think in ("on", "unset")]
     decision = learn([*examples, Example({"think": "off"}, "off")], order=ORDER)
@@ -60,6 +70,7 @@ def test_a_decision_gives_every_example_its_value_or_there_is_none(seen):
         return
     assert all(decide(decision, facts) == value for facts, value in seen)
     assert set(leaves(decision)) == {value for _, value in seen}
+    assert not empty_branches(decision)
 
 
 @given(st.lists(FACTS, min_size=1), FACTS, st.sampled_from(ORDER))
@@ -69,6 +80,14 @@ def test_a_fact_that_is_known_may_be_left_out(seen, asked, known):
     rest = restricted(decision, {known: asked[known]})
     assert decide(rest, asked) == decide(decision, asked)
     assert known not in facts_in(rest)
+
+
+def empty_branches(decision):
+    """Give the branches that tell nothing apart."""
+    if isinstance(decision, Leaf):
+        return []
+    inner = [one for _, then in decision.cases for one in empty_branches(then)]
+    return inner + empty_branches(decision.otherwise) + ([] if decision.cases else [decision])
 
 
 def facts_in(decision):

@@ -3,7 +3,7 @@
 import pytest
 
 from gguf2ollama.gotmpl import honours
-from tests.unit.chat.synthesis.families import PLAIN, THINKING, TOOLS
+from tests.unit.chat.synthesis.families import PLAIN, THINKING, THINKING_WITH_TOOLS, TOOLS
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -27,3 +27,10 @@ def test_chats_with_tools_come_out_the_same(name, learn, differences):
     assert "tools" in found.features
     assert differences(TOOLS[name], found, features=("plain", "tools")) == {}
     assert honours(found.go_template, TOOLS[name])
+
+
+def test_what_depends_on_tools_and_on_thinking_comes_out_the_same(learn, differences):
+    found = learn(THINKING_WITH_TOOLS)
+    assert found.features == {"plain", "thinking", "tools"}
+    assert found.lacking == ()
+    assert differences(THINKING_WITH_TOOLS, found, features=("plain", "thinking", "tools")) == {}

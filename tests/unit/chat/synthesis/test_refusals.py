@@ -27,6 +27,7 @@ TURN = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '\\n' }}{% 
             "is sometimes",
         ),
         ("{{ strftime_now('%H:%M') }}" + TURN, "a date is printed with %H, which Ollama cannot tell"),
+        ("{{ 'x' * 250000 }}" + TURN, "no TEMPLATE can tell it: the Go template is too long"),
     ],
 )
 def test_a_template_that_follows_no_rule_is_refused_with_a_reason(template, reason, renderer, authors):
