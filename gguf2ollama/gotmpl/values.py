@@ -176,7 +176,7 @@ def type_name(value: Value) -> str:
 
 
 def kind_of(value: Value) -> str:
-    """Give the kind: ``bool int uint float string slice map struct pointer func``, or ``invalid`` for none."""
+    """Give the kind: ``bool int uint float string slice map struct pointer func``, or ``invalid``."""
     return _KINDS.get(type(value)) or str(value.type.kind)
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ollama import Client, Regime, ServerVersion, regime
@@ -23,7 +23,7 @@ from gguf2ollama.usecases.naming import suggest_name
 from gguf2ollama.usecases.obtain import obtain_model
 from gguf2ollama.usecases.open_route import open_route
 from gguf2ollama.usecases.routes import Choice, Via, choose_route
-from gguf2ollama.usecases.server_build import ServerBuild
+from gguf2ollama.usecases.server_build import ServerBuild, WayClosed
 from gguf2ollama.usecases.source import ModelFiles
 from gguf2ollama.usecases.store_route import StoreRoute
 from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, target_of
@@ -108,7 +108,6 @@ def build(
     """
     wanted = None if name is None else _parse_name(name)
     _check(to_store=store is not None, via=via, for_ollama=for_ollama, stream=stream)
-    via = "upload" if stream else via
     lock = LockCheck(locked)
     source, preferences = lock.take(source, preferences)
     digests = DigestCache(is_trusted=not rehash)
@@ -126,71 +125,118 @@ def build(
         if not dry_run and not stream and preferences.get("chat_template") is None:
             # what most servers will be given, while the server is asked and the recipe is made
             hashing.begin(lay_out_weights(files, takes_shards=True))
+        job = _Job(
+            files=files,
+            name=wanted,
+            lock=lock,
+            hashing=hashing,
+            load=load,
+            verify=verify,
+            allow_mismatch=allow_mismatch,
+            stream=stream,
+            progress=progress,
+            tell=tell,
+            preferences=preferences,
+        )
         if store is not None:
             version = parse_version(for_ollama or NEWEST_TESTED)
-            plan = _plan(
-                files,
-                wanted,
-                version,
-                where=str(store),
-                displaces=False,
-                free_bytes="here",
-                verify=verify,
-                **preferences,
-            )
-            lock.require_plan(plan)
-            if not dry_run:
-                image = plan.inspection.lay_out_image(takes_shards=plan.regime.keeps_shards)
-                folder = LocalStore(Path(store))
-                StoreRoute(store=folder, image=image, hashing=hashing, progress=progress, tell=tell).make(
-                    plan.name
-                )
-            return dataclasses.replace(plan, is_done=not dry_run)
-        address = _address(host)
-        with Client(address) as client:
-            version = client.version()
-            if version.note:
-                tell(version.note)
-            choice = None if dry_run else choose_route(client, via=via)
-            if choice is not None:
-                tell(f"way: {choice.via}, {choice.reason}")
-            plan = _plan(
-                files,
-                wanted,
-                version,
-                where=address.base_url,
-                displaces=_may_upload(choice, via=via, is_here=address.is_loopback),
-                free_bytes="here" if address.is_loopback else None,
-                takes_patches=not stream,
-                verify=verify,
-                **preferences,
-            )
-            lock.require_plan(plan)
-            if choice is None:
-                return plan
-            server_build = ServerBuild(
-                client=client,
-                name=plan.name,
-                recipe=plan.inspection.recipe,
-                load=load,
-                allow_mismatch=allow_mismatch,
-                tell=tell,
-                tried=plan.inspection.tried,
-                progress=progress,
-            )
-            route = open_route(
-                plan.inspection,
-                plan.regime,
-                choice,
-                client=client,
-                hashing=hashing,
-                stream=stream,
-                progress=progress,
-                tell=tell,
-            )
-            return dataclasses.replace(
-                plan, via=choice.via, differences=server_build.run(route), is_done=True
-            )
+            return job.to_store(Path(store), version=version, dry_run=dry_run)
+        with Client(_address(host)) as client:
+            return job.to_server(client, via="upload" if stream else via, dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One model to be made, wherever that is."""
+
+    files: ModelFiles
+    name: ModelName | None
+    lock: LockCheck
+    hashing: Hashing
+    load: bool
+    verify: bool
+    allow_mismatch: bool
+    stream: bool
+    progress: Progress
+    tell: Callable[[str], None]
+    preferences: Preferences
+
+    def to_store(self, folder: Path, *, version: ServerVersion, dry_run: bool) -> Built:
+        """Make it in the folder of a store."""
+        plan = self._plan(version, where=str(folder), displaces=False, is_here=True)
+        if not dry_run:
+            StoreRoute(
+                store=LocalStore(folder),
+                image=plan.inspection.lay_out_image(takes_shards=plan.regime.keeps_shards),
+                hashing=self.hashing,
+                progress=self.progress,
+                tell=self.tell,
+            ).make(plan.name)
+        return dataclasses.replace(plan, is_done=not dry_run)
+
+    def to_server(self, client: Client, *, via: Via, dry_run: bool) -> Built:
+        """Make it on a server; where that cannot pull from us after all, by an upload."""
+        version = client.version()
+        if version.note:
+            self.tell(version.note)
+        if dry_run:
+            may_upload = via == "upload" or not client.address.is_loopback
+            return self._plan_for(client, version, displaces=may_upload)
+        choice = choose_route(client, via=via)
+        self.tell(f"way: {choice.via}, {choice.reason}")
+        try:
+            return self._make(client, version, choice)
+        except WayClosed as closed:
+            self.tell(f"that did not work ({closed}), so it is uploaded")
+            return self._make(client, version, Choice(via="upload", reason="the server cannot pull from us"))
+
+    def _make(self, client: Client, version: ServerVersion, choice: Choice) -> Built:
+        # `create`, which ends an upload, looks for a template of its own
+        plan = self._plan_for(client, version, displaces=choice.via == "upload")
+        route = open_route(
+            plan.inspection,
+            plan.regime,
+            choice,
+            client=client,
+            hashing=self.hashing,
+            stream=self.stream,
+            progress=self.progress,
+            tell=self.tell,
+        )
+        server_build = ServerBuild(
+            client=client,
+            name=plan.name,
+            recipe=plan.inspection.recipe,
+            load=self.load,
+            allow_mismatch=self.allow_mismatch,
+            tell=self.tell,
+            tried=plan.inspection.tried,
+            progress=self.progress,
+        )
+        return dataclasses.replace(plan, via=choice.via, differences=server_build.run(route), is_done=True)
+
+    def _plan_for(self, client: Client, version: ServerVersion, *, displaces: bool) -> Built:
+        address = client.address
+        return self._plan(version, where=address.base_url, displaces=displaces, is_here=address.is_loopback)
+
+    def _plan(self, version: ServerVersion, *, where: str, displaces: bool, is_here: bool) -> Built:
+        target = target_of(version, displaces=displaces)
+        inspection = inspect(
+            self.files,
+            target=dataclasses.replace(target, takes_patches=not self.stream),
+            free_bytes="here" if is_here else None,
+            verify=self.verify,
+            **self.preferences,
+        )
+        plan = Built(
+            name=self.name or suggest_name(inspection.model.name),
+            inspection=inspection,
+            version=version,
+            regime=regime(version),
+            where=where,
+        )
+        self.lock.require_plan(plan)
+        return plan
 
 
 def _check(*, to_store: bool, via: Via, for_ollama: str | None, stream: bool) -> None:
@@ -200,36 +246,6 @@ def _check(*, to_store: bool, via: Via, for_ollama: str | None, stream: bool) ->
         raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
     if stream and (to_store or via not in {"auto", "upload"}):
         raise UsageProblem("--stream is an upload to a server", hint="leave out --store and --via")
-
-
-def _may_upload(choice: Choice | None, *, via: Via, is_here: bool) -> bool:
-    """Tell whether the model may be made by ``create``, which looks for a template of its own."""
-    if choice is None:
-        return via == "upload" or not is_here
-    return choice.via == "upload" or not choice.is_certain
-
-
-def _plan(
-    files: ModelFiles,
-    name: ModelName | None,
-    version: ServerVersion,
-    *,
-    where: str,
-    displaces: bool,
-    free_bytes: Literal["here"] | None,
-    verify: bool,
-    takes_patches: bool = True,
-    **preferences: Unpack[Preferences],
-) -> Built:
-    target = dataclasses.replace(target_of(version, displaces=displaces), takes_patches=takes_patches)
-    inspection = inspect(files, target=target, free_bytes=free_bytes, verify=verify, **preferences)
-    return Built(
-        name=name or suggest_name(inspection.model.name),
-        inspection=inspection,
-        version=version,
-        regime=regime(version),
-        where=where,
-    )
 
 
 def _address(host: str | None) -> ServerAddress:

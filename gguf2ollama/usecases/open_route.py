@@ -9,7 +9,7 @@ from gguf2ollama.progress import Progress
 from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.inspect import Inspection
 from gguf2ollama.usecases.routes import Choice
-from gguf2ollama.usecases.server_build import FirstThatWorks, Route
+from gguf2ollama.usecases.server_build import MayBeClosed, Route
 from gguf2ollama.usecases.store_route import StoreRoute
 from gguf2ollama.usecases.upload_route import UploadRoute
 
@@ -27,7 +27,7 @@ def open_route(
     progress: Progress,
     tell: Callable[[str], None],
 ) -> Route:
-    """Make ready the way that was chosen, and the upload after a pull that may not work.
+    """Make ready the way that was chosen; it raises ``WayClosed`` where it was uncertain and does not work.
 
     Args:
         inspection: What is made.
@@ -43,20 +43,19 @@ def open_route(
         from gguf2ollama.usecases.stream_route import StreamRoute  # noqa: PLC0415 - for this way alone
 
         return StreamRoute(client=client, inspection=inspection, how=how, progress=progress, tell=tell)
-    upload = UploadRoute(
-        client=client,
-        image=inspection.lay_out_image(takes_shards=how.takes_shards),
-        recipe=inspection.recipe,
-        hashing=hashing,
-        copies=how.copies_of_upload,
-        progress=progress,
-    )
     if choice.via == "upload":
-        return upload
+        return UploadRoute(
+            client=client,
+            image=inspection.lay_out_image(takes_shards=how.takes_shards),
+            recipe=inspection.recipe,
+            hashing=hashing,
+            copies=how.copies_of_upload,
+            progress=progress,
+        )
     image = inspection.lay_out_image(takes_shards=how.keeps_shards)
     if choice.store is not None:
         return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=progress, tell=tell)
     from gguf2ollama.usecases.pull_route import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
 
     pull = PullRoute(client=client, image=image, hashing=hashing, progress=progress)
-    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=upload, tell=tell)
+    return pull if choice.is_certain else MayBeClosed(route=pull)

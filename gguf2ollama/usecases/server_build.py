@@ -25,7 +25,7 @@ from gguf2ollama.usecases.readback import differences
 if TYPE_CHECKING:
     from gguf2ollama.usecases.try_templates import Tried
 
-__all__ = ["FirstThatWorks", "Route", "ServerBuild"]
+__all__ = ["FirstThatWorks", "MayBeClosed", "Route", "ServerBuild", "WayClosed"]
 
 _ABANDONED_AFTER = timedelta(days=1)  # no build takes that long, whatever the clocks say
 
@@ -35,6 +35,31 @@ class Route(Protocol):
 
     def make(self, name: ModelName) -> None:
         """Make the model under a name."""
+
+
+class WayClosed(Exception):
+    """The server could not go a way that was uncertain from the start; nothing was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayBeClosed:
+    """A way that the server may not be able to go.
+
+    A server at a loopback address may sit in a container or behind a tunnel, and then cannot reach us.
+    """
+
+    route: Route
+
+    def make(self, name: ModelName) -> None:
+        """Make the model under a name.
+
+        Raises:
+            WayClosed: The server cannot go this way.
+        """
+        try:
+            self.route.make(name)
+        except (ServerProblem, NotFound) as error:
+            raise WayClosed(error.message) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,11 +164,18 @@ def test_a_server_that_is_too_old_is_named(call, monkeypatch, gguf):
     assert "update Ollama" in done.err
 
 
-def test_a_read_back_that_differs_ends_with_6_and_leaves_nothing(call, server, gguf):
+@pytest.mark.parametrize(
+    "via, told",
+    [
+        ("pull", "a template was put before the one in the GGUF"),
+        ("upload", "its template is not the one that was given"),
+    ],
+)
+def test_a_read_back_that_differs_ends_with_6_and_leaves_nothing(call, server, gguf, via, told):
     server.altered["template"] = "{{ .Prompt }} of its own"
-    done = call("build", gguf, "--name", "mine", "--json")
+    done = call("build", gguf, "--name", "mine", "--json", "--via", via)
     assert done.code == 6
-    assert "its template is not the one that was given" in done.error["message"]
+    assert told in done.error["message"]
     assert models(server) == set()
 
 
