@@ -34,7 +34,8 @@ $(INSTALLED): pyproject.toml
 check: lint types imports test
 
 test: $(INSTALLED) parts
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 tests/unit tests/cli
+	$(BIN)/python -m pytest tests/live tests/packaging
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 tests/unit tests/cli
@@ -60,7 +61,7 @@ lowest: $(INSTALLED)
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	sed -n '/^dependencies = \[/,/^\]/s/.*"\([a-z0-9-]*\)>=\([0-9.]*\)".*/\1==\2/p' pyproject.toml > $(VENV)-lowest/lowest.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/lowest.txt -e '.[dev]'
-	$(VENV)-lowest/bin/python -m pytest tests/unit tests/cli
+	$(VENV)-lowest/bin/python -m pytest -n 2 tests/unit tests/cli
 
 parts:
 	$(PYTHON) tests/live/parts.py get

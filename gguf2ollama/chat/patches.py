@@ -101,9 +101,9 @@ def keep_out_detection(text: str) -> Patch:
     """Make a chat template unlike all that ``ollama create`` knows, so that it puts none before this one."""
     filling = "This text keeps Ollama from taking the template for one that it knows and giving it another. "
     room = filling * (_DETECTION_DISTANCE // len(filling) + 1)
-    return Patch(
-        text=_before(text, f"{{# {room}#}}"), why=("the server would put another template before it",)
-    )
+    comment = f"{{# {room}#}}"
+    kept = text if text.startswith(comment) else _before(text, comment)
+    return Patch(text=kept, why=("the server would put another template before it",))
 
 
 def _before(text: str, addition: str) -> str:

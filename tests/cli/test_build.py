@@ -71,6 +71,7 @@ def test_what_a_server_cannot_pull_is_uploaded(call, server, gguf):
     assert "uploaded" in done.err
     assert "POST /api/create" in server.endpoints()
     assert models(server) == {"mine:latest"}
+    assert server.store.find("mine")[1].template, "what `create` may displace is left to it"
 
 
 def test_the_store_of_the_server_is_written_where_it_is_ours(call, server, gguf, tmp_path, monkeypatch):

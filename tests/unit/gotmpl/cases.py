@@ -244,8 +244,8 @@ NESTED_BODY: dict[str, Any] = {
 _SOME, _NONE = f"{_PROPERTIES}.some.Properties", f"{_PROPERTIES}.none.Properties"
 NESTED: dict[str, tuple[str, str]] = {
     "in the order of the request": (
-        f"{{{{ range $k, $one := {_SOME}.All }}}}{{{{ $k }}}} {{{{ $one.Type }}}} {{{{ .Type }}}};{{{{ end }}}}",
-        "y string string;x integer integer;",
+        f"{{{{ range $k, $v := {_SOME}.All }}}}{{{{ $k }}}} {{{{ $v.Type }}}}{{{{ .Type }}}}{{{{ end }}}}",
+        "y stringstringx integerinteger",
     ),
     "sorted": (f"{{{{ range $key, $_ := {_SOME}.ToMap }}}}{{{{ $key }}}}{{{{ end }}}}", "xy"),
     "with one variable, the keys": (
