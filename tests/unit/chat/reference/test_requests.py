@@ -9,7 +9,7 @@ from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Forms, Request
 
 USER = Message(role="user", content="Hello")
-CALL = ToolCall(name="look", arguments={"ü":1}, id="abcdefghi")
+CALL = ToolCall(name="look", arguments={"ü": 1}, id="abcdefghi")
 LOOP = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
 
 
