@@ -15,7 +15,8 @@ def are_calls_read(template: AuthorsTemplate | ReferenceTemplate, *, tag: str) -
 
     Args:
         template: The authors' template.
-        tag: What the server takes for the opening of a call (``gotmpl.read(…).tool_tag``).
+        tag: What the server takes for the opening of a call (``gotmpl.read(…).tool_tag``); ``""`` for
+            whatever it may be.
 
     Raises:
         InvalidInput: The template broke a limit.

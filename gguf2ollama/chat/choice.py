@@ -139,7 +139,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         InvalidInput: The authors' chat template is none, or takes more of the machine than it may.
     """
     trial = _Trial(question, renderer)
-    found: list[Candidate] = []
+    found = trial.found
     for candidate in trial.candidates():
         found.append(candidate)
         if candidate.is_exact and not trial.may_be_displaced(candidate):
@@ -163,6 +163,7 @@ class _Trial:
     """The candidates for one question, each made and tried when it is its turn."""
 
     def __init__(self, question: Question, renderer: Renderer) -> None:
+        self.found: list[Candidate] = []
         self.remarks: list[str] = []
         self._question = question
         self._renderer = renderer
@@ -187,7 +188,8 @@ class _Trial:
             yield self._with_go("profile", "the TEMPLATE of the family", asked.profile)
         if asked.is_native and asked.may_patch:
             yield from self._patched(native)
-        yield from self._synthesised()
+        if self._is_worth_learning():
+            yield from self._synthesised()
 
     def may_be_displaced(self, candidate: Candidate) -> bool:
         """Whether the server may put a template of its own before what the candidate brings."""
@@ -201,6 +203,22 @@ class _Trial:
         """Give what speaks against a candidate, the weightiest first."""
         plain, *others = candidate.faults
         return plain + self.may_be_displaced(candidate), *others
+
+    def _is_worth_learning(self) -> bool:
+        """Tell whether a TEMPLATE made from the chat template could be better than all that was found.
+
+        Where no TEMPLATE lets the server read the model's calls of tools, one is taken only in the place of
+        what prompts worse without any.
+        """
+        if not self.claims.tools or are_calls_read(self._template, tag=""):
+            return True
+        for one in self.found:
+            plain, used, *_ = self.cost(one)
+            if plain == 0 and used < one.parity.scores["tools"].compared:
+                why = "Ollama would not read the model's calls of tools with it"
+                self.remarks.append(f"no TEMPLATE was made from the chat template: {why}")
+                return False
+        return True
 
     def _patched(self, native: Candidate | None) -> Iterator[Candidate]:
         """Change the chat template in the header where that mends something, one change upon the other."""

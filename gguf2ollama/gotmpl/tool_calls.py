@@ -21,10 +21,10 @@ def read_calls(answer: str, *, tag: str, names: Sequence[str]) -> list[tuple[str
 
     Args:
         answer: What the model wrote.
-        tag: What opens a call (:attr:`Reading.tool_tag`).
+        tag: What opens a call (:attr:`Reading.tool_tag`); ``""`` where it may be anything.
         names: The names of the tools that were offered.
     """
-    before, found, rest = answer.partition(tag)
+    before, found, rest = answer.partition(tag) if tag else ("", True, answer)
     if not found or (tag in _BRACKETS and before.strip()):
         return []
     return list(_calls(tag + rest, names=names))

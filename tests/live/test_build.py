@@ -385,7 +385,7 @@ def test_the_modelfile_verb_gives_what_ollama_create_takes(ollama_server, client
     path = tmp_path / "Modelfile"
     path.write_text(done.stdout, encoding="utf-8", newline="")
     create(ollama_server, "by-hand", path)
-    build(smollm2, name="by-us", host=ollama_server.url, load=False)
+    build(smollm2, name="by-us", host=ollama_server.url, via="upload", load=False)
     hand, ours = client.show("by-hand"), client.show("by-us")
     assert (hand.template, hand.system, dict(hand.parameters), hand.license) == (
         ours.template,
