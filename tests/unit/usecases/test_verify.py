@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from gguf2ollama import build
 from gguf2ollama.chat.parity import Verdict
-from gguf2ollama.cli.verify import command
+from gguf2ollama.cli._app import group
 from gguf2ollama.errors import InvalidInput, NotFound, ServerProblem, UsageProblem, VerificationFailed
 from gguf2ollama.refs import TEMPORARY_NAMESPACE
 from gguf2ollama.usecases.by_itself import ByItself, LeftOut
@@ -211,7 +211,7 @@ def test_a_server_that_is_gone_by_then_is_an_error(server, gguf):
 
 
 def run(*arguments):
-    return CliRunner().invoke(command, list(map(str, arguments)))
+    return CliRunner().invoke(group, ["verify", *map(str, arguments)])
 
 
 def test_the_command_shows_both(server, gguf):
