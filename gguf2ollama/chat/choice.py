@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from gguf2ollama.chat.answers import answers_of
 from gguf2ollama.chat.authors import Authors, Claims, as_asked, claims_of
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.call_check import are_calls_read
@@ -169,6 +170,7 @@ class _Trial:
         self._renderer = renderer
         self._now = datetime.now().astimezone()
         self._template = question.authors.load(renderer, now=self._now.replace(tzinfo=None))
+        self._answers = answers_of(self._template)
         self.claims = claims_of(self._template)
         self._conversations = [one for one in battery() if self.claims.includes(one)]
         self._meant: dict[tuple[bool, Path], tuple[Outcome, ...]] = {}
@@ -197,7 +199,7 @@ class _Trial:
 
     def cutting_stops(self) -> tuple[str, ...]:
         """Give the stop strings that would cut an answer before its end."""
-        return stops_that_cut(self._question.stops, template=self._template)
+        return stops_that_cut(self._question.stops, answers=self._answers)
 
     def cost(self, candidate: Candidate) -> tuple[int, ...]:
         """Give what speaks against a candidate, the weightiest first."""
@@ -210,7 +212,7 @@ class _Trial:
         Where no TEMPLATE lets the server read the model's calls of tools, one is taken only in the place of
         what prompts worse without any.
         """
-        if not self.claims.tools or are_calls_read(self._template, tag=""):
+        if not self.claims.tools or are_calls_read(self._answers, tag=""):
             return True
         for one in self.found:
             plain, used, *_ = self.cost(one)
@@ -284,7 +286,7 @@ class _Trial:
     def _with_go(self, origin: Origin, why: str, go_template: str) -> Candidate:
         parsed = parse(go_template)
         capabilities = read(parsed).capabilities & {"tools", "thinking"}
-        misses_calls = self.claims.tools and not are_calls_read(self._template, tag=read(parsed).tool_tag)
+        misses_calls = self.claims.tools and not are_calls_read(self._answers, tag=read(parsed).tool_tag)
         if misses_calls:
             self.remarks.append(f"{why}: Ollama would not read the model's calls of tools")
         return Candidate(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gguf2ollama.chat.answers import answers_of
 from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 
@@ -33,18 +34,18 @@ def _load(renderer: Renderer, text: str) -> ReferenceTemplate:
 
 @pytest.mark.parametrize("stop", ["<|im_end|>", "<|im_start|>", "</s>", "never"])
 def test_the_end_of_a_turn_cuts_nothing(renderer: Renderer, stop: str):
-    assert stops_that_cut([stop], template=_load(renderer, _CHATML)) == ()
+    assert stops_that_cut([stop], answers=answers_of(_load(renderer, _CHATML))) == ()
 
 
 @pytest.mark.parametrize("stop", ["</call>", "<call>", "</think>", "\n"])
 def test_a_stop_within_the_models_own_format_is_found(renderer: Renderer, stop: str):
-    assert stops_that_cut(["<|im_end|>", stop], template=_load(renderer, _CHATML)) == (stop,)
+    assert stops_that_cut(["<|im_end|>", stop], answers=answers_of(_load(renderer, _CHATML))) == (stop,)
 
 
 def test_an_end_that_also_ends_a_thought_is_found(renderer: Renderer):
-    assert stops_that_cut(["<|end|>"], template=_load(renderer, _CHANNELS)) == ("<|end|>",)
+    assert stops_that_cut(["<|end|>"], answers=answers_of(_load(renderer, _CHANNELS))) == ("<|end|>",)
 
 
 def test_a_template_that_refuses_everything_says_nothing(renderer: Renderer):
     template = _load(renderer, "{{ raise_exception('no') }}")
-    assert stops_that_cut(["<|im_end|>"], template=template) == ()
+    assert stops_that_cut(["<|im_end|>"], answers=answers_of(template)) == ()
