@@ -132,9 +132,12 @@ class Image:
             )
             for one in self.weights
         )
-        return Manifest(
-            config=self.config.descriptor, layers=(*weights, *(one.descriptor for one in self.texts))
-        )
+        return Manifest(config=self.config.descriptor, layers=(*weights, *self.text_layers))
+
+    @property
+    def text_layers(self) -> tuple[Descriptor, ...]:
+        """The layers that are no weights, as they stand in the manifest."""
+        return tuple(one.descriptor for one in self.texts)
 
 
 def lay_out_image(
