@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
     from gguf2ollama.modelfiles import Parameter
     from gguf2ollama.progress import Progress, Update
-    from gguf2ollama.usecases.build import Built, build
+    from gguf2ollama.usecases.build import build
+    from gguf2ollama.usecases.build_job import Built
     from gguf2ollama.usecases.chat_template import patch_template
     from gguf2ollama.usecases.inspect import Inspection, inspect, modelfile
     from gguf2ollama.usecases.verify import Verification, verify
@@ -53,7 +54,9 @@ _HOMES = {
     "progress": ("Progress", "Update"),
     "usecases.chat_template": ("patch_template",),
     "usecases.verify": ("Verification", "verify"),
-    "usecases": ("Built", "Inspection", "build", "inspect", "modelfile"),
+    "usecases.build": ("build",),
+    "usecases.build_job": ("Built",),
+    "usecases.inspect": ("Inspection", "inspect", "modelfile"),
 }
 
 

@@ -14,7 +14,7 @@ from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases import Preferences
+    from gguf2ollama.usecases.inspect import Preferences
 
 __all__ = ["preference_options", "read_text", "verify_option"]
 

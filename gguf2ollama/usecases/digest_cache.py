@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 from gguf2ollama._atomic import atomic_file
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
 from gguf2ollama.oci import Digest
-from gguf2ollama.usecases.routes import known_stores
 
 __all__ = ["DigestCache"]
 
@@ -149,6 +148,8 @@ def _is_touched_blob(entry: dict[str, Any], files: tuple[str, ...], now: _State,
 
 
 def _is_blob(file: str, digest: Digest) -> bool:
+    from gguf2ollama.usecases.routes import known_stores  # noqa: PLC0415 - for a file that was touched
+
     for store in known_stores(os.environ):
         with contextlib.suppress(OSError):
             if (store.root / "blobs" / digest.blob_name).samefile(file):

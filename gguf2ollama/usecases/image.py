@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from gguf2ollama.ggufio import (
     FileRange,
@@ -32,8 +32,10 @@ from gguf2ollama.oci import (
     go_json,
     parameter_size_label,
 )
-from gguf2ollama.recipe import Recipe
 from gguf2ollama.usecases.source import ModelFiles
+
+if TYPE_CHECKING:
+    from gguf2ollama.recipe import Recipe
 
 __all__ = ["Image", "Text", "Weights", "lay_out_image", "lay_out_weights"]
 

@@ -24,7 +24,7 @@ from gguf2ollama.refs import HubSource, parse_source
 from gguf2ollama.usecases.source import ModelFiles
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases.build import Built
+    from gguf2ollama.usecases.build_job import Built
     from gguf2ollama.usecases.inspect import Preferences
 
 __all__ = ["Lock", "LockCheck", "LockedFile", "read_lock", "write_lock"]

@@ -6,12 +6,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
-from gguf2ollama.hub.variants import RepositoryFile
 from gguf2ollama.recipe import Published
 from gguf2ollama.refs import LocalSource, parse_source
+
+if TYPE_CHECKING:
+    from gguf2ollama.hub.variants import RepositoryFile
 
 __all__ = ["ModelFiles", "Origin", "find_model", "find_projectors", "require_projector"]
 

@@ -7,7 +7,7 @@ from tests.builders import tiny_llama
 
 _PROGRAM = """
 import sys
-from gguf2ollama.usecases import build
+from gguf2ollama.usecases.build import build
 build(sys.argv[1], store=sys.argv[2], verify=sys.argv[3] == "verify")
 print(*sys.modules)
 """
