@@ -311,6 +311,13 @@ _RULES = (
         "raise OLLAMA_LOAD_TIMEOUT on the server; its log says how far the load had come",
     ),
     _rule(
+        r"signal: (?:segmentation fault|illegal instruction)",
+        ServerRefused,
+        "the program that runs the model for the Ollama server at {address} crashed with {subject}: {said}",
+        "that is a fault of llama.cpp with this processor or this model: update Ollama; in a virtual machine"
+        f" with AMX, start the server with LLAMA_ARG_REPACK=0; {_SERVER_LOG}",
+    ),
+    _rule(
         r"unexpected EOF|\bEOF$|process has terminated|no longer running|unexpectedly stopped"
         r"|unable to load model|error loading model|failed to load model",
         ServerRefused,

@@ -77,6 +77,7 @@ TEXTS = [
     (f"stat /models/blobs/{BLOB}: no such file or directory", errors.ServerRefused, CREATE),
     ("timed out waiting for llama-server to start - ", errors.ServerRefused, ASKED),
     ("llama-server process has terminated: signal: killed", errors.ServerRefused, ASKED),
+    ("llama-server process has terminated: signal: segmentation fault", errors.ServerRefused, ASKED),
     ("unexpected EOF", errors.ServerRefused, ASKED),
 ]
 
@@ -164,3 +165,12 @@ def test_a_certificate_that_is_not_trusted_is_named():
     with pytest.raises(errors.ServerUnreachable, match="certificate") as caught, foreign_errors(ASKED):
         raise httpcore.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
     assert "SSL_CERT_FILE" in caught.value.hint
+
+
+def test_a_crash_on_a_processor_is_told_apart_from_a_lack_of_memory():
+    crashed, killed = (
+        refusal(f"llama-server process has terminated: signal: {signal}", status=500, asked=ASKED)
+        for signal in ("segmentation fault (core dumped)", "killed")
+    )
+    assert "LLAMA_ARG_REPACK=0" in crashed.hint
+    assert "memory" in killed.hint
