@@ -67,7 +67,12 @@ def own_server(program: str, folder: Path) -> Iterator[dict[str, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    environment = os.environ | {"OLLAMA_HOST": address, "OLLAMA_MODELS": str(folder / "models")}
+    environment = {
+        "LLAMA_ARG_REPACK": "0",  # llama.cpp's kernels for AMX crash in some virtual machines
+        **os.environ,
+        "OLLAMA_HOST": address,
+        "OLLAMA_MODELS": str(folder / "models"),
+    }
     log = folder / "ollama.log"
     print(f"demo: starting a private `{program} serve` on {address}, its log in {log}", flush=True)
     with log.open("wb") as stream:
