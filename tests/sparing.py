@@ -1,5 +1,6 @@
-"""One process that renders chat templates for all tests of a run: to start one takes a tenth of a second."""
+"""What thousands of tests share or leave out: a process that renders chat templates, waits for the disk."""
 
+import os
 import threading
 
 import pytest
@@ -25,7 +26,10 @@ class _Lent:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_worker():
-    """Lend all renderers of the usual limits one process; who sets limits of its own gets its own."""
+    """Lend all renderers of the usual limits one process: to start one takes a tenth of a second.
+
+    A renderer with limits of its own gets a process of its own.
+    """
     worker, lock = WorkerProcess(Limits()), threading.Lock()
 
     def start(limits):
@@ -35,6 +39,14 @@ def _one_worker():
         patch.setattr("gguf2ollama.chat.reference.renderer.WorkerProcess", start)
         yield
     worker.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk():
+    """Let the system write when it likes: no test takes the power away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture
