@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := .demo
 
+# whatever the environment says: without bytecode, each process of the tests would compile all over again
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-corpus check unit live lowest lint types imports parts bench docs clean
 
 demo: $(DEMO)/venv/.installed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def tiny_llama(
         "tokenizer.ggml.add_bos_token": False,
         "tokenizer.chat_template": chat_template,
     }
-    tensors = _llama_weights(blocks=blocks, width=width, tokens=tokens, seed=seed)
+    tensors = _llama_weights(blocks=blocks, width=width, tokens=tuple(tokens), seed=seed)
     return build_gguf(path, metadata=values | dict(metadata or {}), tensors=tensors)
 
 
@@ -176,7 +177,8 @@ def _byte_tokens() -> list[str]:
     return [chr(byte if byte in printable else next(spare)) for byte in range(256)]
 
 
-def _llama_weights(*, blocks: int, width: int, tokens: Sequence[str], seed: int) -> list[Tensor]:
+@lru_cache(maxsize=16)
+def _llama_weights(*, blocks: int, width: int, tokens: tuple[str, ...], seed: int) -> Sequence[Tensor]:
     noise = random.Random(seed)  # noqa: S311 - the same every time
 
     def tensor(name: str, *shape: int, values: Sequence[float] | None = None) -> Tensor:

@@ -4,7 +4,10 @@ import os
 
 from hypothesis import settings
 
-# a loaded machine is no fault of ours: no deadlines. `HYPOTHESIS_PROFILE=thorough` looks further.
-settings.register_profile("quick", deadline=None, max_examples=40)
+# a loaded machine is no fault of ours: no deadlines. While one works, few examples; CI looks further, and
+# `HYPOTHESIS_PROFILE=thorough` further still.
+settings.register_profile("quick", deadline=None, max_examples=15)
+settings.register_profile("ci", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+_USUAL = "ci" if os.environ.get("CI") == "true" else "quick"
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _USUAL))

@@ -21,6 +21,7 @@ from gguf2ollama.errors import (
     ServerUnreachable,
     UsageProblem,
 )
+from gguf2ollama.hub.trust import trusted_certificates
 
 if TYPE_CHECKING:
     import httpx
@@ -86,6 +87,7 @@ class RemoteFile:
         self._sends_ranges = True
         try:
             self._http = httpx.Client(
+                verify=trusted_certificates(),
                 timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT),
                 headers={"User-Agent": "gguf2ollama", "Accept": "*/*", "Accept-Encoding": "identity"},
             )

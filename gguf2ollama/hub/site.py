@@ -20,6 +20,7 @@ from gguf2ollama.errors import (
 )
 from gguf2ollama.hub.explain import explain_refusal, no_hub
 from gguf2ollama.hub.settings import HubSettings
+from gguf2ollama.hub.trust import trusted_certificates
 from gguf2ollama.hub.variants import RepositoryFile
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class HubSite:
         self._errors = httpx.HTTPError, httpx.TimeoutException, httpx.ConnectError
         try:
             self._http = httpx.Client(
+                verify=trusted_certificates(),
                 timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT, pool=None),
                 headers={"User-Agent": "gguf2ollama", "Accept-Encoding": "identity"},
                 follow_redirects=True,

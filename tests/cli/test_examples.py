@@ -25,25 +25,33 @@ def example(server, *arguments):
     )
 
 
+@pytest.fixture
+def models(tmp_path):
+    """Give a folder for models, beside that of the cache."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
-def test_a_server_is_provisioned_once(call, server, tmp_path):
+def test_a_server_is_provisioned_once(call, server, models):
     for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        tiny_llama(tmp_path / name / "model.gguf")
-    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+        (models / name).mkdir()
+        tiny_llama(models / name / "model.gguf")
+    done = example(server, EXAMPLES / "provision.sh", models)
     assert (done.returncode, done.stdout) == (0, "first: made\nsecond: made\n"), done.stderr
-    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+    done = example(server, EXAMPLES / "provision.sh", models)
     assert (done.returncode, done.stdout) == (0, "first: there already\nsecond: there already\n"), done.stderr
     assert {one["name"] for one in call("list", "--json").json} == {"first:latest", "second:latest"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
-def test_provisioning_goes_on_after_a_bad_model_and_fails_at_the_end(server, tmp_path):
+def test_provisioning_goes_on_after_a_bad_model_and_fails_at_the_end(server, models):
     for name in ("bad", "good"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "bad" / "model.gguf").write_bytes(b"GGUF")
-    tiny_llama(tmp_path / "good" / "model.gguf")
-    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+        (models / name).mkdir()
+    (models / "bad" / "model.gguf").write_bytes(b"GGUF")
+    tiny_llama(models / "good" / "model.gguf")
+    done = example(server, EXAMPLES / "provision.sh", models)
     assert (done.returncode, done.stdout) == (1, "good: made\n")
     assert "bad: failed with exit code 4" in done.stderr
 

@@ -14,7 +14,7 @@ BAD = {
     "broken": (b"{% for message in messages %}{{ oops", "no Jinja"),
     "empty": (b" \n", "empty"),
     "endless": (
-        b"{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
+        b"{% for a in range(99999) %}{% for b in range(99999) %}{{ 'x' * 999 }}{% endfor %}{% endfor %}",
         "more than",
     ),
     "huge": (b"x" * ((1 << 20) + 1), "1,048,576"),

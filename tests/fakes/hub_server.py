@@ -139,7 +139,7 @@ class FakeHub:
 
     def __enter__(self) -> Self:
         self._threads = [
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002})
             for server in (self._site, self._cdn)
         ]
         for thread in self._threads:

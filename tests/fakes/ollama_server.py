@@ -153,7 +153,7 @@ class FakeOllama:
         return f"{self._scheme}://127.0.0.1:{self.port}{self.path}"
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002})
         self._thread.start()
         return self
 

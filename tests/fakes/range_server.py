@@ -58,7 +58,7 @@ class RangeServer:
         self.requests: list[Request] = []
         self.change: Callable[[Request, Reply], Reply | None] = lambda _request, reply: reply
         self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002})
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama.ollama import Client
+from tests.live.servers import LLAMA_SERVER
 
 pytestmark = pytest.mark.live
 
@@ -27,7 +28,7 @@ def demo(smollm2, tmp_path):
         usual = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(package.parent)}
         return subprocess.run(
             [sys.executable, DEMO, "--folder", tmp_path / "demo"],
-            env=usual | environment,
+            env=LLAMA_SERVER | usual | environment,
             capture_output=True,
             text=True,
             check=False,

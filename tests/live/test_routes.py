@@ -473,14 +473,15 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_the_next_call_does_it(
         build(tiny_llama(tmp_path / "small.gguf"), host=server.url, load=False)
         other = server.store / "of-someone-else"
 
-        def fill(update):
-            if update.task.startswith("uploading") and not other.exists():
-                with contextlib.suppress(OSError), other.open("wb", buffering=0) as stream:
-                    for _ in range(60):
-                        stream.write(bytes(1 << 20))
+        def count_and_fill(*arguments, **options):
+            require_server_space(*arguments, **options)
+            other.write_bytes(bytes(60 << 20))
 
-        with pytest.raises(NotEnoughSpace) as caught:
-            build(model, name="large", host=server.url, via=via, progress=fill)
+        with pytest.MonkeyPatch.context() as patch:
+            # while bytes come would be a race with them; before the first one, room was there and is not
+            patch.setattr(f"gguf2ollama.usecases.{via}_route.require_server_space", count_and_fill)
+            with pytest.raises(NotEnoughSpace) as caught:
+                build(model, name="large", host=server.url, via=via)
         assert other.exists()
         assert caught.value.hint
         assert [one.name for one in client.list()] == ["small:latest"]

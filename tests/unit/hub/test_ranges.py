@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.header import write_model
 from gguf2ollama.errors import (
     Gguf2OllamaError,
     InvalidGguf,
@@ -21,9 +20,10 @@ from gguf2ollama.errors import (
     ServerUnreachable,
     UsageProblem,
 )
-from gguf2ollama.ggufio import open_gguf
+from gguf2ollama.ggufio import TypedValue, ValueType, open_gguf
 from gguf2ollama.hub import RangeReader, open_remote_gguf
 from gguf2ollama.hub.ranges import MOST_BYTES
+from tests.builders import build_gguf, some_tensors
 from tests.fakes.range_server import RangeServer, Reply
 
 CONTENT = random.Random(0).randbytes(3_000_000)  # noqa: S311 - the same every time
@@ -87,9 +87,14 @@ def test_ranges_grow_while_it_is_read_on(server):
 
 @pytest.fixture(scope="module")
 def large_vocabulary(tmp_path_factory):
-    path = tmp_path_factory.mktemp("header") / "model.gguf"
-    write_model(path)
-    return path
+    tokens = [f"token {number:08}" for number in range(152_000)]
+    metadata = {
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.merges": [f"{token[:6]} {token[6:]}" for token in tokens],
+        "tokenizer.ggml.token_type": TypedValue.array(ValueType.INT32, [1] * len(tokens)),
+    }
+    tensors = some_tensors(200)
+    return build_gguf(tmp_path_factory.mktemp("header") / "model.gguf", metadata=metadata, tensors=tensors)
 
 
 @pytest.mark.parametrize("sends_ranges", [True, False])

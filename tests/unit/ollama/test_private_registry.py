@@ -29,6 +29,8 @@ def descriptor(content, media_type=MediaType.MODEL):
 
 MANIFEST = Manifest(config=descriptor(CONFIG, MediaType.CONFIG), layers=(descriptor(LAYER),))
 
+CERTIFICATES = httpx.create_ssl_context()  # read once, as that takes a while
+
 
 @pytest.fixture
 def pieces(tmp_path):
@@ -47,7 +49,7 @@ def registry(pieces):
 
 @pytest.fixture
 def http():
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=CERTIFICATES) as client:
         yield client
 
 
@@ -232,7 +234,7 @@ def served_view(view):
     manifest = Manifest(config=descriptor(CONFIG, MediaType.CONFIG), layers=(descriptor(merged),))
     with (
         PrivateRegistry() as registry,
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=CERTIFICATES) as http,
     ):
         yield http, direct(registry.offer(manifest, {Digest.of(merged): pieces}), http, merged), merged
 
@@ -299,7 +301,7 @@ def test_what_is_offered_later_is_served_beside_what_was_before(pieces, http):
 def test_the_end_leaves_no_thread_and_no_socket_whoever_is_connected(pieces):
     before = threading.active_count()
     blobs = {Digest.of(LAYER): pieces}
-    with PrivateRegistry() as registry, httpx.Client(trust_env=False) as http:
+    with PrivateRegistry() as registry, httpx.Client(trust_env=False, verify=CERTIFICATES) as http:
         name = registry.offer(MANIFEST, blobs)
         host, port = name.host.split(":")
         idle = socket.create_connection((host, int(port)))

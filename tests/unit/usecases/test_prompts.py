@@ -168,6 +168,7 @@ def test_what_was_foretold_is_no_surprise(server, tmp_path):
     assert built.differences == ()
 
 
+@pytest.mark.usefixtures("own_worker")
 def test_where_no_second_process_can_be_started_the_way_on_is_told(server, gguf, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
     with pytest.raises(Gguf2OllamaError, match="did not start") as caught:

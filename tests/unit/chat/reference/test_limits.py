@@ -1,5 +1,7 @@
 """A template that takes too much costs one clear error; the next one is rendered as if nothing had been."""
 
+import os
+import signal
 import sys
 
 import pytest
@@ -108,11 +110,12 @@ def test_where_the_system_limits_no_memory_we_look_ourselves():
         worker.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there, a process is not held by a signal")
 def test_a_worker_that_does_not_answer_is_given_up():
     worker = WorkerProcess(Limits(seconds=60, wall_seconds=1.0))
-    load = f'{{"do": "load", "key": "a", "text": "{ENDLESS}", "now": null}}'
     try:
-        worker.ask(load)
+        worker.ask('{"do": "load", "key": "a", "text": "x", "now": null}')
+        os.kill(worker._process.pid, signal.SIGSTOP)
         with pytest.raises(LimitBroken, match="was not done after 1 seconds"):
             worker.ask('{"do": "render", "key": "a", "requests": [{}]}')
     finally:
@@ -122,23 +125,23 @@ def test_a_worker_that_does_not_answer_is_given_up():
 def test_no_worker_is_one_clear_error(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with (
-        Renderer() as renderer,
+        Renderer(limits=TIGHT) as renderer,
         pytest.raises(Gguf2OllamaError, match=r"did not start: .*No such file") as caught,
     ):
         renderer.load("x")
     assert caught.value.hint
 
 
-def test_a_renderer_ends_its_worker(renderer):
-    with Renderer() as own:
+def test_a_renderer_ends_its_worker():
+    with Renderer(limits=TIGHT) as own:
         own.load("x")
         process = own._worker._process
-    assert process.poll() == 0
+    assert process.returncode is not None
 
 
 def test_the_worker_sees_nothing_of_our_environment(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secret")
-    with Renderer() as own:
+    with Renderer(limits=TIGHT) as own:
         own.load("x")
         if sys.platform != "linux":
             pytest.skip("/proc is Linux's")
