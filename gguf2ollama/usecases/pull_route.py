@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gguf2ollama.errors import Gguf2OllamaError
@@ -51,20 +52,23 @@ class PullRoute:
         layers = self.image.weights
         self.hashing.begin_only(layers)
         require_server_space(self.client, self.image, hashing=self.hashing)
-        with PrivateRegistry() as registry, contextlib.ExitStack() as offered:
-
-            def bring(manifest: Manifest) -> ModelName:
-                texts = (*self.image.texts, self.image.config)
-                name = registry.offer(manifest, {text.descriptor.digest: (text.content,) for text in texts})
-                offered.callback(self._delete, name)
-                self.client.pull(name, insecure=True).drain()
-                return name
-
+        with PrivateRegistry() as registry:
             # whether the server reaches us shows before anything large is sent
-            bring(Manifest(config=self.image.config.descriptor, layers=self.image.text_layers))
+            texts_alone = Manifest(config=self.image.config.descriptor, layers=self.image.text_layers)
+            with self._pulled(texts_alone, registry):
+                pass
             digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
-            self.client.copy(bring(self.image.manifest(digests)), to=name)
+            with self._pulled(self.image.manifest(digests), registry) as pulled:
+                self.client.copy(pulled, to=name)
 
-    def _delete(self, name: ModelName) -> None:
-        with contextlib.suppress(Gguf2OllamaError):
-            self.client.delete(name)
+    @contextlib.contextmanager
+    def _pulled(self, manifest: Manifest, registry: PrivateRegistry) -> Iterator[ModelName]:
+        """Have a model on the server for as long as the block runs; give its name there."""
+        texts = (*self.image.texts, self.image.config)
+        name = registry.offer(manifest, {text.descriptor.digest: (text.content,) for text in texts})
+        try:
+            self.client.pull(name, insecure=True).drain()
+            yield name
+        finally:
+            with contextlib.suppress(Gguf2OllamaError):
+                self.client.delete(name)
