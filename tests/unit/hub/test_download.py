@@ -18,9 +18,9 @@ from gguf2ollama.errors import (
     VerificationFailed,
 )
 from gguf2ollama.hub.download import Download
+from gguf2ollama.hub.hugging_face import HubSite, parse_file
 from gguf2ollama.hub.repository import read_repository
 from gguf2ollama.hub.settings import HubSettings
-from gguf2ollama.hub.site import HubSite, parse_file
 from gguf2ollama.progress import ignore
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_server import WEB_PAGE, Answer, Cut, FakeHub, NoRanges, Spoil, WrongRange
@@ -36,8 +36,9 @@ def get(hub, settings):
         with HubSite(use, retry_pauses=pauses) as site:
             repository = read_repository(name, revision=None, settings=use, site=site)
             download = Download(
-                settings=use,
                 site=site,
+                cached=use.cached(name, revision="main"),
+                wants_xet=use.wants_xet,
                 repository=name,
                 commit=repository.info.commit,
                 folder=folder,

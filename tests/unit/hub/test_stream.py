@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gguf2ollama import build
 from gguf2ollama.errors import ServerRefused, ServerUnreachable, UsageProblem
+from gguf2ollama.hub.hugging_face import HubSite
 from gguf2ollama.hub.repository import read_repository
-from gguf2ollama.hub.site import HubSite
 from gguf2ollama.hub.stream import FileStream
 from gguf2ollama.oci import Digest
 from tests.builders import build_shards, tiny_llama
