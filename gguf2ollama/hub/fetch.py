@@ -1,8 +1,8 @@
 """Download one file, and go on with it after whatever broke it off, a kill of this process too.
 
-huggingface_hub begins anew after a kill, and tells nobody of the bytes that come. Here they are hashed as they
-come, and each piece is in the file before the next is asked for, so that a range is asked for only from where
-the file ends.
+huggingface_hub begins anew after a kill, and tells nobody of the bytes that come. Here they are hashed as
+they come, and each piece is in the file before the next is asked for, so that a range is asked for only from
+where the file ends.
 """
 
 from __future__ import annotations

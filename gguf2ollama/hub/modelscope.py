@@ -3,7 +3,7 @@
 Read in modelscope_hub 0.5.1 (``_legacy_api.py``, ``_download.py``), which modelscope 1.40 uses:
 
 - ``GET /api/v1/models/OWNER/REPO/repo/files?Revision=…&Recursive=True`` lists files, each with a sha256,
-  whether in LFS or not; it ends without a word after 3,000, and then each folder is to be asked for (``Root``).
+  whether in LFS or not; it ends without a word after 3,000, and then each folder is asked for (``Root``).
 - ``GET /api/v1/models/OWNER/REPO/repo?Revision=…&FilePath=…`` gives a file: one in LFS by a redirect to a
   signed address that knows ranges, any other as it is, whatever range was asked for.
 - Answers in JSON are ``{"Code": 200, "Success": true, "Data": …}``; the token goes as ``Authorization:
@@ -204,7 +204,9 @@ class ModelScopeSite(Site):
         if not is_commit(short := latest.get("ShortId")):
             return None
         candidates = (self._commit_of(repository, revision), *(one.get("Revision") for one in entries))
-        return next((str(one) for one in candidates if _is_whole(one) and str(one).startswith(short)), None)
+        return next(
+            (str(one) for one in candidates if _is_whole(one) and str(one).startswith(str(short))), None
+        )
 
     def _commit_of(self, repository: str, revision: str) -> object:
         url = f"{self._api(repository)}/commits?{urlencode({'Ref': revision, 'PageSize': 1})}"
@@ -240,7 +242,7 @@ class ModelScopeSite(Site):
         if self.settings.token:
             hint = f"ask for access at {page}; the token must belong to who has it"
             return ServerRefused(
-                f"{repository} is private or gated, and your token has no access to it",
+                f"{repository} is private or gated, and your token has no access to it, or its time is over",
                 hint=hint,
                 status=status,
             )

@@ -42,7 +42,7 @@ class ModelScopeSettings(SiteSettings):
     def from_environment(
         cls, environ: Mapping[str, str] = os.environ, *, key: SiteKey = "ms"
     ) -> ModelScopeSettings:
-        """Read ``MODELSCOPE_ENDPOINT``, ``MODELSCOPE_DOMAIN``, ``MODELSCOPE_API_TOKEN``, ``MODELSCOPE_CACHE``.
+        """Read ``MODELSCOPE_ENDPOINT`` (or ``_DOMAIN``), ``MODELSCOPE_API_TOKEN``, ``MODELSCOPE_CACHE``.
 
         Where ``MODELSCOPE_API_TOKEN`` is not set, the token is the one of ``modelscope login``. ModelScope
         has no variable for having no network; ``HF_HUB_OFFLINE`` says it for this site, too.

@@ -35,12 +35,14 @@ class StoredFile:
         size: How many they are.
         sha256: Its digest, for a file in LFS; else ``None``.
         oid: Its Git object's digest.
+        digest: Its sha256, whether it is in LFS or not.
     """
 
     content: Content
     size: int
     sha256: str | None
     oid: str
+    digest: str
 
     @classmethod
     def of(cls, path: str, content: Content) -> StoredFile:
@@ -49,7 +51,7 @@ class StoredFile:
         sha256 = _sha256(content)
         is_large = path.endswith((".gguf", ".safetensors", ".bin", ".dat")) or ".gguf." in path
         oid = hashlib.sha1(f"blob {size} {sha256}".encode()).hexdigest()  # noqa: S324 - as Git names things
-        return cls(content=content, size=size, sha256=sha256 if is_large else None, oid=oid)
+        return cls(content=content, size=size, sha256=sha256 if is_large else None, oid=oid, digest=sha256)
 
     @property
     def etag(self) -> str:
