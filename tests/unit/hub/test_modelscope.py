@@ -47,7 +47,6 @@ def site(monkeypatch, tmp_path):
         monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
         monkeypatch.setenv("MODELSCOPE_HOME", str(tmp_path / "ms-home"))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.setattr("gguf2ollama.hub.site.RETRY_PAUSES", (0.0, 0.0))
         yield found
 
 
