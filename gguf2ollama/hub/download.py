@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gguf2ollama._atomic import atomic_file, check_free_space, disk_errors
-from gguf2ollama.errors import NotFound, UsageProblem, VerificationFailed
+from gguf2ollama.errors import NotFound, ServerRefused, UsageProblem, VerificationFailed
 from gguf2ollama.ggufio.copying import copy_range
 from gguf2ollama.hub.cache import CachedRepository
 from gguf2ollama.hub.fetch import Fetch
@@ -149,7 +149,10 @@ class Download:
             path = self.cached.path(file.path, commit=self.commit)
             return Downloaded(file=file, path=path, sha256=self._checked_digest(file, path))
         if self.wants_xet and file.is_xet and self.cached.has_library:
-            return self._get_by_library(file)
+            try:
+                return self._get_by_library(file)
+            except ServerRefused as problem:
+                self.tell(f"{problem.message}; {file.name} comes over plain HTTP instead")
         with self.cached.locked(file, commit=self.commit):
             found = self._get_blob(file, self._target(file))
         path = self.cached.link(file, commit=self.commit)

@@ -76,6 +76,7 @@ class Repository:
         readers: Tokens that may read what is gated or private.
         facts: What else the Hub tells of it: ``tags``, ``cardData``, ``gguf``.
         is_xet: Whether its files are listed as kept in Xet; they are sent over plain HTTP all the same.
+        announces_xet: Whether answers for files tell the way to Xet, which there is none here.
     """
 
     commits: dict[str, dict[str, StoredFile]] = field(default_factory=dict)
@@ -84,6 +85,7 @@ class Repository:
     readers: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     is_xet: bool = False
+    announces_xet: bool = False
 
     def commit(self, files: Mapping[str, Content], *, branch: str = "main") -> str:
         """Add a commit with these files beside those of the branch; give its digest."""

@@ -141,6 +141,9 @@ class _Handler(SiteHandler):
             "X-Linked-Size": str(file.size),
             "ETag": f'"{file.oid}"',
         }
+        if found.announces_xet:
+            route = f"{self.server.hub.url}/api/models/{repo}/xet-read-token/{commit}"
+            headers |= {"X-Xet-Hash": file.sha256, "Link": f'<{route}>; rel="xet-auth"'}
         self._send_redirect(repo, commit, path, file, headers)
 
     routes = tuple(

@@ -1,10 +1,11 @@
 import hashlib
 import random
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants, try_to_load_from_cache
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -296,6 +297,21 @@ def test_without_a_network_the_cache_is_used(hub, get, settings, content):
     assert [(file.path, file.sha256) for file in found.files] == [(NAME, done.sha256)]
 
 
+def test_a_blob_in_a_store_for_all_repositories_keeps_its_digest(hub, get, settings, content, tmp_path):
+    hub.add("o/r", {NAME: content})
+    [done] = get()
+    blob = settings.cache / "models--o--r" / "blobs" / done.sha256
+    shared = tmp_path / ("0123456789abcdef" * 4)  # named by its digest in Xet
+    blob.rename(shared)
+    blob.symlink_to(shared)
+
+    cached = settings.cached("o/r", revision="main")
+    [file] = cached.files(commit=hub.repositories["o/r"].refs["main"])
+
+    assert (file.path, file.sha256) == (NAME, done.sha256)
+    assert get()[0].bytes_fetched == 0
+
+
 def test_xet_is_left_to_the_library_when_asked_for(hub, get, settings, content):
     hub.add("o/r", {NAME: content}, is_xet=True)
     use = replace(settings, wants_xet=True)
@@ -317,6 +333,25 @@ def test_what_the_library_got_is_checked(hub, get, settings, content):
 
     assert done.path.read_bytes() == content
     assert len(list(done.path.resolve().parent.glob("*.damaged"))) == 1
+
+
+@pytest.mark.parametrize("wants_xet", [False, True])
+def test_what_is_announced_as_xet_comes_by_ranges_where_xet_cannot_be_had(
+    hub, get, settings, content, wants_xet
+):
+    hub.add("o/r", {NAME: content}, is_xet=True, announces_xet=True)
+    hub.inject("GET cdn", Cut(after_bytes=1_000_000))
+    told = []
+
+    [done] = get(use=replace(settings, wants_xet=wants_xet), tell=told.append)
+
+    assert done.path.read_bytes() == content
+    assert hub.sent[NAME] == len(content)
+    assert bool(told) == bool(hub.lines("xet-read-token")) == (wants_xet and has_xet())
+    assert all("plain HTTP" in one for one in told)
+    assert str(done.path) == try_to_load_from_cache(
+        "o/r", NAME, cache_dir=settings.cache, revision=hub.repositories["o/r"].refs["main"]
+    )
 
 
 class TestTheWayToTheHub:
@@ -364,3 +399,8 @@ class TestTheWayToTheHub:
     def test_a_listed_path_stays_in_its_folder(self, path):
         found = parse_file({"type": "file", "path": path, "size": 1})
         assert found is None or (Path("/x") / found.path).resolve().is_relative_to("/x")
+
+
+def has_xet():
+    """Tell whether the library here knows Xet."""
+    return find_spec("hf_xet") is not None and hasattr(constants, "HUGGINGFACE_HEADER_X_XET_HASH")

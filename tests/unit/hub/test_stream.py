@@ -54,6 +54,13 @@ class TestFileStream:
 
         assert read() == content
 
+    def test_a_fault_that_stays_is_told(self, hub, read, content):
+        hub.add("o/r", {NAME: content})
+        hub.inject("GET cdn", Answer(503), times=-1)
+
+        with pytest.raises(ServerRefused, match="fault of its own"):
+            read()
+
     def test_connections_that_bring_nothing_end_it(self, hub, read, content):
         hub.add("o/r", {NAME: content})
         hub.inject("GET cdn", Cut(after_bytes=0), times=-1)
