@@ -1,5 +1,8 @@
 import hashlib
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -365,6 +368,24 @@ class TestTheWayToTheHub:
             monkeypatch.setenv("SSL_CERT_FILE", str(pem))
             with HubSite(use, retry_pauses=()) as site:
                 assert site.info("o/r", revision="main").name == "o/r"
+
+    def test_a_download_trusts_an_own_authority_too(self, tmp_path, content, monkeypatch):
+        pem = Path(__file__).parents[2] / "fakes" / "loopback.pem"
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):  # which of them the library reads is its own
+            monkeypatch.setenv(name, str(pem))
+        program = "import sys; from gguf2ollama.cli import run; sys.exit(run(['download', 'o/r']))"
+        with FakeHub(certificate=pem) as hub:
+            hub.add("o/r", {NAME: content})
+            own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+            done = subprocess.run(
+                [sys.executable, "-c", program],
+                env=os.environ | own,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).read_bytes() == content
 
     def test_a_proxy_is_gone_through(self, hub, settings, content, monkeypatch):
         hub.add("o/r", {NAME: content})

@@ -530,6 +530,17 @@ class TestVerbs:
         with pytest.raises(UsageProblem, match="is of ms://o/r"):
             build("o/r", store=tmp_path / "store", locked=lock)
 
+    def test_a_lock_file_without_a_commit_holds_by_digests(self, site, model, tmp_path):
+        repository = site.add("o/r", {NAME: model})
+        site.tells_commits = False
+        lock = tmp_path / "model.lock"
+        write_lock(lock, build("ms://o/r", store=tmp_path / "store", verify=False))
+        assert build("ms://o/r", store=tmp_path / "store", verify=False, locked=lock).is_done
+        repository.commit({NAME: tiny_llama(tmp_path / "other.gguf", seed=1).read_bytes()}, branch="master")
+
+        with pytest.raises(VerificationFailed, match="not the one in the lock file"):
+            build("ms://o/r", store=tmp_path / "store", verify=False, locked=lock)
+
     def test_a_model_goes_through_and_what_is_there_is_not_fetched(self, site, model, tmp_path):
         site.add("o/r", {NAME: model})
         with FakeOllama(version="0.34.4") as server:
