@@ -158,6 +158,9 @@ class Fetch:
             raise self._something_else(f"status {response.status_code}")
         length = response.headers.get("content-length")
         if length is not None and length != str(self._file.size):
+            if self._done:  # ModelScope counts wrongly where it does not heed the range
+                self._begin_anew(stream, hasher)
+                raise _BrokenOffError
             head = next(response.iter_raw(HEAD_BYTES), b"")
             problem, _ = describe_stranger(head)
             raise self._something_else(f"{length} bytes instead of {self._file.size:,}; {problem}")

@@ -134,6 +134,14 @@ def test_another_range_than_was_asked_for_is_not_taken(hub, get, content):
     assert get()[0].path.read_bytes() == content
 
 
+def test_a_whole_file_with_the_length_of_the_rest_is_asked_for_anew(hub, get, content):
+    hub.add("o/r", {NAME: content})
+    hub.inject("GET cdn", Cut(after_bytes=1_000_000))
+    hub.inject("GET cdn", Answer(body="the rest, it says"))
+
+    assert get()[0].path.read_bytes() == content
+
+
 def test_a_damaged_file_is_kept_aside_and_fetched_again_once(hub, get, settings, content):
     hub.add("o/r", {NAME: content})
     hub.inject("GET cdn", Spoil(at=1_234_567))

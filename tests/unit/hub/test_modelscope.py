@@ -292,6 +292,16 @@ class TestDownload:
 
         assert (done.bytes_fetched, site.sent) == (0, {})
 
+    def test_what_is_here_is_not_fetched_to_be_looked_at(self, site, model):
+        repository = site.add("o/r", {NAME: model})
+        download("ms://o/r")
+        site.sent.clear()
+
+        assert inspect("ms://o/r", verify=False).files.origin.bytes_fetched == 0
+        assert site.sent == {}
+        repository.commit({NAME: model + bytes(32)}, branch="master")
+        assert inspect("ms://o/r", verify=False).files.origin.bytes_fetched > 0
+
     def test_the_folder_of_an_older_library_is_used(self, site, content, tmp_path):
         site.add("o/r.v1", {NAME: content})
         older = tmp_path / "ms" / "hub" / "models" / "o" / "r___v1"
