@@ -181,11 +181,16 @@ class Site(abc.ABC):
         """Ask for a file from a byte on; give the answer, of which nothing is read yet.
 
         A redirect to another host is followed without what tells who asks. What httpx raises comes as it is.
+
+        Raises:
+            ServerRefused: It leads from an encrypted address to one that is not.
         """
         request = self._request("GET", url, self.range_headers(url, start=start))
         response = self._http.send(request, stream=True)
         self._coming.add(response)
         try:
+            if request.url.scheme == "https" and response.url.scheme != "https":
+                raise self.nonsense(f"it sends on to {response.url.host}, which is not encrypted")
             yield response
         finally:
             self._coming.discard(response)

@@ -191,7 +191,7 @@ def modelfile(
 def _upstream(files: ModelFiles) -> str:
     if (found := files.published.chat_template) is None:
         raise UsageProblem(
-            "nothing tells of a chat template of the model that this was made from",
+            "there is no chat template to be had of the model that this was made from",
             hint="give the text itself, as --chat-template FILE",
         )
     return str(found.value)

@@ -395,6 +395,21 @@ class TestTheWayToTheHub:
         assert done.returncode == 0, done.stderr
         assert Path(done.stdout.strip()).read_bytes() == content
 
+    def test_nothing_is_taken_from_an_address_that_is_not_encrypted(
+        self, hub, tmp_path, content, monkeypatch
+    ):
+        pem = Path(__file__).parents[2] / "fakes" / "loopback.pem"
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+        commit = hub.add("o/r", {NAME: content}).refs["main"]
+        with FakeHub(certificate=pem) as safe:
+            safe.inject("GET", Answer(302, headers={"Location": f"{hub.url}/o/r/resolve/{commit}/{NAME}"}))
+            with (
+                HubSite(HubSettings(endpoint=safe.url, cache=tmp_path), retry_pauses=()) as site,
+                pytest.raises(ServerRefused, match="not encrypted"),
+                site.open_file(site.file_url("o/r", NAME, commit=commit), start=0),
+            ):
+                pass
+
     def test_a_proxy_is_gone_through(self, hub, settings, content, monkeypatch):
         hub.add("o/r", {NAME: content})
         monkeypatch.setenv("HTTP_PROXY", hub.url)
