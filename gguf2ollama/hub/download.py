@@ -123,9 +123,13 @@ class Download:
         return target.exists() and target.stat().st_size == file.size
 
     def _part(self, file: RepositoryFile) -> Path:
-        """Where a file is put while it comes; in the cache under the name that older libraries go on with."""
+        """Where a file is put while it comes; in the Hub's cache where its library goes on with it.
+
+        Elsewhere the name tells which state of the file it is of, so that no other is gone on with.
+        """
         target = self._target(file)
-        mark = f".{(file.sha256 or '')[:12]}" if self.folder is not None else ""
+        is_named = self.folder is None and self.cached.has_blobs
+        mark = "" if is_named else f".{(file.sha256 or self.commit)[:12]}"
         return target.with_name(f"{target.name}{mark}.incomplete")
 
     def _require_space(self, files: Sequence[RepositoryFile]) -> None:

@@ -323,6 +323,22 @@ class TestDownload:
         assert done.path.read_bytes() == content[::-1]
         assert not list(done.path.parent.glob("*.damaged"))
 
+    def test_what_came_of_an_older_commit_is_not_gone_on_with(self, site, content):
+        def stop(update):
+            if update.done:
+                raise InterruptedError
+
+        repository = site.add("o/r", {NAME: bytes(len(content))})
+        with pytest.raises(InterruptedError):
+            download("ms://o/r", progress=stop)
+        repository.commit({NAME: content}, branch="master")
+        site.sent.clear()
+
+        [done] = download("ms://o/r").files
+
+        assert done.path.read_bytes() == content
+        assert site.sent[NAME] == len(content)
+
     def test_a_hundred_cuts_cost_next_to_nothing(self, site, content, monkeypatch):
         monkeypatch.setattr("gguf2ollama.hub.places.ModelScopeSite", _patient)
         site.add("o/r", {NAME: content})

@@ -162,6 +162,22 @@ def test_a_download_that_broke_off_goes_on(server, model):
     assert done.bytes_fetched == len(model)
 
 
+@pytest.mark.parametrize("folder", [None, "here"])
+def test_what_came_of_an_older_state_is_not_gone_on_with(server, model, tmp_path, folder):
+    where = None if folder is None else tmp_path / folder
+    server.content = bytes(1_000_000)
+
+    def stop(update):
+        if update.done:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        download(server.url(), folder=where, progress=stop)
+    server.content, server.tag = model + bytes(1_000_000 - len(model)), '"two"'
+
+    assert download(server.url(), folder=where).files[0].path.read_bytes() == server.content
+
+
 def test_a_file_that_changes_while_it_comes_is_told(server, tmp_path):
     cut = cutting(server, [50_000])
 
