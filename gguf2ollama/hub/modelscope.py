@@ -72,15 +72,9 @@ class ModelScopeSite(Site):
             raise self._no_revision(repository, revision)
         commit = self._commit(repository, revision, told, entries) or revision
         self._listed[repository, commit] = [file for one in entries if (file := parse_file(one)) is not None]
-        name, detail = repository, self._detail(repository)
-        base = detail.get("BaseModel")
-        return RepositoryInfo(
-            name=name,
-            commit=commit,
-            base_models=only_names(
-                [base] if isinstance(base, str) else base if isinstance(base, list) else []
-            ),
-        )
+        base = self._detail(repository).get("BaseModel")
+        bases = [base] if isinstance(base, str) else base if isinstance(base, list) else []
+        return RepositoryInfo(name=repository, commit=commit, base_models=only_names(bases))
 
     def files(self, repository: str, *, commit: str) -> list[RepositoryFile]:
         """List all files of a repository, those in folders too.
@@ -109,9 +103,8 @@ class ModelScopeSite(Site):
         told = _parse(_body(response))
         status, code = response.status_code, _code(told)
         if code == _NO_FILE:
-            return NotFound(
-                f"{repository} has no file {path!r} at {revision}", hint=f"see {self._page(repository)}"
-            )
+            hint = f"{self._page(repository)}/files lists them"
+            return NotFound(f"{repository} has no file {path!r} at {revision}", hint=hint)
         if code == _NO_TREE:
             return self._no_revision(repository, revision)
         if code == _TOKEN_REFUSED or (status == _UNAUTHORIZED and self.settings.token):
@@ -123,13 +116,7 @@ class ModelScopeSite(Site):
         if code == _NO_ACCESS or status in {_UNAUTHORIZED, _FORBIDDEN}:
             return self._no_access(repository, status)
         if status == _NOT_FOUND:
-            who = "it is private and your token may not see it" if self.settings.token else "it is private"
-            hint = (
-                "check its name" if self.settings.token else f"check its name; for a private one, {_LOG_IN}"
-            )
-            return NotFound(
-                f"there is no repository {repository} at {self.settings.endpoint}, or {who}", hint=hint
-            )
+            return self._no_repository(repository)
         return self._by_status(response, told, repository)
 
     def nonsense(self, what: str) -> ServerRefused:
@@ -203,10 +190,11 @@ class ModelScopeSite(Site):
             return str(latest["Id"])
         if not is_commit(short := latest.get("ShortId")):
             return None
-        candidates = (self._commit_of(repository, revision), *(one.get("Revision") for one in entries))
-        return next(
-            (str(one) for one in candidates if _is_whole(one) and str(one).startswith(str(short))), None
-        )
+        changes = (str(one.get("Revision")) for one in entries)
+        if found := next((one for one in changes if _is_whole(one) and one.startswith(str(short))), None):
+            return found
+        asked = self._commit_of(repository, revision)  # the last one may have taken a file away, and no more
+        return str(asked) if _is_whole(asked) and str(asked).startswith(str(short)) else None
 
     def _commit_of(self, repository: str, revision: str) -> object:
         url = f"{self._api(repository)}/commits?{urlencode({'Ref': revision, 'PageSize': 1})}"
@@ -236,6 +224,14 @@ class ModelScopeSite(Site):
                 for one in (told.get(kind) if isinstance(told, dict) else None) or ():
                     if isinstance(one, dict) and (name := _printable(one.get("Revision"))):
                         yield name
+
+    def _no_repository(self, repository: str) -> NotFound:
+        who, hint = "it is private", f"check its name; for a private one, {_LOG_IN}"
+        if self.settings.token:
+            who, hint = "it is private and your token may not see it", "check its name"
+        return NotFound(
+            f"there is no repository {repository} at {self.settings.endpoint}, or {who}", hint=hint
+        )
 
     def _no_access(self, repository: str, status: int) -> ServerRefused:
         page = self._page(repository)

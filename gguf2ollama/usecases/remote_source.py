@@ -14,7 +14,7 @@ from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf
 from gguf2ollama.ggufio.assembly import assemble
 from gguf2ollama.host import free_memory_bytes
 from gguf2ollama.hub.cache import CachedRepository
-from gguf2ollama.hub.catalogue import Choice
+from gguf2ollama.hub.catalogue import Catalogue, Choice
 from gguf2ollama.hub.places import open_site, settings_for
 from gguf2ollama.hub.published import read_published
 from gguf2ollama.hub.ranges import RangeReader
@@ -22,7 +22,7 @@ from gguf2ollama.hub.remote_file import public_url
 from gguf2ollama.hub.repository import Repository, read_repository
 from gguf2ollama.hub.settings import SiteSettings
 from gguf2ollama.hub.site import Site
-from gguf2ollama.hub.variants import RepositoryFile
+from gguf2ollama.hub.variants import Kind, RepositoryFile, Variant
 from gguf2ollama.memory import fits_memory
 from gguf2ollama.recipe import Published
 from gguf2ollama.refs import HubSource, UrlSource
@@ -146,7 +146,8 @@ def open_remote(
     settings = settings_for(source)
     with open_site(settings) as site:
         if isinstance(source, UrlSource):
-            model = _find_at_url(source, wishes, settings=settings, site=site)
+            assert site is not None  # noqa: S101 - no variable keeps from a URL
+            model = _find_at_url(source, wishes, site=site)
         else:
             model = _find_in_repository(
                 source,
@@ -221,18 +222,22 @@ def _find_in_repository(
     )
 
 
-def _find_at_url(
-    source: UrlSource, wishes: HubWishes, *, settings: SiteSettings, site: Site | None
-) -> RemoteModel:
+def _find_at_url(source: UrlSource, wishes: HubWishes, *, site: Site) -> RemoteModel:
     name = public_url(source.url)
     if wishes.quant or wishes.file or wishes.revision:
         raise UsageProblem(
             f"{name} is one file: --quant, --file and --revision are for repositories", hint="leave them out"
         )
-    folder, _, _ = name.rpartition("/")
-    repository = read_repository(folder, revision=None, settings=settings, site=site)
-    choice = Choice(variant=repository.catalogue.variants[0], reason="as asked for")
-    return RemoteModel(source=source, repository=repository, choice=choice)
+    folder, _, file = name.rpartition("/")
+    info = site.info(folder, revision="")
+    files = tuple(site.files(folder, commit=info.commit))
+    variant = Variant(kind=Kind.MODEL, name=file, quant=None, files=files)  # whatever its name says
+    catalogue = Catalogue(repository=folder, variants=(variant,))
+    return RemoteModel(
+        source=source,
+        repository=Repository(info=info, revision="", files=files, catalogue=catalogue),
+        choice=Choice(variant=variant, reason="as asked for"),
+    )
 
 
 class _Headers:

@@ -186,26 +186,23 @@ class TestAsking:
             "config.json": hashlib.sha256(b"{}").hexdigest(),
         }
 
-    def test_the_commit_is_found_where_no_file_is_of_it(self, site, ask):
+    @pytest.mark.parametrize("told,commit", [(None, "f" * 40), ("e" * 40, "master")])
+    def test_a_commit_of_which_no_file_is_is_asked_for(self, site, ask, told, commit):
         repository = site.add("o/r", {NAME: b"GGUF", "other.txt": b""})
         before = repository.commits[repository.refs["master"]]
         repository.refs["master"] = "f" * 40  # the last one took a file away
         repository.commits["f" * 40] = {NAME: before[NAME]}
+        if told:  # something else than the list tells is not believed
+            body = {"Data": {"Commit": [{"Id": told}]}, "Success": True}
+            site.inject("GET site /commits", Answer(body=json.dumps(body)))
 
-        assert ask()[0].commit == "f" * 40
+        assert ask()[0].commit == commit
 
-    def test_the_commit_is_found_among_the_files_where_it_is_not_told(self, site, ask):
+    def test_a_commit_that_a_file_is_of_is_not_asked_for(self, site, ask):
         repository = site.add("o/r", {NAME: b"GGUF"})
-        site.inject("GET site /commits", Answer(404), times=-1)
 
         assert ask()[0].commit == repository.refs["master"]
-
-    def test_a_commit_of_something_else_is_not_believed(self, site, ask):
-        repository = site.add("o/r", {NAME: b"GGUF"})
-        body = {"Data": {"Commit": [{"Id": "e" * 40}]}, "Success": True}
-        site.inject("GET site /commits", Answer(body=json.dumps(body)))
-
-        assert ask()[0].commit == repository.refs["master"]
+        assert site.lines("/commits") == []
 
     def test_where_no_commit_is_told_the_revision_stands_for_it(self, site, ask):
         site.add("o/r", {NAME: b"GGUF"})

@@ -147,6 +147,13 @@ def test_another_signature_is_the_same_file(server):
     assert download(server.url("/m.gguf") + "?X-Amz-Signature=another").bytes_fetched == 0
 
 
+def test_a_name_need_not_tell_what_it_is(server, tmp_path):
+    url = server.url("/files/4711") + "?download=true"
+
+    assert inspect(url, verify=False).model.metadata["general.name"] == "Tiny"
+    assert build(url, store=tmp_path / "store", verify=False).name.model == "4711"
+
+
 def test_another_query_is_another_file(server):
     first = download(server.url("/m.gguf") + "?id=1").files[0].path
 
