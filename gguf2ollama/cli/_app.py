@@ -24,8 +24,8 @@ VERBS = {
     "build": "Make an Ollama model from a GGUF.",
     "inspect": "Tell what a GGUF holds, and what would be made of it.",
     "modelfile": "Print the Modelfile for a GGUF; touches no server.",
-    "quants": "List the models of a repository on the Hub.",
-    "download": "Download a model from the Hub.",
+    "quants": "List the models of a repository.",
+    "download": "Download a model.",
     "merge": "Write the shards of a GGUF into one file.",
     "split": "Write one GGUF as shards.",
     "patch-template": "Write a GGUF with another chat template.",
@@ -71,8 +71,9 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    epilog="SOURCE is a GGUF file, any shard of one, a folder, or a repository on the Hub (owner/repo or"
-    " owner/repo:Q4_K_M). OLLAMA_HOST tells where the server is.",
+    epilog="SOURCE is a GGUF file, any shard of one, a folder, a repository on the Hub (owner/repo or"
+    " owner/repo:Q4_K_M) or on ModelScope (ms://owner/repo), or the URL of a GGUF."
+    " OLLAMA_HOST tells where the server is.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name=PROGRAM)

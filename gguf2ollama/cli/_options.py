@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from gguf2ollama.cli._output import Output
+from gguf2ollama.errors import UsageProblem
 
-__all__ = ["host_option", "output_options", "source_argument"]
+__all__ = ["host_option", "output_options", "require_local", "source_argument"]
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -40,3 +41,14 @@ def host_option(verb: Verb) -> Verb:
 def source_argument(verb: Verb) -> Verb:
     """Add the argument SOURCE."""
     return click.argument("source", metavar="SOURCE")(verb)
+
+
+def require_local(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:  # noqa: ANN401 - of click
+    """Refuse a URL where a file is wanted, and show none of what may sign it."""
+    for one in value if isinstance(value, tuple) else (value,):
+        if "://" in one:
+            raise UsageProblem(
+                f"{one.partition('?')[0]} is not on this machine, where it is wanted",
+                hint="download it first (`gguf2ollama download`), then name the file",
+            )
+    return value

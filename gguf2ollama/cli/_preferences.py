@@ -35,13 +35,11 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         "--chat-template",
         metavar="FILE|upstream",
         help="A file with a Jinja chat template, for the model to carry instead of its own; - for stdin;"
-        " upstream for that of the model on the Hub that it was made from.",
+        " upstream for that of the model that it was made from, on the same site.",
     )
     @click.option("--license", "licenses", multiple=True, metavar="FILE", help="A file with a LICENSE text.")
     @click.option("--mmproj", multiple=True, metavar="FILE", help="A projector for images or sound.")
-    @click.option(
-        "--quant", metavar="NAME", help="Of a repository on the Hub: the quantization, such as Q4_K_M."
-    )
+    @click.option("--quant", metavar="NAME", help="Of a repository: the quantization, such as Q4_K_M.")
     @click.option(
         "--file", "hub_file", metavar="PATH", help="Of a repository: a file, any shard, or a folder."
     )
@@ -78,7 +76,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
             "projectors": mmproj,
         }
         if quant or hub_file or revision:
-            from gguf2ollama.usecases.remote_source import HubWishes  # noqa: PLC0415 - with the Hub alone
+            from gguf2ollama.usecases.remote_source import HubWishes  # noqa: PLC0415 - with a repository alone
 
             preferences["hub"] = HubWishes(quant=quant, file=hub_file, revision=revision)
         verb(*arguments, preferences=preferences, **options)

@@ -40,7 +40,7 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
 @click.option("--store", metavar="DIR", help="Write the folder of a store; no server is asked.")
 @click.option("--for-ollama", metavar="VERSION", help="With --store: the Ollama that will run it.")
-@click.option("--stream", is_flag=True, help="From the Hub into the server, with no copy on this machine.")
+@click.option("--stream", is_flag=True, help="From a repository into the server, with no copy here.")
 @click.option("--lock", metavar="FILE", help="Write down what it was made of: commit, digests, version.")
 @click.option("--locked", metavar="FILE", help="Make what that file says, or nothing.")
 @click.option("--quantize", hidden=True, metavar="TYPE")
@@ -67,10 +67,12 @@ def command(
     preferences: Preferences,
     output: Output,
 ) -> None:
-    """Make an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, or a repository on the Hub.
+    """Make an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, a repository, or a URL.
 
     \b
     gguf2ollama build Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
+    gguf2ollama build ms://Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
+    gguf2ollama build https://example.org/model-Q4_K_M.gguf
     gguf2ollama build ./SmolLM2-135M-Instruct.Q4_1.gguf --name smol --run "Say hi"
     gguf2ollama build ./qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf
     gguf2ollama build ./model.gguf --store /srv/ollama/models

@@ -11,13 +11,13 @@ from gguf2ollama.cli._output import Output
 __all__ = ["command"]
 
 
-@click.command("download", short_help="Download a model from the Hub.")
+@click.command("download", short_help="Download a model.")
 @click.argument("source", metavar="SOURCE")
 @click.option("--quant", metavar="NAME", help="The quantization, such as Q4_K_M.")
 @click.option("--file", "hub_file", metavar="PATH", help="A file, any shard of one, or a folder.")
 @click.option("--revision", metavar="REV", help="A branch, a tag or a commit.")
 @click.option(
-    "--local-dir", metavar="DIR", help="Put the files there.  [default: the cache of the Hub's tools]"
+    "--local-dir", metavar="DIR", help="Put the files there.  [default: the cache of the site's tools]"
 )
 @output_options
 def command(
@@ -29,11 +29,12 @@ def command(
     local_dir: str | None,
     output: Output,
 ) -> None:
-    """Download a model from the Hub, and print where its files are.
+    """Download a model, and print where its files are.
 
-    SOURCE is owner/repo, owner/repo:Q4_K_M, hf://owner/repo/path@revision or the address of a page. A
-    download that was broken off is gone on with. HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what
-    they do to all tools of the Hub.
+    SOURCE is owner/repo, owner/repo:Q4_K_M or hf://owner/repo/path@revision on the Hub, the same with ms://
+    on ModelScope, the address of a page of one, or the URL of a GGUF. A download that was broken off is gone
+    on with. The variables of the environment (HF_TOKEN, HF_ENDPOINT, MODELSCOPE_API_TOKEN and so on) mean
+    what they do to all tools of the site.
 
     \b
     gguf2ollama download Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
@@ -55,7 +56,7 @@ def command(
         output.data(
             {
                 "repository": info.name,
-                "commit": info.commit,
+                "commit": done.model.commit,
                 "bytes_fetched": done.bytes_fetched,
                 "files": [
                     {"path": str(one.path), "bytes": one.file.size, "sha256": one.sha256}

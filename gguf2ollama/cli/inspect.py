@@ -41,7 +41,7 @@ def command(
     """Tell what SOURCE holds, of which family it is and why, and where each value would come from.
 
     What can render its chats is tried, and the prompts that come out as the authors meant are counted; no
-    server is asked. Of a repository on the Hub, only the headers are fetched.
+    server is asked. Of what is elsewhere, only the headers are fetched.
     """
     from gguf2ollama.usecases.inspect import inspect  # noqa: PLC0415 - not needed for help
 

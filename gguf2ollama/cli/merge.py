@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from gguf2ollama.cli._format import size
-from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._options import output_options, require_local
 from gguf2ollama.cli._output import Output
 
 __all__ = ["command"]
 
 
 @click.command("merge", short_help="Write the shards of a GGUF into one file.")
-@click.argument("shards", nargs=-1, required=True, metavar="SHARD...")
+@click.argument("shards", nargs=-1, required=True, metavar="SHARD...", callback=require_local)
 @click.option("--output", "-o", "target", required=True, metavar="FILE", help="The file to write.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @click.option(

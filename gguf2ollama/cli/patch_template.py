@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gguf2ollama.cli._format import size
-from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._options import output_options, require_local
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._preferences import read_text
 from gguf2ollama.errors import UsageProblem
@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("patch-template", short_help="Write a GGUF with another chat template.")
-@click.argument("source", metavar="FILE")
+@click.argument("source", metavar="FILE", callback=require_local)
 @click.option("--output", "-o", "target", required=True, metavar="OUT", help="The file to write.")
 @click.option("--chat-template", metavar="FILE", help="A file with a Jinja chat template; - for stdin.")
 @click.option("--remove", is_flag=True, help="Leave the chat template out instead.")

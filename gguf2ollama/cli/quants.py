@@ -18,12 +18,12 @@ __all__ = ["command"]
 _FITS = {True: "yes", False: "no", None: "?"}
 
 
-@click.command("quants", short_help="List the models of a repository on the Hub.")
+@click.command("quants", short_help="List the models of a repository.")
 @click.argument("repository", metavar="REPOSITORY")
 @click.option("--revision", metavar="REV", help="A branch, a tag or a commit.")
 @output_options
 def command(*, repository: str, revision: str | None, output: Output) -> None:
-    """List the models of REPOSITORY (owner/repo) on the Hub, and tell which fit this machine's memory.
+    """List the models of REPOSITORY (owner/repo, ms://owner/repo), and tell which fit this machine's memory.
 
     The one marked with * is taken when none is named.
     """

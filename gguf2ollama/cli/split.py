@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._options import output_options, require_local
 from gguf2ollama.cli._output import Output
 from gguf2ollama.errors import UsageProblem
 
@@ -18,7 +18,7 @@ _FACTORS = {"M": 10**6, "G": 10**9}
 
 
 @click.command("split", short_help="Write one GGUF as shards.")
-@click.argument("source", metavar="FILE")
+@click.argument("source", metavar="FILE", callback=require_local)
 @click.option("--max-size", metavar="N(M|G)", help="Bytes of tensors in a shard: 500M, 2G (decimal).")
 @click.option("--max-tensors", type=click.IntRange(min=1), metavar="N", help="Tensors in a shard.")
 @click.option(

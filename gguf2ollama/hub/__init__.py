@@ -1,8 +1,10 @@
-"""The Hugging Face Hub, and files at other addresses: list, look at by ranges, download.
+"""Models that are elsewhere: on the Hugging Face Hub, on ModelScope, at a URL. List, look at, download.
 
-A repository is read (``repository``), its files are told apart by their names (``variants``, ``catalogue``),
-and those of one model are downloaded into the cache that all tools of the Hub share (``download``,
-``fetch``, ``cache``). A file is looked at where it is::
+A site is asked over its own interface (``hugging_face``, ``modelscope``, ``url_site``, each a ``Site``), as
+the environment says (``settings``, ``modelscope_settings``; ``places`` puts them together). A repository is
+read (``repository``), its files are told apart by their names (``variants``, ``catalogue``), and those of one
+model are downloaded into the cache that all tools of the site share (``download``, ``fetch``, ``cache``). A
+file is looked at where it is::
 
     with RangeReader("https://example.com/model.gguf") as stream:
         gguf = open_gguf(stream)

@@ -1,6 +1,6 @@
 """Download one file, and go on with it after whatever broke it off, a kill of this process too.
 
-The library begins anew after a kill, and tells nobody of the bytes that come. Here the bytes are hashed as
+huggingface_hub begins anew after a kill, and tells nobody of the bytes that come. Here they are hashed as
 they come, and each piece is in the file before the next is asked for, so that a range is asked for only from
 where the file ends.
 """
@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, ServerStalled, ServerUnreachable
 from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger
-from gguf2ollama.hub.explain import explain_refusal
-from gguf2ollama.hub.site import HubSite, retry_pause
+from gguf2ollama.hub.site import Site, retry_pause
 from gguf2ollama.hub.variants import RepositoryFile
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Fetch:
     """The download of one file.
 
     Args:
-        site: The Hub.
+        site: Where it is.
         repository: ``owner/repo``.
         file: Which file.
         commit: Of which commit.
@@ -59,7 +58,7 @@ class Fetch:
 
     def __init__(
         self,
-        site: HubSite,
+        site: Site,
         *,
         repository: str,
         file: RepositoryFile,
@@ -84,7 +83,7 @@ class Fetch:
 
         Raises:
             NotEnoughSpace: The disk filled up.
-            ServerProblem: The Hub cannot be reached, refuses, or sends something else.
+            ServerProblem: The site cannot be reached, refuses, or sends something else.
         """
         with disk_errors(self._part), self._part.open("a+b", buffering=0) as stream, _Hasher() as hasher:
             self._done = stream.seek(0, io.SEEK_END)
@@ -127,7 +126,7 @@ class Fetch:
         try:
             with self._site.foreign_errors(), self._site.open_file(self._url, start=self._done) as response:
                 if response.status_code >= _BAD and response.status_code != _NO_SUCH_RANGE:
-                    return self._explain(response), retry_pause(response)
+                    return self._refusal(response), retry_pause(response)
                 self._prepare(response, stream, hasher)
                 for piece in response.iter_raw():  # as they come: a cut loses nothing
                     self._take(piece, stream, hasher)
@@ -159,6 +158,9 @@ class Fetch:
             raise self._something_else(f"status {response.status_code}")
         length = response.headers.get("content-length")
         if length is not None and length != str(self._file.size):
+            if self._done:  # ModelScope counts wrongly where it does not heed the range
+                self._begin_anew(stream, hasher)
+                raise _BrokenOffError
             head = next(response.iter_raw(HEAD_BYTES), b"")
             problem, _ = describe_stranger(head)
             raise self._something_else(f"{length} bytes instead of {self._file.size:,}; {problem}")
@@ -189,22 +191,13 @@ class Fetch:
             self._check()
             time.sleep(min(left, 0.5))
 
-    def _explain(self, response: httpx.Response) -> Gguf2OllamaError:
-        return explain_refusal(
-            response.status_code,
-            response.headers,
-            settings=self._site.settings,
-            repository=self._repository,
-            revision=self._commit,
-            path=self._file.path,
+    def _refusal(self, response: httpx.Response) -> Gguf2OllamaError:
+        return self._site.refusal(
+            response, repository=self._repository, revision=self._commit, path=self._file.path
         )
 
     def _something_else(self, what: str) -> ServerRefused:
-        return ServerRefused(
-            f"{self._site.settings.endpoint} sends something else than {self._file.path} of"
-            f" {self._repository}: {what}",
-            hint="check HF_ENDPOINT, and whether the network wants you to sign in first",
-        )
+        return self._site.something_else(self._file, self._repository, what)
 
 
 class _Hasher:

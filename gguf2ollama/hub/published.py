@@ -1,4 +1,4 @@
-"""What is published beside a GGUF on the Hub: how its publishers and the model's authors want it run.
+"""What is published beside a GGUF in a repository: how its publishers and the model's authors want it run.
 
 A repository's own files ``template``, ``system`` and ``params`` are those that a pull of ``hf.co/…`` by
 Ollama uses (https://huggingface.co/docs/hub/ollama). The model that a GGUF was made from has a
@@ -16,7 +16,7 @@ from typing import Any
 
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 from gguf2ollama.hub.repository import Repository
-from gguf2ollama.hub.site import HubSite
+from gguf2ollama.hub.site import Site
 from gguf2ollama.modelfiles import PARAMETERS
 from gguf2ollama.recipe import Published, Value
 from gguf2ollama.refs import HubSource, parse_source
@@ -38,11 +38,11 @@ _GENERATION = {
 _OURS = frozenset({"num_ctx"})  # decided by the memory there is
 
 
-def read_published(site: HubSite, repository: Repository, metadata: Mapping[str, Any]) -> Published:
+def read_published(site: Site, repository: Repository, metadata: Mapping[str, Any]) -> Published:
     """Read what is recommended for a model; what cannot be read is as if it were not there.
 
     Args:
-        site: The Hub.
+        site: Where the repository is.
         repository: Where the GGUF is.
         metadata: Its metadata, which may name the model it was made from.
     """
@@ -52,8 +52,8 @@ def read_published(site: HubSite, repository: Repository, metadata: Mapping[str,
     parameters, stops = read_params(
         own.json("params") if "params" in names else None, source=own.source("params")
     )
-    base = _base_model(repository, metadata)
-    made_from = None if base is None else _Files(site, base, revision="main")
+    base = _base_model(repository, metadata, site=site)
+    made_from = None if base is None else _Files(site, base, revision=site.settings.default_revision)
     return Published(
         parameters=parameters,
         stops=stops,
@@ -96,7 +96,7 @@ def read_generation_config(told: object, *, source: str) -> dict[str, Value]:
 class _Files:
     """The small files of one repository."""
 
-    def __init__(self, site: HubSite, name: str, *, revision: str) -> None:
+    def __init__(self, site: Site, name: str, *, revision: str) -> None:
         self._site = site
         self._name = name
         self._revision = revision
@@ -138,8 +138,8 @@ def _chat_template(files: _Files) -> Value | None:
     return Value(value=told, source=files.source("tokenizer_config.json"))
 
 
-def _base_model(repository: Repository, metadata: Mapping[str, Any]) -> str | None:
-    """Name the repository that a GGUF was made from, as the Hub tells it, or else the GGUF.
+def _base_model(repository: Repository, metadata: Mapping[str, Any], *, site: Site) -> str | None:
+    """Name the repository of the same site that a GGUF was made from, as that tells it, or else the GGUF.
 
     Converters write the model that the authors started from into ``general.base_model.*``, which is another
     where they trained it further: so it counts only where it has the model's own name.
@@ -150,7 +150,8 @@ def _base_model(repository: Repository, metadata: Mapping[str, Any]) -> str | No
     names = {_folded(metadata.get(f"general.{key}")) for key in ("name", "basename")}
     with contextlib.suppress(UsageProblem):
         source = parse_source(url) if isinstance(url, str) and url.startswith("https://") else None
-        if isinstance(source, HubSource) and _folded(source.repo) in names - {""}:
+        is_there = isinstance(source, HubSource) and source.site == site.settings.key
+        if isinstance(source, HubSource) and is_there and _folded(source.repo) in names - {""}:
             return source.repo_id
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gguf2ollama.ggufio import GgufFile, open_gguf
@@ -28,7 +28,8 @@ class RangeReader(io.RawIOBase):
 
     Args:
         url: Where it is.
-        token: Sent to the URL's own host as ``Authorization: Bearer``, and to no other.
+        own_headers: What tells the server who asks; sent to the URL's own host, and to no other.
+        name: What messages call it; the URL, without what may be secret in it, when not given.
         retry_pauses: Seconds to wait before each new attempt of a request that failed; what came meanwhile
             is kept, and then all attempts are there again.
 
@@ -42,10 +43,15 @@ class RangeReader(io.RawIOBase):
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, retry_pauses: Sequence[float] = RETRY_PAUSES
+        self,
+        url: str,
+        *,
+        own_headers: Mapping[str, str] | None = None,
+        name: str | None = None,
+        retry_pauses: Sequence[float] = RETRY_PAUSES,
     ) -> None:
         super().__init__()
-        self._file = RemoteFile(url, token=token, retry_pauses=retry_pauses)
+        self._file = RemoteFile(url, own_headers=own_headers or {}, name=name, retry_pauses=retry_pauses)
         self._position = 0
         self._start = 0  # of the block
         self._next_bytes = _FIRST_BYTES
@@ -57,7 +63,7 @@ class RangeReader(io.RawIOBase):
 
     @property
     def name(self) -> str:
-        """The URL, without what may be secret in it."""
+        """What messages call it."""
         return self._file.name
 
     @property
@@ -125,10 +131,10 @@ def open_remote_gguf(url: str, *, token: str | None = None) -> GgufFile:
 
     Args:
         url: Where it is.
-        token: See :class:`RangeReader`.
+        token: Sent to the URL's own host as ``Authorization: Bearer``, and to no other.
 
     Raises:
         Gguf2OllamaError: As :class:`RangeReader` and :func:`gguf2ollama.ggufio.open_gguf` do.
     """
-    with RangeReader(url, token=token) as stream:
+    with RangeReader(url, own_headers={"Authorization": f"Bearer {token}"} if token else {}) as stream:
         return open_gguf(cast("BinaryIO", stream))  # which mypy does not see that it is

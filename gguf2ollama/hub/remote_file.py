@@ -6,7 +6,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from gguf2ollama.hub.trust import trusted_certificates
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["RETRY_PAUSES", "RemoteFile"]
+__all__ = ["RETRY_PAUSES", "RemoteFile", "public_url"]
 
 RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
@@ -67,20 +67,24 @@ class RemoteFile:
     """One file at a URL; see :class:`gguf2ollama.hub.ranges.RangeReader` for the errors.
 
     Redirects are followed, and where they led is asked from then on until that is refused: a signed address
-    lives for some minutes. The token goes to the scheme, host and port of the URL itself, and nowhere else.
+    lives for some minutes. What tells who asks goes to the scheme, host and port of the URL itself, and
+    nowhere else.
 
     Attributes:
-        name: The URL without user, password and query.
+        name: What messages call it.
         bytes_fetched: Bytes of the file that came.
     """
 
-    def __init__(self, url: str, *, token: str | None, retry_pauses: Sequence[float]) -> None:
+    def __init__(
+        self, url: str, *, own_headers: Mapping[str, str], name: str | None, retry_pauses: Sequence[float]
+    ) -> None:
         import httpx  # noqa: PLC0415 - 170 ms of import
 
-        self.name = _public(url)
+        public = public_url(url)
+        self.name = name or public
         self.bytes_fetched = 0
         self._url = self._direct = url
-        self._token = token
+        self._own_headers = dict(own_headers)
         self._pauses = tuple(retry_pauses)
         self._state: _State | None = None
         self._whole: _Whole | None = None
@@ -197,8 +201,8 @@ class RemoteFile:
             headers["Range"] = wanted
             if self._state and self._state.mark.startswith('"'):
                 headers["If-Range"] = self._state.mark
-        if self._token and _origin(url) == _origin(self._url):
-            headers["Authorization"] = f"Bearer {self._token}"
+        if _origin(url) == _origin(self._url):
+            headers |= self._own_headers
         return self._http.build_request("GET", url, headers=headers)
 
     def _redirected(self, url: str, location: str) -> str:
@@ -317,7 +321,12 @@ class _Whole:
         self._response.close()
 
 
-def _public(url: str) -> str:
+def public_url(url: str) -> str:
+    """Give a URL without user, password and query.
+
+    Raises:
+        UsageProblem: It is no URL of a file.
+    """
     try:
         scheme, host, _ = _origin(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A repository of the Hub at one commit: its files, and the models among them."""
+"""A repository at one commit: its files, and the models among them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import contextlib
 from dataclasses import dataclass
 
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
-from gguf2ollama.hub.cache import CachedRepository
 from gguf2ollama.hub.catalogue import Catalogue
-from gguf2ollama.hub.settings import HubSettings
-from gguf2ollama.hub.site import HubSite, RepositoryInfo
+from gguf2ollama.hub.settings import SiteSettings
+from gguf2ollama.hub.site import RepositoryInfo, Site
 from gguf2ollama.hub.variants import RepositoryFile
 
 __all__ = ["Repository", "read_repository"]
@@ -22,7 +21,7 @@ class Repository:
     """A repository at one commit.
 
     Attributes:
-        info: What the Hub tells of it.
+        info: What its site tells of it.
         revision: What was asked for: a branch, a tag or a commit.
         files: All its files.
         catalogue: The models among them.
@@ -42,17 +41,17 @@ class Repository:
 
 
 def read_repository(
-    name: str, *, revision: str | None, settings: HubSettings, site: HubSite | None
+    name: str, *, revision: str | None, settings: SiteSettings, site: Site | None
 ) -> Repository:
-    """Read the list of files of a repository: from the Hub, or without a site from the cache.
+    """Read the list of files of a repository: from its site, or without a site from the cache.
 
     Raises:
         NotFound: There is no such repository or revision, or it holds no GGUF.
-        ServerProblem: The Hub cannot be asked, or refuses.
+        ServerProblem: The site cannot be asked, or refuses.
     """
-    wanted = revision or "main"
+    wanted = revision or settings.default_revision
     if site is None:
-        cached = CachedRepository(cache=settings.cache, name=name)
+        cached = settings.cached(name, revision=wanted)
         commit = cached.commit_of(wanted)
         info, files = RepositoryInfo(name=name, commit=commit), cached.files(commit=commit)
     else:
@@ -64,8 +63,8 @@ def read_repository(
     return Repository(info=info, revision=wanted, files=tuple(files), catalogue=catalogue)
 
 
-def _no_gguf(name: str, files: list[RepositoryFile], *, site: HubSite | None) -> NotFound:
-    """Say what the repository holds instead, and where the Hub has GGUF of it."""
+def _no_gguf(name: str, files: list[RepositoryFile], *, site: Site | None) -> NotFound:
+    """Say what the repository holds instead, and where the site has GGUF of it."""
     kinds = sorted({ending for file in files for ending in _WEIGHTS if file.name.endswith(ending)})
     holds = (
         f"only {' and '.join(kind.removeprefix('.') for kind in kinds)}" if kinds else "nothing of the kind"

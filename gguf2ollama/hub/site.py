@@ -1,7 +1,13 @@
-"""Ask the Hub over its HTTP interface (https://huggingface.co/docs/hub/api)."""
+"""The way to a site that keeps models: one connection, asked again where it fails for the moment.
+
+What a site is asked, and how it answers, is told by its own class:
+:class:`~gguf2ollama.hub.hugging_face.HubSite`, :class:`~gguf2ollama.hub.modelscope.ModelScopeSite`, and
+:class:`~gguf2ollama.hub.url_site.UrlSite` for files that lie at no such site.
+"""
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import json
 import logging
@@ -10,16 +16,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from gguf2ollama.errors import (
-    InvalidInput,
+    Gguf2OllamaError,
+    ServerRefused,
     ServerStalled,
     ServerUnreachable,
     UsageProblem,
 )
-from gguf2ollama.hub.explain import explain_refusal, no_hub
-from gguf2ollama.hub.settings import HubSettings
+from gguf2ollama.hub.settings import SiteSettings
 from gguf2ollama.hub.trust import trusted_certificates
 from gguf2ollama.hub.variants import RepositoryFile
 
@@ -27,29 +33,27 @@ if TYPE_CHECKING:
     import httpx
     from typing_extensions import Self
 
-__all__ = ["RETRY_PAUSES", "HubSite", "RepositoryInfo", "parse_file", "retry_pause"]
+__all__ = ["RETRY_PAUSES", "RepositoryInfo", "Site", "is_commit", "is_safe_path", "only_names", "retry_pause"]
 
 RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each new attempt of what failed for the moment."""
 
 _CONNECT_TIMEOUT = 10.0
 _READ_TIMEOUT = 30.0
-_LONGEST_PAUSE = 60.0  # that the Hub may ask for
+_LONGEST_PAUSE = 60.0  # that a site may ask for
 _MOST_BYTES = 64 << 20  # of an answer in JSON
-_MOST_FILES = 100_000
-_QUANTIZED = "base_model:quantized:"
 _TOO_MANY, _BAD, _SERVER_ERROR = 429, 400, 500
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryInfo:
-    """What the Hub tells of a repository at a revision.
+    """What a site tells of a repository at a revision.
 
     Attributes:
-        name: ``owner/repo``, as the Hub writes it.
-        commit: The commit that the revision names now.
-        parameters: The number of weights, as the Hub read it from a GGUF; ``None`` if it did not.
+        name: ``owner/repo``, as the site writes it.
+        commit: The commit that the revision names now; empty for files that lie in no repository.
+        parameters: The number of weights, as the site read it from a GGUF; ``None`` if it did not.
         base_models: The repositories that it was made from, those first that it is a quantization of.
     """
 
@@ -59,15 +63,15 @@ class RepositoryInfo:
     base_models: tuple[str, ...] = ()
 
 
-class HubSite:
-    """A connection to the Hub; a context manager.
+class Site(abc.ABC):
+    """A connection to a site; a context manager.
 
     Args:
-        settings: Where it is, and the token; the token goes to its own scheme, host and port alone.
+        settings: Where it is, and what tells it who asks.
         retry_pauses: Seconds before each new attempt of a request that failed for the moment.
     """
 
-    def __init__(self, settings: HubSettings, *, retry_pauses: Sequence[float] = RETRY_PAUSES) -> None:
+    def __init__(self, settings: SiteSettings, *, retry_pauses: Sequence[float] = RETRY_PAUSES) -> None:
         import httpx  # noqa: PLC0415 - 170 ms of import
 
         self.settings = settings
@@ -101,69 +105,56 @@ class HubSite:
                     stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._http.close()
 
+    # what a site tells of its own
+
+    @abc.abstractmethod
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
         """Give the address of a file."""
-        return f"{self.settings.endpoint}/{repository}/resolve/{quote(commit, safe='')}/{quote(path)}"
 
+    @abc.abstractmethod
     def info(self, repository: str, *, revision: str) -> RepositoryInfo:
-        """Ask what a repository is, and which commit a revision names.
+        """Ask what a repository is, and which commit a revision names; raises ``Gguf2OllamaError``."""
 
-        Raises:
-            Gguf2OllamaError: See :mod:`gguf2ollama.hub.explain`.
-        """
-        url = f"{self.settings.endpoint}/api/models/{repository}/revision/{quote(revision, safe='')}"
-        told, _ = self._get_json(url, repository=repository, revision=revision)
-        commit = told.get("sha") if isinstance(told, dict) else None
-        if not isinstance(told, dict) or not isinstance(commit, str) or not _is_commit(commit):
-            raise no_hub(self.settings, f"it tells no commit of {repository}")
-        gguf = told.get("gguf")
-        total = gguf.get("total") if isinstance(gguf, dict) else None
-        name = told.get("id")
-        return RepositoryInfo(
-            name=name if isinstance(name, str) and name.lower() == repository.lower() else repository,
-            commit=commit,
-            parameters=total if isinstance(total, int) and total > 0 else None,
-            base_models=_base_models(told),
-        )
-
+    @abc.abstractmethod
     def files(self, repository: str, *, commit: str) -> list[RepositoryFile]:
-        """List all files of a repository, those in folders too.
+        """List all files of a repository, those in folders too; raises ``Gguf2OllamaError``."""
 
-        Raises:
-            Gguf2OllamaError: See :mod:`gguf2ollama.hub.explain`.
+    @abc.abstractmethod
+    def refusal(
+        self, response: httpx.Response, *, repository: str, revision: str, path: str | None = None
+    ) -> Gguf2OllamaError:
+        """Make the error for an answer that refuses something; its body may be unread.
+
+        Args:
+            response: The answer.
+            repository: What was asked for.
+            revision: In which state.
+            path: Which file, if it was one.
         """
-        root = f"{self.settings.endpoint}/api/models/{repository}/tree/{commit}"
-        url: str | None = f"{root}?recursive=true&expand=false"
-        found: list[RepositoryFile] = []
-        while url is not None:
-            told, following = self._get_json(url, repository=repository, revision=commit)
-            if not isinstance(told, list) or len(found) + len(told) > _MOST_FILES:
-                raise no_hub(self.settings, f"it lists no files of {repository}")
-            found += [file for entry in told if (file := parse_file(entry)) is not None]
-            if following is not None and not (told and self._is_own(following)):
-                raise no_hub(self.settings, "its list of files goes on nowhere")
-            url = following
-        return found
+
+    @abc.abstractmethod
+    def nonsense(self, what: str) -> ServerRefused:
+        """Make the error for an answer that no such site gives."""
 
     def made_from(self, repository: str) -> list[str]:
-        """Name repositories that carry GGUF made from this one, the most downloaded first.
+        """Name repositories that carry GGUF made from this one; none where the site cannot be asked that."""
+        del repository
+        return []
 
-        Raises:
-            Gguf2OllamaError: See :mod:`gguf2ollama.hub.explain`.
-        """
-        asked = [("filter", "gguf"), ("filter", f"base_model:quantized:{repository}"), ("sort", "downloads")]
-        url = f"{self.settings.endpoint}/api/models?{urlencode([*asked, ('limit', '5')])}"
-        told, _ = self._get_json(url, repository=repository)
-        if not isinstance(told, list):
-            return []
-        names = (one.get("id") for one in told if isinstance(one, dict))
-        return [name for name in names if isinstance(name, str) and name.isprintable()][:5]
+    # what is asked of all sites alike
+
+    def something_else(self, file: RepositoryFile, repository: str, what: str) -> ServerRefused:
+        """Make the error for an answer that holds something else than a file."""
+        return ServerRefused(
+            f"{self.settings.endpoint} sends something else than {file.path} of {repository}: {what}",
+            hint=self.nonsense(what).hint,
+        )
 
     def read_file(self, repository: str, path: str, *, revision: str, most_bytes: int) -> bytes:
         """Give the bytes of a small file.
 
         Raises:
-            Gguf2OllamaError: See :mod:`gguf2ollama.hub.explain`; also where it is longer than allowed.
+            Gguf2OllamaError: The site refuses; also where it is longer than allowed.
         """
         url = self.file_url(repository, path, commit=revision)
         content, _ = self._get(
@@ -175,7 +166,7 @@ class HubSite:
         """Check that a file may be read, so that a refusal is explained before anything is fetched.
 
         Raises:
-            Gguf2OllamaError: See :mod:`gguf2ollama.hub.explain`.
+            Gguf2OllamaError: The site refuses.
         """
         url = self.file_url(repository, path, commit=commit)
         for is_last in self._attempts():
@@ -191,16 +182,26 @@ class HubSite:
     def open_file(self, url: str, *, start: int) -> Iterator[httpx.Response]:
         """Ask for a file from a byte on; give the answer, of which nothing is read yet.
 
-        A redirect to another host is followed without the token. What httpx raises comes as it is.
+        A redirect to another host is followed without what tells who asks. What httpx raises comes as it is.
+
+        Raises:
+            ServerRefused: It leads from an encrypted address to one that is not.
         """
-        request = self._request("GET", url, {"Range": f"bytes={start}-"} if start else {})
+        request = self._request("GET", url, self.range_headers(url, start=start))
         response = self._http.send(request, stream=True)
         self._coming.add(response)
         try:
+            if request.url.scheme == "https" and response.url.scheme != "https":
+                raise self.nonsense(f"it sends on to {response.url.host}, which is not encrypted")
             yield response
         finally:
             self._coming.discard(response)
             response.close()
+
+    def range_headers(self, url: str, *, start: int) -> Mapping[str, str]:
+        """Give the headers that ask for a file from a byte on."""
+        del url
+        return {"Range": f"bytes={start}-"} if start else {}
 
     @contextlib.contextmanager
     def foreign_errors(self, *, is_last: bool = True) -> Iterator[None]:
@@ -220,15 +221,15 @@ class HubSite:
                 else f"cannot be reached: {str(error) or type(error).__name__}"
             )
             if is_last or isinstance(error, no_connection):
-                raise kind(
-                    f"{self.settings.endpoint} {what}",
-                    hint="check the network; HF_HUB_OFFLINE=1 uses what was downloaded before",
-                ) from error
+                raise kind(f"{self.settings.endpoint} {what}", hint=self._network_hint) from error
             _LOG.warning("%s %s; asking again", self.settings.endpoint, what)
 
+    @property
+    def _network_hint(self) -> str:
+        return "check the network; HF_HUB_OFFLINE=1 uses what was downloaded before"
+
     def _request(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> httpx.Request:
-        own = {"Authorization": f"Bearer {self.settings.token}"} if self.settings.token else {}
-        return self._http.build_request(method, url, headers={**own, **(headers or {})})
+        return self._http.build_request(method, url, headers={**self.settings.own_headers, **(headers or {})})
 
     def _is_own(self, url: str) -> bool:
         mine, theirs = urlsplit(self.settings.endpoint), urlsplit(url)
@@ -248,7 +249,7 @@ class HubSite:
             return json.loads(content), following
         except (ValueError, RecursionError) as error:
             page = content.lstrip()[:1] == b"<"
-            raise no_hub(self.settings, "it sends a web page" if page else "it sends no JSON") from error
+            raise self.nonsense("it sends a web page" if page else "it sends no JSON") from error
 
     def _get(
         self, url: str, *, repository: str, revision: str, most_bytes: int, path: str | None = None
@@ -268,7 +269,7 @@ class HubSite:
                 for piece in response.iter_bytes():
                     content += piece
                     if len(content) > most_bytes:
-                        raise no_hub(self.settings, "its answer has no end")
+                        raise self.nonsense("its answer has no end")
                 return bytes(content), response.links.get("next", {}).get("url")
         raise AssertionError  # the last attempt returns or raises
 
@@ -282,14 +283,7 @@ class HubSite:
         path: str | None = None,
     ) -> None:
         """Raise what a refusal means; wait instead where the next attempt may do better."""
-        problem = explain_refusal(
-            response.status_code,
-            response.headers,
-            settings=self.settings,
-            repository=repository,
-            revision=revision,
-            path=path,
-        )
+        problem = self.refusal(response, repository=repository, revision=revision, path=path)
         pause = retry_pause(response)
         if is_last or pause is None:
             raise problem
@@ -306,30 +300,14 @@ def retry_pause(response: httpx.Response) -> float | None:
     return pause if pause <= _LONGEST_PAUSE else None
 
 
-def _is_commit(text: str) -> bool:
-    return 7 <= len(text) <= 64 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004
+def is_commit(text: object) -> bool:
+    """Tell whether a value names a commit: 7 to 64 hexadecimal digits."""
+    return (
+        isinstance(text, str) and 7 <= len(text) <= 64 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004
+    )
 
 
-def parse_file(entry: object) -> RepositoryFile | None:
-    """Read one entry of a list of files; ``None`` for a folder, and for what no folder here could hold.
-
-    Raises:
-        InvalidInput: Its digest is none.
-    """
-    if not isinstance(entry, dict) or entry.get("type") != "file":
-        return None
-    path, size, lfs = entry.get("path"), entry.get("size"), entry.get("lfs")
-    if not isinstance(path, str) or not isinstance(size, int) or size < 0 or not _is_safe(path):
-        return None  # nothing that could be put into a folder here
-    sha256 = None
-    if isinstance(lfs, dict):
-        sha256, size = str(lfs.get("oid", "")).removeprefix("sha256:"), lfs.get("size", size)
-        if len(sha256) != 64 or not _is_commit(sha256) or not isinstance(size, int):  # noqa: PLR2004
-            raise InvalidInput(f"the Hub lists {path} with a digest that is none")
-    return RepositoryFile(path=path, size=size, sha256=sha256, is_xet=isinstance(entry.get("xetHash"), str))
-
-
-def _is_safe(path: str) -> bool:
+def is_safe_path(path: str) -> bool:
     """Tell whether a path stays within the folder it is put into, on every system."""
     parts = path.split("/")
     return path.isprintable() and not any(
@@ -337,12 +315,8 @@ def _is_safe(path: str) -> bool:
     )
 
 
-def _base_models(told: Mapping[str, Any]) -> tuple[str, ...]:
-    card, tags = told.get("cardData"), told.get("tags")
-    named = card.get("base_model") if isinstance(card, dict) else None
-    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    if isinstance(tags, list):
-        names = [tag.removeprefix(_QUANTIZED) for tag in tags if str(tag).startswith(_QUANTIZED)] + names
+def only_names(names: Sequence[object]) -> tuple[str, ...]:
+    """Give those that are names of repositories, each once."""
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and _is_name(name)))
 
 

@@ -1,4 +1,4 @@
-"""Read a file of the Hub from its start to its end, over one connection where it lasts."""
+"""Read a file of a repository from its start to its end, over one connection where it lasts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, ServerStalled, ServerUnreachable
-from gguf2ollama.hub.explain import explain_refusal
-from gguf2ollama.hub.site import HubSite, retry_pause
+from gguf2ollama.hub.site import Site, retry_pause
 from gguf2ollama.hub.variants import RepositoryFile
 
 if TYPE_CHECKING:
@@ -27,16 +26,16 @@ class FileStream(io.RawIOBase):
     Nothing is kept: who reads them checks their digest.
 
     Args:
-        site: The Hub, open as long as this is read.
+        site: Where it is, open as long as this is read.
         repository: ``owner/repo``.
         file: Which file.
         commit: Of which commit.
 
     Raises:
-        ServerProblem: The Hub cannot be reached, refuses, or sends something else; from each read.
+        ServerProblem: The site cannot be reached, refuses, or sends something else; from each read.
     """
 
-    def __init__(self, site: HubSite, *, repository: str, file: RepositoryFile, commit: str) -> None:
+    def __init__(self, site: Site, *, repository: str, file: RepositoryFile, commit: str) -> None:
         super().__init__()
         self._site = site
         self._repository = repository
@@ -46,6 +45,7 @@ class FileStream(io.RawIOBase):
         self._rest = memoryview(b"")
         self._pieces: Iterator[bytes] | None = None
         self._pauses = iter(site.retry_pauses)
+        self._refused: Gguf2OllamaError | None = None
 
     def readable(self) -> bool:
         """Say yes."""
@@ -68,7 +68,9 @@ class FileStream(io.RawIOBase):
 
     def _next(self) -> bytes:
         """Give the next bytes; ask anew where none come."""
+        problem: Gguf2OllamaError
         while True:
+            self._refused = None
             try:
                 with self._site.foreign_errors():
                     if self._pieces is None:
@@ -76,10 +78,7 @@ class FileStream(io.RawIOBase):
                     piece = next(self._pieces, b"")
                 if piece:
                     return self._take(piece)
-                problem: Gguf2OllamaError = ServerUnreachable(
-                    f"the connection broke off while {self._file.path} of {self._repository} came",
-                    hint="run the same command again",
-                )
+                problem = self._explain_end()
             except (ServerUnreachable, ServerStalled) as error:
                 problem = error
             self._drop()
@@ -87,6 +86,13 @@ class FileStream(io.RawIOBase):
             if pause is None:
                 raise problem
             time.sleep(pause)
+
+    def _explain_end(self) -> Gguf2OllamaError:
+        """Tell why nothing more comes."""
+        return self._refused or ServerUnreachable(
+            f"the connection broke off while {self._file.path} of {self._repository} came",
+            hint="run the same command again",
+        )
 
     def _take(self, piece: bytes) -> bytes:
         self._done += len(piece)
@@ -99,8 +105,11 @@ class FileStream(io.RawIOBase):
         url = self._site.file_url(self._repository, self._file.path, commit=self._commit)
         with self._site.open_file(url, start=self._done) as response:
             if response.status_code >= _BAD:
+                self._refused = self._site.refusal(
+                    response, repository=self._repository, revision=self._commit, path=self._file.path
+                )
                 if (pause := retry_pause(response)) is None:
-                    raise self._explain(response)
+                    raise self._refused
                 time.sleep(pause)
                 return
             self._require(response)
@@ -120,19 +129,5 @@ class FileStream(io.RawIOBase):
         if pieces is not None and hasattr(pieces, "close"):
             pieces.close()
 
-    def _explain(self, response: httpx.Response) -> Gguf2OllamaError:
-        return explain_refusal(
-            response.status_code,
-            response.headers,
-            settings=self._site.settings,
-            repository=self._repository,
-            revision=self._commit,
-            path=self._file.path,
-        )
-
     def _something_else(self, what: str) -> ServerRefused:
-        return ServerRefused(
-            f"{self._site.settings.endpoint} sends something else than {self._file.path} of"
-            f" {self._repository}: {what}",
-            hint="leave out --stream, or check HF_ENDPOINT",
-        )
+        return self._site.something_else(self._file, self._repository, what)

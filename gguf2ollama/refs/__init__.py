@@ -2,7 +2,7 @@
 
 from gguf2ollama.refs._model_name import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.refs._server_address import ServerAddress
-from gguf2ollama.refs._source import HubSource, LocalSource, Source, UrlSource, parse_source
+from gguf2ollama.refs._source import HubSource, LocalSource, SiteKey, Source, UrlSource, parse_source
 
 __all__ = [
     "TEMPORARY_NAMESPACE",
@@ -10,6 +10,7 @@ __all__ = [
     "LocalSource",
     "ModelName",
     "ServerAddress",
+    "SiteKey",
     "Source",
     "UrlSource",
     "parse_source",

@@ -1,4 +1,4 @@
-"""Where a GGUF comes from: a path, a repository on the Hub, or a URL."""
+"""Where a GGUF comes from: a path, a repository on the Hub or on ModelScope, or a URL."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ import re
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import Literal, NoReturn, TypeAlias
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.refs._shown import shown
 
-__all__ = ["HubSource", "LocalSource", "Source", "UrlSource", "parse_source"]
+__all__ = ["HubSource", "LocalSource", "SiteKey", "Source", "UrlSource", "parse_source"]
 
-_HUB = "hf://"
+SiteKey: TypeAlias = Literal["hf", "ms", "ms-ai"]
+"""The Hugging Face Hub, modelscope.cn, or modelscope.ai, which holds other repositories."""
+
 _HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
+_MODELSCOPE_HOSTS: dict[str, SiteKey] = {
+    "modelscope.cn": "ms",
+    "www.modelscope.cn": "ms",
+    "modelscope.ai": "ms-ai",
+    "www.modelscope.ai": "ms-ai",
+}
+_SCHEMES: dict[str, SiteKey] = {"hf://": "hf", "ms://": "ms", "ms-ai://": "ms-ai"}
 _NO_OWNERS = frozenset({"api", "collections", "datasets", "docs", "models", "spaces"})
 _MAX_LENGTH = 8192
 _FORMS = (
     "give a file, a folder or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
-    "hf://owner/repo/path or https://…"
+    "hf://owner/repo/path, ms://owner/repo/path or https://…"
 )
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _SEGMENT = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
@@ -35,6 +44,12 @@ _HUB_PATH = re.compile(
     rf"(?:/(?:blob|resolve|raw|tree)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
     re.DOTALL,
 )
+_MODELSCOPE_PATH = re.compile(
+    rf"/models/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
+    rf"(?:/(?:files|summary)|/(?:resolve|tree|file/view)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
+    re.DOTALL,
+)
+_MODELSCOPE_FILE = re.compile(rf"/api/v1/models/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})/repo", re.DOTALL)
 _HUB_REST = re.compile(
     rf"(?:@(?P<rev_first>{_REVISION}))?(?:/(?P<path>[^@]+))?(?:@(?P<rev_last>{_REVISION}))?", re.DOTALL
 )
@@ -54,11 +69,11 @@ class LocalSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSource:
-    """A repository on the Hugging Face Hub, or one file or folder in it.
+    """A repository on the Hugging Face Hub or on ModelScope, or one file or folder in it.
 
     ``quant`` is the quantization that was asked for (``Q4_K_M``), ``path`` leads from the repository's root
     with ``/`` between its parts, ``revision`` is a branch, a tag, a commit or ``refs/pr/N``; each may be
-    ``None``, and ``quant`` and ``path`` exclude each other.
+    ``None``, and ``quant`` and ``path`` exclude each other. ``site`` tells where the repository is.
     """
 
     owner: str
@@ -66,6 +81,7 @@ class HubSource:
     quant: str | None = None
     path: str | None = None
     revision: str | None = None
+    site: SiteKey = "hf"
 
     @property
     def repo_id(self) -> str:
@@ -76,7 +92,7 @@ class HubSource:
         quant = f":{self.quant}" if self.quant else ""
         path = f"/{self.path}" if self.path else ""
         revision = f"@{self.revision}" if self.revision else ""
-        return f"{_HUB}{self.repo_id}{quant}{path}{revision}"
+        return f"{self.site}://{self.repo_id}{quant}{path}{revision}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +108,22 @@ class UrlSource:
 Source: TypeAlias = LocalSource | HubSource | UrlSource
 
 
-def parse_source(text: str, *, hub_endpoint: str | None = None) -> Source:
+def parse_source(
+    text: str, *, hub_endpoint: str | None = None, modelscope_endpoint: str | None = None
+) -> Source:
     """Tell what a SOURCE argument names; nothing but the existence of a local path is looked at.
 
     What exists on this machine is local. So is what looks like a path: it begins with ``.``, ``/``, ``~`` or
     a drive letter, holds a backslash, or ends with ``.gguf``. A revision may stand at the end
     (``hf://owner/repo/path@rev``) or, as the Hub's own library writes it, behind the repository. The address
     of a page of the Hub (``https://huggingface.co/owner/repo/blob/main/path``) and the name that ``ollama
-    run`` takes (``hf.co/owner/repo:Q4_K_M``) are places on the Hub.
+    run`` takes (``hf.co/owner/repo:Q4_K_M``) are places on the Hub; those of modelscope.cn and modelscope.ai
+    are places there, which are written ``ms://owner/repo`` and ``ms-ai://owner/repo``.
 
     Args:
         text: What was written.
         hub_endpoint: The address of a mirror, whose pages are pages of the Hub too.
+        modelscope_endpoint: The same of ModelScope.
 
     Raises:
         UsageProblem: The text is none of the forms.
@@ -113,18 +133,30 @@ def parse_source(text: str, *, hub_endpoint: str | None = None) -> Source:
     path = _expand_home(text)
     if os.path.lexists(path):
         return LocalSource(path=path)
-    if text.startswith(_HUB):
-        return _parse_hub(text)
+    for scheme, site in _SCHEMES.items():
+        if text.startswith(scheme):
+            return _parse_place(text.removeprefix(scheme), site=site, text=text)
     if "://" in text:
-        return _parse_url(text, hub_endpoint=hub_endpoint)
+        return _parse_url(text, hub_endpoint=hub_endpoint, modelscope_endpoint=modelscope_endpoint)
     host, _, rest = text.partition("/")
-    if host.lower() in _HUB_HOSTS and rest:
-        return (
-            _parse_hub_page(f"https://{text}", path=f"/{rest}") if rest.count("/") > 1 else _parse_hub(rest)
-        )
+    if (place := _parse_page_name(text, host=host.lower(), rest=rest)) is not None:
+        return place
     if _looks_local(text):
         return LocalSource(path=path)
     return _parse_repository(text)
+
+
+def _parse_page_name(text: str, *, host: str, rest: str) -> HubSource | None:
+    """Read the address of a page without its scheme, or the name that ``ollama run`` takes."""
+    if not rest or host not in {*_HUB_HOSTS, *_MODELSCOPE_HOSTS}:
+        return None
+    site = _MODELSCOPE_HOSTS.get(host, "hf")
+    if rest.count("/") > 1:
+        url = f"https://{text}"
+        return (
+            _parse_hub_page(url, path=f"/{rest}") if site == "hf" else _parse_modelscope_page(url, site=site)
+        )
+    return _parse_place(rest, site=site, text=text)
 
 
 def _expand_home(text: str) -> Path:
@@ -144,7 +176,9 @@ def _looks_local(text: str) -> bool:
     )
 
 
-def _parse_url(text: str, *, hub_endpoint: str | None) -> UrlSource | HubSource:
+def _parse_url(
+    text: str, *, hub_endpoint: str | None, modelscope_endpoint: str | None
+) -> UrlSource | HubSource:
     # neither a password nor a signed query may reach a message
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise UsageProblem(
@@ -160,9 +194,34 @@ def _parse_url(text: str, *, hub_endpoint: str | None) -> UrlSource | HubSource:
         raise UsageProblem(f"{shown(text.partition('?')[0])} is no URL of a file", hint=_FORMS)
     if hub_endpoint and text.startswith(f"{hub_endpoint}/"):
         return _parse_hub_page(text, path=urllib.parse.urlsplit(text.removeprefix(hub_endpoint)).path)
-    if (parts.hostname or "").lower() in _HUB_HOSTS:
+    if modelscope_endpoint and text.startswith(f"{modelscope_endpoint}/"):
+        return _parse_modelscope_page(text, site="ms", prefix=modelscope_endpoint)
+    host = (parts.hostname or "").lower()
+    if host in _HUB_HOSTS:
         return _parse_hub_page(text, path=parts.path)
+    if host in _MODELSCOPE_HOSTS:
+        return _parse_modelscope_page(text, site=_MODELSCOPE_HOSTS[host])
     return UrlSource(url=text)
+
+
+def _parse_modelscope_page(text: str, *, site: SiteKey, prefix: str = "") -> HubSource:
+    """Read the address of a repository on ModelScope, of a file of it, or of the file's bytes."""
+    parts = urllib.parse.urlsplit(text.removeprefix(prefix))
+    path = urllib.parse.unquote(parts.path)
+    asked = dict(urllib.parse.parse_qsl(parts.query))
+    if match := _MODELSCOPE_FILE.fullmatch(path):
+        inside, revision = asked.get("FilePath"), asked.get("Revision")
+    elif match := _MODELSCOPE_PATH.fullmatch(path):
+        inside, revision = match["path"], match["revision"]
+    else:
+        inside = revision = None
+    is_revision = revision is None or re.fullmatch(_REVISION, revision)
+    if not match or not is_revision or (inside is not None and not _is_clean(inside)):
+        raise UsageProblem(
+            f"{shown(text.partition('?')[0])} is no page of a model on ModelScope",
+            hint="give that of a repository or of a file in it, or ms://owner/repo",
+        )
+    return HubSource(owner=match["owner"], repo=match["repo"], path=inside, revision=revision, site=site)
 
 
 def _parse_hub_page(text: str, *, path: str) -> HubSource:
@@ -184,22 +243,23 @@ def _parse_repository(text: str) -> HubSource:
     return HubSource(owner=match["owner"], repo=match["repo"], quant=match["quant"])
 
 
-def _parse_hub(text: str) -> HubSource:
-    match = _REPOSITORY.fullmatch(text.removeprefix(_HUB))
+def _parse_place(place: str, *, site: SiteKey, text: str) -> HubSource:
+    match = _REPOSITORY.fullmatch(place)
     rest = _HUB_REST.fullmatch((match["rest"] or "").rstrip("/")) if match else None
     if not match or not rest:
-        _refuse_hub(text)
+        _refuse_place(text, site)
     if rest["rev_first"] and rest["rev_last"]:
-        _refuse_hub(text)
+        _refuse_place(text, site)
     path = rest["path"]
     if path and (match["quant"] or not _is_clean(path)):
-        _refuse_hub(text)
+        _refuse_place(text, site)
     return HubSource(
         owner=match["owner"],
         repo=match["repo"],
         quant=match["quant"],
         path=path,
         revision=rest["rev_first"] or rest["rev_last"],
+        site=site,
     )
 
 
@@ -208,7 +268,8 @@ def _is_clean(path: str) -> bool:
     return path.isprintable() and all(part not in {"", ".", ".."} for part in path.split("/"))
 
 
-def _refuse_hub(text: str) -> NoReturn:
+def _refuse_place(text: str, site: SiteKey) -> NoReturn:
+    where = "the Hub" if site == "hf" else "ModelScope"
     raise UsageProblem(
-        f"{shown(text)} is no place on the Hub", hint="write hf://owner/repo[/path][@revision]"
+        f"{shown(text)} is no place on {where}", hint=f"write {site}://owner/repo[/path][@revision]"
     )

@@ -50,8 +50,9 @@ def build(
     A model of that name that is there already stays as it was until the new one has been checked.
 
     Args:
-        source: A GGUF file, any shard of one, a folder, or a place on the Hub: ``owner/repo``,
-            ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or the address of a page.
+        source: A GGUF file, any shard of one, a folder, a place on the Hub (``owner/repo``,
+            ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or the address of a page), the same on
+            ModelScope (``ms://``), or the URL of a GGUF.
         name: The model's name; made from the file's when not given.
         host: The server's address; ``OLLAMA_HOST`` when not given.
         via: The way to the server: ``"link"`` into its store, ``"pull"`` by the server from us, ``"upload"``
@@ -65,7 +66,7 @@ def build(
         allow_mismatch: Whether a model that differs from what was asked for is kept.
         dry_run: Whether to stop before anything is written.
         locked: A lock file; what is made is what it says, or nothing.
-        stream: Whether what the server lacks goes from the Hub through to it, with no copy here.
+        stream: Whether what the server lacks goes from its repository through to it, with no copy here.
         progress: Told the bytes downloaded, hashed, copied and sent.
         tell: Told what is being done.
         preferences: See :class:`Preferences`.

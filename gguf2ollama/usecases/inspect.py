@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["UPSTREAM", "Inspection", "Preferences", "inspect", "modelfile"]
 
 UPSTREAM = "upstream"
-"""The chat template of the model that a GGUF on the Hub was made from, instead of a text."""
+"""The chat template of the model that a GGUF was made from, as its site has it, instead of a text."""
 
 _BUILT = Target(displaces=False, takes_patches=True)  # what `build` does wherever it need not upload
 
@@ -47,7 +47,7 @@ class Preferences(TypedDict, total=False):
             :data:`UPSTREAM`.
         licenses: LICENSE texts, instead of what the GGUF tells.
         projectors: Files of projectors (mmproj), instead of the one in the folder.
-        hub: Which of the models of a repository on the Hub.
+        hub: Which of the models of a repository.
     """
 
     context: int | str
@@ -191,7 +191,7 @@ def modelfile(
 def _upstream(files: ModelFiles) -> str:
     if (found := files.published.chat_template) is None:
         raise UsageProblem(
-            "the Hub tells of no chat template of the model that this was made from",
+            "there is no chat template to be had of the model that this was made from",
             hint="give the text itself, as --chat-template FILE",
         )
     return str(found.value)

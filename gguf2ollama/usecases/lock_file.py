@@ -2,8 +2,8 @@
 
 A lock file is JSON, to be kept beside what uses the model::
 
-    {"format": 1, "repository": "owner/repo", "revision": "main", "commit": "…", "context": 8192,
-     "files": [{"path": "…", "bytes": 1, "sha256": "…"}],
+    {"format": 1, "site": "hf", "repository": "owner/repo", "revision": "main", "commit": "…",
+     "context": 8192, "files": [{"path": "…", "bytes": 1, "sha256": "…"}],
      "template_sha256": "…", "recipe_sha256": "…", "ollama": "0.34.4"}
 """
 
@@ -20,7 +20,8 @@ from gguf2ollama._atomic import atomic_file, disk_errors
 from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
 from gguf2ollama.oci import Digest
 from gguf2ollama.recipe import Recipe
-from gguf2ollama.refs import HubSource, parse_source
+from gguf2ollama.refs import HubSource, SiteKey, parse_source
+from gguf2ollama.usecases.places import parse_place, shown_place
 from gguf2ollama.usecases.source import ModelFiles
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Lock:
     """What a build was made of.
 
     Attributes:
+        site: Where the repository is, as it is called in front of ``://``.
         repository: ``owner/repo``.
         revision: The branch or the tag that was asked for.
         commit: The commit that it named.
@@ -58,6 +60,7 @@ class Lock:
         ollama: The version of Ollama that it was made for.
     """
 
+    site: SiteKey
     repository: str
     revision: str
     commit: str
@@ -72,18 +75,20 @@ class Lock:
         """Take down what a build was made of.
 
         Raises:
-            UsageProblem: It was not made of a repository on the Hub.
+            UsageProblem: It was not made of a repository.
         """
         origin, recipe = built.inspection.files.origin, built.inspection.recipe
         source = None if origin is None or not origin.commit else parse_source(origin.place)
         if origin is None or not isinstance(source, HubSource):
             raise UsageProblem(
-                "a lock file is for what comes from the Hub, where a commit names it", hint="leave out --lock"
+                "a lock file is for what comes from the Hub or ModelScope, where a commit names it",
+                hint="leave out --lock",
             )
         context = recipe.parameters.get("num_ctx")
         return cls(
+            site=source.site,
             repository=source.repo_id,
-            revision=source.revision or "main",
+            revision=source.revision or "",
             commit=origin.commit,
             files=_locked(built.inspection.files),
             context=None if context is None else int(context.value),
@@ -96,7 +101,9 @@ class Lock:
     def place(self) -> str:
         """What names the model, so that ``build`` finds these very files."""
         owner, _, repo = self.repository.partition("/")
-        return str(HubSource(owner=owner, repo=repo, path=self.files[0].path, revision=self.commit))
+        return str(
+            HubSource(owner=owner, repo=repo, path=self.files[0].path, revision=self.commit, site=self.site)
+        )
 
     def require_source(self, source: str | os.PathLike[str]) -> None:
         """Check that a source names the repository of the lock file.
@@ -104,10 +111,14 @@ class Lock:
         Raises:
             UsageProblem: It names something else.
         """
-        parsed = parse_source(str(source), hub_endpoint=os.environ.get("HF_ENDPOINT", "").rstrip("/") or None)
-        if not isinstance(parsed, HubSource) or parsed.repo_id.lower() != self.repository.lower():
+        parsed = parse_place(source)
+        if not isinstance(parsed, HubSource) or (parsed.site, parsed.repo_id.lower()) != (
+            self.site,
+            self.repository.lower(),
+        ):
             raise UsageProblem(
-                f"the lock file is of {self.repository}, and SOURCE is {source}", hint="give one of them"
+                f"the lock file is of {self.site}://{self.repository}, and SOURCE is {shown_place(source)}",
+                hint="give one of them",
             )
 
     def require_files(self, files: ModelFiles) -> None:
@@ -210,7 +221,7 @@ def write_lock(path: str | os.PathLike[str], built: Built) -> None:
     """Write down what a build was made of.
 
     Raises:
-        UsageProblem: It was not made of a repository on the Hub, or the file cannot be written.
+        UsageProblem: It was not made of a repository, or the file cannot be written.
     """
     content = json.dumps({"format": _FORMAT} | asdict(Lock.of(built)), indent=2, ensure_ascii=False)
     with atomic_file(Path(path)) as stream:
@@ -220,6 +231,7 @@ def write_lock(path: str | os.PathLike[str], built: Built) -> None:
 def _parse(told: Any) -> Lock:  # noqa: ANN401 - any JSON value
     if not isinstance(told, dict) or told.pop("format") != _FORMAT or not told["files"]:
         raise ValueError
+    told.setdefault("site", "hf")
     files = tuple(LockedFile(**_checked(one, _FILE)) for one in told.pop("files"))
     lock = Lock(files=files, **_checked(told, _LOCK))
     if not isinstance(parse_source(lock.place), HubSource):
@@ -229,7 +241,9 @@ def _parse(told: Any) -> Lock:  # noqa: ANN401 - any JSON value
 
 _FILE: Mapping[str, Any] = {"path": str, "bytes": int, "sha256": str | None}
 _LOCK: Mapping[str, Any] = {
-    **dict.fromkeys(("repository", "revision", "commit", "template_sha256", "recipe_sha256", "ollama"), str),
+    **dict.fromkeys(
+        ("site", "repository", "revision", "commit", "template_sha256", "recipe_sha256", "ollama"), str
+    ),
     "context": int | None,
 }
 

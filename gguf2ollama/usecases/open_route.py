@@ -35,7 +35,7 @@ def open_route(
         choice: The way.
         client: The server.
         hashing: Finds the digests of its files.
-        stream: Whether its files are on the Hub, and go from there through to the server.
+        stream: Whether its files are in a repository, and go from there through to the server.
         progress: Told the bytes copied and sent.
         tell: Told what is being done.
     """

@@ -1,18 +1,17 @@
-"""List the models of a repository on the Hub, and which one would be taken."""
+"""List the models of a repository, and which one would be taken."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.host import free_memory_bytes
 from gguf2ollama.hub.catalogue import Choice
+from gguf2ollama.hub.places import open_site, settings_for
 from gguf2ollama.hub.repository import Repository, read_repository
-from gguf2ollama.hub.settings import HubSettings
 from gguf2ollama.hub.variants import Kind, Variant
 from gguf2ollama.memory import fits_memory
-from gguf2ollama.refs import HubSource, parse_source
-from gguf2ollama.usecases.remote_source import open_site
+from gguf2ollama.usecases.places import require_repository
 
 __all__ = ["QuantRow", "QuantTable", "list_quants"]
 
@@ -55,18 +54,16 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
     """List the models of a repository.
 
     Args:
-        source: ``owner/repo``, ``hf://owner/repo`` or a page of the Hub.
+        source: ``owner/repo``, ``hf://owner/repo``, ``ms://owner/repo`` or a page of one.
         revision: A branch, a tag or a commit.
 
     Raises:
         NotFound: There is no such repository or revision, or no GGUF in it.
-        ServerProblem: The Hub cannot be asked, or refuses.
+        ServerProblem: The site cannot be asked, or refuses.
         UsageProblem: The source is no repository.
     """
-    settings = HubSettings.from_environment()
-    parsed = parse_source(source, hub_endpoint=settings.endpoint)
-    if not isinstance(parsed, HubSource):
-        raise UsageProblem(f"{source} is no repository on the Hub", hint="give owner/repo")
+    parsed = require_repository(source)
+    settings = settings_for(parsed)
     with open_site(settings) as site:
         repository = read_repository(
             parsed.repo_id, revision=revision or parsed.revision, settings=settings, site=site

@@ -1,4 +1,4 @@
-"""Download a model of the Hub, and hand on the digests that were found on the way."""
+"""Download a model, and hand on the digests that were found on the way."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from pathlib import Path
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import Shard, ShardSet
-from gguf2ollama.hub.cache import CachedRepository
 from gguf2ollama.hub.download import Download, Downloaded
-from gguf2ollama.hub.settings import HubSettings
-from gguf2ollama.hub.site import HubSite
 from gguf2ollama.oci import Digest
 from gguf2ollama.progress import Progress, ignore
-from gguf2ollama.refs import HubSource, parse_source
+from gguf2ollama.refs import HubSource, LocalSource, UrlSource
 from gguf2ollama.usecases.digest_cache import DigestCache
-from gguf2ollama.usecases.remote_source import HubWishes, RemoteModel, open_site, published_beside, resolve
+from gguf2ollama.usecases.places import parse_place
+from gguf2ollama.usecases.remote_source import HubWishes, Remote, RemoteModel, open_remote
 from gguf2ollama.usecases.source import ModelFiles, require_projector
 
 __all__ = ["DownloadedModel", "download", "download_model"]
@@ -25,7 +23,7 @@ __all__ = ["DownloadedModel", "download", "download_model"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadedModel:
-    """A model of the Hub that is here.
+    """A model from elsewhere that is here.
 
     Attributes:
         model: What it is there.
@@ -49,10 +47,11 @@ def download(
     progress: Progress = ignore,
     tell: Callable[[str], None] = ignore,
 ) -> DownloadedModel:
-    """Download a model of the Hub into the cache that all tools share, or into a folder.
+    """Download a model into the cache that all tools of its site share, or into a folder.
 
     Args:
-        source: ``owner/repo``, ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or a page of the Hub.
+        source: ``owner/repo``, ``owner/repo:QUANT``, ``hf://owner/repo/path@revision``, the same with ``ms://``,
+            a page of one, or the URL of a file.
         wishes: Which of the models there.
         folder: Where the files are put, under their names in the repository; the cache when not given.
         progress: Told the bytes of each file, from several threads.
@@ -61,20 +60,19 @@ def download(
     Raises:
         NotEnoughSpace: The disk is too small.
         NotFound: There is no such repository, revision or model.
-        ServerProblem: The Hub cannot be asked, or refuses.
-        UsageProblem: The source is no place on the Hub, or names several models.
-        VerificationFailed: A file came twice with another digest than the Hub tells.
+        ServerProblem: The site cannot be asked, or refuses.
+        UsageProblem: The source is on this machine, or names several models.
+        VerificationFailed: A file came twice with another digest than its site tells.
     """
-    parsed = parse_source(source, hub_endpoint=HubSettings.from_environment().endpoint)
-    if not isinstance(parsed, HubSource):
-        raise UsageProblem(f"{source} is no place on the Hub", hint="give owner/repo or hf://owner/repo/path")
-    settings = HubSettings.from_environment()
-    with open_site(settings) as site:
-        model = resolve(parsed, wishes=wishes or HubWishes(), settings=settings, site=site)
+    parsed = parse_place(source)
+    if isinstance(parsed, LocalSource):
+        raise UsageProblem(
+            f"{source} is no place on the Hub, and no URL",
+            hint="give owner/repo, ms://owner/repo or https://…",
+        )
+    with open_remote(parsed, wishes=wishes or HubWishes()) as remote:
         return _download(
-            model,
-            settings=settings,
-            site=site,
+            remote,
             folder=None if folder is None else Path(folder),
             digests=DigestCache(),
             progress=progress,
@@ -83,7 +81,7 @@ def download(
 
 
 def download_model(
-    source: HubSource,
+    source: HubSource | UrlSource,
     *,
     wishes: HubWishes,
     digests: DigestCache,
@@ -107,20 +105,9 @@ def download_model(
         InvalidGguf: A file is no GGUF, or a broken one.
         Gguf2OllamaError: As :func:`download` does.
     """
-    settings = HubSettings.from_environment()
-    with open_site(settings) as site:
-        model = resolve(
-            source,
-            wishes=wishes,
-            settings=settings,
-            site=site,
-            is_here=is_here,
-            takes_projector=not projectors,
-        )
-        done = _download(
-            model, settings=settings, site=site, folder=None, digests=digests, progress=progress, tell=tell
-        )
-        count = len(model.choice.variant.files)
+    with open_remote(source, wishes=wishes, is_here=is_here, takes_projector=not projectors) as remote:
+        done = _download(remote, folder=None, digests=digests, progress=progress, tell=tell)
+        count = len(remote.model.choice.variant.files)
         found = ShardSet.from_paths([file.path for file in done.files[:count]])
         beside = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
         headers = {shard.path: shard.gguf for shard in (*found.shards, *beside)}
@@ -130,42 +117,40 @@ def download_model(
         return ModelFiles(
             model=found,
             projectors=tuple(projectors) or beside,
-            origin=model.origin(bytes_fetched=done.bytes_fetched),
-            published=published_beside(model, found.shards[0], site=site),
+            origin=remote.model.origin(bytes_fetched=done.bytes_fetched),
+            published=remote.published(found.shards[0]),
         )
 
 
 def _download(
-    model: RemoteModel,
+    remote: Remote,
     *,
-    settings: HubSettings,
-    site: HubSite | None,
     folder: Path | None,
     digests: DigestCache,
     progress: Progress,
     tell: Callable[[str], None],
 ) -> DownloadedModel:
-    info = model.repository.info
+    model, info = remote.model, remote.model.repository.info
     names = ", ".join(file.path for file in model.files)
     n_bytes = sum(file.size for file in model.files)
     tell(f"{info.name}: {names}, {n_bytes:,} bytes ({model.choice.reason})")
     work = Download(
-        settings=settings,
-        site=site,
+        site=remote.site,
+        cached=remote.cached,
         repository=info.name,
         commit=info.commit,
         folder=folder,
         known_digest=lambda path: _known(digests, path),
         progress=progress,
         tell=tell,
+        wants_xet=remote.settings.wants_xet,
     )
     files = tuple(work.run(model.files))
     for file in files:
         _learn(digests, file)
     digests.save()
-    if site is not None and folder is None:
-        cached = CachedRepository(cache=settings.cache, name=info.name)
-        cached.note_revision(model.repository.revision, info.commit)
+    if remote.site is not None and folder is None:
+        remote.cached.note_revision(model.repository.revision, info.commit)
     return DownloadedModel(model=model, files=files)
 
 

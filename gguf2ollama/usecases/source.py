@@ -12,6 +12,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.recipe import Published
 from gguf2ollama.refs import LocalSource, parse_source
+from gguf2ollama.usecases.places import shown_place
 
 if TYPE_CHECKING:
     from gguf2ollama.hub.variants import RepositoryFile
@@ -130,6 +131,6 @@ def _local(source: str | os.PathLike[str]) -> Path:
     if isinstance(parsed, LocalSource):
         return parsed.path
     raise UsageProblem(
-        f"{source} is not on this machine, where it is wanted",
+        f"{shown_place(source)} is not on this machine, where it is wanted",
         hint="download it first (`gguf2ollama download`), then name the file or its folder",
     )

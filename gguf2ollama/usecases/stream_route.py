@@ -1,4 +1,4 @@
-"""Make a model of files on the Hub without a copy here: what the server lacks goes through to it."""
+"""Make a model of files in a repository without a copy here: what the server lacks goes through to it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.hub.settings import HubSettings
-from gguf2ollama.hub.site import HubSite
+from gguf2ollama.hub.places import open_site, settings_for
+from gguf2ollama.hub.site import Site
 from gguf2ollama.hub.stream import FileStream
 from gguf2ollama.hub.variants import RepositoryFile
 from gguf2ollama.oci import Digest
@@ -29,13 +29,13 @@ _LOCALLY = "leave out --stream, so that it is downloaded first"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRoute:
-    """The way from the Hub through this machine into a server; a blob that is there is not even fetched.
+    """The way from a repository through this machine into a server; a blob that is there is not even fetched.
 
-    The digests are those that the Hub tells, and the server checks the bytes against them.
+    The digests are those that its site tells, and the server checks the bytes against them.
 
     Attributes:
         client: The server.
-        inspection: What is made; its files are on the Hub.
+        inspection: What is made; its files are in a repository.
         how: How the server takes a GGUF.
         progress: Told the bytes sent.
         tell: Told what is there already.
@@ -51,12 +51,14 @@ class StreamRoute:
         """Make the model under a name.
 
         Raises:
-            ServerProblem: The Hub or the server cannot be reached, or refuses.
+            ServerProblem: The site or the server cannot be reached, or refuses.
             UsageProblem: It cannot be made without a copy here.
         """
         files = self._files()
         layers = self.inspection.lay_out_image(takes_shards=True).weights
-        with HubSite(HubSettings.from_environment()) as site:
+        with open_site(settings_for(self._source())) as site:
+            if site is None:
+                raise UsageProblem("--stream needs a network, and HF_HUB_OFFLINE is set", hint=_LOCALLY)
             digests = at_once(
                 lambda pair, check: self._send(*pair, site=site, check=check),
                 list(zip(layers, files, strict=True)),
@@ -74,10 +76,12 @@ class StreamRoute:
         ).drain()
 
     def _files(self) -> tuple[RepositoryFile, ...]:
-        """Give the files on the Hub, once it is sure that they can be taken as they are."""
+        """Give the files there, once it is sure that they can be taken as they are."""
         origin = self.inspection.files.origin
         if origin is None or not origin.files:
-            raise UsageProblem("--stream is for a repository on the Hub", hint="leave it out")
+            raise UsageProblem(
+                "--stream is for a repository on the Hub or on ModelScope", hint="leave it out"
+            )
         if self.inspection.patch:
             raise UsageProblem("a changed chat template needs a copy of the file here", hint=_LOCALLY)
         if self.inspection.model.is_split and not self.how.takes_shards:
@@ -86,12 +90,10 @@ class StreamRoute:
             )
         n_files = len(self.inspection.files.paths)
         if n_files != len(origin.files) or any(file.sha256 is None for file in origin.files):
-            raise UsageProblem("not all files are on the Hub with a digest", hint=_LOCALLY)
+            raise UsageProblem("not all files are there with a digest", hint=_LOCALLY)
         return origin.files
 
-    def _send(
-        self, layer: Weights, file: RepositoryFile, *, site: HubSite, check: Callable[[], None]
-    ) -> Digest:
+    def _send(self, layer: Weights, file: RepositoryFile, *, site: Site, check: Callable[[], None]) -> Digest:
         digest = Digest(file.sha256 or "")
 
         def report(update: Update) -> None:
@@ -109,10 +111,15 @@ class StreamRoute:
             self.tell(f"{layer.name}: was there already, nothing fetched")
         return digest
 
-    def _open(self, file: RepositoryFile, *, site: HubSite) -> BinaryIO:
+    def _open(self, file: RepositoryFile, *, site: Site) -> BinaryIO:
+        origin = self.inspection.files.origin
+        assert origin is not None  # noqa: S101 - these files came from there
+        stream = FileStream(site, repository=self._source().repo_id, file=file, commit=origin.commit)
+        return cast("BinaryIO", io.BufferedReader(stream, _BUFFER_BYTES))
+
+    def _source(self) -> HubSource:
         origin = self.inspection.files.origin
         source = parse_source(origin.place) if origin is not None else None
-        assert origin is not None  # noqa: S101 - these files came from there
-        assert isinstance(source, HubSource)  # noqa: S101 - as above
-        stream = FileStream(site, repository=source.repo_id, file=file, commit=origin.commit)
-        return cast("BinaryIO", io.BufferedReader(stream, _BUFFER_BYTES))
+        if not isinstance(source, HubSource):
+            raise UsageProblem("--stream is for a repository on the Hub or ModelScope", hint="leave it out")
+        return source

@@ -35,12 +35,14 @@ class StoredFile:
         size: How many they are.
         sha256: Its digest, for a file in LFS; else ``None``.
         oid: Its Git object's digest.
+        digest: Its sha256, whether it is in LFS or not.
     """
 
     content: Content
     size: int
     sha256: str | None
     oid: str
+    digest: str
 
     @classmethod
     def of(cls, path: str, content: Content) -> StoredFile:
@@ -49,7 +51,7 @@ class StoredFile:
         sha256 = _sha256(content)
         is_large = path.endswith((".gguf", ".safetensors", ".bin", ".dat")) or ".gguf." in path
         oid = hashlib.sha1(f"blob {size} {sha256}".encode()).hexdigest()  # noqa: S324 - as Git names things
-        return cls(content=content, size=size, sha256=sha256 if is_large else None, oid=oid)
+        return cls(content=content, size=size, sha256=sha256 if is_large else None, oid=oid, digest=sha256)
 
     @property
     def etag(self) -> str:
@@ -74,6 +76,7 @@ class Repository:
         readers: Tokens that may read what is gated or private.
         facts: What else the Hub tells of it: ``tags``, ``cardData``, ``gguf``.
         is_xet: Whether its files are listed as kept in Xet; they are sent over plain HTTP all the same.
+        announces_xet: Whether answers for files tell the way to Xet, which there is none here.
     """
 
     commits: dict[str, dict[str, StoredFile]] = field(default_factory=dict)
@@ -82,6 +85,7 @@ class Repository:
     readers: Sequence[str] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     is_xet: bool = False
+    announces_xet: bool = False
 
     def commit(self, files: Mapping[str, Content], *, branch: str = "main") -> str:
         """Add a commit with these files beside those of the branch; give its digest."""

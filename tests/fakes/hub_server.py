@@ -14,233 +14,40 @@ https://huggingface.co/docs/hub/api. Files in LFS are answered with a redirect t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import socket
-import ssl
-import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
-from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tests.fakes.hub_content import POINTER_BYTES, Content, Repository, StoredFile
+from tests.fakes.file_server import (
+    WEB_PAGE,
+    Answer,
+    Cut,
+    FakeSite,
+    NoRanges,
+    RefusedError,
+    SiteHandler,
+    Spoil,
+    Stall,
+    WrongRange,
+)
+from tests.fakes.hub_content import POINTER_BYTES, Repository, StoredFile
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+__all__ = ["WEB_PAGE", "Answer", "Cut", "FakeHub", "NoRanges", "Spoil", "Stall", "WrongRange"]
 
-_CHUNK = 256 << 10
 _PAGE = 50  # entries of a tree that come at once; the site gives 1,000
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z")
 _REPO = r"/(?P<repo>[^/]+/[^/]+)"
 _REVISION = r"(?P<revision>[^/]+)"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Answer with this and nothing else."""
-
-    status: int = 200
-    body: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Send so many bytes of the body, then close the connection."""
-
-    after_bytes: int
-
-
-@dataclass(frozen=True)
-class Stall:
-    """Send so many bytes of the body, then nothing any more."""
-
-    after_bytes: int
-
-
-@dataclass(frozen=True)
-class Spoil:
-    """Send the file with one byte changed."""
-
-    at: int = 0
-
-
-@dataclass(frozen=True)
-class NoRanges:
-    """Send the whole file, whatever range was asked for."""
-
-
-@dataclass(frozen=True)
-class WrongRange:
-    """Send another range than was asked for."""
-
-    shift: int = 1
-
-
-Fault: TypeAlias = Answer | Cut | Stall | Spoil | NoRanges | WrongRange
-
-WEB_PAGE = Answer(
-    body="<!doctype html><html><body>Sign in</body></html>", headers={"Content-Type": "text/html"}
-)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A request that arrived: ``GET site /owner/repo/…`` or ``GET cdn /…``; small letters for headers."""
-
-    line: str
-    headers: Mapping[str, str]
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: int, code: str | None, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-class FakeHub:
-    """A context manager that leaves no thread and no socket behind.
-
-    Args:
-        certificate: A PEM file with certificate and key, to speak TLS.
-
-    Attributes:
-        url: What ``HF_ENDPOINT`` is to be.
-        repositories: By their names.
-        tokens: Those that are valid.
-        seen: The requests that arrived, in order.
-        sent: Bytes of bodies that were sent, by the path in the repository.
-    """
-
-    def __init__(self, *, certificate: Path | None = None) -> None:
-        self.repositories: dict[str, Repository] = {}
-        self.tokens: set[str] = set()
-        self.seen: list[Seen] = []
-        self.sent: dict[str, int] = {}
-        self._faults: list[tuple[str, Fault, int]] = []
-        self._lock = threading.Lock()
-        self.closing = threading.Event()
-        self._site = _Server(self, "site")
-        self._cdn = _Server(self, "cdn")
-        scheme = "http"
-        if certificate is not None:
-            scheme, context = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            for server in (self._site, self._cdn):
-                server.socket = context.wrap_socket(server.socket, server_side=True)
-        self.url = f"{scheme}://127.0.0.1:{self._site.server_port}"
-        self.cdn_url = f"{scheme}://localhost:{self._cdn.server_port}"
-
-    def __enter__(self) -> Self:
-        self._threads = [
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002})
-            for server in (self._site, self._cdn)
-        ]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closing.set()
-        for server in (self._site, self._cdn):
-            server.shutdown()
-            server.server_close()
-        for thread in self._threads:
-            thread.join()
-
-    def add(self, name: str, files: Mapping[str, Content], **options: Any) -> Repository:
-        """Add a repository with one commit; ``options`` are fields of :class:`Repository`."""
-        self.repositories[name] = Repository(**options)
-        self.repositories[name].commit(files)
-        return self.repositories[name]
-
-    def inject(self, line: str, fault: Fault, *, times: int = 1) -> None:
-        """Let requests whose line contains each word of ``line`` go wrong: so many of them, -1 for all."""
-        with self._lock:
-            self._faults.append((line, fault, times))
-
-    def take_fault(self, line: str) -> Fault | None:
-        with self._lock:
-            for index, (wanted, fault, times) in enumerate(self._faults):
-                if all(word in line for word in wanted.split()):
-                    self._faults[index] = (wanted, fault, times - 1)
-                    if times == 1:
-                        del self._faults[index]
-                    return fault
-        return None
-
-    def lines(self, *words: str) -> list[str]:
-        """Give the lines of the requests that contain all these words."""
-        return [one.line for one in self.seen if all(word in one.line for word in words)]
-
-    def note(self, seen: Seen) -> None:
-        with self._lock:
-            self.seen.append(seen)
-
-    def count(self, path: str, sent: int) -> None:
-        with self._lock:
-            self.sent[path] = self.sent.get(path, 0) + sent
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, hub: FakeHub, role: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.hub = hub
-        self.role = role
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that went away."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def _answer(self) -> None:
-        line = f"{self.command} {self.server.role} {unquote(self.path)}"
-        self.server.hub.note(Seen(line, {name.lower(): value for name, value in self.headers.items()}))
-        self._fault = self.server.hub.take_fault(line)
-        if isinstance(self._fault, Answer):
-            self._send(self._fault.status, self._fault.body.encode(), self._fault.headers)
-            return
-        parts = urlsplit(self.path)
-        try:
-            if self.server.role == "cdn":
-                self._send_signed(parts.query)
-                return
-            for pattern, action in _ROUTES:
-                if match := pattern.fullmatch(parts.path):
-                    named = {key: unquote(text or "") for key, text in match.groupdict().items()}
-                    getattr(self, action)(query=parse_qs(parts.query), **named)
-                    return
-            self._refuse(404, None, "Not Found")
-        except _RefusedError as refused:
-            headers = {"X-Error-Message": refused.message}
-            if refused.code:
-                headers["X-Error-Code"] = refused.code
-            self._send(refused.status, json.dumps({"error": refused.message}).encode(), headers)
-
-    def _refuse(self, status: int, code: str | None, message: str) -> NoReturn:
-        raise _RefusedError(status, code, message)
+class _Handler(SiteHandler):
+    def send_refusal(self, refused: RefusedError) -> None:
+        """Tell of a refusal by the headers that the client reads."""
+        headers = {"X-Error-Message": refused.message}
+        if refused.code:
+            headers["X-Error-Code"] = refused.code
+        self._send(refused.status, json.dumps({"error": refused.message}).encode(), headers)
 
     # who may read what
 
@@ -324,97 +131,36 @@ class _Handler(BaseHTTPRequestHandler):
         commit = self._commit(found, revision)
         file = found.commits[commit].get(path)
         if file is None:
-            raise _RefusedError(404, "EntryNotFound", "Entry not found")
+            raise RefusedError(404, "EntryNotFound", "Entry not found")
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         if file.sha256 is None:
             self._send_file(path, file, headers | {"ETag": f'"{file.oid}"'})
             return
-        signed = urlencode({"repo": repo, "commit": commit, "path": path, "X-Amz-Signature": "0123abcd"})
         headers |= {
             "X-Linked-Etag": f'"{file.sha256}"',
             "X-Linked-Size": str(file.size),
-            "Location": f"{self.server.hub.cdn_url}/{quote(file.sha256)}?{signed}",
             "ETag": f'"{file.oid}"',
         }
-        self._send(302, b"Found. Redirecting", headers)
+        if found.announces_xet:
+            route = f"{self.server.hub.url}/api/models/{repo}/xet-read-token/{commit}"
+            headers |= {"X-Xet-Hash": file.sha256, "Link": f'<{route}>; rel="xet-auth"'}
+        self._send_redirect(repo, commit, path, file, headers)
 
-    def _send_signed(self, query: str) -> None:
-        asked = dict(parse_qsl(query))
-        if "Authorization" in self.headers:
-            self._refuse(400, None, "only one way to authenticate is allowed")  # as S3 says
-        file = self.server.hub.repositories[asked["repo"]].commits[asked["commit"]][asked["path"]]
-        self._send_file(asked["path"], file, {"ETag": f'"{file.etag}"', "Accept-Ranges": "bytes"})
-
-    # bodies
-
-    def _send_json(self, value: Any, headers: Mapping[str, str] | None = None) -> None:
-        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
-
-    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def _send_file(self, path: str, file: StoredFile, headers: Mapping[str, str]) -> None:
-        start, end = 0, file.size
-        match = _RANGE.match(self.headers.get("Range", ""))
-        is_same = self.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
-        if match and is_same and not isinstance(self._fault, NoRanges):
-            start = int(match[1])
-            end = min(int(match[2] or file.size - 1) + 1, file.size)
-            if start >= file.size:
-                self._send(416, b"", {**headers, "Content-Range": f"bytes */{file.size}"})
-                return
-            shift = self._fault.shift if isinstance(self._fault, WrongRange) else 0
-            start += shift
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{file.size}")
-        else:
-            self.send_response(200)
-        for key, value in {**headers, "Content-Length": str(end - start)}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self._send_body(path, file, start, end)
-
-    def _send_body(self, path: str, file: StoredFile, start: int, end: int) -> None:
-        is_cut = isinstance(self._fault, Cut | Stall) and self._fault.after_bytes < end - start
-        if isinstance(self._fault, Cut | Stall) and is_cut:
-            end = start + self._fault.after_bytes
-        spoilt = self._fault.at if isinstance(self._fault, Spoil) else None
-        with file.open() as stream:
-            stream.seek(start)
-            while start < end:
-                piece = bytearray(stream.read(min(_CHUNK, end - start)))
-                if spoilt is not None and start <= spoilt < start + len(piece):
-                    piece[spoilt - start] ^= 0xFF
-                with contextlib.suppress(OSError):
-                    self.wfile.write(piece)
-                    self.server.hub.count(path, len(piece))
-                    start += len(piece)
-                    continue
-                self.close_connection = True
-                return
-        if is_cut:
-            if isinstance(self._fault, Stall):
-                self.server.hub.closing.wait(60)
-            self.close_connection = True
-            with contextlib.suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-
-_ROUTES = tuple(
-    (re.compile(pattern), action)
-    for pattern, action in (
-        (r"/api/models", "_search"),
-        (rf"/api/models{_REPO}(?:/revision/{_REVISION})?", "_info"),
-        (rf"/api/models{_REPO}/tree/{_REVISION}(?:/(?P<folder>.*))?", "_tree"),
-        (rf"{_REPO}/resolve/{_REVISION}/(?P<path>.+)", "_resolve"),
+    routes = tuple(
+        (re.compile(pattern), action)
+        for pattern, action in (
+            (r"/api/models", "_search"),
+            (rf"/api/models{_REPO}(?:/revision/{_REVISION})?", "_info"),
+            (rf"/api/models{_REPO}/tree/{_REVISION}(?:/(?P<folder>.*))?", "_tree"),
+            (rf"{_REPO}/resolve/{_REVISION}/(?P<path>.+)", "_resolve"),
+        )
     )
-)
+
+
+class FakeHub(FakeSite):
+    """A Hub; ``url`` is what ``HF_ENDPOINT`` is to be."""
+
+    handler = _Handler
 
 
 def _lfs(file: StoredFile) -> dict[str, Any]:

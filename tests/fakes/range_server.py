@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,8 +29,8 @@ class Request:
     @property
     def range(self) -> tuple[int, int] | None:
         """The first byte and the one behind the last."""
-        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
-        return (int(match[1]), int(match[2]) + 1) if match else None
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
+        return (int(match[1]), int(match[2]) + 1 if match[2] else sys.maxsize) if match else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""From a Hub to a chat, for real: the Hub of the tests, the real library, a real Ollama."""
+"""From a Hub, from ModelScope or from a URL to a chat, for real: sites of the tests, a real Ollama."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 from gguf2ollama.ggufio import ShardSet, split
 from tests.builders import tiny_llama
 from tests.fakes.hub_server import FakeHub
+from tests.fakes.modelscope_server import FakeModelScope
 from tests.live import parts
 
 pytestmark = pytest.mark.live
@@ -23,11 +24,20 @@ def hub():
 
 
 @pytest.fixture
-def call(hub, tmp_path):
+def modelscope():
+    with FakeModelScope() as site:
+        yield site
+
+
+@pytest.fixture
+def call(hub, modelscope, tmp_path):
     """Give a function that runs the program as a user would."""
     own = {
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(tmp_path / "hf"),
+        "MODELSCOPE_ENDPOINT": modelscope.url,
+        "MODELSCOPE_CACHE": str(tmp_path / "ms"),
+        "MODELSCOPE_HOME": str(tmp_path / "ms-home"),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "NO_COLOR": "1",
     }
@@ -51,24 +61,48 @@ def host(newest_ollama):
     return newest_ollama.url
 
 
-def test_shards_of_a_repository_become_a_chat(hub, call, host, smollm2, tmp_path):
+@pytest.fixture
+def shards(smollm2, tmp_path):
+    """The real model in two shards."""
     model = ShardSet.discover(smollm2)
     split(smollm2, tmp_path / "smollm2-135m-instruct-q4_1", max_tensors=len(model.tensors) // 2 + 1)
-    shards = sorted(tmp_path.glob("*.gguf"))
-    assert len(shards) == 2
-    hub.add(REPOSITORY, {path.name: path for path in shards})
+    found = sorted(tmp_path.glob("*.gguf"))
+    assert len(found) == 2
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["hf", "ms"])
+def test_shards_of_a_repository_become_a_chat(hub, modelscope, call, host, shards, scheme):
+    site = hub if scheme == "hf" else modelscope
+    site.add(REPOSITORY, {path.name: path for path in shards})
 
     done = call(
-        *("build", REPOSITORY, "--quant", "Q4_1", "--name", "from-the-hub", "--host", host),
+        *("build", f"{scheme}://{REPOSITORY}", "--quant", "Q4_1", "--name", f"from-{scheme}", "--host", host),
         *("--param", "num_predict=48", "--run", "Say hello."),
     )
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert "hashing" not in done.stderr
-    assert {path.name: hub.sent[path.name] for path in shards} == {
+    assert {path.name: site.sent[path.name] for path in shards} == {
         path.name: path.stat().st_size for path in shards
     }
+
+
+def test_shards_at_a_url_become_a_chat(hub, call, host, shards):
+    commit = hub.add(REPOSITORY, {path.name: path for path in shards}).refs["main"]
+    folder = (
+        f"{hub.url.replace('127.0.0.1', 'localhost')}/{REPOSITORY}/resolve/{commit}"  # no page of the Hub
+    )
+
+    done = call(
+        *("build", f"{folder}/{shards[1].name}", "--name", "from-a-url", "--host", host),
+        *("--param", "num_predict=48", "--run", "Say hello."),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "hashing" not in done.stderr
 
 
 @pytest.mark.parametrize("part", parts.OLLAMAS, ids=[part.version for part in parts.OLLAMAS])
@@ -118,6 +152,20 @@ def test_a_model_is_streamed_into_a_server_and_then_there(hub, call, ollama_serv
     assert second.returncode == 0, second.stderr
     assert "nothing fetched" in second.stderr
     assert hub.sent[name] - sent < 4_000_000
+    assert not list(tmp_path.rglob("*.gguf"))
+
+
+def test_a_model_of_modelscope_is_streamed_into_a_server(modelscope, call, ollama_server, smollm2, tmp_path):
+    name = "smollm2-135m-instruct-Q4_1.gguf"
+    modelscope.add(REPOSITORY, {name: smollm2})
+
+    done = call(
+        *("build", f"ms://{REPOSITORY}", "--stream", "--name", "ms-streamed", "--host", ollama_server.url),
+        *("--param", "num_predict=48", "--run", "Say hello."),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
     assert not list(tmp_path.rglob("*.gguf"))
 
 

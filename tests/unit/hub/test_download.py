@@ -1,10 +1,14 @@
 import hashlib
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants, try_to_load_from_cache
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,9 +22,9 @@ from gguf2ollama.errors import (
     VerificationFailed,
 )
 from gguf2ollama.hub.download import Download
+from gguf2ollama.hub.hugging_face import HubSite, parse_file
 from gguf2ollama.hub.repository import read_repository
 from gguf2ollama.hub.settings import HubSettings
-from gguf2ollama.hub.site import HubSite, parse_file
 from gguf2ollama.progress import ignore
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_server import WEB_PAGE, Answer, Cut, FakeHub, NoRanges, Spoil, WrongRange
@@ -36,8 +40,9 @@ def get(hub, settings):
         with HubSite(use, retry_pauses=pauses) as site:
             repository = read_repository(name, revision=None, settings=use, site=site)
             download = Download(
-                settings=use,
                 site=site,
+                cached=use.cached(name, revision="main"),
+                wants_xet=use.wants_xet,
                 repository=name,
                 commit=repository.info.commit,
                 folder=folder,
@@ -125,6 +130,14 @@ def test_another_range_than_was_asked_for_is_not_taken(hub, get, content):
     hub.add("o/r", {NAME: content})
     hub.inject("GET cdn", Cut(after_bytes=1_000_000))
     hub.inject("GET cdn", WrongRange(shift=4))
+
+    assert get()[0].path.read_bytes() == content
+
+
+def test_a_whole_file_with_the_length_of_the_rest_is_asked_for_anew(hub, get, content):
+    hub.add("o/r", {NAME: content})
+    hub.inject("GET cdn", Cut(after_bytes=1_000_000))
+    hub.inject("GET cdn", Answer(body="the rest, it says"))
 
     assert get()[0].path.read_bytes() == content
 
@@ -295,6 +308,21 @@ def test_without_a_network_the_cache_is_used(hub, get, settings, content):
     assert [(file.path, file.sha256) for file in found.files] == [(NAME, done.sha256)]
 
 
+def test_a_blob_in_a_store_for_all_repositories_keeps_its_digest(hub, get, settings, content, tmp_path):
+    hub.add("o/r", {NAME: content})
+    [done] = get()
+    blob = settings.cache / "models--o--r" / "blobs" / done.sha256
+    shared = tmp_path / ("0123456789abcdef" * 4)  # named by its digest in Xet
+    blob.rename(shared)
+    blob.symlink_to(shared)
+
+    cached = settings.cached("o/r", revision="main")
+    [file] = cached.files(commit=hub.repositories["o/r"].refs["main"])
+
+    assert (file.path, file.sha256) == (NAME, done.sha256)
+    assert get()[0].bytes_fetched == 0
+
+
 def test_xet_is_left_to_the_library_when_asked_for(hub, get, settings, content):
     hub.add("o/r", {NAME: content}, is_xet=True)
     use = replace(settings, wants_xet=True)
@@ -318,6 +346,25 @@ def test_what_the_library_got_is_checked(hub, get, settings, content):
     assert len(list(done.path.resolve().parent.glob("*.damaged"))) == 1
 
 
+@pytest.mark.parametrize("wants_xet", [False, True])
+def test_what_is_announced_as_xet_comes_by_ranges_where_xet_cannot_be_had(
+    hub, get, settings, content, wants_xet
+):
+    hub.add("o/r", {NAME: content}, is_xet=True, announces_xet=True)
+    hub.inject("GET cdn", Cut(after_bytes=1_000_000))
+    told = []
+
+    [done] = get(use=replace(settings, wants_xet=wants_xet), tell=told.append)
+
+    assert done.path.read_bytes() == content
+    assert hub.sent[NAME] == len(content)
+    assert bool(told) == bool(hub.lines("xet-read-token")) == (wants_xet and has_xet())
+    assert all("plain HTTP" in one for one in told)
+    assert str(done.path) == try_to_load_from_cache(
+        "o/r", NAME, cache_dir=settings.cache, revision=hub.repositories["o/r"].refs["main"]
+    )
+
+
 class TestTheWayToTheHub:
     def test_an_own_authority_is_trusted_when_it_is_named(self, tmp_path, content, monkeypatch):
         pem = Path(__file__).parents[2] / "fakes" / "loopback.pem"
@@ -329,6 +376,39 @@ class TestTheWayToTheHub:
             monkeypatch.setenv("SSL_CERT_FILE", str(pem))
             with HubSite(use, retry_pauses=()) as site:
                 assert site.info("o/r", revision="main").name == "o/r"
+
+    def test_a_download_trusts_an_own_authority_too(self, tmp_path, content, monkeypatch):
+        pem = Path(__file__).parents[2] / "fakes" / "loopback.pem"
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):  # which of them the library reads is its own
+            monkeypatch.setenv(name, str(pem))
+        program = "import sys; from gguf2ollama.cli import run; sys.exit(run(['download', 'o/r']))"
+        with FakeHub(certificate=pem) as hub:
+            hub.add("o/r", {NAME: content})
+            own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+            done = subprocess.run(
+                [sys.executable, "-c", program],
+                env=os.environ | own,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).read_bytes() == content
+
+    def test_nothing_is_taken_from_an_address_that_is_not_encrypted(
+        self, hub, tmp_path, content, monkeypatch
+    ):
+        pem = Path(__file__).parents[2] / "fakes" / "loopback.pem"
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+        commit = hub.add("o/r", {NAME: content}).refs["main"]
+        with FakeHub(certificate=pem) as safe:
+            safe.inject("GET", Answer(302, headers={"Location": f"{hub.url}/o/r/resolve/{commit}/{NAME}"}))
+            with (
+                HubSite(HubSettings(endpoint=safe.url, cache=tmp_path), retry_pauses=()) as site,
+                pytest.raises(ServerRefused, match="not encrypted"),
+                site.open_file(site.file_url("o/r", NAME, commit=commit), start=0),
+            ):
+                pass
 
     def test_a_proxy_is_gone_through(self, hub, settings, content, monkeypatch):
         hub.add("o/r", {NAME: content})
@@ -363,3 +443,8 @@ class TestTheWayToTheHub:
     def test_a_listed_path_stays_in_its_folder(self, path):
         found = parse_file({"type": "file", "path": path, "size": 1})
         assert found is None or (Path("/x") / found.path).resolve().is_relative_to("/x")
+
+
+def has_xet():
+    """Tell whether the library here knows Xet."""
+    return find_spec("hf_xet") is not None and hasattr(constants, "HUGGINGFACE_HEADER_X_XET_HASH")

@@ -103,6 +103,10 @@ def test_modelfile_says_how_to_get_the_files(hub, call, model):
         (("build", "o/r", "--file", "x.gguf"), 3, "o/r has no GGUF 'x.gguf'"),
         (("build", "o/r", "--revision", "v9"), 3, "o/r has no revision 'v9'"),
         (("build", "o/gated"), 5, "o/gated is gated"),
+        (("build", "o/cut"), 4, "o/cut has 1 of the 2 shards of m-Q8_0; missing: m-Q8_0-00002-of-00002.gguf"),
+        (("build", "o/weights"), 3, "o/weights has no GGUF file, only safetensors"),
+        (("build", "o/large"), 7, "are needed"),
+        (("build", "o/several"), 2, "o/several has 2 models: a-7b-Q4_0.gguf, b-7b-Q4_0.gguf"),
         (("quants", "./nowhere.gguf"), 2, "is no repository on the Hub"),
         (("download", "./nowhere.gguf"), 2, "is no place on the Hub"),
     ],
@@ -110,6 +114,10 @@ def test_modelfile_says_how_to_get_the_files(hub, call, model):
 def test_bad_input_is_a_sentence_and_an_exit_code(hub, call, model, tmp_path, arguments, code, sentence):
     hub.add("o/r", {"m-Q4_K_M.gguf": model, "m-Q8_0.gguf": model})
     hub.add("o/gated", {"m-Q4_K_M.gguf": model}, access="gated", readers={"hf_good"})
+    hub.add("o/cut", {"m-Q8_0-00001-of-00002.gguf": model})
+    hub.add("o/weights", {"model.safetensors": b""})
+    hub.add("o/large", {"m-Q4_0.gguf": Hollow(1 << 60, model)})
+    hub.add("o/several", {"a-7b-Q4_0.gguf": model, "b-7b-Q4_0.gguf": model})
     extra = ("--store", tmp_path / "store") if arguments[0] == "build" else ()
 
     found, _, err = call(*arguments, *extra)
@@ -154,6 +162,16 @@ def test_a_token_that_is_none_is_told_and_never_shown(hub, call, monkeypatch):
 
     assert code == 2
     assert "cret" not in out + err
+
+
+def test_a_hub_that_is_not_there_is_told(call, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+    code, _, err = call("build", "o/r", "--store", "nowhere")
+
+    assert code == 5
+    assert "http://127.0.0.1:9 cannot be reached" in err
+    assert "hint: check the network; HF_HUB_OFFLINE=1 uses what was downloaded before" in err
 
 
 def test_an_endpoint_that_is_no_address_is_told(call, monkeypatch):

@@ -90,7 +90,7 @@ def test_a_commit_that_is_gone_is_told(hub, make, lock):
 
 
 def test_a_lock_of_another_repository_is_refused(make, lock):
-    with pytest.raises(UsageProblem, match="is of o/r"):
+    with pytest.raises(UsageProblem, match="is of hf://o/r"):
         make("o/other", locked=lock)
 
 

@@ -165,7 +165,7 @@ def test_an_address_that_is_over_at_once_is_an_error(server):
 def test_the_token_goes_to_the_host_that_was_named_and_to_no_other(server):
     with RangeServer(CONTENT) as other:
         server.change = lambda _request, _reply: Reply(status=302, headers={"Location": other.url("/x")})
-        assert read(server, token="hf_secret") == CONTENT
+        assert read(server, own_headers={"Authorization": "Bearer hf_secret"}) == CONTENT
         assert [one.headers.get("authorization") for one in server.requests] == ["Bearer hf_secret"]
         assert not any("authorization" in one.headers for one in other.requests)
 
@@ -175,7 +175,7 @@ def test_the_token_does_not_follow_to_another_name_of_the_same_machine(server):
     server.change = lambda request, reply: (
         reply if request.path == "/x" else Reply(status=302, headers={"Location": place})
     )
-    read(server, token="hf_secret")
+    read(server, own_headers={"Authorization": "Bearer hf_secret"})
     assert {one.path: one.headers.get("authorization") for one in server.requests} == {
         "/model.gguf": "Bearer hf_secret",
         "/x": None,

@@ -253,13 +253,3 @@ def test_a_token_of_the_environment_opens_what_is_gated(hub, model, monkeypatch)
 
     assert inspect("o/r", verify=False).model.metadata["general.name"] == "Tiny"
     assert download("o/r").files[0].path.read_bytes() == model
-
-
-def test_a_url_is_looked_at_with_its_shards_and_not_built_from(hub, shards):
-    hub.add("o/r", shards)
-    commit = hub.repositories["o/r"].refs["main"]
-    url = f"{hub.url.replace('127.0.0.1', 'localhost')}/o/r/resolve/{commit}/{sorted(shards)[1]}"
-
-    assert len(obtain_model(url).model.shards) == 2
-    with pytest.raises(UsageProblem, match="not on the Hub"):
-        obtain_model(url, digests=DigestCache())

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gguf2ollama import build
 from gguf2ollama.errors import ServerRefused, ServerUnreachable, UsageProblem
+from gguf2ollama.hub.hugging_face import HubSite
 from gguf2ollama.hub.repository import read_repository
-from gguf2ollama.hub.site import HubSite
 from gguf2ollama.hub.stream import FileStream
 from gguf2ollama.oci import Digest
 from tests.builders import build_shards, tiny_llama
@@ -53,6 +53,13 @@ class TestFileStream:
         hub.inject("GET cdn", Answer(503))
 
         assert read() == content
+
+    def test_a_fault_that_stays_is_told(self, hub, read, content):
+        hub.add("o/r", {NAME: content})
+        hub.inject("GET cdn", Answer(503), times=-1)
+
+        with pytest.raises(ServerRefused, match="fault of its own"):
+            read()
 
     def test_connections_that_bring_nothing_end_it(self, hub, read, content):
         hub.add("o/r", {NAME: content})
