@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.hub.site import HubSite
+from gguf2ollama.hub.hugging_face import HubSite
 from gguf2ollama.hub.trust import trusted_certificates
 
 CERTIFICATE = Path(__file__).parents[2] / "fakes" / "loopback.pem"
