@@ -357,7 +357,8 @@ def test_what_is_announced_as_xet_comes_by_ranges_where_xet_cannot_be_had(
     [done] = get(use=replace(settings, wants_xet=wants_xet), tell=told.append)
 
     assert done.path.read_bytes() == content
-    assert hub.sent[NAME] == len(content)
+    if has_xet() or not wants_xet:  # an older library gets it itself, from the start each time
+        assert hub.sent[NAME] == len(content)
     assert bool(told) == bool(hub.lines("xet-read-token")) == (wants_xet and has_xet())
     assert all("plain HTTP" in one for one in told)
     assert str(done.path) == try_to_load_from_cache(
