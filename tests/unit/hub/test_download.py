@@ -350,6 +350,8 @@ def test_what_the_library_got_is_checked(hub, get, settings, content):
 def test_what_is_announced_as_xet_comes_by_ranges_where_xet_cannot_be_had(
     hub, get, settings, content, wants_xet
 ):
+    if wants_xet and not has_xet():
+        pytest.skip("an older library gets it itself, over plain HTTP")
     hub.add("o/r", {NAME: content}, is_xet=True, announces_xet=True)
     hub.inject("GET cdn", Cut(after_bytes=1_000_000))
     told = []
@@ -358,7 +360,7 @@ def test_what_is_announced_as_xet_comes_by_ranges_where_xet_cannot_be_had(
 
     assert done.path.read_bytes() == content
     assert hub.sent[NAME] == len(content)
-    assert bool(told) == bool(hub.lines("xet-read-token")) == (wants_xet and has_xet())
+    assert bool(told) == bool(hub.lines("xet-read-token")) == wants_xet
     assert all("plain HTTP" in one for one in told)
     assert str(done.path) == try_to_load_from_cache(
         "o/r", NAME, cache_dir=settings.cache, revision=hub.repositories["o/r"].refs["main"]
