@@ -26,7 +26,7 @@ from gguf2ollama.usecases.routes import Choice, Via, choose_route
 from gguf2ollama.usecases.server_build import ServerBuild, WayClosed
 from gguf2ollama.usecases.source import ModelFiles
 from gguf2ollama.usecases.store_route import StoreRoute
-from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, target_of
+from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, require_uploads, target_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -181,6 +181,8 @@ class _Job:
             self.tell(version.note)
         if dry_run:
             may_upload = via == "upload" or not client.address.is_loopback
+            if may_upload:
+                require_uploads(version)
             return self._plan_for(client, version, displaces=may_upload)
         choice = choose_route(client, via=via)
         self.tell(f"way: {choice.via}, {choice.reason}")
@@ -191,6 +193,8 @@ class _Job:
             return self._make(client, version, Choice(via="upload", reason="the server cannot pull from us"))
 
     def _make(self, client: Client, version: ServerVersion, choice: Choice) -> Built:
+        if choice.via == "upload":
+            require_uploads(version)
         # `create`, which ends an upload, looks for a template of its own
         plan = self._plan_for(client, version, displaces=choice.via == "upload")
         route = open_route(
