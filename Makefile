@@ -4,6 +4,7 @@
 # make lowest the quick tests with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: half an hour
+# make live-old  against real Ollamas of before 0.30, which it builds first: ten minutes for each of them
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead
 
@@ -16,7 +17,7 @@ DEMO := .demo
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus check unit live lowest lint types imports parts bench docs clean
+.PHONY: demo test test-corpus check unit live live-old lowest lint types imports parts bench docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -48,6 +49,10 @@ test-corpus: $(INSTALLED) parts
 
 live: $(INSTALLED) parts
 	$(BIN)/python -m pytest tests/live
+
+live-old: $(INSTALLED)
+	$(PYTHON) tests/live/parts.py old
+	$(BIN)/python -m pytest -m older tests/live
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gguf2ollama.detect import Detection, Features, stops_for
@@ -158,6 +159,7 @@ def plan_recipe(
     target: Target,
     projectors: int = 0,
     choice: TemplateChoice | None = None,
+    today: date | None = None,
 ) -> Recipe:
     """Decide template, system text, parameters and licence.
 
@@ -172,13 +174,14 @@ def plan_recipe(
         target: The Ollama that will run it.
         projectors: How many of the sources are projectors (mmproj).
         choice: The template that was chosen by trying; without it the detection decides.
+        today: The day that a TEMPLATE tells where that Ollama has none for it; needed without a choice.
 
     Raises:
         UsageProblem: The file is no model that Ollama could run by itself, or the user asks for a stop that
             cuts its answers.
     """
     _refuse_parts(detection)
-    template, origin = _template(detection, wishes=wishes, target=target, choice=choice)
+    template, origin = _template(detection, wishes=wishes, target=target, choice=choice, today=today)
     system = system_text(detection, wishes=wishes)
     stops = _stops(metadata, detection=detection, wishes=wishes)
     stops, left_out = _without_cutting(stops, cutting=choice.cutting if choice else ())
@@ -231,7 +234,12 @@ def _refuse_parts(detection: Detection) -> None:
 
 
 def _template(
-    detection: Detection, *, wishes: Wishes, target: Target, choice: TemplateChoice | None
+    detection: Detection,
+    *,
+    wishes: Wishes,
+    target: Target,
+    choice: TemplateChoice | None,
+    today: date | None,
 ) -> tuple[Value, TemplateOrigin]:
     if (given := wishes.given_template) is not None:
         told = "" if choice is None else f": {choice.chosen.parity}"
@@ -243,6 +251,10 @@ def _template(
         return Value(value=choice.chosen.go_template, source=f"{choice.reason}{told}"), choice.chosen.origin
     if (text := detection.go_template()) is not None:
         assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
+        if target.version is not None and today is not None and not target.native_templates:
+            from gguf2ollama.gotmpl import fit  # noqa: PLC0415 - for older Ollama alone
+
+            text = fit(text, version=target.version, today=today).text
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:
         return Value(value=None, source=f"the {_carried(wishes)}. {detection.reason}"), "native"
@@ -364,6 +376,15 @@ def _features(
     return Features(tools=template is not None and re.search(r"\.Tools\b", template) is not None)
 
 
+def _tells_thinking(target: Target) -> bool:
+    """Whether that Ollama knows of models that think."""
+    if target.native_templates or target.version is None:
+        return True
+    from gguf2ollama.gotmpl.versions import dialect  # noqa: PLC0415 - for older Ollama alone
+
+    return dialect(target.version).has_thinking
+
+
 def _capabilities(can: Features, *, detection: Detection, target: Target, projectors: int) -> Iterator[str]:
     if detection.kind == "embedding":
         yield "embedding"
@@ -371,7 +392,7 @@ def _capabilities(can: Features, *, detection: Detection, target: Target, projec
     yield "completion"
     if can.tools:
         yield "tools"
-    if can.thinking and target.native_templates:  # before 0.9, Ollama tells of no thinking
+    if can.thinking and _tells_thinking(target):
         yield "thinking"
     if projectors:
         yield "vision"
@@ -440,6 +461,8 @@ def _template_warnings(
 
 def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
     """Tell which conversations the best candidate does not prompt as the authors meant."""
+    from gguf2ollama.chat.outcome import Refused  # noqa: PLC0415 - loaded where there is a choice
+
     for feature, score in choice.chosen.parity.scores.items():
         if not score.compared or score.exact == score.compared:
             continue
@@ -452,6 +475,14 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
         yield (
             f"{score.compared - score.exact} of {score.compared} {feature} conversations are not prompted as"
             f" the authors' chat template does: {shown}"
+        )
+    failing = {case.got.reason: None for case in choice.chosen.parity.faults if isinstance(case.got, Refused)}
+    if failing:
+        yield f"some conversations would end in an error of Ollama's: {next(iter(failing))}"
+    if (day := choice.chosen.day) is not None:
+        yield (
+            f"Ollama tells a TEMPLATE the date from 0.11.4 on: this one tells {day.isoformat()} on every day,"
+            " until the model is built anew"
         )
     if choice.chosen.misses_calls:
         yield "Ollama will not read the model's calls of tools out of its answers with this TEMPLATE"

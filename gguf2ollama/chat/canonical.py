@@ -8,14 +8,16 @@ template runs, and no template can bring it back:
   of a tool's own properties. llama.cpp drops a tool's ``items`` and tells a ``description`` always.
 - Calls: the order of arguments on the Go path, and within arguments on both; ids before 0.13; numbers become
   64-bit floats, and whole ones are written without decimals.
-- Messages, on the Go path: consecutive ones of one role (not results) are one, their texts joined by an
-  empty line; calls and thinking of those after the first are lost.
+- Messages, on the Go path: consecutive ones of one role (results only before 0.10) are one, their texts
+  joined by an empty line; calls and thinking of those after the first are lost.
+- Before 0.10 the names of tools in results, before 0.9 all thinking and the question whether to think, and
+  before 0.6.6 ``items``, ``$defs``, and what a property has beside ``type``, ``description`` and ``enum``.
 
 What a server *does* with these inputs is no part of this, and counts as a difference where it is one: that
 llama.cpp is never told the thinking of earlier turns, that ``enable_thinking`` is always defined, that a
 system text is merged into the first question.
 
-Sources: ``api/types.go``, ``template/template.go`` and ``llm/llama_server.go`` of Ollama 0.12.0 to 0.34.4;
+Sources: ``api/types.go``, ``template/template.go`` and ``llm/llama_server.go`` of Ollama 0.5.4 to 0.34.4;
 ``common/chat.cpp`` of llama.cpp b11095.
 """
 
@@ -53,7 +55,8 @@ def canonical(conversation: Conversation, *, path: Path, version: str) -> Conver
     messages = tuple(_message(one, known=known, path=path) for one in conversation.messages)
     return dataclasses.replace(
         conversation,
-        messages=tuple(_merged(messages)) if path == "go" else messages,
+        think=conversation.think if known.has_thinking else None,
+        messages=tuple(_merged(messages, known=known)) if path == "go" else messages,
         tools=tuple(_tool(one, known=known, path=path) for one in conversation.tools),
     )
 
@@ -78,7 +81,9 @@ def canonical_value(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 def _message(message: Message, *, known: Dialect, path: Path) -> Message:
     return dataclasses.replace(
         message,
+        thinking=message.thinking if known.has_thinking else None,
         calls=tuple(_call(one, known=known, path=path) for one in message.calls),
+        tool_name=message.tool_name if known.has_tool_names else "",
         tool_call_id=message.tool_call_id if known.has_call_ids else "",
     )
 
@@ -90,11 +95,12 @@ def _call(call: ToolCall, *, known: Dialect, path: Path) -> ToolCall:
     return ToolCall(name=call.name, arguments=arguments, id=call.id if known.has_call_ids else "")
 
 
-def _merged(messages: tuple[Message, ...]) -> Iterator[Message]:
+def _merged(messages: tuple[Message, ...], *, known: Dialect) -> Iterator[Message]:
     """Join neighbours of one role, as ``collate`` does."""
     last: Message | None = None
     for message in messages:
-        if last is not None and last.role == message.role != "tool":
+        stays = message.role == "tool" and known.has_tool_names
+        if last is not None and last.role == message.role and not stays:
             last = dataclasses.replace(last, content=last.content + _JOINT + message.content)
             continue
         if last is not None:
@@ -113,7 +119,7 @@ def _tool(tool: Mapping[str, Any], *, known: Dialect, path: Path) -> dict[str, A
         **({"description": description} if tells_description else {}),
         "parameters": _parameters(_mapping(function.get("parameters")), known=known, path=path),
     }
-    items = {} if path == "native" else _given(tool, "items")
+    items = _given(tool, "items") if path == "go" and known.has_schemas else {}
     return {"type": _text(tool.get("type")), **items, "function": told}
 
 
@@ -122,8 +128,7 @@ def _parameters(schema: Mapping[str, Any], *, known: Dialect, path: Path) -> dic
     required = _texts(schema.get("required"))
     return {
         "type": _text(schema.get("type")),
-        **_given(schema, "$defs"),
-        **_given(schema, "items"),
+        **(_given(schema, "$defs") | _given(schema, "items") if known.has_schemas else {}),
         **({"required": required} if required or not known.has_call_ids else {}),
         "properties": _properties(properties, known=known, is_sorted=path == "go" or not known.converts)
         if isinstance(properties, Mapping)
@@ -143,7 +148,7 @@ def _property(schema: Mapping[str, Any], *, known: Dialect) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if known.has_levels and isinstance(alternatives, (list, tuple)) and alternatives:
         told["anyOf"] = [_property(_mapping(one), known=known) for one in alternatives]
-    told |= _type(schema.get("type"), known=known) | _given(schema, "items")
+    told |= _type(schema.get("type"), known=known) | (_given(schema, "items") if known.has_schemas else {})
     description = _text(schema.get("description"))
     if description or not known.omits_empty:
         told["description"] = description
@@ -157,6 +162,8 @@ def _property(schema: Mapping[str, Any], *, known: Dialect) -> dict[str, Any]:
 
 
 def _type(told: object, *, known: Dialect) -> dict[str, Any]:
+    if not known.has_schemas:
+        return {"type": _text(told)}
     types = [told] if isinstance(told, str) else _texts(told) or []
     if len(types) == 1:
         return {"type": types[0]}

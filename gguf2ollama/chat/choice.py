@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, TypeAlias
 
 from gguf2ollama.chat.answers import answers_of
@@ -21,7 +21,7 @@ from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
-from gguf2ollama.gotmpl import Template, honours, parse, read, render
+from gguf2ollama.gotmpl import Fitted, Template, fit, honours, parse, read, render
 
 __all__ = ["Candidate", "Origin", "Question", "TemplateChoice", "choose_template"]
 
@@ -81,6 +81,7 @@ class Candidate:
         capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
         parity: How its prompts compare with the authors'.
         misses_calls: Whether the server would not read the model's calls of tools.
+        day: The day that the TEMPLATE tells whatever day it is; ``None`` where it is told by Ollama.
     """
 
     origin: Origin
@@ -90,6 +91,7 @@ class Candidate:
     capabilities: frozenset[str] = frozenset()
     parity: Parity
     misses_calls: bool = False
+    day: date | None = None
 
     @property
     def faults(self) -> tuple[int, int, int, int]:
@@ -284,7 +286,10 @@ class _Trial:
         )
 
     def _with_go(self, origin: Origin, why: str, go_template: str) -> Candidate:
-        parsed = parse(go_template)
+        fitted = Fitted(text=go_template) if origin == "user" else self._fitted(go_template)
+        if fitted.fields:
+            why = f"{why}, without {', '.join(fitted.fields)}, which Ollama {self._question.version} lacks"
+        parsed = parse(fitted.text)
         capabilities = read(parsed).capabilities & {"tools", "thinking"}
         misses_calls = self.claims.tools and not are_calls_read(self._answers, tag=read(parsed).tool_tag)
         if misses_calls:
@@ -292,9 +297,10 @@ class _Trial:
         return Candidate(
             origin=origin,
             why=why,
-            go_template=go_template,
+            go_template=fitted.text,
             capabilities=capabilities,
             misses_calls=misses_calls,
+            day=fitted.day,
             parity=self._compare(
                 [
                     _go_prompt(parsed, one, version=self._question.version, now=self._now)
@@ -304,6 +310,9 @@ class _Trial:
                 path="go",
             ),
         )
+
+    def _fitted(self, go_template: str) -> Fitted:
+        return fit(go_template, version=self._question.version, today=self._now.date())
 
     def _is_honoured(self, go_template: str, what: str) -> bool:
         """Tell whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""

@@ -2,7 +2,8 @@
 
 :func:`parse` gives the tree of a template; :func:`render` makes a prompt of the body of ``/api/chat`` as a
 server of a version does, :func:`execute` as Ollama's template package does; :func:`read` gives what Ollama
-reads from a template, and :func:`honours` whether it renders with it at all.
+reads from a template, and :func:`honours` whether it renders with it at all;
+:func:`fit` makes one of it that an older Ollama knows.
 
 Known differences from Go. All are errors here where Go prints something; never is another text printed:
 
@@ -18,10 +19,23 @@ Known differences from Go. All are errors here where Go prints something; never 
 
 from __future__ import annotations
 
+from gguf2ollama.gotmpl.fitting import Fitted, fit
 from gguf2ollama.gotmpl.honouring import Verdict, honours
 from gguf2ollama.gotmpl.nodes import Place, Template
 from gguf2ollama.gotmpl.ollama import execute, render
 from gguf2ollama.gotmpl.parser import parse
 from gguf2ollama.gotmpl.reading import Reading, read
 
-__all__ = ["Place", "Reading", "Template", "Verdict", "execute", "honours", "parse", "read", "render"]
+__all__ = [
+    "Fitted",
+    "Place",
+    "Reading",
+    "Template",
+    "Verdict",
+    "execute",
+    "fit",
+    "honours",
+    "parse",
+    "read",
+    "render",
+]

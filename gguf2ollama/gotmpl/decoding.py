@@ -42,13 +42,22 @@ Decode: TypeAlias = Callable[[Json, str], Value]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A field of a struct: its name, its JSON key, how it is read, and its zero value."""
+    """A field of a struct: its name, its JSON key, how it is read, and its zero value.
+
+    ``omits_empty``: JSON leaves it out when it is empty; ``holds_any``: then only where there is no value.
+    """
 
     name: str
     key: str
     decode: Decode
     zero: Callable[[], Value]
     omits_empty: bool = False
+    holds_any: bool = False
+
+    @property
+    def omits(self) -> str:
+        """When JSON leaves it out; see ``GoType.tags``."""
+        return ("nil" if self.holds_any else "empty") if self.omits_empty else ""
 
 
 def read_text(value: Json, place: str) -> bytes:
@@ -87,8 +96,8 @@ def string_member(name: str, key: str, *, omits_empty: bool = False) -> Member:
 
 
 def any_member(name: str, key: str) -> Member:
-    """Give a member that holds any JSON value and is left out when empty."""
-    return Member(name=name, key=key, decode=_anything, zero=lambda: None, omits_empty=True)
+    """Give a member that holds any JSON value and is left out where there is none."""
+    return Member(name=name, key=key, decode=_anything, zero=lambda: None, omits_empty=True, holds_any=True)
 
 
 def read_object(value: Json, place: str) -> Mapping[str, Json]:
@@ -130,7 +139,7 @@ class StructReader:
 
 def struct_reader(name: str, members: Sequence[Member], **methods: Value) -> StructReader:
     """Give what reads a struct of a type of this name."""
-    tags = {one.name: (one.key, one.omits_empty) for one in members}
+    tags = {one.name: (one.key, one.omits) for one in members}
     return StructReader(GoType(name=name, kind="struct", tags=tags, **methods), members)
 
 

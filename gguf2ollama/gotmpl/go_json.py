@@ -52,8 +52,8 @@ def _marshal_typed(value: Value) -> bytes:  # noqa: PLR0911  # as above
     if isinstance(value, Struct):
         return _object(
             (key.encode(), value.fields[name])
-            for name, (key, omits_empty) in value.type.tags.items()
-            if not (omits_empty and _is_empty(value.fields[name]))
+            for name, (key, omits) in value.type.tags.items()
+            if not (omits and _is_left_out(value.fields[name], omits))
         )
     if isinstance(value, Map):
         entries = value.entries
@@ -74,7 +74,10 @@ class OrderedEntries:
         self.entries = entries
 
 
-def _is_empty(value: Value) -> bool:
+def _is_left_out(value: Value, omits: str) -> bool:
+    """Tell what ``omitempty`` leaves out: a field that may hold anything only where it holds nothing."""
+    if omits == "nil":
+        return value is None
     return not isinstance(value, Struct) and not is_true(value)
 
 

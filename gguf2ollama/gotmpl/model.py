@@ -92,6 +92,21 @@ class Types:
 
     def _property_reader(self) -> StructReader:
         known = self._dialect
+        if not known.has_schemas:
+            return struct_reader(
+                _FLAT_PROPERTY,
+                [
+                    string_member("Type", "type"),
+                    string_member("Description", "description"),
+                    Member(
+                        name="Enum",
+                        key="enum",
+                        decode=read_strings,
+                        zero=nil_slice(STRINGS),
+                        omits_empty=True,
+                    ),
+                ],
+            )
         choices = slice_type("[]api.ToolProperty", self._zero_property)
         members = [
             Member(
@@ -164,11 +179,10 @@ class Types:
         elif known.has_levels:
             properties = self._properties_type("map[string]api.ToolProperty")
         else:
-            properties = self._properties_type(f"map[string]{_ANONYMOUS_PROPERTY}")
+            properties = self._properties_type(f"map[string]{self._property.type.name}")
         members = [
             string_member("Type", "type"),
-            any_member("Defs", "$defs"),
-            any_member("Items", "items"),
+            *((any_member("Defs", "$defs"), any_member("Items", "items")) if known.has_schemas else ()),
             _required(omits_empty=known.has_call_ids),
             Member(
                 name="Properties",
@@ -183,7 +197,9 @@ class Types:
                 self._name("ToolFunctionParameters", "templateToolFunctionParameters"), members, **methods
             )
         else:
-            parameters = struct_reader(_ANONYMOUS_PARAMETERS, members)
+            parameters = struct_reader(
+                _ANONYMOUS_PARAMETERS if known.has_schemas else _FLAT_PARAMETERS, members
+            )
         return self._tool_around(parameters)
 
     def _tool_around(self, parameters: StructReader) -> StructReader:
@@ -203,7 +219,7 @@ class Types:
             self._name("Tool", "templateTool"),
             [
                 string_member("Type", "type"),
-                any_member("Items", "items"),
+                *((any_member("Items", "items"),) if known.has_schemas else ()),
                 Member(name="Function", key="function", decode=function, zero=function.zero),
             ],
             text=marshal if known.prints_tools_as_json else None,
@@ -227,13 +243,14 @@ class Types:
         members = [
             Member(name="Role", key="role", decode=_role, zero=empty_text),
             string_member("Content", "content"),
-            string_member("Thinking", "thinking", omits_empty=True),
+            *((string_member("Thinking", "thinking", omits_empty=True),) if known.has_thinking else ()),
             Member(name="Images", key="images", decode=read_images, zero=nil_slice(IMAGES), omits_empty=True),
             Member(
                 name="ToolCalls", key="tool_calls", decode=tool_calls, zero=nil_slice(calls), omits_empty=True
             ),
-            string_member("ToolName", "tool_name", omits_empty=True),
         ]
+        if known.has_tool_names:
+            members.append(string_member("ToolName", "tool_name", omits_empty=True))
         if known.has_call_ids:
             members.append(string_member("ToolCallID", "tool_call_id", omits_empty=True))
         return self._seen("Message", "templateMessage", members)
@@ -270,7 +287,7 @@ class Types:
         reader = struct_reader(self._name(name, copy), members)
         if not self._dialect.converts:
             return reader
-        tags = {one.name: (one.name, False) for one in members}
+        tags = {one.name: (one.name, "") for one in members}
         return StructReader(GoType(name=reader.type.name, kind="struct", tags=tags), members)
 
 
@@ -327,6 +344,14 @@ _ANONYMOUS_PARAMETERS = (
     'struct { Type string "json:\\"type\\""; Defs interface {} "json:\\"$defs,omitempty\\"";'
     ' Items interface {} "json:\\"items,omitempty\\""; Required []string "json:\\"required\\"";'
     f' Properties map[string]{_ANONYMOUS_PROPERTY} "json:\\"properties\\"" }}'
+)
+_FLAT_PROPERTY = (
+    'struct { Type string "json:\\"type\\""; Description string "json:\\"description\\"";'
+    ' Enum []string "json:\\"enum,omitempty\\"" }'
+)
+_FLAT_PARAMETERS = (
+    'struct { Type string "json:\\"type\\""; Required []string "json:\\"required\\"";'
+    f' Properties map[string]{_FLAT_PROPERTY} "json:\\"properties\\"" }}'
 )
 
 

@@ -57,7 +57,7 @@ def render(
     known = dialect(version)
     _check_functions(template, known, version)
     can = read(template).capabilities
-    think = body.get("think")
+    think = body.get("think") if known.has_thinking else None
     if body.get("tools") and "tools" not in can:
         raise InvalidInput(
             "the chat has tools, and the TEMPLATE does not name .Tools",
@@ -100,7 +100,7 @@ def execute(
                 b"Response": b"",
                 **asked,
             }
-            prompt = _program(as_ollama_has_it(template), known.functions, today).run(data)
+            prompt = _program(as_ollama_has_it(template), known, today).run(data)
         else:
             prompt = _by_exchanges(template, messages, asked, known, today)
     except EvaluationError as error:
@@ -132,7 +132,7 @@ def _read_body(body: Mapping[str, Json], known: Dialect) -> tuple[bytes, list[St
         tools = types.tools(body.get("tools"))
     except RecursionError:
         raise InvalidInput("the chat's messages or tools nest too deep") from None
-    system, collated = _collated(messages)
+    system, collated = _collated(messages, known)
     return system, collated, tools
 
 
@@ -167,7 +167,7 @@ def _with_image_tags(messages: Sequence[Json]) -> Sequence[Json]:
     return tagged
 
 
-def _collated(messages: Sequence[Struct]) -> tuple[bytes, list[Struct]]:
+def _collated(messages: Sequence[Struct], known: Dialect) -> tuple[bytes, list[Struct]]:
     """Join what systems say, and merge neighbours of one role; of the merged one only the content stays."""
     system: list[bytes] = []
     collated: list[Struct] = []
@@ -175,7 +175,8 @@ def _collated(messages: Sequence[Struct]) -> tuple[bytes, list[Struct]]:
         role, content = message.fields["Role"], message.fields["Content"]
         if role == b"system":
             system.append(content)
-        if collated and collated[-1].fields["Role"] == role != b"tool":
+        stays = role == b"tool" and known.has_tool_names
+        if collated and collated[-1].fields["Role"] == role and not stays:
             collated[-1].fields["Content"] += b"\n\n" + content
         else:
             collated.append(message)
@@ -183,7 +184,9 @@ def _collated(messages: Sequence[Struct]) -> tuple[bytes, list[Struct]]:
 
 
 def _thinking(think: Value, known: Dialect) -> dict[bytes, Value]:
-    """Give what templates see of ``think``."""
+    """Give what templates see of ``think``; a server that knows no such key reads past it."""
+    if not known.has_thinking:
+        return {}
     levels = (*_LEVELS, "max") if known.has_highest_level else _LEVELS if known.has_levels else ()
     if not (think is None or isinstance(think, bool) or think in levels):
         shown = ", ".join(levels)
@@ -201,7 +204,7 @@ def _by_exchanges(
     template: Template, messages: Sequence[Struct], asked: Mapping[bytes, Value], known: Dialect, today: date
 ) -> bytes:
     """Run a template without ``.Messages``: once per exchange, the last time up to the response."""
-    program = _program(as_ollama_has_it(template), known.functions, today)
+    program = _program(as_ollama_has_it(template), known, today)
     out: list[bytes] = []
     values = {b"System": b"", b"Prompt": b"", b"Response": b""}
 
@@ -221,20 +224,25 @@ def _by_exchanges(
             values[b"Prompt"] = content
         elif role == b"assistant":
             values[b"Response"] = content
-    out.append(_last_program(template).run({**values, **asked}))
+    out.append(_last_program(template, over_integers=known.ranges_over_integers).run({**values, **asked}))
     return b"".join(out)
 
 
 @lru_cache(maxsize=64)
-def _program(template: Template, functions: frozenset[str], today: date) -> Program:
-    known = _functions(today)
-    return Program(template.bodies, functions={name: known[name] for name in functions})
+def _program(template: Template, known: Dialect, today: date) -> Program:
+    functions = _functions(today)
+    return Program(
+        template.bodies,
+        functions={name: functions[name] for name in known.functions},
+        over_integers=known.ranges_over_integers,
+    )
 
 
 @lru_cache(maxsize=64)
-def _last_program(template: Template) -> Program:
+def _last_program(template: Template, *, over_integers: bool) -> Program:
     """Make the program for the last exchange, which Ollama runs without its functions and options."""
-    return Program({b"": until_response(template)}, functions={}, missing=NOTHING)
+    body = until_response(template)
+    return Program({b"": body}, functions={}, missing=NOTHING, over_integers=over_integers)
 
 
 def _functions(today: date) -> dict[str, Function]:

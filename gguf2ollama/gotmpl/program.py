@@ -43,15 +43,23 @@ class Program:
         functions: The functions beside Go's own.
         missing: What a key that a map does not have gives: ``None`` with Go's option ``missingkey=zero``,
             :data:`~gguf2ollama.gotmpl.values.NOTHING` without.
+        over_integers: Whether a ``range`` may walk over a number, as from Go 1.24 on.
     """
 
     def __init__(
-        self, bodies: Mapping[bytes, Body], *, functions: Mapping[str, Function], missing: Value = None
+        self,
+        bodies: Mapping[bytes, Body],
+        *,
+        functions: Mapping[str, Function],
+        missing: Value = None,
+        over_integers: bool = True,
     ) -> None:
         self._compiled: dict[bytes, _Code] = {}
         known = {**GO_FUNCTIONS, **functions}
         for name, body in bodies.items():
-            compiler = _Compiler(self._compiled, Expressions(known, missing=missing))
+            compiler = _Compiler(
+                self._compiled, Expressions(known, missing=missing), over_integers=over_integers
+            )
             self._compiled[name] = compiler.compile(body)
 
     def run(self, data: Value) -> bytes:
@@ -72,8 +80,11 @@ class Program:
 class _Compiler:
     """Turns the nodes of one body into code."""
 
-    def __init__(self, compiled: Mapping[bytes, _Code], expressions: Expressions) -> None:
+    def __init__(
+        self, compiled: Mapping[bytes, _Code], expressions: Expressions, *, over_integers: bool
+    ) -> None:
         self._compiled = compiled
+        self._over_integers = over_integers
         self._expressions = expressions
         self._visible = expressions.scope.visible
 
@@ -166,10 +177,12 @@ class _Compiler:
         otherwise = self._inner_body(node.otherwise) if node.otherwise is not None else None
         del self._visible[before:]
         place, has_two, cost = node.place, len(node.pipe.declared) > 1, _size(node.body)
+        over_integers = self._over_integers
 
         def loop(run: Run, frame: Frame, dot: Value) -> str | None:
             is_empty = True
-            for key, value in turns(evaluate(run, frame, dot), place, has_two=has_two):
+            walked = evaluate(run, frame, dot)
+            for key, value in turns(walked, place, has_two=has_two, over_integers=over_integers):
                 is_empty = False
                 run.spend(cost, place)
                 if store is not None:

@@ -75,8 +75,16 @@ class Run:
             self.spend(len(text) // _BYTES_PER_STEP, place)
 
 
-def turns(value: Value, place: Place, *, has_two: bool) -> Iterable[tuple[Value, Value]]:
+def turns(
+    value: Value, place: Place, *, has_two: bool, over_integers: bool = True
+) -> Iterable[tuple[Value, Value]]:
     """Give the pairs of key and value that a ``range`` walks over.
+
+    Args:
+        value: What it walks over.
+        place: Where it stands.
+        has_two: Whether it has two variables.
+        over_integers: Whether it may walk over a number.
 
     Raises:
         EvaluationError: It cannot walk over that.
@@ -85,6 +93,12 @@ def turns(value: Value, place: Place, *, has_two: bool) -> Iterable[tuple[Value,
     if items is not None:
         return enumerate(items)
     if isinstance(value, int) and not isinstance(value, bool):
+        if not over_integers:
+            raise EvaluationError(
+                "a range walks over a number only from Ollama 0.5.13 on",
+                place=place,
+                hint="That is built with Go 1.24: update Ollama.",
+            )
         if has_two:
             raise EvaluationError("a range over a number has one variable only", place=place)
         kind = type(value)

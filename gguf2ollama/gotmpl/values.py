@@ -77,7 +77,8 @@ class GoType:
         text: Its method ``String``, if it has one on values.
         text_of_pointer: Its method ``String``, if it has one on pointers only.
         methods: Its other methods without arguments, by name; of a nil pointer they are given ``None``.
-        tags: Of a struct: the JSON key of each field, and whether it is left out when empty.
+        tags: Of a struct: the JSON key of each field, and when it is left out: ``"empty"``, ``"nil"`` or
+            ``""`` for never.
         marshal: How it is written as JSON, where it has a way of its own: what is written in its place.
     """
 
@@ -87,7 +88,7 @@ class GoType:
     text: Callable[[Value], bytes] | None = None
     text_of_pointer: Callable[[Value], bytes] | None = None
     methods: Mapping[str, Callable[[Value], Value]] = field(default_factory=dict)
-    tags: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     marshal: Callable[[Value], Value] | None = None
 
 

@@ -1,9 +1,11 @@
 """What the versions of Ollama do differently with Go templates.
 
-Read in the sources of 0.11.0, 0.11.4, 0.11.8, 0.11.10, 0.12.0, 0.12.6, 0.13.0, 0.13.5, 0.14.0, 0.17.4,
-0.18.0, 0.19.0, 0.20.0, 0.24.0, 0.30.0, 0.31.0, 0.32.15, 0.34.0 and 0.34.4 (``template/template.go``,
-``api/types.go``, ``server/routes.go``, ``server/images.go``). A limit is the first of these that has the
-change; releases between it and the one before were not seen.
+Read in the sources of 0.5.4, 0.5.5, 0.5.7, 0.5.12, 0.5.13, 0.6.0, 0.6.5, 0.6.6, 0.8.0, 0.9.0, 0.9.3, 0.10.0,
+0.11.0, 0.11.4, 0.11.8, 0.11.10, 0.12.0, 0.12.6, 0.13.0, 0.13.5, 0.14.0, 0.17.4, 0.18.0, 0.19.0, 0.20.0,
+0.24.0, 0.30.0, 0.31.0, 0.32.15, 0.34.0 and 0.34.4 (``template/template.go``, ``api/types.go``,
+``server/routes.go``, ``server/images.go``). A limit is the first of these that has the change; releases
+between it and the one before were not seen. What text/template can do is that of the Go that a release is
+built with: 1.23 up to 0.5.12, 1.24 and newer from 0.5.13 on.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from gguf2ollama.errors import UsageProblem
 __all__ = ["NEWEST", "OLDEST", "Dialect", "dialect"]
 
 NEWEST = "0.34.4"
-OLDEST = "0.11.0"
+OLDEST = "0.5.4"
 _VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])")
 _UNSTAMPED = (0, 0, 0)
 
@@ -27,6 +29,12 @@ class Dialect:
     """What a version of Ollama knows.
 
     Attributes:
+        ranges_over_integers: ``range`` walks over a whole number.
+        has_schemas: Tools have ``items``, parameters ``items`` and ``$defs``, properties ``items``; a
+            property may have several types, and choices that are no strings.
+        has_thinking: Messages have ``thinking``, chats ``think``; templates see ``.Think`` and
+            ``.IsThinkSet``.
+        has_tool_names: Results have ``tool_name``, and neighbouring ones stay apart.
         has_levels: ``think`` may be a level; templates see ``.ThinkLevel`` and have the functions
             ``currentDate`` and ``toTypeScriptType``; properties of tools have ``anyOf``.
         omits_empty: Of a tool, ``description`` and a property's ``type`` are left out when empty, and the
@@ -42,6 +50,10 @@ class Dialect:
             how a tool's result is told.
     """
 
+    ranges_over_integers: bool
+    has_schemas: bool
+    has_thinking: bool
+    has_tool_names: bool
     has_levels: bool
     omits_empty: bool
     has_call_ids: bool
@@ -84,6 +96,10 @@ def dialect(version: str) -> Dialect:
     if release == _UNSTAMPED:
         release = (10**9, 0, 0)
     return Dialect(
+        ranges_over_integers=release >= (0, 5, 13),
+        has_schemas=release >= (0, 6, 6),
+        has_thinking=release >= (0, 9, 0),
+        has_tool_names=release >= (0, 10, 0),
         has_levels=release >= (0, 11, 4),
         omits_empty=release >= (0, 12, 6),
         has_call_ids=release >= (0, 13, 0),

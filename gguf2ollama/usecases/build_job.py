@@ -20,7 +20,7 @@ from gguf2ollama.usecases.routes import Choice, Via, choose_route
 from gguf2ollama.usecases.server_build import ServerBuild, WayClosed
 from gguf2ollama.usecases.source import ModelFiles
 from gguf2ollama.usecases.store_route import StoreRoute
-from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, target_of
+from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, require_uploads, target_of
 
 __all__ = ["BuildJob", "Built"]
 
@@ -91,6 +91,8 @@ class BuildJob:
             self.tell(version.note)
         if dry_run:
             may_upload = via == "upload" or not client.address.is_loopback
+            if may_upload:
+                require_uploads(version)
             return self._plan_for(client, version, displaces=may_upload)
         choice = choose_route(client, via=via)
         self.tell(f"way: {choice.via}, {choice.reason}")
@@ -101,6 +103,8 @@ class BuildJob:
             return self._make(client, version, Choice(via="upload", reason="the server cannot pull from us"))
 
     def _make(self, client: Client, version: ServerVersion, choice: Choice) -> Built:
+        if choice.via == "upload":
+            require_uploads(version)
         # `create`, which ends an upload, looks for a template of its own
         plan = self._plan_for(client, version, displaces=choice.via == "upload")
         route = open_route(

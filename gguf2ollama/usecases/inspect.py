@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -172,6 +173,7 @@ def inspect(
         target=target,
         projectors=len(files.projectors),
         choice=tried.choice if tried else None,
+        today=datetime.now().astimezone().date(),
     )
     return Inspection(files=files, detection=detection, shape=shape, recipe=recipe, patch=patch, tried=tried)
 

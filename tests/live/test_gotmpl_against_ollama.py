@@ -18,8 +18,11 @@ import httpx
 import pytest
 
 from gguf2ollama import gotmpl
+from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.detect import load_profiles
 from gguf2ollama.errors import InvalidInput
+from gguf2ollama.oci import go_json
 from tests import reference
 from tests.builders import tiny_llama
 from tests.live import parts
@@ -138,15 +141,67 @@ def test_go_prints_where_we_own_up_to_a_difference(go):
         assert not program.ask(cases.HEAD + template, cases.BODY)["error"], template
 
 
-@pytest.mark.parametrize("version", ["0.12.6", "0.13.5", "0.17.4", "0.24.0"])
-def test_made_up_templates_print_as_in_older_versions(version):
-    if not module_folder(version, is_needed=False).is_dir():
-        pytest.skip(f"Ollama's Go module {version} is not in Go's cache: only the newest are got for tests")
-    with running_gorender(version) as program:
-        for number in range(200):
-            template, body = make_template(number, mistakes=0.01), BODIES[0]
-            ours = _ours(template, body, version=version)
-            assert _difference(template, program.ask(template, body), ours) is None
+@pytest.fixture(scope="module", params=[one.version for one in parts.OLD_TEMPLATES])
+def older_go(request: pytest.FixtureRequest) -> Iterator[tuple[GoRender, str]]:
+    with running_gorender(request.param) as program:
+        yield program, request.param
+
+
+# for what older versions do not have, what they have; and tools that all of them take
+_ELDERS = {".Thinking": ".Content", ".ToolName": ".Role", ".ToolCallID": ".Role", ".ID": ".Function.Name"}
+_PLAIN_TOOL = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "required": []}},
+}
+_PLAIN_BODY = {**BODIES[0], "tools": [cases.BODY["tools"][0] | _PLAIN_TOOL, _PLAIN_TOOL]}
+
+
+def test_made_up_templates_print_or_fail_as_in_older_versions(older_go):
+    program, version = older_go
+    printed, different = 0, []
+    for number in range(200):
+        template, body = make_template(number, mistakes=0.01), (_PLAIN_BODY, *BODIES)[number % 3]
+        if number % 4:
+            for newer, elder in _ELDERS.items():
+                template = template.replace(newer, elder)
+        answer = program.ask(template, body)
+        printed += not answer["error"]
+        if difference := _difference(template, answer, _ours(template, body, version=version)):
+            different.append(difference)
+    assert not different, "\n\n".join(different[:3])
+    assert printed > 25
+
+
+_HANDED_ON = (
+    "{{ json .Tools }}{{ .Think }}{{ range .Messages }}<{{ .Role }}>{{ .Content }}"
+    "{{ range .ToolCalls }}{{ .Function.Name }}{{ json .Function.Arguments }}{{ end }}{{ end }}"
+)
+
+
+def test_conversations_are_handed_on_as_we_say_in_older_versions(older_go):
+    program, version = older_go
+    copies = version == "0.24.0"  # they tell an empty description, which is no part of what is compared
+    for one in battery():
+        told = canonical(one, path="go", version=version)
+        answer = program.ask(_HANDED_ON, one.for_ollama())
+        if answer["phase"] == "body":  # what the server refuses, such as a level of thinking
+            continue
+        assert answer == program.ask(_HANDED_ON, told.for_ollama()), one.name
+        assert not answer["error"], one.name
+        if one.tools and not copies:
+            assert answer["prompt"].startswith(go_json(list(told.tools)).decode().strip()), one.name
+
+
+@pytest.mark.parametrize("family", [profile.family for profile in load_profiles()])
+def test_templates_of_ours_print_or_fail_as_in_older_versions(older_go, family):
+    program, version = older_go
+    template = _template_of(family)
+    for chat in _CHATS[::5]:
+        body = reference.to_ollama(chat)
+        difference = _difference(
+            template, program.ask(template, body), _ours(template, body, version=version)
+        )
+        assert difference is None, f"{chat.name}: {difference}"
 
 
 def test_made_up_templates_are_read_as_in_go(go):
@@ -184,16 +239,18 @@ def _with_tags(template: str, chance: Random) -> str:
 @pytest.mark.parametrize("family", [profile.family for profile in load_profiles()])
 def test_templates_of_ours_render_as_in_go(go, family):
     program, version = go
-    profile = next(one for one in load_profiles() if one.family == family)
-    template = profile.go_template(
-        system="Be helpful.", switches=frozenset(profile.switches), bos="<bos-token>"
-    )
+    template = _template_of(family)
     for chat in _CHATS:
         body = reference.to_ollama(chat)
         difference = _difference(
             template, program.ask(template, body), _ours(template, body, version=version)
         )
         assert difference is None, f"{chat.name}: {difference}"
+
+
+def _template_of(family: str) -> str:
+    profile = next(one for one in load_profiles() if one.family == family)
+    return profile.go_template(system="Be helpful.", switches=frozenset(profile.switches), bos="<bos-token>")
 
 
 def test_templates_that_ollama_ships_render_as_in_go(go):

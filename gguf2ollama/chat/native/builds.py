@@ -3,8 +3,14 @@
 Read in the sources of llama.cpp b9840, b9892, b10488, b10760, b10865 and b11095 (``common/jinja``,
 ``common/chat.cpp``, ``common/parsers``, ``common/arg.cpp``), and held to servers with b10488 and b11095.
 ``LLAMA_CPP_VERSION`` in Ollama names the builds: b9840 in 0.31.0, b9888 in 0.32.0, b10488 in 0.32.15 and
-0.33.0, b10760 in 0.34.0, b10864 in 0.34.1, b10969 in 0.34.2, b11081 in 0.34.4. That of 0.30 (b9452) is
-another engine still, and not modelled.
+0.33.0, b10760 in 0.34.0, b10864 in 0.34.1, b10969 in 0.34.2, b11081 in 0.34.4.
+
+Those of 0.30 (b9452 in 0.30.0, b9672 in 0.30.10) were read, but held to no server, so that nothing is
+foretold of them. The engine is that of b9840 but for these: it has no ``call`` blocks, and no filters ``min``
+and ``max``; a macro sees the names where it was written, not where it is called; MiniCPM 5 is no kind of its
+own. In b9452 the filters ``count``, ``d`` and ``e`` are unknown, too; slices with a negative step and
+``replace`` of an empty text come out otherwise; ``split`` takes an empty separator; LFM 2 and Cohere 2 MoE
+are other kinds.
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 //
 // One request a line on stdin, one answer a line on stdout, both JSON. A request has "template", and of the body
 // of /api/chat "messages", "tools" and "think". An answer has the prompt, or an error and the phase it belongs to
-// ("parse", "body" or "run"), and what Ollama reads from the template: its variables, the tags of thinking, and the
-// tag that opens tool calls.
+// ("parse", "body" or "run"), and what Ollama reads from the template: its variables, and, where that version of
+// Ollama has packages for it (reading.go), the tags of thinking, and the tag that opens tool calls.
+//
+// What the versions of Ollama have each in its own way is reached by reflection, so that one source fits all.
 package main
 
 import (
@@ -16,8 +18,6 @@ import (
 
 	"github.com/ollama/ollama/api"
 	"github.com/ollama/ollama/template"
-	"github.com/ollama/ollama/thinking"
-	"github.com/ollama/ollama/tools"
 )
 
 type request struct {
@@ -25,12 +25,6 @@ type request struct {
 	Messages json.RawMessage `json:"messages"`
 	Tools    json.RawMessage `json:"tools"`
 	Think    json.RawMessage `json:"think"`
-}
-
-type body struct {
-	Messages []api.Message
-	Tools    api.Tools
-	Think    *api.ThinkValue
 }
 
 type answer struct {
@@ -41,6 +35,9 @@ type answer struct {
 	Thinking [2]string `json:"thinking"`
 	ToolTag  string    `json:"tool_tag"`
 }
+
+// readTags fills in what Ollama reads from a template; reading.go sets it.
+var readTags = func(*answer, *template.Template, api.Tools) {}
 
 func main() {
 	requests := json.NewDecoder(bufio.NewReader(os.Stdin))
@@ -78,7 +75,7 @@ func render(r request) (a answer, err error) {
 	if err != nil {
 		return a, err
 	}
-	if a.Vars, err = t.Vars(); err != nil {
+	if a.Vars, err = variables(t); err != nil {
 		return a, err
 	}
 	a.Phase = "body"
@@ -87,14 +84,9 @@ func render(r request) (a answer, err error) {
 		return a, err
 	}
 	a.Phase = "run"
-	a.Thinking[0], a.Thinking[1] = thinking.InferTags(t.Template)
-	// older versions have the tag, but no method that gives it
-	a.ToolTag = reflect.ValueOf(tools.NewParser(t.Template, b.Tools)).Elem().FieldByName("tag").String()
-	values := template.Values{Messages: b.Messages, Tools: b.Tools, IsThinkSet: b.Think != nil}
-	if b.Think != nil {
-		values.Think = b.Think.Bool()
-		values.ThinkLevel = b.Think.String()
-	}
+	readTags(&a, t, b.Tools)
+	values := template.Values{Messages: b.Messages, Tools: b.Tools}
+	ask(&values, b)
 	var prompt bytes.Buffer
 	if err = t.Execute(&prompt, values); err != nil {
 		return a, err
@@ -104,17 +96,43 @@ func render(r request) (a answer, err error) {
 	return a, nil
 }
 
-func read(r request) (b body, err error) {
-	for _, one := range []struct {
-		text json.RawMessage
-		to   any
-	}{{r.Messages, &b.Messages}, {r.Tools, &b.Tools}, {r.Think, &b.Think}} {
-		if len(one.text) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(one.text, one.to); err != nil {
-			return b, err
+// variables gives what a template names; since 0.14 that may fail.
+func variables(t *template.Template) (names []string, err error) {
+	given := reflect.ValueOf(t).MethodByName("Vars").Call(nil)
+	names, _ = given[0].Interface().([]string)
+	if len(given) > 1 {
+		err, _ = given[1].Interface().(error)
+	}
+	return names, err
+}
+
+// read gives the body as /api/chat reads it.
+func read(r request) (b api.ChatRequest, err error) {
+	body := map[string]json.RawMessage{}
+	for key, text := range map[string]json.RawMessage{"messages": r.Messages, "tools": r.Tools, "think": r.Think} {
+		if len(text) != 0 {
+			body[key] = text
 		}
 	}
-	return b, nil
+	text, err := json.Marshal(body)
+	if err != nil {
+		return b, err
+	}
+	return b, json.Unmarshal(text, &b)
+}
+
+// ask hands on whether to think: 0.9 has a truth value for that, and since 0.11.4 it may be a level.
+func ask(values *template.Values, b api.ChatRequest) {
+	think := reflect.ValueOf(b).FieldByName("Think")
+	if !think.IsValid() || think.IsNil() {
+		return
+	}
+	seen := reflect.ValueOf(values).Elem()
+	seen.FieldByName("IsThinkSet").SetBool(true)
+	if think.Elem().Kind() == reflect.Bool {
+		seen.FieldByName("Think").SetBool(think.Elem().Bool())
+		return
+	}
+	seen.FieldByName("Think").SetBool(think.MethodByName("Bool").Call(nil)[0].Bool())
+	seen.FieldByName("ThinkLevel").SetString(think.MethodByName("String").Call(nil)[0].String())
 }

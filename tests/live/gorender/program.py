@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
 from tests.live import parts
 from tests.live.conftest import missing
 
-MODULE = "github.com/ollama/ollama"
-_OFFLINE = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOSUMDB": "off", "GOWORK": "off"}
+_OFFLINE = {"GOPROXY": "off", "GOSUMDB": "off"}
 
 
 class GoRender:
@@ -53,7 +49,7 @@ def module_folder(version: str, *, is_needed: bool = True) -> Path:
     if go is None:
         missing("go")
     cache = subprocess.run([go, "env", "GOMODCACHE"], capture_output=True, text=True, check=True)
-    folder = Path(cache.stdout.strip()) / f"{MODULE}@v{version}"
+    folder = Path(cache.stdout.strip()) / f"{parts.MODULE}@v{version}"
     if is_needed and not folder.is_dir():
         missing(f"Ollama's Go module {version}")
     return folder
@@ -61,23 +57,11 @@ def module_folder(version: str, *, is_needed: bool = True) -> Path:
 
 def _built(version: str) -> Path:
     """Build the program out of Go's module cache, once per content of its source."""
-    source = (Path(__file__).parent / "main.go").read_bytes()
-    target = parts.cache_dir() / "gorender" / f"gorender-{version}-{sha256(source).hexdigest()[:12]}"
-    if target.is_file():
-        return target
-    go = shutil.which("go")
-    if go is None:
-        missing("go")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=target.parent) as folder:
-        work = Path(folder)
-        (work / "main.go").write_bytes(source)
-        (work / "go.mod").write_text(f"module gorender\n\ngo 1.24\n\nrequire {MODULE} v{version}\n")
-        command = [go, "build", "-buildvcs=false", "-o", target.name, "."]
-        built = subprocess.run(
-            command, cwd=work, env=os.environ | _OFFLINE, capture_output=True, text=True, check=False
-        )
-        if built.returncode:
-            missing(f"Ollama's Go module {version} ({built.stderr.strip()[-200:]})")
-        (work / target.name).replace(target)
-    return target
+    program = parts.GoRender(version)
+    if not program.is_there:
+        module_folder(version)
+        try:
+            program.build(**_OFFLINE)
+        except parts.BuildFailed as error:
+            missing(f"Ollama's Go module {version} ({error})")
+    return program.path

@@ -1,5 +1,6 @@
 """What Ollama hands on of conversations, per version and path."""
 
+import dataclasses
 import json
 
 import pytest
@@ -118,6 +119,31 @@ def test_ids_are_unknown_before_0_13():
     assert old.messages[1].tool_call_id == ""
     assert old.messages[1].tool_name == "f"
     assert canonical(asked, path="go", version="0.13.0") == asked
+
+
+def test_names_of_results_are_unknown_before_0_10_and_thinking_before_0_9():
+    asked = dataclasses.replace(
+        conversation(
+            Message(role="assistant", content="a", thinking="hm"),
+            Message(role="tool", content="r1", tool_name="f"),
+            Message(role="tool", content="r2", tool_name="g"),
+        ),
+        think=True,
+    )
+    answer, joined = Message(role="assistant", content="a"), Message(role="tool", content="r1\n\nr2")
+    oldest = canonical(asked, path="go", version="0.8.0")
+    assert (oldest.messages, oldest.think) == ((answer, joined), None)
+    assert canonical(asked, path="go", version="0.9.0").messages == (asked.messages[0], joined)
+    assert canonical(asked, path="go", version="0.10.0") == asked
+
+
+def test_schemas_are_flat_before_0_6_6():
+    (tool,) = canonical(conversation(tools=[TOOL]), path="go", version="0.6.5").tools
+    assert list(tool) == ["type", "function"]
+    told = tool["function"]["parameters"]
+    assert list(told) == ["type", "required", "properties"]
+    assert told["properties"]["list"] == {"type": "array", "description": ""}
+    assert told["properties"]["zone"] == {"type": "", "description": "Z"}  # it would be refused
 
 
 def test_neighbours_of_one_role_are_joined_on_the_go_path_only():

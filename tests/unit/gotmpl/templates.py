@@ -424,6 +424,7 @@ TOOLS: list[dict[str, Any]] = [
                         "items": {"type": "string", "b": 1e21},
                         "title": "dropped",
                     },
+                    "any": {"type": "array", "items": {}},
                     "deep": {
                         "anyOf": [{"type": "string"}, {"type": "integer"}],
                         "properties": {"z": {"type": "array"}, "a": {"type": "object", "required": ["q"]}},

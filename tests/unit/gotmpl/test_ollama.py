@@ -104,6 +104,93 @@ def test_tools_as_json(version):
     )
 
 
+_FLAT_TOOL = {
+    "type": "function",
+    "items": 1,
+    "function": {
+        "name": "f",
+        "parameters": {
+            "type": "object",
+            "$defs": {},
+            "properties": {"a": {"type": "string", "enum": ["x"], "items": {"type": "string"}}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "version, rest", [("0.5.4", ""), ("0.6.5", ""), ("0.6.6", ',"items":{"type":"string"}')]
+)
+def test_before_0_6_6_schemas_are_flat(version, rest):
+    assert _execute(
+        "{{ json (index .Tools 0).Function.Parameters }}", {"tools": [_FLAT_TOOL]}, version=version
+    ) == (
+        '{"type":"object",'
+        + ('"$defs":{},' if rest else "")
+        + '"required":null,"properties":{"a":{"type":"string"'
+        + rest
+        + ',"description":"","enum":["x"]}}}'
+    )
+
+
+def test_of_what_may_be_anything_only_what_is_not_there_is_left_out():
+    tool = {
+        "items": [],
+        "function": {
+            "parameters": {
+                "$defs": {},
+                "items": None,
+                "properties": {"a": {"items": {}, "enum": []}, "b": {"items": ""}, "c": {"items": False}},
+            }
+        },
+    }
+    told = json.loads(_execute("{{ json (index .Tools 0) }}", {"tools": [tool]}))
+    assert told["items"] == []
+    assert told["function"]["parameters"] == {
+        "type": "",
+        "$defs": {},
+        "properties": {"a": {"items": {}}, "b": {"items": ""}, "c": {"items": False}},
+    }
+
+
+def test_before_0_6_6_a_type_is_a_text():
+    tool = {"function": {"parameters": {"properties": {"a": {"type": ["string", "null"]}}}}}
+    assert '["string","null"]' in _execute("{{ .Tools }}", {"tools": [tool]}, version="0.6.6")
+    with pytest.raises(InvalidInput, match="is to be a string"):
+        _execute("", {"tools": [tool]}, version="0.6.5")
+
+
+_RESULTS = {"messages": [{"role": "tool", "content": "a"}, {"role": "tool", "content": "b"}]}
+
+
+@pytest.mark.parametrize("version, printed", [("0.9.0", "<a\n\nb>"), ("0.10.0", "<a><b>")])
+def test_before_0_10_neighbouring_results_are_one(version, printed):
+    assert _execute("{{ range .Messages }}<{{ .Content }}>{{ end }}", _RESULTS, version=version) == printed
+
+
+@pytest.mark.parametrize(
+    "field, version", [("Thinking", "0.8.0"), ("ToolName", "0.9.3"), ("ToolCallID", "0.12.6")]
+)
+def test_a_message_has_no_field_that_came_later(field, version):
+    with pytest.raises(InvalidModelfile, match=f"has no field {field}"):
+        _execute(f"{{{{ range .Messages }}}}{{{{ .{field} }}}}{{{{ end }}}}", version=version)
+
+
+def test_before_0_9_nobody_hears_whether_to_think():
+    asked = {**_BODY, "tools": None, "think": True}
+    assert _execute("{{ .Think }}{{ .IsThinkSet }}", asked, version="0.8.0") == "<no value><no value>"
+    assert _execute("{{ .Think }}{{ .IsThinkSet }}", asked, version="0.9.0") == "truetrue"
+    assert gotmpl.render(HEAD + "x", asked, version="0.8.0") == "x"
+
+
+def test_before_0_5_13_no_range_walks_over_a_number():
+    with pytest.raises(InvalidModelfile, match=r"only from Ollama 0\.5\.13 on"):
+        _execute("{{ range 2 }}{{ . }}{{ end }}", version="0.5.12")
+    with pytest.raises(InvalidModelfile, match=r"only from Ollama 0\.5\.13 on"):
+        gotmpl.execute("{{ range 2 }}{{ . }}{{ end }}{{ .Prompt }}{{ .Response }}", _BODY, version="0.5.12")
+    assert _execute("{{ range 2 }}{{ . }}{{ end }}", version="0.5.13") == "01"
+
+
 @pytest.mark.parametrize("version", ["0.13.5", "0.32.15", "0.34.4", "0.0.0"])
 def test_a_tool_prints_as_json(version):
     printed = _execute("{{ range .Tools }}{{ . }}{{ end }}", version=version)
