@@ -15,7 +15,7 @@ from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.chat.parity import Case, Parity, compare, unknown
+from gguf2ollama.chat.parity import Case, Parity, Verdict, compare, unknown
 from gguf2ollama.chat.patches import Patch, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
@@ -92,17 +92,22 @@ class Candidate:
     misses_calls: bool = False
 
     @property
-    def faults(self) -> tuple[int, int, int, int]:
+    def faults(self) -> tuple[int, int, int, int, int]:
         """How many conversations do not come out, the weightiest first.
 
-        Plain ones; with tools or a switch for thinking; all others; and those but for how JSON is written.
+        Plain ones; with tools or a switch for thinking; plain ones with odd contents; all others; and those
+        but for how JSON is written.
         """
         scores = self.parity.scores
         counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
         plain, used = counts.pop("plain"), counts.pop("tools") + counts.pop("thinking")
+        odd = sum(
+            one.conversation.is_odd and one.verdict is not Verdict.json_equal for one in self.parity.faults
+        )
         if self.misses_calls:  # prompts with tools are of no use then
             used += scores["tools"].compared
-        return plain, used, sum(counts.values()), sum(one.json_equal for one in scores.values())
+        as_json = sum(one.json_equal for one in scores.values())
+        return plain - odd, used, odd, sum(counts.values()), as_json
 
     @property
     def is_exact(self) -> bool:

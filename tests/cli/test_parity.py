@@ -62,7 +62,7 @@ def test_everything_is_told_as_json(call, folder):
     assert (chatml["go_template"], chatml["chat_template"]) == (None, None)
     assert [one["exact"] for one in told["templates"]] == [True] * 3
     assert headerless["others"][0]["origin"] == "native"
-    assert headerless["reason"].endswith("plain 25/25, odd 5/5, prefill 3/3")
+    assert headerless["reason"].endswith("plain 30/30, prefill 3/3")
 
 
 # a text goes before all that was said once there are three messages, which no rule of ours tells

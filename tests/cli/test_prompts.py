@@ -181,7 +181,7 @@ def test_inspect_tells_what_was_tried_and_how_well_it_does(call, tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=WITHOUT_HEADER)
     told = call("inspect", path, "--json").json["prompts"]
     assert (told["ollama"], told["origin"], told["exact"]) == ("0.34.4", "synthesised", True)
-    assert told["scores"]["plain"] == {"exact": 25, "json_equal": 0, "compared": 25}
+    assert told["scores"]["plain"] == {"exact": 30, "json_equal": 0, "compared": 30}
     assert told["differing"] == []
     (native,) = (one for one in told["others"] if one["origin"] == "native")
     assert native["exact"] is False
