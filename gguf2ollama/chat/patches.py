@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from gguf2ollama.chat.missing_members import with_missing_members
 from gguf2ollama.chat.rewriting import pieces_of, unused_name, with_line_ends
 from gguf2ollama.chat.trims import with_wide_trims
 
@@ -56,6 +57,7 @@ def changes() -> Iterator[Change]:
     yield _with_known_switch
     yield _with_thinking_seen
     yield partial(_without_variable, name=_SWITCH)
+    yield _with_missing_members
     yield _with_wide_trims
 
 
@@ -95,6 +97,13 @@ def _with_thinking_seen(text: str) -> Patch | None:
         text=_before(known.text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
         why=("the server would not see that the model thinks", *known.why),
     )
+
+
+def _with_missing_members(text: str) -> Patch | None:
+    changed = with_missing_members(text)
+    if changed is None:
+        return None
+    return Patch(text=changed, why=("the server refuses what is missing and has a method's name",))
 
 
 def _with_wide_trims(text: str) -> Patch | None:
