@@ -1,9 +1,9 @@
 """Have a chat template take a member that is missing, and has a method's name, for one that is there.
 
-``schema['items']`` of an object without ``items`` is its method of that name, in transformers and in llama.cpp.
-A method is true in Python; llama.cpp refuses to say whether one is, and with it the chat. Where the method would
-be found there now stands ``true``, of which templates make what they make of a method: it is no text, no list
-and no mapping, and has no members.
+``schema['items']`` of an object without ``items`` is its method of that name, in transformers and llama.cpp
+alike. A method is true in Python; llama.cpp refuses to say whether one is, and with it the chat. Where the
+method would be found there now stands ``true``, of which templates make what they make of a method: it is no
+text, no list and no mapping, and has no members.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from gguf2ollama.chat.missing_members import with_missing_members
 from gguf2ollama.chat.rewriting import pieces_of, unused_name, with_line_ends
 from gguf2ollama.chat.trims import with_wide_trims
 
-__all__ = ["Change", "Patch", "changes", "keep_out_detection"]
+__all__ = ["Change", "Patch", "changes", "keep_out_detection", "with_all_trimmed"]
 
 # what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
@@ -58,7 +58,6 @@ def changes() -> Iterator[Change]:
     yield _with_thinking_seen
     yield partial(_without_variable, name=_SWITCH)
     yield _with_missing_members
-    yield _with_wide_trims
 
 
 def _without_variable(text: str, *, name: str) -> Patch | None:
@@ -106,7 +105,12 @@ def _with_missing_members(text: str) -> Patch | None:
     return Patch(text=changed, why=("the server refuses what is missing and has a method's name",))
 
 
-def _with_wide_trims(text: str) -> Patch | None:
+def with_all_trimmed(text: str) -> Patch | None:
+    """Have a template trim all white space that Python knows.
+
+    Apart from the others, since a TEMPLATE does it without a changed header, which would have weights stored
+    a second time.
+    """
     changed = with_wide_trims(text)
     if changed is None:
         return None

@@ -1,8 +1,8 @@
 """Have a chat template trim all that Python takes for white space, on a server that does not.
 
-To ``trim`` and ``strip`` of llama.cpp white space is what ASCII has of it; those of transformers take no-break
-and ideographic spaces, line separators and the like, too. Each trim is given to a macro that cuts away what
-such a server has left, and where nothing is left does nothing.
+To ``trim`` and ``strip`` of llama.cpp white space is what ASCII has of it; to those of transformers no-break
+and ideographic spaces, line separators and the like are so, too. Each trim is given to a macro that cuts away
+what such a server has left, and where nothing is left does nothing.
 
 The macro puts as many spaces as a white space has bytes in its place, since llama.cpp counts bytes, and sees
 how far the text is blank then. In Python, which counts characters, the ends are never blank, so that the

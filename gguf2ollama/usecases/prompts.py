@@ -69,8 +69,8 @@ def surprising_prompts(
     """Give a phrase for each feature whose prompts are not what they were to be.
 
     That is every plain conversation but the odd ones that does not come out as meant, and any other that was
-    foretold to and does not. Where the user gave the TEMPLATE, only what was not foretold surprises. Nothing is said of a
-    server that cannot show its prompts (before 0.11.5).
+    foretold to and does not. Where the user gave the TEMPLATE, only what was not foretold surprises. Nothing
+    is said of a server that cannot show its prompts (before 0.11.5).
     """
     if not shows_prompts(ServerVersion.parse(tried.version)):
         return ()

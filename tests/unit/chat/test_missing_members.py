@@ -1,4 +1,4 @@
-"""What is missing and has a method's name is taken for there, as by transformers, and refused by no server."""
+"""What is missing and has a method's name is taken for there, as by transformers; no server refuses it."""
 
 from __future__ import annotations
 

@@ -28,8 +28,9 @@ _TEMPLATES = {
         "{%- for m in messages -%}{{ m.role }}: {{ turn((m.content ~ ' ').lstrip()) }}\n{%- endfor -%}\n"
     ),
     "answers cut apart": (
-        "{% for m in messages %}{% set text = m.content.split('</think>')[-1].strip() if m.role == 'assistant'"
-        " else m.content %}{% if text|trim == '' %}(nothing){% endif %}<|{{ m.role }}|>{{ text }}{% endfor %}"
+        "{% for m in messages %}"
+        "{% set text = m.content.split('</think>')[-1].strip() if m.role == 'assistant' else m.content %}"
+        "{% if text|trim == '' %}(nothing){% endif %}<|{{ m.role }}|>{{ text }}{% endfor %}"
     ),
 }
 _SIDES = {"strip": str.strip, "lstrip": str.lstrip, "rstrip": str.rstrip}
