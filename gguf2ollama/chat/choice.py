@@ -235,14 +235,17 @@ class _Trial:
         """Change the chat template in the header where that mends something."""
         self._best = native
         self._improve(changes())
+        if self._best is not native:  # then the header is another anyway
+            self._improve([with_all_trimmed])
         yield from self._kept()
 
     def _trimmed(self) -> Iterator[Candidate]:
-        """Mend white space around texts, too, where nothing did that leaves the header as it is."""
-        before = self._best
-        self._improve([with_all_trimmed])
-        if self._best is not before:
-            yield from self._kept()
+        """Mend white space around texts where nothing did that leaves the header as it is."""
+        native = self._best
+        if native is not None and native.origin == "native":
+            self._improve([with_all_trimmed])
+            if self._best is not native:
+                yield from self._kept()
 
     def _improve(self, tried: Iterable[Change]) -> None:
         """Make changes, one upon the other, and keep those that mend something."""

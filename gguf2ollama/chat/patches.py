@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeAlias
 
 from gguf2ollama.chat.missing_members import with_missing_members
+from gguf2ollama.chat.printed_none import with_none_printed
 from gguf2ollama.chat.rewriting import pieces_of, unused_name, with_line_ends
 from gguf2ollama.chat.trims import with_wide_trims
 
@@ -26,6 +27,8 @@ _GIVEN = (
 )
 _SWITCH, _OTHER_SWITCH = "enable_thinking", "thinking"
 _TAGS = ("<think>", "</think>")
+# `workaround::convert_tool_responses_gemma4` in common/chat.cpp
+_MOVES_RESULTS, _TAKES_RESULTS = "'<|tool_call>call:'", "{#- OpenAI Chat Completions:"
 _DETECTION_DISTANCE = 100  # edits: one template taken for another (Named in Ollama's template/template.go)
 
 
@@ -57,7 +60,9 @@ def changes() -> Iterator[Change]:
     yield _with_known_switch
     yield _with_thinking_seen
     yield partial(_without_variable, name=_SWITCH)
+    yield _with_results_kept
     yield _with_missing_members
+    yield _with_none_printed
 
 
 def _without_variable(text: str, *, name: str) -> Patch | None:
@@ -96,6 +101,23 @@ def _with_thinking_seen(text: str) -> Patch | None:
         text=_before(known.text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
         why=("the server would not see that the model thinks", *known.why),
     )
+
+
+def _with_results_kept(text: str) -> Patch | None:
+    """Have messages with results stay; llama.cpp leaves them where it reads that a template takes them."""
+    if _MOVES_RESULTS not in text or _TAKES_RESULTS in text:
+        return None
+    return Patch(
+        text=_before(text, f"{_TAKES_RESULTS} messages with results are told as they are. #}}"),
+        why=("the server would put results into the messages that call",),
+    )
+
+
+def _with_none_printed(text: str) -> Patch | None:
+    changed = with_none_printed(text)
+    if changed is None:
+        return None
+    return Patch(text=changed, why=("the server prints nothing for None",))
 
 
 def _with_missing_members(text: str) -> Patch | None:
