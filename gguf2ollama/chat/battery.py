@@ -15,7 +15,7 @@ __all__ = ["battery"]
 
 
 def battery() -> tuple[Conversation, ...]:
-    """Give the conversations: plain and odd ones, with tools, with thinking, with an answer begun."""
+    """Give the conversations: plain ones, with tools, with thinking, with an answer begun."""
     return (*_plain(), *_tools(), *_thinking(), *_prefill())
 
 
@@ -89,7 +89,7 @@ You are **Ada**, the assistant of a small library.
 
 def _plain() -> Iterator[Conversation]:
     for name, messages in _PLAIN.items():
-        yield Conversation(name=name, messages=messages, feature="odd" if name in _ODD_CONTENTS else "plain")
+        yield Conversation(name=name, messages=messages, is_odd=name in _ODD_CONTENTS)
 
 
 def _prefill() -> Iterator[Conversation]:

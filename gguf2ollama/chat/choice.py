@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, TypeAlias
@@ -15,8 +15,8 @@ from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.chat.parity import Case, Parity, compare, unknown
-from gguf2ollama.chat.patches import Patch, changes, keep_out_detection
+from gguf2ollama.chat.parity import Case, Parity, Verdict, compare, unknown
+from gguf2ollama.chat.patches import Change, Patch, changes, keep_out_detection, with_all_trimmed
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
@@ -94,17 +94,22 @@ class Candidate:
     day: date | None = None
 
     @property
-    def faults(self) -> tuple[int, int, int, int]:
+    def faults(self) -> tuple[int, int, int, int, int]:
         """How many conversations do not come out, the weightiest first.
 
-        Plain ones; with tools or a switch for thinking; all others; and those but for how JSON is written.
+        Plain ones; with tools or a switch for thinking; plain ones with odd contents; all others; and those
+        but for how JSON is written.
         """
         scores = self.parity.scores
         counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
         plain, used = counts.pop("plain"), counts.pop("tools") + counts.pop("thinking")
+        odd = sum(
+            one.conversation.is_odd and one.verdict is not Verdict.json_equal for one in self.parity.faults
+        )
         if self.misses_calls:  # prompts with tools are of no use then
             used += scores["tools"].compared
-        return plain, used, sum(counts.values()), sum(one.json_equal for one in scores.values())
+        as_json = sum(one.json_equal for one in scores.values())
+        return plain - odd, used, odd, sum(counts.values()), as_json
 
     @property
     def is_exact(self) -> bool:
@@ -175,7 +180,9 @@ class _Trial:
         self._answers = answers_of(self._template)
         self.claims = claims_of(self._template)
         self._conversations = [one for one in battery() if self.claims.includes(one)]
-        self._meant: dict[tuple[bool, Path], tuple[Outcome, ...]] = {}
+        self._meant: dict[tuple[bool, Path], dict[str, Outcome]] = {}
+        self._best: Candidate | None = None  # of the native way, as changed until now
+        self._made = Patch(text=question.authors.chat_template, why=())
 
     def candidates(self) -> Iterator[Candidate]:
         """Give the candidates, the cheapest to try first."""
@@ -194,6 +201,8 @@ class _Trial:
             yield from self._patched(native)
         if self._is_worth_learning():
             yield from self._synthesised()
+        if asked.is_native and asked.may_patch:
+            yield from self._trimmed()
 
     def may_be_displaced(self, candidate: Candidate) -> bool:
         """Whether the server may put a template of its own before what the candidate brings."""
@@ -225,45 +234,76 @@ class _Trial:
         return True
 
     def _patched(self, native: Candidate | None) -> Iterator[Candidate]:
-        """Change the chat template in the header where that mends something, one change upon the other."""
-        best = native
-        made = Patch(text=self._question.authors.chat_template, why=())
-        for change in changes():
-            if best is not None and best.is_exact:
+        """Change the chat template in the header where that mends something."""
+        self._best = native
+        self._improve(changes())
+        if self._best is not native:  # then the header is another anyway
+            self._improve([with_all_trimmed])
+        yield from self._kept()
+
+    def _trimmed(self) -> Iterator[Candidate]:
+        """Mend white space around texts where nothing did that leaves the header as it is."""
+        native = self._best
+        if native is not None and native.origin == "native":
+            self._improve([with_all_trimmed])
+            if self._best is not native:
+                yield from self._kept()
+
+    def _improve(self, tried: Iterable[Change]) -> None:
+        """Make changes, one upon the other, and keep those that mend something."""
+        for change in tried:
+            if self._best is not None and self._best.is_exact:
                 break
-            if (patch := change(made.text)) is None:
+            if (patch := change(self._made.text)) is None:
                 continue
-            patch = Patch(text=patch.text, why=(*made.why, *patch.why))
-            tried = self._try_patch(patch)
-            if tried is not None and (best is None or tried.faults < best.faults):
-                best, made = tried, patch
+            patch = Patch(text=patch.text, why=(*self._made.why, *patch.why))
+            found = self._try_patch(patch, beating=self._best)
+            if found is not None and (self._best is None or found.faults < self._best.faults):
+                self._best, self._made = found, patch
+
+    def _kept(self) -> Iterator[Candidate]:
+        """Give the best of the changed templates, made such that the server does not displace it."""
+        best = self._best
         if best is not None and self._question.displaces:
-            kept = keep_out_detection(made.text)
-            best = self._try_patch(Patch(text=kept.text, why=(*made.why, *kept.why)))
+            kept = keep_out_detection(self._made.text)
+            best = self._try_patch(Patch(text=kept.text, why=(*self._made.why, *kept.why)))
         if best is not None and best.origin == "patched":
             yield best
 
-    def _try_patch(self, patch: Patch) -> Candidate | None:
+    def _try_patch(self, patch: Patch, *, beating: Candidate | None = None) -> Candidate | None:
         reasons = "; ".join(patch.why)
-        return self._with_native(
-            "patched", f"the chat template in the GGUF with a change, since {reasons}", patch.text
-        )
+        why = f"the chat template in the GGUF with a change, since {reasons}"
+        return self._with_native("patched", why, patch.text, beating=beating)
 
-    def _with_native(self, origin: Origin, why: str, chat_template: str | None) -> Candidate | None:
-        """Try the native way; ``None`` where the server would not start with the template."""
+    def _with_native(
+        self, origin: Origin, why: str, chat_template: str | None, *, beating: Candidate | None = None
+    ) -> Candidate | None:
+        """Try the native way; ``None`` where the server would not start with the template.
+
+        Or where it mends nothing that another candidate does not do: that is tried first, being little.
+        """
         text = self._carried if chat_template is None else chat_template
         native = self._native(text)
         if native.refusal is not None:
             self.remarks.append(f"{why}: {native.refusal}")
             return None
         can = native.capabilities
-        got = [native.render(one) for one in self._as_taken(can, system=self._question.system)]
+
+        def compared(asked: Sequence[Conversation]) -> Parity:
+            got = [native.render(one) for one in self._as_taken(can, system=self._question.system, of=asked)]
+            return self._compare(got, thinks="thinking" in can, path="native", of=asked)
+
+        if beating is not None:
+            faults = beating.parity.faults
+            again = compared([case.conversation for case in faults]).cases
+            if all(_is_no_better(new, than=old) for new, old in zip(again, faults, strict=True)):
+                return None
         return Candidate(
             origin=origin,
             why=why,
             chat_template=chat_template,
             capabilities=can,
-            parity=self._compare(got, thinks="thinking" in can, path="native"),
+            parity=compared(self._conversations),
         )
 
     @property
@@ -336,29 +376,50 @@ class _Trial:
         except InvalidModelfile as error:  # ours to mend, and no reason to do without the other candidates
             self.remarks.append(f"{what}: {error.message}")
 
-    def _as_taken(self, capabilities: frozenset[str], *, system: str) -> list[Conversation]:
+    def _as_taken(
+        self,
+        capabilities: frozenset[str],
+        *,
+        system: str,
+        of: Sequence[Conversation] | None = None,
+    ) -> list[Conversation]:
         """Give the conversations as a server takes them before it renders any."""
         thinks = "thinking" in capabilities
-        return [as_asked(one, thinks=thinks, system=system) for one in self._conversations]
+        asked = self._conversations if of is None else of
+        return [as_asked(one, thinks=thinks, system=system) for one in asked]
 
-    def _compare(self, got: Sequence[Prediction], *, thinks: bool, path: Path) -> Parity:
-        wanted = self._wanted(thinks=thinks, path=path)
+    def _compare(
+        self,
+        got: Sequence[Prediction],
+        *,
+        thinks: bool,
+        path: Path,
+        of: Sequence[Conversation] | None = None,
+    ) -> Parity:
+        asked = self._conversations if of is None else of
+        wanted = self._wanted(asked, thinks=thinks, path=path)
         return Parity(
             tuple(
                 _case(conversation, want=want, got=made)
-                for conversation, want, made in zip(self._conversations, wanted, got, strict=True)
+                for conversation, want, made in zip(asked, wanted, got, strict=True)
             )
         )
 
-    def _wanted(self, *, thinks: bool, path: Path) -> tuple[Outcome, ...]:
+    def _wanted(self, asked: Sequence[Conversation], *, thinks: bool, path: Path) -> list[Outcome]:
         """Give what the authors mean by what the server hands on, rendered once for each way to do so."""
-        if (thinks, path) not in self._meant:
-            asked = self._as_taken(
-                frozenset({"thinking"} if thinks else ()), system=self._question.meant_system
-            )
-            handed_on = [canonical(one, path=path, version=self._question.version) for one in asked]
-            self._meant[thinks, path] = self._question.authors.meant(self._template, handed_on)
-        return self._meant[thinks, path]
+        known = self._meant.setdefault((thinks, path), {})
+        new = [one for one in asked if one.name not in known]
+        if new:
+            capabilities = frozenset({"thinking"} if thinks else ())
+            taken = self._as_taken(capabilities, system=self._question.meant_system, of=new)
+            handed_on = [canonical(one, path=path, version=self._question.version) for one in taken]
+            meant = self._question.authors.meant(self._template, handed_on)
+            known.update(zip((one.name for one in new), meant, strict=True))
+        return [known[one.name] for one in asked]
+
+
+def _is_no_better(case: Case, *, than: Case) -> bool:
+    return case.verdict not in {Verdict.exact, Verdict.json_equal} or case.verdict is than.verdict
 
 
 def _case(conversation: Conversation, *, want: Outcome, got: Prediction) -> Case:

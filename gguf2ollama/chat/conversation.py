@@ -5,6 +5,7 @@ Both forms are made of one value, so that a comparison never compares two differ
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -13,7 +14,7 @@ from gguf2ollama.oci import go_json
 
 __all__ = ["Conversation", "Feature", "Message", "Think", "ToolCall"]
 
-Feature: TypeAlias = Literal["plain", "tools", "thinking", "history", "odd", "prefill"]
+Feature: TypeAlias = Literal["plain", "tools", "thinking", "history", "prefill"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Think: TypeAlias = bool | Literal["low", "medium", "high"] | None
 
@@ -60,11 +61,12 @@ class Conversation:
     Attributes:
         name: What a report calls it.
         feature: What it takes of a model. ``thinking``: to be told whether to think; ``history``: to be shown
-            what it thought before; ``odd``: plain, with contents that hardly any chat has; ``prefill``: to
-            go on with an answer that was begun.
+            what it thought before; ``prefill``: to go on with an answer that was begun.
         messages: The messages, the oldest first.
         tools: The tools offered, each ``{"type": "function", "function": {…}}``.
         think: Whether the model shall think, or how hard; ``None`` where it isn't told.
+        is_odd: Whether hardly any chat has such contents. It counts as any other where templates are
+            compared, and weighs less where one of several ways has to be taken.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Conversation:
     feature: Feature = "plain"
     tools: tuple[Mapping[str, Any], ...] = ()
     think: Think = None
+    is_odd: bool = False
 
     def for_jinja(
         self,
@@ -79,6 +82,7 @@ class Conversation:
         thinking_key: str = "reasoning_content",
         typed_roles: Collection[str] = (),
         text_arguments: bool = False,
+        tool_responses: bool = False,
     ) -> list[dict[str, Any]]:
         """Give ``messages`` as transformers hands them to a chat template.
 
@@ -89,6 +93,8 @@ class Conversation:
             typed_roles: Whose contents are lists of one part, ``{"type": "text", "text"}``, instead of texts.
             text_arguments: Whether arguments are JSON as text, instead of an object. A client may write them
                 in many ways; they are told as Ollama writes them, which is Go's way.
+            tool_responses: Whether results are no messages but stand in the one that calls, with the answer
+                that follows them; one that is JSON is told as its value.
         """
         told = []
         for message in self.messages:
@@ -98,7 +104,7 @@ class Conversation:
             if message.thinking is not None:
                 one[thinking_key] = message.thinking
             told.append(one)
-        return told
+        return _with_responses(told) if tool_responses else told
 
     def for_ollama(self) -> dict[str, Any]:
         """Give the body of ``/api/chat``: ``messages``, and ``tools`` and ``think`` where there are any."""
@@ -131,6 +137,33 @@ def _for_jinja(message: Message, *, text_arguments: bool) -> dict[str, Any]:
     if message.tool_call_id:
         told["tool_call_id"] = message.tool_call_id
     return told
+
+
+def _with_responses(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put results into the messages that call, as ``{"name", "response"}``, and answers behind them."""
+    told: list[dict[str, Any]] = []
+    for message in messages:
+        turn = told[-1] if told else {}
+        responses = turn.get("tool_responses", [])
+        if message["role"] == "tool" and len(responses) < len(turn.get("tool_calls", ())):
+            call = turn["tool_calls"][len(responses)]
+            name = message.get("name") or call["function"]["name"]
+            responded = [*responses, {"name": name, "response": _value(message["content"])}]
+            told[-1] = turn | {"tool_responses": responded}
+        elif responses and not turn["content"] and message.keys() == {"role", "content"}:
+            is_answer = message["role"] == "assistant"
+            told[-1:] = [turn | {"content": message["content"]}] if is_answer else [turn, message]
+        else:
+            told.append(message)
+    return told
+
+
+def _value(content: object) -> object:
+    """Give what a text tells as JSON, or else what is there."""
+    try:
+        return json.loads(content) if isinstance(content, str) else content
+    except (ValueError, RecursionError):
+        return content
 
 
 def _for_ollama(message: Message) -> dict[str, Any]:

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-__all__ = ["Change", "Patch", "changes", "keep_out_detection"]
+from gguf2ollama.chat.missing_members import with_missing_members
+from gguf2ollama.chat.printed_none import with_none_printed
+from gguf2ollama.chat.rewriting import pieces_of, unused_name, with_line_ends
+from gguf2ollama.chat.trims import with_wide_trims
+
+__all__ = ["Change", "Patch", "changes", "keep_out_detection", "with_all_trimmed"]
 
 # what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
@@ -22,6 +27,8 @@ _GIVEN = (
 )
 _SWITCH, _OTHER_SWITCH = "enable_thinking", "thinking"
 _TAGS = ("<think>", "</think>")
+# `workaround::convert_tool_responses_gemma4` in common/chat.cpp
+_MOVES_RESULTS, _TAKES_RESULTS = "'<|tool_call>call:'", "{#- OpenAI Chat Completions:"
 _DETECTION_DISTANCE = 100  # edits: one template taken for another (Named in Ollama's template/template.go)
 
 
@@ -53,12 +60,15 @@ def changes() -> Iterator[Change]:
     yield _with_known_switch
     yield _with_thinking_seen
     yield partial(_without_variable, name=_SWITCH)
+    yield _with_results_kept
+    yield _with_missing_members
+    yield _with_none_printed
 
 
 def _without_variable(text: str, *, name: str) -> Patch | None:
     if name == _SWITCH and _shows_thinking(text):
         return None
-    renamed = _rename(text, name, _unused(text, name))
+    renamed = _rename(text, name, unused_name(text, name))
     if renamed is None:
         return None
     return Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
@@ -93,6 +103,42 @@ def _with_thinking_seen(text: str) -> Patch | None:
     )
 
 
+def _with_results_kept(text: str) -> Patch | None:
+    """Have messages with results stay; llama.cpp leaves them where it reads that a template takes them."""
+    if _MOVES_RESULTS not in text or _TAKES_RESULTS in text:
+        return None
+    return Patch(
+        text=_before(text, f"{_TAKES_RESULTS} messages with results are told as they are. #}}"),
+        why=("the server would put results into the messages that call",),
+    )
+
+
+def _with_none_printed(text: str) -> Patch | None:
+    changed = with_none_printed(text)
+    if changed is None:
+        return None
+    return Patch(text=changed, why=("the server prints nothing for None",))
+
+
+def _with_missing_members(text: str) -> Patch | None:
+    changed = with_missing_members(text)
+    if changed is None:
+        return None
+    return Patch(text=changed, why=("the server refuses what is missing and has a method's name",))
+
+
+def with_all_trimmed(text: str) -> Patch | None:
+    """Have a template trim all white space that Python knows.
+
+    Apart from the others, since a TEMPLATE does it without a changed header, which would have weights stored
+    a second time.
+    """
+    changed = with_wide_trims(text)
+    if changed is None:
+        return None
+    return Patch(text=changed, why=("the server leaves white space around texts that is not ASCII",))
+
+
 def _shows_thinking(text: str) -> bool:
     return all(tag in text for tag in _TAGS)
 
@@ -111,14 +157,6 @@ def _before(text: str, addition: str) -> str:
     return f"{addition}\n{text}"
 
 
-def _unused(text: str, name: str) -> str:
-    """Give a name that the template does not have, and nobody gives."""
-    new = f"{name}_"
-    while new in text:
-        new += "_"
-    return new
-
-
 def _rename(text: str, name: str, new: str) -> str | None:
     """Give the template with another name for one variable; ``None`` where it has no such variable."""
     if not re.search(rf"\b{name}\b", text):
@@ -130,32 +168,16 @@ def _rename(text: str, name: str, new: str) -> str | None:
 
 
 def _with_name(text: str, name: str, new: str) -> str | None:
-    import jinja2  # noqa: PLC0415 - start-up counts
-
-    source = re.sub(r"\r\n|\r", "\n", text)
-    try:
-        tokens = list(jinja2.Environment(keep_trailing_newline=True).lexer.tokeniter(source, None))  # noqa: S701
-    except jinja2.TemplateSyntaxError as error:
-        raise ValueError(str(error)) from error
+    source = with_line_ends(text)
+    pieces = pieces_of(source)
     parts: list[str] = []
     at = depth = 0
-    before = ""
-    for number, (_, kind, value) in enumerate(tokens):
-        start = source.index(value, at)
-        if source[at:start].strip():  # only white space is left out by the lexer
-            raise ValueError(value)
-        parts.append(source[at:start])
-        at = start + len(value)
-        if kind == "operator":
-            depth += (value in "([{") - (value in ")]}")
-        is_variable = kind == "name" and value == name and before not in {".", "|"}
-        is_argument = depth > 0 and _next_meant(tokens, number) == "="
-        parts.append(new if is_variable and not is_argument else value)
-        if kind != "whitespace":
-            before = value
-    changed = "".join([*parts, source[at:]])
-    return changed if changed != source else None
-
-
-def _next_meant(tokens: list[tuple[int, str, str]], number: int) -> str:
-    return next((value for _, kind, value in tokens[number + 1 :] if kind != "whitespace"), "")
+    for number, piece in enumerate(pieces):
+        if piece.kind == "operator":
+            depth += (piece.text in "([{") - (piece.text in ")]}")
+        is_member = number > 0 and pieces[number - 1].text in {".", "|"}
+        is_argument = depth > 0 and number + 1 < len(pieces) and pieces[number + 1].text == "="
+        if piece.kind == "name" and piece.text == name and not is_member and not is_argument:
+            parts += [source[at : piece.start], new]
+            at = piece.end
+    return "".join([*parts, source[at:]]) if parts else None

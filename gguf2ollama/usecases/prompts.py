@@ -68,9 +68,9 @@ def surprising_prompts(
 ) -> tuple[str, ...]:
     """Give a phrase for each feature whose prompts are not what they were to be.
 
-    That is every plain conversation that does not come out as meant, and any other that was foretold to and
-    does not. Where the user gave the TEMPLATE, only what was not foretold surprises. Nothing is said of a
-    server that cannot show its prompts (before 0.11.5).
+    That is every plain conversation but the odd ones that does not come out as meant, and any other that was
+    foretold to and does not. Where the user gave the TEMPLATE, only what was not foretold surprises. Nothing
+    is said of a server that cannot show its prompts (before 0.11.5).
     """
     if not shows_prompts(ServerVersion.parse(tried.version)):
         return ()
@@ -92,7 +92,8 @@ def surprising_prompts(
     surprises: dict[str, list[str]] = {}
     for case in parity.faults:
         feature, title = case.conversation.feature, case.conversation.name
-        is_grave = feature == "plain" and case.verdict is not Verdict.json_equal and not is_given
+        is_usual = feature == "plain" and not case.conversation.is_odd
+        is_grave = is_usual and case.verdict is not Verdict.json_equal and not is_given
         if is_grave or title not in foretold:
             surprises.setdefault(feature, []).append(title)
     return tuple(

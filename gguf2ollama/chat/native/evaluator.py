@@ -22,7 +22,18 @@ from gguf2ollama.chat.native.members import NOT_TOLD, attribute, item, part
 from gguf2ollama.chat.native.methods import functions, method_of
 from gguf2ollama.chat.native.operators import apply
 from gguf2ollama.chat.native.parser import parse
-from gguf2ollama.chat.native.printing import Assign, Code, Jump, Loop, never, printed, to_name, unpacking
+from gguf2ollama.chat.native.prefixes import only_adds_at_the_end
+from gguf2ollama.chat.native.printing import (
+    Assign,
+    Code,
+    Jump,
+    Loop,
+    joined,
+    never,
+    printed,
+    to_name,
+    unpacking,
+)
 from gguf2ollama.chat.native.scopes import Budget, Run, Scope, Watch, weight
 from gguf2ollama.chat.native.value_tests import TESTS
 from gguf2ollama.chat.native.values import (
@@ -64,8 +75,13 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template that is ready to be run, until all its renderings together have cost too much."""
+    """A template that is ready to be run, until all its renderings together have cost too much.
 
+    Attributes:
+        only_opens_at_the_end: Whether ``add_generation_prompt`` does no more than add to the end.
+    """
+
+    only_opens_at_the_end: bool
     _body: Sequence[Code]
     _budget: Budget = field(default_factory=Budget)
 
@@ -83,7 +99,8 @@ class Template:
             NotForeseen: What llama.cpp does here is not modelled.
             TemplateFault: llama.cpp ends with an error.
         """
-        run = Run(now=now, budget=self._budget, watched=dict(watched) if watched is not None else None)
+        allowed = self._budget.of_one
+        run = Run(now=now, watched=dict(watched) if watched is not None else None, steps=allowed)
         told = {name: value if watched is not None else from_json(value) for name, value in variables.items()}
         try:
             return as_text(printed(self._body, Scope.outermost(run, told)))
@@ -93,6 +110,8 @@ class Template:
             raise NotForeseen(f"a computation that Python refuses ({error})") from error
         except Jump as error:
             raise NotForeseen("a break or continue outside of a loop") from error
+        finally:
+            self._budget.left -= allowed - run.steps
 
 
 def load(source: str, dialect: Dialect) -> Template:
@@ -106,7 +125,7 @@ def load(source: str, dialect: Dialect) -> Template:
         raise NotForeseen("a text that is formatted, which this build cannot do")
     body = parse(as_bytes_text(source))
     try:
-        return Template(_Compiler(dialect).body(body))
+        return Template(only_adds_at_the_end(body, "add_generation_prompt"), _Compiler(dialect).body(body))
     except RecursionError as error:
         raise NotForeseen("its blocks are nested too deeply") from error
 
@@ -162,7 +181,8 @@ class _Compiler:
             value = scope.variables.get(name, UNDEFINED)
             if value is UNDEFINED:
                 return UNDEFINED if builtin is None else builtin
-            scope.run.mark(value)
+            if scope.run.watched:
+                scope.run.mark(value)
             return value
 
         return run
@@ -226,7 +246,8 @@ class _Compiler:
                 given = to_text(value)
             told = [argument(scope) for argument in arguments]
             scope.run.step(weight(given))
-            scope.run.mark(given, name)
+            if scope.run.watched:
+                scope.run.mark(given, name)
             method = method_of(given, name)
             if method is None:
                 raise TemplateFault(f"Unknown (built-in) filter '{name}' for type {type_name(given)}")
@@ -247,9 +268,9 @@ class _Compiler:
             told = [argument(scope) for argument in arguments]
             if name not in TESTS:
                 raise TemplateFault(f"Unknown test '{name}'")
-            if marks:
+            if marks and scope.run.watched:
                 scope.run.mark(value, f"test_is_{name}")
-            scope.run.step(sum(map(weight, told)))
+            scope.run.step(sum(map(weight, told)) if told else 0)
             return TESTS[name]([value, *told]) is not negated
 
         return run
@@ -318,8 +339,22 @@ class _Compiler:
     # statements
 
     def _if(self, node: nodes.If) -> Code:
-        test, body, otherwise = self._code(node.test), self.body(node.body), self.body(node.otherwise)
-        return lambda scope: printed(body if is_true(test(scope)) else otherwise, scope)
+        test, body, otherwise = self._code(node.test), self._block(node.body), self._block(node.otherwise)
+        return lambda scope: body(scope) if is_true(test(scope)) else otherwise(scope)
+
+    def _block(self, statements: Sequence[nodes.Statement]) -> Code:
+        """Give what runs statements and prints them; of nothing but text that is done now."""
+        body = self.body(statements)
+        if not all(isinstance(one, (nodes.Literal, nodes.Nothing)) for one in statements):
+            return lambda scope: printed(body, scope)
+        texts = [to_text(one.value) for one in statements if isinstance(one, nodes.Literal)]
+        text = joined([one for one in texts if one])
+
+        def run(scope: Scope) -> Value:
+            scope.run.step(weight(text))
+            return text
+
+        return run
 
     def _for(self, node: nodes.For) -> Code:
         chosen = node.iterable

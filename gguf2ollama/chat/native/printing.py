@@ -24,7 +24,7 @@ from gguf2ollama.chat.native.values import (
     type_name,
 )
 
-__all__ = ["Assign", "Code", "Jump", "Loop", "never", "printed", "to_name", "unpacking"]
+__all__ = ["Assign", "Code", "Jump", "Loop", "joined", "never", "printed", "to_name", "unpacking"]
 
 Code: TypeAlias = Callable[[Scope], Value]
 Assign: TypeAlias = Callable[[Scope, Value], None]
@@ -41,15 +41,18 @@ class Jump(Exception):
 def printed(body: Sequence[Code], scope: Scope) -> str:
     """Run statements, and give what they print."""
     pieces: list[str] = []
+    scope.run.step(len(body))
     for code in body:
-        scope.run.step()
-        _print(code(scope), pieces)
-    text = _all(pieces)
+        value = code(scope)
+        if value is not UNDEFINED:
+            _print(value, pieces)
+    text = joined(pieces)
     scope.run.step(weight(text))
     return text
 
 
-def _all(pieces: Sequence[str]) -> str:
+def joined(pieces: Sequence[str]) -> str:
+    """Put together what was printed piece by piece."""
     if len(pieces) < 2:  # noqa: PLR2004 - none or one
         return pieces[0] if pieces else ""
     return Joined(capped("".join(pieces)))
@@ -132,7 +135,7 @@ class Loop:
         if not self._run(scope, items, pieces):
             for code in self.otherwise:
                 _print(code(outer), pieces)
-        return _all(pieces)
+        return joined(pieces)
 
     def _items(self, scope: Scope, value: Value) -> list[Any]:
         """Give the items; of an object its pairs where they are unpacked, else its keys."""
@@ -159,8 +162,9 @@ class Loop:
             scope.variables["loop"] = _loop_state(items, at)
             self.assign(scope, item)
             try:
+                if self.body:
+                    scope.run.step(len(self.body) - 1)
                 for code in self.body:
-                    scope.run.step()
                     _print(code(scope), pieces)
             except Jump as jump:
                 if jump.ends:

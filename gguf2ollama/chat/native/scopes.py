@@ -14,6 +14,7 @@ __all__ = ["Budget", "Run", "Scope", "Watch", "weight"]
 _CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
 _STEPS = 100_000  # for one rendering; real templates take less than 1,000 for a long chat
 _STEPS_IN_ALL = 3_000_000
+_CONTAINERS = (list, tuple, dict)
 
 
 @dataclass(slots=True)
@@ -22,12 +23,17 @@ class Budget:
 
     left: int = _STEPS_IN_ALL
 
+    @property
+    def of_one(self) -> int:
+        """What the next rendering may cost."""
+        return min(_STEPS, self.left)
+
 
 def weight(value: Value) -> int:
     """Give what handling a value costs, in steps: one for each 256 bytes, or 16 items."""
     if isinstance(value, str):
         return len(value) >> 8
-    return len(value) >> 4 if isinstance(value, (list, tuple, dict)) else 0
+    return len(value) >> 4 if isinstance(value, _CONTAINERS) else 0
 
 
 @dataclass(slots=True)
@@ -51,15 +57,13 @@ class Run:
 
     Attributes:
         now: What the clock says.
-        budget: What it is paid from.
         watched: Inputs that are watched, by ``id``; ``None`` where none is.
         steps: How many statements, loops and calls are still allowed.
     """
 
     now: datetime
-    budget: Budget
-    watched: dict[int, Watch] | None = None
-    steps: int = _STEPS
+    watched: dict[int, Watch] | None
+    steps: int
 
     def step(self, extra: int = 0) -> None:
         """Count one step, and more for something large.
@@ -68,8 +72,7 @@ class Run:
             NotForeseen: There were too many.
         """
         self.steps -= 1 + extra
-        self.budget.left -= 1 + extra
-        if self.steps < 0 or self.budget.left < 0:
+        if self.steps < 0:
             raise NotForeseen("a template that takes far more steps than any chat should")
 
     def mark(self, value: Value, operation: str | None = None) -> None:

@@ -232,7 +232,8 @@ class Loaded:
         if self.family is not None:
             told = self.family.adjust(told, self.source)
         variables = self._variables(conversation) | {"messages": told}
-        plain = self._render(variables)
+        is_needed = last is not None or not self.template.only_opens_at_the_end
+        plain = self._render(variables) if is_needed else ""
         generating = self._render(variables | {"add_generation_prompt": True})
         if last is None:
             return opened_turn(generating) if self._opens_turn else generating

@@ -169,6 +169,8 @@ def is_true(value: Value) -> bool:
     Raises:
         TemplateFault: It has none: a function.
     """
+    if value is True or value is False:
+        return value
     if isinstance(value, (Function, Keyword)):
         raise TemplateFault("a function is not a bool value")
     return value is not UNDEFINED and bool(value)
@@ -176,22 +178,23 @@ def is_true(value: Value) -> bool:
 
 def type_name(value: Value) -> str:
     """Give the name of a type as llama.cpp's errors tell it."""
-    if value is None:
-        return "None"
-    return next((name for kind, name in _TYPE_NAMES if isinstance(value, kind)), "Undefined")
+    return _TYPE_NAMES.get(type(value), "Undefined")
 
 
-_TYPE_NAMES: tuple[tuple[type, str], ...] = (
-    (str, "String"),
-    (bool, "Boolean"),
-    (int, "Integer"),
-    (float, "Float"),
-    (tuple, "Tuple"),
-    (list, "Array"),
-    (dict, "Object"),
-    (Function, "Function"),
-    (Keyword, "KwArg"),
-)
+_TYPE_NAMES: Mapping[type, str] = {
+    str: "String",
+    Joined: "String",
+    bool: "Boolean",
+    int: "Integer",
+    float: "Float",
+    tuple: "Tuple",
+    list: "Array",
+    dict: "Object",
+    LoopState: "Object",
+    Function: "Function",
+    Keyword: "KwArg",
+    type(None): "None",
+}
 
 
 def _is_fixed(value: Value) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.outcome import Outcome, Rendered
@@ -12,6 +12,7 @@ from gguf2ollama.chat.outcome import Outcome, Rendered
 __all__ = ["Attempt", "Forms", "find_forms"]
 
 _PROBE = "k7Qp2xVd"
+_NOBODY = "j4Wz9bRc"  # a role
 _ASK = Message(role="user", content="Hello")
 _CALL = ToolCall(name="probe", arguments={"text": _PROBE}, id="p1R2o3B4e")
 _QUIET = replace(_CALL, arguments={"text": "x"})
@@ -45,10 +46,13 @@ class Forms:
     Attributes:
         typed_roles: The roles whose contents it shows only as lists of parts, ``{"type": "text", "text"}``.
         text_arguments: Whether it shows arguments of calls only as JSON that is text already.
+        tool_responses: Whether it knows results only as ``tool_responses`` of the message that calls, and
+            takes a message with a result for one of any role.
     """
 
     typed_roles: frozenset[str] = frozenset()
     text_arguments: bool = False
+    tool_responses: bool = False
 
 
 Attempt: TypeAlias = Callable[[Conversation, Forms], Outcome]
@@ -68,6 +72,18 @@ def find_forms(attempt: Attempt, *, keys: Collection[str]) -> Forms:
         outcome = attempt(Conversation(name="probe", messages=messages, tools=tools), forms)
         return isinstance(outcome, Rendered) and _PROBE in outcome.prompt
 
+    def knows_results(forms: Forms) -> bool:
+        """Tell whether a message with a result is more to it than one of a role that nobody has."""
+        told = _SAYING["tool"]
+        by_nobody = (*told[:-1], replace(told[-1], role=cast("Any", _NOBODY)))
+        known, unknown = (
+            attempt(Conversation(name="probe", messages=one, tools=(_TOOL,)), forms)
+            for one in (told, by_nobody)
+        )
+        if not isinstance(known, Rendered) or not isinstance(unknown, Rendered):
+            return True
+        return known.prompt != unknown.prompt.replace(_NOBODY, "tool")
+
     forms = Forms()
     for role in _SAYING if "text" in keys else ():
         other = replace(forms, typed_roles=forms.typed_roles | {role})
@@ -76,5 +92,9 @@ def find_forms(attempt: Attempt, *, keys: Collection[str]) -> Forms:
     if "arguments" in keys:
         other = replace(forms, text_arguments=True)
         if not shows(_CALLING, forms) and shows(_CALLING, other):
+            forms = other
+    if "tool_responses" in keys:
+        other = replace(forms, tool_responses=True)
+        if not knows_results(forms) and shows(_SAYING["tool"], other):
             forms = other
     return forms

@@ -155,6 +155,7 @@ class ReferenceTemplate:
             thinking_key=self.thinking_key,
             typed_roles=forms.typed_roles,
             text_arguments=forms.text_arguments,
+            tool_responses=forms.tool_responses,
         )
         if request.is_continued:
             mark_continuation(messages)

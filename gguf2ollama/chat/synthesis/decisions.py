@@ -87,7 +87,8 @@ def learn(examples: Iterable[Example[V]], *, order: Sequence[str]) -> Decision[V
     """
     distinct: dict[tuple[str, ...], V] = {}
     for example in examples:
-        key = tuple(example.facts.get(name, "") for name in order)
+        told = example.facts.get
+        key = tuple([told(name, "") for name in order])
         if distinct.setdefault(key, example.value) != example.value:
             raise Inconsistent(distinct[key], example.value)
     chosen = _fewest(distinct, len(order))
@@ -141,29 +142,57 @@ def restricted(decision: Decision[V], facts: Facts) -> Decision[V]:
 
 def _fewest(rows: Mapping[tuple[str, ...], V], width: int) -> tuple[int, ...]:
     """Find the fewest columns that tell apart all rows of different values, those to the left first."""
-    conflicts = _conflicts(rows, width)
+    lanes = _Lanes(rows, width)
+    conflicts = _conflicts(rows, lanes)
     if not conflicts:
         return ()
-    useful = [at for at in range(width) if any(mask >> at & 1 for mask in conflicts)]
+    useful = [at for at in range(width) if any(mask & lanes.bit(at) for mask in conflicts)]
     for size in range(1, _CAP_FACTS + 1):
         for columns in combinations(useful, size):
-            chosen = sum(1 << at for at in columns)
+            chosen = sum(map(lanes.bit, columns))
             if all(mask & chosen for mask in conflicts):
                 return columns
     first, second, *_ = dict.fromkeys(rows.values())
     raise Inconsistent(first, second)
 
 
-def _conflicts(rows: Mapping[tuple[str, ...], V], width: int) -> list[int]:
+class _Lanes:
+    """Rows as numbers, with as many bits for each column as its words need and one for whether two differ."""
+
+    def __init__(self, rows: Iterable[tuple[str, ...]], width: int) -> None:
+        self._numbers: list[dict[str, int]] = [{} for _ in range(width)]
+        for row in rows:
+            for word, known in zip(row, self._numbers, strict=True):
+                known.setdefault(word, len(known))
+        self._bits = 1 + max((len(known) for known in self._numbers), default=0).bit_length()
+        self._tops = sum(self.bit(at) for at in range(width))
+        self._below = self._tops - (self._tops >> (self._bits - 1))
+
+    def bit(self, at: int) -> int:
+        """Give the bit that tells whether two rows differ in a column."""
+        return 1 << (self._bits * (at + 1) - 1)
+
+    def row(self, words: tuple[str, ...]) -> int:
+        """Give a row."""
+        told = 0
+        for at, (word, known) in enumerate(zip(words, self._numbers, strict=True)):
+            told |= known[word] << (self._bits * at)
+        return told
+
+    def differ(self, one: int, other: int) -> int:
+        """Give the bits of the columns in which two rows differ: what is not 0 there carries into them."""
+        return ((one ^ other) + self._below) & self._tops
+
+
+def _conflicts(rows: Mapping[tuple[str, ...], V], lanes: _Lanes) -> list[int]:
     """Give the columns in which two rows of different values differ, as bits: the least such sets only."""
-    by_value: dict[V, list[tuple[str, ...]]] = {}
+    by_value: dict[V, list[int]] = {}
     for key, value in rows.items():
-        by_value.setdefault(value, []).append(key)
+        by_value.setdefault(value, []).append(lanes.row(key))
     masks: set[int] = set()
     for one, other in combinations(by_value.values(), 2):
         for left in one:
-            for right in other:
-                masks.add(sum(1 << at for at in range(width) if left[at] != right[at]))
+            masks.update([lanes.differ(left, right) for right in other])
     least: list[int] = []
     for mask in sorted(masks, key=lambda mask: mask.bit_count()):
         if not any(known & mask == known for known in least):

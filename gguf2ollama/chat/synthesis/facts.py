@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 
 from gguf2ollama.chat.conversation import Conversation, Message, Think
 
-__all__ = ["FACTS", "conversation_facts", "message_facts", "think_value"]
+__all__ = ["FACTS", "conversation_facts", "facts_of_messages", "message_facts", "think_value"]
 
 FACTS = (
     "system",
@@ -85,31 +85,46 @@ def think_value(think: Think) -> str:
 
 def message_facts(messages: Sequence[Message], at: int) -> dict[str, str]:
     """Give the facts of one message of a conversation, but for those of what was printed before it."""
-    message = messages[at]
-    previous = messages[at - 1] if at else None
-    answers = [place for place, one in enumerate(messages) if one.role == "assistant"]
-    asked = max((place for place, one in enumerate(messages[: at + 1]) if one.role == "user"), default=0)
+    return facts_of_messages(messages)[at]
+
+
+def facts_of_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Give the facts of each message of a conversation, but for those of what was printed before it."""
     users = [place for place, one in enumerate(messages) if one.role == "user"]
-    return {
-        "previous": previous.role if previous else "",
-        "first": _word(at == (1 if messages[0].role == "system" else 0)),
-        "first user": _word(users[:1] == [at]),
-        "last user": _word(users[-1:] == [at]),
-        "after last user": _word(bool(users) and at > users[-1]),
-        "last answer": _word(answers[-1:] == [at]),
-        "last": _word(at == len(messages) - 1),
-        "content": _word(bool(message.content)),
-        "thinking": _word(bool(message.thinking)),
-        "calls": _word(bool(message.calls)),
-        "called": _word(any(one.calls for one in messages[:at])),
-        "resulted": _word(any(one.role == "tool" for one in messages[:at])),
-        "called since": _word(any(one.calls for one in messages[asked:at])),
-        "result": "" if message.role != "tool" else _word(not (previous and previous.role == "tool")),
-        "previous content": _word(bool(previous and previous.content)),
-        "previous thinking": _word(bool(previous and previous.thinking)),
-        "previous calls": _word(bool(previous and previous.calls)),
-        "next": messages[at + 1].role if at + 1 < len(messages) else "",
-    }
+    answers = [place for place, one in enumerate(messages) if one.role == "assistant"]
+    begin = 1 if messages and messages[0].role == "system" else 0
+    called = resulted = called_since = False
+    told: list[dict[str, str]] = []
+    for at, message in enumerate(messages):
+        previous = messages[at - 1] if at else None
+        following = messages[at + 1] if at + 1 < len(messages) else None
+        called_since = called_since and message.role != "user"
+        told.append(
+            {
+                "previous": previous.role if previous else "",
+                "first": _word(at == begin),
+                "first user": _word(users[:1] == [at]),
+                "last user": _word(users[-1:] == [at]),
+                "after last user": _word(bool(users) and at > users[-1]),
+                "last answer": _word(answers[-1:] == [at]),
+                "last": _word(following is None),
+                "content": _word(bool(message.content)),
+                "thinking": _word(bool(message.thinking)),
+                "calls": _word(bool(message.calls)),
+                "called": _word(called),
+                "resulted": _word(resulted),
+                "called since": _word(called_since),
+                "result": "" if message.role != "tool" else _word(not (previous and previous.role == "tool")),
+                "previous content": _word(bool(previous and previous.content)),
+                "previous thinking": _word(bool(previous and previous.thinking)),
+                "previous calls": _word(bool(previous and previous.calls)),
+                "next": following.role if following else "",
+            }
+        )
+        called = called or bool(message.calls)
+        called_since = called_since or bool(message.calls)
+        resulted = resulted or message.role == "tool"
+    return told
 
 
 def _word(value: bool) -> str:  # noqa: FBT001  # a word for a truth value

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Inconsistent, Leaf, learn
-from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, message_facts
+from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, facts_of_messages
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS, Event, Forms, Mark, Observation, Probe
 from gguf2ollama.chat.synthesis.rules import NUMBER, Block, Form, Rules, Slot, Trim, said_before_call
 from gguf2ollama.chat.synthesis.tool_forms.styles import RAW
@@ -46,8 +46,7 @@ class Observed:
 def _facts_of(one: Observed, silent: Collection[str]) -> list[Facts]:
     conversation = one.probe.conversation
     whole = conversation_facts(conversation, conversation.messages, silent=silent)
-    places = range(len(conversation.messages))
-    return [whole | message_facts(conversation.messages, at) for at in places]
+    return [whole | facts for facts in facts_of_messages(conversation.messages)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.synthesis.decisions import Decision, Facts, Leaf, decide, leaves
-from gguf2ollama.chat.synthesis.facts import conversation_facts, message_facts
+from gguf2ollama.chat.synthesis.facts import conversation_facts, facts_of_messages, message_facts
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS
 from gguf2ollama.chat.synthesis.text_arguments import TextArguments
 from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, ToolsForm
@@ -213,8 +213,9 @@ class Rules:
         whole = conversation_facts(conversation, messages, silent=self.silent)
         out: list[Piece] = []
         before = "start"
+        told = facts_of_messages(messages)
         for at, message in enumerate(messages):
-            facts = whole | message_facts(messages, at)
+            facts = whole | told[at]
             block = self.blocks.get(message.role)
             if block is None or (message.role in self.silent and not message.content and not message.calls):
                 continue
@@ -240,7 +241,7 @@ class Rules:
                         out.extend(self._count(piece, ordinal) for piece in printed)
                         if is_last:
                             return out
-        facts = whole | (message_facts(messages, len(messages) - 1) if messages else {})
+        facts = whole | (told[-1] if told else {})
         out.append(Piece("ending", decide(self.ending, facts | {"before": before})))
         return out
 

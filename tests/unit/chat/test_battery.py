@@ -18,11 +18,16 @@ def test_every_conversation_has_a_name_of_its_own():
 
 def test_every_feature_has_enough_conversations():
     counts = Counter(one.feature for one in BATTERY)
-    assert counts["plain"] >= 25
-    assert counts["odd"] >= 5
+    assert counts["plain"] >= 30
     assert counts["tools"] >= 25
     assert counts["thinking"] + counts["history"] >= 15
     assert counts["prefill"] >= 3
+
+
+def test_odd_contents_are_those_of_plain_conversations():
+    odd = {one.name: one for one in BATTERY if one.is_odd}
+    assert {one.feature for one in odd.values()} == {"plain"}
+    assert {"odd white space", "nothing but white space", "marks of tools in the text"} <= odd.keys()
 
 
 @pytest.mark.parametrize("name", BY_NAME)

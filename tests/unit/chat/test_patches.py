@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timezone
 
 import pytest
 
 from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.patches import Patch, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer, Request
 
+_NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
 _BODY = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
     "{% if enable_thinking is defined and not enable_thinking %}<quiet>{% endif %}"
@@ -54,7 +58,7 @@ def test_only_the_variable_is_renamed():
 
 
 def test_a_new_name_is_one_that_the_template_does_not_have():
-    (patch,) = patches_for("{{ date_string }}{{ date_string_ }}")
+    (patch, *_) = patches_for("{{ date_string }}{{ date_string_ }}")
     assert patch.text == "{{ date_string__ }}{{ date_string_ }}"
 
 
@@ -62,7 +66,7 @@ def test_a_new_name_is_one_that_the_template_does_not_have():
     "text", ["", "no variables", "{{ message.date_string }}", "{{ 'date_string' }}", "{{ 'date_string }}"]
 )
 def test_what_names_no_such_variable_gets_no_new_name(text: str):
-    assert patches_for(text) == []
+    assert not any("given by the server" in why for patch in patches_for(text) for why in patch.why)
 
 
 def test_a_switch_is_given_by_the_name_that_the_server_knows():
@@ -76,3 +80,19 @@ def test_detection_is_kept_out_by_more_than_it_overlooks():
     kept = keep_out_detection(text).text
     assert len(kept) - len(text) > 100
     assert keep_out_detection(kept).text == kept
+
+
+_MOVED = "{{ '<|tool_call>call:' }}{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}"
+
+
+def test_results_stay_messages_where_a_template_takes_them_so():
+    (patch,) = (one for one in patches_for(_MOVED) if "results" in one.why[0])
+    (asked,) = (one for one in battery() if one.name == "two steps")
+    moved, kept = (
+        read_native(text, version="0.34.4", now=_NOW).render(asked) for text in (_MOVED, patch.text)
+    )
+    assert isinstance(moved, Rendered)
+    assert isinstance(kept, Rendered)
+    assert "[tool|" not in moved.prompt
+    assert kept.prompt.count("[tool|") == 2
+    assert not any("results" in one.why[0] for one in patches_for(patch.text))

@@ -141,6 +141,37 @@ def test_a_template_that_takes_arguments_as_text_is_told_them_so(renderer):
     assert ask(template, USER, call, Message(role="tool", content="1")) == Rendered('look{"ü":1}')
 
 
+RESPONSES = (
+    "{% for m in messages %}<{{ m.role }}>{% for call in m.tool_calls %}{{ call.function.name }}()"
+    "{% endfor %}{% for one in m.tool_responses %}[{{ one.name }}: {{ one.response | tojson }}]"
+    "{% endfor %}{{ m.content }}\n{% endfor %}"
+)
+
+
+def test_a_template_that_takes_results_with_calls_only_is_told_them_so(renderer):
+    template = renderer.load(RESPONSES)
+    assert template.forms.tool_responses
+    call = Message(role="assistant", calls=(CALL, CALL))
+    results = (
+        Message(role="tool", content='{"a": [1]}', tool_name="look"),
+        Message(role="tool", content="no JSON", tool_name="look"),
+    )
+    answer = Message(role="assistant", content="So.")
+    told = '<user>Hello\n<assistant>look()look()[look: {"a": [1]}][look: "no JSON"]'
+    assert ask(template, USER, call, *results) == Rendered(told + "\n")
+    assert ask(template, USER, call, *results, answer, USER) == Rendered(told + "So.\n<user>Hello\n")
+
+
+def test_a_template_that_knows_results_is_told_them_as_messages(renderer):
+    template = renderer.load(
+        RESPONSES.replace("<{{ m.role }}>", "<{{ m.role if m.role != 'tool' else 'result' }}>")
+    )
+    assert template.forms == Forms()
+    call = Message(role="assistant", calls=(CALL,))
+    told = ask(template, USER, call, Message(role="tool", content="1", tool_name="look"))
+    assert told == Rendered("<user>Hello\n<assistant>look()\n<result>1\n")
+
+
 def test_what_is_tried_is_no_part_of_the_coverage(renderer):
     template = renderer.load("{% for m in messages %}{{ m.content.text }}{% endfor %}")
     assert template.forms == Forms()
