@@ -58,7 +58,7 @@ def test_a_server_on_this_machine_pulls_from_us(call, server, gguf):
     assert done.code == 0, done.err
     assert "way: pull, the server's store is not ours to write" in done.err
     assert "POST /api/pull" in server.endpoints()
-    assert not any(one.startswith("POST /api/blobs") for one in server.endpoints())
+    assert "POST /api/create" not in server.endpoints()
     assert models(server) == {"mine:latest"}
 
 

@@ -260,7 +260,7 @@ def test_an_ollama_that_knows_no_thinking_gets_a_template_without(call, tmp_path
     recipe, prompts = done.json["recipe"], done.json["prompts"]
     assert (".Thinking" in recipe["template"]["value"]) == thinks
     assert (f"without .Thinking, which Ollama {version} lacks" in recipe["template"]["source"]) != thinks
-    assert prompts["scores"]["plain"]["exact"] == prompts["scores"]["plain"]["compared"] == 25
+    assert prompts["scores"]["plain"]["exact"] == prompts["scores"]["plain"]["compared"] == 30
     assert ("thinking" in recipe["capabilities"]) == thinks
 
 
