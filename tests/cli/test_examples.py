@@ -27,12 +27,13 @@ def example(server, *arguments):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
 def test_a_server_is_provisioned_once(call, server, tmp_path):
+    models = tmp_path / "models"  # beside it lies the cache of digests, once a model is two seconds old
     for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        tiny_llama(tmp_path / name / "model.gguf")
-    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+        (models / name).mkdir(parents=True)
+        tiny_llama(models / name / "model.gguf")
+    done = example(server, EXAMPLES / "provision.sh", models)
     assert (done.returncode, done.stdout) == (0, "first: made\nsecond: made\n"), done.stderr
-    done = example(server, EXAMPLES / "provision.sh", tmp_path)
+    done = example(server, EXAMPLES / "provision.sh", models)
     assert (done.returncode, done.stdout) == (0, "first: there already\nsecond: there already\n"), done.stderr
     assert {one["name"] for one in call("list", "--json").json} == {"first:latest", "second:latest"}
 
