@@ -332,7 +332,8 @@ def main() -> int:
     if verb in {"get", "old"}:
         for part in _ollamas(verb):
             if not part.is_there:
-                print(f"parts: building Ollama {part.version} (about 10 minutes)", flush=True)
+                minutes = 10 if part.tools else 5
+                print(f"parts: building Ollama {part.version} (about {minutes} minutes)", flush=True)
                 started = time.monotonic()
                 get_ollama(part)
                 print(f"parts: built in {time.monotonic() - started:.0f} s", flush=True)
