@@ -99,8 +99,9 @@ OLLAMAS = (
 OLD_OLLAMAS = (
     Ollama(regime="B", version="0.24.0", headers="9453.0.0"),
     Ollama(regime="B", version="0.5.7"),
+    Ollama(regime="A", version="0.5.4"),
 )
-"""What runs models by itself: the newest such release, and one that knows little of what came later."""
+"""What runs models by itself: the newest such release, an early one, and the last that takes no files."""
 _NEW_GO, _OLD_GO = (0, 5, 13), "go1.23.4"  # from which release on Ollama is built with Go 1.24 or newer
 
 

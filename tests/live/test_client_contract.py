@@ -30,13 +30,14 @@ TEMPLATE = (
 SYSTEM = 'Du bist "höflich"\u200b\n"""'
 PARAMETERS = {"num_ctx": 512, "temperature": 0.25, "stop": ["<|im_end|>", 'a "b"\n'], "seed": 7}
 HELLO = [{"role": "user", "content": "hello"}]
+TAKE_FILES = [part for part in parts.OLD_OLLAMAS if part.regime != "A"]  # what nearly every test begins with
 SERVERS = [
     *(pytest.param(("fake", part), id=f"fake-{part.version}") for part in parts.OLLAMAS),
     *(pytest.param(("real", part), id=part.version, marks=pytest.mark.live) for part in parts.OLLAMAS),
-    *(pytest.param(("fake", part), id=f"fake-{part.version}") for part in parts.OLD_OLLAMAS),
+    *(pytest.param(("fake", part), id=f"fake-{part.version}") for part in TAKE_FILES),
     *(
         pytest.param(("real", part), id=part.version, marks=[pytest.mark.live, pytest.mark.older])
-        for part in parts.OLD_OLLAMAS
+        for part in TAKE_FILES
     ),
 ]
 
