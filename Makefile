@@ -4,7 +4,7 @@
 # make lowest the quick tests with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: half an hour
-# make live-old  against real Ollamas of before 0.30, which it builds first: ten minutes for each of them
+# make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead
 

@@ -327,7 +327,8 @@ class Client:
             NotFound: The server has no such model.
             ServerRefused: The template fails, or the server renders nothing.
         """
-        wanted = _asking(tools=tools, options=None, think=think, keep_alive=None, form=None)
+        # an older server answers the chat instead, which is not to take long
+        wanted = _asking(tools=tools, options={"num_predict": 1}, think=think, keep_alive=None, form=None)
         chat = {
             "model": str(name),
             "messages": [dict(message) for message in messages],

