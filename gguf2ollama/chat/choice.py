@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from gguf2ollama.chat.answer_check import are_calls_read, continues_answers, first_that_reads
+from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
 from gguf2ollama.chat.answers import answers_of
 from gguf2ollama.chat.authors import Authors, Claims, as_asked, claims_of
 from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.call_check import are_calls_read
 from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
@@ -22,6 +23,7 @@ from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Template, honours, parse, read, render
+from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 
 __all__ = ["Candidate", "Origin", "Question", "TemplateChoice", "choose_template"]
 
@@ -81,6 +83,8 @@ class Candidate:
         capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
         parity: How its prompts compare with the authors'.
         misses_calls: Whether the server would not read the model's calls of tools.
+        parser: What reads the model's answers: a built-in parser, together with ``go_template``; ``None``
+            where the server finds calls and thoughts by what renders.
     """
 
     origin: Origin
@@ -90,6 +94,7 @@ class Candidate:
     capabilities: frozenset[str] = frozenset()
     parity: Parity
     misses_calls: bool = False
+    parser: AnswerParser | None = None
 
     @property
     def faults(self) -> tuple[int, int, int, int]:
@@ -186,8 +191,8 @@ class _Trial:
             native = self._with_native("native", "the chat template in the GGUF", None)
             if native is not None:
                 yield native
-        if asked.profile is not None and self._is_honoured(asked.profile, "that of the family's profile"):
-            yield self._with_go("profile", "the TEMPLATE of the family", asked.profile)
+        if asked.profile is not None:
+            yield from self._by_template("profile", "the TEMPLATE of the family", asked.profile)
         if asked.is_native and asked.may_patch:
             yield from self._patched(native)
         if self._is_worth_learning():
@@ -209,10 +214,12 @@ class _Trial:
     def _is_worth_learning(self) -> bool:
         """Tell whether a TEMPLATE made from the chat template could be better than all that was found.
 
-        Where no TEMPLATE lets the server read the model's calls of tools, one is taken only in the place of
-        what prompts worse without any.
+        Where no TEMPLATE lets the server read the model's calls of tools, and no parser does, one is taken
+        only in the place of what prompts worse without any.
         """
         if not self.claims.tools or are_calls_read(self._answers, tag=""):
+            return True
+        if any(self._parser(thinks=thinks) for thinks in (True, False)):
             return True
         for one in self.found:
             plain, used, *_ = self.cost(one)
@@ -283,10 +290,41 @@ class _Trial:
             family=self._question.architecture,
         )
 
-    def _with_go(self, origin: Origin, why: str, go_template: str) -> Candidate:
+    def _by_template(self, origin: Origin, what: str, go_template: str) -> Iterator[Candidate]:
+        """Try a TEMPLATE: alone where the server reads the model's calls then, else with a parser."""
+        if self._is_honoured(go_template, what):
+            alone = self._with_go(origin, what, go_template)
+            yield alone
+            if not alone.misses_calls:
+                return
+        parser = self._parser(thinks="thinking" in read(parse(go_template)).capabilities)
+        if parser is not None:
+            why = f"{what}, with Ollama's parser {parser.name} for the answers"
+            if not continues_answers(parser):
+                self.remarks.append(f"{why}: it takes what continues an answer for a thought, told to think")
+            yield self._with_go(origin, why, go_template, parser=parser)
+
+    def _parser(self, *, thinks: bool) -> AnswerParser | None:
+        """Give the parser that reads the model's answers, where a TEMPLATE may have one."""
+        asked = self._question
+        # `create` gives a renderer of its own to whatever lacks one, and that goes before a TEMPLATE
+        if not self.claims.tools or (asked.displaces and asked.architecture in GIVEN_RENDERERS):
+            return None
+        return first_that_reads(known_parsers(asked.version), self._answers, thinks=thinks)
+
+    def _with_go(
+        self, origin: Origin, why: str, go_template: str, *, parser: AnswerParser | None = None
+    ) -> Candidate:
         parsed = parse(go_template)
-        capabilities = read(parsed).capabilities & {"tools", "thinking"}
-        misses_calls = self.claims.tools and not are_calls_read(self._answers, tag=read(parsed).tool_tag)
+        reading = read(parsed)
+        capabilities = reading.capabilities & {"tools", "thinking"}
+        misses_calls = False
+        if parser is not None:
+            capabilities |= {"tools", "thinking"} if parser.thinks else {"tools"}
+        elif self.claims.tools:
+            misses_calls = not are_calls_read(
+                self._answers, tag=reading.tool_tag, closing=reading.thinking[1]
+            )
         if misses_calls:
             self.remarks.append(f"{why}: Ollama would not read the model's calls of tools")
         return Candidate(
@@ -295,6 +333,7 @@ class _Trial:
             go_template=go_template,
             capabilities=capabilities,
             misses_calls=misses_calls,
+            parser=parser,
             parity=self._compare(
                 [
                     _go_prompt(parsed, one, version=self._question.version, now=self._now)
@@ -322,8 +361,7 @@ class _Trial:
             return
         self.remarks += [f"{what}: {one.reason}" for one in found.lacking]
         try:
-            if self._is_honoured(found.go_template, what):
-                yield self._with_go("synthesised", what, found.go_template)
+            yield from self._by_template("synthesised", what, found.go_template)
         except InvalidModelfile as error:  # ours to mend, and no reason to do without the other candidates
             self.remarks.append(f"{what}: {error.message}")
 
