@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +53,9 @@ def scripted_llama(
         ValueError: A text cannot be said: it is empty, or has a hidden mark twice.
     """
     script = _Script(special_tokens, hidden=hidden)
-    starts = {None: script.add(says)}
-    for text, answer in (after or {}).items():
-        starts[script.look_for(text)] = script.add(answer)
+    said = {text: script.add(text) for text in dict.fromkeys((says, *(after or {}).values()))}
+    starts = [(said[says], 0)]
+    starts += [(said[answer], script.look_for(text)) for text, answer in (after or {}).items()]
     values: dict[str, object] = {
         "general.architecture": "llama",
         "general.type": "model",
@@ -145,8 +145,11 @@ class _Script:
         self._looked_for.append((found, told))
         return told
 
-    def weights(self, starts: Mapping[int | None, int]) -> list[Tensor]:
-        """Give the tensors; ``starts`` has the first token for each direction that tells of a text."""
+    def weights(self, starts: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Give the tensors; ``starts`` has first tokens, each with the direction that tells of its text.
+
+        That of the token that is said where there is no text is 0.
+        """
         width = self.width
         return [
             _matrix("token_embd.weight", width, list(self._embeddings())),
@@ -162,30 +165,16 @@ class _Script:
     def _pieces(self, text: str) -> Iterator[tuple[str, bool]]:
         """Cut a text into tokens that the vocabulary does not have yet; the last may be longer."""
         taken = {token.text for token in self.tokens}
-        cut: list[tuple[str, bool]] = []
         for part in self._parts(text):
             if part in self._hidden:
                 if part in taken:
                     raise ValueError(f"{part!r} is a token, and cannot be said twice")
-                cut.append((part, True))
+                yield part, True
                 taken.add(part)
                 continue
-            piece = ""
-            for character in part:
-                piece += character
-                if len(piece) >= _PIECE and (told := written_in_bytes(piece)) not in taken:
-                    cut.append((told, False))
-                    taken.add(told)
-                    piece = ""
-            if piece:
-                told = written_in_bytes(piece)
-                if told in taken and cut and not cut[-1][1]:
-                    told = cut.pop()[0] + told
-                if told in taken:
-                    raise ValueError(f"{piece!r} cannot be told from other tokens: say more before it")
-                cut.append((told, False))
-                taken.add(told)
-        return iter(cut)
+            cut = list(_cut(part, taken))
+            yield from ((piece, False) for piece in cut)
+            taken.update(cut)
 
     def _parts(self, text: str) -> Iterator[str]:
         """Cut a text before and behind each hidden mark."""
@@ -208,14 +197,15 @@ class _Script:
         for token in self.tokens:
             yield {token.direction: 1.0} | ({token.mark: 1.0} if token.mark else {})
 
-    def _outputs(self, starts: Mapping[int | None, int]) -> Iterator[dict[int, float]]:
-        firsts = {number: told for told, number in starts.items()}
+    def _outputs(self, starts: Sequence[tuple[int, int]]) -> Iterator[dict[int, float]]:
+        always = {number for number, told in starts if not told}
         for number, token in enumerate(self.tokens):
-            if number in firsts:
-                told = firsts[number]
-                yield {0: _CERTAIN} if told is None else {0: 0.6 * _CERTAIN, told: 0.7 * _CERTAIN}
+            if told := [direction for first, direction in starts if first == number and direction]:
+                yield {0: 0.6 * _CERTAIN} | dict.fromkeys(told, 0.7 * _CERTAIN)
             elif token.text == self._end:
                 yield dict.fromkeys(self._lasts, _CERTAIN)
+            elif number in always:
+                yield {0: _CERTAIN}
             else:
                 yield {} if token.source is None else {token.source: _CERTAIN}
 
@@ -241,6 +231,28 @@ class _Script:
         yield _matrix("blk.0.attn_k.weight", width, keys)
         yield _matrix("blk.0.attn_v.weight", width, values)
         yield _matrix("blk.0.attn_output.weight", width, tells)
+
+
+def _cut(text: str, taken: Collection[str]) -> Iterator[str]:
+    """Cut a text into pieces that are not taken, short ones but for the last."""
+    cut: list[str] = []
+    piece = ""
+    for character in text:
+        piece += character
+        told = written_in_bytes(piece)
+        if len(piece) >= _PIECE and told not in taken and told not in cut:
+            cut.append(told)
+            piece = ""
+    rest = written_in_bytes(piece)
+    while cut and (rest in taken or rest in cut or not rest):
+        rest = cut.pop() + rest
+        if rest not in taken and rest not in cut:
+            break
+    if rest in taken:
+        raise ValueError(f"{text!r} cannot be told from other tokens: say more")
+    yield from cut
+    if rest:
+        yield rest
 
 
 def _matrix(name: str, columns: int, rows: Sequence[Mapping[int, float]]) -> Tensor:

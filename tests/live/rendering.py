@@ -84,6 +84,7 @@ class RenderingServer:
         stops: Sequence[str] = (),
         adds_bos: bool = False,
         family: str = "llama",
+        renderer: str = "",
         parser: str = "",
     ) -> list[Outcome]:
         """Give what the server renders for each conversation; what it answers with an error is ``Refused``.
@@ -97,10 +98,13 @@ class RenderingServer:
             stops: The ``stop`` parameters of a params layer.
             adds_bos: ``tokenizer.ggml.add_bos_token``.
             family: ``model_family`` in the config, which decides on a few of Ollama's special treatments.
+            renderer: The built-in renderer; ``""`` for none.
             parser: The built-in parser of answers; ``""`` for none.
         """
         gguf = _tiny_gguf(template_text, adds_bos=adds_bos)
-        with self.model(gguf, go_template=go_template, stops=stops, family=family, parser=parser) as name:
+        with self.model(
+            gguf, go_template=go_template, stops=stops, family=family, renderer=renderer, parser=parser
+        ) as name:
             return [self._ask(name, one) for one in conversations]
 
     def show(
@@ -163,6 +167,7 @@ class RenderingServer:
         go_template: str | None = None,
         stops: Sequence[str] = (),
         family: str = "llama",
+        renderer: str = "",
         parser: str = "",
     ) -> Iterator[str]:
         """Give the name of a model that is in the store for as long as the block runs; see :meth:`render`."""
@@ -173,7 +178,12 @@ class RenderingServer:
         if stops:
             layers.append((MediaType.PARAMS, go_json({"stop": list(stops)})))
         config = ModelConfig(
-            family=family, families=(family,), parameter_size="50K", file_type="F32", parser=parser
+            family=family,
+            families=(family,),
+            parameter_size="50K",
+            file_type="F32",
+            renderer=renderer,
+            parser=parser,
         )
         manifest = Manifest(
             config=_keep(store, MediaType.CONFIG, config.to_bytes()),
