@@ -24,6 +24,7 @@ from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Template, honours, parse, read, render
 from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
+from gguf2ollama.gotmpl.reading import Reading
 
 __all__ = ["Candidate", "Origin", "Question", "TemplateChoice", "choose_template"]
 
@@ -291,18 +292,28 @@ class _Trial:
         )
 
     def _by_template(self, origin: Origin, what: str, go_template: str) -> Iterator[Candidate]:
-        """Try a TEMPLATE: alone where the server reads the model's calls then, else with a parser."""
-        if self._is_honoured(go_template, what):
-            alone = self._with_go(origin, what, go_template)
-            yield alone
-            if not alone.misses_calls:
-                return
-        parser = self._parser(thinks="thinking" in read(parse(go_template)).capabilities)
-        if parser is not None:
+        """Try a TEMPLATE: alone where it is honoured and the server reads the model's calls then.
+
+        Else with a parser, where there is one that reads them.
+        """
+        reading = read(parse(go_template))
+        is_honoured = self._is_honoured(go_template, what)
+        parser = None
+        if not is_honoured or self._misses_calls(reading):
+            parser = self._parser(thinks="thinking" in reading.capabilities)
+        if parser is None and is_honoured:
+            yield self._with_go(origin, what, go_template)
+        elif parser is not None:
             why = f"{what}, with Ollama's parser {parser.name} for the answers"
             if not continues_answers(parser):
                 self.remarks.append(f"{why}: it takes what continues an answer for a thought, told to think")
             yield self._with_go(origin, why, go_template, parser=parser)
+
+    def _misses_calls(self, reading: Reading) -> bool:
+        """Tell whether the server would not read the model's calls with a TEMPLATE alone."""
+        if not self.claims.tools:
+            return False
+        return not are_calls_read(self._answers, tag=reading.tool_tag, closing=reading.thinking[1])
 
     def _parser(self, *, thinks: bool) -> AnswerParser | None:
         """Give the parser that reads the model's answers, where a TEMPLATE may have one."""
@@ -318,13 +329,9 @@ class _Trial:
         parsed = parse(go_template)
         reading = read(parsed)
         capabilities = reading.capabilities & {"tools", "thinking"}
-        misses_calls = False
+        misses_calls = parser is None and self._misses_calls(reading)
         if parser is not None:
             capabilities |= {"tools", "thinking"} if parser.thinks else {"tools"}
-        elif self.claims.tools:
-            misses_calls = not are_calls_read(
-                self._answers, tag=reading.tool_tag, closing=reading.thinking[1]
-            )
         if misses_calls:
             self.remarks.append(f"{why}: Ollama would not read the model's calls of tools")
         return Candidate(
