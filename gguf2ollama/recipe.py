@@ -133,6 +133,7 @@ class Recipe:
         parameters: Each PARAMETER by name (``stop``: a list) with its origin, in the order written.
         stop_sources: Where each stop string came from.
         system, template: The texts with their origins; a value of ``None`` is no layer of ours.
+        parser: What reads the model's answers, with its origin; a value of ``None`` is no built-in parser.
         template_origin: Whose template renders a chat.
         chat_template: The chat template in the GGUF, or nothing.
         capabilities: What the model must be able to do once it is made, as ``/api/show`` names it.
@@ -144,6 +145,7 @@ class Recipe:
     stop_sources: Mapping[str, str]
     system: Value
     template: Value
+    parser: Value
     template_origin: TemplateOrigin
     chat_template: str
     capabilities: tuple[str, ...]
@@ -182,6 +184,7 @@ def plan_recipe(
     """
     _refuse_parts(detection)
     template, origin = _template(detection, wishes=wishes, target=target, choice=choice, today=today)
+    parser, requires = _parser(choice)
     system = system_text(detection, wishes=wishes)
     stops = _stops(metadata, detection=detection, wishes=wishes)
     stops, left_out = _without_cutting(stops, cutting=choice.cutting if choice else ())
@@ -192,6 +195,8 @@ def plan_recipe(
         sources=sources,
         parameters=tuple(_written(parameters)),
         template=template.value,
+        parser=parser.value,
+        requires=requires,
         system=system.value,
         licenses=licenses,
     )
@@ -201,6 +206,7 @@ def plan_recipe(
         stop_sources=stops,
         system=system,
         template=template,
+        parser=parser,
         template_origin=origin,
         chat_template=chat_template,
         capabilities=tuple(
@@ -259,6 +265,18 @@ def _template(
     if detection.kind == "chat" and target.native_templates:
         return Value(value=None, source=f"the {_carried(wishes)}. {detection.reason}"), "native"
     return Value(value=None, source=detection.reason), "none"
+
+
+def _parser(choice: TemplateChoice | None) -> tuple[Value, str | None]:
+    """Give what reads the answers, and the oldest Ollama that has it."""
+    if choice is None or (parser := choice.chosen.parser) is None:
+        return Value(value=None, source="what renders tells Ollama how to read answers"), None
+    why = (
+        "it takes the model's calls of tools"
+        + (" and its thoughts" if parser.thinks else "")
+        + " apart as its chat template writes them"
+    )
+    return Value(value=parser.name, source=why), parser.since
 
 
 def _carried(wishes: Wishes) -> str:

@@ -140,7 +140,7 @@ def tiny_llama(
         seed: Of the weights.
     """
     merges = ["h e", "l l", "he ll", "hell o", "t h", "th e", "i n", "Ġ t"]
-    tokens = [*_byte_tokens(), *(merge.replace(" ", "") for merge in merges), *special_tokens]
+    tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in merges), *special_tokens]
     first_special = len(tokens) - len(special_tokens)
     values: dict[str, Any] = {
         "general.architecture": "llama",
@@ -170,11 +170,17 @@ def tiny_llama(
     return build_gguf(path, metadata=values | dict(metadata or {}), tensors=tensors)
 
 
-def _byte_tokens() -> list[str]:
+def byte_tokens() -> list[str]:
     """Give the 256 bytes as GPT-2 writes them: printable ones as they are, the rest from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     spare = iter(range(0x100, 0x200))
     return [chr(byte if byte in printable else next(spare)) for byte in range(256)]
+
+
+def written_in_bytes(text: str) -> str:
+    """Write a text as a vocabulary of byte-level BPE has it."""
+    letters = byte_tokens()
+    return "".join(letters[byte] for byte in text.encode())
 
 
 @lru_cache(maxsize=16)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, TypeAlias
 
+from gguf2ollama.chat.answer_check import are_calls_read, continues_answers, first_that_reads
+from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
 from gguf2ollama.chat.answers import answers_of
 from gguf2ollama.chat.authors import Authors, Claims, as_asked, claims_of
 from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.call_check import are_calls_read
 from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
@@ -22,6 +23,8 @@ from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Fitted, Template, fit, honours, parse, read, render
+from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
+from gguf2ollama.gotmpl.reading import Reading
 
 __all__ = ["Candidate", "Origin", "Question", "TemplateChoice", "choose_template"]
 
@@ -82,6 +85,8 @@ class Candidate:
         parity: How its prompts compare with the authors'.
         misses_calls: Whether the server would not read the model's calls of tools.
         day: The day that the TEMPLATE tells whatever day it is; ``None`` where it is told by Ollama.
+        parser: What reads the model's answers: a built-in parser, together with ``go_template``; ``None``
+            where the server finds calls and thoughts by what renders.
     """
 
     origin: Origin
@@ -92,6 +97,7 @@ class Candidate:
     parity: Parity
     misses_calls: bool = False
     day: date | None = None
+    parser: AnswerParser | None = None
 
     @property
     def faults(self) -> tuple[int, int, int, int, int]:
@@ -195,8 +201,8 @@ class _Trial:
             native = self._with_native("native", "the chat template in the GGUF", None)
             if native is not None:
                 yield native
-        if asked.profile is not None and self._is_honoured(asked.profile, "that of the family's profile"):
-            yield self._with_go("profile", "the TEMPLATE of the family", asked.profile)
+        if asked.profile is not None:
+            yield from self._by_template("profile", "the TEMPLATE of the family", asked.profile)
         if asked.is_native and asked.may_patch:
             yield from self._patched(native)
         if self._is_worth_learning():
@@ -220,10 +226,12 @@ class _Trial:
     def _is_worth_learning(self) -> bool:
         """Tell whether a TEMPLATE made from the chat template could be better than all that was found.
 
-        Where no TEMPLATE lets the server read the model's calls of tools, one is taken only in the place of
-        what prompts worse without any.
+        Where no TEMPLATE lets the server read the model's calls of tools, and no parser does, one is taken
+        only in the place of what prompts worse without any.
         """
         if not self.claims.tools or are_calls_read(self._answers, tag=""):
+            return True
+        if any(self._parser(thinks=thinks) for thinks in (True, False)):
             return True
         for one in self.found:
             plain, used, *_ = self.cost(one)
@@ -325,13 +333,50 @@ class _Trial:
             family=self._question.architecture,
         )
 
-    def _with_go(self, origin: Origin, why: str, go_template: str) -> Candidate:
+    def _by_template(self, origin: Origin, what: str, go_template: str) -> Iterator[Candidate]:
+        """Try a TEMPLATE: alone where it is honoured and the server reads the model's calls then.
+
+        Else with a parser, where there is one that reads them.
+        """
+        reading = read(parse(go_template))
+        is_honoured = self._is_honoured(go_template, what)
+        parser = None
+        if not is_honoured or self._misses_calls(reading):
+            parser = self._parser(thinks="thinking" in reading.capabilities)
+        if parser is None and is_honoured:
+            yield self._with_go(origin, what, go_template)
+        elif parser is not None:
+            why = f"{what}, with Ollama's parser {parser.name} for the answers"
+            if not continues_answers(parser):
+                self.remarks.append(f"{why}: it takes what continues an answer for a thought, told to think")
+            yield self._with_go(origin, why, go_template, parser=parser)
+
+    def _misses_calls(self, reading: Reading) -> bool:
+        """Tell whether the server would not read the model's calls with a TEMPLATE alone."""
+        if not self.claims.tools:
+            return False
+        return not are_calls_read(self._answers, tag=reading.tool_tag, closing=reading.thinking[1])
+
+    def _parser(self, *, thinks: bool) -> AnswerParser | None:
+        """Give the parser that reads the model's answers, where a TEMPLATE may have one."""
+        asked = self._question
+        # `create` gives a renderer of its own to whatever lacks one, and that goes before a TEMPLATE
+        if not self.claims.tools or (asked.displaces and asked.architecture in GIVEN_RENDERERS):
+            return None
+        return first_that_reads(known_parsers(asked.version), self._answers, thinks=thinks)
+
+    def _with_go(
+        self, origin: Origin, why: str, go_template: str, *, parser: AnswerParser | None = None
+    ) -> Candidate:
         fitted = Fitted(text=go_template) if origin == "user" else self._fitted(go_template)
         if fitted.fields:
             why = f"{why}, without {', '.join(fitted.fields)}, which Ollama {self._question.version} lacks"
         parsed = parse(fitted.text)
-        capabilities = read(parsed).capabilities & {"tools", "thinking"}
-        misses_calls = self.claims.tools and not are_calls_read(self._answers, tag=read(parsed).tool_tag)
+        reading = read(parsed)
+        capabilities = reading.capabilities & {"tools", "thinking"}
+        misses_calls = parser is None and self._misses_calls(reading)
+        if parser is not None:
+            capabilities |= {"tools", "thinking"} if parser.thinks else {"tools"}
         if misses_calls:
             self.remarks.append(f"{why}: Ollama would not read the model's calls of tools")
         return Candidate(
@@ -341,6 +386,7 @@ class _Trial:
             capabilities=capabilities,
             misses_calls=misses_calls,
             day=fitted.day,
+            parser=parser,
             parity=self._compare(
                 [
                     _go_prompt(parsed, one, version=self._question.version, now=self._now)
@@ -371,8 +417,7 @@ class _Trial:
             return
         self.remarks += [f"{what}: {one.reason}" for one in found.lacking]
         try:
-            if self._is_honoured(found.go_template, what):
-                yield self._with_go("synthesised", what, found.go_template)
+            yield from self._by_template("synthesised", what, found.go_template)
         except InvalidModelfile as error:  # ours to mend, and no reason to do without the other candidates
             self.remarks.append(f"{what}: {error.message}")
 

@@ -76,6 +76,9 @@ def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
     rows += [("stop", _short(text), source) for text, source in recipe.stop_sources.items()]
     rows.append(("SYSTEM", _short(recipe.system.value), recipe.system.source))
     rows.append(("TEMPLATE", _short(recipe.template.value), recipe.template.source))
+    if recipe.parser.value is not None:
+        rows.append(("PARSER", _short(recipe.parser.value), recipe.parser.source))
+        rows.append(("REQUIRES", _short(recipe.modelfile.requires), "the oldest Ollama with that parser"))
     rows += [
         (key, "-", "left out of the header")
         if value is None
@@ -151,6 +154,8 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
                 "source": recipe.template.source,
                 "origin": recipe.template_origin,
             },
+            "parser": {"value": recipe.parser.value, "source": recipe.parser.source},
+            "requires": recipe.modelfile.requires,
             "patched_keys": list(inspection.patch.changes),
             "licenses": list(recipe.modelfile.licenses),
             "capabilities": list(recipe.capabilities),

@@ -30,11 +30,15 @@ def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mappin
 
 def choice_table(choice: TemplateChoice) -> str:
     """Write what was tried to render a model's chats and how well each does, the chosen one first."""
-    tried = [(("taken", choice.chosen.origin), choice.chosen.parity.scores)]
-    tried += [(("", one.origin), one.parity.scores) for one in choice.others]
+    tried = [(("taken", _way(choice.chosen)), choice.chosen.parity.scores)]
+    tried += [(("", _way(one)), one.parity.scores) for one in choice.others]
     lines = [scores_table(("PROMPTS", "BY"), tried)]
     lines += [f"note: {remark}" for remark in choice.remarks]
     return "\n".join(lines)
+
+
+def _way(candidate: Candidate) -> str:
+    return candidate.origin + (f", {candidate.parser.name}" if candidate.parser else "")
 
 
 def scores_json(scores: Mapping[Feature, Score]) -> dict[str, Any]:
@@ -64,6 +68,7 @@ def candidate_json(candidate: Candidate) -> dict[str, Any]:
     return {
         "origin": candidate.origin,
         "why": candidate.why,
+        "parser": candidate.parser.name if candidate.parser else None,
         "exact": candidate.is_exact,
         "scores": scores_json(candidate.parity.scores),
     }

@@ -12,7 +12,11 @@ from gguf2ollama.gotmpl.parser import parse
 from gguf2ollama.gotmpl.reading import Reading, read
 from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
 
-__all__ = ["Verdict", "honours"]
+__all__ = ["GIVEN_RENDERERS", "Verdict", "honours"]
+
+# architectures to which `create` gives a built-in renderer, whatever their chat templates say, unless they
+# come with both a RENDERER and a PARSER (server/create.go of 0.34.4)
+GIVEN_RENDERERS = frozenset({"gemma4", "laguna", "nemotron_h", "nemotron_h_moe", "nemotron_h_omni"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

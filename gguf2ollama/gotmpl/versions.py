@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from gguf2ollama.errors import UsageProblem
 
-__all__ = ["NEWEST", "OLDEST", "Dialect", "dialect"]
+__all__ = ["NEWEST", "OLDEST", "Dialect", "dialect", "is_since"]
 
 NEWEST = "0.34.4"
 OLDEST = "0.5.4"
@@ -85,16 +85,7 @@ def dialect(version: str) -> Dialect:
     Raises:
         UsageProblem: It is no version.
     """
-    match = _VERSION.match(version.strip())
-    if match is None:
-        raise UsageProblem(
-            f"{version[:80]!r} is not a version of Ollama",
-            hint="Give one such as 0.34.4 (`ollama --version`).",
-        )
-    major, minor, patch = match.groups()
-    release = (int(major), int(minor), int(patch or 0))
-    if release == _UNSTAMPED:
-        release = (10**9, 0, 0)
+    release = _release(version)
     return Dialect(
         ranges_over_integers=release >= (0, 5, 13),
         has_schemas=release >= (0, 6, 6),
@@ -111,3 +102,26 @@ def dialect(version: str) -> Dialect:
         has_native_path=release >= (0, 30, 0),
         prefers_tool_round_trip=release >= (0, 31, 0),
     )
+
+
+def is_since(version: str, first: str) -> bool:
+    """Tell whether a version is another one or a later one; ``0.0.0``, an unstamped build, is the newest.
+
+    Raises:
+        UsageProblem: One is no version.
+    """
+    return _release(version) >= _release(first)
+
+
+def _release(version: str) -> tuple[int, int, int]:
+    match = _VERSION.match(version.strip())
+    if match is None:
+        raise UsageProblem(
+            f"{version[:80]!r} is not a version of Ollama",
+            hint="Give one such as 0.34.4 (`ollama --version`).",
+        )
+    major, minor, patch = match.groups()
+    release = (int(major), int(minor), int(patch or 0))
+    if release == _UNSTAMPED:
+        release = (10**9, 0, 0)
+    return release

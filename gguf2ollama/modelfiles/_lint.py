@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from gguf2ollama.modelfiles._answer import cutting_stops
+from gguf2ollama.modelfiles._builtin import PARSERS, RENDERERS
 from gguf2ollama.modelfiles._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest
 from gguf2ollama.modelfiles._quote import WAY_OUT, obstacle
@@ -29,7 +31,8 @@ class Finding:
     ``line`` is the line in the file that was read, where it is known; ``hint`` says what to do. An error is
     what Ollama refuses or what breaks answers, a warning what has no effect or hardly the one that was
     meant, a note what does no harm. The codes are stable: ``missing-from``, ``adapter``,
-    ``invalid-requires``, ``repeated-instruction``, ``not-carried``, ``unknown-parameter``,
+    ``invalid-requires``, ``unknown-renderer``, ``unknown-parser``, ``parser-alone``,
+    ``repeated-instruction``, ``not-carried``, ``unknown-parameter``,
     ``deprecated-parameter``, ``refused-parameter``, ``ill-typed-parameter``, ``out-of-range-parameter``,
     ``repeated-parameter``, ``empty-stop``, ``duplicate-stop``, ``stop-in-answer``, ``unbalanced-template``,
     ``template-without-prompt`` and ``unprinted-tools``.
@@ -94,6 +97,7 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
             line=modelfile.line("REQUIRES"),
             hint="write it like 0.14.0",
         )
+    yield from _check_built_in(modelfile)
     counts = Counter(keyword for keyword, _ in modelfile.instructions)
     for keyword in _ONCE:
         if counts[keyword] > 1:
@@ -104,6 +108,34 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
                 line=modelfile.line(keyword),
                 hint="keep one",
             )
+
+
+def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
+    for keyword, name, known in (
+        ("RENDERER", modelfile.renderer, RENDERERS),
+        ("PARSER", modelfile.parser, PARSERS),
+    ):
+        if name is not None and name not in known:
+            close = get_close_matches(name[:80], sorted(known), n=1)
+            yield Finding(
+                level="warning",
+                code=f"unknown-{keyword.lower()}",
+                message=f"Ollama 0.34.4 knows no {keyword.lower()} {name[:80]!r}",
+                line=modelfile.line(keyword),
+                hint=f"did you mean {close[0]}?" if close else None,
+            )
+    takes_a_file = any(
+        source.endswith(".gguf") for source in modelfile.sources
+    )  # and no model with a TEMPLATE
+    if takes_a_file and modelfile.parser and not modelfile.renderer and modelfile.template is None:
+        yield Finding(
+            level="warning",
+            code="parser-alone",
+            message="with a PARSER, Ollama does not use the chat template in a GGUF: without a TEMPLATE or a"
+            " RENDERER the model gets nothing but the bare texts",
+            line=modelfile.line("PARSER"),
+            hint="add the TEMPLATE or the RENDERER that goes with it",
+        )
 
 
 def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:

@@ -6,10 +6,14 @@ wrong type is an error (see ``fields``). Source: ``api/types.go`` of Ollama 0.34
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
+from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.modelfiles import parse_modelfile
 from gguf2ollama.ollama.fields import Fields
 from gguf2ollama.ollama.parameters import parse_parameters
 
@@ -148,8 +152,8 @@ class ModelInfo:
         tensors: With ``verbose``: names, types and shapes.
         capabilities: What it can do, such as ``completion``, ``tools``, ``vision``, ``embedding``.
         requires: The oldest Ollama that runs it, if the model says so.
-        renderer: The built-in renderer in place of a template, where the server tells.
-        parser: The built-in parser of its answers, where the server tells.
+        renderer: The built-in renderer in place of a template, or nothing.
+        parser: The built-in parser of its answers, or nothing.
         modified: When its manifest was written; 0.34 may remember an equal one from before.
         remote_host: For a model that runs elsewhere: where.
     """
@@ -173,25 +177,34 @@ class ModelInfo:
 
     @classmethod
     def parse(cls, fields: Fields) -> ModelInfo:
-        """Read the whole answer."""
+        """Read the whole answer. Up to 0.34.4, renderer and parser stand in the Modelfile alone."""
+        modelfile = fields.text("modelfile")
         return cls(
             template=fields.text("template"),
             system=fields.text("system"),
             parameters=parse_parameters(fields.text("parameters")),
             messages=tuple((m.text("role"), m.text("content")) for m in fields.inners("messages")),
             license=fields.text("license"),
-            modelfile=fields.text("modelfile"),
+            modelfile=modelfile,
             details=ModelDetails.parse(fields.inner("details")),
             metadata=fields.mapping("model_info"),
             projector_metadata=fields.mapping("projector_info"),
             tensors=tuple(tensor.content for tensor in fields.inners("tensors")),
             capabilities=fields.texts("capabilities"),
             requires=fields.text("requires"),
-            renderer=fields.text("renderer"),
-            parser=fields.text("parser"),
+            renderer=fields.text("renderer") or _instruction(modelfile, "RENDERER"),
+            parser=fields.text("parser") or _instruction(modelfile, "PARSER"),
             modified=fields.moment("modified_at"),
             remote_host=fields.text("remote_host"),
         )
+
+
+def _instruction(modelfile: str, keyword: Literal["RENDERER", "PARSER"]) -> str:
+    """Give the value of an instruction in the Modelfile that a server writes of a model."""
+    try:
+        return getattr(parse_modelfile(modelfile), keyword.lower()) or ""
+    except InvalidModelfile:  # a text in it has three quotation marks in a row, which no Modelfile can carry
+        return next(reversed(re.findall(rf"^{keyword} (\S+)$", modelfile, re.MULTILINE)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, AuthorsTemplate, Claims
 from gguf2ollama.chat.parity import Parity
 from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 from gguf2ollama.ollama import Client
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName
@@ -18,8 +19,6 @@ from gguf2ollama.usecases.stand_in_on_server import Settings, stand_in_on_server
 __all__ = ["ByItself", "LeftOut", "ollama_by_itself"]
 
 _TEMPLATE_KEY = "tokenizer.chat_template"
-# which `create` gives a built-in renderer, whatever their chat templates say (server/create.go of 0.34.4)
-_WITH_RENDERER = frozenset({"gemma4", "laguna", "nemotron_h", "nemotron_h_moe", "nemotron_h_omni"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ def ollama_by_itself(
         ServerProblem: The server cannot be reached any more.
     """
     family = str(metadata.get("general.architecture", ""))
-    if family in _WITH_RENDERER:
+    if family in GIVEN_RENDERERS:
         return LeftOut(f"it has a renderer of its own for {family}, which no stand-in of another kind gets")
     if ORIGINAL_KEY in metadata:
         metadata = {**metadata, _TEMPLATE_KEY: authors.chat_template}

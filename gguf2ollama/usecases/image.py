@@ -230,5 +230,5 @@ def _config(files: ModelFiles, *, recipe: Recipe, merges: bool) -> ModelConfig:
         file_type=file_type_name(model.metadata.get("general.file_type")),
         renderer=wanted.renderer or "",
         parser=wanted.parser or "",
-        requires=wanted.requires or (_SHARDS_REQUIRE if keeps_shards else ""),
+        requires=_SHARDS_REQUIRE if keeps_shards else wanted.requires or "",
     )

@@ -211,6 +211,7 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     comments = {name: one.source for name, one in recipe.parameters.items() if name != "stop"}
     comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
     comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
+    comments |= {"PARSER": recipe.parser.source, "REQUIRES": "the oldest Ollama with the parser below"}
     notes = [f"NOTE: {warning}" for warning in inspection.warnings]
     if (tried := inspection.tried) is not None:
         parity = tried.choice.chosen.parity

@@ -6,6 +6,7 @@ for a turn's end, a thought or a call. A model that does not do what it is asked
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -34,8 +35,14 @@ _TOOL: dict[str, Any] = {
 }
 _TOOL_QUESTION = "How warm is it in Paris now? Use the tool."
 _TOOL_RESULT = "22 degrees Celsius"
-_THOUGHT_MARKS = ("<think>", "</think>")
-_CALL_MARKS = ("<tool_call>", "<|tool_call|>", "[TOOL_CALLS]", "<function=", "<|python_tag|>")
+_THOUGHT_MARK = re.compile(
+    r"</?(?:\w+:)?think(?:ing)?(?::\w+)?>|\[/?THINK\]|<\|(?:START|END)_THINKING\|>|<\|channel\|?>|<channel\|>"
+)
+# marks of calls, or the name of the tool behind something that no sentence has there
+_CALL_MARK = re.compile(
+    r"<\|?tool_calls?\b|\[TOOL_CALLS\]|<function=|<\|python_tag\|>|<\|START_ACTION\|>"
+    r"|[<>\[{:=\"']\s*get_temperature\b"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +110,7 @@ def _calls(client: Client, name: str) -> Check:
     question = _user(_TOOL_QUESTION)
     asked = _ask(client, name, [question], tools=[_TOOL])
     if not asked.calls:
-        found = [mark for mark in _CALL_MARKS if mark in asked.content]
-        if found:
+        if found := _CALL_MARK.search(asked.content):
             return _check("calls a tool", "failed", f"The server did not read its call {found[0]!r}", asked)
         return _check("calls a tool", "inconclusive", "It called no tool", asked)
     call = asked.calls[0]
@@ -126,7 +132,7 @@ def _thinks(client: Client, name: str) -> Check:
     thought = _ask(client, name, [_user("What is 7 times 8?")], think=True)
     plain = _ask(client, name, [_user("What is 7 times 8?")], think=False)
     for answer in (thought, plain):
-        if any(mark in answer.content for mark in _THOUGHT_MARKS):
+        if _THOUGHT_MARK.search(answer.content):
             return _check("thinks apart", "failed", "Its answer holds marks of thinking", answer)
     if not thought.thinking.strip():
         return _check("thinks apart", "inconclusive", "It did not think", thought)

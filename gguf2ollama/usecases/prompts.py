@@ -141,7 +141,7 @@ def compare_on_server(
     asked = [
         canonical(
             as_asked(one, thinks=thinks, system=meant_system, before=before),
-            path="native" if way == "native" else "go",
+            path="go" if way == "TEMPLATE" else "native",  # renderers, too, get messages and tools in order
             version=version,
         )
         for one in conversations

@@ -24,6 +24,10 @@ def _differences(info: ModelInfo, *, recipe: Recipe) -> Iterator[str]:
         yield f"its template is not the one that was given ({_quote(info.template)})"
     if recipe.template_origin in {"native", "patched"} and info.template != recipe.chat_template:
         yield f"a template was put before the one in the GGUF ({_quote(info.template)})"
+    if wanted.parser is not None and info.parser != wanted.parser:
+        yield f"its parser of answers is {info.parser or 'none'}, {wanted.parser} was asked for"
+    if wanted.template is not None and info.renderer:
+        yield f"the renderer {info.renderer} was put before its template"
     if (wanted.system or "") != info.system:
         yield f"its system text is {_quote(info.system)}"
     for name, value in wanted.parameters_json().items():

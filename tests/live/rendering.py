@@ -1,7 +1,8 @@
 """What real servers make of chats: each template rides on a tiny model, written straight into the store.
 
 No ``create`` and so no template detection: without a TEMPLATE of its own a model stays native, and is
-rendered by ``llama-server`` with its Jinja text. Nothing is generated (``_debug_render_only``).
+rendered by ``llama-server`` with its Jinja text. Prompts are looked at without generating anything
+(``_debug_render_only``); answers come of models that say what they are told to.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import functools
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,16 @@ class Shown:
     """What a server says of a model before anything is asked: ``capabilities`` of ``/api/show``."""
 
     capabilities: frozenset[str]
+
+
+@dataclass(slots=True)
+class Told:
+    """What a server tells of a whole answer; each call is a name and its arguments."""
+
+    content: str = ""
+    thinking: str = ""
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -73,6 +84,8 @@ class RenderingServer:
         stops: Sequence[str] = (),
         adds_bos: bool = False,
         family: str = "llama",
+        renderer: str = "",
+        parser: str = "",
     ) -> list[Outcome]:
         """Give what the server renders for each conversation; what it answers with an error is ``Refused``.
 
@@ -85,15 +98,26 @@ class RenderingServer:
             stops: The ``stop`` parameters of a params layer.
             adds_bos: ``tokenizer.ggml.add_bos_token``.
             family: ``model_family`` in the config, which decides on a few of Ollama's special treatments.
+            renderer: The built-in renderer; ``""`` for none.
+            parser: The built-in parser of answers; ``""`` for none.
         """
-        with self._model(template_text, go_template, stops, adds_bos=adds_bos, family=family) as name:
+        gguf = _tiny_gguf(template_text, adds_bos=adds_bos)
+        with self.model(
+            gguf, go_template=go_template, stops=stops, family=family, renderer=renderer, parser=parser
+        ) as name:
             return [self._ask(name, one) for one in conversations]
 
     def show(
-        self, template_text: str | None, *, go_template: str | None = None, stops: Sequence[str] = ()
+        self,
+        template_text: str | None,
+        *,
+        go_template: str | None = None,
+        stops: Sequence[str] = (),
+        parser: str = "",
     ) -> Shown:
         """Give what ``/api/show`` tells of a model that carries these templates."""
-        with self._model(template_text, go_template, stops, adds_bos=False, family="llama") as name:
+        gguf = _tiny_gguf(template_text, adds_bos=False)
+        with self.model(gguf, go_template=go_template, stops=stops, parser=parser) as name:
             answer = self._client.post("/api/show", json={"model": name})
         answer.raise_for_status()
         return Shown(capabilities=frozenset(answer.json()["capabilities"]))
@@ -111,18 +135,56 @@ class RenderingServer:
             return Refused(_reason(answer), "failed")
         return Rendered(answer.json()["_debug_info"]["rendered_template"])
 
+    def answer(
+        self, name: str, conversation: Conversation, *, options: Mapping[str, Any] | None = None
+    ) -> Told:
+        """Give what the server tells of a model's answer, said bit by bit.
+
+        Raises:
+            AssertionError: The server refuses, or ends the answer with an error.
+        """
+        told = Told()
+        body = conversation.for_ollama() | {"model": name, "options": dict(options or {"temperature": 0})}
+        with self._client.stream("POST", "/api/chat", json=body) as answer:
+            lines = [json.loads(line) for line in answer.iter_lines()]
+        for line in lines:
+            assert "error" not in line, line["error"]
+            message = line["message"]
+            told.content += message.get("content", "")
+            told.thinking += message.get("thinking", "")
+            told.calls += [
+                (call["function"]["name"], call["function"]["arguments"])
+                for call in message.get("tool_calls", ())
+            ]
+            told.reason = line.get("done_reason", "")
+        return told
+
     @contextlib.contextmanager
-    def _model(
-        self, jinja: str | None, go_template: str | None, stops: Sequence[str], *, adds_bos: bool, family: str
+    def model(
+        self,
+        gguf: bytes,
+        *,
+        go_template: str | None = None,
+        stops: Sequence[str] = (),
+        family: str = "llama",
+        renderer: str = "",
+        parser: str = "",
     ) -> Iterator[str]:
+        """Give the name of a model that is in the store for as long as the block runs; see :meth:`render`."""
         store = LocalStore(self.ollama.store)
-        gguf = _tiny_gguf(jinja, adds_bos=adds_bos)
         layers = [(MediaType.MODEL, gguf)]
         if go_template is not None:
             layers.append((MediaType.TEMPLATE, go_template.encode()))
         if stops:
             layers.append((MediaType.PARAMS, go_json({"stop": list(stops)})))
-        config = ModelConfig(family=family, families=(family,), parameter_size="50K", file_type="F32")
+        config = ModelConfig(
+            family=family,
+            families=(family,),
+            parameter_size="50K",
+            file_type="F32",
+            renderer=renderer,
+            parser=parser,
+        )
         manifest = Manifest(
             config=_keep(store, MediaType.CONFIG, config.to_bytes()),
             layers=tuple(_keep(store, kind, content) for kind, content in layers),

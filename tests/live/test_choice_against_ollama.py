@@ -18,6 +18,7 @@ from gguf2ollama.chat.outcome import Outcome, Refused
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import InvalidInput
+from tests.calling_templates import ACTIONS, KEYS_AND_VALUES, XML_CALLS
 from tests.live.native_templates import NATIVE_TEMPLATES
 from tests.live.rendering import BOS, EOS, RenderingServer, corpus_templates
 from tests.live.servers import RunningOllama
@@ -25,10 +26,16 @@ from tests.reference import OWN_TEMPLATES
 
 pytestmark = pytest.mark.live
 
-_OWN = {**OWN_TEMPLATES, **dict(list(NATIVE_TEMPLATES.items())[::3])}
+_OWN = {
+    **OWN_TEMPLATES,
+    **dict(list(NATIVE_TEMPLATES.items())[::3]),
+    "XML calls": XML_CALLS,
+    "keys and values": KEYS_AND_VALUES,
+    "actions": ACTIONS,
+}
 _SAMPLE = (  # of the corpus, by what their names begin with: one of each kind
     *("Apertus", "Command-R7B", "Functionary-3.1", "Gemma-3-", "Gemma-4", "GLM-4.6", "Granite-3.3"),
-    *("Llama-3.1", "Mistral-Nemo", "Phi-3.5", "Qwen3-", "SmolLM2", "StepFun"),
+    *("Llama-3.1", "Mistral-Nemo", "Nemotron-3", "Phi-3.5", "Qwen3-", "Qwen3.5", "SmolLM2", "StepFun"),
 )
 _GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.95, "tools": 0.85}
 
@@ -56,7 +63,8 @@ def _broken_promises(text: str, chosen: Candidate, server: RenderingServer) -> l
     """Tell of each conversation that comes out other than it was foretold."""
     conversations = [case.conversation for case in chosen.parity.cases]
     header = text if chosen.chat_template is None else chosen.chat_template
-    got = server.render(header, conversations, go_template=chosen.go_template)
+    parser = chosen.parser.name if chosen.parser else ""
+    got = server.render(header, conversations, go_template=chosen.go_template, parser=parser)
     return [
         f"{case.conversation.name}: foretold {case.got!r:.500}, is {real!r:.500}"
         for case, real in zip(chosen.parity.cases, got, strict=True)

@@ -1,7 +1,8 @@
 // The oracle of the differential tests: it answers what Ollama's own packages make of a text.
 //
 // One request a line on stdin, one answer a line on stdout, both JSON. A request is {"kind", "data"} with
-// data in base64; the kinds are "modelfile", "template", "name", "host", and "printable" (no data).
+// data in base64; the kinds are "modelfile", "template", "name", "host", "answer", "prompt", and "printable"
+// (no data).
 package main
 
 import (
@@ -16,6 +17,8 @@ import (
 
 	"github.com/ollama/ollama/api"
 	"github.com/ollama/ollama/envconfig"
+	"github.com/ollama/ollama/model/parsers"
+	"github.com/ollama/ollama/model/renderers"
 	"github.com/ollama/ollama/parser"
 	"github.com/ollama/ollama/template"
 	"github.com/ollama/ollama/types/model"
@@ -44,6 +47,30 @@ type nameAnswer struct {
 	Scheme string   `json:"scheme"`
 	Parts  []string `json:"parts"`
 	Short  string   `json:"short"`
+}
+
+// chat is what a built-in parser or renderer is asked about.
+type chat struct {
+	Name     string          `json:"name"`
+	Messages []api.Message   `json:"messages"`
+	Tools    []api.Tool      `json:"tools"`
+	Think    *api.ThinkValue `json:"think"`
+	Chunks   []string        `json:"chunks"` // of the model's answer
+}
+
+type answerRead struct {
+	Known         bool           `json:"known"`
+	ReadsTools    bool           `json:"reads_tools"`
+	ReadsThinking bool           `json:"reads_thinking"`
+	Content       string         `json:"content"`
+	Thinking      string         `json:"thinking"`
+	Calls         []api.ToolCall `json:"calls"`
+	Error         string         `json:"error"`
+}
+
+type promptMade struct {
+	Prompt string `json:"prompt"`
+	Error  string `json:"error"`
 }
 
 func main() {
@@ -83,6 +110,10 @@ func answer(r request) any {
 	case "host":
 		os.Setenv("OLLAMA_HOST", string(r.Data))
 		return envconfig.ConnectableHost().String()
+	case "answer":
+		return readAnswer(r.Data)
+	case "prompt":
+		return makePrompt(r.Data)
 	default:
 		return printableRanges()
 	}
@@ -113,6 +144,46 @@ func readModelfile(data []byte) (a modelfileAnswer) {
 	}
 	a.Parameters, a.Messages = created.Parameters, created.Messages
 	return a
+}
+
+// readAnswer reads what a model said, chunk by chunk as the server gets it, with an empty last one.
+func readAnswer(data []byte) (a answerRead) {
+	var c chat
+	if err := json.Unmarshal(data, &c); err != nil {
+		a.Error = err.Error()
+		return a
+	}
+	p := parsers.ParserForName(c.Name)
+	if p == nil {
+		return a
+	}
+	a.Known, a.ReadsTools, a.ReadsThinking = true, p.HasToolSupport(), p.HasThinkingSupport()
+	var last *api.Message
+	if n := len(c.Messages); n > 0 {
+		last = &c.Messages[n-1]
+	}
+	p.Init(c.Tools, last, c.Think)
+	for i, chunk := range append(c.Chunks, "") {
+		content, thinking, calls, err := p.Add(chunk, i == len(c.Chunks))
+		if err != nil {
+			a.Error = err.Error()
+			return a
+		}
+		a.Content, a.Thinking, a.Calls = a.Content+content, a.Thinking+thinking, append(a.Calls, calls...)
+	}
+	return a
+}
+
+func makePrompt(data []byte) (m promptMade) {
+	var c chat
+	err := json.Unmarshal(data, &c)
+	if err == nil {
+		m.Prompt, err = renderers.RenderWithRenderer(c.Name, c.Messages, c.Tools, c.Think)
+	}
+	if err != nil {
+		m.Error = err.Error()
+	}
+	return m
 }
 
 // printableRanges gives the first and the last of each run of printable characters.

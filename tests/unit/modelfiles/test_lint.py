@@ -301,3 +301,29 @@ def test_a_line_that_a_finding_names_is_in_the_file(text: str) -> None:
         return
     lines = text.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
     assert all(finding.line is None or 1 <= finding.line <= lines for finding in lint(modelfile))
+
+
+@pytest.mark.parametrize(
+    "text, code, hint",
+    [
+        ("RENDERER qwen3coder", "unknown-renderer", "did you mean qwen3-coder?"),
+        ("PARSER qwen35\nTEMPLATE {{ .Prompt }}", "unknown-parser", "did you mean qwen3.5?"),
+        ("PARSER x\nTEMPLATE {{ .Prompt }}", "unknown-parser", None),
+        ("PARSER qwen3.5", "parser-alone", "add the TEMPLATE or the RENDERER that goes with it"),
+    ],
+)
+def test_what_is_built_in_is_known(text: str, code: str, hint: str | None) -> None:
+    findings = lint(parse_modelfile(f"FROM ./a.gguf\n{text}"))
+    assert [(one.level, one.code, one.line, one.hint) for one in findings] == [("warning", code, 2, hint)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM ./a.gguf\nPARSER qwen3.5\nTEMPLATE {{ .Prompt }}",
+        "FROM ./a.gguf\nRENDERER deepseek3.1\nPARSER deepseek3",
+        "FROM qwen3-coder\nPARSER qwen3-coder",
+    ],
+)
+def test_a_parser_beside_what_renders_is_fine(text: str) -> None:
+    assert lint(parse_modelfile(text)) == ()

@@ -140,3 +140,12 @@ def test_an_inner_object_says_where_it_was():
 )
 def test_times_are_read_as_go_writes_them(text, moment):
     assert fields({"at": text}).moment("at") == moment
+
+
+@pytest.mark.parametrize("template", ["{{ .Prompt }}", "a\nPARSER b\n", 'a """ b', 'a """\n"""\nPARSER c\n'])
+def test_renderer_and_parser_stand_in_the_modelfile_of_a_model(template: str) -> None:
+    told = f'# Modelfile\nFROM /blobs/x\nTEMPLATE """{template}"""\nRENDERER cogito\nPARSER qwen3.5\n'
+    info = ModelInfo.parse(Fields({"modelfile": told}, "POST /api/show"))
+    assert (info.renderer, info.parser) == ("cogito", "qwen3.5")
+    none = ModelInfo.parse(Fields({"modelfile": "FROM x"}, "POST /api/show"))
+    assert (none.renderer, none.parser) == ("", "")

@@ -97,6 +97,10 @@ def test_a_tool_is_called_and_its_result_taken(server):
         ([{"tool_calls": [{"function": {"name": "other", "arguments": {}}}]}], "inconclusive"),
         ([{"content": '<tool_call>{"name": "get_temperature"}</tool_call>'}], "failed"),
         ([{"content": "[TOOL_CALLS] get_temperature"}], "failed"),
+        ([{"content": '<|START_ACTION|>[{"tool_name": "x"}]'}], "failed"),
+        ([{"content": "<|tool_call>call:get_temperature{city:Paris}"}], "failed"),
+        ([{"content": "[get_temperature(city='Paris')]"}], "failed"),
+        ([{"content": 'I may ask get_temperature, or `get_temperature("Paris")`.'}], "inconclusive"),
     ],
 )
 def test_only_a_call_that_the_server_does_not_read_fails(server, reply, state):
@@ -111,6 +115,9 @@ def test_only_a_call_that_the_server_does_not_read_fails(server, reply, state):
         ([THINKS, {"content": "56"}], "inconclusive"),  # though it is told not to
         ([{"content": "<think>Hm</think>56"}], "failed"),
         ([THINKS, {"content": "</think>56"}], "failed"),
+        ([THINKS, {"content": "<|END_THINKING|>56"}], "failed"),
+        ([{"content": "[THINK]Hm[/THINK]56"}], "failed"),
+        ([THINKS, {"content": "I think: <thinkable> 56"}], "inconclusive"),
     ],
 )
 def test_only_marks_of_thinking_in_an_answer_fail(server, reply, state):

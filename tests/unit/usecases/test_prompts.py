@@ -12,6 +12,7 @@ from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.usecases.prompts import compare_on_server, shows_prompts, way_of
 from tests.builders import CHATML_TEMPLATE, tiny_llama
+from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
 
 GO_CHATML = (
@@ -65,6 +66,14 @@ def test_every_conversation_is_compared(server, client, gguf):
     assert parity.score("plain").is_exact
     assert len(parity.cases) > 30
     assert updates[-1].is_complete
+
+
+def test_a_renderer_is_told_tools_in_the_order_of_the_client(server, client, tmp_path):
+    path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
+    build(path, name="mine", host=server.url, via="pull", verify=False, load=False)
+    # the fake server has no renderers: what it prints natively is in that order, too
+    assert compared(client, path, way="RENDERER").score("tools").is_exact
+    assert not compared(client, path, way="TEMPLATE").score("tools").is_exact
 
 
 def test_the_system_text_of_the_model_is_part_of_what_is_meant(server, client, gguf):

@@ -1,0 +1,68 @@
+"""Chat templates of our own for models that write calls of tools, and think, in one or another way."""
+
+from __future__ import annotations
+
+__all__ = ["ACTIONS", "JSON_CALLS", "KEYS_AND_VALUES", "UNREADABLE", "XML_CALLS", "XML_CALLS_NO_THOUGHTS"]
+
+_OFFER = (
+    "{% if tools %}<|im_start|>system\nThese are your tools:\n{% for tool in tools %}{{ tool | tojson }}\n"
+    "{% endfor %}<|im_end|>\n{% endif %}"
+)
+_TURNS = (
+    "{% for m in messages %}"
+    "{% if m.role == 'tool' %}<|im_start|>user\n<tool_response>\n{{ m.content }}\n</tool_response>"
+    "<|im_end|>\n"
+    "{% elif m.role == 'assistant' %}<|im_start|>assistant\n"
+    "THOUGHT{{ m.content }}{% for c in m.tool_calls or [] %}CALL{% endfor %}<|im_end|>\n"
+    "{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endif %}"
+    "{% endfor %}"
+)
+_BEGIN = "{% if add_generation_prompt %}<|im_start|>assistant\n"
+_THOUGHT = "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
+_SWITCH = (
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n"
+    "{% else %}<think>\n{% endif %}"
+)
+_XML = (
+    "\n<tool_call>\n<function={{ c.function.name }}>\n"
+    "{% for k, v in c.function.arguments.items() %}<parameter={{ k }}>\n"
+    "{{ v if v is string else v | tojson }}\n</parameter>\n{% endfor %}</function>\n</tool_call>"
+)
+_JSON = (
+    '\n<tool_call>\n{"name": {{ c.function.name | tojson }}, '
+    '"arguments": {{ c.function.arguments | tojson }}}\n</tool_call>'
+)
+_KEYS = (
+    "<tool_call>{{ c.function.name }}{% for k, v in c.function.arguments.items() %}<arg_key>{{ k }}</arg_key>"
+    "<arg_value>{{ v if v is string else v | tojson }}</arg_value>{% endfor %}</tool_call>"
+)
+
+
+def _template(call: str, *, thought: str = _THOUGHT, switch: str = _SWITCH) -> str:
+    return _OFFER + _TURNS.replace("THOUGHT", thought).replace("CALL", call) + _BEGIN + switch + "{% endif %}"
+
+
+XML_CALLS = _template(_XML)
+XML_CALLS_NO_THOUGHTS = _template(_XML, thought="", switch="")
+JSON_CALLS = _template(_JSON)
+KEYS_AND_VALUES = _template(
+    _KEYS,
+    thought="<think>{{ m.reasoning_content or '' }}</think>",
+    switch="{{ '</think>' if enable_thinking is defined and not enable_thinking else '<think>' }}",
+)
+UNREADABLE = _template("<do {{ c.function.name }}: {{ c.function.arguments.items() | list | string }} />")
+ACTIONS = (
+    _OFFER + "{% for m in messages %}"
+    "{% if m.role == 'tool' %}<|im_start|>result\n{{ m.content }}<|END_OF_TURN_TOKEN|>"
+    "{% elif m.role == 'assistant' %}<|im_start|>assistant\n"
+    "{% if m.reasoning_content %}<|START_THINKING|>{{ m.reasoning_content }}<|END_THINKING|>"
+    "{% else %}<|START_THINKING|><|END_THINKING|>{% endif %}"
+    "{% if m.tool_calls %}<|START_ACTION|>[{% for c in m.tool_calls %}"
+    '{"tool_call_id": "{{ loop.index0 }}", "tool_name": {{ c.function.name | tojson }}, "parameters": '
+    "{{ c.function.arguments | tojson }}}{{ ', ' if not loop.last }}{% endfor %}]<|END_ACTION|>"
+    "{% else %}<|START_TEXT|>{{ m.content }}<|END_TEXT|>{% endif %}<|END_OF_TURN_TOKEN|>"
+    "{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}<|END_OF_TURN_TOKEN|>{% endif %}{% endfor %}"
+    + _BEGIN
+    + "<|START_THINKING|>{% if enable_thinking is defined and not enable_thinking %}<|END_THINKING|>"
+    "{% endif %}{% endif %}"
+)

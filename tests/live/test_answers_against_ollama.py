@@ -1,0 +1,215 @@
+"""Real servers take a model's answers apart as foretold: what is said, what is thought, and calls of tools.
+
+The model is a scripted one. It writes what its chat template shows in turns that are over, and a server has
+to tell of it what was told to the chat template.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from gguf2ollama.chat.answer_check import first_that_reads
+from gguf2ollama.chat.answer_parsers import known_parsers
+from gguf2ollama.chat.answers import Answer, answers_of
+from gguf2ollama.chat.authors import Authors, as_asked, claims_of
+from gguf2ollama.chat.choice import Question, TemplateChoice, choose_template
+from gguf2ollama.chat.reference import Renderer
+from tests.calling_templates import ACTIONS, JSON_CALLS, KEYS_AND_VALUES, XML_CALLS, XML_CALLS_NO_THOUGHTS
+from tests.live.rendering import BOS, EOS, RenderingServer, Told, corpus_templates
+from tests.live.servers import RunningOllama
+from tests.scripted_llama import scripted_llama
+
+pytestmark = pytest.mark.live
+
+_ENDS = ("<|im_end|>", "<|END_OF_TURN_TOKEN|>", "<|user|>", "<|observation|>", "</assistant>", EOS)
+_BY_PARSER = {"qwen3.5": XML_CALLS, "glm-4.7": KEYS_AND_VALUES, "cohere": ACTIONS}
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    """Give the authors' side."""
+    with Renderer() as renderer:
+        yield renderer
+
+
+@pytest.fixture
+def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
+    """Give a server."""
+    with RenderingServer(ollama_server) as server:
+        yield server
+
+
+def _authors(chat_template: str) -> Authors:
+    return Authors(chat_template=chat_template, bos=BOS, eos=EOS)
+
+
+def _choose(chat_template: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice:
+    question = Question(authors=_authors(chat_template), version=server.ollama.version)
+    choice = choose_template(question, renderer=renderer)
+    assert choice is not None
+    return choice
+
+
+def _met(answers: Sequence[Answer], *, thinks: bool) -> list[Answer]:
+    """Give the answers that a model with or without thoughts is asked for."""
+    return [one for one in answers if (one.asked.think is None) != thinks]
+
+
+def _written(answer: Answer) -> str:
+    """Give what the model writes before the end of its turn."""
+    ends = [place for mark in _ENDS if (place := answer.text.find(mark, answer.end)) >= 0]
+    return answer.text[: min(ends)]
+
+
+def _heard(
+    server: RenderingServer,
+    folder: Path,
+    chat_template: str,
+    answers: Sequence[Answer],
+    *,
+    thinks: bool,
+    go_template: str | None = None,
+    parser: str = "",
+) -> list[Told]:
+    """Let a model write all answers, each where its question has a number of its own; give what is told."""
+    numbers = [f"(question {number} of many)" for number in range(len(answers))]
+    says = [_written(one) for one in answers]
+    path = scripted_llama(
+        folder / "scripted.gguf",
+        "I do not know that question.",
+        after=dict(zip(numbers, says, strict=True)),
+        chat_template=chat_template,
+        special_tokens=(BOS, EOS),
+    )
+    told = []
+    with server.model(path.read_bytes(), go_template=go_template, parser=parser) as name:
+        for number, answer in zip(numbers, answers, strict=True):
+            asked = as_asked(answer.asked, thinks=thinks)
+            first, *rest = asked.messages
+            numbered = dataclasses.replace(first, content=f"{first.content} {number}")
+            told.append(server.answer(name, dataclasses.replace(asked, messages=(numbered, *rest))))
+    return told
+
+
+def _meant(answer: Answer) -> tuple[str, str, list[tuple[str, dict[str, object]]]]:
+    return answer.said, answer.thought, [(call.name, dict(call.arguments)) for call in answer.calls]
+
+
+@pytest.mark.parametrize("name", _BY_PARSER)
+def test_a_parser_takes_answers_apart_as_foretold(
+    name: str, renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    text = _BY_PARSER[name]
+    choice = _choose(text, renderer=renderer, server=server)
+    assert choice.chosen.parser is not None
+    assert choice.chosen.parser.name == name
+    answers = _met(answers_of(_authors(text).load(renderer)), thinks=True)
+    told = _heard(
+        server,
+        tmp_path,
+        text,
+        answers,
+        thinks=True,
+        go_template=choice.chosen.go_template,
+        parser=name,
+    )
+    for answer, real in zip(answers, told, strict=True):
+        assert (real.content.strip(), real.thinking.strip(), real.calls) == _meant(answer), answer.text
+        foretold = choice.chosen.parser.read(_written(answer), asked=answer.asked)
+        assert foretold is not None
+        assert (foretold.said, foretold.thought, foretold.calls) == (
+            real.content,
+            real.thinking,
+            real.calls,
+        ), answer.text
+
+
+def test_the_parser_without_thoughts_takes_answers_apart(
+    renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    authors = _authors(XML_CALLS_NO_THOUGHTS)
+    answers = _met(answers_of(authors.load(renderer)), thinks=False)
+    parser = first_that_reads(known_parsers(server.ollama.version), answers, thinks=False)
+    assert parser is not None
+    assert parser.name == "qwen3-coder"
+    template = "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}{{ range .Tools }}{{ . }}{{ end }}"
+    told = _heard(
+        server,
+        tmp_path,
+        XML_CALLS_NO_THOUGHTS,
+        answers,
+        thinks=False,
+        go_template=template,
+        parser=parser.name,
+    )
+    for answer, real in zip(answers, told, strict=True):
+        assert (real.content.strip(), real.thinking, real.calls) == _meant(answer), answer.text
+
+
+@pytest.mark.parametrize("way", ["native", "TEMPLATE"])
+def test_calls_in_json_are_read_without_a_parser(
+    way: str, renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    choice = _choose(JSON_CALLS, renderer=renderer, server=server)
+    assert choice.chosen.go_template is not None
+    assert choice.chosen.parser is None
+    answers = _met(answers_of(_authors(JSON_CALLS).load(renderer)), thinks=True)
+    template = choice.chosen.go_template if way == "TEMPLATE" else None
+    told = _heard(server, tmp_path, JSON_CALLS, answers, thinks=True, go_template=template)
+    for answer, real in zip(answers, told, strict=True):
+        assert (real.content.strip(), real.thinking.strip(), real.calls) == _meant(answer), answer.text
+
+
+@pytest.mark.parametrize("text", [XML_CALLS, KEYS_AND_VALUES], ids=["XML", "keys and values"])
+def test_calls_in_other_forms_are_read_natively(
+    text: str, renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    answers = _met(answers_of(_authors(text).load(renderer)), thinks=True)
+    told = _heard(server, tmp_path, text, answers, thinks=True)
+    for answer, real in zip(answers, told, strict=True):
+        assert (real.content.strip(), real.thinking.strip(), real.calls) == _meant(answer), answer.text
+
+
+def test_calls_in_xml_are_not_read_by_a_template_alone(
+    renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    choice = _choose(XML_CALLS, renderer=renderer, server=server)
+    assert claims_of(_authors(XML_CALLS).load(renderer)).tools
+    answers = [one for one in _met(answers_of(_authors(XML_CALLS).load(renderer)), thinks=True) if one.calls]
+    told = _heard(server, tmp_path, XML_CALLS, answers, thinks=True, go_template=choice.chosen.go_template)
+    for answer, real in zip(answers, told, strict=True):
+        assert real.calls != _meant(answer)[2], answer.text
+
+
+@pytest.mark.corpus
+def test_what_models_of_the_corpus_write_is_taken_apart_by_the_parser_they_get(
+    renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    templates = corpus_templates()
+    if not templates:
+        pytest.skip("the corpus is not beside the checkout: 183 templates are not tried")
+    tried = []
+    for name, text in templates.items():
+        question = Question(authors=_authors(text), version=server.ollama.version)
+        choice = choose_template(question, renderer=renderer)
+        if choice is None or (parser := choice.chosen.parser) is None:
+            continue
+        tried.append(name)
+        thinks = "thinking" in choice.chosen.capabilities
+        answers = _met(answers_of(_authors(text).load(renderer)), thinks=thinks)
+        told = _heard(
+            server,
+            tmp_path,
+            text,
+            answers,
+            thinks=thinks,
+            go_template=choice.chosen.go_template,
+            parser=parser.name,
+        )
+        for answer, real in zip(answers, told, strict=True):
+            assert (real.content.strip(), real.thinking.strip(), real.calls) == _meant(answer), name
+    assert len(tried) > 5
