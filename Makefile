@@ -39,7 +39,7 @@ check: lint types imports test
 
 test: $(INSTALLED) parts
 	$(BIN)/python -m pytest -n 2 tests/unit tests/cli
-	$(BIN)/python -m pytest tests/live tests/packaging
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/live tests/packaging
 
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 tests/unit tests/cli

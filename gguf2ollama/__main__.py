@@ -14,7 +14,7 @@ def main() -> None:
     # files are hashed beside all that is done meanwhile, and such a thread needs the interpreter for some
     # microseconds each half millisecond: it is not to wait 5 ms each time
     sys.setswitchinterval(_TURN_SECONDS)
-    # choosing a template makes many small values, hardly any of them in a circle: a tenth of it was collecting
+    # choosing a template makes many small values, hardly any in a circle: a tenth of it was collecting
     gc.set_threshold(_MADE_BETWEEN_COLLECTIONS)
     from gguf2ollama.cli import run  # noqa: PLC0415 - the library is used without it
 
