@@ -14,7 +14,7 @@ from gguf2ollama.memory import ContextChoice
 from gguf2ollama.modelfiles import Modelfile, Parameter, lint
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.choice import TemplateChoice
+    from gguf2ollama.chat.candidates import TemplateChoice
 
 __all__ = ["Published", "Recipe", "Target", "TemplateOrigin", "Value", "Wishes", "plan_recipe", "system_text"]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Literal, TypeAlias
+from datetime import datetime
 
 from gguf2ollama.chat.answer_check import are_calls_read, continues_answers, first_that_reads
 from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
 from gguf2ollama.chat.answers import answers_of
-from gguf2ollama.chat.authors import Authors, Claims, as_asked, claims_of
+from gguf2ollama.chat.authors import as_asked, claims_of
 from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.candidates import Candidate, Origin, Question, TemplateChoice
 from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
@@ -26,122 +25,12 @@ from gguf2ollama.gotmpl import Fitted, Template, fit, honours, parse, read, rend
 from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 from gguf2ollama.gotmpl.reading import Reading
 
-__all__ = ["Candidate", "Origin", "Question", "TemplateChoice", "choose_template"]
-
-Origin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised"]
+__all__ = ["choose_template"]
 
 # of two that do equally well the first is taken: what changes least goes first, and where the server puts
 # templates of its own before a native one, what it cannot displace
 _ORDER: tuple[Origin, ...] = ("user", "native", "profile", "synthesised", "patched")
 _ORDER_WHERE_DISPLACED: tuple[Origin, ...] = ("user", "profile", "synthesised", "patched", "native")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What has to be known to choose.
-
-    Attributes:
-        authors: What the authors meant.
-        carried: The chat template in the header where it is not the authors' own, else ``""``.
-        version: The version of the Ollama that will render.
-        is_native: Whether it can render with the chat template in a GGUF.
-        displaces: Whether it may put a template of its own before that one, as ``create`` does.
-        may_patch: Whether the header of the GGUF may be changed.
-        profile: The Go TEMPLATE of the family that was detected; ``None`` without one.
-        user: The Go TEMPLATE that the user gave; no other is tried then.
-        system: The system message that the model will have, ``""`` for none.
-        meant_system: The one that its prompts shall have; that of the user, and not what is written for the
-            family, which has to be what the authors' template says by itself.
-        architecture: ``general.architecture`` of the model.
-        adds_eos: Whether its tokenizer puts EOS behind a prompt.
-        stops: The stop strings that the model may get.
-    """
-
-    authors: Authors
-    carried: str = ""
-    version: str
-    is_native: bool = True
-    displaces: bool = False
-    may_patch: bool = True
-    profile: str | None = None
-    user: str | None = None
-    system: str = ""
-    meant_system: str = ""
-    architecture: str = ""
-    adds_eos: bool = False
-    stops: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """One way to render, and how well it does.
-
-    Attributes:
-        origin: Where it comes from.
-        why: What it is and what speaks for it, a phrase.
-        go_template: The TEMPLATE layer; ``None`` for none.
-        chat_template: What the header carries instead of the chat template that it has; ``None`` for that.
-        capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
-        parity: How its prompts compare with the authors'.
-        misses_calls: Whether the server would not read the model's calls of tools.
-        day: The day that the TEMPLATE tells whatever day it is; ``None`` where it is told by Ollama.
-        parser: What reads the model's answers: a built-in parser, together with ``go_template``; ``None``
-            where the server finds calls and thoughts by what renders.
-    """
-
-    origin: Origin
-    why: str
-    go_template: str | None = None
-    chat_template: str | None = None
-    capabilities: frozenset[str] = frozenset()
-    parity: Parity
-    misses_calls: bool = False
-    day: date | None = None
-    parser: AnswerParser | None = None
-
-    @property
-    def faults(self) -> tuple[int, int, int, int, int]:
-        """How many conversations do not come out, the weightiest first.
-
-        Plain ones; with tools or a switch for thinking; plain ones with odd contents; all others; and those
-        but for how JSON is written.
-        """
-        scores = self.parity.scores
-        counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
-        plain, used = counts.pop("plain"), counts.pop("tools") + counts.pop("thinking")
-        odd = sum(
-            one.conversation.is_odd and one.verdict is not Verdict.json_equal for one in self.parity.faults
-        )
-        if self.misses_calls:  # prompts with tools are of no use then
-            used += scores["tools"].compared
-        as_json = sum(one.json_equal for one in scores.values())
-        return plain - odd, used, odd, sum(counts.values()), as_json
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether every conversation comes out, byte for byte."""
-        return not any(self.faults)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateChoice:
-    """What was chosen, and why.
-
-    Attributes:
-        chosen: The best candidate.
-        others: Those that were tried and not taken, the best first.
-        reason: A sentence.
-        claims: What the authors' template makes something of; no other conversation was compared.
-        cutting: The stop strings that would cut an answer before its end.
-        remarks: Why something was not tried or not found, one phrase each.
-    """
-
-    chosen: Candidate
-    others: tuple[Candidate, ...]
-    reason: str
-    claims: Claims
-    cutting: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gguf2ollama.chat.rewriting import Insertion, Piece, insert, operand_before, pieces_of, with_line_ends
+from gguf2ollama.chat.rewriting import Insertion, Piece, operand_before, rewritten
 
 __all__ = ["with_missing_members"]
 
@@ -20,13 +20,7 @@ _QUOTES = "'\""
 
 def with_missing_members(text: str) -> str | None:
     """Give a template whose look-ups do not find methods; ``None`` where none does, or it does not read."""
-    source = with_line_ends(text)
-    try:
-        pieces = pieces_of(source)
-    except ValueError:
-        return None
-    insertions = list(_guarded(source, pieces))
-    return insert(source, insertions) if insertions else None
+    return rewritten(text, _guarded)
 
 
 def _guarded(source: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:

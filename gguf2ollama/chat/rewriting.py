@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "insert",
     "operand_before",
     "pieces_of",
+    "rewritten",
     "unused_name",
     "with_line_ends",
 ]
@@ -164,6 +165,17 @@ def _begins_operand(pieces: Sequence[Piece], at: int) -> bool:
         is_test = before.text == "not" and at > 1 and pieces[at - 2].text == "is"
         return before.text in _LEADING and not is_test
     return before.kind == "operator"
+
+
+def rewritten(text: str, find: Callable[[str, Sequence[Piece]], Iterable[Insertion]]) -> str | None:
+    """Put into a template what is found of its pieces; ``None`` where nothing is, or it does not read."""
+    source = with_line_ends(text)
+    try:
+        pieces = pieces_of(source)
+    except ValueError:
+        return None
+    insertions = list(find(source, pieces))
+    return insert(source, insertions) if insertions else None
 
 
 def insert(text: str, insertions: Iterable[Insertion]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gguf2ollama.cli._format import columns
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.choice import Candidate, TemplateChoice
+    from gguf2ollama.chat.candidates import Candidate, TemplateChoice
     from gguf2ollama.chat.conversation import Feature
     from gguf2ollama.chat.parity import Case, Score
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, AuthorsTemplate, read_authors
 from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.choice import Question, TemplateChoice, choose_template
+from gguf2ollama.chat.candidates import Question, TemplateChoice
+from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.detect import Detection, stops_for

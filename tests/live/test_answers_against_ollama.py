@@ -16,7 +16,8 @@ from gguf2ollama.chat.answer_check import first_that_reads
 from gguf2ollama.chat.answer_parsers import known_parsers
 from gguf2ollama.chat.answers import Answer, answers_of
 from gguf2ollama.chat.authors import Authors, as_asked, claims_of
-from gguf2ollama.chat.choice import Question, TemplateChoice, choose_template
+from gguf2ollama.chat.candidates import Question, TemplateChoice
+from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.reference import Renderer
 from tests.calling_templates import ACTIONS, JSON_CALLS, KEYS_AND_VALUES, XML_CALLS, XML_CALLS_NO_THOUGHTS
 from tests.live.rendering import BOS, EOS, RenderingServer, Told, corpus_templates

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from gguf2ollama.chat.authors import Authors
-from gguf2ollama.chat.choice import Candidate, Question, TemplateChoice, choose_template
+from gguf2ollama.chat.candidates import Candidate, Question, TemplateChoice
+from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.conversation import Feature
 from gguf2ollama.chat.outcome import Outcome, Refused
 from gguf2ollama.chat.parity import Verdict

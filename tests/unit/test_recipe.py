@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from gguf2ollama.chat.authors import Claims
-from gguf2ollama.chat.choice import Candidate, TemplateChoice
+from gguf2ollama.chat.candidates import Candidate, TemplateChoice
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.parity import Parity, compare
