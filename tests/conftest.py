@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -11,3 +12,7 @@ settings.register_profile("ci", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 _USUAL = "ci" if os.environ.get("CI") == "true" else "quick"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _USUAL))
+
+# a shell has what it starts in the background ignore Ctrl-C, and all that is started by that, too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
