@@ -1,6 +1,7 @@
 """File lists of repositories as publishers of GGUF lay them out: names, and rounded numbers of bytes.
 
-Written from https://huggingface.co/OWNER/REPOSITORY/tree/main, ``MB`` being millions of bytes.
+After https://huggingface.co/OWNER/REPOSITORY/tree/main, and from memory: what counts is how they name and lay
+out files; single sizes may be off. ``MB`` is a million bytes.
 """
 
 from __future__ import annotations
