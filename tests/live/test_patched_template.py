@@ -24,12 +24,12 @@ TEMPLATE = (
     "{%- for message in messages -%}\n"
     "  {%- set ns.turns = ns.turns + 1 -%}\n"
     "  {{- '(' ~ ns.turns ~ ') ' ~ message['role']|upper ~ ' wrote: ' -}}\n"
-    "  {{- message['content']|trim ~ ' <|im_end|>' -}}\n"
+    "  {{- message['content'] ~ ' <|im_end|>' -}}\n"
     "{%- endfor -%}\n"
     "{%- if add_generation_prompt -%}{{- '(' ~ (ns.turns + 1) ~ ') ASSISTANT wrote: ' -}}{%- endif -%}\n"
 )
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi "}]
-RENDERED = "(1) SYSTEM wrote: Be brief. <|im_end|>(2) USER wrote: Hi <|im_end|>(3) ASSISTANT wrote: "
+RENDERED = "(1) SYSTEM wrote: Be brief. <|im_end|>(2) USER wrote: Hi  <|im_end|>(3) ASSISTANT wrote: "
 TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
 NEWEST, OLDER = parts.OLLAMAS[0], parts.OLLAMAS[1]
 WAYS = [(NEWEST, "link"), (NEWEST, "pull"), (NEWEST, "upload"), (OLDER, "pull")]
