@@ -14,15 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gguf2ollama.chat.rewriting import (
-    Insertion,
-    Piece,
-    insert,
-    operand_before,
-    pieces_of,
-    unused_name,
-    with_line_ends,
-)
+from gguf2ollama.chat.rewriting import Insertion, Piece, operand_before, rewritten, unused_name
 
 __all__ = ["WIDE_SPACES", "with_wide_trims"]
 
@@ -37,16 +29,9 @@ _SIDES = {"trim": (1, 1), "strip": (1, 1), "lstrip": (1, 0), "rstrip": (0, 1)}
 
 def with_wide_trims(text: str) -> str | None:
     """Give a template with its trims wrapped; ``None`` where it has none, or does not read."""
-    source = with_line_ends(text)
-    try:
-        pieces = pieces_of(source)
-    except ValueError:
-        return None
-    macro = unused_name(source, "trimmed")
-    insertions = list(_wrapped(pieces, macro=macro))
-    if not insertions:
-        return None
-    return f"{_definition(macro)}\n{insert(source, insertions)}"
+    macro = unused_name(text, "trimmed")
+    wrapped = rewritten(text, lambda _, pieces: _wrapped(pieces, macro=macro))
+    return None if wrapped is None else f"{_definition(macro)}\n{wrapped}"
 
 
 def _wrapped(pieces: Sequence[Piece], *, macro: str) -> Iterator[Insertion]:
