@@ -12,7 +12,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -106,7 +106,7 @@ class FakeSite:
         repositories: By their names.
         tokens: Those that are valid.
         seen: The requests that arrived, in order.
-        sent: Bytes of bodies that were sent, by the path in the repository.
+        sent: Bytes of bodies, by the path in the repository; counted before a client has them.
     """
 
     handler: ClassVar[type[SiteHandler]]
@@ -119,6 +119,8 @@ class FakeSite:
         self.sent: dict[str, int] = {}
         self._faults: list[tuple[str, Fault, int]] = []
         self._lock = threading.Lock()
+        self._bodies = 0
+        self._no_body = threading.Condition(self._lock)
         self.closing = threading.Event()
         self._site = _Server(self, "site")
         self._cdn = _Server(self, "cdn")
@@ -180,6 +182,23 @@ class FakeSite:
     def count(self, path: str, sent: int) -> None:
         with self._lock:
             self.sent[path] = self.sent.get(path, 0) + sent
+
+    @contextlib.contextmanager
+    def sending_body(self) -> Iterator[None]:
+        with self._lock:
+            self._bodies += 1
+        try:
+            yield
+        finally:
+            with self._no_body:
+                self._bodies -= 1
+                self._no_body.notify_all()
+
+    def forget_sent(self) -> None:
+        """Count from zero, once what is sent to clients that went away has ended too."""
+        with self._no_body:
+            assert self._no_body.wait_for(lambda: not self._bodies, timeout=10)
+            self.sent.clear()
 
 
 class _Server(ThreadingHTTPServer):
@@ -286,7 +305,8 @@ class SiteHandler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":
-            self._send_body(path, file, start, end)
+            with self.server.hub.sending_body():
+                self._send_body(path, file, start, end)
 
     def _send_body(self, path: str, file: StoredFile, start: int, end: int) -> None:
         is_cut = isinstance(self._fault, Cut | Stall) and self._fault.after_bytes < end - start
@@ -299,9 +319,9 @@ class SiteHandler(BaseHTTPRequestHandler):
                 piece = bytearray(stream.read(min(_CHUNK, end - start)))
                 if spoilt is not None and start <= spoilt < start + len(piece):
                     piece[spoilt - start] ^= 0xFF
+                self.server.hub.count(path, len(piece))
                 with contextlib.suppress(OSError):
                     self.wfile.write(piece)
-                    self.server.hub.count(path, len(piece))
                     start += len(piece)
                     continue
                 self.close_connection = True

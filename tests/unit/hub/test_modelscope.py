@@ -283,7 +283,7 @@ class TestDownload:
     def test_what_its_library_got_is_not_fetched_again(self, site, api, content, tmp_path):
         site.add("o/r", {NAME: content})
         api.download_repo("o/r", "model", cache_dir=str(tmp_path / "ms"))
-        site.sent.clear()
+        site.forget_sent()
 
         done = download("ms://o/r")
 
@@ -292,7 +292,7 @@ class TestDownload:
     def test_what_is_here_is_not_fetched_to_be_looked_at(self, site, model):
         repository = site.add("o/r", {NAME: model})
         download("ms://o/r")
-        site.sent.clear()
+        site.forget_sent()
 
         assert inspect("ms://o/r", verify=False).files.origin.bytes_fetched == 0
         assert site.sent == {}
@@ -329,7 +329,7 @@ class TestDownload:
         with pytest.raises(InterruptedError):
             download("ms://o/r", progress=stop)
         repository.commit({NAME: content}, branch="master")
-        site.sent.clear()
+        site.forget_sent()
 
         [done] = download("ms://o/r").files
 

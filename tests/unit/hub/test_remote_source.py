@@ -90,7 +90,7 @@ def test_a_file_that_says_it_is_no_projector_is_refused(hub, model):
 def test_what_is_in_the_cache_is_not_fetched_to_be_looked_at(hub, model):
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
     download("o/r")
-    hub.sent.clear()
+    hub.forget_sent()
 
     found = inspect("o/r", verify=False)
 

@@ -124,7 +124,7 @@ class TestRoute:
         content = tiny_llama(tmp_path / "tiny.gguf").read_bytes()
         hub.add("o/r", {NAME: content})
         build("o/r", host=server.url, stream=True, verify=False, name="mine")
-        hub.sent.clear()
+        hub.forget_sent()
         told = []
 
         build("o/r", host=server.url, stream=True, verify=False, name="again", tell=told.append)
