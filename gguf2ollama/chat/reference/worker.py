@@ -32,6 +32,8 @@ from gguf2ollama.chat.reference.environment import Raised, TooLong, line_of, mak
 from gguf2ollama.chat.reference.mentions import mentioned_keys, mentioned_variables
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from gguf2ollama.chat.reference.marking import Marks
 
 __all__ = ["main"]
@@ -44,13 +46,18 @@ _CAP_REASON = 2000  # characters
 class _Loaded:
     """A compiled template, and the same with marks on its branches once that was asked for."""
 
-    def __init__(self, text: str, now: datetime | None) -> None:
+    def __init__(self, text: str, now: datetime | None, *, same: _Loaded | None) -> None:
+        """Compile a text, or take what came of it when it was loaded with another clock."""
         self.text = text
         self.environment = make_environment(now=now)
-        tree = self.environment.parse(text)
-        self.template: Template = self.environment.from_string(tree)
-        self.variables = mentioned_variables(tree)
-        self.keys = mentioned_keys(tree)
+        if same is None:
+            tree = self.environment.parse(text)
+            self.code: CodeType = self.environment.compile(tree)
+            self.variables = mentioned_variables(tree)
+            self.keys = mentioned_keys(tree)
+        else:
+            self.code, self.variables, self.keys = same.code, same.variables, same.keys
+        self.template = Template.from_code(self.environment, self.code, self.environment.make_globals(None))
 
     @cached_property
     def marked(self) -> tuple[Template, Marks]:
@@ -112,8 +119,9 @@ def _answer(
 
 def _load(message: Mapping[str, Any], loaded: OrderedDict[str, _Loaded]) -> dict[str, Any]:
     now = datetime.fromisoformat(message["now"]) if message["now"] else None
+    same = next((one for one in loaded.values() if one.text == message["text"]), None)
     try:
-        one = _Loaded(message["text"], now)
+        one = _Loaded(message["text"], now, same=same)
     except MemoryError:
         raise
     except RecursionError:

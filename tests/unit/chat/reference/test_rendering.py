@@ -47,6 +47,13 @@ def test_the_clock_is_the_one_that_was_given(renderer):
     assert template.render_variables([{}]) == [Rendered("26 Jul 2024, 09:30")]
 
 
+def test_each_loading_of_a_text_keeps_its_clock(renderer):
+    days = [datetime(2024, 7, day) for day in (26, 27)]  # noqa: DTZ001  # templates know no zones
+    templates = [renderer.load("{{ strftime_now('%d %b') }}", now=day) for day in days]
+    told = [template.render_variables([{}]) for template in templates]
+    assert told == [[Rendered("26 Jul")], [Rendered("27 Jul")]]
+
+
 def test_without_a_clock_the_time_is_now(renderer):
     before = datetime.now().astimezone().replace(microsecond=0)
     (told,) = renderer.load("{{ strftime_now('%Y-%m-%dT%H:%M:%S') }}").render_variables([{}])
