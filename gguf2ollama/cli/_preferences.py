@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from gguf2ollama.modelfiles import Parameter
     from gguf2ollama.usecases.inspect import Preferences
 
 __all__ = ["preference_options", "read_text", "verify_option"]
@@ -60,13 +61,11 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         revision: str | None,
         **options: object,
     ) -> None:
-        from gguf2ollama.modelfiles import parse_parameter  # noqa: PLC0415 - not needed for help
-
         if system is not None and system_file is not None:
             raise UsageProblem("--system and --system-file exclude each other", hint="give one of them")
         preferences: Preferences = {
             "context": ctx,
-            "parameters": tuple(parse_parameter(text) for text in params),
+            "parameters": _parse_parameters(params),
             "system": system if system_file is None else read_text(system_file),
             "template": None if template is None else read_text(template),
             "chat_template": chat_template
@@ -91,6 +90,14 @@ def verify_option(verb: Callable[..., None]) -> Callable[..., None]:
         is_flag=True,
         help="Compare no prompts with those the authors meant; go by the family alone.",
     )(verb)
+
+
+def _parse_parameters(texts: Sequence[str]) -> tuple[Parameter, ...]:
+    if not texts:
+        return ()
+    from gguf2ollama.modelfiles import parse_parameter  # noqa: PLC0415 - seldom given
+
+    return tuple(map(parse_parameter, texts))
 
 
 def read_text(name: str) -> str:

@@ -18,8 +18,8 @@ from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 from gguf2ollama.hub.repository import Repository
 from gguf2ollama.hub.site import Site
 from gguf2ollama.modelfiles import PARAMETERS
-from gguf2ollama.recipe import Published, Value
 from gguf2ollama.refs import HubSource, parse_source
+from gguf2ollama.wishes import Published, Value
 
 __all__ = ["read_generation_config", "read_params", "read_published"]
 

@@ -13,6 +13,7 @@ from gguf2ollama.oci import Digest, hash_stream
 from gguf2ollama.progress import Progress, Update
 from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.image import Image, Weights
+from gguf2ollama.usecases.turns import Turns
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,11 +51,10 @@ class Hashing:
         self._futures: dict[_Key, Future[Digest]] = {}
         self._given_up: dict[_Key, threading.Event] = {}
         self._saving = threading.Lock()
-        self._turns = threading.Condition()
-        self._most: int | None = None
-        self._unfinished: list[_Key] = []
+        cores = os.cpu_count() or 1
+        self._turns = Turns(cores)
         # more than there are cores: else cores are idle while the last file is hashed
-        self._pool = ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(max_workers=2 * cores)
 
     def __enter__(self) -> Self:
         return self
@@ -81,8 +81,7 @@ class Hashing:
 
         For those who go on with each layer as soon as its digest is known.
         """
-        with self._turns:
-            self._most = os.cpu_count() or 1
+        self._turns.keep_order()
 
     def digest(self, layer: Weights, *, check: Callable[[], None] = _go_on) -> Digest:
         """Give the digest of a layer, once it is known.
@@ -121,10 +120,9 @@ class Hashing:
         key = files, header = _key(layer)
         if key not in self._futures:
             if (known := self._cache.get(files, header=header)) is None:
-                self._given_up[key] = threading.Event()
-                with self._turns:
-                    self._unfinished.append(key)
-                self._futures[key] = self._pool.submit(self._hash, layer, key, self._given_up[key])
+                given_up = self._given_up[key] = threading.Event()
+                self._turns.begin(given_up, size=layer.size)  # not by its key: it may be begun again
+                self._futures[key] = self._pool.submit(self._hash, layer, key, given_up)
             else:
                 self._futures[key] = Future()
                 self._futures[key].set_result(known)
@@ -139,9 +137,7 @@ class Hashing:
 
         def advance(count: int) -> None:
             nonlocal done
-            with self._turns:
-                while not (self._is_turn(key) or is_stopped()):
-                    self._turns.wait(_WAIT)
+            self._turns.advance(given_up, count, is_stopped=is_stopped)
             if is_stopped():
                 raise _StoppedError
             done += count
@@ -157,17 +153,12 @@ class Hashing:
             self._stop.set()
             raise
         finally:
-            with self._turns:
-                self._unfinished.remove(key)
-                self._turns.notify_all()
+            self._turns.end(given_up)
         with self._saving:
             head_bytes = layer.shards[0].gguf.data_offset
             self._cache.put(files, digest, header=header, head_bytes=head_bytes)
             self._cache.save()
         return digest
-
-    def _is_turn(self, key: _Key) -> bool:
-        return self._most is None or key in self._unfinished[: self._most]
 
 
 def _key(layer: Weights) -> _Key:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "Text", "Weights", "lay_out_image", "lay_out_weights"]
 
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 16  # what is read in larger pieces does not go through it
 _REFUSED = re.compile(r"[\\:]")  # in a path of `files` (server/create.go)
 _SHARDS_REQUIRE = "0.35.0"  # what `create` of 0.34.4 stamps on a model in shards (create_split_gguf.go)
 

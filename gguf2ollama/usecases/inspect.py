@@ -16,11 +16,12 @@ from gguf2ollama.ggufio.patching import UNCHANGED
 from gguf2ollama.host import free_memory_bytes
 from gguf2ollama.memory import ModelShape, choose_context, parse_context, read_shape
 from gguf2ollama.modelfiles import Parameter, render_modelfile
-from gguf2ollama.recipe import Recipe, Target, Wishes, plan_recipe
+from gguf2ollama.recipe import Recipe, plan_recipe
 from gguf2ollama.usecases.chat_template import require_chat_template
 from gguf2ollama.usecases.image import Image, lay_out_image
 from gguf2ollama.usecases.obtain import obtain_model
 from gguf2ollama.usecases.source import ModelFiles
+from gguf2ollama.wishes import Target, Wishes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from gguf2ollama._atomic import atomic_file, disk_errors
 from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
 from gguf2ollama.oci import Digest
-from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import HubSource, SiteKey, parse_source
 from gguf2ollama.usecases.places import parse_place, shown_place
 from gguf2ollama.usecases.source import ModelFiles
 
 if TYPE_CHECKING:
+    from gguf2ollama.recipe import Recipe
     from gguf2ollama.usecases.build_job import Built
     from gguf2ollama.usecases.inspect import Preferences
 

@@ -16,9 +16,9 @@ from gguf2ollama.chat.reference.limits import MAX_TEMPLATE_BYTES
 from gguf2ollama.detect import detect, load_profiles
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, NotFound
 from gguf2ollama.progress import Progress, Update, ignore
-from gguf2ollama.recipe import Target, Wishes
 from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, target_of
 from gguf2ollama.usecases.try_templates import Tried, try_templates
+from gguf2ollama.wishes import Target, Wishes
 
 __all__ = ["FolderParity", "TemplateParity", "rate_templates"]
 

@@ -24,10 +24,10 @@ from gguf2ollama.hub.settings import SiteSettings
 from gguf2ollama.hub.site import Site
 from gguf2ollama.hub.variants import Kind, RepositoryFile, Variant
 from gguf2ollama.memory import fits_memory
-from gguf2ollama.recipe import Published
 from gguf2ollama.refs import HubSource, UrlSource
 from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.source import ModelFiles, Origin, require_projector
+from gguf2ollama.wishes import Published
 
 __all__ = ["HubWishes", "Remote", "RemoteModel", "look_at", "open_remote"]
 

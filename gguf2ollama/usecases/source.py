@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
-from gguf2ollama.recipe import Published
 from gguf2ollama.refs import LocalSource, parse_source
 from gguf2ollama.usecases.places import shown_place
+from gguf2ollama.wishes import Published
 
 if TYPE_CHECKING:
     from gguf2ollama.hub.variants import RepositoryFile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ollama.versions import ServerVersion, regime
-from gguf2ollama.recipe import Target
+from gguf2ollama.wishes import Target
 
 __all__ = ["NEWEST_TESTED", "parse_version", "require_uploads", "target_of"]
 

@@ -18,7 +18,8 @@ from gguf2ollama.errors import InvalidInput
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
-from gguf2ollama.recipe import Target, Wishes, system_text
+from gguf2ollama.recipe import system_text
+from gguf2ollama.wishes import Target, Wishes
 
 __all__ = ["Tried", "changed_template_patch", "try_templates"]
 

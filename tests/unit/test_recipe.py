@@ -13,7 +13,8 @@ from gguf2ollama.detect import detect, load_profiles
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory import ContextChoice
 from gguf2ollama.modelfiles import Parameter
-from gguf2ollama.recipe import Target, Wishes, plan_recipe
+from gguf2ollama.recipe import plan_recipe
+from gguf2ollama.wishes import Target, Wishes
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
