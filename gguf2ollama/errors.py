@@ -7,6 +7,7 @@
     ├── NotFound                3  a file, model, part or program is not there    (LookupError)
     ├── InvalidInput            4  something from outside breaks its own format   (ValueError)
     │   ├── InvalidGguf            a GGUF header or file
+    │   │   └── FileChanged            a file that was changed while it was read
     │   ├── InvalidShards          a set of shards that is no set
     │   ├── InvalidModelfile       a Modelfile, or a value that none can carry
     │   └── InvalidProfile         a family profile of ours or the user's
@@ -24,6 +25,7 @@ prints both and ends with ``exit_code``; 130 is kept for an interruption.
 from __future__ import annotations
 
 __all__ = [
+    "FileChanged",
     "Gguf2OllamaError",
     "InvalidGguf",
     "InvalidInput",
@@ -75,6 +77,10 @@ class InvalidInput(Gguf2OllamaError, ValueError):
 
 class InvalidGguf(InvalidInput):
     """A GGUF that breaks the format; the message names the file, the key or tensor and the offset."""
+
+
+class FileChanged(InvalidGguf):
+    """A file was changed between the reading of its header and the end of its use."""
 
 
 class InvalidShards(InvalidInput):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gguf2ollama._atomic import can_share, disk_errors
-from gguf2ollama.errors import InvalidGguf, UsageProblem
+from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range
 from gguf2ollama.ggufio.reader import GgufFile
 from gguf2ollama.progress import Progress, Update
@@ -30,7 +30,7 @@ def open_unchanged(path: Path, gguf: GgufFile) -> Iterator[io.FileIO]:
     """Open a file whose header was read before, and make sure that it is the same until the block ends.
 
     Raises:
-        InvalidGguf: Its size or time of change is not what it was.
+        FileChanged: Its size or time of change is not what it was.
         NotFound: It is gone.
     """
     with disk_errors(path):
@@ -58,7 +58,7 @@ def copy_range(
         report: Told the bytes of each step when it is done.
 
     Raises:
-        InvalidGguf: The source ends within the range.
+        FileChanged: The source ends within the range.
     """
     end = offset + length
     can_ask = length >= _BUFFER_BYTES and hasattr(os, "copy_file_range")
@@ -100,7 +100,7 @@ def write_ranges(
         report: Told the bytes of each step when it is done.
 
     Raises:
-        InvalidGguf: A source was changed since its header was read.
+        FileChanged: A source was changed since its header was read.
         NotFound: One is gone.
     """
     path, source = None, None
@@ -167,7 +167,7 @@ def _read_and_write(
     while offset < end:
         count = source.readinto(buffer[: end - offset])
         if not count:
-            raise InvalidGguf(f"{source.name} ended at byte {offset:,} while it was read", hint=CHANGED)
+            raise FileChanged(f"{source.name} ended at byte {offset:,} while it was read", hint=CHANGED)
         write_all(target, buffer[:count])
         offset += count
         report(count)
@@ -176,4 +176,4 @@ def _read_and_write(
 def _require_unchanged(stream: BinaryIO, path: Path, gguf: GgufFile) -> None:
     status = os.fstat(stream.fileno())
     if (status.st_size, status.st_mtime_ns) != (gguf.size, gguf.modified_ns):
-        raise InvalidGguf(f"{path} was changed while it was read", hint=CHANGED)
+        raise FileChanged(f"{path} was changed while it was read", hint=CHANGED)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gguf2ollama.errors import InvalidGguf
+from gguf2ollama.errors import FileChanged
 from gguf2ollama.ggufio.copying import CHANGED, open_unchanged
 from gguf2ollama.ggufio.ranges import GivenBytes, Range, Zeros
 from gguf2ollama.ggufio.reader import GgufFile
@@ -59,7 +59,7 @@ class RangeStream(io.RawIOBase):
         """Fill the buffer; give fewer bytes at the end only.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
         """
         target = memoryview(buffer).cast("B")
         filled = 0
@@ -92,7 +92,7 @@ class RangeStream(io.RawIOBase):
             while window:
                 count = file.readinto(window)
                 if not count:
-                    raise InvalidGguf(f"{source.path} became shorter while it was read", hint=CHANGED)
+                    raise FileChanged(f"{source.path} became shorter while it was read", hint=CHANGED)
                 window = window[count:]
 
     def _open(self, path: Path) -> io.FileIO:

@@ -86,7 +86,7 @@ class FileView:
     def open(self) -> io.BufferedReader:
         """Open it as a seekable stream to read from; each call gives a stream of its own.
 
-        Reading raises ``InvalidGguf`` when a file was changed since its header was read.
+        Reading raises ``FileChanged`` when a file was changed since its header was read.
         """
         sources = {shard.path: shard.gguf for shard, _ in self._parts}
         return io.BufferedReader(RangeStream(self._ranges, sources), _CHUNK_BYTES)
@@ -95,7 +95,7 @@ class FileView:
         """Hash it; give 64 hexadecimal digits.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
         """
         import hashlib  # noqa: PLC0415 - slow to import, and a view is mostly for other things
 
@@ -119,7 +119,7 @@ class FileView:
         (fsync) before it does.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
             NotEnoughSpace: The disk has less room than is needed.
             NotFound: The folder of the target is not there.
             UsageProblem: The target is there and ``replace`` is false, or it is one of the files.
@@ -213,7 +213,7 @@ def merge(
         progress: Told the bytes written.
 
     Raises:
-        InvalidGguf: A shard was changed since its header was read.
+        FileChanged: A shard was changed since its header was read.
         NotEnoughSpace: The disk has less room than is needed.
         NotFound: The folder of the target is not there.
         UsageProblem: The set is one whole file; the target is there and ``replace`` is false; or it is one

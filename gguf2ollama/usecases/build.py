@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName, ServerAddress
 from gguf2ollama.usecases.digest_cache import DigestCache
@@ -47,7 +47,9 @@ def build(
 ) -> Built:
     """Make an Ollama model of a GGUF: on a server, or in the folder of a store with no server.
 
-    A model of that name that is there already stays as it was until the new one has been checked.
+    A model of that name that is there already stays as it was until the new one has been checked. Where a
+    file is changed while it is read, all begins anew, once: Ollama gives what is linked into its store
+    another time whenever it makes a model of it.
 
     Args:
         source: A GGUF file, any shard of one, a folder, a place on the Hub (``owner/repo``,
@@ -78,40 +80,48 @@ def build(
     _check(to_store=store is not None, via=via, for_ollama=for_ollama, stream=stream)
     lock = LockCheck(locked)
     source, preferences = lock.take(source, preferences)
-    digests = DigestCache(is_trusted=not rehash)
-    with Hashing(cache=digests, progress=progress) as hashing:
-        files = obtain_model(
-            source,
-            projectors=preferences.get("projectors", ()),
-            wishes=preferences.get("hub"),
-            digests=None if dry_run or stream else digests,
-            is_here=store is not None or _address(host).is_loopback,
-            progress=progress,
-            tell=tell,
-        )
-        lock.require_files(files)
-        if not dry_run and not stream and preferences.get("chat_template") is None:
-            # what most servers will be given, while the server is asked and the recipe is made
-            hashing.begin(lay_out_weights(files, takes_shards=True))
-        # loaded while files are hashed
-        from gguf2ollama.usecases.build_job import BuildJob  # noqa: PLC0415
 
-        job = BuildJob(
-            files=files,
-            name=wanted,
-            lock=lock,
-            hashing=hashing,
-            load=load,
-            verify=verify,
-            allow_mismatch=allow_mismatch,
-            stream=stream,
-            progress=progress,
-            tell=tell,
-            preferences=preferences,
-        )
-        if store is not None:
-            return job.to_store(Path(store), for_ollama=for_ollama, dry_run=dry_run)
-        return job.to_server(_address(host), via="upload" if stream else via, dry_run=dry_run)
+    def attempt() -> Built:
+        digests = DigestCache(is_trusted=not rehash)
+        with Hashing(cache=digests, progress=progress) as hashing:
+            files = obtain_model(
+                source,
+                projectors=preferences.get("projectors", ()),
+                wishes=preferences.get("hub"),
+                digests=None if dry_run or stream else digests,
+                is_here=store is not None or _address(host).is_loopback,
+                progress=progress,
+                tell=tell,
+            )
+            lock.require_files(files)
+            if not dry_run and not stream and preferences.get("chat_template") is None:
+                # what most servers will be given, while the server is asked and the recipe is made
+                hashing.begin(lay_out_weights(files, takes_shards=True))
+            # loaded while files are hashed
+            from gguf2ollama.usecases.build_job import BuildJob  # noqa: PLC0415
+
+            job = BuildJob(
+                files=files,
+                name=wanted,
+                lock=lock,
+                hashing=hashing,
+                load=load,
+                verify=verify,
+                allow_mismatch=allow_mismatch,
+                stream=stream,
+                progress=progress,
+                tell=tell,
+                preferences=preferences,
+            )
+            if store is not None:
+                return job.to_store(Path(store), for_ollama=for_ollama, dry_run=dry_run)
+            return job.to_server(_address(host), via="upload" if stream else via, dry_run=dry_run)
+
+    try:
+        return attempt()
+    except FileChanged as changed:
+        tell(f"{changed}: all begins anew")
+    return attempt()
 
 
 def _check(*, to_store: bool, via: Via, for_ollama: str | None, stream: bool) -> None:

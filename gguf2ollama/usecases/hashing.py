@@ -91,7 +91,7 @@ class Hashing:
             check: Called now and then while it is waited for; it raises once that is to end.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
             NotFound: A file is gone.
         """
         future = self._begin(layer)
@@ -107,7 +107,7 @@ class Hashing:
         """Give the digest of each layer of weights by its name, once all are known.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
             NotFound: A file is gone.
         """
         self.begin(image.weights)

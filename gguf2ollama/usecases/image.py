@@ -70,7 +70,7 @@ class Weights:
     def open(self) -> BinaryIO:
         """Open its bytes from their start; each call gives a stream of its own.
 
-        Reading or closing raises ``InvalidGguf`` when a file was changed since its header was read.
+        Reading or closing raises ``FileChanged`` when a file was changed since its header was read.
         """
         return io.BufferedReader(RangeStream(self.ranges, self._sources), _BUFFER_BYTES)
 
@@ -82,7 +82,7 @@ class Weights:
             report: Told the bytes of each step when it is done.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
             NotFound: One is gone.
         """
         write_ranges(target, self.ranges, self._sources, report=report)
@@ -95,7 +95,7 @@ class Weights:
         """Check that its files are as they were when their headers were read.
 
         Raises:
-            InvalidGguf: One was changed.
+            FileChanged: One was changed.
             NotFound: One is gone.
         """
         for shard in self.shards:

@@ -45,7 +45,7 @@ class PullRoute:
         """Make the model under a name.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
             NotEnoughSpace: The server's disk is too small.
             ServerProblem: The server cannot be reached, cannot reach us, or refuses.
         """

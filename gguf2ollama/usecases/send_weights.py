@@ -33,7 +33,7 @@ def send_weights(
         progress: Told the bytes sent, from several threads.
 
     Raises:
-        InvalidGguf: A file was changed since its header was read.
+        FileChanged: A file was changed since its header was read.
         NotEnoughSpace: The server's disk is full.
         ServerProblem: The server cannot be reached, or refuses.
     """

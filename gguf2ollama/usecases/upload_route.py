@@ -40,7 +40,7 @@ class UploadRoute:
         """Make the model under a name.
 
         Raises:
-            InvalidGguf: A file was changed since its header was read.
+            FileChanged: A file was changed since its header was read.
             NotEnoughSpace: The server's disk is too small.
             ServerProblem: The server cannot be reached, or refuses.
         """

@@ -16,7 +16,7 @@ import pytest
 
 from gguf2ollama import Parameter, build, split
 from gguf2ollama.errors import (
-    InvalidGguf,
+    FileChanged,
     InvalidInput,
     NotEnoughSpace,
     ServerProblem,
@@ -558,22 +558,24 @@ def test_two_builds_of_one_name_at_once_leave_one_model_that_works(server, clien
 
 
 @pytest.mark.parametrize("via", VIAS)
-@pytest.mark.parametrize("at", ["hashing", "later"])
-def test_a_source_that_is_changed_while_it_is_read_makes_no_model(server, client, model, tmp_path, via, at):
-    name = f"changing-{at}-{via}"
+@pytest.mark.parametrize("at, rests", [("hashing", True), ("hashing", False), ("later", True)])
+def test_a_source_that_is_changed_while_it_is_read_is_read_anew_once(
+    server, client, model, tmp_path, via, at, rests
+):
+    name = f"changing-{at}-{via}-{rests}"
     path = tmp_path / f"{name}.gguf"
     shutil.copy(model, path)
-    with path.open("r+b") as stream:  # bytes that no server has yet
-        stream.seek(-8, os.SEEK_END)
-        stream.write(f"{via[:4]}{at[:4]}".encode())
-    done = []
+    changes = []
 
     def change():
-        if not done:
+        if not (rests and changes):
             with path.open("r+b") as stream:
                 stream.seek(-4, os.SEEK_END)
-                stream.write(b"new!")
-            done.append(path)
+                stream.write(os.urandom(4))  # bytes that no server has yet
+            changes.append(path)
+
+    change()
+    changes.clear()
 
     def meddle(update):
         if update.task.startswith("hashing") is (at == "hashing") and update.done > 1 << 20:
@@ -585,14 +587,32 @@ def test_a_source_that_is_changed_while_it_is_read_makes_no_model(server, client
         return link(*arguments)
 
     link = os.link
-    with pytest.MonkeyPatch.context() as patch:
+    refused = contextlib.nullcontext() if rests else pytest.raises(FileChanged)
+    with pytest.MonkeyPatch.context() as patch, refused:
         patch.setattr("os.link", change_and_link)  # which tells of no progress
-        with pytest.raises(InvalidGguf, match="changed"):
-            build(path, name=name, host=server.url, via=via, progress=meddle)
-    assert done
-    assert f"{name}:latest" not in {one.name for one in client.list()}
+        build(path, name=name, host=server.url, via=via, progress=meddle)
+    assert changes
     assert not has_leftovers(server)
-    assert build(path, name=name, host=server.url, via=via).is_done
+    if not rests:
+        assert f"{name}:latest" not in {one.name for one in client.list()}
+        assert build(path, name=name, host=server.url, via=via).is_done
+    if via != "upload":  # of which some servers make another file
+        assert [blob.read_bytes() == path.read_bytes() for _, blob in weights(server, name)] == [True]
+
+
+def test_a_linked_file_that_ollama_touches_while_it_is_hashed_is_hashed_anew(server, tmp_path):
+    path = tiny_llama(tmp_path / "touched.gguf", seed=22)
+    how = {"host": server.url, "load": False, "allow_mismatch": True}
+    build(path, name="linked", via="link", **how)
+    touched, told = [], []
+
+    def touch(update):
+        if update.task.startswith("hashing") and not touched:
+            touched.append(build(path, name="touching", via="upload", **how))
+
+    assert build(path, name="again", via="link", rehash=True, progress=touch, tell=told.append, **how).is_done
+    assert touched
+    assert [one for one in told if "begins anew" in one]
 
 
 @pytest.mark.parametrize("part", parts.OLLAMAS, ids=lambda part: part.version)
