@@ -213,4 +213,4 @@ def test_what_models_of_the_corpus_write_is_taken_apart_by_the_parser_they_get(
         )
         for answer, real in zip(answers, told, strict=True):
             assert (real.content.strip(), real.thinking.strip(), real.calls) == _meant(answer), name
-    assert len(tried) > 5
+    assert len(tried) >= 5

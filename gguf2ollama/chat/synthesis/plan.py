@@ -90,7 +90,7 @@ def padded(plan: Plan) -> Iterator[Asked]:
             yield Asked(probe=probe(shape, think=think, padding={kind: PADDING}))
     if plan.forms is None:
         return
-    kinds: dict[str, tuple[str, ...]] = {"assistant": ("uCt", "uCtau", "uDtt")}
+    kinds: dict[str, tuple[str, ...]] = {"assistant": ("uCt", "suCt", "uCtau", "suCtau", "uauCt", "uDtt")}
     if plan.forms.result is not None and plan.forms.result.style == RAW:
         kinds["tool"] = ("uct", "uctct", "udtt", "uctau", "udttau")
     if plan.thought:
