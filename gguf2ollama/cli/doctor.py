@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -14,10 +15,14 @@ __all__ = ["command"]
 
 
 @click.command("doctor", short_help="Check a store of models.")
-@click.option("--store", required=True, metavar="DIR", help="The store's folder: what OLLAMA_MODELS names.")
+@click.option(
+    "--store",
+    metavar="DIR",
+    help="The store's folder.  [default: OLLAMA_MODELS, or where Ollama keeps models otherwise]",
+)
 @click.option("--quick", is_flag=True, help="Look at lengths only; hash nothing.")
 @output_options
-def command(*, store: str, quick: bool, output: Output) -> None:
+def command(*, store: str | None, quick: bool, output: Output) -> None:
     """Check a store of models: every manifest and blob; nothing is changed.
 
     Ends with 6 when a model is not whole. What only takes room is noted.
@@ -25,7 +30,7 @@ def command(*, store: str, quick: bool, output: Output) -> None:
     from gguf2ollama.ollama.store import LocalStore  # noqa: PLC0415 - not needed for help
     from gguf2ollama.ollama.store_check import check_store  # noqa: PLC0415
 
-    root = Path(store)
+    root = _usual_store() if store is None else Path(store)
     if not (root / "blobs").is_dir():
         raise NotFound(f"{root} is no store, it has no folder blobs", hint="name what OLLAMA_MODELS names")
     with output.progress() as progress:
@@ -38,3 +43,16 @@ def command(*, store: str, quick: bool, output: Output) -> None:
     if errors := sum(one.level == "error" for one in findings):
         raise VerificationFailed(f"{root} has {errors} errors", hint="each says what to do")
     output.note(f"{root}: every model is whole")
+
+
+def _usual_store() -> Path:
+    """Give the first store that is there, of those that Ollama may use."""
+    from gguf2ollama.usecases.routes import known_stores  # noqa: PLC0415 - not needed for help
+
+    roots = [one.root for one in known_stores(os.environ)]
+    for root in roots:
+        if (root / "blobs").is_dir():
+            return root
+    raise NotFound(
+        f"no store is at {', '.join(map(str, roots))}", hint="name the folder of the store with --store"
+    )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.refs import TEMPORARY_NAMESPACE
 
 
@@ -24,6 +25,21 @@ def test_a_whole_store_is_well(call, store):
     done = call("doctor", "--store", store)
     assert (done.code, done.out) == (0, "")
     assert "every model is whole" in done.err
+
+
+def test_the_store_is_the_one_that_ollama_uses(call, store, monkeypatch):
+    monkeypatch.setenv("OLLAMA_MODELS", str(store))
+    done = call("doctor")
+    assert (done.code, done.err) == (0, f"{store}: every model is whole\n")
+
+
+def test_where_no_store_is_the_places_are_named(call, tmp_path, monkeypatch):
+    stores = [LocalStore(tmp_path / name) for name in ("one", "other")]
+    monkeypatch.setattr("gguf2ollama.usecases.routes.known_stores", lambda _environ: stores)
+    done = call("doctor")
+    assert done.code == 3
+    assert f"no store is at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.err
+    assert "--store" in done.err
 
 
 def test_a_blob_that_is_missing_is_an_error(call, store):
