@@ -7,28 +7,43 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     Task,
     TaskProgressColumn,
-    TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 __all__ = ["make_display"]
 
+_NAME_WIDTH = 36  # with the numbers it leaves room for a bar in 80 columns
+
 
 def make_display() -> Progress:
-    """Make the display on stderr; a task tells its ``unit``, ``bytes`` or ``things``."""
+    """Make the display on stderr, a line for each task; it tells its ``unit``, ``bytes`` or ``things``."""
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        _Amount(),
-        _Speed(),
-        TimeRemainingColumn(),
+        _Name(table_column=Column()),
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        TaskProgressColumn(table_column=Column(no_wrap=True)),
+        _Amount(table_column=Column(no_wrap=True)),
+        _Speed(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
         console=Console(stderr=True),
+        expand=True,
     )
+
+
+class _Name(ProgressColumn):
+    """What is done, without its middle where it is long: shards differ at the end of their names."""
+
+    def render(self, task: Task) -> Text:
+        name = task.description
+        if len(name) > _NAME_WIDTH:
+            half = (_NAME_WIDTH - 1) // 2
+            name = f"{name[: _NAME_WIDTH - 1 - half]}…{name[-half:]}"
+        return Text(name, no_wrap=True, overflow="ellipsis")
 
 
 class _Amount(DownloadColumn):
