@@ -20,6 +20,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_finish():
-    """Spare the collector of garbage what thousands of collected tests hold: it stays until the end anyway."""
+    """Spare the garbage collector what thousands of collected tests hold: it stays until the end anyway."""
     gc.collect()
     gc.freeze()

@@ -81,6 +81,7 @@ def test_the_client_tells_refusals_apart(hub, tmp_path, repo, revision, name, to
         hf_hub_download(repo, name, revision=revision, endpoint=hub.url, token=token, cache_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_client_finds_it_through_its_environment(hub, tmp_path):
     hub.add("o/r", {"a.gguf": b"GGUF"})
     program = "from huggingface_hub import hf_hub_download; print(hf_hub_download('o/r', 'a.gguf'))"

@@ -12,6 +12,8 @@ from gguf2ollama.chat.reference import Limits, Renderer
 from gguf2ollama.chat.reference.process import LimitBroken, WorkerProcess
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
 
+pytestmark = pytest.mark.slow
+
 TIGHT = Limits(seconds=0.3, memory_bytes=96 << 20, characters=100_000)
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 TIME = "ran for more than 0.3 seconds"
