@@ -1,8 +1,8 @@
 # make demo   build a real model and talk to it, in under a minute
 # make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
 # make check  lint, types, floors and every test; CI runs this and then make lowest
-# make lowest the quick tests with the oldest dependencies that pyproject.toml allows
-# make unit   the quick tests alone
+# make lowest tests/unit and tests/cli with the oldest dependencies that pyproject.toml allows
+# make unit   the quick tests alone: all of tests/unit and tests/cli but what starts programs or runs into limits
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: half an hour
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
@@ -13,6 +13,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := .demo
+# two processes; tests of one file stay together where they can, as they share what is made once
+AT_ONCE := -n 2 --dist worksteal
 
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
@@ -38,11 +40,11 @@ $(INSTALLED): pyproject.toml
 check: lint types imports test
 
 test: $(INSTALLED) parts
-	$(BIN)/python -m pytest -n 2 tests/unit tests/cli
+	$(BIN)/python -m pytest $(AT_ONCE) tests/unit tests/cli
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/live tests/packaging
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 tests/unit tests/cli
+	$(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not corpus and not older" tests/unit tests/cli
 
 test-corpus: $(VENV)/.transformers parts
 	$(BIN)/python -m pytest -m corpus --timeout 3600
@@ -69,12 +71,12 @@ types: $(INSTALLED)
 imports: $(INSTALLED)
 	$(BIN)/lint-imports
 
-# the oldest dependencies that pyproject.toml allows, with the quick tests
+# the oldest dependencies that pyproject.toml allows, with tests/unit and tests/cli
 lowest: $(INSTALLED)
 	$(PYTHON) -m venv --clear $(VENV)-lowest
 	sed -n '/^dependencies = \[/,/^\]/s/.*"\([a-z0-9-]*\)>=\([0-9.]*\)".*/\1==\2/p' pyproject.toml > $(VENV)-lowest/lowest.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/lowest.txt -e '.[dev]'
-	$(VENV)-lowest/bin/python -m pytest -n 2 tests/unit tests/cli
+	$(VENV)-lowest/bin/python -m pytest $(AT_ONCE) tests/unit tests/cli
 
 parts:
 	$(PYTHON) tests/live/parts.py get

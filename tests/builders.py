@@ -38,6 +38,7 @@ def typed(value: Any) -> TypedValue:
     return TypedValue.array(ValueType.INT32 if element is ValueType.UINT32 else element, value)
 
 
+@lru_cache(maxsize=64)
 def make_tensor(
     name: str, shape: tuple[int, ...] = (32,), kind: TensorType = TensorType.F32, *, seed: int = 0
 ) -> Tensor:

@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import gc
 import os
 import signal
 
@@ -16,3 +17,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _USUAL))
 # a shell has what it starts in the background ignore Ctrl-C, and all that is started by that, too
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what thousands of collected tests hold: it stays until the end anyway."""
+    gc.collect()
+    gc.freeze()

@@ -1,12 +1,19 @@
-"""What thousands of tests share or leave out: a process that renders chat templates, waits for the disk."""
+"""What thousands of tests share or leave out.
+
+They share a process that renders chat templates and what was chosen and learnt for a chat template, and leave
+out waits for the disk.
+"""
 
 import os
 import threading
+from datetime import date
 
 import pytest
 
+from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.reference.limits import Limits
 from gguf2ollama.chat.reference.process import WorkerProcess
+from gguf2ollama.chat.synthesis import synthesise
 
 
 class _Lent:
@@ -42,6 +49,33 @@ def _one_worker():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _same_choice():
+    """Choose for one and the same question once a day, and learn a chat template once.
+
+    Both are told all in the question and the day, and give values that cannot be changed. Tests of learning
+    itself call it by its own name, and learn anew.
+    """
+    chosen, learnt = {}, {}
+
+    def choose(question, *, renderer):
+        key = repr(question), date.today()  # noqa: DTZ011 - as the choice has it
+        if key not in chosen:
+            chosen[key] = choose_template(question, renderer=renderer)
+        return chosen[key]
+
+    def learn(renderer, authors):
+        key = repr(authors)
+        if key not in learnt:
+            learnt[key] = synthesise(renderer, authors)
+        return learnt[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gguf2ollama.usecases.try_templates.choose_template", choose)
+        patch.setattr("gguf2ollama.chat.choice.synthesise", learn)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_wait_for_the_disk():
     """Let the system write when it likes: no test takes the power away."""
     with pytest.MonkeyPatch.context() as patch:
@@ -51,5 +85,6 @@ def _no_wait_for_the_disk():
 
 @pytest.fixture
 def own_worker(monkeypatch):
-    """Have each renderer of the test start a process of its own, as they do in earnest."""
+    """Have each renderer of the test start a process of its own, and choose anew, as in earnest."""
     monkeypatch.setattr("gguf2ollama.chat.reference.renderer.WorkerProcess", WorkerProcess)
+    monkeypatch.setattr("gguf2ollama.usecases.try_templates.choose_template", choose_template)

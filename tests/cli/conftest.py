@@ -13,7 +13,7 @@ import pytest
 from gguf2ollama.cli import run
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.ollama_server import FakeOllama
-from tests.sparing import _no_wait_for_the_disk, _one_worker, own_worker  # noqa: F401 - fixtures
+from tests.sparing import _no_wait_for_the_disk, _one_worker, _same_choice, own_worker  # noqa: F401 - fixtures
 
 
 class Done(NamedTuple):

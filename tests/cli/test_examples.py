@@ -33,6 +33,7 @@ def models(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
 def test_a_server_is_provisioned_once(call, server, models):
     for name in ("first", "second"):
@@ -45,6 +46,7 @@ def test_a_server_is_provisioned_once(call, server, models):
     assert {one["name"] for one in call("list", "--json").json} == {"first:latest", "second:latest"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
 def test_provisioning_goes_on_after_a_bad_model_and_fails_at_the_end(server, models):
     for name in ("bad", "good"):
@@ -56,6 +58,7 @@ def test_provisioning_goes_on_after_a_bad_model_and_fails_at_the_end(server, mod
     assert "bad: failed with exit code 4" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_library_builds_with_progress_of_its_own(call, server, tmp_path):
     path = tiny_llama(tmp_path / "model.gguf")
     done = example(server, sys.executable, EXAMPLES / "library.py", path, "mine")

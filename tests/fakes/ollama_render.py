@@ -5,11 +5,13 @@ Tests that need a server which does something else inject it.
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from gguf2ollama import gotmpl
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
-from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.native import NativeTemplate, read_native
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.errors import Gguf2OllamaError
 from tests.fakes.ollama_store import FakeStore, Model, Refusal
@@ -23,14 +25,26 @@ def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
     body = {**content, "messages": messages}
     if model.template or not store.regime.native_templates:
         try:
-            return gotmpl.render(store.template_of(model), body, version=store.version)
+            return gotmpl.render(_go_template(store.template_of(model)), body, version=store.version)
         except Gguf2OllamaError as error:
             raise Refusal(500, error.message) from error
-    native = read_native(store.template_of(model), version=store.version)
+    minute = datetime.now().astimezone().replace(second=0, microsecond=0)
+    native = _native_template(store.template_of(model), store.version, minute)
     outcome = native.render(_conversation(body))
     if not isinstance(outcome, Rendered):
         raise Refusal(400, outcome.reason)
     return outcome.prompt
+
+
+# as a real server, it takes a template in when a model is loaded, and not for each chat anew
+@lru_cache
+def _go_template(text: str) -> gotmpl.Template:
+    return gotmpl.parse(text)
+
+
+@lru_cache
+def _native_template(text: str, version: str, now: datetime) -> NativeTemplate:
+    return read_native(text, version=version, now=now)
 
 
 def _conversation(body: dict[str, Any]) -> Conversation:

@@ -20,7 +20,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -70,9 +70,9 @@ class Stall:
 
 @dataclass(frozen=True)
 class Pause:
-    """Be silent for so many seconds before the answer, and live all the while."""
+    """Be silent before the answer until such a request (``METHOD /path``) came, and live all the while."""
 
-    seconds: float
+    until: str
 
 
 @dataclass(frozen=True)
@@ -270,11 +270,12 @@ class _Handler(BaseHTTPRequestHandler):
             content = len(body) if is_blob else json.loads(body or b"{}")
         except ValueError:
             content = body
+        seen_before = len(self.fake.seen)
         self.fake.seen.append(Seen(self.command, self.path, dict(self.headers), content))
         if self.fake.is_deaf or (isinstance(fault, Stall) and fault.after_lines is None):
             self._be_silent()
         if isinstance(fault, Pause):
-            self._be_silent(fault.seconds)
+            self._be_silent(lambda: fault.until in self.fake.endpoints()[seen_before:])
         if isinstance(fault, Answer):
             self._send(fault.status, fault.body.encode(), fault.content_type, fault.headers)
             return
@@ -363,9 +364,9 @@ class _Handler(BaseHTTPRequestHandler):
             left -= len(piece)
         return bytes(body)
 
-    def _be_silent(self, seconds: float = 3600) -> None:
-        """Wait, unless the client leaves or the server is told to stop."""
-        for _ in range(max(1, round(seconds / _TICK))):
+    def _be_silent(self, is_over: Callable[[], bool] = bool) -> None:
+        """Wait until it is over, unless the client leaves or the server is told to stop."""
+        while not is_over():
             readable, _, _ = select.select([self.connection], [], [], 0)
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 raise _Left

@@ -27,7 +27,7 @@ def settings(hub, tmp_path):
     return HubSettings(endpoint=hub.url, cache=tmp_path / "cache")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def content():
     """Two megabytes that differ everywhere."""
     return random.Random(6).randbytes(2_000_003)  # noqa: S311 - the same every time

@@ -379,6 +379,7 @@ class TestTheWayToTheHub:
             with HubSite(use, retry_pauses=()) as site:
                 assert site.info("o/r", revision="main").name == "o/r"
 
+    @pytest.mark.slow
     def test_a_download_trusts_an_own_authority_too(self, tmp_path, content, monkeypatch):
         pem = Path(__file__).parents[2] / "fakes" / "loopback.pem"
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):  # which of them the library reads is its own

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,8 @@ def test_the_client_downloads_by_a_redirect_to_another_host_without_its_token(hu
     assert "authorization" not in there.headers
 
 
-def test_the_client_goes_on_after_a_cut(hub, tmp_path):
+def test_the_client_goes_on_after_a_cut(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)  # before it goes on
     content = bytes(range(256)) * 4096
     hub.add("o/r", {"model.gguf": content})
     hub.inject("GET cdn", Cut(after_bytes=300_000))
@@ -79,6 +81,7 @@ def test_the_client_tells_refusals_apart(hub, tmp_path, repo, revision, name, to
         hf_hub_download(repo, name, revision=revision, endpoint=hub.url, token=token, cache_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_client_finds_it_through_its_environment(hub, tmp_path):
     hub.add("o/r", {"a.gguf": b"GGUF"})
     program = "from huggingface_hub import hf_hub_download; print(hf_hub_download('o/r', 'a.gguf'))"

@@ -190,6 +190,7 @@ def start_download(hub, *, until):
     return process
 
 
+@pytest.mark.slow
 def test_a_killed_download_is_gone_on_with(hub, call, content):
     hub.add("o/r", {"m-Q4_K_M.gguf": content})
     hub.inject("GET cdn", Stall(after_bytes=1_500_000))
@@ -205,6 +206,7 @@ def test_a_killed_download_is_gone_on_with(hub, call, content):
     assert hub.sent["m-Q4_K_M.gguf"] == len(content)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there, a program is not interrupted by a signal")
 def test_an_interrupted_download_ends_though_nothing_comes(hub, call, content):
     hub.add("o/r", {"m-Q4_K_M.gguf": content})
@@ -218,6 +220,7 @@ def test_an_interrupted_download_ends_though_nothing_comes(hub, call, content):
     assert err.endswith(b"interrupted\n")
 
 
+@pytest.mark.slow
 def test_two_downloads_at_once_fetch_a_file_once(hub, call, content):
     hub.add("o/r", {"m-Q4_K_M.gguf": content})
 

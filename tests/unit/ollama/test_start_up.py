@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"rich", "pygments", "httpx._main", "http.server"}
 LATER = {"httpx", "httpcore", "jinja2", "yaml", "huggingface_hub"}  # while files are hashed, if at all
 

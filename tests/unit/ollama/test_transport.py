@@ -35,7 +35,7 @@ def test_long_work_of_a_living_server_is_waited_for(client, server, model):
         ("POST /api/pull", lambda: next(client.pull("other"))),
     ):
         server.seen.clear()
-        server.inject(endpoint, Pause(0.5))
+        server.inject(endpoint, Pause(until="GET /api/version"))
         ask()
         assert "GET /api/version" in server.endpoints()
 
@@ -157,7 +157,7 @@ def test_an_authority_of_ones_own_is_trusted_by_name(monkeypatch):
         monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
         with Client(server.url, stall_timeout=0.15) as client:
             assert client.version().text == "0.34.4"
-            server.inject("POST /api/generate", Pause(0.5))
+            server.inject("POST /api/generate", Pause(until="GET /api/version"))
             with pytest.raises(ServerRefused, match="lost sight"):
                 client.load("")
 

@@ -185,6 +185,7 @@ def test_names_that_are_no_unicode_are_remembered(tmp_path, place):
     assert known(place, tmp_path / name) == DIGEST
 
 
+@pytest.mark.slow
 def test_processes_at_once_leave_a_cache_that_can_be_read(file, place, tmp_path):
     script = """
 import sys

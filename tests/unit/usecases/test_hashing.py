@@ -188,7 +188,9 @@ def test_the_end_of_the_block_ends_what_runs(large, place):
     assert not place.exists()
 
 
-def test_whoever_waits_may_give_up(large, place):
+def test_whoever_waits_may_give_up(large, place, monkeypatch):
+    monkeypatch.setattr("gguf2ollama.usecases.hashing._WAIT", 0.01)
+
     def give_up():
         raise InterruptedError
 

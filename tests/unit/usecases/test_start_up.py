@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.builders import tiny_llama
 
 _PROGRAM = """
@@ -23,6 +25,7 @@ def loaded_by(path, how):
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_only_a_build_that_verifies_loads_what_renders_and_learns(tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf")
     rooms = {"gguf2ollama.chat.choice", "gguf2ollama.chat.native", "gguf2ollama.gotmpl"}

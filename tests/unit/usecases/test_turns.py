@@ -63,7 +63,8 @@ def test_whoever_is_ahead_waits_for_the_others():
     assert order[-40:].count("short") > 0
 
 
-def test_what_is_stopped_waits_no_more():
+def test_what_is_stopped_waits_no_more(monkeypatch):
+    monkeypatch.setattr("gguf2ollama.usecases.turns._WAIT", 0.01)
     turns = Turns(1)
     turns.begin("first", size=100 * MB)
     turns.begin("second", size=10 * MB)

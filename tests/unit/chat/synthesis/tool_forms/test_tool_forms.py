@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from gguf2ollama.chat.synthesis.tool_forms.go_values import go_value
 from gguf2ollama.chat.synthesis.tool_forms.notation import NOTATION_PROBES, notation_of
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED, Tool, held_out_tools, tool
 from gguf2ollama.chat.synthesis.tool_forms.styles import JSON_STYLES, PYTHON
-from gguf2ollama.gotmpl.ollama import execute
+from gguf2ollama.gotmpl import execute, parse
 from tests import reference
 
 _LOOP = "{% for t in tools %}{% set f = t.function %}{% set p = f.parameters %}BODY{% endfor %}"
@@ -138,19 +139,28 @@ def _rendered(template: Template, **variables: Any) -> str | None:
         return None
 
 
+_go_template = lru_cache(parse)
+
+
+@lru_cache
+def _form_of_block(name: str) -> ToolsForm:
+    form = find_tools_form(_tools_renderer(_BLOCKS[name]))
+    assert isinstance(form, ToolsForm), form
+    return form
+
+
 def _in_go(text: GoText, body: Mapping[str, Any], *, each: str = "") -> str:
     end = "{{- end }}"
     turns = "{{- range .Messages }}"
     printed = f"{turns}{each}{text.statements}{end}{end}" if each else f"{text.statements}{turns}{end}"
-    template = "".join(define.text for define in text.defines) + printed
+    template = _go_template("".join(define.text for define in text.defines) + printed)
     return execute(template, {"messages": [reference.user("Hello")], **body}, version="0.34.4")
 
 
 @pytest.mark.parametrize("name", _BLOCKS)
 def test_a_block_is_found_and_go_prints_it(name: str) -> None:
     render = _tools_renderer(_BLOCKS[name])
-    form = find_tools_form(render)
-    assert isinstance(form, ToolsForm), form
+    form = _form_of_block(name)
     held_out = {one: tools for one, tools in held_out_tools().items() if one not in form.exceptions}
     for one, text in zip(held_out, render(list(held_out.values())), strict=True):
         tools = held_out[one]
@@ -171,15 +181,12 @@ def test_a_block_is_found_and_go_prints_it(name: str) -> None:
     ],
 )
 def test_what_a_form_does_not_cover_is_told(name: str, exceptions: set[str]) -> None:
-    form = find_tools_form(_tools_renderer(_BLOCKS[name]))
-    assert isinstance(form, ToolsForm), form
-    assert set(form.exceptions) == exceptions
+    assert set(_form_of_block(name).exceptions) == exceptions
 
 
 def test_an_exception_is_printed_otherwise_than_by_the_template() -> None:
     render = _tools_renderer(_TYPESCRIPT)
-    form = find_tools_form(render)
-    assert isinstance(form, ToolsForm), form
+    form = _form_of_block("TypeScript")
     assert form.exceptions
     for name in form.exceptions:
         tools = held_out_tools()[name]
@@ -224,8 +231,7 @@ def test_what_follows_no_known_rule_is_refused(block: str, reason: str) -> None:
 
 
 def test_tools_are_located_only_where_they_stand_once() -> None:
-    form = find_tools_form(_tools_renderer(_BLOCKS["a list"]))
-    assert isinstance(form, ToolsForm)
+    form = _form_of_block("a list")
     block = form.print(MARKED)
     assert form.locate(f"<{block}>", MARKED) == (1, 1 + len(block))
     assert form.locate(block + block, MARKED) is None
