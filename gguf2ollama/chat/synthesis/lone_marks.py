@@ -32,7 +32,7 @@ _THOUGHT = ("uhu", "uhuau", "uauhu", "uh", "uauh", "uhuh")
 _CALLING = ("uCt", "suCt", "uCtCt", "uDtt", "uCta", "uCtau", "uctau", "uauCt", "uctauct", "uctauctau")
 _THOUGHT_AND_CALLED = ("uKt", "uKtau", "uauKt", "uKtKt")
 _HELD_OUT = (("uauauauau", 3), ("suauaua", 6), ("uaua", 1), ("uhuauhu", 3), ("uauh", 3))
-_PADDED = ("uau", "suau", "ua", "uaua", "uh", "uhu", "uCt", "uCtau", "uauCt", "uKt")
+_PADDED = ("uau", "suau", "ua", "uaua", "uh", "uhu", "uCt", "uctau", "uauCt", "uKt")
 
 
 def learn_marks(rules: Rules, session: Session, plan: Plan) -> tuple[Rules, list[Feature]]:
@@ -89,14 +89,16 @@ def _asked(
     *,
     is_padded: bool = False,
 ) -> Iterator[Asked]:
-    """Give probes in which each answer's text names a mark."""
+    """Give probes in which each answer's text names a mark: now this, now that; each, where few are asked."""
     padding = {"assistant": PADDING} if is_padded else None
-    for mark in marks:
-        for shape, think in product(_possible(shapes, plan, calls=False), plan.thinks):
-            if think is None or (shape in _FIRST and not is_padded):
+    turns = cycle(marks)
+    for shape in _possible(shapes, plan, calls=False):
+        for think in plan.thinks if shape in _FIRST and not is_padded else plan.thinks[:1]:
+            for mark in marks if shape in _FIRST or is_padded else [next(turns)]:
                 yield Asked(probe=_marked(probe(shape, think=think, padding=padding), [mark]))
-        for shape in _possible(calling, plan, calls=True) if plan.forms else ():
-            asked = probe(shape, tools=MARKED[:2], forms=plan.forms, padding=padding)
+    for shape in _possible(calling, plan, calls=True) if plan.forms else ():
+        asked = probe(shape, tools=MARKED[:2], forms=plan.forms, padding=padding)
+        for mark in marks if is_padded else [next(turns)]:
             yield Asked(probe=_marked(asked, [mark]))
 
 
@@ -106,7 +108,7 @@ def _held_out(marks: Sequence[str], plan: Plan) -> Iterator[Probe]:
     for named, (shape, place) in product([*([mark] for mark in marks), marks[::-1]], _HELD_OUT):
         if plan.thought or "h" not in shape:
             yield _marked(probe(shape, seed="held out", think=next(thinks)), named, places={place})
-    for mark, shape in product(marks, _possible(("uauCt", "uauCtDtt", "uCtCtCt"), plan, calls=True)):
+    for mark, shape in product(marks, plan.chosen(("uauCtDtt", "uCtCtCt"))):
         if plan.forms is not None:
             asked = probe(shape, seed="held out", tools=MARKED, forms=plan.forms)
             yield _marked(asked, [mark], places={shape.rfind("C")})

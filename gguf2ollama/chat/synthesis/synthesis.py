@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -49,6 +49,11 @@ _REFUSED_SYSTEM = Lack(
     feature="plain",
     reason="the chat template takes no system text: it is said before the first question, in the same turn",
 )
+_CUT_AT_MARKS: Mapping[Feature, str] = {
+    "plain": "some answers' texts are cut at a lone mark of thinking, as <think> that nothing closes",
+    "thinking": "some answers' texts beside thinking are cut at a lone mark of thinking in them",
+    "tools": "some answers' texts beside calls are cut at a lone mark of thinking in them",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,8 +221,7 @@ class _Synthesiser:
             rules, cut = learn_marks(rules, self.session, plan)
         except Unlearnable as problem:
             return rules, [Lack(feature="plain", reason=str(problem))]
-        reason = "some answers' texts are cut at a lone mark of thinking, as <think> that nothing closes"
-        return rules, [Lack(feature=feature, reason=reason) for feature in cut]
+        return rules, [Lack(feature=feature, reason=_CUT_AT_MARKS[feature]) for feature in cut]
 
     def _with_inline(self, rules: Rules, plan: Plan) -> tuple[Rules, list[Lack]]:
         """Learn what becomes of thinking within answers' texts: in all ways, or the usual one."""

@@ -129,7 +129,7 @@ def test_texts_that_are_cut_at_a_lone_mark_beside_calls_are_lacking(learn):
     )
     assert template != LONE_MARKS_AND_CALLS
     assert [(one.feature, one.reason) for one in learn(template).lacking] == [
-        ("tools", "some answers' texts are cut at a lone mark of thinking, as <think> that nothing closes")
+        ("tools", "some answers' texts beside calls are cut at a lone mark of thinking in them")
     ]
 
 
