@@ -71,6 +71,8 @@ def _rules(rules: Rules) -> Iterator[str]:
             yield from _indented(_slot(slot))
     yield "the end, for the model to answer:"
     yield from _indented(_decision("is", rules.ending, _quoted))
+    if rules.marks:
+        yield f"marks: whether an answer's text names {' or '.join(sorted(rules.marks))} and is not cut there"
     yield from (f"{_quoted(text)} is the date, as {form}" for text, form in rules.dates.items())
 
 

@@ -34,6 +34,7 @@ _CHATS = (
     *("system, two turns", "white space around", "braces", "empty system", "prefill"),
     *("parallel calls, answer, question", "nested schema", "quotes and angle brackets in arguments"),
     *("thinking off", "thinking of two turns, on", "thinking within an answer, on"),
+    "marks of thinking in the text",
 )
 
 

@@ -12,7 +12,7 @@ from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, explain
 from gguf2ollama.chat.synthesis.probes import Padding
 from gguf2ollama.chat.synthesis.rules import Piece, Rules, Slot, Trim
 
-__all__ = ["PADDING", "learn_empty", "learn_trimming"]
+__all__ = ["PADDING", "agrees", "ends", "gaps_between", "learn_empty", "learn_trimming"]
 
 PADDING = Padding(left="\n \u2003\n", right="\n\u2003 \n")
 """White space that tells apart what `Trim` knows."""
@@ -31,7 +31,7 @@ def learn_trimming(rules: Rules, observed: Sequence[Observed]) -> Rules:
     lefts: dict[tuple[str, str], list[Example[Trim]]] = defaultdict(list)
     rights: dict[tuple[str, str], list[Example[Trim]]] = defaultdict(list)
     for one in observed:
-        for end in _ends(rules, one):
+        for end in ends(rules, one):
             (lefts if end.is_left else rights)[end.role, end.kind].append(Example(end.facts, end.trim))
 
     def trimmed(role: str, slot: Slot) -> Slot:
@@ -51,7 +51,7 @@ def learn_trimming(rules: Rules, observed: Sequence[Observed]) -> Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
+class End:
     """What became of the white space at one end of a text."""
 
     role: str
@@ -61,7 +61,16 @@ class _End:
     trim: Trim
 
 
-def _ends(rules: Rules, one: Observed) -> Iterator[_End]:
+def ends(rules: Rules, one: Observed) -> Iterator[End]:
+    """Give what became of the white space at the ends of texts.
+
+    Args:
+        rules: Rules that hold where no text has any.
+        one: A probe with `PADDING` around the texts of one kind.
+
+    Raises:
+        Unlearnable: It follows no rule.
+    """
     gaps = gaps_between(rules, one)
     observation = one.observation
     literals = [*(event.literal for event in observation.events), observation.tail]
@@ -81,7 +90,7 @@ def _ends(rules: Rules, one: Observed) -> Iterator[_End]:
             raise Unlearnable("what is taken off the ends of texts follows no rule")
         for piece, trim, is_left in zip(sides, found[0], (False, True), strict=True):
             if piece is not None and trim is not None:
-                yield _End(role=piece.role, kind=piece.kind, facts=piece.facts, is_left=is_left, trim=trim)
+                yield End(role=piece.role, kind=piece.kind, facts=piece.facts, is_left=is_left, trim=trim)
 
 
 def _texts(one: Observed) -> Iterator[tuple[str, str]]:
@@ -144,7 +153,7 @@ def learn_empty(rules: Rules, role: str, observed: Sequence[Observed]) -> Rules:
         Unlearnable: It follows no rule.
     """
     for candidate in (rules, replace(rules, ignored=rules.ignored | {role})):
-        if all(_agrees(candidate, one) for one in observed):
+        if all(agrees(candidate, one) for one in observed):
             return candidate
     examples = [Example(*_alone(rules, role, one)) for one in observed]
     decision: Decision[str] = explain(examples, what=f"what stands for an empty {role} text")
@@ -156,7 +165,8 @@ def learn_empty(rules: Rules, role: str, observed: Sequence[Observed]) -> Rules:
     return replace(rules, blocks=blocks)
 
 
-def _agrees(rules: Rules, one: Observed) -> bool:
+def agrees(rules: Rules, one: Observed) -> bool:
+    """Tell whether the rules print what was observed."""
     observation = one.observation
     try:
         gaps = gaps_between(rules, one)

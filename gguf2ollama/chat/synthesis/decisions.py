@@ -19,6 +19,7 @@ __all__ = [
     "Facts",
     "Inconsistent",
     "Leaf",
+    "combined",
     "decide",
     "learn",
     "leaves",
@@ -29,6 +30,7 @@ Facts: TypeAlias = Mapping[str, str]
 V = TypeVar("V", bound=Hashable)
 V_co = TypeVar("V_co", bound=Hashable, covariant=True)
 W = TypeVar("W", bound=Hashable)
+X = TypeVar("X", bound=Hashable)
 
 _CAP_FACTS = 5  # as many as a template may hang a text on; the search grows with each
 
@@ -125,6 +127,47 @@ def mapped(decision: Decision[V], change: Callable[[V], W]) -> Decision[W]:
     )
 
 
+def combined(first: Decision[V], second: Decision[W], combine: Callable[[V, W], Decision[X]]) -> Decision[X]:
+    """Give the decision that comes to what is made of the values of two; it asks first as the first does."""
+    if isinstance(first, Branch):
+        cases = tuple(
+            (values, combined(then, _narrowed(second, first.fact, values), combine))
+            for values, then in first.cases
+        )
+        known = frozenset[str]().union(*(values for values, _ in first.cases))
+        rest = _narrowed(second, first.fact, known, negated=True)
+        return Branch(fact=first.fact, cases=cases, otherwise=combined(first.otherwise, rest, combine))
+    if isinstance(second, Leaf):
+        return combine(first.value, second.value)
+    others = tuple((values, combined(first, then, combine)) for values, then in second.cases)
+    return _branch(second.fact, others, combined(first, second.otherwise, combine))
+
+
+def _narrowed(
+    decision: Decision[V], fact: str, values: frozenset[str], *, negated: bool = False
+) -> Decision[V]:
+    """Give what is left of a decision where a fact has one of some values, or none of them."""
+    if isinstance(decision, Leaf):
+        return decision
+    cases = tuple((one, _narrowed(then, fact, values, negated=negated)) for one, then in decision.cases)
+    otherwise = _narrowed(decision.otherwise, fact, values, negated=negated)
+    if decision.fact == fact:
+        cases = tuple((one, then) for one, then in cases if (one - values if negated else one & values))
+        if not negated and values <= frozenset[str]().union(*(one for one, _ in cases)):
+            *cases_before, (_, otherwise) = cases
+            cases = tuple(cases_before)
+    return _branch(decision.fact, cases, otherwise)
+
+
+def _branch(
+    fact: str, cases: tuple[tuple[frozenset[str], Decision[V]], ...], otherwise: Decision[V]
+) -> Decision[V]:
+    """Give a branch, or what all its cases come to."""
+    if all(then == otherwise for _, then in cases):
+        return otherwise
+    return Branch(fact=fact, cases=cases, otherwise=otherwise)
+
+
 def restricted(decision: Decision[V], facts: Facts) -> Decision[V]:
     """Give what is left of a decision where some facts are known."""
     if isinstance(decision, Leaf):
@@ -134,10 +177,7 @@ def restricted(decision: Decision[V], facts: Facts) -> Decision[V]:
         then = next((then for values, then in decision.cases if value in values), decision.otherwise)
         return restricted(then, facts)
     cases = tuple((values, restricted(then, facts)) for values, then in decision.cases)
-    otherwise = restricted(decision.otherwise, facts)
-    if all(then == otherwise for _, then in cases):
-        return otherwise
-    return Branch(fact=decision.fact, cases=cases, otherwise=otherwise)
+    return _branch(decision.fact, cases, restricted(decision.otherwise, facts))
 
 
 def _fewest(rows: Mapping[tuple[str, ...], V], width: int) -> tuple[int, ...]:

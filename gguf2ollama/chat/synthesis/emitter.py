@@ -104,6 +104,8 @@ class _Emitter:
     def _read_answer(self) -> None:
         if self.page.cuts:
             self.contents.cut_thinking()
+        if self.rules.marks:
+            self.contents.look_for_marks()
         if self.page.says_later:
             self.go.do('$said = ""')
             with self.go.block("if $calls"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -18,6 +17,7 @@ from gguf2ollama.chat.synthesis.decisions import Decision, Facts, Leaf, decide, 
 from gguf2ollama.chat.synthesis.facts import conversation_facts, facts_of_messages, message_facts
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS
 from gguf2ollama.chat.synthesis.text_arguments import TextArguments
+from gguf2ollama.chat.synthesis.thoughts import Inline, Trim
 from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, ToolsForm
 
 __all__ = [
@@ -37,22 +37,6 @@ __all__ = [
 NUMBER = "\ue000"
 """Stands in a literal for the number of a call or a result in its chat: a character that no text of a
 template has."""
-
-
-class Trim(str, Enum):
-    """What is taken off one end of a text, as Python's ``str.strip`` does."""
-
-    nothing = "nothing"
-    newlines = "newlines"
-    space = "white space"
-
-    def left(self, text: str) -> str:
-        """Take it off the beginning of a text."""
-        return text if self is Trim.nothing else text.lstrip("\n" if self is Trim.newlines else None)
-
-    def right(self, text: str) -> str:
-        """Take it off the end of a text."""
-        return text if self is Trim.nothing else text.rstrip("\n" if self is Trim.newlines else None)
 
 
 Form: TypeAlias = ToolsForm | ArgumentsForm | TextArguments | ResultForm
@@ -133,38 +117,6 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inline:
-    """What becomes of thinking that stands in an answer's text, before ``</think>``.
-
-    Attributes:
-        told: Whether it counts as the message's thinking, where it has no other; else it is left out.
-        left: What is taken off the beginning of the rest.
-        paired: Whether a text without ``<think>`` is left as it is.
-        again: Whether the rest is trimmed like any other text, too.
-    """
-
-    told: bool
-    left: Trim
-    paired: bool = False
-    again: bool = True
-
-    def cuts(self, message: Message) -> bool:
-        """Whether there is thinking in the text of a message."""
-        return _THOUGHT_END in message.content and (not self.paired or _THOUGHT in message.content)
-
-    def split(self, message: Message) -> Message:
-        """Give the message with its text cut."""
-        thoughts = message.content.partition(_THOUGHT_END)[0]
-        rest = self.left.left(message.content.rpartition(_THOUGHT_END)[2])
-        if not self.told or message.thinking:
-            return replace(message, content=rest)
-        return replace(message, content=rest, thinking=thoughts.rpartition(_THOUGHT)[2].strip("\n"))
-
-
-_THOUGHT, _THOUGHT_END = "<think>", "</think>"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """What a message of a role prints.
 
@@ -188,6 +140,8 @@ class Rules:
         blank: Roles whose messages are taken for empty where they have nothing but white space.
         silent: Roles whose empty messages print nothing.
         inline: What becomes of thinking within an answer's text.
+        marks: Marks of thinking that an answer may name without having its text cut; the fact ``marks`` tells
+            whether it names any of them.
         dates: Texts in literals that are dates, with their formats, as of ``strftime``.
         numbered: The number of a chat's first call, where literals have numbers of calls in them.
         levelled: Whether levels of thinking are told apart.
@@ -199,6 +153,7 @@ class Rules:
     blank: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
     inline: Decision[Inline | None] = field(default_factory=lambda: Leaf(None))
+    marks: frozenset[str] = frozenset()
     numbered: int | None = None
     levelled: bool = False
     dates: Mapping[str, str] = field(default_factory=dict)
@@ -215,7 +170,7 @@ class Rules:
         before = "start"
         told = facts_of_messages(messages)
         for at, message in enumerate(messages):
-            facts = whole | told[at]
+            facts = whole | told[at] | self._marked(message, is_cut=at in cut)
             block = self.blocks.get(message.role)
             if block is None or (message.role in self.silent and not message.content and not message.calls):
                 continue
@@ -233,7 +188,7 @@ class Rules:
                             continue
                         before = slot.kind
                         is_last = is_open(messages, at) and slot.kind == "assistant"
-                        trims = slot.kind != "assistant" or at not in cut
+                        trims = slot.kind != "assistant" or at not in cut or cut[at].again
                         printed = slot.print(value, here, message.role, is_last=is_last, trims=trims)
                         ordinal = number + sum(
                             len(one.calls) if is_call else one.role == "tool" for one in messages[:at]
@@ -250,6 +205,13 @@ class Rules:
             return piece
         return replace(piece, text=piece.text.replace(NUMBER, str(ordinal + self.numbered)))
 
+    def _marked(self, message: Message, *, is_cut: bool) -> dict[str, str]:
+        """Give the fact whether an answer names marks of thinking, where that is of any matter."""
+        if not self.marks or message.role != "assistant":
+            return {}
+        is_marked = not is_cut and any(mark in message.content for mark in self.marks)
+        return {"marks": "yes" if is_marked else "no"}
+
     def texts(self) -> Iterator[str]:
         """Give every text that the template can print of its own."""
         yield from leaves(self.ending)
@@ -260,10 +222,10 @@ class Rules:
                 yield slot.suffix
                 yield from leaves(slot.empty) if slot.empty is not None else ()
 
-    def heard(self, messages: Sequence[Message]) -> tuple[Sequence[Message], frozenset[int]]:
+    def heard(self, messages: Sequence[Message]) -> tuple[Sequence[Message], Mapping[int, Inline]]:
         """Give the messages that count, the texts of answers cut from thinking in them.
 
-        Beside them, the places of those whose beginnings are not to be trimmed.
+        Beside them, the places of those that were cut, and how.
         """
         told = [
             replace(one, content="") if one.role in self.blank and not one.content.strip() else one
@@ -275,14 +237,14 @@ class Rules:
             if message.content or message.calls or message.role not in self.ignored or at == len(messages) - 1
         ]
         if self.inline == Leaf(None):
-            return heard, frozenset()
-        done: set[int] = set()
+            return heard, {}
+        cut: dict[int, Inline] = {}
         for at, message in enumerate(heard):
             inline = decide(self.inline, message_facts(heard, at))
             if message.role == "assistant" and inline is not None and inline.cuts(message):
                 heard[at] = inline.split(message)
-                done |= set() if inline.again else {at}
-        return heard, frozenset(done)
+                cut[at] = inline
+        return heard, cut
 
 
 def is_open(messages: Sequence[Message], at: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +19,7 @@ from gguf2ollama.chat.synthesis.facts import think_value
 from gguf2ollama.chat.synthesis.guard import differing, held_out_chats, held_out_texts
 from gguf2ollama.chat.synthesis.inline import SCOPES, learn_inline
 from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, learn_rules
+from gguf2ollama.chat.synthesis.lone_marks import learn_marks
 from gguf2ollama.chat.synthesis.plan import Plan, base, blank, empty, padded
 from gguf2ollama.chat.synthesis.probes import Forms
 from gguf2ollama.chat.synthesis.refused_system import with_system
@@ -48,6 +49,11 @@ _REFUSED_SYSTEM = Lack(
     feature="plain",
     reason="the chat template takes no system text: it is said before the first question, in the same turn",
 )
+_CUT_AT_MARKS: Mapping[Feature, str] = {
+    "plain": "some answers' texts are cut at a lone mark of thinking, as <think> that nothing closes",
+    "thinking": "some answers' texts beside thinking are cut at a lone mark of thinking in them",
+    "tools": "some answers' texts beside calls are cut at a lone mark of thinking in them",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,12 +207,21 @@ class _Synthesiser:
         rules = learn_trimming(rules, self.session.observe(list(padded(plan))))
         rules, lacks = self._with_empty(rules, observed, plan.forms)
         if plan.thought:
+            rules, unmarked = self._with_marks(rules, plan)
             rules, inline = self._with_inline(rules, plan)
-            lacks += inline
+            lacks += [*unmarked, *inline]
         lacks += self._check(rules, plan)
         if not any(one.probe.shape.startswith("su") for one in observed):
             return with_system(rules), [*lacks, _REFUSED_SYSTEM]
         return rules, lacks
+
+    def _with_marks(self, rules: Rules, plan: Plan) -> tuple[Rules, list[Lack]]:
+        """Learn what stands otherwise around answers' texts that name marks of thinking and are not cut."""
+        try:
+            rules, cut = learn_marks(rules, self.session, plan)
+        except Unlearnable as problem:
+            return rules, [Lack(feature="plain", reason=str(problem))]
+        return rules, [Lack(feature=feature, reason=_CUT_AT_MARKS[feature]) for feature in cut]
 
     def _with_inline(self, rules: Rules, plan: Plan) -> tuple[Rules, list[Lack]]:
         """Learn what becomes of thinking within answers' texts: in all ways, or the usual one."""

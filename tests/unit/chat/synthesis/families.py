@@ -34,6 +34,17 @@ _DEFAULT_BEFORE_TOOLS = (
     "{{ '\\n</system>\\n' }}{% endif %}"
 )
 
+_EMPTY_THOUGHT = (
+    "{% set text = m.content %}{% set opens = '<think>' in text %}{% set closes = '</think>' in text %}"
+    "{% if opens and closes and loop.index0 < ns.last %}"
+    "{% set text = '<think>none</think>' + text.split('</think>')[-1] %}"
+    "{% elif m.reasoning_content and loop.index0 > ns.last %}"
+    "{% set text = '<think>' + m.reasoning_content + '</think>' + text %}"
+    "{% elif m.reasoning_content or not (opens or closes) %}"
+    "{% set text = '<think>none</think>' + text %}{% endif %}"
+)
+"""An answer's text with its thoughts, or with an empty one where it names no marks of thinking."""
+
 PLAIN = {
     "turns": _MESSAGE + _TURN + _END + _NEXT,
     "a default system text": (
@@ -124,6 +135,25 @@ THINKING = {
         "{{ m.content + '<|im_end|>\\n' }}"
         "{% else %}" + _TURN + "{% endif %}" + _END + _NEXT
     ),
+    "an empty thought before answers that name no marks of thinking": (
+        _LAST_USER
+        + _MESSAGE
+        + "{% if m.role == 'assistant' %}"
+        + _EMPTY_THOUGHT
+        + "{{ '<|im_start|>assistant\\n' + text | trim + '<|im_end|>\\n' }}"
+        + "{% else %}"
+        + _TURN
+        + "{% endif %}"
+        + _END
+        + _NEXT
+    ),
+    "a closed thought before answers that close none": (
+        _MESSAGE + "{{ '<|' + m.role + '|>' }}"
+        "{% if m.role == 'assistant' and '</think>' not in m.content %}{{ '(nothing)</think>' }}{% endif %}"
+        "{{ m.content + '<|end|>' }}"
+        + _END
+        + "{% if add_generation_prompt %}{{ '<|assistant|><think>' }}{% endif %}"
+    ),
 }
 _ASSISTANT = (
     "{% elif m.role == 'assistant' %}{{ '<|im_start|>assistant' }}"
@@ -180,3 +210,24 @@ THINKING_WITH_TOOLS = (
     "{% endif %}"
 )
 """What stands before a first question depends on system text, tools and thinking, but not on all at once."""
+
+LONE_MARKS_AND_CALLS = (
+    _LAST_USER
+    + _SYSTEM_FIRST
+    + "{{ '<|im_start|>system\\n' + (first or 'You are a test.') }}"
+    + _TOOLS
+    + "{{ '<|im_end|>\\n' }}"
+    + _MESSAGE
+    + "{% if m.role == 'user' %}"
+    + _TURN
+    + "{% elif m.role == 'assistant' %}"
+    + _EMPTY_THOUGHT
+    + "{{ '<|im_start|>assistant\\n' + text | trim }}"
+    + _CALLS
+    + "{{ '<|im_end|>\\n' }}"
+    + _RESULTS
+    + "{% endif %}"
+    + _END
+    + _NEXT
+)
+"""An empty thought before answers that name no marks of thinking, whether they call or not."""

@@ -7,6 +7,7 @@ from gguf2ollama.chat.synthesis.decisions import (
     Example,
     Inconsistent,
     Leaf,
+    combined,
     decide,
     learn,
     leaves,
@@ -73,6 +74,23 @@ def test_a_decision_gives_every_example_its_value_or_there_is_none(seen):
     assert not empty_branches(decision)
 
 
+@given(st.lists(FACTS, min_size=1), st.lists(FACTS, min_size=1), FACTS)
+def test_two_decisions_make_one_that_comes_to_both_values(some, others, facts):
+    first, second = (decision_of(seen) for seen in (some, others))
+    both = combined(first, second, lambda one, other: Leaf((one, other)))
+    assert decide(both, facts) == (decide(first, facts), decide(second, facts))
+
+
+def test_of_two_decisions_the_second_does_not_ask_again_what_the_first_has_asked():
+    asks = [
+        Branch(fact="last", cases=((frozenset({"yes"}), Leaf(there)),), otherwise=Leaf(elsewhere))
+        for there, elsewhere in ("ab", "xy")
+    ]
+    assert combined(*asks, lambda one, other: Leaf(one + other)) == Branch(
+        fact="last", cases=((frozenset({"yes"}), Leaf("ax")),), otherwise=Leaf("by")
+    )
+
+
 @given(st.lists(FACTS, min_size=1), FACTS, st.sampled_from(ORDER))
 def test_a_fact_that_is_known_may_be_left_out(seen, asked, known):
     examples = [Example(facts, key(facts)) for facts in seen]
@@ -80,6 +98,10 @@ def test_a_fact_that_is_known_may_be_left_out(seen, asked, known):
     rest = restricted(decision, {known: asked[known]})
     assert decide(rest, asked) == decide(decision, asked)
     assert known not in facts_in(rest)
+
+
+def decision_of(seen):
+    return learn([Example(facts, key(facts)[:2]) for facts in seen], order=ORDER)
 
 
 def empty_branches(decision):
