@@ -7,6 +7,7 @@ parentheses nest at most :data:`MAX_NESTING` deep here, and complex numbers are 
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from gguf2ollama.gotmpl.failure import ParsingError, invalid_template
 from gguf2ollama.gotmpl.functions import GO_FUNCTIONS
@@ -73,9 +74,13 @@ def parse(text: str, *, functions: Collection[str] | None = None) -> Template:
             place=None,
             hint="Shorten the template.",
         )
-    text = _as_go_reads_it(text)
+    return _parse(_as_go_reads_it(text), BUILTINS | frozenset(functions))
+
+
+@lru_cache(maxsize=8)  # one template is read, fitted, judged and run, each time from its text
+def _parse(text: str, functions: frozenset[str]) -> Template:
     try:
-        bodies = _Parser(text, functions=BUILTINS | frozenset(functions)).parse()
+        bodies = _Parser(text, functions=functions).parse()
     except RecursionError:
         raise invalid_template(
             "cannot be parsed", "it nests too deep", place=None, hint="Make the template flatter."

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from gguf2ollama.chat.conversation import Conversation, Message, Role, Think, ToolCall
@@ -22,6 +23,7 @@ __all__ = ["CALL_KINDS", "Event", "Forms", "Mark", "Observation", "Padding", "Pr
 CALL_KINDS = ("call id", "call name", "arguments")
 """What a call prints."""
 
+_escaped = lru_cache(maxsize=1024)(re.escape)  # tools are long, and stand in most probes
 _ROLES: Mapping[str, Role] = {"s": "system", "u": "user", "t": "tool"}
 _CALLS = {"c": 1, "d": 2, "e": 3, "k": 1, "l": 2}
 
@@ -213,7 +215,7 @@ def observe(prompt: str, marks: Mapping[str, Sequence[Mark]]) -> Observation:
     start = 0
     times: Counter[str] = Counter()
     longest_first = sorted(marks, key=len, reverse=True)
-    for found in re.finditer("|".join(map(re.escape, longest_first)), prompt) if marks else ():
+    for found in re.finditer("|".join(map(_escaped, longest_first)), prompt) if marks else ():
         text = found[0]
         mark = marks[text][min(times[text], len(marks[text]) - 1)]
         events.append(Event(mark=mark, literal=prompt[start : found.start()]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -33,6 +34,7 @@ class ToolsForm:
 
     nodes: tuple[Node, ...]
     exceptions: tuple[str, ...] = ()
+    _printed: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def print(self, tools: Sequence[Tool]) -> str:
         """Write tools down as the chat template does.
@@ -40,7 +42,10 @@ class ToolsForm:
         Raises:
             Unknown: A template with rules of its own was not seen to print such a tool.
         """
-        return print_nodes(self.nodes, tools)
+        key = json.dumps(tools)
+        if key not in self._printed:  # the same few are offered in hundreds of probes
+            self._printed[key] = print_nodes(self.nodes, tools)
+        return self._printed[key]
 
     def locate(self, text: str, tools: Sequence[Tool]) -> tuple[int, int] | None:
         """Find where the tools stand in a rendered text, or ``None`` where they don't, or stand twice."""
