@@ -1,4 +1,4 @@
-"""``None`` is printed as transformers does, in llama.cpp's engine, too."""
+"""Values are printed as transformers prints them, in llama.cpp's engine, too."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import datetime, timezone
 import pytest
 
 from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.chat.native import read_native
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.printed_none import with_none_printed
+from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.reference import Renderer, Request
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
@@ -29,35 +30,48 @@ def renderer() -> Iterator[Renderer]:
 
 
 def test_a_changed_template_means_the_same(renderer: Renderer):
-    changed = with_none_printed(_TEMPLATE)
+    changed = with_values_printed(_TEMPLATE)
     assert changed is not None
     requests = [Request(conversation=one) for one in battery()]
     assert renderer.load(changed).render(requests) == renderer.load(_TEMPLATE).render(requests)
 
 
 @pytest.mark.parametrize("version", ["0.32.15", "0.34.4"])
-def test_a_server_prints_it_then(version: str):
-    changed = with_none_printed(_TEMPLATE)
+@pytest.mark.parametrize(
+    "asked, before, after",
+    [
+        ("numbers, bools and null in arguments", "nothing=;", "nothing=None;"),
+        ("nested arguments", "object=;", "object={'deep': {'deeper': [True, 'x']}};"),
+        ("nested arguments", "list=123;", "list=[1, [2, [3]], {'a': {'b': 'c'}}];"),
+        ("empty values in arguments", "list=;object=;text=;", "list=[];object={};text=;"),
+    ],
+)
+def test_a_server_prints_them_then(
+    version: str, asked: str, before: str, after: str, renderer: Renderer
+) -> None:
+    changed = with_values_printed(_TEMPLATE)
     assert changed is not None
-    (asked,) = (one for one in battery() if one.name == "numbers, bools and null in arguments")
+    (conversation,) = (one for one in battery() if one.name == asked)
+    conversation = canonical(conversation, path="native", version=version)
     as_it_is, told = (
-        read_native(one, version=version, now=NOW).render(asked) for one in (_TEMPLATE, changed)
+        read_native(one, version=version, now=NOW).render(conversation) for one in (_TEMPLATE, changed)
     )
     assert isinstance(as_it_is, Rendered)
+    assert before in as_it_is.prompt
     assert isinstance(told, Rendered)
-    assert "nothing=;" in as_it_is.prompt
-    assert told.prompt == as_it_is.prompt.replace("nothing=;", "nothing=None;")
+    assert after in told.prompt
+    assert [told] == renderer.load(_TEMPLATE).render([Request(conversation=conversation)])
 
 
 @pytest.mark.parametrize(
     "text, changed",
     [
-        ("{{ x }}", "{{ x if x is not none else 'None' }}"),
-        ("{{- a.b['c'][0] -}}", "{{- a.b['c'][0] if a.b['c'][0] is not none else 'None' -}}"),
+        ("{{ x }}", "{{ x | string }}"),
+        ("{{- a.b['c'][0] -}}", "{{- a.b['c'][0] | string -}}"),
         ("{{ 'x' }}{{ 1 }}{{ x|trim }}{{ f(x) }}{{ x + y }}{{ x if y }}{{ not x }}", None),
         ("{% set y = x %}{# {{ x }} #}{{ [x] }}{{ (x) }}", None),
         ("{{ x", None),
     ],
 )
 def test_only_values_of_variables_are_looked_at(text: str, changed: str | None):
-    assert with_none_printed(text) == changed
+    assert with_values_printed(text) == changed
