@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeAlias
 
 from gguf2ollama.chat.missing_members import with_missing_members
+from gguf2ollama.chat.numbered_members import with_brackets
 from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.rewriting import pieces_of, unused_name, with_line_ends
 from gguf2ollama.chat.trims import with_wide_trims
@@ -61,6 +62,7 @@ def changes() -> Iterator[Change]:
     yield _with_thinking_seen
     yield partial(_without_variable, name=_SWITCH)
     yield _with_results_kept
+    yield _with_brackets
     yield _with_missing_members
     yield _with_values_printed
 
@@ -118,6 +120,13 @@ def _with_values_printed(text: str) -> Patch | None:
     if changed is None:
         return None
     return Patch(text=changed, why=("the server prints None, lists and objects in another way",))
+
+
+def _with_brackets(text: str) -> Patch | None:
+    changed = with_brackets(text)
+    if changed is None:
+        return None
+    return Patch(text=changed, why=("the server takes no number behind a dot",))
 
 
 def _with_missing_members(text: str) -> Patch | None:
