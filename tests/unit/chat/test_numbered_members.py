@@ -13,16 +13,9 @@ from gguf2ollama.chat.native import read_native
 from gguf2ollama.chat.numbered_members import with_brackets
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.reference import Renderer, Request
+from tests.calling_templates import NUMBERED_ITEMS
 
 _NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
-_TEMPLATE = (
-    "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
-    "{% for m in messages %}<{{ m.role }}>"
-    "{% if m.role == 'tool' and m.content.0.text is defined %}{{ m.content.0.text }}{% else %}"
-    "{{ m.content }}{% endif %}{% for call in m.tool_calls or [] %}\n{{ call.function.name }}"
-    "{% for name, value in call.function.arguments.items() %} {{ name }}={{ value | tojson }}{% endfor %}"
-    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +25,21 @@ def renderer() -> Iterator[Renderer]:
 
 
 def test_a_changed_template_means_the_same(renderer: Renderer) -> None:
-    changed = with_brackets(_TEMPLATE)
+    changed = with_brackets(NUMBERED_ITEMS)
     assert changed is not None
     requests = [Request(conversation=one) for one in battery()]
-    assert renderer.load(changed).render(requests) == renderer.load(_TEMPLATE).render(requests)
+    assert renderer.load(changed).render(requests) == renderer.load(NUMBERED_ITEMS).render(requests)
 
 
 def test_an_older_server_takes_calls_then(renderer: Renderer) -> None:
-    changed = with_brackets(_TEMPLATE)
+    changed = with_brackets(NUMBERED_ITEMS)
     assert changed is not None
     (asked,) = (one for one in battery() if one.name == "call and result")
     asked = canonical(asked, path="native", version="0.32.15")
-    before = read_native(_TEMPLATE, version="0.32.15", now=_NOW).render(asked)
+    before = read_native(NUMBERED_ITEMS, version="0.32.15", now=_NOW).render(asked)
     after = read_native(changed, version="0.32.15", now=_NOW).render(asked)
     assert isinstance(before, Refused)
-    assert [after] == renderer.load(_TEMPLATE).render([Request(conversation=asked)])
+    assert [after] == renderer.load(NUMBERED_ITEMS).render([Request(conversation=asked)])
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,9 @@ from gguf2ollama.chat.native import read_native
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.reference import Renderer, Request
+from tests.calling_templates import PRINTED_ARGUMENTS
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
-_TEMPLATE = (
-    "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
-    "{% for m in messages %}<{{ m.role }}>{{- m['content'] -}}{% for call in m.tool_calls or [] %}"
-    "{% for name, value in call.function.arguments.items() %}{{ name }}={{- value }};{% endfor %}"
-    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +25,10 @@ def renderer() -> Iterator[Renderer]:
 
 
 def test_a_changed_template_means_the_same(renderer: Renderer):
-    changed = with_values_printed(_TEMPLATE)
+    changed = with_values_printed(PRINTED_ARGUMENTS)
     assert changed is not None
     requests = [Request(conversation=one) for one in battery()]
-    assert renderer.load(changed).render(requests) == renderer.load(_TEMPLATE).render(requests)
+    assert renderer.load(changed).render(requests) == renderer.load(PRINTED_ARGUMENTS).render(requests)
 
 
 @pytest.mark.parametrize("version", ["0.32.15", "0.34.4"])
@@ -49,18 +44,19 @@ def test_a_changed_template_means_the_same(renderer: Renderer):
 def test_a_server_prints_them_then(
     version: str, asked: str, before: str, after: str, renderer: Renderer
 ) -> None:
-    changed = with_values_printed(_TEMPLATE)
+    changed = with_values_printed(PRINTED_ARGUMENTS)
     assert changed is not None
     (conversation,) = (one for one in battery() if one.name == asked)
     conversation = canonical(conversation, path="native", version=version)
     as_it_is, told = (
-        read_native(one, version=version, now=NOW).render(conversation) for one in (_TEMPLATE, changed)
+        read_native(one, version=version, now=NOW).render(conversation)
+        for one in (PRINTED_ARGUMENTS, changed)
     )
     assert isinstance(as_it_is, Rendered)
     assert before in as_it_is.prompt
     assert isinstance(told, Rendered)
     assert after in told.prompt
-    assert [told] == renderer.load(_TEMPLATE).render([Request(conversation=conversation)])
+    assert [told] == renderer.load(PRINTED_ARGUMENTS).render([Request(conversation=conversation)])
 
 
 @pytest.mark.parametrize(
