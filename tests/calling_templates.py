@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIONS", "JSON_CALLS", "KEYS_AND_VALUES", "UNREADABLE", "XML_CALLS", "XML_CALLS_NO_THOUGHTS"]
+__all__ = [
+    "ACTIONS",
+    "JSON_CALLS",
+    "KEYS_AND_VALUES",
+    "NUMBERED_ITEMS",
+    "PRINTED_ARGUMENTS",
+    "UNREADABLE",
+    "XML_CALLS",
+    "XML_CALLS_NO_THOUGHTS",
+]
 
 _OFFER = (
     "{% if tools %}<|im_start|>system\nThese are your tools:\n{% for tool in tools %}{{ tool | tojson }}\n"
@@ -65,4 +74,18 @@ ACTIONS = (
     + _BEGIN
     + "<|START_THINKING|>{% if enable_thinking is defined and not enable_thinking %}<|END_THINKING|>"
     "{% endif %}{% endif %}"
+)
+PRINTED_ARGUMENTS = (
+    "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
+    "{% for m in messages %}<{{ m.role }}>{{- m['content'] -}}{% for call in m.tool_calls or [] %}"
+    "{% for name, value in call.function.arguments.items() %}{{ name }}={{- value }};{% endfor %}"
+    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+NUMBERED_ITEMS = (
+    "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
+    "{% for m in messages %}<{{ m.role }}>"
+    "{% if m.role == 'tool' and m.content.0.text is defined %}{{ m.content.0.text }}{% else %}"
+    "{{ m.content }}{% endif %}{% for call in m.tool_calls or [] %}\n{{ call.function.name }}"
+    "{% for name, value in call.function.arguments.items() %} {{ name }}={{ value | tojson }}{% endfor %}"
+    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 )

@@ -13,7 +13,8 @@ from functools import partial
 from typing import TypeAlias
 
 from gguf2ollama.chat.missing_members import with_missing_members
-from gguf2ollama.chat.printed_none import with_none_printed
+from gguf2ollama.chat.numbered_members import with_brackets
+from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.rewriting import pieces_of, unused_name, with_line_ends
 from gguf2ollama.chat.trims import with_wide_trims
 
@@ -61,8 +62,9 @@ def changes() -> Iterator[Change]:
     yield _with_thinking_seen
     yield partial(_without_variable, name=_SWITCH)
     yield _with_results_kept
+    yield _with_brackets
     yield _with_missing_members
-    yield _with_none_printed
+    yield _with_values_printed
 
 
 def _without_variable(text: str, *, name: str) -> Patch | None:
@@ -113,11 +115,18 @@ def _with_results_kept(text: str) -> Patch | None:
     )
 
 
-def _with_none_printed(text: str) -> Patch | None:
-    changed = with_none_printed(text)
+def _with_values_printed(text: str) -> Patch | None:
+    changed = with_values_printed(text)
     if changed is None:
         return None
-    return Patch(text=changed, why=("the server prints nothing for None",))
+    return Patch(text=changed, why=("the server prints None, lists and objects in another way",))
+
+
+def _with_brackets(text: str) -> Patch | None:
+    changed = with_brackets(text)
+    if changed is None:
+        return None
+    return Patch(text=changed, why=("the server takes no number behind a dot",))
 
 
 def _with_missing_members(text: str) -> Patch | None:

@@ -19,7 +19,7 @@ from gguf2ollama.chat.outcome import Outcome, Refused
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import InvalidInput
-from tests.calling_templates import ACTIONS, KEYS_AND_VALUES, XML_CALLS
+from tests.calling_templates import ACTIONS, KEYS_AND_VALUES, NUMBERED_ITEMS, PRINTED_ARGUMENTS, XML_CALLS
 from tests.live.native_templates import NATIVE_TEMPLATES
 from tests.live.rendering import BOS, EOS, RenderingServer, corpus_templates
 from tests.live.servers import RunningOllama
@@ -85,6 +85,16 @@ def test_own_templates_come_out_as_foretold(name: str, renderer: Renderer, serve
         return  # which a few of them are meant to be
     if choice is not None:
         assert not _broken_promises(_OWN[name], choice.chosen, server)
+
+
+@pytest.mark.parametrize("text", [PRINTED_ARGUMENTS, NUMBERED_ITEMS], ids=["printed", "numbered"])
+def test_what_a_server_takes_in_another_way_is_mended(
+    text: str, renderer: Renderer, server: RenderingServer
+) -> None:
+    choice = _choose(text, renderer=renderer, server=server)
+    assert choice is not None
+    assert choice.chosen.parity.score("tools").is_exact
+    assert not _broken_promises(text, choice.chosen, server)
 
 
 @pytest.mark.parametrize("start", _SAMPLE)
