@@ -6,24 +6,20 @@ tries to find out how the template takes calls of tools.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from gguf2ollama.chat.rewriting import pieces_of, with_line_ends
+from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten
 
 __all__ = ["with_brackets"]
 
 
 def with_brackets(text: str) -> str | None:
     """Give a template without numbers behind dots; ``None`` where it has none, or does not read."""
-    source = with_line_ends(text)
-    try:
-        pieces = pieces_of(source)
-    except ValueError:
-        return None
-    parts: list[str] = []
-    at = 0
+    return rewritten(text, _bracketed)
+
+
+def _bracketed(_: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
     for dot, number in pairwise(pieces):
         if (dot.kind, dot.text, number.kind) == ("operator", ".", "integer"):
-            parts += [source[at : dot.start], f"[{number.text}]"]
-            at = number.end
-    return "".join([*parts, source[at:]]) if parts else None
+            yield Insertion(dot.start, f"[{number.text}]", instead_of=number.end - dot.start)

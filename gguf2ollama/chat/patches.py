@@ -7,7 +7,7 @@ the model thinks, and whether it is told a system message at all. Each change he
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -15,7 +15,7 @@ from typing import TypeAlias
 from gguf2ollama.chat.missing_members import with_missing_members
 from gguf2ollama.chat.numbered_members import with_brackets
 from gguf2ollama.chat.printed_values import with_values_printed
-from gguf2ollama.chat.rewriting import pieces_of, unused_name, with_line_ends
+from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten, unused_name
 from gguf2ollama.chat.trims import with_wide_trims
 
 __all__ = ["Change", "Patch", "changes", "keep_out_detection", "with_all_trimmed"]
@@ -62,9 +62,9 @@ def changes() -> Iterator[Change]:
     yield _with_thinking_seen
     yield partial(_without_variable, name=_SWITCH)
     yield _with_results_kept
-    yield _with_brackets
-    yield _with_missing_members
-    yield _with_values_printed
+    yield _rewriting(with_brackets, why="the server takes no number behind a dot")
+    yield _rewriting(with_missing_members, why="the server refuses what is missing and has a method's name")
+    yield _rewriting(with_values_printed, why="the server prints None, lists and objects in another way")
 
 
 def _without_variable(text: str, *, name: str) -> Patch | None:
@@ -115,25 +115,14 @@ def _with_results_kept(text: str) -> Patch | None:
     )
 
 
-def _with_values_printed(text: str) -> Patch | None:
-    changed = with_values_printed(text)
-    if changed is None:
-        return None
-    return Patch(text=changed, why=("the server prints None, lists and objects in another way",))
+def _rewriting(rewrite: Callable[[str], str | None], *, why: str) -> Change:
+    """Give the change that a rewriting makes, and why it is made."""
 
+    def change(text: str) -> Patch | None:
+        changed = rewrite(text)
+        return None if changed is None else Patch(text=changed, why=(why,))
 
-def _with_brackets(text: str) -> Patch | None:
-    changed = with_brackets(text)
-    if changed is None:
-        return None
-    return Patch(text=changed, why=("the server takes no number behind a dot",))
-
-
-def _with_missing_members(text: str) -> Patch | None:
-    changed = with_missing_members(text)
-    if changed is None:
-        return None
-    return Patch(text=changed, why=("the server refuses what is missing and has a method's name",))
+    return change
 
 
 def with_all_trimmed(text: str) -> Patch | None:
@@ -142,10 +131,8 @@ def with_all_trimmed(text: str) -> Patch | None:
     Apart from the others, since a TEMPLATE does it without a changed header, which would have weights stored
     a second time.
     """
-    changed = with_wide_trims(text)
-    if changed is None:
-        return None
-    return Patch(text=changed, why=("the server leaves white space around texts that is not ASCII",))
+    why = "the server leaves white space around texts that is not ASCII"
+    return _rewriting(with_wide_trims, why=why)(text)
 
 
 def _shows_thinking(text: str) -> bool:
@@ -170,23 +157,15 @@ def _rename(text: str, name: str, new: str) -> str | None:
     """Give the template with another name for one variable; ``None`` where it has no such variable."""
     if not re.search(rf"\b{name}\b", text):
         return None
-    try:
-        return _with_name(text, name, new)
-    except ValueError:
-        return None
 
+    def found(_: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
+        depth = 0
+        for number, piece in enumerate(pieces):
+            if piece.kind == "operator":
+                depth += (piece.text in "([{") - (piece.text in ")]}")
+            is_member = number > 0 and pieces[number - 1].text in {".", "|"}
+            is_argument = depth > 0 and number + 1 < len(pieces) and pieces[number + 1].text == "="
+            if piece.kind == "name" and piece.text == name and not is_member and not is_argument:
+                yield Insertion(piece.start, new, instead_of=piece.end - piece.start)
 
-def _with_name(text: str, name: str, new: str) -> str | None:
-    source = with_line_ends(text)
-    pieces = pieces_of(source)
-    parts: list[str] = []
-    at = depth = 0
-    for number, piece in enumerate(pieces):
-        if piece.kind == "operator":
-            depth += (piece.text in "([{") - (piece.text in ")]}")
-        is_member = number > 0 and pieces[number - 1].text in {".", "|"}
-        is_argument = depth > 0 and number + 1 < len(pieces) and pieces[number + 1].text == "="
-        if piece.kind == "name" and piece.text == name and not is_member and not is_argument:
-            parts += [source[at : piece.start], new]
-            at = piece.end
-    return "".join([*parts, source[at:]]) if parts else None
+    return rewritten(text, found)

@@ -10,12 +10,9 @@ __all__ = [
     "Insertion",
     "Operand",
     "Piece",
-    "insert",
     "operand_before",
-    "pieces_of",
     "rewritten",
     "unused_name",
-    "with_line_ends",
 ]
 
 _OPENING, _CLOSING = {"(": ")", "[": "]", "{": "}"}, {")", "]", "}"}
@@ -53,10 +50,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """A text to be put into a template."""
+    """A text to be put into a template, in the place of so many characters."""
 
     at: int
     text: str
+    instead_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +70,12 @@ class Operand:
     calls: bool
 
 
-def with_line_ends(text: str) -> str:
+def _with_line_ends(text: str) -> str:
     r"""Give a template with the line ends that Jinja makes of all others, ``\n``."""
     return re.sub(r"\r\n|\r", "\n", text)
 
 
-def pieces_of(text: str) -> tuple[Piece, ...]:
+def _pieces_of(text: str) -> tuple[Piece, ...]:
     """Cut a template into pieces, once its line ends are those of :func:`with_line_ends`.
 
     Raises:
@@ -169,22 +167,22 @@ def _begins_operand(pieces: Sequence[Piece], at: int) -> bool:
 
 def rewritten(text: str, find: Callable[[str, Sequence[Piece]], Iterable[Insertion]]) -> str | None:
     """Put into a template what is found of its pieces; ``None`` where nothing is, or it does not read."""
-    source = with_line_ends(text)
+    source = _with_line_ends(text)
     try:
-        pieces = pieces_of(source)
+        pieces = _pieces_of(source)
     except ValueError:
         return None
     insertions = list(find(source, pieces))
-    return insert(source, insertions) if insertions else None
+    return _insert(source, insertions) if insertions else None
 
 
-def insert(text: str, insertions: Iterable[Insertion]) -> str:
+def _insert(text: str, insertions: Iterable[Insertion]) -> str:
     """Put texts into a template; of several at one place, the first goes first."""
     parts: list[str] = []
     done = 0
     for one in sorted(insertions, key=lambda one: one.at):
         parts += [text[done : one.at], one.text]
-        done = one.at
+        done = one.at + one.instead_of
     return "".join([*parts, text[done:]])
 
 

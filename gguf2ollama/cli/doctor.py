@@ -30,9 +30,7 @@ def command(*, store: str | None, quick: bool, output: Output) -> None:
     from gguf2ollama.ollama.store import LocalStore  # noqa: PLC0415 - not needed for help
     from gguf2ollama.ollama.store_check import check_store  # noqa: PLC0415
 
-    root = _usual_store() if store is None else Path(store)
-    if not (root / "blobs").is_dir():
-        raise NotFound(f"{root} is no store, it has no folder blobs", hint="name what OLLAMA_MODELS names")
+    root = _find_store(store)
     with output.progress() as progress:
         findings = check_store(LocalStore(root), hash_blobs=not quick, progress=progress)
     if output.as_json:
@@ -45,14 +43,16 @@ def command(*, store: str | None, quick: bool, output: Output) -> None:
     output.note(f"{root}: every model is whole")
 
 
-def _usual_store() -> Path:
-    """Give the first store that is there, of those that Ollama may use."""
+def _find_store(told: str | None) -> Path:
+    """Give the store that was named, or the first that is there of those that Ollama may use."""
     from gguf2ollama.usecases.routes import known_stores  # noqa: PLC0415 - not needed for help
 
-    roots = [one.root for one in known_stores(os.environ)]
+    roots = [one.root for one in known_stores(os.environ)] if told is None else [Path(told)]
     for root in roots:
         if (root / "blobs").is_dir():
             return root
-    raise NotFound(
-        f"no store is at {', '.join(map(str, roots))}", hint="name the folder of the store with --store"
-    )
+    if told is None:
+        raise NotFound(
+            f"no store is at {', '.join(map(str, roots))}", hint="name the folder of the store with --store"
+        )
+    raise NotFound(f"{roots[0]} is no store, it has no folder blobs", hint="name what OLLAMA_MODELS names")

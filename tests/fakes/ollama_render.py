@@ -25,7 +25,7 @@ def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
     body = {**content, "messages": messages}
     if model.template or not store.regime.native_templates:
         try:
-            return gotmpl.render(_go_template(store.template_of(model)), body, version=store.version)
+            return gotmpl.render(store.template_of(model), body, version=store.version)
         except Gguf2OllamaError as error:
             raise Refusal(500, error.message) from error
     minute = datetime.now().astimezone().replace(second=0, microsecond=0)
@@ -37,11 +37,6 @@ def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
 
 
 # as a real server, it takes a template in when a model is loaded, and not for each chat anew
-@lru_cache
-def _go_template(text: str) -> gotmpl.Template:
-    return gotmpl.parse(text)
-
-
 @lru_cache
 def _native_template(text: str, version: str, now: datetime) -> NativeTemplate:
     return read_native(text, version=version, now=now)
