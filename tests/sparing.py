@@ -23,9 +23,9 @@ class _Lent:
         self._worker = worker
         self._lock = lock
 
-    def ask(self, message, *, answers=1):
+    def ask(self, message):
         with self._lock:
-            return self._worker.ask(message, answers=answers)
+            return self._worker.ask(message)
 
     def close(self):
         """Leave it to the next."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from gguf2ollama.chat.answer_check import are_calls_read, continues_answers, first_that_reads
@@ -16,7 +17,15 @@ from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.parity import Case, Parity, Verdict, compare, unknown
-from gguf2ollama.chat.patches import Change, Patch, changes, keep_out_detection, with_all_trimmed
+from gguf2ollama.chat.patches import (
+    ALL_TRIMMED,
+    Change,
+    Patch,
+    Shown,
+    changes,
+    keep_out_detection,
+    tells_wide_spaces,
+)
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
@@ -78,6 +87,8 @@ class _Trial:
         self._meant: dict[tuple[bool, Path], dict[str, Outcome]] = {}
         self._best: Candidate | None = None  # of the native way, as changed until now
         self._made = Patch(text=question.authors.chat_template, why=())
+        self._has_trimmed = False
+        self._natives: dict[str, NativeTemplate] = {}
 
     def candidates(self) -> Iterator[Candidate]:
         """Give the candidates, the cheapest to try first."""
@@ -134,29 +145,48 @@ class _Trial:
         """Change the chat template in the header where that mends something."""
         self._best = native
         self._improve(changes())
-        if self._best is not native:  # then the header is another anyway
-            self._improve([with_all_trimmed])
+        best = self._best
+        if best is not None and best is not native and all(map(tells_wide_spaces, best.parity.faults)):
+            self._has_trimmed = True  # the header is another anyway
+            self._improve([ALL_TRIMMED])
         yield from self._kept()
 
     def _trimmed(self) -> Iterator[Candidate]:
-        """Mend white space around texts where nothing did that leaves the header as it is."""
-        native = self._best
-        if native is not None and native.origin == "native":
-            self._improve([with_all_trimmed])
-            if self._best is not native:
-                yield from self._kept()
+        """Mend white space around texts where nothing did, and that could make it the best of all."""
+        best = self._best
+        if best is None or self._has_trimmed or not self._may_win(best, without=tells_wide_spaces):
+            return
+        self._improve([ALL_TRIMMED])
+        if self._best is not best:
+            yield from self._kept()
+
+    def _may_win(self, candidate: Candidate, *, without: Callable[[Case], bool]) -> bool:
+        """Tell whether a candidate would be better than all that was found, were some faults of it mended."""
+        cases = tuple(
+            replace(one, verdict=Verdict.exact) if one in candidate.parity.faults and without(one) else one
+            for one in candidate.parity.cases
+        )
+        mended = self.cost(replace(candidate, parity=Parity(cases)))
+        return all(mended < self.cost(one) for one in self.found)
 
     def _improve(self, tried: Iterable[Change]) -> None:
         """Make changes, one upon the other, and keep those that mend something."""
         for change in tried:
             if self._best is not None and self._best.is_exact:
                 break
-            if (patch := change(self._made.text)) is None:
+            if not self._may_mend(change) or (patch := change.make(self._made.text)) is None:
                 continue
             patch = Patch(text=patch.text, why=(*self._made.why, *patch.why))
             found = self._try_patch(patch, beating=self._best)
             if found is not None and (self._best is None or found.faults < self._best.faults):
                 self._best, self._made = found, patch
+
+    def _may_mend(self, change: Change) -> bool:
+        best, text = self._best, self._made.text
+        if best is None or text != (best.chat_template or self._carried):
+            return True
+        shown = Shown(faults=best.parity.faults, moves_system=self._native(text).moves_system)
+        return change.may_mend(shown)
 
     def _kept(self) -> Iterator[Candidate]:
         """Give the best of the changed templates, made such that the server does not displace it."""
@@ -186,21 +216,24 @@ class _Trial:
             return None
         can = native.capabilities
 
-        def compared(asked: Sequence[Conversation]) -> Parity:
+        def compared(asked: Sequence[Conversation]) -> dict[str, Case]:
             got = [native.render(one) for one in self._as_taken(can, system=self._question.system, of=asked)]
-            return self._compare(got, thinks="thinking" in can, path="native", of=asked)
+            parity = self._compare(got, thinks="thinking" in can, path="native", of=asked)
+            return {one.conversation.name: one for one in parity.cases}
 
+        cases: dict[str, Case] = {}
         if beating is not None:
             faults = beating.parity.faults
-            again = compared([case.conversation for case in faults]).cases
-            if all(_is_no_better(new, than=old) for new, old in zip(again, faults, strict=True)):
+            cases = compared([case.conversation for case in faults])
+            if all(_is_no_better(cases[old.conversation.name], than=old) for old in faults):
                 return None
+        cases |= compared([one for one in self._conversations if one.name not in cases])
         return Candidate(
             origin=origin,
             why=why,
             chat_template=chat_template,
             capabilities=can,
-            parity=compared(self._conversations),
+            parity=Parity(tuple(cases[one.name] for one in self._conversations)),
         )
 
     @property
@@ -209,6 +242,11 @@ class _Trial:
         return self._question.carried or self._question.authors.chat_template
 
     def _native(self, text: str) -> NativeTemplate:
+        if text not in self._natives:
+            self._natives[text] = self._read_native(text)
+        return self._natives[text]
+
+    def _read_native(self, text: str) -> NativeTemplate:
         authors = self._question.authors
         return read_native(
             text,

@@ -10,15 +10,17 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Final
 
 from gguf2ollama.chat.missing_members import with_missing_members
 from gguf2ollama.chat.numbered_members import with_brackets
+from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.chat.parity import Case
 from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten, unused_name
-from gguf2ollama.chat.trims import with_wide_trims
+from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
 
-__all__ = ["Change", "Patch", "changes", "keep_out_detection", "with_all_trimmed"]
+__all__ = ["ALL_TRIMMED", "Change", "Patch", "Shown", "changes", "keep_out_detection", "tells_wide_spaces"]
 
 # what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
@@ -46,25 +48,64 @@ class Patch:
     why: tuple[str, ...]
 
 
-Change: TypeAlias = Callable[[str], Patch | None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a server makes of a template as it is.
+
+    Attributes:
+        faults: The conversations that do not come out as the authors mean them.
+        moves_system: Whether the server puts system messages into the first question.
+    """
+
+    faults: Sequence[Case]
+    moves_system: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change that may mend something.
+
+    Attributes:
+        make: Makes it; gives ``None`` for a template that it does not apply to.
+        may_mend: Whether it could do anything for what a server makes of the template: to try is dearer.
+    """
+
+    make: Callable[[str], Patch | None]
+    may_mend: Callable[[Shown], bool] = lambda _: True
 
 
 def changes() -> Iterator[Change]:
     """Give the changes that may mend something, those that change least first.
 
-    Each gives ``None`` for a template that it does not apply to. Which of them mends anything on a server is
-    seen by trying; one may be made upon another.
+    Which of them mends anything on a server is seen by trying; one may be made upon another.
     """
     for name in _GIVEN:
-        yield partial(_without_variable, name=name)
-    yield _with_system
-    yield _with_known_switch
-    yield _with_thinking_seen
-    yield partial(_without_variable, name=_SWITCH)
-    yield _with_results_kept
-    yield _rewriting(with_brackets, why="the server takes no number behind a dot")
-    yield _rewriting(with_missing_members, why="the server refuses what is missing and has a method's name")
-    yield _rewriting(with_values_printed, why="the server prints None, lists and objects in another way")
+        yield Change(make=partial(_without_variable, name=name))
+    yield Change(make=_with_system, may_mend=lambda shown: shown.moves_system)
+    yield Change(make=_with_known_switch)
+    yield Change(make=_with_thinking_seen)
+    yield Change(make=partial(_without_variable, name=_SWITCH))
+    yield Change(make=_with_results_kept)
+    yield Change(make=_rewriting(with_brackets, why="the server takes no number behind a dot"))
+    why = "the server refuses what is missing and has a method's name"
+    yield Change(make=_rewriting(with_missing_members, why=why), may_mend=_refuses)
+    why = "the server prints None, lists and objects in another way"
+    yield Change(make=_rewriting(with_values_printed, why=why), may_mend=_misses_values)
+
+
+def _refuses(shown: Shown) -> bool:
+    return not all(isinstance(case.got, Rendered) for case in shown.faults)
+
+
+def _misses_values(shown: Shown) -> bool:
+    """Tell whether a prompt has less of what Python prints than it should have."""
+    for case in shown.faults:
+        if not isinstance(case.got, Rendered) or not isinstance(case.want, Rendered):
+            return True
+        want, got = case.want.prompt, case.got.prompt
+        if any(want.count(mark) > got.count(mark) for mark in ("None", "[", "{")):
+            return True
+    return False
 
 
 def _without_variable(text: str, *, name: str) -> Patch | None:
@@ -115,8 +156,8 @@ def _with_results_kept(text: str) -> Patch | None:
     )
 
 
-def _rewriting(rewrite: Callable[[str], str | None], *, why: str) -> Change:
-    """Give the change that a rewriting makes, and why it is made."""
+def _rewriting(rewrite: Callable[[str], str | None], *, why: str) -> Callable[[str], Patch | None]:
+    """Give what makes a patch of a rewriting, and why it is made."""
 
     def change(text: str) -> Patch | None:
         changed = rewrite(text)
@@ -125,14 +166,21 @@ def _rewriting(rewrite: Callable[[str], str | None], *, why: str) -> Change:
     return change
 
 
-def with_all_trimmed(text: str) -> Patch | None:
-    """Have a template trim all white space that Python knows.
+def tells_wide_spaces(case: Case) -> bool:
+    """Tell whether a text of a conversation has white space that is not ASCII."""
+    texts = (text for one in case.conversation.messages for text in (one.content, one.thinking or ""))
+    return any(not text.isascii() and any(one in text for one in WIDE_SPACES) for text in texts)
 
-    Apart from the others, since a TEMPLATE does it without a changed header, which would have weights stored
-    a second time.
-    """
-    why = "the server leaves white space around texts that is not ASCII"
-    return _rewriting(with_wide_trims, why=why)(text)
+
+ALL_TRIMMED: Final = Change(
+    make=_rewriting(with_wide_trims, why="the server leaves white space around texts that is not ASCII"),
+    may_mend=lambda shown: any(map(tells_wide_spaces, shown.faults)),
+)
+"""Has a template trim all white space that Python knows.
+
+Apart from the others, since a TEMPLATE does it without a changed header, which would have weights stored a
+second time.
+"""
 
 
 def _shows_thinking(text: str) -> bool:

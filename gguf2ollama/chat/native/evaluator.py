@@ -41,6 +41,7 @@ from gguf2ollama.chat.native.values import (
     Function,
     Keyword,
     Value,
+    are_equal,
     as_bytes_text,
     as_key,
     as_text,
@@ -207,13 +208,21 @@ class _Compiler:
             value = left(scope)
             return value if is_true(value) is (how == "or") else right(scope)
 
+        def equal(scope: Scope) -> Value:
+            one, other = left(scope), right(scope)
+            result = are_equal(one, other)
+            scope.run.step(weight(one) + weight(other))
+            return result is (how == "==")
+
         def run(scope: Scope) -> Value:
             one, other = left(scope), right(scope)
             result = apply(how, one, other, looks_up_none=looks_up_none)
             scope.run.step(weight(one) + weight(other) + weight(result))
             return result
 
-        return either if how in {"and", "or"} else run
+        if how in {"and", "or"}:
+            return either
+        return equal if how in {"==", "!="} else run
 
     def _not(self, node: nodes.Not) -> Code:
         operand = self._code(node.operand)

@@ -10,9 +10,8 @@ Source: ``common/jinja/lexer.cpp`` of llama.cpp b10488 and b11095, which are the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple, TypeAlias
 
 from gguf2ollama.chat.native.faults import TemplateFault
 
@@ -37,30 +36,30 @@ Kind: TypeAlias = Literal[
 _SPACE = " \t\n\r\v\f"
 _TRIMMED = " \t\r\n"
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_SPACES = re.compile(f"[{_SPACE}]*")
 _SIGNED = re.compile(r"[0-9]*(?:\.[0-9]+)?")
-_NAME = re.compile(r"[0-9A-Za-z_]+")
-_SYMBOLS: tuple[tuple[str, Kind], ...] = (
-    ("{%-", "open statement"),
-    ("-%}", "close statement"),
-    ("{{-", "open expression"),
-    ("-}}", "close expression"),
-    ("{%", "open statement"),
-    ("%}", "close statement"),
-    ("{{", "open expression"),
-    ("}}", "close expression"),
-    *((one, "symbol") for one in "(){}[],.:|"),
-    *((one, "comparison") for one in ("<=", ">=", "==", "!=", "<", ">")),
-    *((one, "additive") for one in "+-~"),
-    *((one, "multiplicative") for one in "*/%"),
-    ("=", "symbol"),
-)
+_WORD = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)|[0-9A-Za-z_]+")
+_PLAIN = {quote: re.compile(rf"[^{quote}\\]*") for quote in "'\""}  # what stands in a string as it is
+_KINDS: Mapping[str, Kind] = {  # in the order in which they are looked for
+    "{%-": "open statement",
+    "-%}": "close statement",
+    "{{-": "open expression",
+    "-}}": "close expression",
+    "{%": "open statement",
+    "%}": "close statement",
+    "{{": "open expression",
+    "}}": "close expression",
+    **dict.fromkeys("(){}[],.:|", "symbol"),
+    **dict.fromkeys(("<=", ">=", "==", "!=", "<", ">"), "comparison"),
+    **dict.fromkeys("+-~", "additive"),
+    **dict.fromkeys("*/%", "multiplicative"),
+    "=": "symbol",
+}
+_SYMBOL = re.compile("|".join(map(re.escape, _KINDS)))
 _OPENINGS = ("{%", "{{", "{#")
-_WORDS: tuple[tuple[re.Pattern[str], Kind], ...] = ((_NUMBER, "number"), (_NAME, "name"))
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of a template; ``text`` is what it says, or how it is written."""
 
     kind: Kind
@@ -112,7 +111,7 @@ class _Lexer:
             return self._comment()
         if last is not None and last.kind in {"open statement", "open expression"} and self._peek() == "-":
             self._at += 1
-        self._taken_while(lambda character: character in _SPACE)
+        self._match(_SPACES)
         if self._at >= len(self._text):
             return None
         return self._inside()
@@ -153,17 +152,24 @@ class _Lexer:
             self._at += 1
             digits = self._match(_SIGNED)
             return Token("number" if digits else "unary", first + digits)
-        for symbol, kind in _SYMBOLS:
-            if self._text.startswith(symbol, self._at) and not (symbol == "}}" and self._braces):
-                self._at += len(symbol)
-                self._count_braces(symbol)
-                return Token(kind, symbol)
-        if first in {"'", '"'}:
+        if first in _PLAIN:
             return self._string(first)
-        for pattern, kind in _WORDS:
-            if word := self._match(pattern):
-                return Token(kind, word)
-        raise TemplateFault(f"unexpected character: {first}")
+        if symbol := self._symbol():
+            self._at += len(symbol)
+            self._count_braces(symbol)
+            return Token(_KINDS[symbol], symbol)
+        word = _WORD.match(self._text, self._at)
+        if word is None:
+            raise TemplateFault(f"unexpected character: {first}")
+        self._at = word.end()
+        return Token("number" if word["number"] else "name", word[0])
+
+    def _symbol(self) -> str:
+        """Look for a symbol; of two braces within an object, only the first is one."""
+        match = _SYMBOL.match(self._text, self._at)
+        if match is None:
+            return ""
+        return "}" if match[0] == "}}" and self._braces else match[0]
 
     def _match(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self._text, self._at)
@@ -186,27 +192,19 @@ class _Lexer:
             self._braces += 1 if symbol == "{" else -1
 
     def _string(self, quote: str) -> Token:
+        """Take a string; what a backslash and the next character stand for is written in its place."""
         self._at += 1
-        text = self._taken_while(lambda character: character != quote)
-        self._at += 1
-        return Token("string", text)
-
-    def _taken_while(self, wanted: Callable[[str], bool]) -> str:
-        """Take characters while they are wanted; a backslash escapes the next one, even outside strings."""
-        taken = []
-        while self._at < len(self._text) and wanted(self._text[self._at]):
-            character = self._text[self._at]
-            self._at += 1
-            if character == "\\":
-                escaped = self._peek()
-                self._at += 1
-                if escaped not in _ESCAPES:
-                    raise TemplateFault(f"unknown escape character \\{escaped}")
-                character = _ESCAPES[escaped]
-            taken.append(character)
-        if self._at >= len(self._text) and wanted("\0"):
+        pieces = [self._match(_PLAIN[quote])]
+        while (mark := self._peek()) == "\\":
+            escaped = self._peek(1)
+            if escaped not in _ESCAPES:
+                raise TemplateFault(f"unknown escape character \\{escaped}")
+            self._at += 2
+            pieces += [_ESCAPES[escaped], self._match(_PLAIN[quote])]
+        if not mark:
             raise TemplateFault("unexpected end of input")
-        return "".join(taken)
+        self._at += 1
+        return Token("string", "".join(pieces))
 
 
 def _left_of_block(source: str, start: int, end: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gguf2ollama.chat.native.faults import TemplateFault
-from gguf2ollama.chat.native.methods import method_of
+from gguf2ollama.chat.native.methods import METHODS_OF_OBJECTS, method_of
 from gguf2ollama.chat.native.scopes import Scope, weight
 from gguf2ollama.chat.native.slices import sliced
 from gguf2ollama.chat.native.values import UNDEFINED, Function, Value, as_key, to_text, type_name
@@ -34,12 +34,18 @@ def _bound(value: Value, name: str) -> Function | None:
 
 def attribute(scope: Scope, owner: Value, name: str) -> Value:
     """Give ``owner.name``: a method where the type has one, else what an object holds under that key."""
+    if type(owner) is dict and scope.run.watched is None and name not in METHODS_OF_OBJECTS:
+        return owner.get(name, UNDEFINED)
     scope.run.mark(owner, name)
     return _bound(owner, name) or item(scope, owner, name)
 
 
 def item(scope: Scope, owner: Value, key: Value) -> Value:
     """Give ``owner[key]``: what is held, else a method of that name, else undefined."""
+    if type(owner) is dict and type(key) is str and scope.run.watched is None:
+        value = owner.get(key, UNDEFINED)
+        if value is not UNDEFINED:
+            return value
     if key is UNDEFINED:
         return UNDEFINED
     as_key(key)

@@ -30,8 +30,10 @@ from gguf2ollama.chat.native.value_tests import TESTS, compare
 from gguf2ollama.chat.native.values import (
     UNDEFINED,
     Function,
+    Joined,
     Keyword,
     LoopState,
+    Undefined,
     Value,
     capped,
     is_number,
@@ -41,7 +43,7 @@ from gguf2ollama.chat.native.values import (
     type_name,
 )
 
-__all__ = ["Bound", "functions", "method_of"]
+__all__ = ["METHODS_OF_OBJECTS", "Bound", "functions", "method_of"]
 
 Bound: TypeAlias = Callable[[Run, list[Any]], Any]
 _CAP_ITEMS = 100_000
@@ -54,18 +56,10 @@ def method_of(value: Value, name: str) -> Bound | None:
     Raises:
         TemplateFault: It is a function, of which nothing can be asked.
     """
-    if isinstance(value, (Function, Keyword)):
+    methods = _BOUND.get(type(value))
+    if methods is None:
         raise TemplateFault(f"{type_name(value)} has no builtins")
-    if isinstance(value, LoopState):
-        return None
-    if name == "tojson" and value is not UNDEFINED:
-        return _to_json
-    if name == "string" and isinstance(value, (list, tuple, dict)):
-        return _to_string
-    if name in {"string", "safe"} and is_number(value):
-        return _to_json
-    method = _METHODS[_kind(value)].get(name)
-    return None if method is None else lambda _, arguments: method(arguments)
+    return methods.get(name)
 
 
 def functions(name: str) -> Function | None:
@@ -74,10 +68,6 @@ def functions(name: str) -> Function | None:
         return Function(name, lambda scope, arguments: _FUNCTIONS[name](scope.run, arguments))
     test = TESTS.get(name.removeprefix("test_is_")) if name.startswith("test_is_") else None
     return None if test is None else Function(name, lambda _, arguments: test(arguments))
-
-
-def _kind(value: Value) -> str:
-    return "Array" if isinstance(value, tuple) else type_name(value)
 
 
 def _to_json(run: Run, arguments: list[Any]) -> str:
@@ -430,13 +420,37 @@ _UNDEFINED_METHODS: Mapping[str, Method] = {"default": _default} | {
         )
     },
 }
-_METHODS: Mapping[str, Mapping[str, Method]] = {
-    "String": TEXT_METHODS,
-    "Integer": _NUMBER_METHODS,
-    "Float": _NUMBER_METHODS,
-    "Boolean": _BOOLEAN_METHODS,
-    "Array": _LIST_METHODS,
-    "Object": _OBJECT_METHODS,
-    "None": _NONE_METHODS,
-    "Undefined": _UNDEFINED_METHODS,
+_METHODS: Mapping[type, Mapping[str, Method]] = {
+    str: TEXT_METHODS,
+    Joined: TEXT_METHODS,
+    int: _NUMBER_METHODS,
+    float: _NUMBER_METHODS,
+    bool: _BOOLEAN_METHODS,
+    list: _LIST_METHODS,
+    tuple: _LIST_METHODS,
+    dict: _OBJECT_METHODS,
+    type(None): _NONE_METHODS,
+    Undefined: _UNDEFINED_METHODS,
 }
+
+
+def _alone(method: Method) -> Bound:
+    return lambda _, arguments: method(arguments)
+
+
+def _told_of_run(kind: type) -> dict[str, Bound]:
+    """Give the methods of a type that need to know where they run."""
+    if kind is Undefined:
+        return {}
+    told: dict[str, Bound] = {"tojson": _to_json}
+    if kind in {list, tuple, dict}:
+        told["string"] = _to_string
+    return told | ({"string": _to_json, "safe": _to_json} if kind in {int, float} else {})
+
+
+_BOUND: Final[Mapping[type, Mapping[str, Bound]]] = {LoopState: {}} | {
+    kind: {name: _alone(method) for name, method in methods.items()} | _told_of_run(kind)
+    for kind, methods in _METHODS.items()
+}
+METHODS_OF_OBJECTS: Final = frozenset(_BOUND[dict])
+"""What of an object finds a method, and not what it holds."""

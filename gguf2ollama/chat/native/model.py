@@ -25,11 +25,13 @@ class NativeTemplate:
 
     Attributes:
         capabilities: ``tools`` and ``thinking``, as far as ``/api/show`` says that the model can do them.
+        moves_system: Whether a system message is put into the first question, or may be.
         refusal: Why the model cannot be loaded with this template; ``None`` where it can, or where that
             cannot be told: then every prediction is ``Unpredictable``.
     """
 
     capabilities: frozenset[str]
+    moves_system: bool
     refusal: str | None
     _version: str
     _family: str
@@ -98,6 +100,7 @@ def read_native(
     return NativeTemplate(
         capabilities=frozenset({"tools"} if shows_tools(text) else ())
         | frozenset({"thinking"} if thinks else ()),
+        moves_system=any(not isinstance(one, Loaded) or not one.support.system_role for one in loaded),
         refusal=refused[0] if len(refused) == len(loaded) else None,
         _version=version,
         _family=family,

@@ -17,7 +17,6 @@ from gguf2ollama.chat.native.values import (
     UNDEFINED,
     Joined,
     Value,
-    are_equal,
     capped,
     is_number,
     to_text,
@@ -51,7 +50,7 @@ def _joined(left: str, right: str) -> str:
 
 
 def apply(how: str, left: Value, right: Value, *, looks_up_none: bool) -> Value:
-    """Give what an operator makes of two values; ``and`` and ``or`` are none of these.
+    """Give what an operator makes of two values; ``and``, ``or``, ``==`` and ``!=`` are none of these.
 
     Args:
         how: The operator.
@@ -63,8 +62,6 @@ def apply(how: str, left: Value, right: Value, *, looks_up_none: bool) -> Value:
         NotForeseen: It is not modelled.
         TemplateFault: It is an error.
     """
-    if how in {"==", "!="}:
-        return are_equal(left, right) is (how == "==")
     if left is UNDEFINED or right is UNDEFINED:
         return _with_undefined(how, left, right)
     if left is None or right is None:

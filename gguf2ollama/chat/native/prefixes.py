@@ -7,7 +7,6 @@ without it takes the same steps as the other, and then none: what goes wrong in 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from gguf2ollama.chat.native import nodes
@@ -51,6 +50,5 @@ def _names(part: object, variable: str) -> bool:
         return any(_names(one, variable) for one in part)
     if isinstance(part, nodes.Name) and part.name == variable:
         return True
-    if not dataclasses.is_dataclass(part):
-        return False
-    return any(_names(getattr(part, field.name), variable) for field in dataclasses.fields(part))
+    fields = getattr(part, "__dataclass_fields__", ())  # dataclasses.fields() looks at each, many times over
+    return any(_names(getattr(part, name), variable) for name in fields)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from jinja2 import Template, Undefined, nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.ext import Extension
 from jinja2.parser import Parser
@@ -67,8 +68,58 @@ class _Namespace(Namespace):
         super().__setitem__(name, value)
 
 
+_MEMBERS_OF_DICTS = frozenset(dir(dict))
+_CAP_KNOWN = 4096
+
+
+class _CodeGenerator(CodeGenerator):
+    """Notes the names that a template looks up in what it is given, while its code is written.
+
+    They are those of :func:`jinja2.meta.find_undeclared_variables`, which goes all the way a second time.
+    """
+
+    def enter_frame(self, frame: Frame) -> None:
+        super().enter_frame(frame)
+        if isinstance(self.environment, _Environment):
+            looked_up = {
+                name for action, name in frame.symbols.loads.values() if action == "resolve" and name
+            }
+            self.environment.looked_up |= looked_up.difference(self.environment.globals)
+
+
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, which says at once what it forbids of Python; Jinja's waits until the value is used."""
+    """The sandbox, which says at once what it forbids of Python; Jinja's waits until the value is used.
+
+    What it finds and allows is what Jinja's does, sooner: whether an attribute is safe depends on the type of
+    what has it, and what a dictionary holds is no attribute of it.
+
+    Attributes:
+        looked_up: The names that the templates compiled until now look up in what they are given.
+    """
+
+    code_generator_class = _CodeGenerator
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  # Jinja's own
+        super().__init__(**options)
+        self.looked_up: set[str] = set()
+        self._are_safe: dict[tuple[type, str], bool] = {}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401  # as above
+        if type(obj) is not dict or attribute in _MEMBERS_OF_DICTS:
+            return super().getattr(obj, attribute)
+        try:
+            return obj[attribute]
+        except KeyError:
+            return self.undefined(obj=obj, name=attribute)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401  # as above
+        key = type(obj), attr
+        is_safe = self._are_safe.get(key)
+        if is_safe is None:
+            is_safe = super().is_safe_attribute(obj, attr, value)
+            if len(self._are_safe) < _CAP_KNOWN:
+                self._are_safe[key] = is_safe
+        return is_safe
 
     def unsafe_undefined(self, obj: object, attribute: str) -> Undefined:
         if attribute.startswith("_"):
@@ -76,7 +127,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().unsafe_undefined(obj, attribute)
 
 
-def make_environment(*, now: datetime | None) -> ImmutableSandboxedEnvironment:
+def make_environment(*, now: datetime | None) -> _Environment:
     """Make the environment that a chat template is compiled in; its clock stands still unless ``None``."""
     environment = _Environment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]

@@ -1,4 +1,4 @@
-"""What a template names: the variables it asks its caller for, and the keys it looks up in values.
+"""The keys that a template looks up in values.
 
 Runs inside the worker process.
 """
@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jinja2 import meta, nodes
+from jinja2 import nodes
 
-__all__ = ["mentioned_keys", "mentioned_variables"]
-
-
-def mentioned_variables(tree: nodes.Template) -> list[str]:
-    """Give the names that a template looks up in what it is given, sorted."""
-    return sorted(meta.find_undeclared_variables(tree))
+__all__ = ["mentioned_keys"]
 
 
 def mentioned_keys(tree: nodes.Template) -> list[str]:

@@ -29,7 +29,7 @@ _NEEDED = ("gguf2ollama", "jinja2", "markupsafe")
 _PASSED_ON = ("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TZ")
 _POLL_SECONDS = 0.2
 _END_SECONDS = 5.0
-_LEAST_LINE_BYTES = 16 << 20
+_OTHER_BYTES_OF_A_LINE = 16 << 20
 _BYTES_OF_A_CHARACTER = 6  # at most, as JSON in UTF-8: \u001f
 
 
@@ -54,8 +54,8 @@ class WorkerProcess:
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._is_memory_limited = False
 
-    def ask(self, message: str, *, answers: int = 1) -> list[dict[str, Any]]:
-        """Send a message of one line and give its answers; fewer where the first is that it cannot be done.
+    def ask(self, message: str) -> list[dict[str, Any]]:
+        """Send a message of one line and give its answers.
 
         Raises:
             LimitBroken: The template took more than it may; the worker was ended.
@@ -65,13 +65,10 @@ class WorkerProcess:
         try:
             process = self._process or self._start()
             _send(process, message)
-            found: list[dict[str, Any]] = []
-            while len(found) < answers and not (found and "missing" in found[0]):
-                found.append(self._read(process, deadline=deadline))
+            return self._read(process, deadline=deadline)
         except BaseException:  # an interruption too: what it would still answer must not be read later
             self._end()
             raise
-        return found
 
     def close(self) -> None:
         """End the worker, at once: it keeps nothing that it would have to bring to an end."""
@@ -95,17 +92,17 @@ class WorkerProcess:
         except OSError as error:
             raise _no_start(str(error)) from error
         self._lines = queue.SimpleQueue()
-        cap = max(_LEAST_LINE_BYTES, self._limits.characters * _BYTES_OF_A_CHARACTER)
+        cap = _OTHER_BYTES_OF_A_LINE + self._limits.characters * _BYTES_OF_A_CHARACTER
         threading.Thread(target=_read_lines, args=(process.stdout, self._lines, cap), daemon=True).start()
         try:
-            hello = self._read(process, deadline=time.monotonic() + self._limits.wall_seconds)
+            (hello,) = self._read(process, deadline=time.monotonic() + self._limits.wall_seconds)
         except LimitBroken as error:
             raise _no_start(f"it {error}") from error
         self._is_memory_limited = hello.get("is_memory_limited") is True
         return process
 
-    def _read(self, process: subprocess.Popen[bytes], *, deadline: float) -> dict[str, Any]:
-        """Read an answer, and look after the limits that the system does not look after."""
+    def _read(self, process: subprocess.Popen[bytes], *, deadline: float) -> list[dict[str, Any]]:
+        """Read the answers to a message, and look after the limits that the system does not look after."""
         while True:
             left = deadline - time.monotonic()
             try:
@@ -116,12 +113,12 @@ class WorkerProcess:
                 if not self._is_memory_limited and _resident_bytes(process.pid) > self._limits.memory_bytes:
                     raise LimitBroken(_tell(self._limits, "memory")) from None
                 continue
-            answer = _parse(line)
-            if answer is None:
+            answers = _parse(line)
+            if not answers:
                 raise LimitBroken(self._tell_end())
-            if "limit" in answer:
-                raise LimitBroken(_tell(self._limits, answer["limit"]))
-            return answer
+            if "limit" in answers[0]:
+                raise LimitBroken(_tell(self._limits, answers[0]["limit"]))
+            return answers
 
     def _tell_end(self) -> str:
         """Tell why the worker is gone, or wrote what it should not."""
@@ -183,13 +180,14 @@ def _read_lines(stream: IO[bytes], lines: queue.SimpleQueue[bytes], cap: int) ->
             lines.put(line)
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """Give an answer, or ``None`` where it is none that a worker of ours would give."""
+def _parse(line: bytes) -> list[dict[str, Any]]:
+    """Give the answers in a line; none where it is not one that a worker of ours would write."""
     try:
-        answer = json.loads(line.decode("utf-8", "surrogatepass"))
+        answers = json.loads(line.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
+        return []
+    is_list = isinstance(answers, list) and all(isinstance(one, dict) for one in answers)
+    return answers if is_list else []
 
 
 def _tell(limits: Limits, limit: object) -> str:

@@ -98,13 +98,13 @@ class Renderer:
             raise InvalidInput(f"{name} is no Jinja that transformers takes: {facts['invalid']}", hint=HINT)
         return facts
 
-    def _ask(self, message: str, *, load: str, answers: int) -> list[dict[str, Any]]:
+    def _ask(self, message: str, *, load: str) -> list[dict[str, Any]]:
         """Ask about a template, which is loaded again where the worker no longer has it."""
         with self._lock:
-            found = self._worker.ask(message, answers=answers)
+            found = self._worker.ask(message)
             if "missing" in found[0]:
                 self._worker.ask(load)
-                found = self._worker.ask(message, answers=answers)
+                found = self._worker.ask(message)
         return found
 
 

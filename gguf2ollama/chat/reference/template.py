@@ -25,7 +25,7 @@ __all__ = ["HINT", "Ask", "ReferenceTemplate", "encode"]
 HINT = "the template is damaged or hostile: take the model from another source, or give it another template"
 
 Ask: TypeAlias = Callable[..., list[dict[str, Any]]]
-"""Takes a message, the one that loads its template, and the number of answers to come."""
+"""Takes a message, and the one that loads its template."""
 
 _BATCH = 64
 _THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
@@ -137,7 +137,7 @@ class ReferenceTemplate:
         waiting = [one for one in self._to_cover if one not in self._covered]
         branches: tuple[Branch, ...] = ()
         for batch in _batches(waiting) if waiting else [[]]:
-            (answer,) = self._ask_for("cover", batch, answers=1)
+            (answer,) = self._ask_for("cover", batch)
             branches = tuple(
                 Branch(line=one["line"], kind=one["kind"], text=one["text"]) for one in answer["branches"]
             )
@@ -176,16 +176,16 @@ class ReferenceTemplate:
     def _render_encoded(self, requests: Sequence[str]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for batch in _batches(requests):
-            outcomes += map(_outcome, self._ask_for("render", batch, answers=len(batch)))
+            outcomes += map(_outcome, self._ask_for("render", batch))
         return outcomes
 
-    def _ask_for(self, what: str, requests: Sequence[str], *, answers: int) -> list[dict[str, Any]]:
+    def _ask_for(self, what: str, requests: Sequence[str]) -> list[dict[str, Any]]:
         """Send a message; an error is raised again by every later call."""
         if self._broken is None:
             head = encode({"do": what, "key": self._key})[:-1]
             message = f'{head}, "requests": [{", ".join(requests)}]}}'
             try:
-                return self._ask(message, load=self._load, answers=answers)
+                return self._ask(message, load=self._load)
             except LimitBroken as error:
                 self._broken = f"{self.name} {error} while a chat was rendered"
         raise InvalidInput(self._broken, hint=HINT)

@@ -1,16 +1,17 @@
 """The process in which chat templates run: JSON lines in, JSON lines out, within limits.
 
-The first line tells whether the system itself limits memory. Then, for each line that comes in:
+Each line that goes out is a list. The first tells whether the system itself limits memory. Then, for each
+line that comes in:
 
 ``{"do": "load", "key", "text", "now"}``
-    Compiles a template. ``{"variables": […], "keys": […]}``, or ``{"invalid": sentence}``.
+    Compiles a template. ``[{"variables": […], "keys": […]}]``, or ``[{"invalid": sentence}]``.
 ``{"do": "render", "key", "requests": [variables, …]}``
-    Renders. One line for each request: ``{"prompt"}``, or ``{"reason", "cause"}`` of a refusal.
+    Renders. For each request ``{"prompt"}``, or ``{"reason", "cause"}`` of a refusal.
 ``{"do": "cover", "key", "requests": [variables, …]}``
-    Renders with marks on the branches. ``{"branches": [{"line", "kind", "text", "is_reached"}, …]}``.
+    Renders with marks on the branches. ``[{"branches": [{"line", "kind", "text", "is_reached"}, …]}]``.
 
-``{"missing": true}`` comes instead where the template of that key is not, or no more, loaded, and
-``{"limit": name}`` where a limit was broken. Whoever breaks that of the processor's time ends the process.
+``[{"missing": true}]`` comes instead where the template of that key is not, or no more, loaded, and
+``[{"limit": name}]`` where a limit was broken. Whoever breaks that of the processor's time ends the process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
@@ -29,7 +30,7 @@ from jinja2 import Template
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 
 from gguf2ollama.chat.reference.environment import Raised, TooLong, line_of, make_environment, render
-from gguf2ollama.chat.reference.mentions import mentioned_keys, mentioned_variables
+from gguf2ollama.chat.reference.mentions import mentioned_keys
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -53,7 +54,7 @@ class _Loaded:
         if same is None:
             tree = self.environment.parse(text)
             self.code: CodeType = self.environment.compile(tree)
-            self.variables = mentioned_variables(tree)
+            self.variables = sorted(self.environment.looked_up)
             self.keys = mentioned_keys(tree)
         else:
             self.code, self.variables, self.keys = same.code, same.variables, same.keys
@@ -74,47 +75,43 @@ def main(configuration: str) -> None:
         configuration: JSON: the numbers of :class:`Limits`, and ``limits_memory``.
     """
     limits = json.loads(configuration)
-    _write(sys.stdout.buffer, {"is_memory_limited": _limit_memory(limits)})
+    _write(sys.stdout.buffer, [{"is_memory_limited": _limit_memory(limits)}])
     loaded: OrderedDict[str, _Loaded] = OrderedDict()
     for line in sys.stdin.buffer:
         message = json.loads(line)
         _set_timer(limits["seconds"])
-        for answer in _answer(message, loaded, characters=limits["characters"]):
-            _write(sys.stdout.buffer, answer)
+        answers = _answer(message, loaded, characters=limits["characters"])
         _set_timer(0)
-        sys.stdout.buffer.flush()
+        _write(sys.stdout.buffer, answers)
 
 
-def _write(stream: BinaryIO, answer: Mapping[str, Any]) -> None:
-    stream.write(json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
-    if "prompt" not in answer:
-        stream.flush()
+def _write(stream: BinaryIO, answers: Sequence[Mapping[str, Any]]) -> None:
+    stream.write(json.dumps(answers, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+    stream.flush()
 
 
 def _answer(
     message: Mapping[str, Any], loaded: OrderedDict[str, _Loaded], *, characters: int
-) -> Iterator[dict[str, Any]]:
+) -> Sequence[Mapping[str, Any]]:
     """Carry out one message; whatever goes wrong on the way is an answer too."""
     try:
         if message["do"] == "load":
-            yield _load(message, loaded)
-            return
+            return [_load(message, loaded)]
         one = loaded.get(message["key"])
         if one is None:
-            yield {"missing": True}
-            return
+            return [{"missing": True}]
         loaded.move_to_end(message["key"])
         if message["do"] == "cover":
-            yield _cover(one, message["requests"], characters=characters)
-            return
+            return [_cover(one, message["requests"], characters=characters)]
+        answers = []
         for request in message["requests"]:
-            answer = _render(one.template, request, characters=characters)
-            characters -= len(answer.get("prompt", ""))
-            yield answer
+            answers.append(_render(one.template, request, characters=characters))
+            characters -= len(answers[-1].get("prompt", ""))
     except MemoryError:
-        yield {"limit": "memory"}
+        return [{"limit": "memory"}]
     except TooLong:
-        yield {"limit": "output"}
+        return [{"limit": "output"}]
+    return answers
 
 
 def _load(message: Mapping[str, Any], loaded: OrderedDict[str, _Loaded]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _TEMPLATES = [_BODY, f"\n\n{_BODY}", f"  {{% set x = 1 %}}\n{_BODY}\r\n", f"{{# 
 
 
 def patches_for(text: str) -> list[Patch]:
-    return [patch for change in changes() if (patch := change(text)) is not None]
+    return [patch for change in changes() if (patch := change.make(text)) is not None]
 
 
 @pytest.fixture(scope="module")
