@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+
 from gguf2ollama.gotmpl.failure import EvaluationError
 from gguf2ollama.gotmpl.fields import field_of
-from gguf2ollama.gotmpl.functions import Call, Function, index, is_equal, length, slice_
+from gguf2ollama.gotmpl.functions import GO_FUNCTIONS, Call, Function, index, is_equal, length, slice_
 from gguf2ollama.gotmpl.nodes import Place
 from gguf2ollama.gotmpl.running import UNSET, Evaluate, Frame, Run
 from gguf2ollama.gotmpl.values import BYTES, NOTHING, Byte, Value, is_true, type_name
@@ -96,16 +99,17 @@ def frequent(name: str, arguments: list[Evaluate], place: Place) -> Evaluate | N
     return made(*arguments, place) if made is not None else None
 
 
-def equal(left: Evaluate, constant: bytes | int, place: Place) -> Evaluate:
-    """Compare with a constant string or integer."""
-    kinds = (bytes,) if isinstance(constant, bytes) else (int, Byte)
+def equal(left: Evaluate, constants: list[bytes] | list[int], place: Place) -> Evaluate:
+    """Compare with constants: strings, or integers."""
+    kinds = (bytes,) if isinstance(constants[0], bytes) else (int, Byte)
+    known = frozenset[bytes | int](constants)
 
     def evaluate(run: Run, frame: Frame, dot: Value) -> bool:
         value = left(run, frame, dot)
         if type(value) in kinds:
-            return bool(value == constant)
+            return value in known
         try:
-            return is_equal(value, [constant])
+            return is_equal(value, list(constants))
         except EvaluationError as error:
             error.place = error.place or place
             raise
@@ -127,6 +131,26 @@ def _equal(left: Evaluate, right: Evaluate, place: Place) -> Evaluate:
             raise
 
     return evaluate
+
+
+def _compare(name: str) -> Callable[[Evaluate, Evaluate, Place], Evaluate]:
+    holds, compare = _OF_NUMBERS[name], GO_FUNCTIONS[name].call
+
+    def made(left: Evaluate, right: Evaluate, place: Place) -> Evaluate:
+        def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+            first = left(run, frame, dot)
+            second = right(run, frame, dot)
+            if type(first) in _INTEGERS and type(second) in _INTEGERS:
+                return holds(first, second)
+            return _called(run, compare, [first, second], place)
+
+        return evaluate
+
+    return made
+
+
+_INTEGERS = frozenset({int, Byte})
+_OF_NUMBERS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
 
 
 def _not(argument: Evaluate, _place: Place) -> Evaluate:
@@ -206,6 +230,7 @@ _FREQUENT: dict[tuple[str, int], Value] = {
     ("index", 2): _index,
     ("slice", 2): _slice_from,
     ("slice", 3): _slice_between,
+    **{(name, 2): _compare(name) for name in _OF_NUMBERS},
 }
 
 
@@ -222,7 +247,7 @@ def short_circuit(
         value: Value = None
         for argument in arguments:
             value = argument(run, frame, dot)
-            if is_true(value) is stops_at:
+            if (value if type(value) is bool else is_true(value)) is stops_at:
                 return value
         return value
 

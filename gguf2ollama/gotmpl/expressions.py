@@ -6,7 +6,7 @@ declares them, the answer is known beforehand, with the one exception that :clas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from gguf2ollama.gotmpl.calls import after, call, call_after, equal, field, frequent, short_circuit
@@ -241,8 +241,8 @@ class Expressions:
         arguments = [self._argument(one, number, function) for number, one in enumerate(operands)]
         if last is not None:
             return call_after(function, name, last, arguments, place)
-        if name == "eq" and count == 2 and (constant := _constant_of(operands[1])) is not None:  # noqa: PLR2004
-            return equal(arguments[0], constant, place)
+        if name == "eq" and (constants := _constants_of(operands[1:])):
+            return equal(arguments[0], constants, place)
         return frequent(name, arguments, place) or call(function, name, arguments, place)
 
     def _argument(self, node: Expression, number: int, function: Function) -> Evaluate:
@@ -264,11 +264,14 @@ _MAY_GIVE_NONE = frozenset({"and", "or", "index"})
 _SHORT_CIRCUIT = {name: Function(call=lambda _values: None, least=1, most=None) for name in ("and", "or")}
 
 
-def _constant_of(node: Expression) -> bytes | int | None:
-    if isinstance(node, String):
-        return node.value
-    is_integer = isinstance(node, Number) and isinstance(node.value, int) and node.value <= _MAX_INT
-    return node.value if is_integer else None  # type: ignore[union-attr, return-value]
+def _constants_of(nodes: Sequence[Expression]) -> list[bytes] | list[int]:
+    """Give the values of constants, strings or integers; none where one is anything else."""
+    texts = [node.value for node in nodes if isinstance(node, String)]
+    if len(texts) == len(nodes):
+        return texts
+    numbers = [node.value for node in nodes if isinstance(node, Number)]
+    integers = [one for one in numbers if isinstance(one, int) and one <= _MAX_INT]
+    return integers if len(integers) == len(nodes) else []
 
 
 def _shown(node: Expression) -> str:

@@ -55,10 +55,11 @@ def is_equal(first: Value, others: list[Value]) -> bool:
     if not others:
         raise EvaluationError("eq has nothing to compare with", hint="eq takes two values or more.")
     kind = type(first)
-    return any(
-        first == other if kind is type(other) and kind in _PLAIN else _is_equal(first, other)
-        for other in others
-    )
+    for other in others:
+        is_plain = kind is type(other) and kind in _PLAIN
+        if first == other if is_plain else _is_equal(first, other):
+            return True
+    return False
 
 
 _PLAIN = frozenset({bytes, int, bool, float})

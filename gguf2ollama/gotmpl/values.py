@@ -181,8 +181,13 @@ def kind_of(value: Value) -> str:
     return _KINDS.get(type(value)) or str(value.type.kind)
 
 
+_PLAIN = frozenset({bool, bytes, int, list, dict})
+
+
 def is_true(value: Value) -> bool:
     """Tell whether ``if`` takes a value for true: whether it is not the zero value of its type."""
+    if type(value) in _PLAIN:
+        return bool(value)
     if isinstance(value, Struct):
         return True
     if isinstance(value, Slice):
