@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = [
     "Insertion",
@@ -75,6 +76,7 @@ def _with_line_ends(text: str) -> str:
     return re.sub(r"\r\n|\r", "\n", text)
 
 
+@lru_cache(maxsize=4)  # several changes are tried on one and the same
 def _pieces_of(text: str) -> tuple[Piece, ...]:
     """Cut a template into pieces, once its line ends are those of :func:`with_line_ends`.
 

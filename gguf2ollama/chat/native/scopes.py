@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from gguf2ollama.chat.native.faults import NotForeseen
-from gguf2ollama.chat.native.values import Value
+from gguf2ollama.chat.native.values import Joined, LoopState, Value
 
 __all__ = ["Budget", "Run", "Scope", "Watch", "weight"]
 
 _CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
 _STEPS = 100_000  # for one rendering; real templates take less than 1,000 for a long chat
 _STEPS_IN_ALL = 3_000_000
-_CONTAINERS = (list, tuple, dict)
+_WEIGHED_BITS: Mapping[type, int] = {str: 8, Joined: 8, list: 4, tuple: 4, dict: 4, LoopState: 4}
 
 
 @dataclass(slots=True)
@@ -31,9 +32,8 @@ class Budget:
 
 def weight(value: Value) -> int:
     """Give what handling a value costs, in steps: one for each 256 bytes, or 16 items."""
-    if isinstance(value, str):
-        return len(value) >> 8
-    return len(value) >> 4 if isinstance(value, _CONTAINERS) else 0
+    bits = _WEIGHED_BITS.get(type(value))
+    return 0 if bits is None else len(value) >> bits
 
 
 @dataclass(slots=True)

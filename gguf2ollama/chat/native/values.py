@@ -123,10 +123,10 @@ def from_json(value: Value) -> Value:
         if not -(_INT64 >> 1) <= value < _INT64:
             return float(value)
         return (value + (_INT64 >> 1)) % _INT64 - (_INT64 >> 1)
-    if isinstance(value, Mapping):
-        return {as_bytes_text(key): from_json(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [from_json(one) for one in value]
+    if isinstance(value, (dict, Mapping)):  # the first of the two is soon told
+        return {as_bytes_text(key): from_json(one) for key, one in value.items()}
     return value
 
 

@@ -64,7 +64,7 @@ class ReferenceTemplate:
         self._load = load
         self._tokens = dict(tokens)
         self._broken: str | None = None
-        self._to_cover: dict[str, None] = {}
+        self._outcomes: dict[str, Outcome] = {}
         self._covered: set[str] = set()
         self._reached: set[int] = set()
 
@@ -134,7 +134,7 @@ class ReferenceTemplate:
         Raises:
             InvalidInput: As for :meth:`render`.
         """
-        waiting = [one for one in self._to_cover if one not in self._covered]
+        waiting = [one for one in self._outcomes if one not in self._covered]
         branches: tuple[Branch, ...] = ()
         for batch in _batches(waiting) if waiting else [[]]:
             (answer,) = self._ask_for("cover", batch)
@@ -169,9 +169,11 @@ class ReferenceTemplate:
         return told | self._tokens | switches | dict(request.variables)
 
     def _render_all(self, requests: Iterable[Mapping[str, Any]]) -> list[Outcome]:
+        """Render what was not rendered before."""
         encoded = [encode(one) for one in requests]
-        self._to_cover |= dict.fromkeys(encoded)
-        return self._render_encoded(encoded)
+        new = [one for one in dict.fromkeys(encoded) if one not in self._outcomes]
+        self._outcomes.update(zip(new, self._render_encoded(new), strict=True))
+        return [self._outcomes[one] for one in encoded]
 
     def _render_encoded(self, requests: Sequence[str]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -191,9 +193,12 @@ class ReferenceTemplate:
         raise InvalidInput(self._broken, hint=HINT)
 
 
+_encoder = json.JSONEncoder(ensure_ascii=False)
+
+
 def encode(value: Mapping[str, Any]) -> str:
     """Write a message to the worker, in one line."""
-    return json.dumps(value, ensure_ascii=False)
+    return _encoder.encode(value)
 
 
 def _batches(requests: Sequence[str]) -> Iterator[Sequence[str]]:

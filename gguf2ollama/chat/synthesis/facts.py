@@ -7,9 +7,11 @@ one would say it: ``{"think": "off", "last user": "yes"}``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
-from gguf2ollama.chat.conversation import Conversation, Message, Think
+from gguf2ollama.chat.conversation import Conversation, Message, Role, Think
 
 __all__ = ["FACTS", "conversation_facts", "facts_of_messages", "message_facts", "think_value"]
 
@@ -87,13 +89,29 @@ def think_value(think: Think) -> str:
     return "on" if think else "off"
 
 
-def message_facts(messages: Sequence[Message], at: int) -> dict[str, str]:
+def message_facts(messages: Sequence[Message], at: int) -> Mapping[str, str]:
     """Give the facts of one message of a conversation, but for those of what was printed before it."""
     return facts_of_messages(messages)[at]
 
 
-def facts_of_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
+def facts_of_messages(messages: Sequence[Message]) -> Sequence[Mapping[str, str]]:
     """Give the facts of each message of a conversation, but for those of what was printed before it."""
+    return _facts_of(
+        tuple([_Seen(one.role, bool(one.content), bool(one.thinking), bool(one.calls)) for one in messages])
+    )
+
+
+class _Seen(NamedTuple):
+    """What facts tell of a message: its role, and what it has."""
+
+    role: Role
+    content: bool
+    thinking: bool
+    calls: bool
+
+
+@lru_cache(maxsize=1024)  # chats of the same shape are told again and again
+def _facts_of(messages: tuple[_Seen, ...]) -> Sequence[Mapping[str, str]]:
     users = [place for place, one in enumerate(messages) if one.role == "user"]
     answers = [place for place, one in enumerate(messages) if one.role == "assistant"]
     begin = 1 if messages and messages[0].role == "system" else 0
@@ -112,21 +130,21 @@ def facts_of_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
                 "after last user": _word(bool(users) and at > users[-1]),
                 "last answer": _word(answers[-1:] == [at]),
                 "last": _word(following is None),
-                "content": _word(bool(message.content)),
-                "thinking": _word(bool(message.thinking)),
-                "calls": _word(bool(message.calls)),
+                "content": _word(message.content),
+                "thinking": _word(message.thinking),
+                "calls": _word(message.calls),
                 "called": _word(called),
                 "resulted": _word(resulted),
                 "called since": _word(called_since),
                 "result": "" if message.role != "tool" else _word(not (previous and previous.role == "tool")),
-                "previous content": _word(bool(previous and previous.content)),
-                "previous thinking": _word(bool(previous and previous.thinking)),
-                "previous calls": _word(bool(previous and previous.calls)),
+                "previous content": _word(previous is not None and previous.content),
+                "previous thinking": _word(previous is not None and previous.thinking),
+                "previous calls": _word(previous is not None and previous.calls),
                 "next": following.role if following else "",
             }
         )
-        called = called or bool(message.calls)
-        called_since = called_since or bool(message.calls)
+        called = called or message.calls
+        called_since = called_since or message.calls
         resulted = resulted or message.role == "tool"
     return told
 

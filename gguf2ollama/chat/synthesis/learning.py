@@ -8,6 +8,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from gguf2ollama.chat.conversation import Message
 from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Inconsistent, Leaf, learn
 from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, facts_of_messages
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS, Event, Forms, Mark, Observation, Probe
@@ -32,21 +33,11 @@ class Observed:
     observation: Observation
     generates: bool
 
-    @property
-    def kinds(self) -> set[str]:
-        """What could be printed."""
-        return {mark.kind for marks in self.probe.marks.values() for mark in marks}
-
-    @property
-    def places(self) -> set[tuple[str, int]]:
-        """What could be printed, and by which message."""
-        return {(mark.kind, mark.message) for marks in self.probe.marks.values() for mark in marks}
-
 
 def _facts_of(one: Observed, silent: Collection[str]) -> list[Facts]:
     conversation = one.probe.conversation
     whole = conversation_facts(conversation, conversation.messages, silent=silent)
-    return [whole | facts for facts in facts_of_messages(conversation.messages)]
+    return [{**whole, **facts} for facts in facts_of_messages(conversation.messages)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +48,30 @@ class _Printed:
     host: int
     facts: Facts
     before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chat:
+    """What was observed of a probe, message by message.
+
+    Attributes:
+        one: The observation.
+        facts: By message, what holds there.
+        printed: Its events in their order.
+        hosted: The same by the message that prints them.
+        could: What could be printed, and by which message.
+    """
+
+    one: Observed
+    facts: Sequence[Facts]
+    printed: Sequence[_Printed]
+    hosted: Mapping[int, Sequence[_Printed]]
+    could: Collection[tuple[str, int]]
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages of the probe."""
+        return self.one.probe.conversation.messages
 
 
 def learn_rules(
@@ -92,10 +107,7 @@ class _Learner:
             "tool": forms.result if forms.result and forms.result.style != RAW else None,
         }
         self.moved = {"tools", *(["system"] if _moves_system(observed) else [])}
-        self.facts = [_facts_of(one, silent) for one in observed]
-        self.printed = [
-            (one, facts, self._place(one, facts)) for one, facts in zip(observed, self.facts, strict=True)
-        ]
+        self.chats = [self._chat(one, _facts_of(one, silent)) for one in observed]
         self.suffixes = self._suffixes()
         self.openings: dict[str, Mapping[str, str]] = {}
 
@@ -106,6 +118,14 @@ class _Learner:
             ending=self._ending(),
             numbered=self.numbered,
         )
+
+    def _chat(self, one: Observed, facts: Sequence[Facts]) -> _Chat:
+        printed = self._place(one, facts)
+        hosted: dict[int, list[_Printed]] = defaultdict(list)
+        for p in printed:
+            hosted[p.host].append(p)
+        could = {(mark.kind, mark.message) for marks in one.probe.marks.values() for mark in marks}
+        return _Chat(one=one, facts=facts, printed=printed, hosted=dict(hosted), could=could)
 
     def _place(self, one: Observed, facts: Sequence[Facts]) -> list[_Printed]:
         """Say for each event of a prompt which message prints it."""
@@ -124,7 +144,7 @@ class _Learner:
         printed: list[_Printed] = []
         before = "start"
         for event, place in zip(events, hosts, strict=True):
-            here = dict(facts[place]) | {"before": before}
+            here = {**facts[place], "before": before}
             if event.mark.kind in CALL_KINDS:
                 here["call"] = "later" if event.mark.call else "first"
             printed.append(_Printed(event=event, host=place, facts=here, before=before))
@@ -133,9 +153,9 @@ class _Learner:
 
     def _block(self, role: str) -> Block:
         found = [
-            _kinds([p.event.mark for p in printed if p.host == at])
-            for one, _, printed in self.printed
-            for at, message in enumerate(one.probe.conversation.messages)
+            _kinds([p.event.mark for p in chat.hosted.get(at, ())])
+            for chat in self.chats
+            for at, message in enumerate(chat.messages)
             if message.role == role
         ]
         kinds = _ordered(found, role)
@@ -154,13 +174,13 @@ class _Learner:
         """Give what all messages of a role begin with, by what was printed before them."""
         literals: dict[str, list[str]] = defaultdict(list)
         thoughts: list[str] = []
-        for one, _, printed in self.printed:
-            for at, message in enumerate(one.probe.conversation.messages):
+        for chat in self.chats:
+            for at, message in enumerate(chat.messages):
                 if message.role != role:
                     continue
-                first = next((p for p in printed if p.host == at), None)
-                if first is None:
+                if not (hosted := chat.hosted.get(at)):
                     return {}  # such a message may print nothing at all
+                first = hosted[0]
                 literals[first.before].append(self._without_suffix(first))
                 if first.event.mark.kind == "thinking":
                     thoughts.append(literals[first.before][-1])
@@ -169,20 +189,19 @@ class _Learner:
     def _slot(self, role: str, kind: str) -> Slot:
         literals: list[Example[str]] = []
         shown: list[Example[bool]] = []
-        for one, facts, printed in self.printed:
-            places = one.places
-            kinds = one.kinds
-            for at, message in enumerate(one.probe.conversation.messages):
+        for chat in self.chats:
+            is_anywhere = kind in self.moved and any(kind == could for could, _ in chat.could)
+            for at, message in enumerate(chat.messages):
                 if message.role != role:
                     continue
-                found = [p for p in printed if p.host == at and p.event.mark.kind == kind]
-                first = next((p for p in printed if p.host == at), None)
+                hosted = chat.hosted.get(at, ())
+                found = [p for p in hosted if p.event.mark.kind == kind]
                 for p in found:
-                    opening = self.openings.get(role, {}).get(p.before, "") if p is first else ""
+                    opening = self.openings.get(role, {}).get(p.before, "") if p is hosted[0] else ""
                     literals.append(Example(p.facts, self._without_suffix(p)[len(opening) :]))
-                here = facts[at]
-                is_there = kind in kinds if kind in self.moved else (kind, at) in places
-                if is_there or (kind == "said" and said_before_call(one.probe.conversation.messages, at)):
+                here = chat.facts[at]
+                is_there = is_anywhere if kind in self.moved else (kind, at) in chat.could
+                if is_there or (kind == "said" and said_before_call(chat.messages, at)):
                     shown.append(Example(here, bool(found)))
                     if kind == role and not message.calls:  # until it is seen otherwise
                         shown.append(Example({**here, "content": "no"}, bool(found)))
@@ -204,12 +223,12 @@ class _Learner:
 
     def _ending(self) -> Decision[str]:
         examples: list[Example[str]] = []
-        for one, facts, printed in self.printed:
-            if one.probe.is_open or not one.generates:
+        for chat in self.chats:
+            if chat.one.probe.is_open or not chat.one.generates:
                 continue
-            before = printed[-1].event.mark.kind if printed else "start"
-            tail = one.observation.tail[len(self.suffixes.get(before, "")) :]
-            examples.append(Example({**facts[-1], "before": before}, tail))
+            before = chat.printed[-1].event.mark.kind if chat.printed else "start"
+            tail = chat.one.observation.tail[len(self.suffixes.get(before, "")) :]
+            examples.append(Example({**chat.facts[-1], "before": before}, tail))
         return explain(examples, what="the text behind the last message")
 
     def _suffixes(self) -> dict[str, str]:
@@ -221,7 +240,8 @@ class _Learner:
         behind: dict[str, list[tuple[str, str]]] = defaultdict(list)
         into: dict[str, list[str]] = defaultdict(list)
         closings: dict[str, set[str]] = defaultdict(set)
-        for one, _, printed in self.printed:
+        for chat in self.chats:
+            one, printed = chat.one, chat.printed
             hosts = [None, *(p.host for p in printed)]
             for p, host in zip(printed, hosts, strict=False):
                 behind[p.before].append(("" if p.host == host else p.event.mark.kind, p.event.literal))

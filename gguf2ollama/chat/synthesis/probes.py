@@ -7,9 +7,8 @@ names and ids are found in the prompt by looking for them.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,7 +22,6 @@ __all__ = ["CALL_KINDS", "Event", "Forms", "Mark", "Observation", "Padding", "Pr
 CALL_KINDS = ("call id", "call name", "arguments")
 """What a call prints."""
 
-_escaped = lru_cache(maxsize=1024)(re.escape)  # tools are long, and stand in most probes
 _ROLES: Mapping[str, Role] = {"s": "system", "u": "user", "t": "tool"}
 _CALLS = {"c": 1, "d": 2, "e": 3, "k": 1, "l": 2}
 
@@ -205,8 +203,20 @@ class _Writer:
         return f"{pad.left}{sentinel}{pad.right}"
 
     def _sentinel(self, kind: str, at: int, call: int = 0) -> str:
-        digest = hashlib.sha256(f"{self._seed}/{kind}/{at}/{call}".encode()).hexdigest()
-        return f"q{digest[:7]}z"
+        return _sentinel(f"{self._seed}/{kind}/{at}/{call}")
+
+
+@lru_cache(maxsize=1024)
+def _sentinel(place: str) -> str:
+    return f"q{hashlib.sha256(place.encode()).hexdigest()[:7]}z"
+
+
+def _places(text: str, prompt: str) -> Iterator[int]:
+    """Give where a text begins, each time that it stands in a prompt."""
+    at = prompt.find(text)
+    while at >= 0:
+        yield at
+        at = prompt.find(text, at + 1)
 
 
 def observe(prompt: str, marks: Mapping[str, Sequence[Mark]]) -> Observation:
@@ -214,11 +224,12 @@ def observe(prompt: str, marks: Mapping[str, Sequence[Mark]]) -> Observation:
     events: list[Event] = []
     start = 0
     times: Counter[str] = Counter()
-    longest_first = sorted(marks, key=len, reverse=True)
-    for found in re.finditer("|".join(map(_escaped, longest_first)), prompt) if marks else ():
-        text = found[0]
+    places = ((at, -len(text), text) for text in marks if text for at in _places(text, prompt))
+    for at, _, text in sorted(places):  # of several at one place, the longest
+        if at < start:
+            continue
         mark = marks[text][min(times[text], len(marks[text]) - 1)]
-        events.append(Event(mark=mark, literal=prompt[start : found.start()]))
-        start = found.end()
+        events.append(Event(mark=mark, literal=prompt[start:at]))
+        start = at + len(text)
         times[text] += 1
     return Observation(events=tuple(events), tail=prompt[start:])

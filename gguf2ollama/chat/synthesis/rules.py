@@ -170,7 +170,7 @@ class Rules:
         before = "start"
         told = facts_of_messages(messages)
         for at, message in enumerate(messages):
-            facts = whole | told[at] | self._marked(message, is_cut=at in cut)
+            facts = {**whole, **told[at], **self._marked(message, is_cut=at in cut)}
             block = self.blocks.get(message.role)
             if block is None or (message.role in self.silent and not message.content and not message.calls):
                 continue
@@ -181,29 +181,29 @@ class Rules:
                 for number, call in enumerate(message.calls if is_call else [None]):
                     nth = {"call": "later" if number else "first"} if is_call else {}
                     for slot in group:
-                        here = facts | nth | {"before": before}
                         value = source(slot.kind, messages, at, call=call, tools=conversation.tools)
-                        is_silent = value == "" and slot.kind in self.silent
-                        if value is None or is_silent or not decide(slot.shown, here):
+                        if value is None or (value == "" and slot.kind in self.silent):
+                            continue
+                        here = {**facts, **nth, "before": before}
+                        if not decide(slot.shown, here):
                             continue
                         before = slot.kind
                         is_last = is_open(messages, at) and slot.kind == "assistant"
                         trims = slot.kind != "assistant" or at not in cut or cut[at].again
                         printed = slot.print(value, here, message.role, is_last=is_last, trims=trims)
-                        ordinal = number + sum(
-                            len(one.calls) if is_call else one.role == "tool" for one in messages[:at]
-                        )
-                        out.extend(self._count(piece, ordinal) for piece in printed)
+                        if self.numbered is None:
+                            out.extend(printed)
+                        else:
+                            ordinal = self.numbered + number
+                            ordinal += sum(
+                                len(one.calls) if is_call else one.role == "tool" for one in messages[:at]
+                            )
+                            out.extend(_counted(piece, ordinal) for piece in printed)
                         if is_last:
                             return out
-        facts = whole | (told[-1] if told else {})
-        out.append(Piece("ending", decide(self.ending, facts | {"before": before})))
+        facts = {**whole, **(told[-1] if told else {}), "before": before}
+        out.append(Piece("ending", decide(self.ending, facts)))
         return out
-
-    def _count(self, piece: Piece, ordinal: int) -> Piece:
-        if self.numbered is None or NUMBER not in piece.text or piece.what == "value":
-            return piece
-        return replace(piece, text=piece.text.replace(NUMBER, str(ordinal + self.numbered)))
 
     def _marked(self, message: Message, *, is_cut: bool) -> dict[str, str]:
         """Give the fact whether an answer names marks of thinking, where that is of any matter."""
@@ -247,6 +247,13 @@ class Rules:
         return heard, cut
 
 
+def _counted(piece: Piece, ordinal: int) -> Piece:
+    """Give a piece with the number of the call or result that it belongs to."""
+    if NUMBER not in piece.text or piece.what == "value":
+        return piece
+    return replace(piece, text=piece.text.replace(NUMBER, str(ordinal)))
+
+
 def is_open(messages: Sequence[Message], at: int) -> bool:
     """Whether a message is the last one and an assistant's, to be continued."""
     message = messages[at]
@@ -267,11 +274,12 @@ def source(
         return message.content
     if call is not None:
         return {"call name": call.name, "call id": call.id, "arguments": dict(call.arguments)}[kind]
+    if kind == "said":
+        return said_before_call(messages, at)
     values = {
         "thinking": message.thinking or None,
         "system": messages[0].content if messages[0].role == "system" else None,
         "tools": tools or None,
-        "said": said_before_call(messages, at),
         "tool name": message.tool_name,
         "tool id": message.tool_call_id,
     }

@@ -1,4 +1,4 @@
-"""Ask a chat template probes, and remember what came out."""
+"""Ask a chat template probes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Asked:
 
 
 class Session:
-    """A chat template under probing; nothing is rendered twice.
+    """A chat template under probing.
 
     Args:
         template: The template.
@@ -34,7 +34,6 @@ class Session:
     def __init__(self, template: ReferenceTemplate, *, bos: str = "") -> None:
         self.template = template
         self._bos = bos
-        self._prompts: dict[tuple[str, bool], str | None] = {}
 
     def observe(self, asked: Sequence[Asked]) -> list[Observed]:
         """Ask probes; those that the template refuses are left out."""
@@ -50,13 +49,9 @@ class Session:
     ) -> list[str | None]:
         """Give the prompt of each conversation, or ``None`` where the template refuses it."""
         flags = list(generates) if generates is not None else [True] * len(conversations)
-        keys = [(repr(one), flag) for one, flag in zip(conversations, flags, strict=True)]
-        new = {
-            key: Request(conversation=one, add_generation_prompt=flag)
-            for key, one, flag in zip(keys, conversations, flags, strict=True)
-            if key not in self._prompts
-        }
-        for key, outcome in zip(new, self.template.render(list(new.values())), strict=True):
-            told = without_bos(outcome, bos=self._bos) if self._bos else outcome
-            self._prompts[key] = told.prompt if isinstance(told, Rendered) else None
-        return [self._prompts[key] for key in keys]
+        asked = [
+            Request(conversation=one, add_generation_prompt=flag)
+            for one, flag in zip(conversations, flags, strict=True)
+        ]
+        told = [without_bos(one, bos=self._bos) for one in self.template.render(asked)]
+        return [one.prompt if isinstance(one, Rendered) else None for one in told]
