@@ -24,7 +24,7 @@ from gguf2ollama.chat.patches import (
     Shown,
     changes,
     keep_out_detection,
-    tells_wide_spaces,
+    leaves_wide_spaces,
 )
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
@@ -146,7 +146,7 @@ class _Trial:
         self._best = native
         self._improve(changes())
         best = self._best
-        if best is not None and best is not native and all(map(tells_wide_spaces, best.parity.faults)):
+        if best is not None and best is not native and all(map(leaves_wide_spaces, best.parity.faults)):
             self._has_trimmed = True  # the header is another anyway
             self._improve([ALL_TRIMMED])
         yield from self._kept()
@@ -154,7 +154,7 @@ class _Trial:
     def _trimmed(self) -> Iterator[Candidate]:
         """Mend white space around texts where nothing did, and that could make it the best of all."""
         best = self._best
-        if best is None or self._has_trimmed or not self._may_win(best, without=tells_wide_spaces):
+        if best is None or self._has_trimmed or not self._may_win(best, without=leaves_wide_spaces):
             return
         self._improve([ALL_TRIMMED])
         if self._best is not best:
@@ -163,8 +163,7 @@ class _Trial:
     def _may_win(self, candidate: Candidate, *, without: Callable[[Case], bool]) -> bool:
         """Tell whether a candidate would be better than all that was found, were some faults of it mended."""
         cases = tuple(
-            replace(one, verdict=Verdict.exact) if one in candidate.parity.faults and without(one) else one
-            for one in candidate.parity.cases
+            replace(one, verdict=Verdict.exact) if without(one) else one for one in candidate.parity.cases
         )
         mended = self.cost(replace(candidate, parity=Parity(cases)))
         return all(mended < self.cost(one) for one in self.found)

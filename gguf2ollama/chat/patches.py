@@ -20,7 +20,7 @@ from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten, unused_name
 from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
 
-__all__ = ["ALL_TRIMMED", "Change", "Patch", "Shown", "changes", "keep_out_detection", "tells_wide_spaces"]
+__all__ = ["ALL_TRIMMED", "Change", "Patch", "Shown", "changes", "keep_out_detection", "leaves_wide_spaces"]
 
 # what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
@@ -166,15 +166,17 @@ def _rewriting(rewrite: Callable[[str], str | None], *, why: str) -> Callable[[s
     return change
 
 
-def tells_wide_spaces(case: Case) -> bool:
-    """Tell whether a text of a conversation has white space that is not ASCII."""
-    texts = (text for one in case.conversation.messages for text in (one.content, one.thinking or ""))
-    return any(not text.isascii() and any(one in text for one in WIDE_SPACES) for text in texts)
+def leaves_wide_spaces(case: Case) -> bool:
+    """Tell whether a prompt has more white space that is not ASCII than it should have."""
+    if not isinstance(case.got, Rendered) or not isinstance(case.want, Rendered):
+        return False
+    want, got = case.want.prompt, case.got.prompt
+    return not got.isascii() and any(got.count(one) > want.count(one) for one in WIDE_SPACES)
 
 
 ALL_TRIMMED: Final = Change(
     make=_rewriting(with_wide_trims, why="the server leaves white space around texts that is not ASCII"),
-    may_mend=lambda shown: any(map(tells_wide_spaces, shown.faults)),
+    may_mend=lambda shown: any(map(leaves_wide_spaces, shown.faults)),
 )
 """Has a template trim all white space that Python knows.
 

@@ -86,6 +86,7 @@ class Renderer:
             load=message,
             tokens={token: value for token, value in given.items() if value is not None},
             facts=self._ask_to_load(message, name=name),
+            has_clock=now is None,
         )
 
     def _ask_to_load(self, message: str, *, name: str) -> dict[str, Any]:

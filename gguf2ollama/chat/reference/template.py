@@ -54,6 +54,7 @@ class ReferenceTemplate:
         load: str,
         tokens: Mapping[str, str],
         facts: Mapping[str, Any],
+        has_clock: bool,
     ) -> None:
         self.text = text
         self.name = name
@@ -64,6 +65,7 @@ class ReferenceTemplate:
         self._load = load
         self._tokens = dict(tokens)
         self._broken: str | None = None
+        self._has_clock = has_clock
         self._outcomes: dict[str, Outcome] = {}
         self._covered: set[str] = set()
         self._reached: set[int] = set()
@@ -169,9 +171,10 @@ class ReferenceTemplate:
         return told | self._tokens | switches | dict(request.variables)
 
     def _render_all(self, requests: Iterable[Mapping[str, Any]]) -> list[Outcome]:
-        """Render what was not rendered before."""
+        """Render what was not rendered before, and all where a clock goes on that the template may read."""
         encoded = [encode(one) for one in requests]
-        new = [one for one in dict.fromkeys(encoded) if one not in self._outcomes]
+        known = () if self._has_clock else self._outcomes
+        new = [one for one in dict.fromkeys(encoded) if one not in known]
         self._outcomes.update(zip(new, self._render_encoded(new), strict=True))
         return [self._outcomes[one] for one in encoded]
 

@@ -7,8 +7,9 @@ import pytest
 
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.native import read_native
-from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.patches import Patch, changes, keep_out_detection
+from gguf2ollama.chat.outcome import Refused, Rendered
+from gguf2ollama.chat.parity import Case, compare
+from gguf2ollama.chat.patches import ALL_TRIMMED, Patch, Shown, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer, Request
 
 _NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
@@ -80,6 +81,34 @@ def test_detection_is_kept_out_by_more_than_it_overlooks():
     kept = keep_out_detection(text).text
     assert len(kept) - len(text) > 100
     assert keep_out_detection(kept).text == kept
+
+
+def case(*, want: str, got: str | None) -> Case:
+    conversation = next(iter(battery()))
+    outcome = Refused("400: no") if got is None else Rendered(got)
+    return compare(conversation, want=Rendered(want), got=outcome)
+
+
+def shown(*faults: Case, moves_system: bool = False) -> Shown:
+    return Shown(faults=faults, moves_system=moves_system)
+
+
+@pytest.mark.parametrize(
+    "why, mended, not_mended",
+    [
+        ("into the first question", shown(moves_system=True), shown(case(want="a", got="b"))),
+        ("has a method's name", shown(case(want="a", got=None)), shown(case(want="a", got="b"))),
+        ("prints None", shown(case(want="a None", got="a ")), shown(case(want="a None", got="None b"))),
+        ("prints None", shown(case(want="['a']", got="a")), shown(case(want="a", got="a "))),
+        ("not ASCII", shown(case(want="a", got="a\u3000")), shown(case(want="a\xa0b", got="a\xa0c"))),
+    ],
+)
+def test_a_change_is_tried_only_where_it_could_mend_something(why: str, mended: Shown, not_mended: Shown):
+    text = "{{ messages[0]['content'] }}{{ system['items'] }}{{ x | trim }}"
+    made = ((change, change.make(text)) for change in (*changes(), ALL_TRIMMED))
+    (change,) = (change for change, patch in made if patch is not None and why in patch.why[0])
+    assert change.may_mend(mended)
+    assert not change.may_mend(not_mended)
 
 
 _MOVED = "{{ '<|tool_call>call:' }}{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}"

@@ -139,6 +139,9 @@ PRINTED: dict[str, tuple[str, str]] = {
         "truefalsetruetrue",
     ),
     "eq of a byte and an int": ('{{ eq (index "a" 0) 97 }}{{ lt 96 (index "a" 0) }}', "truetrue"),
+    "eq of a byte and many ints": ('{{ eq (index "a" 0) 96 97 }}{{ eq (index "a" 0) 1 2 }}', "truefalse"),
+    "eq of none and many": ('{{ eq .Missing "x" "y" }}{{ eq .Missing 1 2 }}', "falsefalse"),
+    "order of bytes": ('{{ ge (index "a" 0) 97 }}{{ gt 97 (index "b" 0) }}{{ le 2 1 }}', "truefalsefalse"),
     "order": ('{{ lt "a" "b" }}{{ le 1 1 }}{{ gt 1.5 1.2 }}{{ ge "a" "b" }}', "truetruetruefalse"),
     # bytes
     "len counts bytes": ('{{ len "\u00e9" }}{{ len (index .Messages 1).Content }}', "24"),

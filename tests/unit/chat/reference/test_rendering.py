@@ -1,14 +1,17 @@
 """Templates are rendered as transformers does."""
 
-from datetime import datetime
+from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Undefined, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import MAX_TEMPLATE_BYTES, Renderer, Request
+from gguf2ollama.chat.reference.environment import make_environment
 from gguf2ollama.errors import InvalidInput
 
 HELLO = Conversation(name="hello", messages=(Message(role="user", content="Hello"),))
@@ -160,6 +163,69 @@ def test_texts_that_are_not_read_at_all(renderer, text, message):
 
 def test_a_template_of_the_greatest_size_is_rendered(show):
     assert show("x" * MAX_TEMPLATE_BYTES) == Rendered("x" * MAX_TEMPLATE_BYTES)
+
+
+_OWNERS = [
+    {"role": "user", "items": 1, "": 2},
+    {},
+    ["a"],
+    "text",
+    3,
+    1.5,
+    True,
+    None,
+    ("a", "b"),
+    {"a"},
+    dict,
+    len,
+    (one for one in ()),
+]
+_NAMES = (
+    *("role", "items", "", "content", "get", "keys", "pop", "update", "append", "index", "upper", "mro"),
+    *("gi_frame", "real", "is_integer", "add", "union", "copy", "clear", "fromkeys", "__len__", "_x"),
+)
+
+
+@given(owner=st.sampled_from(_OWNERS), name=st.sampled_from(_NAMES))
+def test_attributes_are_those_that_the_sandbox_of_jinja_finds(owner, name):
+    for _ in range(2):
+        found = _ENVIRONMENT.is_safe_attribute(owner, name, None), _looked_up(_ENVIRONMENT, owner, name)
+        assert found == (_JINJA.is_safe_attribute(owner, name, None), _looked_up(_JINJA, owner, name))
+
+
+_ENVIRONMENT, _JINJA = make_environment(now=None), ImmutableSandboxedEnvironment()
+
+
+def _looked_up(environment, owner, name):
+    """Give what an attribute is; nothing where it is undefined or forbidden."""
+    try:
+        found = environment.getattr(owner, name)
+    except SecurityError:
+        return ()
+    return () if isinstance(found, Undefined) else (found,)
+
+
+_PIECES = (
+    *("{{ a }}", "{{ b.c }}", "{% set a = b %}", "{% for a in b %}{{ a }}{% endfor %}", "{{ loop }}"),
+    *("{% macro a(b) %}{{ b }}{{ c }}{% endmacro %}", "{{ a(c) }}", "{{ strftime_now(d) }}"),
+    *("{% if d is defined %}{{ e }}{% endif %}", "{% set n = namespace(a=f) %}{{ n.a }}"),
+)
+
+
+@given(st.lists(st.sampled_from(_PIECES)))
+def test_variables_are_those_that_jinja_finds_undeclared(pieces):
+    environment = make_environment(now=None)
+    tree = environment.parse("".join(pieces))
+    environment.compile(tree)
+    assert environment.looked_up == meta.find_undeclared_variables(tree)
+
+
+def test_a_chat_is_rendered_once_where_the_clock_stands_still(renderer):
+    text, now = "{{ range(99_999) | random }}{{ x }}", datetime(2026, 3, 7, tzinfo=timezone.utc)
+    still, going = renderer.load(text, now=now), renderer.load(text)
+    first, second = still.render_variables([{}, {"x": 1}])
+    assert still.render_variables([{"x": 1}, {}, {}]) == [second, first, first]
+    assert len({str(going.render_variables([{}])) for _ in range(9)}) > 1
 
 
 def test_a_template_tells_what_it_names(renderer):
