@@ -1,9 +1,11 @@
-"""Chat templates of our own for models that write calls of tools, and think, in one or another way."""
+"""Chat templates of our own for models that call tools, think and count in one or another way."""
 
 from __future__ import annotations
 
 __all__ = [
     "ACTIONS",
+    "COUNTED_TURNS",
+    "FORMATTED_ARGUMENTS",
     "JSON_CALLS",
     "KEYS_AND_VALUES",
     "NUMBERED_ITEMS",
@@ -88,4 +90,17 @@ NUMBERED_ITEMS = (
     "{{ m.content }}{% endif %}{% for call in m.tool_calls or [] %}\n{{ call.function.name }}"
     "{% for name, value in call.function.arguments.items() %} {{ name }}={{ value | tojson }}{% endfor %}"
     "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+FORMATTED_ARGUMENTS = (
+    "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% for call in m.tool_calls or [] %}"
+    "\n{{ call.function.name }}{% for name, value in call.function.arguments.items() %}"
+    """{{ ' %s="%s", 100 %%' | format(name, value if value is string else value | tojson) }}{% endfor %}"""
+    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+COUNTED_TURNS = (
+    "{% set turn = namespace(number=0) %}{% for m in messages %}"
+    "{% if m.role == 'user' %}{% set turn.number = turn.number + 1 %}"
+    "#{{ turn.number }}\nQ: {{ m.content }}\n{% elif m.role == 'assistant' %}A: {{ m.content }}\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
 )

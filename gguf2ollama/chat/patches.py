@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from gguf2ollama.chat.formatted_texts import with_formats_joined
 from gguf2ollama.chat.missing_members import with_missing_members
 from gguf2ollama.chat.numbered_members import with_brackets
 from gguf2ollama.chat.outcome import Rendered
@@ -87,6 +88,8 @@ def changes() -> Iterator[Change]:
     yield Change(make=partial(_without_variable, name=_SWITCH))
     yield Change(make=_with_results_kept)
     yield Change(make=_rewriting(with_brackets, why="the server takes no number behind a dot"))
+    why = "the server fills in no %s"
+    yield Change(make=_rewriting(with_formats_joined, why=why))
     why = "the server refuses what is missing and has a method's name"
     yield Change(make=_rewriting(with_missing_members, why=why), may_mend=_refuses)
     why = "the server prints None, lists and objects in another way"
@@ -117,9 +120,7 @@ def _without_variable(text: str, *, name: str) -> Patch | None:
     return Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
 
 
-def _with_system(text: str) -> Patch | None:
-    if "system" not in text:
-        return None
+def _with_system(text: str) -> Patch:
     return Patch(
         text=_before(text, "{% if messages and messages[0].content == '' %}{% endif %}"),
         why=("the server would put the system message into the first question",),

@@ -19,7 +19,15 @@ from gguf2ollama.chat.outcome import Outcome, Refused
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import InvalidInput
-from tests.calling_templates import ACTIONS, KEYS_AND_VALUES, NUMBERED_ITEMS, PRINTED_ARGUMENTS, XML_CALLS
+from tests.calling_templates import (
+    ACTIONS,
+    COUNTED_TURNS,
+    FORMATTED_ARGUMENTS,
+    KEYS_AND_VALUES,
+    NUMBERED_ITEMS,
+    PRINTED_ARGUMENTS,
+    XML_CALLS,
+)
 from tests.live.native_templates import NATIVE_TEMPLATES
 from tests.live.rendering import BOS, EOS, RenderingServer, corpus_templates
 from tests.live.servers import RunningOllama
@@ -87,13 +95,21 @@ def test_own_templates_come_out_as_foretold(name: str, renderer: Renderer, serve
         assert not _broken_promises(_OWN[name], choice.chosen, server)
 
 
-@pytest.mark.parametrize("text", [PRINTED_ARGUMENTS, NUMBERED_ITEMS], ids=["printed", "numbered"])
+@pytest.mark.parametrize(
+    "text, feature",
+    [
+        pytest.param(PRINTED_ARGUMENTS, "tools", id="printed"),
+        pytest.param(NUMBERED_ITEMS, "tools", id="numbered"),
+        pytest.param(FORMATTED_ARGUMENTS, "tools", id="formatted"),
+        pytest.param(COUNTED_TURNS, "plain", id="counted"),
+    ],
+)
 def test_what_a_server_takes_in_another_way_is_mended(
-    text: str, renderer: Renderer, server: RenderingServer
+    text: str, feature: Feature, renderer: Renderer, server: RenderingServer
 ) -> None:
     choice = _choose(text, renderer=renderer, server=server)
     assert choice is not None
-    assert choice.chosen.parity.score("tools").is_exact
+    assert choice.chosen.parity.score(feature).is_exact
     assert not _broken_promises(text, choice.chosen, server)
 
 

@@ -11,6 +11,7 @@ from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.parity import Case, compare
 from gguf2ollama.chat.patches import ALL_TRIMMED, Patch, Shown, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer, Request
+from tests.calling_templates import COUNTED_TURNS
 
 _NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
 _BODY = (
@@ -109,6 +110,14 @@ def test_a_change_is_tried_only_where_it_could_mend_something(why: str, mended: 
     (change,) = (change for change, patch in made if patch is not None and why in patch.why[0])
     assert change.may_mend(mended)
     assert not change.may_mend(not_mended)
+
+
+def test_a_system_message_stays_where_a_template_says_nothing_of_it():
+    (patch,) = (one for one in patches_for(COUNTED_TURNS) if "first question" in one.why[0])
+    (asked,) = (one for one in battery() if one.name == "system, one turn")
+    moved, kept = (read_native(text, version="0.34.4", now=_NOW) for text in (COUNTED_TURNS, patch.text))
+    assert (moved.moves_system, kept.moves_system) == (True, False)
+    assert moved.render(asked) != kept.render(asked) == Rendered("#1\nQ: Hello there!\nA:")
 
 
 _MOVED = "{{ '<|tool_call>call:' }}{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}"
