@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama.chat.authors import Authors, AuthorsTemplate, Claims, as_asked
@@ -10,7 +11,7 @@ from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.chat.parity import Parity, Verdict, compare
+from gguf2ollama.chat.parity import Case, Parity, Verdict, compare
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
 from gguf2ollama.gotmpl import parse
@@ -20,11 +21,13 @@ from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import ModelName
 from gguf2ollama.usecases.try_templates import Tried
 
-__all__ = ["Way", "compare_on_server", "shows_prompts", "surprising_prompts", "way_of"]
+__all__ = ["Way", "compare_on_server", "compare_timely", "shows_prompts", "surprising_prompts", "way_of"]
 
 Way: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
 
 _NAMED = 3  # conversations that a message names
+_ASKED_AGAIN = 3  # times, where a prompt tells the time
+_SETTLED = {Verdict.exact, Verdict.refused}
 _RENDERS_SINCE = ServerVersion.parse("0.11.5")
 _TEMPLATE_KEY = "tokenizer.chat_template"
 _ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
@@ -148,11 +151,46 @@ def compare_on_server(
     ]
     wanted = authors.meant(template, asked)
     cases = []
-    for number, (conversation, want) in enumerate(zip(conversations, wanted, strict=True)):
+    for number, (conversation, told, want) in enumerate(zip(conversations, asked, wanted, strict=True)):
         progress(Update(task=task, done=number, total=len(conversations), unit="things"))
-        cases.append(compare(conversation, want=want, got=_prompt(client, name, conversation)))
+        cases.append(
+            compare_timely(
+                conversation,
+                want=want,
+                ask=partial(_prompt, client, name, conversation),
+                mean=partial(_meant, authors, template, told),
+            )
+        )
     progress(Update(task=task, done=len(conversations), total=len(conversations), unit="things"))
     return Parity(tuple(cases))
+
+
+def compare_timely(
+    conversation: Conversation, *, want: Outcome, ask: Callable[[], Outcome], mean: Callable[[], Outcome]
+) -> Case:
+    """Compare a server's prompt with what is meant at the time, which a chat template may tell.
+
+    Args:
+        conversation: The conversation.
+        want: What was meant a while ago.
+        ask: Asks the server for its prompt.
+        mean: Gives what is meant now.
+    """
+    got = ask()
+    case = compare(conversation, want=want, got=got)
+    for _ in range(_ASKED_AGAIN):
+        if case.verdict in _SETTLED or (meant := mean()) == case.want:
+            break
+        case = compare(conversation, want=meant, got=got)
+        if case.verdict not in _SETTLED:
+            got = ask()
+            case = compare(conversation, want=meant, got=got)
+    return case
+
+
+def _meant(authors: Authors, template: AuthorsTemplate, told: Conversation) -> Outcome:
+    (meant,) = authors.meant(template, [told])
+    return meant
 
 
 def _prompt(client: Client, name: ModelName, conversation: Conversation) -> Outcome:

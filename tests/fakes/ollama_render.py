@@ -28,8 +28,10 @@ def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
             return gotmpl.render(store.template_of(model), body, version=store.version)
         except Gguf2OllamaError as error:
             raise Refusal(500, error.message) from error
-    minute = datetime.now().astimezone().replace(second=0, microsecond=0)
-    native = _native_template(store.template_of(model), store.version, minute)
+    text, now = store.template_of(model), datetime.now().astimezone().replace(microsecond=0)
+    if "strftime_now" not in text:
+        now = now.replace(second=0)
+    native = _native_template(text, store.version, now)
     outcome = native.render(_conversation(body))
     if not isinstance(outcome, Rendered):
         raise Refusal(400, outcome.reason)

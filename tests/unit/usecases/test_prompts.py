@@ -4,13 +4,14 @@ import pytest
 
 from gguf2ollama import build
 from gguf2ollama.chat.authors import claims_of, read_authors
-from gguf2ollama.chat.outcome import Refused
+from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.ollama import Client, ServerVersion
-from gguf2ollama.usecases.prompts import compare_on_server, shows_prompts, way_of
+from gguf2ollama.usecases.prompts import compare_on_server, compare_timely, shows_prompts, way_of
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
@@ -89,6 +90,36 @@ def test_a_conversation_that_the_server_refuses_is_different(server, client, ggu
     assert first.verdict is Verdict.different
     assert isinstance(first.got, Refused)
     assert "it broke" in first.got.reason
+
+
+def told(text):
+    """Give what tells one thing after another, the last one for ever."""
+    left = list(text)
+    return lambda: Rendered(left.pop(0) if len(left) > 1 else left[0])
+
+
+@pytest.mark.parametrize(
+    "asked, meant, is_exact",
+    [
+        ("1", "", True),  # nothing is asked twice where it is as meant
+        ("2", "2", True),  # a second went by before the server was asked
+        ("23", "3", True),  # and another one while it was
+        ("245", "35", True),
+        ("2468", "3579", False),
+        ("2", "1", False),  # no time in it
+        ("2345678", "9876543", False),  # it ends where all goes on and on
+    ],
+)
+def test_a_prompt_that_tells_the_time_is_compared_with_what_is_meant_then(asked, meant, is_exact):
+    conversation = next(iter(battery()))
+    case = compare_timely(conversation, want=Rendered("1"), ask=told(asked), mean=told(meant or "no"))
+    assert (case.verdict is Verdict.exact) is is_exact
+
+
+def test_a_model_that_is_told_the_time_to_the_second_is_built(server, tmp_path):
+    text = CHATML_TEMPLATE.replace("{%", "{{ strftime_now('%H:%M:%S') }}{%", 1)
+    path = tiny_llama(tmp_path / "clock.gguf", chat_template=text)
+    assert build(path, name="mine", host=server.url).differences == ()
 
 
 def test_a_server_that_is_gone_is_no_difference(server, client, gguf):
