@@ -18,13 +18,13 @@ from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, r
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.parity import Case, Parity, Verdict, compare, unknown
 from gguf2ollama.chat.patches import (
-    ALL_TRIMMED,
     Change,
     Patch,
     Shown,
     changes,
+    is_mended_late,
     keep_out_detection,
-    leaves_wide_spaces,
+    late_changes,
 )
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
@@ -87,7 +87,7 @@ class _Trial:
         self._meant: dict[tuple[bool, Path], dict[str, Outcome]] = {}
         self._best: Candidate | None = None  # of the native way, as changed until now
         self._made = Patch(text=question.authors.chat_template, why=())
-        self._has_trimmed = False
+        self._is_late = False
         self._natives: dict[str, NativeTemplate] = {}
 
     def candidates(self) -> Iterator[Candidate]:
@@ -108,7 +108,7 @@ class _Trial:
         if self._is_worth_learning():
             yield from self._synthesised()
         if asked.is_native and asked.may_patch:
-            yield from self._trimmed()
+            yield from self._patched_late()
 
     def may_be_displaced(self, candidate: Candidate) -> bool:
         """Whether the server may put a template of its own before what the candidate brings."""
@@ -146,17 +146,17 @@ class _Trial:
         self._best = native
         self._improve(changes())
         best = self._best
-        if best is not None and best is not native and all(map(leaves_wide_spaces, best.parity.faults)):
-            self._has_trimmed = True  # the header is another anyway
-            self._improve([ALL_TRIMMED])
+        if best is not None and best is not native and all(map(is_mended_late, best.parity.faults)):
+            self._is_late = True  # the header is another anyway
+            self._improve(late_changes())
         yield from self._kept()
 
-    def _trimmed(self) -> Iterator[Candidate]:
-        """Mend white space around texts where nothing did, and that could make it the best of all."""
+    def _patched_late(self) -> Iterator[Candidate]:
+        """Mend what a TEMPLATE does better where none did, and that could make the header's way the best."""
         best = self._best
-        if best is None or self._has_trimmed or not self._may_win(best, without=leaves_wide_spaces):
+        if best is None or self._is_late or not self._may_win(best, without=is_mended_late):
             return
-        self._improve([ALL_TRIMMED])
+        self._improve(late_changes())
         if self._best is not best:
             yield from self._kept()
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from gguf2ollama.chat.formatted_texts import with_formats_joined
 from gguf2ollama.chat.missing_members import with_missing_members
@@ -21,7 +20,7 @@ from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten, unused_name
 from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
 
-__all__ = ["ALL_TRIMMED", "Change", "Patch", "Shown", "changes", "keep_out_detection", "leaves_wide_spaces"]
+__all__ = ["Change", "Patch", "Shown", "changes", "is_mended_late", "keep_out_detection", "late_changes"]
 
 # what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
@@ -82,7 +81,7 @@ def changes() -> Iterator[Change]:
     """
     for name in _GIVEN:
         yield Change(make=partial(_without_variable, name=name))
-    yield Change(make=_with_system, may_mend=lambda shown: shown.moves_system)
+    yield Change(make=partial(_with_system, is_named=True), may_mend=lambda shown: shown.moves_system)
     yield Change(make=_with_known_switch)
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
@@ -94,6 +93,34 @@ def changes() -> Iterator[Change]:
     yield Change(make=_rewriting(with_missing_members, why=why), may_mend=_refuses)
     why = "the server prints None, lists and objects in another way"
     yield Change(make=_rewriting(with_values_printed, why=why), may_mend=_misses_values)
+
+
+def late_changes() -> Iterator[Change]:
+    """Give changes for what a TEMPLATE does well: with a changed header, weights are stored a second time.
+
+    They mend prompts with white space around texts, and those of templates that make nothing of a system
+    text.
+    """
+    yield Change(make=partial(_with_system, is_named=False), may_mend=lambda shown: shown.moves_system)
+    why = "the server leaves white space around texts that is not ASCII"
+    yield Change(
+        make=_rewriting(with_wide_trims, why=why),
+        may_mend=lambda shown: any(map(_leaves_wide_spaces, shown.faults)),
+    )
+
+
+def is_mended_late(case: Case) -> bool:
+    """Tell whether a fault could be one that the late changes are for."""
+    has_system = any(one.role == "system" for one in case.conversation.messages)
+    return has_system or _leaves_wide_spaces(case)
+
+
+def _leaves_wide_spaces(case: Case) -> bool:
+    """Tell whether a prompt has more white space that is not ASCII than it should have."""
+    if not isinstance(case.got, Rendered) or not isinstance(case.want, Rendered):
+        return False
+    want, got = case.want.prompt, case.got.prompt
+    return not got.isascii() and any(got.count(one) > want.count(one) for one in WIDE_SPACES)
 
 
 def _refuses(shown: Shown) -> bool:
@@ -120,7 +147,9 @@ def _without_variable(text: str, *, name: str) -> Patch | None:
     return Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
 
 
-def _with_system(text: str) -> Patch:
+def _with_system(text: str, *, is_named: bool) -> Patch | None:
+    if ("system" in text) is not is_named:
+        return None
     return Patch(
         text=_before(text, "{% if messages and messages[0].content == '' %}{% endif %}"),
         why=("the server would put the system message into the first question",),
@@ -165,25 +194,6 @@ def _rewriting(rewrite: Callable[[str], str | None], *, why: str) -> Callable[[s
         return None if changed is None else Patch(text=changed, why=(why,))
 
     return change
-
-
-def leaves_wide_spaces(case: Case) -> bool:
-    """Tell whether a prompt has more white space that is not ASCII than it should have."""
-    if not isinstance(case.got, Rendered) or not isinstance(case.want, Rendered):
-        return False
-    want, got = case.want.prompt, case.got.prompt
-    return not got.isascii() and any(got.count(one) > want.count(one) for one in WIDE_SPACES)
-
-
-ALL_TRIMMED: Final = Change(
-    make=_rewriting(with_wide_trims, why="the server leaves white space around texts that is not ASCII"),
-    may_mend=lambda shown: any(map(leaves_wide_spaces, shown.faults)),
-)
-"""Has a template trim all white space that Python knows.
-
-Apart from the others, since a TEMPLATE does it without a changed header, which would have weights stored a
-second time.
-"""
 
 
 def _shows_thinking(text: str) -> bool:

@@ -43,11 +43,7 @@ def learn_trimming(rules: Rules, observed: Sequence[Observed]) -> Rules:
             right=explain(right, what=what) if right else slot.right,
         )
 
-    blocks = {
-        role: replace(block, slots=tuple(trimmed(role, slot) for slot in block.slots))
-        for role, block in rules.blocks.items()
-    }
-    return replace(rules, blocks=blocks)
+    return rules.with_slots(trimmed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +153,11 @@ def learn_empty(rules: Rules, role: str, observed: Sequence[Observed]) -> Rules:
             return candidate
     examples = [Example(*_alone(rules, role, one)) for one in observed]
     decision: Decision[str] = explain(examples, what=f"what stands for an empty {role} text")
-    blocks = dict(rules.blocks)
-    slots = (
-        replace(slot, empty=decision) if slot.kind == role else slot for slot in rules.blocks[role].slots
-    )
-    blocks[role] = replace(blocks[role], slots=tuple(slots))
-    return replace(rules, blocks=blocks)
+
+    def emptied(host: str, slot: Slot) -> Slot:
+        return replace(slot, empty=decision) if host == slot.kind == role else slot
+
+    return rules.with_slots(emptied)
 
 
 def agrees(rules: Rules, one: Observed) -> bool:

@@ -188,9 +188,7 @@ def _with_trims(rules: Rules, observed: Sequence[Observed]) -> Rules:
 
 def _with_slot(rules: Rules, change: Callable[[Slot], Slot]) -> Rules:
     """Give the rules with the slot of answers' texts changed."""
-    block = rules.blocks["assistant"]
-    slots = tuple(change(slot) if slot.kind == "assistant" else slot for slot in block.slots)
-    return replace(rules, blocks={**rules.blocks, "assistant": replace(block, slots=slots)})
+    return rules.with_slots(lambda role, slot: change(slot) if role == slot.kind == "assistant" else slot)
 
 
 def _told(known: Decision[V], examples: Sequence[Example[V]]) -> Decision[V]:

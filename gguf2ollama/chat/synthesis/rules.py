@@ -7,7 +7,7 @@ facts, behind it one that does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -211,6 +211,14 @@ class Rules:
             return {}
         is_marked = not is_cut and any(mark in message.content for mark in self.marks)
         return {"marks": "yes" if is_marked else "no"}
+
+    def with_slots(self, change: Callable[[str, Slot], Slot]) -> Rules:
+        """Give the rules with each slot as a function of its role and of itself gives it."""
+        blocks = {
+            role: replace(block, slots=tuple(change(role, slot) for slot in block.slots))
+            for role, block in self.blocks.items()
+        }
+        return replace(self, blocks=blocks)
 
     def texts(self) -> Iterator[str]:
         """Give every text that the template can print of its own."""

@@ -23,7 +23,7 @@ from gguf2ollama.chat.synthesis.lone_marks import learn_marks
 from gguf2ollama.chat.synthesis.plan import Plan, base, blank, empty, padded
 from gguf2ollama.chat.synthesis.probes import Forms
 from gguf2ollama.chat.synthesis.refused_system import with_system
-from gguf2ollama.chat.synthesis.rules import Rules
+from gguf2ollama.chat.synthesis.rules import Rules, Slot
 from gguf2ollama.chat.synthesis.session import Session
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.gotmpl import parse
@@ -301,16 +301,12 @@ class _Synthesiser:
             for role, block in rules.blocks.items()
             for slot in block.slots
         }
-        blocks = {
-            role: replace(
-                block,
-                slots=tuple(
-                    replace(slot, left=trims[role, slot.kind][0], right=trims[role, slot.kind][1])
-                    for slot in block.slots
-                ),
-            )
-            for role, block in silent.blocks.items()
-        }
+
+        def trimmed(host: str, slot: Slot) -> Slot:
+            left, right = trims[host, slot.kind]
+            return replace(slot, left=left, right=right)
+
+        blocks = silent.with_slots(trimmed).blocks
         return replace(rules, blocks=blocks, ending=silent.ending, silent=rules.silent | {role})
 
     def _thinks(self, features: Iterable[Feature]) -> tuple[Think, ...]:

@@ -9,7 +9,7 @@ from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.native import read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.parity import Case, compare
-from gguf2ollama.chat.patches import ALL_TRIMMED, Patch, Shown, changes, keep_out_detection
+from gguf2ollama.chat.patches import Patch, Shown, changes, keep_out_detection, late_changes
 from gguf2ollama.chat.reference import Renderer, Request
 from tests.calling_templates import COUNTED_TURNS
 
@@ -25,7 +25,7 @@ _TEMPLATES = [_BODY, f"\n\n{_BODY}", f"  {{% set x = 1 %}}\n{_BODY}\r\n", f"{{# 
 
 
 def patches_for(text: str) -> list[Patch]:
-    return [patch for change in changes() if (patch := change.make(text)) is not None]
+    return [patch for change in (*changes(), *late_changes()) if (patch := change.make(text)) is not None]
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,8 @@ def shown(*faults: Case, moves_system: bool = False) -> Shown:
     ],
 )
 def test_a_change_is_tried_only_where_it_could_mend_something(why: str, mended: Shown, not_mended: Shown):
-    text = "{{ messages[0]['content'] }}{{ system['items'] }}{{ x | trim }}"
-    made = ((change, change.make(text)) for change in (*changes(), ALL_TRIMMED))
+    text = "{{ messages[0]['content'] }}{{ schema['items'] }}{{ x | trim }}"
+    made = ((change, change.make(text)) for change in (*changes(), *late_changes()))
     (change,) = (change for change, patch in made if patch is not None and why in patch.why[0])
     assert change.may_mend(mended)
     assert not change.may_mend(not_mended)
