@@ -254,14 +254,13 @@ class _Compiler:
             if coerces and value is not UNDEFINED and not isinstance(value, str):
                 given = to_text(value)
             told = [argument(scope) for argument in arguments]
-            scope.run.step(weight(given))
             if scope.run.watched:
                 scope.run.mark(given, name)
             method = method_of(given, name)
             if method is None:
                 raise TemplateFault(f"Unknown (built-in) filter '{name}' for type {type_name(given)}")
             result = method(scope.run, [given, *told])
-            scope.run.step(weight(result))
+            scope.run.step(weight(given) + weight(result))
             return result
 
         return run
@@ -358,9 +357,10 @@ class _Compiler:
             return lambda scope: printed(body, scope)
         texts = [to_text(one.value) for one in statements if isinstance(one, nodes.Literal)]
         text = joined([one for one in texts if one])
+        cost = weight(text)
 
         def run(scope: Scope) -> Value:
-            scope.run.step(weight(text))
+            scope.run.step(cost)
             return text
 
         return run

@@ -171,9 +171,11 @@ def is_true(value: Value) -> bool:
     """
     if value is True or value is False:
         return value
+    if value is UNDEFINED:
+        return False
     if isinstance(value, (Function, Keyword)):
         raise TemplateFault("a function is not a bool value")
-    return value is not UNDEFINED and bool(value)
+    return bool(value)
 
 
 def type_name(value: Value) -> str:

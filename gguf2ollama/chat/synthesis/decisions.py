@@ -87,8 +87,11 @@ def learn(examples: Iterable[Example[V]], *, order: Sequence[str]) -> Decision[V
     Raises:
         Inconsistent: No five facts explain the examples.
     """
+    seen = list(examples)
+    if len({example.value for example in seen}) == 1:
+        return Leaf(seen[0].value)
     distinct: dict[tuple[str, ...], V] = {}
-    for example in examples:
+    for example in seen:
         told = example.facts.get
         key = tuple([told(name, "") for name in order])
         if distinct.setdefault(key, example.value) != example.value:
