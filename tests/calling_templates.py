@@ -1,4 +1,4 @@
-"""Chat templates of our own for models that call tools, think and count in one or another way."""
+"""Chat templates of our own for what models do in one or another way: call tools, think, count."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ __all__ = [
     "KEYS_AND_VALUES",
     "NUMBERED_ITEMS",
     "PRINTED_ARGUMENTS",
+    "REFUSED_SYSTEM",
     "UNREADABLE",
     "XML_CALLS",
     "XML_CALLS_NO_THOUGHTS",
@@ -103,4 +104,9 @@ COUNTED_TURNS = (
     "{% if m.role == 'user' %}{% set turn.number = turn.number + 1 %}"
     "#{{ turn.number }}\nQ: {{ m.content }}\n{% elif m.role == 'assistant' %}A: {{ m.content }}\n{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
+)
+REFUSED_SYSTEM = (
+    "{% for m in messages %}"
+    "{% if m.role == 'system' %}{{ raise_exception('not taken: ' ~ m.content) }}{% endif %}"
+    "<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 )

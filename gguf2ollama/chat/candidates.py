@@ -10,7 +10,7 @@ from gguf2ollama.chat.answer_parsers import AnswerParser
 from gguf2ollama.chat.authors import Authors, Claims
 from gguf2ollama.chat.parity import Parity, Verdict
 
-__all__ = ["Candidate", "Origin", "Question", "TemplateChoice"]
+__all__ = ["Candidate", "NothingRenders", "Origin", "Question", "TemplateChoice"]
 
 Origin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised"]
 
@@ -121,3 +121,14 @@ class TemplateChoice:
     claims: Claims
     cutting: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingRenders:
+    """That no way was found to render any chat that the authors' chat template takes, if it takes one.
+
+    Attributes:
+        remarks: Why something was not tried or not found, one phrase each.
+    """
+
+    remarks: tuple[str, ...]

@@ -11,7 +11,7 @@ from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
 from gguf2ollama.chat.answers import answers_of
 from gguf2ollama.chat.authors import as_asked, claims_of
 from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.candidates import Candidate, Origin, Question, TemplateChoice
+from gguf2ollama.chat.candidates import Candidate, NothingRenders, Origin, Question, TemplateChoice
 from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
@@ -42,10 +42,8 @@ _ORDER: tuple[Origin, ...] = ("user", "native", "profile", "synthesised", "patch
 _ORDER_WHERE_DISPLACED: tuple[Origin, ...] = ("user", "profile", "synthesised", "patched", "native")
 
 
-def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice | None:
+def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice | NothingRenders:
     """Try what can render the chats of a model, and keep what does it as the authors meant.
-
-    ``None`` where the authors' chat template takes no conversation at all.
 
     Raises:
         InvalidInput: The authors' chat template is none, or takes more of the machine than it may.
@@ -57,7 +55,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         if candidate.is_exact and not trial.may_be_displaced(candidate):
             break
     if not any(score.compared for one in found for score in one.parity.scores.values()):
-        return None
+        return NothingRenders(remarks=tuple(trial.remarks))
     order = _ORDER_WHERE_DISPLACED if question.displaces else _ORDER
     found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
     chosen, *others = found

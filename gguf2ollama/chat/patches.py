@@ -82,6 +82,7 @@ def changes() -> Iterator[Change]:
     for name in _GIVEN:
         yield Change(make=partial(_without_variable, name=name))
     yield Change(make=partial(_with_system, is_named=True), may_mend=lambda shown: shown.moves_system)
+    yield Change(make=_with_system_refused, may_mend=lambda _: False)  # unless the server does not even start
     yield Change(make=_with_known_switch)
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
@@ -153,6 +154,20 @@ def _with_system(text: str, *, is_named: bool) -> Patch | None:
     return Patch(
         text=_before(text, "{% if messages and messages[0].content == '' %}{% endif %}"),
         why=("the server would put the system message into the first question",),
+    )
+
+
+def _with_system_refused(text: str) -> Patch | None:
+    """Have a template refuse system messages before it looks at them: then it is told none.
+
+    A server tries a chat with one when it starts, unless it has seen that the template asks for none.
+    """
+    if "raise_exception" not in text:
+        return None
+    refusal = "{{ raise_exception('This chat template takes no system message.') }}"
+    return Patch(
+        text=_before(text, f"{{% if messages and messages[0].role == 'system' %}}{refusal}{{% endif %}}"),
+        why=("the server would not start with a template that refuses system messages",),
     )
 
 

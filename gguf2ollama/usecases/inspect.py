@@ -73,7 +73,8 @@ class Inspection:
         recipe: The Modelfile, with the origin of every value.
         patch: What the header of the model is to carry instead of what it does; detection and recipe are
             those of a file that carries it.
-        tried: What renders its chats and how well; ``None`` where that was not tried.
+        tried: What renders its chats and how well; ``None`` where that was not tried, or nothing does.
+        unserved: Why nothing does; ``""`` where something does, or that was not tried.
     """
 
     files: ModelFiles
@@ -82,6 +83,7 @@ class Inspection:
     recipe: Recipe
     patch: HeaderPatch = UNCHANGED
     tried: Tried | None = None
+    unserved: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ class Inspection:
             f"{path.name} is an adapter and is left out, Ollama from 0.34.1 on takes none"
             for path in self.files.left_out
         )
-        return (*self.recipe.warnings, *left_out)
+        return (*self.recipe.warnings, *filter(None, [self.unserved]), *left_out)
 
     @property
     def model(self) -> ShardSet:
@@ -157,11 +159,16 @@ def inspect(
         published=files.published,
     )
     target = target or _BUILT
-    tried = None
+    tried, unserved = None, ""
     if verify:
-        from gguf2ollama.usecases.try_templates import changed_template_patch, try_templates  # noqa: PLC0415 - heavy
+        from gguf2ollama.usecases.try_templates import (  # noqa: PLC0415 - heavy
+            Unserved,
+            changed_template_patch,
+            try_templates,
+        )
 
-        tried = try_templates(metadata, detection=detection, wishes=wishes, target=target)
+        found = try_templates(metadata, detection=detection, wishes=wishes, target=target)
+        tried, unserved = (None, str(found)) if isinstance(found, Unserved) else (found, "")
         if tried is not None and (text := tried.choice.chosen.chat_template) is not None:
             changed = changed_template_patch(model.first, text, original=tried.authors.chat_template)
             patch = HeaderPatch(changes={**patch.changes, **changed.changes})
@@ -176,7 +183,15 @@ def inspect(
         choice=tried.choice if tried else None,
         today=datetime.now().astimezone().date(),
     )
-    return Inspection(files=files, detection=detection, shape=shape, recipe=recipe, patch=patch, tried=tried)
+    return Inspection(
+        files=files,
+        detection=detection,
+        shape=shape,
+        recipe=recipe,
+        patch=patch,
+        tried=tried,
+        unserved=unserved,
+    )
 
 
 def modelfile(

@@ -151,11 +151,9 @@ def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
     except Exception as error:  # noqa: BLE001 - one that we stumble over must not hide the others
         told = f"a fault of gguf2ollama: {type(error).__name__}: {error}"
         return TemplateParity(path=path, refusal=told, is_unserved=True)
-    if tried is None:
-        return TemplateParity(
-            path=path, refusal="this Ollama has nothing to render it with", is_unserved=True
-        )
-    return TemplateParity(path=path, tried=tried)
+    if isinstance(tried, Tried):
+        return TemplateParity(path=path, tried=tried)
+    return TemplateParity(path=path, refusal=str(tried or "it is for no chats"), is_unserved=True)
 
 
 def _read(path: Path) -> str:

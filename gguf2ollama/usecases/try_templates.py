@@ -9,7 +9,7 @@ from typing import Any
 
 from gguf2ollama.chat.authors import ORIGINAL_KEY, Authors, AuthorsTemplate, read_authors
 from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.candidates import Question, TemplateChoice
+from gguf2ollama.chat.candidates import NothingRenders, Question, TemplateChoice
 from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.reference import Renderer, Request
@@ -21,7 +21,7 @@ from gguf2ollama.gotmpl.versions import NEWEST
 from gguf2ollama.recipe import system_text
 from gguf2ollama.wishes import Target, Wishes
 
-__all__ = ["Tried", "changed_template_patch", "try_templates"]
+__all__ = ["Tried", "Unserved", "changed_template_patch", "try_templates"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,22 @@ class Tried:
     meant_system: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unserved:
+    """That an Ollama has nothing to render the chats of a model with.
+
+    Attributes:
+        version: The version of Ollama.
+        remarks: Why not, one phrase each.
+    """
+
+    version: str
+    remarks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"nothing is known to render its chats on Ollama {self.version}: {'; '.join(self.remarks)}"
+
+
 def try_templates(
     metadata: Mapping[str, Any],
     *,
@@ -49,10 +65,10 @@ def try_templates(
     wishes: Wishes,
     target: Target,
     renderer: Renderer | None = None,
-) -> Tried | None:
+) -> Tried | Unserved | None:
     """Try what can render the chats of a model.
 
-    ``None`` where nobody says how they are to be rendered, or nothing renders them there.
+    ``None`` where nobody says how they are to be rendered.
 
     Args:
         metadata: The metadata of the GGUF.
@@ -89,9 +105,9 @@ def try_templates(
     )
     with Renderer() if renderer is None else contextlib.nullcontext(renderer) as at_work:
         choice = choose_template(question, renderer=at_work)
-        if choice is None:
+        if isinstance(choice, NothingRenders):
             _require_chat(authors.load(at_work))
-            return None
+            return Unserved(version=version, remarks=choice.remarks)
     return Tried(authors=authors, choice=choice, version=version, meant_system=question.meant_system)
 
 

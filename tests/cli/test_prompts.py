@@ -175,6 +175,14 @@ def test_an_ollama_that_has_nothing_to_render_with_gets_a_model_all_the_same_and
     assert done.code == 0, done.err
     assert done.json["recipe"]["template"]["origin"] == "none"
     assert "0.29.0 cannot use the chat template in a GGUF" in done.err
+    assert "nothing is known to render its chats on Ollama 0.29.0: no TEMPLATE could be made" in done.err
+
+
+def test_a_modelfile_tells_that_no_server_starts_with_the_chat_template(call, tmp_path):
+    unruly = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + _PRINTED
+    text = "{% if messages|length == 4 %}{{ raise_exception('Four is too much.') }}{% endif %}" + unruly
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=text)
+    assert "llama-server does not start with this chat template: Four is" in call("modelfile", path).out
 
 
 def test_inspect_tells_what_was_tried_and_how_well_it_does(call, tmp_path):

@@ -51,7 +51,7 @@ def _authors(chat_template: str) -> Authors:
 def _choose(chat_template: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice:
     question = Question(authors=_authors(chat_template), version=server.ollama.version)
     choice = choose_template(question, renderer=renderer)
-    assert choice is not None
+    assert isinstance(choice, TemplateChoice)
     return choice
 
 
@@ -197,7 +197,7 @@ def test_what_models_of_the_corpus_write_is_taken_apart_by_the_parser_they_get(
     for name, text in templates.items():
         question = Question(authors=_authors(text), version=server.ollama.version)
         choice = choose_template(question, renderer=renderer)
-        if choice is None or (parser := choice.chosen.parser) is None:
+        if not isinstance(choice, TemplateChoice) or (parser := choice.chosen.parser) is None:
             continue
         tried.append(name)
         thinks = "thinking" in choice.chosen.capabilities

@@ -26,6 +26,7 @@ from tests.calling_templates import (
     KEYS_AND_VALUES,
     NUMBERED_ITEMS,
     PRINTED_ARGUMENTS,
+    REFUSED_SYSTEM,
     XML_CALLS,
 )
 from tests.live.native_templates import NATIVE_TEMPLATES
@@ -65,7 +66,8 @@ def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
 
 def _choose(text: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice | None:
     question = Question(authors=Authors(chat_template=text, bos=BOS, eos=EOS), version=server.ollama.version)
-    return choose_template(question, renderer=renderer)
+    choice = choose_template(question, renderer=renderer)
+    return choice if isinstance(choice, TemplateChoice) else None
 
 
 def _broken_promises(text: str, chosen: Candidate, server: RenderingServer) -> list[str]:
@@ -102,6 +104,7 @@ def test_own_templates_come_out_as_foretold(name: str, renderer: Renderer, serve
         pytest.param(NUMBERED_ITEMS, "tools", id="numbered"),
         pytest.param(FORMATTED_ARGUMENTS, "tools", id="formatted"),
         pytest.param(COUNTED_TURNS, "plain", id="counted"),
+        pytest.param(REFUSED_SYSTEM, "plain", id="refused"),
     ],
 )
 def test_what_a_server_takes_in_another_way_is_mended(

@@ -11,7 +11,7 @@ from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.parity import Case, compare
 from gguf2ollama.chat.patches import Patch, Shown, changes, keep_out_detection, late_changes
 from gguf2ollama.chat.reference import Renderer, Request
-from tests.calling_templates import COUNTED_TURNS
+from tests.calling_templates import COUNTED_TURNS, REFUSED_SYSTEM
 
 _NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
 _BODY = (
@@ -118,6 +118,15 @@ def test_a_system_message_stays_where_a_template_says_nothing_of_it():
     moved, kept = (read_native(text, version="0.34.4", now=_NOW) for text in (COUNTED_TURNS, patch.text))
     assert (moved.moves_system, kept.moves_system) == (True, False)
     assert moved.render(asked) != kept.render(asked) == Rendered("#1\nQ: Hello there!\nA:")
+
+
+def test_a_server_starts_where_a_template_refuses_system_messages():
+    (patch,) = (one for one in patches_for(REFUSED_SYSTEM) if "would not start" in one.why[0])
+    (asked,) = (one for one in battery() if one.name == "one turn")
+    before, after = (read_native(text, version="0.34.4", now=_NOW) for text in (REFUSED_SYSTEM, patch.text))
+    assert "does not start" in (before.refusal or "")
+    assert after.refusal is None
+    assert after.render(asked) == Rendered("<user>Hello there!\n<assistant>")
 
 
 _MOVED = "{{ '<|tool_call>call:' }}{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}"
