@@ -111,11 +111,11 @@ class Trial:
                 return self._without_model(error, seconds=time.perf_counter() - start)
             seconds = time.perf_counter() - start
         tried = built.inspection.tried
-        assert tried is not None
-        chosen = tried.choice.chosen
+        chosen = tried.choice.chosen if tried is not None else None
         with self._server.made() as model:
-            answer = self._asked(model, carried=chosen.chat_template, bos="", seconds=seconds)
-        return dataclasses.replace(answer, expected=chosen.parity)
+            carried = chosen.chat_template if chosen is not None else None
+            answer = self._asked(model, carried=carried, bos="", seconds=seconds)
+        return dataclasses.replace(answer, expected=chosen.parity if chosen is not None else None)
 
     def _by_native(self) -> Answer:
         if self._native is None:
