@@ -209,7 +209,8 @@ class _Trial:
         text = self._carried if chat_template is None else chat_template
         native = self._native(text)
         if native.refusal is not None:
-            self.remarks.append(f"{why}: {native.refusal}")
+            if origin == "native":  # that a change does not mend it goes without saying
+                self.remarks.append(f"{why}: {native.refusal}")
             return None
         can = native.capabilities
 

@@ -25,6 +25,7 @@ from gguf2ollama.chat.synthesis.probes import Forms
 from gguf2ollama.chat.synthesis.refused_system import with_system
 from gguf2ollama.chat.synthesis.rules import Rules, Slot
 from gguf2ollama.chat.synthesis.session import Session
+from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.gotmpl import parse
 
@@ -33,6 +34,7 @@ __all__ = ["Lack", "NotSynthesised", "Synthesis", "synthesise"]
 _DAY = datetime(2031, 9, 17, 13, 5, 44)  # noqa: DTZ001  # a day whose year, month, day and names tell apart
 
 
+_PROBED_TOOLS = [one["function"]["name"] for one in MARKED]
 _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 _THINKS: tuple[Think, ...] = (None, False, True, "low", "high")
 
@@ -239,6 +241,8 @@ class _Synthesiser:
         Raises:
             Unlearnable: They do not hold for ordinary chats.
         """
+        if any(name in text for text in rules.texts() for name in _PROBED_TOOLS):
+            raise Unlearnable("tools are shown in some chats only")
         if wrong := differing(rules, self.session, list(held_out_chats(plan))):
             raise Unlearnable(f"longer chats follow other rules than those found ({wrong[0].name})")
         texts = list(held_out_texts())

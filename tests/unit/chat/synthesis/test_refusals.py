@@ -51,6 +51,18 @@ def test_a_template_whose_tools_cannot_be_learnt_is_learnt_without_them(learn, d
     assert differences(template, found) == {}
 
 
+def test_tools_that_some_chats_show_are_not_taken_for_text_of_the_template(learn):
+    shown = "{% if messages[0].role == 'system' and tools %}{{ tools | tojson }}{% endif %}"
+    found = learn(
+        shown + TOOLS["tools in the system text, calls and results in tags"].replace("tools", "none")
+    )
+    assert "tools" not in found.features
+    assert "xq0tool" not in found.go_template
+    assert [lack.reason for lack in found.lacking if lack.feature == "tools"] == [
+        "tools are shown in some chats only"
+    ]
+
+
 def test_calls_at_once_that_follow_no_rule_do_not_spoil_single_ones(learn, differences):
     name = "tools in the system text, calls and results in tags"
     odd = "{{ call.function.arguments | tojson if loop.first else '(see above)' }}"
