@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
@@ -29,6 +30,7 @@ from tests.calling_templates import (
     REFUSED_SYSTEM,
     XML_CALLS,
 )
+from tests.live.changed_templates import changed
 from tests.live.native_templates import NATIVE_TEMPLATES
 from tests.live.rendering import BOS, EOS, RenderingServer, corpus_templates
 from tests.live.servers import RunningOllama
@@ -47,6 +49,7 @@ _SAMPLE = (  # of the corpus, by what their names begin with: one of each kind
     *("Apertus", "Command-R7B", "Functionary-3.1", "Gemma-3-", "Gemma-4", "GLM-4.6", "Granite-3.3"),
     *("Llama-3.1", "Mistral-Nemo", "Nemotron-3", "Phi-3.5", "Qwen3-", "Qwen3.5", "SmolLM2", "StepFun"),
 )
+_CHANGED = 80  # templates like those of the corpus
 _GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.95, "tools": 0.85}
 
 
@@ -153,3 +156,24 @@ def test_the_whole_corpus_comes_out_as_foretold(renderer: Renderer, server: Rend
     assert not broken
     for feature, goal in _GOALS.items():
         assert exact[feature] >= goal * rendered[feature]
+
+
+@pytest.mark.corpus
+def test_templates_like_those_of_the_corpus_come_out_as_foretold(
+    renderer: Renderer, server: RenderingServer
+) -> None:
+    texts = list(corpus_templates().values())
+    if not texts:
+        pytest.skip("the corpus is not beside the checkout: nothing like its templates is tried")
+    random = Random(server.ollama.version)  # noqa: S311 - each server is asked others, and always the same
+    tried, broken = 0, []
+    while tried < _CHANGED:
+        text = changed(random.choice(texts), random)
+        try:
+            choice = _choose(text, renderer=renderer, server=server)
+        except InvalidInput:
+            continue  # no Jinja any more
+        tried += 1
+        if choice is not None:
+            broken += [f"{text}\n{one}" for one in _broken_promises(text, choice.chosen, server)]
+    assert not broken
