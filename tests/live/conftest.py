@@ -6,6 +6,7 @@ With ``CI=true`` a missing part is a failure, so that a run cannot be green for 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -84,11 +85,15 @@ def newest_ollama(ollama_pool: OllamaPool) -> RunningOllama:
 
 
 @pytest.fixture(scope="session")
-def smollm2() -> Path:
-    """Give the real SmolLM2-135M-Instruct Q4_1 GGUF, 98 MB; not to be written to."""
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the real SmolLM2-135M-Instruct Q4_1 GGUF, 98 MB; not to be written to.
+
+    It is a copy for each of the processes that tests run in: a server sets the time of a file that was linked
+    into its store, and what reads that file beside it finds it changed.
+    """
     if not parts.has_model():
         missing(f"model {parts.MODEL_FILE}")
-    return parts.model_path()
+    return Path(shutil.copy(parts.model_path(), tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture(scope="session")
