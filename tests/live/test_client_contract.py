@@ -207,9 +207,7 @@ def test_render_gives_the_prompt_instead_of_an_answer(client, model):
 
 def test_a_chat_that_is_closed_early_leaves_the_server_free(client, model, server):
     if client.version() >= ServerVersion.parse("0.30.0") and not isinstance(server, FakeOllama):
-        pytest.skip(
-            "0.32.15 and 0.34.4 were seen to keep the next chat waiting, with the slot released"
-        )
+        pytest.skip("0.32.15 and 0.34.4 were seen to keep the next chat waiting, with the slot released")
     with client.chat(model, HELLO, options={"num_predict": 400, "stop": []}) as chunks:
         next(chunks)
     assert list(chunks) == []
