@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -152,16 +152,17 @@ class _Trial:
     def _patched_late(self) -> Iterator[Candidate]:
         """Mend what a TEMPLATE does better where none did, and that could make the header's way the best."""
         best = self._best
-        if best is None or self._is_late or not self._may_win(best, without=is_mended_late):
+        if best is None or self._is_late or not self._may_win_late(best):
             return
         self._improve(late_changes())
         if self._best is not best:
             yield from self._kept()
 
-    def _may_win(self, candidate: Candidate, *, without: Callable[[Case], bool]) -> bool:
-        """Tell whether a candidate would be better than all that was found, were some faults of it mended."""
+    def _may_win_late(self, candidate: Candidate) -> bool:
+        """Tell whether a candidate would be the best, did the late changes mend all that they are for."""
         cases = tuple(
-            replace(one, verdict=Verdict.exact) if without(one) else one for one in candidate.parity.cases
+            replace(one, verdict=Verdict.exact) if is_mended_late(one) else one
+            for one in candidate.parity.cases
         )
         mended = self.cost(replace(candidate, parity=Parity(cases)))
         return all(mended < self.cost(one) for one in self.found)

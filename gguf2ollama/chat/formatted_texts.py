@@ -13,7 +13,6 @@ from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten
 __all__ = ["with_formats_joined"]
 
 _DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
-_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 
 
 def with_formats_joined(text: str) -> str | None:
@@ -62,7 +61,7 @@ def _arguments(source: str, pieces: Sequence[Piece], opening: int) -> tuple[list
     is_plain = True
     for at in range(opening, len(pieces)):
         text = pieces[at].text if pieces[at].kind == "operator" else ""
-        depth += (text in _OPENING) - (text in _CLOSING)
+        depth += pieces[at].deepens
         if depth == 1 and (text in {"=", "**"} or (text == "*" and pieces[at - 1].text in {"(", ","})):
             is_plain = False
         if depth == 0 or (depth == 1 and text == ","):

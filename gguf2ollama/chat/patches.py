@@ -237,8 +237,7 @@ def _rename(text: str, name: str, new: str) -> str | None:
     def found(_: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
         depth = 0
         for number, piece in enumerate(pieces):
-            if piece.kind == "operator":
-                depth += (piece.text in "([{") - (piece.text in ")]}")
+            depth += piece.deepens
             is_member = number > 0 and pieces[number - 1].text in {".", "|"}
             is_argument = depth > 0 and number + 1 < len(pieces) and pieces[number + 1].text == "="
             if piece.kind == "name" and piece.text == name and not is_member and not is_argument:

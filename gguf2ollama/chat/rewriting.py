@@ -16,7 +16,7 @@ __all__ = [
     "unused_name",
 ]
 
-_OPENING, _CLOSING = {"(": ")", "[": "]", "{": "}"}, {")", "]", "}"}
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _VALUES = {"name", "string", "integer", "float"}
 # names that are no values: what stands after them begins an expression of its own
 _LEADING = frozenset({"and", "or", "not", "in", "if", "else", "elif"})
@@ -42,6 +42,11 @@ class Piece:
     def end(self) -> int:
         """Where it ends."""
         return self.start + len(self.text)
+
+    @property
+    def deepens(self) -> int:
+        """How much deeper within brackets what follows stands: 1 for an opening one, -1 for a closing one."""
+        return (self.text in _OPENING) - (self.text in _CLOSING) if self.kind == "operator" else 0
 
     @property
     def is_value(self) -> bool:
@@ -112,7 +117,7 @@ def operand_before(pieces: Sequence[Piece], at: int) -> Operand | None:
     while at > 0:
         at -= 1
         piece = pieces[at]
-        if piece.text in _CLOSING and piece.kind == "operator":
+        if piece.deepens < 0:
             opening = _opening(pieces, at)
             if opening is None or piece.text == "}":
                 return None
@@ -134,9 +139,7 @@ def _opening(pieces: Sequence[Piece], closing: int) -> int | None:
     """Find the bracket that is closed by another."""
     depth = 0
     for at in range(closing, -1, -1):
-        if pieces[at].kind != "operator":
-            continue
-        depth += (pieces[at].text in _CLOSING) - (pieces[at].text in _OPENING)
+        depth += pieces[at].deepens
         if depth == 0:
             return at
     return None

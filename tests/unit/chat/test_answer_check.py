@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gguf2ollama.chat.answer_check import are_calls_read, continues_answers, first_that_reads
@@ -19,12 +17,6 @@ from tests.calling_templates import (
     XML_CALLS,
     XML_CALLS_NO_THOUGHTS,
 )
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as renderer:
-        yield renderer
 
 
 def _answers(renderer: Renderer, text: str) -> tuple[Answer, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gguf2ollama.chat.answers import Answer, answers_of
@@ -20,12 +18,6 @@ _FORGETFUL = (
     "{{ m.content }}{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}</call>{% endfor %}<|end|>"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|><think>{% endif %}"
 )
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as renderer:
-        yield renderer
 
 
 def _answers(renderer: Renderer, text: str) -> tuple[Answer, ...]:

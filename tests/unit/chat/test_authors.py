@@ -13,7 +13,6 @@ from gguf2ollama.chat.authors import (
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Refused, Rendered
-from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import InvalidInput
 
 PLAIN = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"
@@ -27,12 +26,6 @@ TOKENS = {
 HELLO = Conversation(name="hello", messages=(Message(role="user", content="Hello"),))
 TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
 WITH_TOOL = Conversation(name="tool", messages=HELLO.messages, tools=(TOOL,))
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    with Renderer() as renderer:
-        yield renderer
 
 
 def claims(renderer, text):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import pytest
@@ -26,12 +25,6 @@ _TEMPLATES = [_BODY, f"\n\n{_BODY}", f"  {{% set x = 1 %}}\n{_BODY}\r\n", f"{{# 
 
 def patches_for(text: str) -> list[Patch]:
     return [patch for change in (*changes(), *late_changes()) if (patch := change.make(text)) is not None]
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as renderer:
-        yield renderer
 
 
 @pytest.mark.parametrize("text", _TEMPLATES)

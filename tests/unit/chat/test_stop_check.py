@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from gguf2ollama.chat.answers import answers_of
@@ -20,12 +18,6 @@ _CHANNELS = (
     "{% if m.reasoning_content %}<|thought|>{{ m.reasoning_content }}<|end|><|start|>assistant{% endif %}"
     "<|text|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant"
 )
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as renderer:
-        yield renderer
 
 
 def _load(renderer: Renderer, text: str) -> ReferenceTemplate:

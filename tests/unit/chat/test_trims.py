@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import pytest
@@ -35,12 +34,6 @@ _TEMPLATES = {
 }
 _SIDES = {"strip": str.strip, "lstrip": str.lstrip, "rstrip": str.rstrip}
 _LETTERS = st.sampled_from([*WIDE_SPACES, *" \t\n\r\v\f", "a", "à", "\u2060", "\u0460", "\u3001", "🎉"])
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as renderer:
-        yield renderer
 
 
 def test_the_white_space_is_all_that_python_knows_and_ascii_does_not():

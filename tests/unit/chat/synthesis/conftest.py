@@ -4,18 +4,11 @@ from gguf2ollama.chat.authors import Authors
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
 from gguf2ollama.gotmpl import execute, parse
 
 VERSION = "0.34.4"
 CHATS = [canonical(one, path="go", version=VERSION) for one in battery()]
-
-
-@pytest.fixture(scope="session")
-def renderer():
-    with Renderer() as renderer:
-        yield renderer
 
 
 @pytest.fixture(scope="session")

@@ -161,20 +161,18 @@ _ASSISTANT = (
     + _CALLS
     + "{{ '<|im_end|>\\n' }}"
 )
+_TOOLS_BEFORE_TURNS = (
+    _SYSTEM_FIRST
+    + "{{ '<|im_start|>system\\n' + (first or 'You are a test.') }}"
+    + _TOOLS
+    + "{{ '<|im_end|>\\n' }}"
+    + _MESSAGE
+    + "{% if m.role == 'user' %}"
+    + _TURN
+)
 TOOLS = {
     "tools in the system text, calls and results in tags": (
-        _SYSTEM_FIRST
-        + "{{ '<|im_start|>system\\n' + (first or 'You are a test.') }}"
-        + _TOOLS
-        + "{{ '<|im_end|>\\n' }}"
-        + _MESSAGE
-        + "{% if m.role == 'user' %}"
-        + _TURN
-        + _ASSISTANT
-        + _RESULTS
-        + "{% endif %}"
-        + _END
-        + _NEXT
+        _TOOLS_BEFORE_TURNS + _ASSISTANT + _RESULTS + "{% endif %}" + _END + _NEXT
     ),
     "tools before the last question, ids": (
         _LAST_USER + "{{ bos_token }}" + _MESSAGE + "{% if m.role in ['user', 'system'] %}"
@@ -213,13 +211,7 @@ THINKING_WITH_TOOLS = (
 
 LONE_MARKS_AND_CALLS = (
     _LAST_USER
-    + _SYSTEM_FIRST
-    + "{{ '<|im_start|>system\\n' + (first or 'You are a test.') }}"
-    + _TOOLS
-    + "{{ '<|im_end|>\\n' }}"
-    + _MESSAGE
-    + "{% if m.role == 'user' %}"
-    + _TURN
+    + _TOOLS_BEFORE_TURNS
     + "{% elif m.role == 'assistant' %}"
     + _EMPTY_THOUGHT
     + "{{ '<|im_start|>assistant\\n' + text | trim }}"
