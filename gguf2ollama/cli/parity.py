@@ -35,7 +35,9 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     from gguf2ollama.usecases.target import NEWEST_TESTED  # noqa: PLC0415
 
     with output.progress() as progress:
-        found = rate_templates(folder, for_ollama=for_ollama or NEWEST_TESTED, progress=progress)
+        found = rate_templates(
+            folder, for_ollama=for_ollama or NEWEST_TESTED, progress=progress, tell=output.note
+        )
     if output.as_json:
         output.data(_json(found))
     else:

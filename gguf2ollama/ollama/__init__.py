@@ -3,7 +3,7 @@
 ::
 
     with Client() as client:
-        print(client.version(), client.regime())
+        print(client.version(), client.features())
         for chunk in client.chat("smol", [{"role": "user", "content": "Say hi"}]):
             print(chunk.content, end="")
 """
@@ -20,7 +20,7 @@ from gguf2ollama.ollama.answers import (
 )
 from gguf2ollama.ollama.client import STALL_TIMEOUT, Client
 from gguf2ollama.ollama.streams import Stream
-from gguf2ollama.ollama.versions import Regime, ServerVersion, regime
+from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 
 __all__ = [
     "STALL_TIMEOUT",
@@ -30,11 +30,10 @@ __all__ = [
     "Metrics",
     "ModelDetails",
     "ModelInfo",
-    "Regime",
     "RunningModel",
+    "ServerFeatures",
     "ServerVersion",
     "Status",
     "Stream",
     "ToolCall",
-    "regime",
 ]

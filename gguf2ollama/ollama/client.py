@@ -16,7 +16,7 @@ from gguf2ollama.ollama.exchange import Exchange
 from gguf2ollama.ollama.pieces import BlobPiece
 from gguf2ollama.ollama.streams import Stream
 from gguf2ollama.ollama.upload import PiecesBody, body, opener
-from gguf2ollama.ollama.versions import Regime, ServerVersion, regime
+from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName, ServerAddress
 
@@ -77,23 +77,23 @@ class Client:
     # the server
 
     def version(self) -> ServerVersion:
-        """Ask which Ollama it is.
+        """Ask which Ollama it is; a build that names no release counts as the newest known.
 
         Raises:
             ServerRefused: It answers, but not as Ollama does.
         """
         fields = self._exchange.get("/api/version")
         try:
-            return ServerVersion.parse(fields.text("version"))
+            return ServerVersion.reported(fields.text("version"))
         except ValueError as error:
             raise ServerRefused(
-                f"{fields.origin} names no version that can be read: {error}",
+                f"{fields.origin} did not report a version: {error}",
                 hint="check that OLLAMA_HOST (or --host) leads to Ollama and not to another server",
             ) from error
 
-    def regime(self) -> Regime:
-        """Ask how this server treats a GGUF."""
-        return regime(self.version())
+    def features(self) -> ServerFeatures:
+        """Ask for the version, and return what that Ollama can do."""
+        return ServerFeatures.of(self.version())
 
     # blobs
 

@@ -1,20 +1,26 @@
-"""Which Ollama it is, and how that Ollama treats a GGUF.
+"""Which Ollama it is, and what that Ollama can do.
 
-The boundaries were read in Ollama's source and tried on real servers; they are the "regimes" of the
-project's design. A server is always asked for its version, never assumed to have one.
+The versions at which a feature came or went were read in Ollama's source and tried on real servers up to
+0.34.4; what is said of 0.35 and 0.40 rests on release notes and on tests against fakes. A server is always
+asked for its version, never assumed to have one.
 """
 
 from __future__ import annotations
 
-import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import total_ordering
 
-__all__ = ["Regime", "ServerVersion", "regime"]
+__all__ = ["NEWEST_KNOWN", "ServerFeatures", "ServerVersion"]
 
-_VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]{1,64}))?(?:\+\S{0,64})?\Z")
+NEWEST_KNOWN = (0, 40, 2)
+"""The newest release whose features are known; newer ones are treated as this one."""
+
+_VERSION = re.compile(
+    r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.+-]{0,64})?\Z"
+)
 _UNSTAMPED = (0, 0, 0)
+_LONGEST = 64  # characters of a version that is no release
 
 
 @total_ordering
@@ -24,7 +30,7 @@ class ServerVersion:
 
     Attributes:
         text: What the server said, as it said it.
-        release: Major, minor and patch.
+        release: Major, minor and patch; ``(0, 0, 0)`` where the text names no release.
         prerelease: What follows a hyphen (``rc1``), or nothing.
     """
 
@@ -37,7 +43,7 @@ class ServerVersion:
         """Parse ``0.34.4``, ``v0.34.4`` or ``0.34.4-rc1``.
 
         Raises:
-            ValueError: It is no such version.
+            ValueError: The text is not such a version.
         """
         match = _VERSION.match(text.strip())
         if match is None:
@@ -47,16 +53,42 @@ class ServerVersion:
             text=text.strip(), release=(int(major), int(minor), int(patch or 0)), prerelease=prerelease or ""
         )
 
+    @classmethod
+    def reported(cls, text: str) -> ServerVersion:
+        """Read what a server reports; a build of one's own may call itself anything (``dev``).
+
+        Raises:
+            ValueError: There is no text.
+        """
+        try:
+            return cls.parse(text)
+        except ValueError:
+            printable = "".join(char if char.isprintable() else "?" for char in text.strip()[:_LONGEST])
+            if not printable:
+                raise ValueError("the version is empty") from None
+            return cls(text=printable, release=_UNSTAMPED)
+
     @property
     def is_unstamped(self) -> bool:
-        """Whether the server was built from source without a version: it then reports ``0.0.0``."""
+        """Whether it names no release: a server built from source reports ``0.0.0``, or a name."""
         return self.release == _UNSTAMPED
+
+    @property
+    def rules(self) -> str:
+        """The version by whose rules templates are read; ``0.0.0`` stands for the newest known."""
+        return "0.0.0" if self.is_unstamped else self.text
 
     @property
     def note(self) -> str | None:
         """What a person should know of this version, if anything."""
+        newest = ".".join(map(str, NEWEST_KNOWN))
         if self.is_unstamped:
-            return f"the server reports version {self.text} (built from source): it is taken for the newest"
+            return (
+                f"the server reports version {self.text}, which is not a release (built from source?); "
+                f"treating it as Ollama {newest}, the newest known version"
+            )
+        if self.release > NEWEST_KNOWN:
+            return f"Ollama {self.text} is newer than {newest}, the newest known version; treating it as that"
         return None
 
     def _key(self) -> tuple[bool, tuple[int, int, int], bool, str]:
@@ -75,36 +107,44 @@ class ServerVersion:
         return self.text
 
 
-class Regime(enum.Enum):
-    """One way of taking a GGUF at ``create`` and of running it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFeatures:
+    """What an Ollama can do, by its version; see :meth:`of`.
 
-    A: before 0.5.5. B: up to 0.29. C: 0.30 to 0.34.0. D: from 0.34.1.
+    Attributes:
+        takes_files: ``/api/create`` takes ``files`` (uploaded blobs by name) instead of a Modelfile's text.
+        shows_prompts: ``/api/chat`` returns the rendered prompt (``_debug_render_only``).
+        native_templates: The GGUF's own Jinja template can render a chat (``llama-server --jinja``).
+        takes_shards: A sharded GGUF may be handed over as it is; elsewhere it is merged first.
+        rewrites_gguf: ``create`` rewrites the GGUF: two copies on disk, and another digest.
+        keeps_shards: Each shard stays a layer of its own, with the digest of its file.
+        takes_adapters: LoRA adapters are accepted at ``create``.
+        refuses_typical_p: The parameter ``typical_p`` is an error at ``create``.
+        manifests_v2: Models are links in ``manifests-v2/``, and a manifest may be a list of others.
+        migrates_models: A model whose manifest doesn't say ``runner: llamacpp`` may be rewritten into a
+            second file after its first chat.
     """
 
-    A = "A"
-    B = "B"
-    C = "C"
-    D = "D"
+    takes_files: bool
+    shows_prompts: bool
+    native_templates: bool
+    takes_shards: bool
+    rewrites_gguf: bool
+    keeps_shards: bool
+    takes_adapters: bool
+    refuses_typical_p: bool
+    manifests_v2: bool
+    migrates_models: bool
 
-    @property
-    def takes_files(self) -> bool:
-        """Whether ``/api/create`` takes ``files`` (uploaded blobs by name) rather than a Modelfile's text."""
-        return self is not Regime.A
+    @classmethod
+    def of(cls, version: ServerVersion) -> ServerFeatures:
+        """Return the features of a version.
 
-    @property
-    def takes_shards(self) -> bool:
-        """Whether a sharded GGUF may be handed over as it is; elsewhere it is merged first."""
-        return self in {Regime.C, Regime.D}
-
-    @property
-    def keeps_shards(self) -> bool:
-        """Whether each shard stays a layer of its own, with the digest of its file."""
-        return self is Regime.D
-
-    @property
-    def rewrites_gguf(self) -> bool:
-        """Whether ``create`` writes the GGUF anew: two copies on disk, and another digest."""
-        return self is Regime.C
+        A release candidate counts as its release; a build without a version, and any release that is newer
+        than :data:`NEWEST_KNOWN`, as that one (``ServerVersion.note`` says so).
+        """
+        release = NEWEST_KNOWN if version.is_unstamped else min(version.release, NEWEST_KNOWN)
+        return cls(**{name: first <= release < end for name, (first, end) in _FEATURES.items()})
 
     @property
     def copies_of_upload(self) -> int:
@@ -115,22 +155,19 @@ class Regime(enum.Enum):
         """
         return 3 if self.rewrites_gguf else 1
 
-    @property
-    def native_templates(self) -> bool:
-        """Whether the GGUF's own Jinja template can render a chat (``llama-server --jinja``)."""
-        return self in {Regime.C, Regime.D}
 
-    @property
-    def takes_adapters(self) -> bool:
-        """Whether LoRA adapters are taken at ``create``."""
-        return self is not Regime.D
-
-
-_STARTS = ((Regime.D, (0, 34, 1)), (Regime.C, (0, 30, 0)), (Regime.B, (0, 5, 5)))
-
-
-def regime(version: ServerVersion) -> Regime:
-    """Tell the regime of a version; an unstamped build counts as the newest, a candidate as its release."""
-    if version.is_unstamped:
-        return Regime.D
-    return next((regime for regime, start in _STARTS if version.release >= start), Regime.A)
+_ALWAYS, _NEVER = (0, 0, 0), (1 << 30, 0, 0)
+# the first release that has a feature, and the first one that no longer has it
+_FEATURES = {
+    "takes_files": ((0, 5, 5), _NEVER),
+    "shows_prompts": ((0, 11, 5), _NEVER),
+    "native_templates": ((0, 30, 0), _NEVER),
+    "takes_shards": ((0, 30, 0), _NEVER),
+    "rewrites_gguf": ((0, 30, 0), (0, 34, 1)),
+    "keeps_shards": ((0, 34, 1), _NEVER),
+    "takes_adapters": (_ALWAYS, (0, 34, 1)),
+    "refuses_typical_p": ((0, 34, 1), (0, 35, 0)),
+    "manifests_v2": ((0, 40, 0), _NEVER),
+    "migrates_models": ((0, 40, 0), _NEVER),
+}
+assert _FEATURES.keys() == {one.name for one in fields(ServerFeatures)}  # noqa: S101 - a feature has its row

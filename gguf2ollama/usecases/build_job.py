@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf2ollama.ollama import Client, Regime, ServerVersion, regime
+from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress
 from gguf2ollama.refs import ModelName, ServerAddress
@@ -33,7 +33,7 @@ class Built:
         name: The model's name.
         inspection: What the GGUF is, and the recipe.
         version: The Ollama it is for.
-        regime: How that Ollama takes a GGUF.
+        features: What that Ollama can do.
         where: The server's address, or the folder of the store.
         via: The way it went, or would go.
         differences: Where the server made something else, which was allowed.
@@ -43,7 +43,7 @@ class Built:
     name: ModelName
     inspection: Inspection
     version: ServerVersion
-    regime: Regime
+    features: ServerFeatures
     where: str
     via: str = "store"
     differences: tuple[str, ...] = ()
@@ -69,11 +69,13 @@ class BuildJob:
     def to_store(self, folder: Path, *, for_ollama: str | None, dry_run: bool) -> Built:
         """Make it in the folder of a store, for a version of Ollama or the newest that was tested."""
         version = parse_version(for_ollama or NEWEST_TESTED)
+        if version.note:
+            self.tell(version.note)
         plan = self._plan(version, where=str(folder), displaces=False, is_here=True)
         if not dry_run:
             StoreRoute(
                 store=LocalStore(folder),
-                image=plan.inspection.lay_out_image(takes_shards=plan.regime.keeps_shards),
+                image=plan.inspection.lay_out_image(takes_shards=plan.features.keeps_shards),
                 hashing=self.hashing,
                 progress=self.progress,
                 tell=self.tell,
@@ -109,7 +111,7 @@ class BuildJob:
         plan = self._plan_for(client, version, displaces=choice.via == "upload")
         route = open_route(
             plan.inspection,
-            plan.regime,
+            plan.features,
             choice,
             client=client,
             hashing=self.hashing,
@@ -146,7 +148,7 @@ class BuildJob:
             name=self.name or suggest_name(inspection.model.name),
             inspection=inspection,
             version=version,
-            regime=regime(version),
+            features=ServerFeatures.of(version),
             where=where,
         )
         self.lock.require_plan(plan)

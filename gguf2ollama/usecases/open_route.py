@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gguf2ollama.ollama import Client, Regime
+from gguf2ollama.ollama import Client, ServerFeatures
 from gguf2ollama.progress import Progress
 from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.inspect import Inspection
@@ -18,7 +18,7 @@ __all__ = ["open_route"]
 
 def open_route(
     inspection: Inspection,
-    how: Regime,
+    features: ServerFeatures,
     choice: Choice,
     *,
     client: Client,
@@ -31,7 +31,7 @@ def open_route(
 
     Args:
         inspection: What is made.
-        how: How the server takes a GGUF.
+        features: What the server can do.
         choice: The way.
         client: The server.
         hashing: Finds the digests of its files.
@@ -42,17 +42,19 @@ def open_route(
     if stream:
         from gguf2ollama.usecases.stream_route import StreamRoute  # noqa: PLC0415 - for this way alone
 
-        return StreamRoute(client=client, inspection=inspection, how=how, progress=progress, tell=tell)
+        return StreamRoute(
+            client=client, inspection=inspection, features=features, progress=progress, tell=tell
+        )
     if choice.via == "upload":
         return UploadRoute(
             client=client,
-            image=inspection.lay_out_image(takes_shards=how.takes_shards),
+            image=inspection.lay_out_image(takes_shards=features.takes_shards),
             recipe=inspection.recipe,
             hashing=hashing,
-            copies=how.copies_of_upload,
+            copies=features.copies_of_upload,
             progress=progress,
         )
-    image = inspection.lay_out_image(takes_shards=how.keeps_shards)
+    image = inspection.lay_out_image(takes_shards=features.keeps_shards)
     if choice.store is not None:
         return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=progress, tell=tell)
     from gguf2ollama.usecases.pull_route import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,11 @@ class FolderParity:
 
 
 def rate_templates(
-    folder: str | os.PathLike[str], *, for_ollama: str = NEWEST_TESTED, progress: Progress = ignore
+    folder: str | os.PathLike[str],
+    *,
+    for_ollama: str = NEWEST_TESTED,
+    progress: Progress = ignore,
+    tell: Callable[[str], None] = ignore,
 ) -> FolderParity:
     """Choose for each chat template of a folder as ``build`` would, and count what comes out as meant.
 
@@ -109,12 +113,15 @@ def rate_templates(
         folder: Where the templates are, ``*.jinja``.
         for_ollama: The version of Ollama.
         progress: Told the templates tried.
+        tell: Gets the note on a version that is newer than the newest known.
 
     Raises:
         NotFound: There is no such folder, or none in it.
         UsageProblem: That is no version of Ollama, or one that is too old.
     """
     version = parse_version(for_ollama)
+    if version.note:
+        tell(version.note)
     target = target_of(version)
     paths = _find(Path(folder))
     with Renderer() as renderer:

@@ -15,7 +15,7 @@ from gguf2ollama.chat.parity import Case, Parity, Verdict, compare
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
 from gguf2ollama.gotmpl import parse
-from gguf2ollama.ollama import Client, ModelInfo, ServerVersion
+from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.progress import Progress, Update, ignore
 from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import ModelName
@@ -28,7 +28,6 @@ Way: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
 _NAMED = 3  # conversations that a message names
 _ASKED_AGAIN = 3  # times, where a prompt tells the time
 _SETTLED = {Verdict.exact, Verdict.refused}
-_RENDERS_SINCE = ServerVersion.parse("0.11.5")
 _TEMPLATE_KEY = "tokenizer.chat_template"
 _ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
     "system": "system",
@@ -39,7 +38,7 @@ _ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
 
 def shows_prompts(version: ServerVersion) -> bool:
     """Tell whether a server can show the prompt that a chat becomes."""
-    return version >= _RENDERS_SINCE
+    return ServerFeatures.of(version).shows_prompts
 
 
 def way_of(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:

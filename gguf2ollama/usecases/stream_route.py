@@ -13,7 +13,7 @@ from gguf2ollama.hub.site import Site
 from gguf2ollama.hub.stream import FileStream
 from gguf2ollama.hub.variants import RepositoryFile
 from gguf2ollama.oci import Digest
-from gguf2ollama.ollama import Client, Regime
+from gguf2ollama.ollama import Client, ServerFeatures
 from gguf2ollama.progress import Progress, Update
 from gguf2ollama.refs import HubSource, ModelName, parse_source
 from gguf2ollama.usecases.at_once import at_once
@@ -36,14 +36,14 @@ class StreamRoute:
     Attributes:
         client: The server.
         inspection: What is made; its files are in a repository.
-        how: How the server takes a GGUF.
+        features: What the server can do.
         progress: Told the bytes sent.
         tell: Told what is there already.
     """
 
     client: Client
     inspection: Inspection
-    how: Regime
+    features: ServerFeatures
     progress: Progress
     tell: Callable[[str], None]
 
@@ -84,7 +84,7 @@ class StreamRoute:
             )
         if self.inspection.patch:
             raise UsageProblem("a changed chat template needs a copy of the file here", hint=_LOCALLY)
-        if self.inspection.model.is_split and not self.how.takes_shards:
+        if self.inspection.model.is_split and not self.features.takes_shards:
             raise UsageProblem(
                 "this Ollama takes no shards, and to merge them they have to be here", hint=_LOCALLY
             )

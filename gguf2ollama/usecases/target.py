@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.ollama.versions import ServerVersion, regime
+from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 from gguf2ollama.wishes import Target
 
 __all__ = ["NEWEST_TESTED", "parse_version", "require_uploads", "target_of"]
@@ -30,7 +30,7 @@ def require_uploads(version: ServerVersion) -> None:
     Raises:
         UsageProblem: It is too old for that.
     """
-    if not regime(version).takes_files:
+    if not ServerFeatures.of(version).takes_files:
         raise UsageProblem(
             f"Ollama {version} is too old: models are made over its interface from 0.5.5 on",
             hint="update Ollama, or build on its own machine, where it can pull the model or have it linked",
@@ -45,10 +45,10 @@ def target_of(version: ServerVersion, *, displaces: bool = False, takes_patches:
         displaces: Whether the model may be made by ``create``, which looks for a template of its own.
         takes_patches: Whether the header of the GGUF may be changed on the way.
     """
-    how = regime(version)
+    has_native = ServerFeatures.of(version).native_templates
     return Target(
-        version=version.text,
-        native_templates=how.native_templates,
-        displaces=displaces and how.native_templates,
+        version=version.rules,
+        native_templates=has_native,
+        displaces=displaces and has_native,
         takes_patches=takes_patches,
     )

@@ -109,6 +109,8 @@ def verify(
                 f"Ollama {version} at {address.base_url} is too old: prompts are shown from 0.11.5 on",
                 hint="update Ollama",
             )
+        if version.note:
+            tell(version.note)
         info = client.show(name)
         _require_chats(name, info)
         metadata = _metadata(client, name, info, source=source)
@@ -128,7 +130,7 @@ def verify(
             template=template,
             claims=claims_of(template),
             way=way_of(info, metadata),
-            version=version.text,
+            version=version.rules,
             progress=progress,
             tell=tell,
         )

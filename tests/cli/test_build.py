@@ -156,6 +156,25 @@ def test_shards_are_handed_over_as_the_version_takes_them(call, monkeypatch, sha
         assert sum(one.startswith("POST /api/blobs") for one in server.endpoints()) == files
 
 
+@pytest.mark.parametrize("version", ["dev", "0.0.0", "1.2.3"])
+def test_a_version_that_is_not_known_is_treated_as_the_newest_and_said(call, monkeypatch, gguf, version):
+    with FakeOllama(version=version) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        done = call("build", gguf, "--name", "mine")
+        assert done.code == 0, done.err
+        assert (done.err.count(version), done.err.count("newest known version")) == (2, 1)
+        verified = call("verify", "mine", "--quick")
+        assert verified.code == 0, verified.err
+        assert "newest known version" in verified.err
+
+
+def test_a_store_for_an_ollama_that_is_not_known_yet_says_what_it_is_treated_as(call, gguf, tmp_path):
+    done = call("build", gguf, "--store", tmp_path / "store", "--for-ollama", "1.2.3")
+    assert done.code == 0, done.err
+    assert "newest known version" in done.err
+    assert call("build", gguf, "--store", tmp_path / "store", "--for-ollama", "dev").code == 2
+
+
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
 def test_a_server_that_is_too_old_for_an_upload_is_named(call, monkeypatch, gguf, dry):
     with FakeOllama(version="0.5.4") as server:

@@ -23,15 +23,15 @@ def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
     if model.system and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": model.system}, *messages]
     body = {**content, "messages": messages}
-    if model.template or not store.regime.native_templates:
+    if model.template or not store.features.native_templates:
         try:
-            return gotmpl.render(store.template_of(model), body, version=store.version)
+            return gotmpl.render(store.template_of(model), body, version=store.rules)
         except Gguf2OllamaError as error:
             raise Refusal(500, error.message) from error
     text, now = store.template_of(model), datetime.now().astimezone().replace(microsecond=0)
     if "strftime_now" not in text:
         now = now.replace(second=0)
-    native = _native_template(text, store.version, now)
+    native = _native_template(text, store.rules, now)
     outcome = native.render(_conversation(body))
     if not isinstance(outcome, Rendered):
         raise Refusal(400, outcome.reason)

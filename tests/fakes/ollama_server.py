@@ -6,7 +6,7 @@
         server.inject("POST /api/blobs/", Die(after_bytes=1000))
         Client(server.url).upload_blob(...)
 
-It takes models in by the rules of the regime of its version, reads them back and "runs" them by giving a
+It takes models in by the rules of its version, reads them back and "runs" them by giving a
 fixed reply. The contract suite in ``tests/live`` runs the same tests against it and against real servers.
 """
 
@@ -105,7 +105,7 @@ class FakeOllama:
     """A fake server; a context manager that leaves no thread and no socket behind.
 
     Args:
-        version: What it says it is; its regime follows from that.
+        version: What it says it is; its features follow from that.
         path: A prefix of all its endpoints, as behind a reverse proxy.
         certificate: A PEM file with certificate and key, to speak TLS.
         disk_bytes: How many bytes of blobs there is room for.

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import GgufArray, GgufFile, Role, file_type_name, open_gguf, role_of
 from gguf2ollama.oci import Manifest, MediaType, parameter_size_label
-from gguf2ollama.ollama import Regime, ServerVersion, regime
+from gguf2ollama.ollama import ServerFeatures, ServerVersion
 from gguf2ollama.refs import ModelName
 
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf\Z")
@@ -98,8 +98,9 @@ class FakeStore:
 
     def __init__(self, version: str, *, disk_bytes: int | None = None) -> None:
         self.version = version
+        self.rules = ServerVersion.reported(version).rules
         self.folder: Path | None = None
-        self.regime = regime(ServerVersion.parse(version))
+        self.features = ServerFeatures.of(ServerVersion.reported(version))
         self.disk_bytes = disk_bytes
         self.blobs: dict[str, bytes] = {}
         self.models: dict[str, Model] = {}
@@ -153,13 +154,13 @@ class FakeStore:
         parameters = wanted.get("parameters") or {}
         files = wanted.get("files")
         assert isinstance(parameters, dict)
-        if self.regime is Regime.A:
+        if not self.features.takes_files:
             raise Refusal(400, "path or Modelfile are required")
-        if self.regime is Regime.D and "typical_p" in parameters:
+        if self.features.refuses_typical_p and "typical_p" in parameters:
             raise Refusal(400, "typical_p is no longer supported")
         if isinstance(files, dict):
             _check_paths(files)
-        if wanted.get("adapters") and self.regime is Regime.D:
+        if wanted.get("adapters") and not self.features.takes_adapters:
             raise Refusal(400, "LoRA adapters are no longer supported")
         name = valid_name(str(wanted.get("model") or wanted.get("name") or ""))
         if wanted.get("from"):
@@ -233,14 +234,14 @@ class FakeStore:
 
     def is_from(self, version: str) -> bool:
         """Whether it is that version of Ollama or a newer one."""
-        return ServerVersion.parse(self.version) >= ServerVersion.parse(version)
+        return ServerVersion.reported(self.version) >= ServerVersion.parse(version)
 
     def template_of(self, model: Model) -> str:
         """Give the template that renders a chat: the TEMPLATE, the GGUF's own, or none to speak of."""
         if model.template:
             return model.template
         native = (
-            str(model.metadata.get("tokenizer.chat_template", "")) if self.regime.native_templates else ""
+            str(model.metadata.get("tokenizer.chat_template", "")) if self.features.native_templates else ""
         )
         return native or _BARE_TEMPLATE
 
@@ -289,8 +290,8 @@ class FakeStore:
         )
 
     def _stored(self, digest: str) -> str:
-        """Give the digest under which a file is kept: regime C writes the GGUF anew."""
-        if not self.regime.rewrites_gguf:
+        """Give the digest under which a file is kept: some versions rewrite the GGUF."""
+        if not self.features.rewrites_gguf:
             return digest
         content = self.blobs[digest] + b"rewritten"
         rewritten = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -302,7 +303,7 @@ class FakeStore:
         for path, header in headers.items():
             if header.split is None or header.split.count == 1:
                 continue
-            if not self.regime.takes_shards:
+            if not self.features.takes_shards:
                 continue  # each becomes a layer, and the model does not run
             said, named = header.split, _SHARD.match(posixpath.basename(path))
             if named is None:

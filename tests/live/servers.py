@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gguf2ollama.ollama import ServerFeatures, ServerVersion
 from tests.live import parts
 
 # Its kernels for Intel's AMX end in a segmentation fault on some virtual machines that show AMX (b11095,
@@ -28,7 +29,7 @@ _END_SECONDS = 15
 _ATTEMPTS = 3
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 _VERSION = re.compile(r"version is (\d+)\.(\d+)\.(\d+)")
-_OLDEST_OF_REGIME_D = (0, 34, 1)
+_OLDEST_LIKE_THE_NEWEST = (0, 34, 1)  # that keeps files as they are, as parts.OLLAMAS[0] does
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class RunningOllama:
 
     Attributes:
         version: What it says it is.
-        regime: The letter of its import regime.
+        features: What it can do.
         url: Its address, as ``OLLAMA_HOST`` takes it.
         program: The ``ollama`` program.
         store: Its ``OLLAMA_MODELS``.
@@ -47,7 +48,7 @@ class RunningOllama:
     """
 
     version: str
-    regime: str
+    features: ServerFeatures
     url: str
     program: Path
     store: Path
@@ -57,15 +58,15 @@ class RunningOllama:
 
 
 def find_program(part: parts.Ollama) -> Path | None:
-    """Give the program of a release: from the cache, or, for the newest regime, one on PATH that will do."""
+    """Give the program of a release: from the cache, or, for the newest, one on PATH that will do."""
     if part.is_there:
         return part.program
     installed = shutil.which("ollama")
-    if part.regime != "D" or installed is None:
+    if part != parts.OLLAMAS[0] or installed is None:
         return None
     program = Path(installed).resolve()
     has_runner = (program.parent.parent / "lib" / "ollama" / "llama-server").is_file()
-    return program if has_runner and version_of(program) >= _OLDEST_OF_REGIME_D else None
+    return program if has_runner and version_of(program) >= _OLDEST_LIKE_THE_NEWEST else None
 
 
 def version_of(program: Path) -> tuple[int, ...]:
@@ -92,7 +93,7 @@ def running_ollama(part: parts.Ollama, program: Path, folder: Path) -> Iterator[
     try:
         yield RunningOllama(
             version=version,
-            regime=part.regime,
+            features=ServerFeatures.of(ServerVersion.reported(version)),
             url=url,
             program=program,
             store=folder / "models",

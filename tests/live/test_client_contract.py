@@ -19,7 +19,7 @@ from gguf2ollama.errors import (
     UsageProblem,
 )
 from gguf2ollama.oci import Digest
-from gguf2ollama.ollama import Client, Regime, ServerVersion
+from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from tests.builders import build_gguf, build_shards, tiny_llama
 from tests.fakes.ollama_server import FakeOllama
 from tests.live import parts
@@ -30,7 +30,9 @@ TEMPLATE = (
 SYSTEM = 'Du bist "höflich"\u200b\n"""'
 PARAMETERS = {"num_ctx": 512, "temperature": 0.25, "stop": ["<|im_end|>", 'a "b"\n'], "seed": 7}
 HELLO = [{"role": "user", "content": "hello"}]
-TAKE_FILES = [part for part in parts.OLD_OLLAMAS if part.regime != "A"]  # what nearly every test begins with
+TAKE_FILES = [  # what nearly every test begins with
+    part for part in parts.OLD_OLLAMAS if ServerFeatures.of(ServerVersion.parse(part.version)).takes_files
+]
 SERVERS = [
     *(pytest.param(("fake", part), id=f"fake-{part.version}") for part in parts.OLLAMAS),
     *(pytest.param(("real", part), id=part.version, marks=pytest.mark.live) for part in parts.OLLAMAS),
@@ -93,7 +95,7 @@ def model(client, gguf):
 def test_the_server_says_its_version(client, server):
     expected = getattr(server, "version", None) or server.store.version
     assert client.version().text == expected
-    assert client.regime() in {Regime.B, Regime.C, Regime.D}
+    assert client.features().takes_files
 
 
 def test_a_blob_is_there_after_its_upload_and_not_sent_twice(client):
@@ -311,7 +313,7 @@ def test_what_is_no_gguf_is_refused(client, content):
 
 
 def test_an_incomplete_set_of_shards_is_refused(client, tmp_path):
-    if not client.regime().takes_shards:
+    if not client.features().takes_shards:
         pytest.skip("it makes a layer of each, and a model that does not run")
     shards = build_shards(tmp_path, count=3)[:2]
     files = {shard.name: send(client, shard.read_bytes()) for shard in shards}
@@ -320,7 +322,7 @@ def test_an_incomplete_set_of_shards_is_refused(client, tmp_path):
 
 
 def test_a_shard_under_a_plain_name_is_refused(client, tmp_path):
-    if not client.regime().takes_shards:
+    if not client.features().takes_shards:
         pytest.skip("it makes a layer of each, and a model that does not run")
     shard = build_shards(tmp_path, count=3)[0]
     with pytest.raises(InvalidShards):

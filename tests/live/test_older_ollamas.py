@@ -13,7 +13,7 @@ import pytest
 
 from gguf2ollama import build, split
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.ollama import Client, ServerVersion, regime
+from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from gguf2ollama.refs import TEMPORARY_NAMESPACE
 from tests.builders import build_shards, tiny_llama
 from tests.live import parts
@@ -112,7 +112,7 @@ def say(client, name, messages=TALK, **options):
 
 
 def takes(version, via):
-    return via != "upload" or regime(version).takes_files
+    return via != "upload" or ServerFeatures.of(version).takes_files
 
 
 @pytest.mark.parametrize("via", VIAS)
@@ -204,9 +204,9 @@ def test_a_store_that_was_written_for_it_is_sound(server, model):
 
 
 def test_the_server_itself_takes_no_shards(client, version, tmp_path):
-    if not regime(version).takes_files:
+    if not ServerFeatures.of(version).takes_files:
         pytest.skip("models are made over the interface from 0.5.5 on")
-    assert not regime(version).takes_shards
+    assert not ServerFeatures.of(version).takes_shards
     files = {one.name: send(client, one.read_bytes()) for one in build_shards(tmp_path, count=3)}
 
     def make_and_load():

@@ -24,7 +24,7 @@ from gguf2ollama.errors import (
     VerificationFailed,
 )
 from gguf2ollama.oci import MediaType
-from gguf2ollama.ollama import Client
+from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_check import check_store
 from gguf2ollama.progress import ignore
@@ -156,7 +156,7 @@ def test_every_way_makes_the_same_model(server, client, source):
     assert shown[0] == shown[1] == shown[2]
     assert answers[0] == answers[1] == answers[2] != ""
     assert manifests[0] == manifests[1]
-    if server.regime == "D":
+    if server.features.keeps_shards:
         assert manifests[0] == manifests[2], "not what Ollama itself would have written"
 
 
@@ -190,7 +190,7 @@ def test_the_small_layers_are_those_of_ollama(server):
         small = [layer for layer in value["layers"] if not layer["mediaType"].endswith("image.model")]
         manifests.append([value["config"]["digest"], *(layer["digest"] for layer in small)])
     assert manifests[0] == manifests[1]
-    if server.regime == "D":
+    if server.features.keeps_shards:
         assert manifests[0] == manifests[2], "not what Ollama itself would have written"
 
 
@@ -220,7 +220,7 @@ def test_the_digest_of_a_layer_is_that_of_the_file(server, model, shards, via):
     ((layer, blob),) = weights(server, "digest")
     assert layer["digest"] == f"sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
     assert blob.stat().st_size == model.stat().st_size
-    if server.regime == "D":
+    if server.features.keeps_shards:
         build(shards[0], name="digest", host=server.url, via=via, load=False)
         digests = [f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in shards]
         assert [layer["digest"] for layer, _ in weights(server, "digest")] == digests
@@ -229,10 +229,10 @@ def test_the_digest_of_a_layer_is_that_of_the_file(server, model, shards, via):
 def test_a_link_writes_next_to_nothing(server, client, model, shards):
     for name in [one.name for one in client.list()]:
         client.delete(name)  # so that no blob is there already
-    files = [model, *(shards if server.regime == "D" else [])]
+    files = [model, *(shards if server.features.keeps_shards else [])]
     before = allocated(server.store)
     build(model, name="linked", host=server.url, via="link", load=False)
-    if server.regime == "D":
+    if server.features.keeps_shards:
         build(shards[0], name="linked-shards", host=server.url, via="link", load=False)
     blobs = list((server.store / "blobs").iterdir())
     assert all(any(blob.samefile(path) for blob in blobs) for path in files)
@@ -304,7 +304,13 @@ def test_the_way_is_a_link_where_the_store_is_ours_and_else_a_pull(ollama_server
 @pytest.mark.parametrize("via", ["link", "pull"])
 def test_a_blob_that_is_there_is_not_touched(server, tmp_path, via):
     path = tiny_llama(tmp_path / "there.gguf", seed=3)
-    build(path, name="there", host=server.url, via="upload" if server.regime == "D" else "pull", load=False)
+    build(
+        path,
+        name="there",
+        host=server.url,
+        via="upload" if server.features.keeps_shards else "pull",
+        load=False,
+    )
     ((_, blob),) = weights(server, "there")
     before = blob.stat()
     build(path, name="there-too", host=server.url, via=via, load=False)
@@ -519,7 +525,9 @@ def weights_alone(path):
 def test_a_model_that_the_server_rewrites_needs_room_for_three(disk_of, monkeypatch, tmp_path, copies, fits):
     path = tiny_llama(tmp_path / "rewritten.gguf", width=512, blocks=4)
     disk_of(int(copies * path.stat().st_size / (1 << 20)), tmp_path)
-    part = next(part for part in parts.OLLAMAS if part.regime == "C")
+    part = next(
+        part for part in parts.OLLAMAS if ServerFeatures.of(ServerVersion.parse(part.version)).rewrites_gguf
+    )
     how = {"via": "upload", "load": False, "allow_mismatch": True}
     with own_server(part, tmp_path) as server:
         if not fits:  # while the store is not known: the server itself finds no room

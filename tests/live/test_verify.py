@@ -113,7 +113,8 @@ def test_the_stand_in_comes_through_the_store_too(ollama_server, client, make, t
     assert found.by_itself.way == "TEMPLATE", "that is what detection does"
     assert is_clean(client)
     left = set((ollama_server.store / "blobs").iterdir()) - blobs
-    assert len(left) == (ollama_server.regime == "C"), "which keeps what it rewrote until it starts again"
+    rewrites = ollama_server.features.rewrites_gguf
+    assert len(left) == rewrites, "which keeps what it rewrote until it starts again"
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -20,7 +20,7 @@ from gguf2ollama.errors import (
     UsageProblem,
 )
 from gguf2ollama.oci import Digest
-from gguf2ollama.ollama import Client, Regime, ToolCall
+from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion, ToolCall
 from gguf2ollama.ollama.explain import Asked
 from gguf2ollama.ollama.streams import _lines
 from gguf2ollama.refs import ServerAddress
@@ -59,7 +59,7 @@ def test_the_environment_says_where_the_server_is(server, monkeypatch):
 
 def test_a_server_behind_a_path_is_found():
     with FakeOllama(path="/behind/a/proxy") as server, Client(server.url) as client:
-        assert client.regime() is Regime.D
+        assert client.features().keeps_shards
         assert server.seen[0].target == "/behind/a/proxy/api/version"
 
 
@@ -162,12 +162,20 @@ def test_render_wants_a_server_that_renders(client, server, model):
 
 def test_a_server_of_another_kind_is_named(client, server):
     server.inject("GET /api/version", Answer(body="<html>", content_type="text/html"))
-    server.inject("GET /api/version", Answer(body='{"version": "banana"}'))
+    server.inject("GET /api/version", Answer(body='{"version": ""}'))
     server.inject("GET /api/version", Answer(404, "File Not Found"))
     server.inject("GET /api/version", Answer(500, '{"error": {"code": 500, "message": "model loading"}}'))
-    for text in ("an HTML page", "names no version", "not Ollama", "model loading"):
+    for text in ("an HTML page", "did not report a version", "not Ollama", "model loading"):
         with pytest.raises(ServerRefused, match=text):
             client.version()
+
+
+def test_a_build_that_names_no_release_counts_as_the_newest(client, server):
+    server.inject("GET /api/version", Answer(body='{"version": " dev\\u001b[2J"}'))
+    version = client.version()
+    assert version.text == "dev?[2J"
+    assert "dev?[2J" in version.note
+    assert ServerFeatures.of(version) == ServerFeatures.of(ServerVersion.parse("0.40.2"))
 
 
 def test_a_redirect_is_not_followed(client, server):

@@ -1,55 +1,92 @@
-"""Versions and the regimes that follow from them."""
+"""Versions and the features that follow from them."""
+
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gguf2ollama.ollama import Regime, ServerVersion, regime
+from gguf2ollama.ollama import ServerFeatures, ServerVersion
+from gguf2ollama.ollama.versions import NEWEST_KNOWN
 
 RELEASES = st.tuples(*[st.integers(0, 999)] * 3).filter(any)
+# which features come and go at which release; what stands at 0.35 and 0.40 is read, not tried
+STEPS = {
+    "0.1.48": {"takes_adapters"},
+    "0.5.4": {"takes_adapters"},
+    "0.5.5": {"takes_files", "takes_adapters"},
+    "0.11.4": {"takes_files", "takes_adapters"},
+    "0.11.5": {"takes_files", "shows_prompts", "takes_adapters"},
+    "0.29.9": {"takes_files", "shows_prompts", "takes_adapters"},
+    "0.30.0-rc3": {
+        "takes_files",
+        "shows_prompts",
+        "takes_adapters",
+        "native_templates",
+        "takes_shards",
+        "rewrites_gguf",
+    },
+    "0.34.0": {
+        "takes_files",
+        "shows_prompts",
+        "takes_adapters",
+        "native_templates",
+        "takes_shards",
+        "rewrites_gguf",
+    },
+    "0.34.1-rc0": {
+        "takes_files",
+        "shows_prompts",
+        "native_templates",
+        "takes_shards",
+        "keeps_shards",
+        "refuses_typical_p",
+    },
+    "v0.34.4": {
+        "takes_files",
+        "shows_prompts",
+        "native_templates",
+        "takes_shards",
+        "keeps_shards",
+        "refuses_typical_p",
+    },
+    "0.35.1": {"takes_files", "shows_prompts", "native_templates", "takes_shards", "keeps_shards"},
+    "0.40.0": {
+        "takes_files",
+        "shows_prompts",
+        "native_templates",
+        "takes_shards",
+        "keeps_shards",
+        "manifests_v2",
+        "migrates_models",
+    },
+}
 
 
 def parsed(text):
     return ServerVersion.parse(text)
 
 
-@pytest.mark.parametrize(
-    "text, letter",
-    [
-        ("0.1.48", "A"),
-        ("0.5.4", "A"),
-        ("0.5.5", "B"),
-        ("0.17.4", "B"),
-        ("0.29.9", "B"),
-        ("0.30.0-rc3", "C"),
-        ("0.30.0", "C"),
-        ("0.34.0", "C"),
-        ("0.34.1-rc0", "D"),
-        ("0.34.1", "D"),
-        ("v0.34.4", "D"),
-        ("1.0", "D"),
-        ("0.0.0", "D"),
-    ],
-)
-def test_the_regime_follows_from_the_version(text, letter):
-    assert regime(parsed(text)) is Regime[letter]
+def names_of(features):
+    return {one.name for one in fields(features) if getattr(features, one.name)}
 
 
-def test_the_facts_of_the_regimes():
-    facts = (
-        "takes_files",
-        "takes_shards",
-        "keeps_shards",
-        "rewrites_gguf",
-        "native_templates",
-        "takes_adapters",
-    )
-    assert {letter.value: [int(getattr(letter, fact)) for fact in facts] for letter in Regime} == {
-        "A": [0, 0, 0, 0, 0, 1],
-        "B": [1, 0, 0, 0, 0, 1],
-        "C": [1, 1, 0, 1, 1, 1],
-        "D": [1, 1, 1, 0, 1, 0],
-    }
+@pytest.mark.parametrize("text", STEPS)
+def test_the_features_follow_from_the_version(text):
+    assert names_of(ServerFeatures.of(parsed(text))) == STEPS[text]
+
+
+@pytest.mark.parametrize("text", ["0.40.2", "0.40.3", "0.41.0-rc1", "1.0", "0.0.0", "0.0.0-dev"])
+def test_what_is_newer_than_known_has_the_features_of_the_newest_known(text):
+    assert ServerFeatures.of(parsed(text)) == ServerFeatures.of(parsed("0.40.0"))
+
+
+def test_an_upload_needs_room_for_three_where_the_server_rewrites_it():
+    assert [ServerFeatures.of(parsed(text)).copies_of_upload for text in ("0.24.0", "0.34.0", "0.34.1")] == [
+        1,
+        3,
+        1,
+    ]
 
 
 def test_versions_compare_as_releases_do():
@@ -60,10 +97,26 @@ def test_versions_compare_as_releases_do():
     assert parsed("0.34.1") != "0.34.1"
 
 
-def test_an_unstamped_build_says_what_it_is_taken_for():
-    assert parsed("0.0.0").is_unstamped
-    assert "taken for the newest" in parsed("0.0.0").note
-    assert parsed("0.34.4").note is None
+@pytest.mark.parametrize("text", ["0.0.0", "dev", "abc", "main-3f2c1", "0.34"])
+def test_a_version_that_is_no_release_says_what_it_is_treated_as(text):
+    version = ServerVersion.reported(text)
+    assert version.text == text
+    assert version.is_unstamped == (text != "0.34")
+    if version.is_unstamped:
+        assert version.rules == "0.0.0", "which all readers of templates take for the newest"
+        assert f"version {text}," in version.note
+        assert "treating it as Ollama 0.40.2" in version.note
+    else:
+        assert version.rules == text
+        assert version.note is None
+
+
+def test_a_version_newer_than_known_says_what_it_is_treated_as():
+    assert parsed("0.41.0").note == (
+        "Ollama 0.41.0 is newer than 0.40.2, the newest known version; treating it as that"
+    )
+    assert parsed("0.40.2").note is None
+    assert parsed("0.40.2").release == NEWEST_KNOWN
 
 
 @given(RELEASES, RELEASES)
@@ -73,11 +126,24 @@ def test_any_two_releases_compare_as_their_numbers(left, right):
     assert (first == second) == (left == right)
 
 
+@given(st.text(max_size=200) | st.from_regex(r"[0-9.v+-]{0,30}"))
+def test_any_text_is_a_version_that_can_be_printed(text):
+    try:
+        version = ServerVersion.reported(text)
+    except ValueError:
+        assert not text.strip()
+        return
+    assert version.text.isprintable()
+    assert version.text
+    assert len(version.text) <= 200
+    assert ServerFeatures.of(version).takes_files == (version >= parsed("0.5.5"))
+    assert parsed(version.rules).release == version.release
+
+
 @given(st.text(max_size=40) | st.from_regex(r"[0-9.v+-]{0,30}"))
-def test_any_other_text_is_a_value_error(text):
+def test_a_version_that_a_user_names_is_a_release_or_a_value_error(text):
     try:
         version = parsed(text)
     except ValueError:
         return
-    assert str(version) == text.strip()
-    assert regime(version) in Regime
+    assert version.text == text.strip()
