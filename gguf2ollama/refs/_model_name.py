@@ -21,7 +21,7 @@ _SCHEMES = ("http", "https")
 _LONGEST_PART = 80
 _EXAMPLE = "a name looks like mymodel, mymodel:q4 or me/mymodel:latest"
 _DRIVE = re.compile(r"[A-Za-z]:")
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TOKEN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -131,18 +131,22 @@ class ModelName:
         return dataclasses.replace(self, tag=tag)
 
     def temporary(self, token: str) -> ModelName:
-        """Give a name in ``TEMPORARY_NAMESPACE`` under which this model can be built and then copied.
+        """Return a name in ``TEMPORARY_NAMESPACE`` under which this model can be built and then copied.
+
+        The model part stays as it is, since Ollama prompts a model called ``deepseek-r1`` in its own way,
+        under whatever host, namespace and tag (``filterThinkTags`` in ``server/routes.go`` of 0.34.4).
 
         Args:
-            token: Letters, digits, ``-`` or ``_``, at most 64, that make the name unique.
+            token: The tag that makes the name unique: a small letter or digit, then those and ``-``; at
+                most 64 characters. Small letters, as a server takes names that differ only in case for one.
 
         Raises:
-            UsageProblem: The token holds anything else.
+            UsageProblem: The token holds anything else, or is a tag that ``has_reserved_tag``.
         """
-        if not _TOKEN.fullmatch(token):
-            raise UsageProblem(f"{shown(token)} cannot be part of a model's name")
-        model = f"{self.model[: _LONGEST_PART - 1 - len(token)]}-{token}"
-        return ModelName(namespace=TEMPORARY_NAMESPACE, model=model, tag=self.tag)
+        name = ModelName(namespace=TEMPORARY_NAMESPACE, model=self.model, tag=token)
+        if not _TOKEN.fullmatch(token) or name.has_reserved_tag:
+            raise UsageProblem(f"{shown(token)} cannot be the tag of a temporary model")
+        return name
 
     def __str__(self) -> str:
         """Give text that ``parse`` reads back to an equal name."""

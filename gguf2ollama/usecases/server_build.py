@@ -107,7 +107,7 @@ class ServerBuild:
             VerificationFailed: The server made something else, and that is not allowed.
         """
         self._clear_abandoned()
-        temporary = self.name.temporary(secrets.token_hex(6))
+        temporary = self.name.temporary(secrets.token_hex(8))
         with self._removed_at_the_end(temporary):
             self.tell("making the model")
             route.make(temporary)
@@ -175,7 +175,7 @@ class ServerBuild:
 
     def _take_name(self, temporary: ModelName) -> None:
         """Copy to the final name; what had it before is removed with its blobs, or stays on a failure."""
-        backup = self.name.temporary(f"old-{secrets.token_hex(4)}")
+        backup = self.name.temporary(f"{temporary.tag}-old")
         try:
             self.client.copy(self.name, to=backup)
         except NotFound:

@@ -60,10 +60,11 @@ def stand_in_on_server(
     Raises:
         ServerProblem: The server cannot be reached, refuses, or cannot run a model with that chat template.
     """
-    temporary = name.temporary(secrets.token_hex(6))
+    temporary = name.temporary(secrets.token_hex(8))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stand-in.gguf"
-        path.write_bytes(stand_in(metadata, name=str(temporary)))
+        # llama.cpp asks more of the tokens of a file that calls itself phi-3: so not by the model's name
+        path.write_bytes(stand_in(metadata, name=temporary.tag))
         cache = DigestCache(Path(folder) / "digests.json", is_trusted=False)
         with Hashing(cache=cache, progress=ignore) as hashing:
             try:

@@ -125,13 +125,22 @@ class TestModelName:
         assert ModelName(model="m", tag=tag).has_reserved_tag
         assert not ModelName(model="m", tag="clouds").has_reserved_tag
 
-    def test_a_temporary_name_is_valid_and_in_a_namespace_of_its_own(self) -> None:
-        name = ModelName.parse(f"localhost:5000/me/{'m' * 80}:q4").temporary("x" * 64)
-        assert name.namespace == TEMPORARY_NAMESPACE
-        assert name.model.endswith("-" + "x" * 64)
-        assert ModelName.parse(name.full) == name
+    @pytest.mark.parametrize("text", [f"localhost:5000/me/{'m' * 80}:q4", "DeepSeek-R1:7b", "a/deepseek-r1"])
+    def test_a_temporary_name_keeps_the_model_part_in_a_namespace_of_its_own(self, text: str) -> None:
+        name = ModelName.parse(text)
+        temporary = name.temporary("x" * 64)
+        assert temporary.manifest_parts == (
+            "registry.ollama.ai",
+            TEMPORARY_NAMESPACE,
+            name.model,
+            "x" * 64,
+        )
+        assert ModelName.parse(temporary.full) == temporary
+
+    @pytest.mark.parametrize("token", ["../x", "", "-x", "X", "x" * 65, "local", "a-cloud"])
+    def test_what_could_not_be_a_temporary_tag_is_refused(self, token: str) -> None:
         with pytest.raises(UsageProblem):
-            ModelName.parse("m").temporary("../x")
+            ModelName.parse("m").temporary(token)
 
     @given(text=NAME_PIECES)
     @example("Registry.Ollama.AI/LIBRARY/m")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from gguf2ollama import build
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from tests.fakes.ollama_server import Answer, FakeOllama
 
 
@@ -39,6 +39,23 @@ def test_what_killed_builds_left_goes_after_a_day(server, gguf, via):
     leave(server, young, hours=23)
     build(gguf, name="mine", host=server.url, via=via)
     assert set(server.store.models) == {"mine:latest", young, *others}
+
+
+def asked_for(server):
+    """Return the names under which models were made, loaded and prompted."""
+    wanted = {f"POST /api/{verb}" for verb in ("generate", "chat", "create", "copy")}
+    contents = [request.content for request in server.seen if request.endpoint in wanted]
+    return {ModelName.parse(one.get("model") or one["destination"]) for one in contents}
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_every_temporary_model_has_the_model_part_of_the_final_name(server, gguf, via):
+    for _ in range(2):  # the second time there is an old model to keep
+        build(gguf, name="me/DeepSeek-R1:7b", host=server.url, via=via)
+    asked = {name for name in asked_for(server) if not name.host.startswith("127.0.0.1")}
+    assert {name.model for name in asked} == {"DeepSeek-R1"}
+    assert {name.namespace for name in asked} == {"me", TEMPORARY_NAMESPACE}
+    assert set(server.store.models) == {"me/DeepSeek-R1:7b"}
 
 
 @pytest.mark.parametrize("endpoint", ["GET /api/tags", "DELETE /api/delete"])

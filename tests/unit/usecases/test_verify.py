@@ -10,7 +10,7 @@ from gguf2ollama import build
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.cli._app import group
 from gguf2ollama.errors import InvalidInput, NotFound, ServerProblem, UsageProblem, VerificationFailed
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.usecases.by_itself import ByItself, LeftOut
 from gguf2ollama.usecases.verify import verify
 from tests.builders import tiny_llama
@@ -72,7 +72,8 @@ def test_quick_does_not_load_the_model(server, gguf):
     verify("mine", host=built(server, gguf).url, quick=True)
     loads = [one.content for one in server.seen if one.endpoint in {"POST /api/chat", "POST /api/generate"}]
     assert loads
-    assert all(TEMPORARY_NAMESPACE in content["model"] for content in loads)
+    names = {ModelName.parse(content["model"]) for content in loads}
+    assert {(name.namespace, name.model) for name in names} == {(TEMPORARY_NAMESPACE, "mine")}
 
 
 @pytest.mark.parametrize("quick", [False, True])
