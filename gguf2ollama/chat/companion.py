@@ -1,0 +1,236 @@
+"""Write the companion template: a TEMPLATE that Ollama passes over, and that yet counts.
+
+From 0.30 on Ollama takes the chat template in a GGUF instead of a TEMPLATE that shows fewer capabilities
+(``shouldPreferChatTemplate`` in ``server/images.go``). A TEMPLATE that names no tools, beside a chat template
+that does, therefore leaves the prompts as they are, on every transport. It does two things all the same:
+
+- ``create`` adds no TEMPLATE of its own to a model that comes with one;
+- ``/api/generate``, and with it ``ollama run NAME "…"``, takes thoughts out of an answer by the tags that
+  the TEMPLATE shows (``thinking.InferTags(m.Template)`` in ``server/routes.go``), whatever made the prompt.
+
+Tags also change what ``format`` does on ``/api/generate`` while the model is asked to think (sources of
+0.30.0, 0.31.1, 0.32.15, 0.33.0 to 0.33.3 and 0.34.0 to 0.34.4):
+
+- Before 0.34.4 the answer has the format from its first token on. Where the prompt opens a thought, all of
+  it is then taken for the thought, and the response is empty.
+- From 0.34.4 on it has the format from the closing tag on (``thinkingGrammar`` in ``llm/gbnf.go``). A model
+  that does not think is not constrained at all.
+
+So tags are declared only where the model surely thinks, on any version since models stay when a server is
+updated, and before 0.34.4 only where the model opens its thoughts itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.native import Prediction
+from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.chat.synthesis.go_writer import GoWriter
+from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
+from gguf2ollama.gotmpl import honours
+from gguf2ollama.gotmpl.versions import is_since
+
+__all__ = ["Companion", "companion"]
+
+_OPENING, _CLOSING = "<think>", "</think>"
+_CLOSED_THOUGHT = re.compile(r"<think>\s*</think>\s*\Z")
+_FIRST_PASSED_OVER = "0.30.0"
+_FIRST_WITH_FORMAT_BEHIND_THOUGHTS = "0.34.4"
+# with both of these in a TEMPLATE Ollama reads answers of these families as harmony (`shouldUseHarmony` in
+# server/routes.go of 0.34.4)
+_HARMONY_FAMILIES = frozenset({"gptoss", "gpt-oss"})
+_HARMONY_END = "<|end|>"
+
+_SHOWS = 'thoughts show in /api/generate and `ollama run NAME "…"`'
+_WITHOUT_TOOLS = (
+    f"{_SHOWS}: only a chat template with tools can have a TEMPLATE beside it that declares tags and is not"
+    " rendered with"
+)
+_UNSURE = (
+    f"{_SHOWS}, if the model thinks: its chat template leaves that open, and with tags declared an answer"
+    " without a thought would not keep the `format` that is asked for"
+)
+_SPOILS_FORMAT = (
+    f"{_SHOWS}: the prompt opens a thought, and with tags declared Ollama before"
+    f" {_FIRST_WITH_FORMAT_BEHIND_THOUGHTS} takes an answer in a `format` for the thought"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """The TEMPLATE to put beside a chat template.
+
+    Attributes:
+        text: The TEMPLATE; ``""`` where the server would render with any that there is.
+        has_tags: Whether it declares the tags around thoughts. One that does not is of use only where
+            ``create`` makes the model.
+        note: Why thoughts will show in ``/api/generate``, one sentence; ``""`` where they will not.
+    """
+
+    text: str
+    has_tags: bool = False
+    note: str = ""
+
+
+def companion(
+    chat_template: str, *, family: str, version: str, render: Callable[[Conversation], Prediction]
+) -> Companion:
+    """Decide whether a chat template can have a TEMPLATE beside it that is passed over, and write it.
+
+    Args:
+        chat_template: The Jinja text of ``tokenizer.chat_template``, as it will be in the GGUF.
+        family: ``general.architecture`` of the model.
+        version: The version of Ollama that will serve it.
+        render: Predicts the prompts that this chat template makes, such as ``NativeTemplate.render``. The
+            text holds parts of them: with a clock that stands still it is the same on every day.
+
+    Raises:
+        UsageProblem: The version is none.
+    """
+    if not is_since(version, _FIRST_PASSED_OVER):
+        return Companion(text="")
+    thinks = shows_thinking(chat_template)
+    if not shows_tools(chat_template):
+        return Companion(text="", note=_WITHOUT_TOOLS if thinks else "")
+    note = _why_without_tags(render, version=version) if thinks else ""
+    has_tags = thinks and not note
+    turns = _learn_turns(render, think=has_tags if thinks else None)
+    text = _write(turns, has_tags=has_tags, shows_thinking=thinks, is_harmony=family in _HARMONY_FAMILIES)
+    assert not honours(text, chat_template, version=version)  # noqa: S101 - it names no tools
+    return Companion(text=text, has_tags=has_tags, note=note)
+
+
+def _why_without_tags(render: Callable[[Conversation], Prediction], *, version: str) -> str:
+    """Return why no tags may be declared, one sentence; ``""`` where they may."""
+    asked = (Message(role="user", content="Hello"),)
+    thinking = _prompt(render, asked, think=True).rstrip()
+    plain = _prompt(render, asked, think=False)
+    opens = thinking.endswith(_OPENING)
+    if not opens and (thinking.endswith(_CLOSING) or not _CLOSED_THOUGHT.search(plain)):
+        return _UNSURE
+    if opens and not is_since(version, _FIRST_WITH_FORMAT_BEHIND_THOUGHTS):
+        return _SPOILS_FORMAT
+    return ""
+
+
+def _prompt(
+    render: Callable[[Conversation], Prediction], messages: tuple[Message, ...], *, think: bool | None
+) -> str:
+    """Return a prompt; ``""`` where it is refused or cannot be predicted."""
+    outcome = render(Conversation(name="companion", messages=messages, think=think))
+    return outcome.prompt if isinstance(outcome, Rendered) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turns:
+    """The texts around the contents of a chat in which question and answer alternate.
+
+    Attributes:
+        start: Before the first question where there is no system message.
+        system, question: Before the system message, and between it and the first question.
+        answer: Between a question and its answer.
+        next: Between an answer and the next question.
+        opening: Behind the last question.
+    """
+
+    start: str
+    system: str
+    question: str
+    answer: str
+    next: str
+    opening: str
+
+
+_NAMED_TURNS = _Turns(
+    start="User: ",
+    system="",
+    question="\n\nUser: ",
+    answer="\n\nAssistant: ",
+    next="\n\nUser: ",
+    opening="\n\nAssistant:",
+)
+_SYSTEM, _ASKED, _ANSWERED, _ASKED_NEXT = "System8120", "Question8121", "Answer8122", "Question8123"
+
+
+def _learn_turns(render: Callable[[Conversation], Prediction], *, think: bool | None) -> _Turns:
+    """Learn how a chat template writes turns; where it cannot be seen, they have the names of the roles."""
+    chat = (
+        Message(role="user", content=_ASKED),
+        Message(role="assistant", content=_ANSWERED),
+        Message(role="user", content=_ASKED_NEXT),
+    )
+    plain = _cut(_prompt(render, chat, think=think), _ASKED, _ANSWERED, _ASKED_NEXT)
+    if plain is None:
+        return _NAMED_TURNS
+    start, *others = plain
+    with_system = (Message(role="system", content=_SYSTEM), *chat)
+    found = _cut(_prompt(render, with_system, think=think), _SYSTEM, _ASKED, _ANSWERED, _ASKED_NEXT)
+    system, question = (start, "\n\n") if found is None or found[2:] != others else found[:2]
+    answer, following, opening = others
+    return _Turns(
+        start=start, system=system, question=question, answer=answer, next=following, opening=opening
+    )
+
+
+def _cut(prompt: str, *contents: str) -> list[str] | None:
+    """Return the texts around contents; ``None`` where these are not there once each and in order."""
+    parts = re.split("(" + "|".join(contents) + ")", prompt)
+    return parts[::2] if tuple(parts[1::2]) == contents else None
+
+
+def _write(turns: _Turns, *, has_tags: bool, shows_thinking: bool, is_harmony: bool) -> str:
+    """Write the TEMPLATE; results of tools are printed as questions are."""
+    writer = GoWriter()
+
+    def print_marks(text: str) -> None:
+        first, *others = text.split(_HARMONY_END) if is_harmony else [text]
+        writer.print(first)
+        for part in others:
+            writer.value('print "<|end" "|>"')
+            writer.print(part)
+
+    writer.do("if .System")
+    print_marks(turns.system)
+    writer.value(".System")
+    print_marks(turns.question)
+    writer.do("else")
+    print_marks(turns.start)
+    writer.do("end")
+    with writer.block("range .Messages"):
+        writer.do('if eq .Role "assistant"')
+        print_marks(turns.answer)
+        if has_tags:
+            with writer.block("if .Thinking"):
+                writer.print(f"{_OPENING}\n")
+                writer.value(".Thinking")
+                writer.print(f"\n{_CLOSING}\n\n")
+        writer.value(".Content")
+        print_marks(turns.next)
+        writer.do('else if ne .Role "system"')
+        writer.value(".Content")
+        writer.do("end")
+    print_marks(turns.opening)
+    return f"{_comment(has_tags=has_tags, shows_thinking=shows_thinking)}{writer}"
+
+
+def _comment(*, has_tags: bool, shows_thinking: bool) -> str:
+    """Return what a reader of the Modelfile should know.
+
+    Ollama looks for texts such as ``tool_response`` in a whole TEMPLATE: none of them may stand here.
+    """
+    tags = f", and has /api/generate take thoughts between {_OPENING} and {_CLOSING} out" if has_tags else ""
+    thinking = (
+        f" print .Thinking between {_OPENING} and {_CLOSING} in a range over .Messages,"
+        if shows_thinking
+        else ""
+    )
+    return (
+        "{{- /* gguf2ollama: Ollama 0.30 and later passes this over and renders chats with the chat template"
+        f" in the GGUF. It keeps `create` from adding another one{tags}."
+        " A TEMPLATE of your own (FROM this model) is taken if it declares as much: name .Tools and"
+        f' .ToolCalls,{thinking} and hold the text eq .Role followed by "tool". */}}}}'
+    )

@@ -1,0 +1,198 @@
+"""The TEMPLATE that is put beside a chat template, and passed over."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from gguf2ollama.chat.companion import companion
+from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.outcome import Refused, Rendered
+from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.gotmpl import honours, parse, read, render
+from gguf2ollama.modelfiles import Modelfile, parse_modelfile, render_modelfile
+from tests.calling_templates import JSON_CALLS, XML_CALLS
+
+NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+VERSION = "0.34.4"
+CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus" / "chat_templates"
+TURNS = (
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+TOOLS_ALONE = "{% if tools %}{{ tools | tojson }}{% endif %}" + TURNS
+OPENS = TOOLS_ALONE + "{% if add_generation_prompt %}<think>\n{% endif %}{# </think> #}"
+SWITCHES_OFF = (
+    TOOLS_ALONE
+    + "{% if add_generation_prompt and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+)
+LEAVES_OPEN = TOOLS_ALONE + "{# <think> </think> #}"
+CLOSES = TOOLS_ALONE + "{% if add_generation_prompt %}</think>{% endif %}{# <think> #}"
+THINKS_WITHOUT_TOOLS = TURNS + "{% if add_generation_prompt %}<think>\n{% endif %}{# </think> #}"
+BEFORE = [Message(role="user", content="One?"), Message(role="assistant", content="Two.")]
+CHATS = [
+    (Message(role="user", content="Hi"),),
+    (*BEFORE, Message(role="user", content="Three?")),
+    (Message(role="system", content="Be kind."), *BEFORE, Message(role="user", content="Three?")),
+]
+
+
+def made(text, *, version=VERSION, family="llama"):
+    native = read_native(text, version=version, now=NOW)
+    return companion(text, family=family, version=version, render=native.render)
+
+
+@pytest.mark.parametrize("text", [OPENS, SWITCHES_OFF])
+def test_tags_are_declared_where_the_model_surely_thinks(text):
+    found = made(text)
+    assert found.has_tags
+    assert not found.note
+    reading = read(parse(found.text))
+    assert reading.thinking == ("<think>", "</think>")
+    assert reading.capabilities == {"thinking"}
+
+
+@pytest.mark.parametrize("text", [LEAVES_OPEN, CLOSES])
+def test_no_tags_are_declared_where_the_model_may_not_think(text):
+    found = made(text)
+    assert found.text
+    assert not found.has_tags
+    assert "leaves that open" in found.note
+    assert read(parse(found.text)).thinking == ("", "")
+
+
+@pytest.mark.parametrize("version", ["0.30.0", "0.31.1", "0.32.15", "0.33.3", "0.34.0", "0.34.3"])
+def test_no_tags_where_an_answer_in_a_format_would_be_taken_for_the_thought(version):
+    native = read_native(OPENS, version="0.34.4", now=NOW)
+    found = companion(OPENS, family="llama", version=version, render=native.render)
+    assert (bool(found.text), found.has_tags) == (True, False)
+    assert "before 0.34.4" in found.note
+    assert companion(
+        SWITCHES_OFF,
+        family="llama",
+        version=version,
+        render=read_native(SWITCHES_OFF, version=VERSION, now=NOW).render,
+    ).has_tags
+
+
+def test_a_chat_template_without_thinking_gets_no_tags_and_no_note():
+    found = made(TOOLS_ALONE)
+    assert (bool(found.text), found.has_tags, found.note) == (True, False, "")
+
+
+@pytest.mark.parametrize(
+    "text, says", [(TURNS, ""), (THINKS_WITHOUT_TOOLS, "only a chat template with tools")]
+)
+def test_a_chat_template_without_tools_gets_none(text, says):
+    found = made(text)
+    assert (found.text, found.has_tags) == ("", False)
+    assert says in found.note
+
+
+@pytest.mark.parametrize("version", ["0.5.4", "0.24.0", "0.29.9"])
+def test_there_is_none_where_every_template_is_taken(version):
+    assert not companion(OPENS, family="llama", version=version, render=unpredicted).text
+
+
+@pytest.mark.parametrize("version", ["0.40.2", "0.0.0", "1.0"])
+def test_a_newer_server_is_treated_as_the_newest_that_is_known(version):
+    native = read_native(OPENS, version=VERSION, now=NOW)
+    assert companion(OPENS, family="llama", version=version, render=native.render) == made(OPENS)
+
+
+def test_a_version_that_is_none_is_refused():
+    with pytest.raises(UsageProblem):
+        made(OPENS, version="newest")
+
+
+def unpredicted(_):
+    return Refused("400: no")
+
+
+def test_what_cannot_be_predicted_is_not_sure_and_has_turns_all_the_same():
+    found = companion(OPENS, family="llama", version=VERSION, render=unpredicted)
+    assert not found.has_tags
+    chat = Conversation(name="x", messages=CHATS[2]).for_ollama()
+    assert render(parse(found.text), chat, version=VERSION, now=NOW) == (
+        "Be kind.\n\nUser: One?\n\nAssistant: Two.\n\nUser: Three?\n\nAssistant:"
+    )
+
+
+@pytest.mark.parametrize("messages", CHATS)
+@pytest.mark.parametrize("text", [OPENS, SWITCHES_OFF, LEAVES_OPEN, TOOLS_ALONE, XML_CALLS, JSON_CALLS])
+def test_a_server_that_takes_it_prompts_plain_chats_as_the_chat_template_does(text, messages):
+    found = made(text)
+    native = read_native(text, version=VERSION, now=NOW)
+    think = found.has_tags if shows_thinking(text) else None
+    want = native.render(Conversation(name="x", messages=messages, think=think))
+    assert isinstance(want, Rendered)
+    chat = Conversation(name="x", messages=messages, think=found.has_tags or None).for_ollama()
+    assert render(parse(found.text), chat, version=VERSION, now=NOW) == want.prompt
+
+
+def test_such_a_server_is_given_thoughts_and_results_of_tools_too():
+    messages = (
+        CHATS[0][0],
+        Message(role="assistant", content="Two.", thinking="Hm."),
+        Message(role="tool", content="3"),
+    )
+    chat = Conversation(name="x", messages=messages).for_ollama()
+    prompt = render(parse(made(SWITCHES_OFF).text), chat, version=VERSION, now=NOW)
+    assert "<|assistant|>\n<think>\nHm.\n</think>\n\nTwo.<|end|>\n<|user|>\n3<|end|>" in prompt
+
+
+def test_a_system_message_goes_before_the_first_question_where_its_form_cannot_be_seen():
+    text = "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}" + TOOLS_ALONE
+    chat = Conversation(name="x", messages=CHATS[2]).for_ollama()
+    prompt = render(parse(made(text).text), chat, version=VERSION, now=NOW)
+    assert prompt.startswith("<|user|>\nBe kind.\n\nOne?<|end|>\n<|assistant|>\nTwo.")
+
+
+HARMONY = TOOLS_ALONE.replace("<|{{ m.role }}|>\n", "<|start|>{{ m.role }}<|message|>")
+
+
+@pytest.mark.parametrize("family", ["gptoss", "gpt-oss"])
+def test_both_marks_of_harmony_never_stand_in_the_text_for_its_families(family):
+    found = made(HARMONY, family=family)
+    assert "<|start|>" in found.text
+    assert "<|end|>" not in found.text
+    chat = Conversation(name="x", messages=CHATS[0]).for_ollama()
+    assert "Hi<|end|>" in render(parse(found.text), chat, version=VERSION, now=NOW)
+    assert "<|end|>" in made(HARMONY).text
+
+
+@pytest.mark.parametrize("text", [OPENS, LEAVES_OPEN, TOOLS_ALONE, XML_CALLS])
+def test_a_template_that_declares_what_the_comment_says_is_taken(text):
+    comment = made(text).text.partition("*/")[0]
+    own = '{{ if .Tools }}{{ end }}{{ range .Messages }}{{ .ToolCalls }}{{ if eq .Role "tool" }}{{ end }}'
+    assert "name .Tools and .ToolCalls," in comment
+    assert 'hold the text eq .Role followed by "tool"' in comment
+    if "print .Thinking between <think> and </think> in a range over .Messages" in comment:
+        own += "{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}"
+    assert honours(own + "{{ .Content }}{{ end }}", text, version=VERSION)
+    assert not honours(made(text).text, text, version=VERSION)
+
+
+def test_it_survives_a_modelfile():
+    text = made(SWITCHES_OFF).text
+    written = render_modelfile(Modelfile(sources=("m.gguf",), template=text))
+    assert parse_modelfile(written).template == text
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("version", ["0.31.1", "0.32.15", "0.34.4"])
+def test_every_chat_template_of_the_corpus_that_shows_tools_has_one_that_is_passed_over(version):
+    texts = [path.read_text("utf-8") for path in sorted(CORPUS.glob("*.jinja"))]
+    if not texts:
+        pytest.skip(f"no chat templates at {CORPUS}")
+    found = {text: made(text, version=version) for text in texts}
+    assert {text for text in texts if found[text].text} == {text for text in texts if shows_tools(text)}
+    for text, one in found.items():
+        if one.text:
+            reading = read(parse(one.text))
+            assert not honours(one.text, text, version=version)
+            assert reading.capabilities == ({"thinking"} if one.has_tags else frozenset())
+        assert not (one.has_tags and one.note)
+        assert bool(one.note) == (shows_thinking(text) and not one.has_tags)
