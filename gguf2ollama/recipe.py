@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ _SAMPLING = {
     "penalty_repeat": "repeat_penalty",
 }
 _ASKED = "--param"
+_COMPANIONS_REQUIRE = "0.30.0"  # older ones would render with a companion
 _NAMED = 3  # conversations that a warning names
 _WITHOUT_PARAMETER = (
     "sequence",
@@ -50,6 +52,8 @@ class Recipe:
         parameters: Each PARAMETER by name (``stop``: a list) with its origin, in the order written.
         stop_sources: Where each stop string came from.
         system, template: The texts with their origins; a value of ``None`` is no layer of ours.
+        companion: The TEMPLATE that the server passes over for the chat template in the GGUF; ``None`` for
+            none. The Modelfile has it as its TEMPLATE.
         parser: What reads the model's answers, with its origin; a value of ``None`` is no built-in parser.
         template_origin: Whose template renders a chat.
         chat_template: The chat template in the GGUF, or nothing.
@@ -66,6 +70,7 @@ class Recipe:
     template_origin: TemplateOrigin
     chat_template: str
     capabilities: tuple[str, ...]
+    companion: str | None = None
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -102,6 +107,9 @@ def plan_recipe(
     _refuse_parts(detection)
     template, origin = _template(detection, wishes=wishes, target=target, choice=choice, today=today)
     parser, requires = _parser(choice)
+    companion = choice.chosen.companion if choice is not None else None
+    if companion is not None:
+        requires = _COMPANIONS_REQUIRE
     system = system_text(detection, wishes=wishes)
     stops = _stops(metadata, detection=detection, wishes=wishes)
     stops, left_out = _without_cutting(stops, cutting=choice.cutting if choice else ())
@@ -111,7 +119,7 @@ def plan_recipe(
     modelfile = Modelfile(
         sources=sources,
         parameters=tuple(_written(parameters)),
-        template=template.value,
+        template=template.value if companion is None else companion,
         parser=parser.value,
         requires=requires,
         system=system.value,
@@ -126,6 +134,7 @@ def plan_recipe(
         parser=parser,
         template_origin=origin,
         chat_template=chat_template,
+        companion=companion,
         capabilities=tuple(
             _capabilities(
                 _features(detection, template=template.value, origin=origin, choice=choice),
@@ -139,7 +148,10 @@ def plan_recipe(
                 metadata, detection=detection, origin=origin, target=target, wishes=wishes, choice=choice
             ),
             *left_out,
-            *_faults(modelfile, chat_template=chat_template),
+            *_faults(
+                modelfile if companion is None else dataclasses.replace(modelfile, template=None),
+                chat_template=chat_template,
+            ),
         ),
     )
 
@@ -375,7 +387,9 @@ def _template_warnings(
     """Tell what may not be as meant of the way in which chats are rendered."""
     if choice is not None:
         yield from _shortfalls(choice)
-        if origin == "native" and target.displaces:
+        if choice.chosen.generate_note:
+            yield choice.chosen.generate_note
+        if origin == "native" and target.displaces and choice.chosen.companion is None:
             yield (
                 "Ollama may put a template of its own before the chat template in the GGUF when it makes the"
                 " model; `gguf2ollama build` finds that out"

@@ -22,12 +22,16 @@ class Target:
         native_templates: Whether it can render with the chat template of the GGUF itself.
         displaces: Whether it may put a template of its own before that one, as ``create`` does.
         takes_patches: Whether the header of the GGUF may be changed on the way.
+        takes_templates: Whether a TEMPLATE can render chats.
+        has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
     """
 
     version: str | None = None
     native_templates: bool = True
     displaces: bool = True
     takes_patches: bool = False
+    takes_templates: bool = True
+    has_companions: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ You are **Ada**, the assistant of a small library.
 
 def _plain() -> Iterator[Conversation]:
     for name, messages in _PLAIN.items():
-        yield Conversation(name=name, messages=messages, is_odd=name in _ODD_CONTENTS)
+        yield Conversation(name=name, messages=messages, feature="odd" if name in _ODD_CONTENTS else "plain")
 
 
 def _prefill() -> Iterator[Conversation]:
@@ -402,7 +402,8 @@ def _thinking() -> Iterator[Conversation]:
 
 def _recalls(messages: tuple[Message, ...]) -> Feature:
     """Tell a conversation that shows what was thought before from one that only says whether to think."""
-    return "history" if any(one.thinking is not None for one in messages) else "thinking"
+    is_shown = any(one.thinking is not None or "<think>" in one.content for one in messages)
+    return "history" if is_shown else "thinking"
 
 
 _WITH_THINKING: dict[str, tuple[Think, tuple[Message, ...]]] = {

@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 
 from gguf2ollama.chat.answer_parsers import AnswerParser
 from gguf2ollama.chat.authors import Authors, Claims
-from gguf2ollama.chat.parity import Parity, Verdict
+from gguf2ollama.chat.parity import Parity
+from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 
 __all__ = ["Candidate", "NothingRenders", "Origin", "Question", "TemplateChoice"]
 
@@ -26,6 +27,8 @@ class Question:
         is_native: Whether it can render with the chat template in a GGUF.
         displaces: Whether it may put a template of its own before that one, as ``create`` does.
         may_patch: Whether the header of the GGUF may be changed.
+        may_template: Whether a TEMPLATE may render; some servers are set up to pass over all.
+        has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
         profile: The Go TEMPLATE of the family that was detected; ``None`` without one.
         user: The Go TEMPLATE that the user gave; no other is tried then.
         system: The system message that the model will have, ``""`` for none.
@@ -42,6 +45,8 @@ class Question:
     is_native: bool = True
     displaces: bool = False
     may_patch: bool = True
+    may_template: bool = True
+    has_companions: bool = False
     profile: str | None = None
     user: str | None = None
     system: str = ""
@@ -49,6 +54,11 @@ class Question:
     architecture: str = ""
     adds_eos: bool = False
     stops: tuple[str, ...] = ()
+
+    @property
+    def gets_renderer(self) -> bool:
+        """Whether ``create`` gives the model a renderer of Ollama's own, whatever else it has."""
+        return self.displaces and self.architecture in GIVEN_RENDERERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +70,8 @@ class Candidate:
         why: What it is and what speaks for it, a phrase.
         go_template: The TEMPLATE layer; ``None`` for none.
         chat_template: What the header carries instead of the chat template that it has; ``None`` for that.
+        companion: The TEMPLATE that goes with it and is passed over; ``None`` for none.
+        generate_note: Why thoughts will show in ``/api/generate``, a sentence; ``""`` where they will not.
         capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
         parity: How its prompts compare with the authors'.
         misses_calls: Whether the server would not read the model's calls of tools.
@@ -72,11 +84,18 @@ class Candidate:
     why: str
     go_template: str | None = None
     chat_template: str | None = None
+    companion: str | None = None
+    generate_note: str = ""
     capabilities: frozenset[str] = frozenset()
     parity: Parity
     misses_calls: bool = False
     day: date | None = None
     parser: AnswerParser | None = None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether a chat template in the header renders, as it is or changed."""
+        return self.origin in {"native", "patched"}
 
     @property
     def faults(self) -> tuple[int, int, int, int, int]:
@@ -87,14 +106,12 @@ class Candidate:
         """
         scores = self.parity.scores
         counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
-        plain, used = counts.pop("plain"), counts.pop("tools") + counts.pop("thinking")
-        odd = sum(
-            one.conversation.is_odd and one.verdict is not Verdict.json_equal for one in self.parity.faults
-        )
+        plain, odd = counts.pop("plain"), counts.pop("odd")
+        used = counts.pop("tools") + counts.pop("thinking")
         if self.misses_calls:  # prompts with tools are of no use then
             used += scores["tools"].compared
         as_json = sum(one.json_equal for one in scores.values())
-        return plain - odd, used, odd, sum(counts.values()), as_json
+        return plain, used, odd, sum(counts.values()), as_json
 
     @property
     def is_exact(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 
 from gguf2ollama.chat.answer_check import are_calls_read, continues_answers, first_that_reads
 from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
@@ -13,6 +13,7 @@ from gguf2ollama.chat.authors import as_asked, claims_of
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.candidates import Candidate, NothingRenders, Origin, Question, TemplateChoice
 from gguf2ollama.chat.canonical import Path, canonical
+from gguf2ollama.chat.companion import Companion, companion
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
@@ -29,9 +30,9 @@ from gguf2ollama.chat.patches import (
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
+from gguf2ollama.detect.chat_template import shows_tools
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Fitted, Template, fit, honours, parse, read, render
-from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 from gguf2ollama.gotmpl.reading import Reading
 
 __all__ = ["choose_template"]
@@ -40,6 +41,9 @@ __all__ = ["choose_template"]
 # templates of its own before a native one, what it cannot displace
 _ORDER: tuple[Origin, ...] = ("user", "native", "profile", "synthesised", "patched")
 _ORDER_WHERE_DISPLACED: tuple[Origin, ...] = ("user", "profile", "synthesised", "patched", "native")
+# where the chat template shows tools: a TEMPLATE prints their properties and the arguments of calls sorted
+_ORDER_WITH_TOOLS: tuple[Origin, ...] = ("user", "native", "profile", "patched", "synthesised")
+_STILL = datetime(2026, 1, 1, tzinfo=timezone.utc)  # a companion must not differ from day to day
 
 
 def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice | NothingRenders:
@@ -52,11 +56,11 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
     found = trial.found
     for candidate in trial.candidates():
         found.append(candidate)
-        if candidate.is_exact and not trial.may_be_displaced(candidate):
+        if trial.is_settled_by(candidate):
             break
     if not any(score.compared for one in found for score in one.parity.scores.values()):
         return NothingRenders(remarks=tuple(trial.remarks))
-    order = _ORDER_WHERE_DISPLACED if question.displaces else _ORDER
+    order = _ORDER_WHERE_DISPLACED if question.displaces and not question.has_companions else _ORDER
     found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
     chosen, *others = found
     return TemplateChoice(
@@ -87,6 +91,7 @@ class _Trial:
         self._made = Patch(text=question.authors.chat_template, why=())
         self._is_late = False
         self._natives: dict[str, NativeTemplate] = {}
+        self._companions: dict[str, Companion] = {}
 
     def candidates(self) -> Iterator[Candidate]:
         """Give the candidates, the cheapest to try first."""
@@ -99,27 +104,69 @@ class _Trial:
             native = self._with_native("native", "the chat template in the GGUF", None)
             if native is not None:
                 yield native
-        if asked.profile is not None:
+        if asked.gets_renderer:  # of Ollama's own, which goes before whatever there is
+            return
+        if asked.may_template and asked.profile is not None:
             yield from self._by_template("profile", "the TEMPLATE of the family", asked.profile)
         if asked.is_native and asked.may_patch:
             yield from self._patched(native)
-        if self._is_worth_learning():
+        if asked.may_template and self._is_worth_learning():
             yield from self._synthesised()
         if asked.is_native and asked.may_patch:
             yield from self._patched_late()
 
+    @property
+    def prefers_native(self) -> bool:
+        """Whether the chat template in the GGUF goes before a TEMPLATE that prompts no better.
+
+        So it is where it shows tools: natively their properties and the arguments of calls reach the model in
+        the client's order, while Go sorts them.
+        """
+        asked = self._question
+        stays = not asked.displaces or asked.has_companions
+        return asked.is_native and stays and shows_tools(self._carried)
+
+    def is_settled_by(self, candidate: Candidate) -> bool:
+        """Whether no other candidate can be better than this one."""
+        if self.may_be_displaced(candidate):
+            return False
+        if not self.prefers_native:
+            return candidate.is_exact
+        plain, used, *_ = candidate.faults
+        return not (plain or used or self._loses_tools(candidate))
+
     def may_be_displaced(self, candidate: Candidate) -> bool:
         """Whether the server may put a template of its own before what the candidate brings."""
-        return self._question.displaces and candidate.origin == "native"
+        asked = self._question
+        is_kept = candidate.companion is not None or asked.gets_renderer
+        return asked.displaces and candidate.origin == "native" and not is_kept
 
     def cutting_stops(self) -> tuple[str, ...]:
         """Give the stop strings that would cut an answer before its end."""
         return stops_that_cut(self._question.stops, answers=self._answers)
 
     def cost(self, candidate: Candidate) -> tuple[int, ...]:
-        """Give what speaks against a candidate, the weightiest first."""
-        plain, *others = candidate.faults
-        return plain + self.may_be_displaced(candidate), *others
+        """Return what speaks against a candidate, the weightiest first.
+
+        What users meet goes before what changes least: a header of its own costs a copy of the weights where
+        files cannot share bytes. Contents that hardly any chat has are not worth that.
+        """
+        plain, used, *others = candidate.faults
+        return (
+            self.prefers_native and self._loses_tools(candidate),
+            plain + self.may_be_displaced(candidate),
+            used,
+            _ORDER_WITH_TOOLS.index(candidate.origin)
+            if self.prefers_native
+            else candidate.chat_template is not None,
+            *others,
+        )
+
+    def _loses_tools(self, candidate: Candidate) -> bool:
+        """Whether a model that can use tools could not use them with a candidate."""
+        score = candidate.parity.scores["tools"]
+        fails = 2 * (score.exact + score.json_equal) < score.compared
+        return self.claims.tools and (candidate.misses_calls or fails)
 
     def _is_worth_learning(self) -> bool:
         """Tell whether a TEMPLATE made from the chat template could be better than all that was found.
@@ -132,8 +179,8 @@ class _Trial:
         if any(self._parser(thinks=thinks) for thinks in (True, False)):
             return True
         for one in self.found:
-            plain, used, *_ = self.cost(one)
-            if plain == 0 and used < one.parity.scores["tools"].compared:
+            plain, used, *_ = one.faults
+            if plain + self.may_be_displaced(one) == 0 and used < one.parity.scores["tools"].compared:
                 why = "Ollama would not read the model's calls of tools with it"
                 self.remarks.append(f"no TEMPLATE was made from the chat template: {why}")
                 return False
@@ -189,7 +236,7 @@ class _Trial:
     def _kept(self) -> Iterator[Candidate]:
         """Give the best of the changed templates, made such that the server does not displace it."""
         best = self._best
-        if best is not None and self._question.displaces:
+        if best is not None and self._question.displaces and best.companion is None:
             kept = keep_out_detection(self._made.text)
             best = self._try_patch(Patch(text=kept.text, why=(*self._made.why, *kept.why)))
         if best is not None and best.origin == "patched":
@@ -227,13 +274,28 @@ class _Trial:
             if all(_is_no_better(cases[old.conversation.name], than=old) for old in faults):
                 return None
         cases |= compared([one for one in self._conversations if one.name not in cases])
+        beside = self._companion(text)
         return Candidate(
             origin=origin,
             why=why,
             chat_template=chat_template,
+            companion=beside.text if beside.has_tags or self._question.displaces and beside.text else None,
+            generate_note=beside.note,
             capabilities=can,
             parity=Parity(tuple(cases[one.name] for one in self._conversations)),
         )
+
+    def _companion(self, text: str) -> Companion:
+        """Return the TEMPLATE that goes with a chat template and is passed over for it, if there is one."""
+        asked = self._question
+        if not asked.has_companions or asked.gets_renderer:
+            return Companion(text="")
+        if text not in self._companions:
+            native = self._read_native(text, now=_STILL)
+            self._companions[text] = companion(
+                text, family=asked.architecture, version=asked.version, render=native.render
+            )
+        return self._companions[text]
 
     @property
     def _carried(self) -> str:
@@ -242,15 +304,15 @@ class _Trial:
 
     def _native(self, text: str) -> NativeTemplate:
         if text not in self._natives:
-            self._natives[text] = self._read_native(text)
+            self._natives[text] = self._read_native(text, now=self._now)
         return self._natives[text]
 
-    def _read_native(self, text: str) -> NativeTemplate:
+    def _read_native(self, text: str, *, now: datetime) -> NativeTemplate:
         authors = self._question.authors
         return read_native(
             text,
             version=self._question.version,
-            now=self._now,
+            now=now,
             bos=authors.bos,
             eos=authors.eos,
             adds_bos=authors.adds_bos,
@@ -286,8 +348,7 @@ class _Trial:
     def _parser(self, *, thinks: bool) -> AnswerParser | None:
         """Give the parser that reads the model's answers, where a TEMPLATE may have one."""
         asked = self._question
-        # `create` gives a renderer of its own to whatever lacks one, and that goes before a TEMPLATE
-        if not self.claims.tools or (asked.displaces and asked.architecture in GIVEN_RENDERERS):
+        if not self.claims.tools or asked.gets_renderer:
             return None
         return first_that_reads(known_parsers(asked.version), self._answers, thinks=thinks)
 

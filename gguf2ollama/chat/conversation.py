@@ -14,7 +14,7 @@ from gguf2ollama.oci import go_json
 
 __all__ = ["Conversation", "Feature", "Message", "Think", "ToolCall"]
 
-Feature: TypeAlias = Literal["plain", "tools", "thinking", "history", "prefill"]
+Feature: TypeAlias = Literal["plain", "tools", "thinking", "history", "prefill", "odd"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Think: TypeAlias = bool | Literal["low", "medium", "high"] | None
 
@@ -61,12 +61,11 @@ class Conversation:
     Attributes:
         name: What a report calls it.
         feature: What it takes of a model. ``thinking``: to be told whether to think; ``history``: to be shown
-            what it thought before; ``prefill``: to go on with an answer that was begun.
+            what it thought before; ``prefill``: to go on with an answer that was begun; ``odd``: nothing, but
+            it has contents that hardly any chat has.
         messages: The messages, the oldest first.
         tools: The tools offered, each ``{"type": "function", "function": {…}}``.
         think: Whether the model shall think, or how hard; ``None`` where it isn't told.
-        is_odd: Whether hardly any chat has such contents. It counts as any other where templates are
-            compared, and weighs less where one of several ways has to be taken.
     """
 
     name: str
@@ -74,7 +73,6 @@ class Conversation:
     feature: Feature = "plain"
     tools: tuple[Mapping[str, Any], ...] = ()
     think: Think = None
-    is_odd: bool = False
 
     def for_jinja(
         self,

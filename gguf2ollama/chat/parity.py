@@ -14,7 +14,7 @@ from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 __all__ = ["Case", "Parity", "Score", "Verdict", "compare", "unknown", "without_bos"]
 
 _CAP_VALUES = 10_000  # JSON values that are looked for in one prompt
-_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill")
+_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill", "odd")
 
 
 class Verdict(str, Enum):

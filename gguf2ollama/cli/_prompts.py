@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["candidate_json", "case_json", "choice_json", "choice_table", "scores_json", "scores_table"]
 
-_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill")
+_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill", "odd")
 
 
 def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mapping[Feature, Score]]]) -> str:

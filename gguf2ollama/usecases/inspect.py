@@ -34,7 +34,8 @@ __all__ = ["UPSTREAM", "Inspection", "Preferences", "inspect", "modelfile"]
 UPSTREAM = "upstream"
 """The chat template of the model that a GGUF was made from, as its site has it, instead of a text."""
 
-_BUILT = Target(displaces=False, takes_patches=True)  # what `build` does wherever it need not upload
+# what `build` does wherever it need not upload
+_BUILT = Target(displaces=False, takes_patches=True, has_companions=True)
 
 
 class Preferences(TypedDict, total=False):

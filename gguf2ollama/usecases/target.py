@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 from gguf2ollama.wishes import Target
 
-__all__ = ["NEWEST_TESTED", "parse_version", "require_uploads", "target_of"]
+__all__ = ["NEWEST_TESTED", "Rendering", "parse_version", "require_uploads", "target_of"]
 
 NEWEST_TESTED = "0.34.4"
 """The newest Ollama that everything was tried with."""
@@ -37,18 +39,37 @@ def require_uploads(version: ServerVersion) -> None:
         )
 
 
-def target_of(version: ServerVersion, *, displaces: bool = False, takes_patches: bool = True) -> Target:
-    """Tell what an Ollama does with a GGUF that is built for it.
+Rendering: TypeAlias = Literal["by capabilities", "TEMPLATE", "chat template"]
+"""What a server renders a chat with where a model has both a chat template and a TEMPLATE.
+
+The one that shows more, or always the same: so it is with ``OLLAMA_GO_TEMPLATE=1`` and ``=0`` in the environment
+of the server (``shouldPreferChatTemplate`` in ``server/images.go`` of 0.34.4 and 0.32.15).
+"""
+
+
+def target_of(
+    version: ServerVersion,
+    *,
+    displaces: bool = False,
+    takes_patches: bool = True,
+    rendering: Rendering = "by capabilities",
+) -> Target:
+    """Return what an Ollama does with a GGUF that is built for it.
 
     Args:
         version: Its version.
         displaces: Whether the model may be made by ``create``, which looks for a template of its own.
         takes_patches: Whether the header of the GGUF may be changed on the way.
+        rendering: What the server is set up to render with.
     """
     has_native = ServerFeatures.of(version).native_templates
+    if rendering == "TEMPLATE" and displaces:  # as `create` adds one where it can, only ours is sure
+        has_native = False
     return Target(
         version=version.rules,
         native_templates=has_native,
-        displaces=displaces and has_native,
+        displaces=displaces and has_native and rendering == "by capabilities",
         takes_patches=takes_patches,
+        takes_templates=not has_native or rendering != "chat template",
+        has_companions=has_native and rendering == "by capabilities",
     )

@@ -95,6 +95,8 @@ def try_templates(
         is_native=target.native_templates,
         displaces=target.displaces,
         may_patch=target.takes_patches,
+        may_template=target.takes_templates,
+        has_companions=target.has_companions,
         profile=detection.go_template(),
         user=wishes.given_template.value if wishes.given_template else None,
         system=system_text(detection, wishes=wishes).value or "",
