@@ -1,4 +1,9 @@
-"""Descriptors and manifests."""
+"""Descriptors, manifests, and lists of manifests.
+
+A manifest may say what runs the model (``runner``) and how its weights are written (``format``), and from
+Ollama 0.40 on the manifest of a name may be a list of others, one for each runner. Both were read in the
+change that became 0.40.0, not tried on that version; 0.34.4 and older ignore the two fields.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,24 @@ from gguf2ollama.errors import InvalidInput
 from gguf2ollama.oci.digest import Digest
 from gguf2ollama.oci.encoding import go_json
 
-__all__ = ["Descriptor", "Manifest", "MediaType"]
+__all__ = [
+    "FORMAT",
+    "RUNNER",
+    "Descriptor",
+    "Manifest",
+    "ManifestEntry",
+    "ManifestList",
+    "MediaType",
+    "parse_manifest",
+]
+
+RUNNER, FORMAT = "llamacpp", "gguf"
+"""What this tool writes: with these two, Ollama 0.40 makes no second copy of a GGUF."""
 
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+_LIST_TYPE = "application/vnd.ollama.manifest.list.v2+json"
 _CAP_BYTES = 4 << 20  # a manifest of 1,024 shards has 300 kB
+_CAP_ENTRIES = 100  # of a list, which has one for each runner
 
 
 class MediaType(str, Enum):
@@ -29,6 +48,15 @@ class MediaType(str, Enum):
     PARAMS = "application/vnd.ollama.image.params"
     MESSAGES = "application/vnd.ollama.image.messages"
     LICENSE = "application/vnd.ollama.image.license"
+
+    @classmethod
+    def is_manifest(cls, media_type: str) -> bool:
+        """Return whether a layer holds a manifest.
+
+        Ollama 0.40 adds such layers to the manifests that it keeps for older versions, so that those leave
+        the blobs of its own manifests alone.
+        """
+        return media_type in {_MANIFEST_TYPE, _LIST_TYPE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,43 +100,126 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A model: its config blob and its layers, in order."""
+    """A model: its config blob and its layers, in order.
+
+    Attributes:
+        config, layers: Its blobs.
+        runner: What runs it (``llamacpp``, ``ggml``, ``mlx``), or empty.
+        format: How its weights are written (``gguf``, ``safetensors``), or empty.
+    """
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    runner: str = ""
+    format: str = ""
 
     def to_bytes(self) -> bytes:
         """Give the manifest as Ollama writes it."""
+        optional = {"runner": self.runner, "format": self.format}
         return go_json(
             {
                 "schemaVersion": 2,
                 "mediaType": _MANIFEST_TYPE,
                 "config": self.config.to_json(),
                 "layers": [layer.to_json() for layer in self.layers],
+                **{key: text for key, text in optional.items() if text},
             }
         )
 
     @classmethod
     def parse(cls, content: bytes) -> Manifest:
-        """Read a manifest.
+        """Read the manifest of a model.
 
         Raises:
-            InvalidInput: It is not a manifest of a model.
+            InvalidInput: It is not one.
         """
-        if len(content) > _CAP_BYTES:
-            raise InvalidInput(f"the manifest has {len(content):,} bytes, at most {_CAP_BYTES:,} are read")
-        try:
-            value = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise InvalidInput("the manifest is not JSON") from error
-        if not isinstance(value, dict) or not isinstance(value.get("layers"), list):
-            raise InvalidInput("the manifest has no list of layers")
-        return cls(
-            config=Descriptor.from_json(value.get("config")),
-            layers=tuple(Descriptor.from_json(layer) for layer in value["layers"]),
-        )
+        manifest = parse_manifest(content)
+        if isinstance(manifest, ManifestList):
+            raise InvalidInput("it is a list of manifests, not the manifest of a model")
+        return manifest
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """All blobs: the layers, then the config."""
         return (*self.layers, self.config)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestEntry:
+    """A manifest in a list: the digest of its blob, and what it says of itself."""
+
+    digest: Digest
+    runner: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestList:
+    """The manifests of one name, for several runners."""
+
+    entries: tuple[ManifestEntry, ...]
+
+    @property
+    def preferred(self) -> tuple[ManifestEntry, ...]:
+        """The entries in the order in which this tool reads them: that for llama.cpp, then as they stand."""
+        return tuple(sorted(self.entries, key=lambda entry: entry.runner.lower() != RUNNER))
+
+    def to_bytes(self) -> bytes:
+        """Return the list as Ollama writes it."""
+        entries = [
+            {"mediaType": _MANIFEST_TYPE, "digest": str(entry.digest)}
+            | {key: text for key, text in (("runner", entry.runner), ("format", entry.format)) if text}
+            for entry in self.entries
+        ]
+        return go_json({"schemaVersion": 2, "mediaType": _LIST_TYPE, "manifests": entries})
+
+
+def parse_manifest(content: bytes) -> Manifest | ManifestList:
+    """Read what stands under the name of a model.
+
+    Raises:
+        InvalidInput: It is neither a manifest nor a list of manifests.
+    """
+    if len(content) > _CAP_BYTES:
+        raise InvalidInput(f"the manifest has {len(content):,} bytes, at most {_CAP_BYTES:,} are read")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("the manifest is not JSON") from error
+    if not isinstance(value, dict):
+        raise InvalidInput("the manifest is not a JSON object")
+    if value.get("mediaType") == _LIST_TYPE:
+        return _parse_list(value.get("manifests"))
+    if not isinstance(value.get("layers"), list):
+        raise InvalidInput("the manifest has no list of layers")
+    return Manifest(
+        config=Descriptor.from_json(value.get("config")),
+        layers=tuple(Descriptor.from_json(layer) for layer in value["layers"]),
+        runner=_text(value, "runner"),
+        format=_text(value, "format"),
+    )
+
+
+def _parse_list(entries: object) -> ManifestList:
+    if not isinstance(entries, list) or not entries:
+        raise InvalidInput("the list of manifests is empty")
+    if len(entries) > _CAP_ENTRIES:
+        raise InvalidInput(f"the list has {len(entries):,} manifests, at most {_CAP_ENTRIES} are read")
+    return ManifestList(entries=tuple(map(_parse_entry, entries)))
+
+
+def _parse_entry(value: object) -> ManifestEntry:
+    if not isinstance(value, Mapping) or not isinstance(value.get("digest"), str):
+        raise InvalidInput("an entry of the list of manifests has no digest")
+    if value.get("mediaType", _MANIFEST_TYPE) != _MANIFEST_TYPE:
+        raise InvalidInput("an entry of the list of manifests is not the manifest of a model")
+    return ManifestEntry(
+        digest=Digest.parse(value["digest"]), runner=_text(value, "runner"), format=_text(value, "format")
+    )
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    text = value.get(key, "")
+    if not isinstance(text, str):
+        raise InvalidInput(f"the {key} of the manifest is not a text")
+    return text

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, final
 
@@ -94,6 +95,10 @@ class Client:
     def features(self) -> ServerFeatures:
         """Ask for the version, and return what that Ollama can do."""
         return ServerFeatures.of(self.version())
+
+    def clock(self) -> datetime | None:
+        """Return the time by the server's own clock, to the second; ``None`` where it does not say."""
+        return self._exchange.date("/api/version")
 
     # blobs
 

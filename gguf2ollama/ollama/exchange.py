@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from gguf2ollama.errors import UsageProblem
@@ -53,6 +55,18 @@ class Exchange:
         if response.status_code != _NOT_FOUND:
             raise_for_error(response, asked=asked)
         return response.status_code != _NOT_FOUND
+
+    def date(self, path: str) -> datetime | None:
+        """Return when the server answered a GET, by its own clock; ``None`` where its answer does not say."""
+        from email.utils import parsedate_to_datetime  # noqa: PLC0415 - seldom needed
+
+        asked = self._asked("GET", path)
+        with foreign_errors(asked), closing(self._send(asked, None, is_long=False)) as response:
+            said = response.headers.get("Date", "")
+        with contextlib.suppress(ValueError):
+            date = parsedate_to_datetime(said)
+            return None if date.tzinfo is None else date
+        return None
 
     def get(self, path: str) -> Fields:
         """Get the object at a path."""

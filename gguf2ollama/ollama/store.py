@@ -1,15 +1,14 @@
 """Ollama's store of models on a disk of this machine.
 
-``blobs/sha256-<hex>`` and ``manifests/<host>/<namespace>/<model>/<tag>`` (``manifest/paths.go`` of 0.34.4).
-A running server sees a manifest as soon as it is there, and prunes blobs that no manifest names when it
-starts: so blobs are written first and the manifest last, by a rename. To the server everything four folders
-deep in ``manifests`` is a manifest, and one that it cannot read keeps it from pruning: so a manifest that is
-not yet whole lies further up.
+``blobs/sha256-<hex>``, and manifests in one of two layouts, or both (see ``store_layout``). A running server
+sees a manifest as soon as it is there, and prunes blobs that no manifest names when it starts: so blobs are
+written first and the manifest last, by a rename. To the server everything four folders deep in ``manifests``
+is a manifest, and one that it cannot read keeps it from pruning: so a manifest that is not yet whole lies
+further up.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import os
@@ -20,9 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from gguf2ollama._atomic import atomic_file, check_free_space, clear_abandoned, disk_errors
+from gguf2ollama._atomic import atomic_file, check_free_space, clear_abandoned, disk_errors, sync_folder
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
-from gguf2ollama.oci import Digest, Manifest
+from gguf2ollama.oci import Digest, Manifest, ManifestList, parse_manifest
+from gguf2ollama.ollama.store_layout import (
+    MANIFESTS,
+    MANIFESTS_V2,
+    StoreEntry,
+    find_entry,
+    old_paths,
+    read_entry,
+    runnable_manifest,
+    v2_path,
+)
 from gguf2ollama.progress import Progress, Update, ignore
 from gguf2ollama.refs import ModelName
 
@@ -60,7 +69,7 @@ class LocalStore:
     def is_writable(self) -> bool:
         """Whether it is a store, and blobs and manifests can be written to it."""
         try:
-            manifests = self.root / "manifests"  # comes with the first model
+            manifests = self.root / MANIFESTS  # comes with the first model
             folders = (self.root / "blobs", manifests if manifests.is_dir() else self.root)
             return all(
                 folder.is_dir() and self._is_within(folder) and os.access(folder, os.W_OK | os.X_OK)
@@ -155,8 +164,15 @@ class LocalStore:
         self._settle(blob)
         return "copied"
 
-    def write_manifest(self, name: ModelName, manifest: Manifest) -> None:
+    def write_manifest(self, name: ModelName, manifest: Manifest) -> ModelName:
         """Give a model its name; all its blobs must be there.
+
+        A name that stands in ``manifests-v2`` is written there, since nothing in ``manifests`` counts beside
+        it; any other is written to ``manifests``, which every version of Ollama reads. A name that differs
+        from one in the store only in the case of letters is that one.
+
+        Returns:
+            The name as it stands in the store.
 
         Raises:
             InvalidInput: A blob is missing or has another size.
@@ -165,22 +181,56 @@ class LocalStore:
         for blob in manifest.blobs:
             if not self._is_kept(blob.digest, size=blob.size):
                 raise InvalidInput(f"the blob {blob.digest} of {name.short} is not in {self.root}")
-        path = self.root.joinpath("manifests", *name.manifest_parts)
-        self._make_folder(path.parent)
-        with atomic_file(path, folder=self.root / "manifests") as stream:
-            stream.write(manifest.to_bytes())
-        self._settle(path)
+        entry = self.find(name)
+        name = name if entry is None else entry.name
+        path, content = v2_path(self.root, name), manifest.to_bytes()
+        with disk_errors(path):
+            is_v2 = path.exists()
+        if is_v2:
+            self._write_v2(path, content)
+            self._remove(*old_paths(self.root, name))
+        else:
+            old = old_paths(self.root, name)[0] if entry is None or entry.is_v2 else entry.path
+            self._write_file(old, content, folder=self.root / MANIFESTS)
+            self._remove(path)  # a link that leads nowhere, if anything
+        return name
+
+    def find(self, name: ModelName) -> StoreEntry | None:
+        """Find what stands under a name, in either layout; ``None`` when there is no such model."""
+        return find_entry(self.root, name)
 
     def read_manifest(self, name: ModelName) -> Manifest | None:
-        """Give a model's manifest; ``None`` when there is no such model.
+        """Return a model's manifest; ``None`` when there is no such model.
 
         Raises:
-            InvalidInput: What is there is not a manifest.
+            InvalidInput: What is there is not a manifest, or a link that leads nowhere or out of the store.
         """
-        path = self.root.joinpath("manifests", *name.manifest_parts)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            return Manifest.parse(path.read_bytes())
-        return None
+        entry = self.find(name)
+        if entry is None:
+            return None
+        try:
+            return runnable_manifest(self.root, entry)
+        except InvalidInput as error:
+            raise InvalidInput(f"{entry.path}: {error.message}", hint=error.hint) from error
+
+    def listed_as(self, name: ModelName) -> tuple[set[str], set[float]]:
+        """Return by what a server may know a model of its own store: digests (hex) and times of change.
+
+        Ollama 0.40 lists a list of manifests by its entries, and takes the time of a link from it or from
+        what it leads to (``server/model_list.go``, read, not tried).
+
+        Raises:
+            InvalidInput: What is there cannot be read.
+        """
+        entry = self.find(name)
+        if entry is None:
+            return set(), set()
+        content = read_entry(self.root, entry)
+        parsed = parse_manifest(content)
+        entries = parsed.entries if isinstance(parsed, ManifestList) else ()
+        with disk_errors(entry.path):
+            times = {entry.path.stat().st_mtime, entry.path.lstat().st_mtime}
+        return {Digest.of(content).hex, *(one.digest.hex for one in entries)}, times
 
     def discard(self, digest: Digest) -> None:
         """Remove a blob that no manifest names."""
@@ -195,7 +245,7 @@ class LocalStore:
             UsageProblem: The folder cannot be made.
         """
         self._make_folder(self.root / "blobs")
-        for folder in ("blobs", "manifests"):
+        for folder in ("blobs", MANIFESTS, MANIFESTS_V2):
             clear_abandoned(self.root / folder)
         check_free_space(self.root / "blobs", needed)
 
@@ -218,6 +268,36 @@ class LocalStore:
                 hint="the blob is damaged: remove that file, then run the command again",
             )
         return True
+
+    def _write_v2(self, path: Path, content: bytes) -> None:
+        """Keep a manifest as a blob, and have its name lead there; where that was no link, copy it."""
+        digest = self.add_bytes(content)
+        self._make_folder(path.parent)
+        folder = self.root / MANIFESTS_V2
+        temporary = folder / f".{path.name}.{os.urandom(6).hex()}.part"
+        try:
+            if not path.is_symlink() or not _symlink(temporary, Path(*[".."] * 4, "blobs", digest.blob_name)):
+                self._write_file(path, content, folder=folder)
+                return
+            with disk_errors(path):
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+        self._own(path)
+
+    def _write_file(self, path: Path, content: bytes, *, folder: Path) -> None:
+        self._make_folder(path.parent)
+        with atomic_file(path, folder=folder) as stream:
+            stream.write(content)
+        self._settle(path)
+
+    def _remove(self, *paths: Path) -> None:
+        """Remove what stands under a name in the layout that no longer counts, unless it is not ours."""
+        for path in paths:
+            if os.path.lexists(path) and self._is_within(path.parent):
+                with disk_errors(path):
+                    path.unlink(missing_ok=True)
 
     def _make_folder(self, folder: Path) -> None:
         with disk_errors(folder):
@@ -276,6 +356,15 @@ def _ioctl() -> Callable[[int, int, int], object] | None:
         return None
     ioctl: Callable[[int, int, int], object] = importlib.import_module("fcntl").ioctl
     return ioctl
+
+
+def _symlink(path: Path, target: Path) -> bool:
+    """Make a symbolic link; false where the file system has none, or the system reserves them (Windows)."""
+    try:
+        path.symlink_to(target)
+    except (OSError, NotImplementedError):  # whatever it is: the file that is written instead tells
+        return False
+    return True
 
 
 def _link(source: Path, blob: Path) -> bool:

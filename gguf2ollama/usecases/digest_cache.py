@@ -13,7 +13,7 @@ from gguf2ollama._atomic import atomic_file
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
 from gguf2ollama.oci import Digest
 
-__all__ = ["DigestCache"]
+__all__ = ["DigestCache", "cache_folder"]
 
 _FORMAT = 1
 _CAP_BYTES = 16 << 20
@@ -110,11 +110,17 @@ class DigestCache:
                 stream.write(content)
 
 
-def _default_path() -> Path | None:
+def cache_folder() -> Path | None:
+    """Return the user's cache folder of this program; ``None`` for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    with contextlib.suppress(RuntimeError):  # a user without a home
-        return (Path(base) if base else Path.home() / ".cache") / "gguf2ollama" / "digests.json"
+    with contextlib.suppress(RuntimeError):
+        return (Path(base) if base else Path.home() / ".cache") / "gguf2ollama"
     return None
+
+
+def _default_path() -> Path | None:
+    folder = cache_folder()
+    return None if folder is None else folder / "digests.json"
 
 
 def _key(files: tuple[str, ...], header: Digest | None) -> str:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.errors import Gguf2OllamaError, ServerProblem
 from gguf2ollama.oci import Manifest
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.private_registry import PrivateRegistry
@@ -52,7 +52,7 @@ class PullRoute:
         layers = self.image.weights
         self.hashing.begin_only(layers)
         require_server_space(self.client, self.image, hashing=self.hashing)
-        with PrivateRegistry() as registry:
+        with PrivateRegistry(label=name.tag) as registry:
             # whether the server reaches us shows before anything large is sent
             texts_alone = Manifest(config=self.image.config.descriptor, layers=self.image.text_layers)
             with self._pulled(texts_alone, registry):
@@ -68,6 +68,11 @@ class PullRoute:
         name = registry.offer(manifest, {text.descriptor.digest: (text.content,) for text in texts})
         try:
             self.client.pull(name, insecure=True).drain()
+            if not registry.has_served(name):
+                raise ServerProblem(
+                    "the server pulled from another program than this one",
+                    hint="it seems to run in a container or behind a tunnel: use --via upload",
+                )
             yield name
         finally:
             with contextlib.suppress(Gguf2OllamaError):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Protocol
 
 from gguf2ollama.errors import (
@@ -19,15 +17,14 @@ from gguf2ollama.errors import (
 from gguf2ollama.ollama import Client, ModelInfo
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.recipe import Recipe
-from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
+from gguf2ollama.refs import ModelName
 from gguf2ollama.usecases.readback import differences
+from gguf2ollama.usecases.temporary_models import temporary_name
 
 if TYPE_CHECKING:
     from gguf2ollama.usecases.try_templates import Tried
 
 __all__ = ["FirstThatWorks", "MayBeClosed", "Route", "ServerBuild", "WayClosed"]
-
-_ABANDONED_AFTER = timedelta(days=1)  # no build takes that long, whatever the clocks say
 
 
 class Route(Protocol):
@@ -106,9 +103,7 @@ class ServerBuild:
             ServerProblem: The server cannot be reached, or refuses.
             VerificationFailed: The server made something else, and that is not allowed.
         """
-        self._clear_abandoned()
-        temporary = self.name.temporary(secrets.token_hex(8))
-        with self._removed_at_the_end(temporary):
+        with temporary_name(self.client, self.name) as temporary, self._removed_at_the_end(temporary):
             self.tell("making the model")
             route.make(temporary)
             info = self.client.show(temporary)
@@ -164,18 +159,9 @@ class ServerBuild:
             )
         return surprises
 
-    def _clear_abandoned(self) -> None:
-        """Remove what builds left that were killed; one that fails or is interrupted leaves nothing."""
-        oldest = datetime.now(timezone.utc) - _ABANDONED_AFTER
-        with contextlib.suppress(Gguf2OllamaError):
-            for model in self.client.list():
-                is_ours = TEMPORARY_NAMESPACE in model.name.split("/")
-                if is_ours and model.modified is not None and model.modified < oldest:
-                    self.client.delete(model.name)
-
     def _take_name(self, temporary: ModelName) -> None:
         """Copy to the final name; what had it before is removed with its blobs, or stays on a failure."""
-        backup = self.name.temporary(f"{temporary.tag}-old")
+        backup = temporary.with_tag(f"{temporary.tag}-old")
         try:
             self.client.copy(self.name, to=backup)
         except NotFound:

@@ -76,11 +76,10 @@ def _is_store_of(client: Client, store: LocalStore) -> bool:
     """Tell whether a server's models, or what is written there, are those in the store."""
     with contextlib.suppress(Gguf2OllamaError):
         for model in client.list()[:_ASKED_MODELS]:
-            path = store.root.joinpath("manifests", *ModelName.parse(model.name).manifest_parts)
-            with contextlib.suppress(OSError):
-                is_same = Digest.of(path.read_bytes()).hex == model.digest
+            with contextlib.suppress(Gguf2OllamaError):
+                digests, times = store.listed_as(ModelName.parse(model.name))
                 changed = model.modified.timestamp() if model.modified else 0.0
-                if is_same and abs(path.stat().st_mtime - changed) < _SAME_TIME:
+                if model.digest in digests and any(abs(one - changed) < _SAME_TIME for one in times):
                     return True
     return store.is_writable and is_seen(store, client)
 

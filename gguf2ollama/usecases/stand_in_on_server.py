@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from gguf2ollama.usecases.routes import Via, choose_route
 from gguf2ollama.usecases.server_build import FirstThatWorks, Route
 from gguf2ollama.usecases.source import find_model
 from gguf2ollama.usecases.stand_in import stand_in
+from gguf2ollama.usecases.temporary_models import temporary_name
 
 __all__ = ["Settings", "stand_in_on_server"]
 
@@ -60,8 +60,7 @@ def stand_in_on_server(
     Raises:
         ServerProblem: The server cannot be reached, refuses, or cannot run a model with that chat template.
     """
-    temporary = name.temporary(secrets.token_hex(8))
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_name(client, name) as temporary, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stand-in.gguf"
         # llama.cpp asks more of the tokens of a file that calls itself phi-3: so not by the model's name
         path.write_bytes(stand_in(metadata, name=temporary.tag))

@@ -53,7 +53,9 @@ class StoreRoute:
             self.tell(f"{title}: {_ARRIVALS[arrival or 'copied']}")
         for text in (*self.image.texts, self.image.config):
             self.store.add_bytes(text.content)
-        self.store.write_manifest(name, self.image.manifest(digests))
+        written = self.store.write_manifest(name, self.image.manifest(digests))
+        if written.full != name.full:
+            self.tell(f"the store has this model as {written.short}, which differs only in case: kept")
 
     def _link(self, layer: Weights, digest: Digest) -> Arrival | None:
         if not layer.is_file:

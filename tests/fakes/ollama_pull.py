@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import socket
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import urlsplit
@@ -75,7 +76,7 @@ class _Answer:
 
     def __init__(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
-        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        self._connection = HTTPConnection(_address(parts.hostname or "", parts.port), parts.port, timeout=30)
         self._request = (method, parts.path, None, dict(headers or {}))
 
     def __enter__(self) -> HTTPResponse:
@@ -84,3 +85,14 @@ class _Answer:
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
+
+
+def _address(host: str, port: int | None) -> str:
+    """Return the address of a host on a machine where ``localhost`` is ``::1`` as soon as that is taken."""
+    if host != "localhost":
+        return host
+    try:
+        socket.create_connection(("::1", port or 80)).close()
+    except OSError:
+        return "127.0.0.1"
+    return "::1"

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,11 +14,14 @@ from gguf2ollama.oci import (
     Descriptor,
     Digest,
     Manifest,
+    ManifestEntry,
+    ManifestList,
     MediaType,
     ModelConfig,
     go_json,
     hash_stream,
     parameter_size_label,
+    parse_manifest,
 )
 
 # written by `ollama create` of 0.34.4: parameters and messages of a model
@@ -186,3 +190,55 @@ def test_a_manifest_that_is_none_is_refused(content):
 def test_a_manifest_is_parsed_or_refused(content):
     with contextlib.suppress(InvalidInput):
         Manifest.parse(content)
+
+
+def test_a_manifest_says_what_runs_it_and_how_its_weights_are_written():
+    manifest = replace(_manifest(), runner="llamacpp", format="gguf")
+    assert manifest.to_bytes().endswith(b'],"runner":"llamacpp","format":"gguf"}\n')
+    assert Manifest.parse(manifest.to_bytes()) == manifest
+    assert b"runner" not in _manifest().to_bytes()
+
+
+def test_a_list_of_manifests_reads_back_and_prefers_llama_cpp():
+    entries = (
+        ManifestEntry(digest=Digest.of(b"a"), runner="ggml", format="gguf"),
+        ManifestEntry(digest=Digest.of(b"b")),
+        ManifestEntry(digest=Digest.of(b"c"), runner="LlamaCpp", format="gguf"),
+    )
+    both = ManifestList(entries=entries)
+    assert parse_manifest(both.to_bytes()) == both
+    assert both.preferred == (entries[2], entries[0], entries[1])
+    with pytest.raises(InvalidInput, match="list of manifests"):
+        Manifest.parse(both.to_bytes())
+
+
+LIST = b'{"mediaType": "application/vnd.ollama.manifest.list.v2+json", "manifests": %s}'
+ENTRY = b'{"digest": "sha256:' + b"a" * 64 + b'"}'
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        b"null",
+        b"[]",
+        b"{}",
+        b"[1]",
+        b"[{}]",
+        b'[{"digest": "sha256:12"}]',
+        b'[{"digest": "sha256:../../etc/passwd"}]',
+        ENTRY.replace(b"}", b', "runner": 5}').join((b"[", b"]")),
+        ENTRY.replace(b"}", b', "mediaType": "application/vnd.ollama.manifest.list.v2+json"}').join(
+            (b"[", b"]")
+        ),
+        b"[" + b",".join([ENTRY] * 101) + b"]",
+    ],
+)
+def test_a_list_of_manifests_that_is_none_is_refused(entries):
+    with pytest.raises(InvalidInput):
+        parse_manifest(LIST % entries)
+
+
+def test_a_list_of_manifests_may_say_nothing_of_its_entries():
+    assert parse_manifest(LIST % (b"[" + ENTRY + b"]")) == ManifestList(
+        entries=(ManifestEntry(digest=Digest("a" * 64)),)
+    )

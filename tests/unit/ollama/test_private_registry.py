@@ -1,11 +1,15 @@
 """The registry on loopback, asked over real sockets as Ollama asks it, and as others might."""
 
+import contextlib
 import errno
+import ipaddress
 import os
 import socket
+import struct
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gguf2ollama.errors import ServerProblem
 from gguf2ollama.ggufio import FileRange, GivenBytes, MergedView, ShardSet
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType
+from gguf2ollama.ollama import private_registry
 from gguf2ollama.ollama.pieces import FilePiece
 from gguf2ollama.ollama.private_registry import PrivateRegistry
 from tests.builders import build_shards, some_tensors
@@ -43,7 +49,7 @@ def pieces(tmp_path):
 @pytest.fixture
 def registry(pieces):
     """Give the name of what a registry serves."""
-    with PrivateRegistry() as registry:
+    with PrivateRegistry(label="a1") as registry:
         yield registry.offer(MANIFEST, {Digest.of(LAYER): pieces, Digest.of(CONFIG): (CONFIG,)})
 
 
@@ -83,8 +89,87 @@ def test_a_blob_tells_its_length_and_leads_to_another_host_name(registry, http):
     answer = http.get(blob)
     assert answer.status_code == 307
     assert urlsplit(answer.headers["Location"]).hostname != urlsplit(blob).hostname
+    assert urlsplit(answer.headers["Location"]).port == urlsplit(blob).port
     assert http.get(answer.headers["Location"]).content == LAYER
     assert http.get(direct(registry, http, CONFIG)).content == CONFIG
+
+
+def test_the_other_host_name_is_the_same_address_and_nothing_to_look_up(registry, http):
+    name = urlsplit(direct(registry, http)).hostname
+    assert ipaddress.IPv6Address(name).ipv4_mapped == ipaddress.IPv4Address("127.0.0.1")
+
+
+def test_no_name_is_looked_up(pieces, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError(f"looked up {arguments}")
+
+    for function in ("getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getfqdn"):
+        monkeypatch.setattr(socket, function, refuse)
+    with PrivateRegistry(label="a1") as registry:
+        registry.offer(MANIFEST, {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its sockets in /proc")
+def test_it_listens_on_the_loopback_address_of_ipv4_alone(registry):
+    port = f"{int(registry.host.split(':')[1]):04X}"
+    listening = [
+        line.split()[1]
+        for table in ("tcp", "tcp6")
+        if (path := Path("/proc/net", table)).exists()
+        for line in path.read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and line.split()[1].endswith(f":{port}")
+    ]
+    assert listening == [
+        f"{struct.pack('=I', struct.unpack('!I', bytes([127, 0, 0, 1]))[0]).hex().upper()}:{port}"
+    ]
+
+
+def test_nobody_else_can_listen_on_the_same_address(registry):
+    port = int(registry.host.split(":")[1])
+    for option in (None, "SO_REUSEADDR", "SO_REUSEPORT"):
+        with socket.socket() as other:
+            if option is not None and hasattr(socket, option):
+                other.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
+            with pytest.raises(OSError, match=r"in use|forbidden"):
+                other.bind(("127.0.0.1", port))
+
+
+def test_without_a_port_there_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(private_registry, "_ADDRESS", "192.0.2.1")  # of nobody: RFC 5737
+    with pytest.raises(ServerProblem, match="no port") as caught:
+        PrivateRegistry(label="a1")
+    assert caught.value.hint
+
+
+def test_connections_that_say_nothing_are_few_and_keep_nobody_from_being_served(registry, http):
+    host, port = registry.host.split(":")
+    assert http.get(url(registry, "manifests", registry.tag)).status_code == 200  # on a connection that stays
+    before = threading.active_count()
+    with contextlib.ExitStack() as strangers:
+        opened = []
+        for number in range(200):
+            stranger = strangers.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            if number % 2:
+                stranger.sendall(b"GET /v2/ HTTP/1.1\r\nX: ")  # and never ends
+            opened.append(stranger)
+        for stranger in opened[:160]:
+            with contextlib.suppress(ConnectionResetError):
+                assert stranger.recv(1) == b""
+        assert http.get(direct(registry, http)).content == LAYER
+        assert threading.active_count() - before < 40
+        with httpx.Client(trust_env=False, verify=CERTIFICATES) as other:
+            assert other.get(url(registry, "manifests", registry.tag)).content == MANIFEST.to_bytes()
+
+
+def test_it_knows_whether_its_manifest_was_fetched(pieces, http):
+    with PrivateRegistry(label="a1") as registry:
+        first, second = registry.offer(MANIFEST, {}), registry.offer(MANIFEST, {})
+        assert (first.tag, second.tag) == ("a1-1", "a1-2")
+        http.get(url(first, "manifests", second.tag + "0"))
+        http.head(url(first, "manifests", first.tag))
+        assert not registry.has_served(first)
+        http.get(url(second, "manifests", second.tag))
+        assert (registry.has_served(first), registry.has_served(second)) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +275,7 @@ def spoken(registry, said):
 def test_the_path_cannot_be_guessed(pieces):
     tokens = set()
     for _ in range(20):
-        with PrivateRegistry() as registry:
+        with PrivateRegistry(label="a1") as registry:
             tokens.add(token(registry.offer(MANIFEST, {})))
     assert {len(one) for one in tokens} == {32}
     assert len(tokens) == 20
@@ -233,7 +318,7 @@ def served_view(view):
             pieces.append(piece.content if isinstance(piece, GivenBytes) else bytes(piece.length))
     manifest = Manifest(config=descriptor(CONFIG, MediaType.CONFIG), layers=(descriptor(merged),))
     with (
-        PrivateRegistry() as registry,
+        PrivateRegistry(label="a1") as registry,
         httpx.Client(trust_env=False, verify=CERTIFICATES) as http,
     ):
         yield http, direct(registry.offer(manifest, {Digest.of(merged): pieces}), http, merged), merged
@@ -280,7 +365,7 @@ def test_many_ask_at_once(registry, http):
 
 def test_two_registries_serve_side_by_side(pieces):
     other = Manifest(config=MANIFEST.config, layers=())
-    with PrivateRegistry() as one, PrivateRegistry() as two:
+    with PrivateRegistry(label="a1") as one, PrivateRegistry(label="a1") as two:
         names = {one.offer(MANIFEST, {}): MANIFEST, two.offer(other, {}): other}
         assert len({name.host for name in names}) == 2
         for name, manifest in names.items():
@@ -290,7 +375,7 @@ def test_two_registries_serve_side_by_side(pieces):
 
 def test_what_is_offered_later_is_served_beside_what_was_before(pieces, http):
     other = Manifest(config=MANIFEST.config, layers=())
-    with PrivateRegistry() as registry:
+    with PrivateRegistry(label="a1") as registry:
         first = registry.offer(other, {Digest.of(CONFIG): (CONFIG,)})
         assert http.get(url(first, "blobs", Digest.of(LAYER))).status_code == 404
         second = registry.offer(MANIFEST, {Digest.of(LAYER): pieces})
@@ -303,7 +388,7 @@ def test_what_is_offered_later_is_served_beside_what_was_before(pieces, http):
 def test_the_end_leaves_no_thread_and_no_socket_whoever_is_connected(pieces):
     before = threading.active_count()
     blobs = {Digest.of(LAYER): pieces}
-    with PrivateRegistry() as registry, httpx.Client(trust_env=False, verify=CERTIFICATES) as http:
+    with PrivateRegistry(label="a1") as registry, httpx.Client(trust_env=False, verify=CERTIFICATES) as http:
         name = registry.offer(MANIFEST, blobs)
         host, port = name.host.split(":")
         idle = socket.create_connection((host, int(port)))

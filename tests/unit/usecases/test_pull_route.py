@@ -1,10 +1,13 @@
 """A pull by a fake server that does it step by step as the real one: weights as blobs, then the model."""
 
+import socket
+
 import pytest
 
 from gguf2ollama.errors import Gguf2OllamaError, InvalidGguf, ServerProblem
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
+from gguf2ollama.ollama.private_registry import PrivateRegistry
 from gguf2ollama.progress import ignore
 from gguf2ollama.refs import ModelName
 from gguf2ollama.usecases.digest_cache import DigestCache
@@ -13,6 +16,16 @@ from gguf2ollama.usecases.pull_route import PullRoute
 from tests.fakes.ollama_server import Answer, FakeOllama
 
 NAME = ModelName.parse("made")
+
+
+def has_ipv6():
+    """Return whether something can listen on ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -59,6 +72,37 @@ def test_nothing_large_is_sent_to_a_server_that_does_not_reach_us(server, pull, 
     with pytest.raises(ServerProblem):
         pull(image_of(gguf))
     assert sent(server) == []
+
+
+def test_a_server_that_pulled_from_somebody_else_is_sent_nothing(server, pull, image_of, gguf):
+    server.inject("POST /api/pull", Answer(200, '{"status": "success"}\n'))
+    with pytest.raises(ServerProblem, match="another program"):
+        pull(image_of(gguf))
+    assert sent(server) == []
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no ::1 here, so nobody can listen there")
+def test_a_stranger_on_the_same_port_of_the_other_loopback_sees_nothing(
+    server, pull, image_of, gguf, monkeypatch
+):
+    seen = []
+    offer = PrivateRegistry.offer
+
+    def offer_beside_a_stranger(registry, *arguments):
+        name = offer(registry, *arguments)
+        if not seen:
+            stranger = socket.socket(socket.AF_INET6)
+            stranger.bind(("::1", int(name.host.rpartition(":")[2])))
+            stranger.listen()
+            stranger.settimeout(0)
+            seen.append(stranger)
+        return name
+
+    monkeypatch.setattr(PrivateRegistry, "offer", offer_beside_a_stranger)
+    pull(image_of(gguf))
+    assert list(server.store.models) == ["made:latest"]
+    with seen[0], pytest.raises(BlockingIOError):
+        seen[0].accept()
 
 
 def test_progress_is_told_of_each_layer_to_its_end(pull, image_of, shards):

@@ -1,7 +1,4 @@
-"""A model takes its name only when it is what was asked for; and what killed builds left does not pile up."""
-
-import dataclasses
-from datetime import datetime, timedelta, timezone
+"""A model takes its name only when it is what was asked for."""
 
 import pytest
 
@@ -16,29 +13,6 @@ def server(monkeypatch, tmp_path):
     monkeypatch.delenv("OLLAMA_MODELS", raising=False)
     with FakeOllama() as server:
         yield server
-
-
-def leave(server, name, *, hours):
-    """Put a model there that was last changed so long ago."""
-    model = next(iter(server.store.models.values()))
-    then = datetime.now(timezone.utc) - timedelta(hours=hours)
-    server.store.models[name] = dataclasses.replace(model, modified=then)
-
-
-@pytest.mark.parametrize("via", ["pull", "upload"])
-def test_what_killed_builds_left_goes_after_a_day(server, gguf, via):
-    build(gguf, name="mine", host=server.url, via=via)
-    old = [
-        f"{TEMPORARY_NAMESPACE}/mine-abc:latest",
-        f"127.0.0.1:4000/{TEMPORARY_NAMESPACE}/0123:latest",
-    ]
-    young = f"{TEMPORARY_NAMESPACE}/mine-def:latest"
-    others = ["theirs/mine:latest", f"{TEMPORARY_NAMESPACE}-not:latest", "example.com/a/mine:latest"]
-    for name in [*old, *others]:
-        leave(server, name, hours=25)
-    leave(server, young, hours=23)
-    build(gguf, name="mine", host=server.url, via=via)
-    assert set(server.store.models) == {"mine:latest", young, *others}
 
 
 def asked_for(server):
@@ -56,14 +30,6 @@ def test_every_temporary_model_has_the_model_part_of_the_final_name(server, gguf
     assert {name.model for name in asked} == {"DeepSeek-R1"}
     assert {name.namespace for name in asked} == {"me", TEMPORARY_NAMESPACE}
     assert set(server.store.models) == {"me/DeepSeek-R1:7b"}
-
-
-@pytest.mark.parametrize("endpoint", ["GET /api/tags", "DELETE /api/delete"])
-def test_a_server_that_cannot_tell_or_remove_them_builds_all_the_same(server, gguf, endpoint):
-    build(gguf, name="mine", host=server.url)
-    leave(server, f"{TEMPORARY_NAMESPACE}/mine-abc:latest", hours=25)
-    server.inject(endpoint, Answer(status=500, body='{"error": "broken"}'))
-    assert build(gguf, name="mine", host=server.url).is_done
 
 
 def test_an_old_model_that_does_not_even_run_can_be_replaced(server, gguf):
