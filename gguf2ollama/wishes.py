@@ -22,12 +22,14 @@ class Target:
         native_templates: Whether it can render with the chat template of the GGUF itself.
         displaces: Whether it may put a template of its own before that one, as ``create`` does.
         takes_patches: Whether the header of the GGUF may be changed on the way.
+        model_name: The model part of the name that the model will have there; ``""`` where it is not known.
     """
 
     version: str | None = None
     native_templates: bool = True
     displaces: bool = True
     takes_patches: bool = False
+    model_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
