@@ -24,6 +24,7 @@ class Target:
         takes_patches: Whether the header of the GGUF may be changed on the way.
         takes_templates: Whether a TEMPLATE can render chats.
         has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
+        model_name: The model part of the name that the model will have there; ``""`` where it is not known.
     """
 
     version: str | None = None
@@ -32,6 +33,7 @@ class Target:
     takes_patches: bool = False
     takes_templates: bool = True
     has_companions: bool = False
+    model_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

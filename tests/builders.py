@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gguf2ollama.ggufio import ByteOrder, Tensor, TensorType, TypedValue, ValueType, shard_name, write_gguf
 
+Architecture = Literal["llama", "qwen3"]
 CHATML_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CHATML_TEMPLATE = (
     "{% for message in messages %}"
@@ -118,6 +119,7 @@ def split_keys(no: int, count: int, tensors_count: int) -> dict[str, TypedValue]
 def tiny_llama(
     path: Path,
     *,
+    architecture: Architecture = "llama",
     chat_template: str | None = CHATML_TEMPLATE,
     metadata: Mapping[str, Any] | None = None,
     special_tokens: Sequence[str] = CHATML_TOKENS,
@@ -133,6 +135,7 @@ def tiny_llama(
 
     Args:
         path: Where to write it.
+        architecture: ``qwen3`` has norms of queries and keys beside the weights of a llama.
         chat_template: Jinja; ``None`` leaves it out.
         metadata: Keys to add or replace; a value of ``None`` removes one.
         special_tokens: Control tokens, such as ``<|im_start|>``; at least one.
@@ -144,19 +147,19 @@ def tiny_llama(
     tokens = [*byte_tokens(), *(merge.replace(" ", "") for merge in merges), *special_tokens]
     first_special = len(tokens) - len(special_tokens)
     values: dict[str, Any] = {
-        "general.architecture": "llama",
+        "general.architecture": architecture,
         "general.type": "model",
         "general.name": "Tiny",
         "general.file_type": 0,
-        "llama.block_count": blocks,
-        "llama.context_length": 2048,
-        "llama.embedding_length": width,
-        "llama.feed_forward_length": width,
-        "llama.attention.head_count": 4,
-        "llama.attention.head_count_kv": 2,
-        "llama.attention.layer_norm_rms_epsilon": 1e-5,
-        "llama.rope.dimension_count": width // 4,
-        "llama.vocab_size": len(tokens),
+        f"{architecture}.block_count": blocks,
+        f"{architecture}.context_length": 2048,
+        f"{architecture}.embedding_length": width,
+        f"{architecture}.feed_forward_length": width,
+        f"{architecture}.attention.head_count": 4,
+        f"{architecture}.attention.head_count_kv": 2,
+        f"{architecture}.attention.layer_norm_rms_epsilon": 1e-5,
+        f"{architecture}.rope.dimension_count": width // 4,
+        f"{architecture}.vocab_size": len(tokens),
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "default",
         "tokenizer.ggml.tokens": tokens,
@@ -168,7 +171,17 @@ def tiny_llama(
         "tokenizer.chat_template": chat_template,
     }
     tensors = _llama_weights(blocks=blocks, width=width, tokens=tuple(tokens), seed=seed)
+    if architecture == "qwen3":
+        tensors = [*tensors, *_head_norms(blocks=blocks, width=width // 4)]
     return build_gguf(path, metadata=values | dict(metadata or {}), tensors=tensors)
+
+
+def _head_norms(*, blocks: int, width: int) -> Iterator[Tensor]:
+    ones = struct.pack(f"<{width}f", *[1.0] * width)
+    for number in range(blocks):
+        for norm in ("attn_q_norm", "attn_k_norm"):
+            name = f"blk.{number}.{norm}.weight"
+            yield Tensor(name=name, shape=(width,), type=TensorType.F32, data=ones)
 
 
 def byte_tokens() -> list[str]:

@@ -35,6 +35,7 @@ class Question:
         meant_system: The one that its prompts shall have; that of the user, and not what is written for the
             family, which has to be what the authors' template says by itself.
         architecture: ``general.architecture`` of the model.
+        model_name: The model part of the name that it will have; ``""`` where that is not known.
         adds_eos: Whether its tokenizer puts EOS behind a prompt.
         stops: The stop strings that the model may get.
     """
@@ -52,6 +53,7 @@ class Question:
     system: str = ""
     meant_system: str = ""
     architecture: str = ""
+    model_name: str = ""
     adds_eos: bool = False
     stops: tuple[str, ...] = ()
 

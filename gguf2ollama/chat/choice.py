@@ -30,6 +30,7 @@ from gguf2ollama.chat.patches import (
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
+from gguf2ollama.chat.think_filter import filter_think_tags
 from gguf2ollama.detect.chat_template import shows_tools
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Fitted, Template, fit, honours, parse, read, render
@@ -279,7 +280,7 @@ class _Trial:
             origin=origin,
             why=why,
             chat_template=chat_template,
-            companion=beside.text if beside.has_tags or self._question.displaces and beside.text else None,
+            companion=beside.text if beside.has_tags or (self._question.displaces and beside.text) else None,
             generate_note=beside.note,
             capabilities=can,
             parity=Parity(tuple(cases[one.name] for one in self._conversations)),
@@ -319,6 +320,7 @@ class _Trial:
             adds_eos=self._question.adds_eos,
             tool_use=authors.tool_use,
             family=self._question.architecture,
+            model_name=self._question.model_name,
         )
 
     def _by_template(self, origin: Origin, what: str, go_template: str) -> Iterator[Candidate]:
@@ -376,12 +378,20 @@ class _Trial:
             parser=parser,
             parity=self._compare(
                 [
-                    _go_prompt(parsed, one, version=self._question.version, now=self._now)
+                    _go_prompt(parsed, self._filtered(one), version=self._question.version, now=self._now)
                     for one in self._as_taken(capabilities, system=self._question.system)
                 ],
                 thinks="thinking" in capabilities,
                 path="go",
             ),
+        )
+
+    def _filtered(self, conversation: Conversation) -> Conversation:
+        return filter_think_tags(
+            conversation,
+            family=self._question.architecture,
+            model_name=self._question.model_name,
+            version=self._question.version,
         )
 
     def _fitted(self, go_template: str) -> Fitted:

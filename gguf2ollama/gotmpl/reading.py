@@ -31,7 +31,7 @@ from gguf2ollama.gotmpl.nodes import (
     Variable,
 )
 
-__all__ = ["Reading", "as_ollama_has_it", "read", "used_functions"]
+__all__ = ["GO_SPACE", "Reading", "as_ollama_has_it", "read", "used_functions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,14 +216,15 @@ def _fields_in(pipe: Pipe) -> Iterator[tuple[str, ...]]:
             yield from _fields_in(argument)
 
 
-_GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
+"""The characters that Go's ``unicode.IsSpace`` takes for white space."""
 
 
 def _strip(text: str) -> str:
     """Strip white space as ``strings.TrimSpace`` does."""
-    return text.strip(_GO_SPACE)
+    return text.strip(GO_SPACE)
 
 
 def _tool_tag(root: Body) -> str:

@@ -136,16 +136,17 @@ class BuildJob:
         return self._plan(version, where=address.base_url, displaces=displaces, is_here=address.is_loopback)
 
     def _plan(self, version: ServerVersion, *, where: str, displaces: bool, is_here: bool) -> Built:
-        target = target_of(version, displaces=displaces)
+        name = self.name or suggest_name(self.files.model.name)
+        target = target_of(version, displaces=displaces, takes_patches=not self.stream)
         inspection = inspect(
             self.files,
-            target=dataclasses.replace(target, takes_patches=not self.stream),
+            target=dataclasses.replace(target, model_name=name.model),
             free_bytes="here" if is_here else None,
             verify=self.verify,
             **self.preferences,
         )
         plan = Built(
-            name=self.name or suggest_name(inspection.model.name),
+            name=name,
             inspection=inspection,
             version=version,
             features=ServerFeatures.of(version),

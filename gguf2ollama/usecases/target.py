@@ -42,8 +42,8 @@ def require_uploads(version: ServerVersion) -> None:
 Rendering: TypeAlias = Literal["by capabilities", "TEMPLATE", "chat template"]
 """What a server renders a chat with where a model has both a chat template and a TEMPLATE.
 
-The one that shows more, or always the same: so it is with ``OLLAMA_GO_TEMPLATE=1`` and ``=0`` in the environment
-of the server (``shouldPreferChatTemplate`` in ``server/images.go`` of 0.34.4 and 0.32.15).
+The one that shows more, or always the same: so it is where ``OLLAMA_GO_TEMPLATE`` is 1 or 0 in the server's
+environment (``shouldPreferChatTemplate`` in ``server/images.go`` of 0.34.4 and 0.32.15).
 """
 
 

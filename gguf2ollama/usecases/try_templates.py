@@ -102,6 +102,7 @@ def try_templates(
         system=system_text(detection, wishes=wishes).value or "",
         meant_system=(wishes.given_system.value if wishes.given_system else None) or "",
         architecture=str(metadata.get("general.architecture", "")),
+        model_name=target.model_name,
         adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,
         stops=tuple(dict.fromkeys(stops)),
     )

@@ -13,17 +13,25 @@ from gguf2ollama import gotmpl
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.native import NativeTemplate, read_native
 from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.chat.think_filter import filter_think_tags
 from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.refs import ModelName
 from tests.fakes.ollama_store import FakeStore, Model, Refusal
 
 
-def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
-    """Give the prompt that a chat becomes."""
+def render(store: FakeStore, name: str, model: Model, content: dict[str, Any]) -> str:
+    """Return the prompt that a chat becomes."""
     messages = content["messages"]
     if model.system and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": model.system}, *messages]
     body = {**content, "messages": messages}
+    model_name = ModelName.parse(name).model
     if model.template or not store.features.native_templates:
+        asked = filter_think_tags(
+            _conversation(body), family=model.architecture, model_name=model_name, version=store.rules
+        )
+        contents = [one.content for one in asked.messages]
+        body["messages"] = [{**one, "content": text} for one, text in zip(messages, contents, strict=True)]
         try:
             return gotmpl.render(store.template_of(model), body, version=store.rules)
         except Gguf2OllamaError as error:
@@ -31,7 +39,7 @@ def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
     text, now = store.template_of(model), datetime.now().astimezone().replace(microsecond=0)
     if "strftime_now" not in text:
         now = now.replace(second=0)
-    native = _native_template(text, store.rules, now)
+    native = _native_template(text, store.rules, now, model.architecture, model_name)
     outcome = native.render(_conversation(body))
     if not isinstance(outcome, Rendered):
         raise Refusal(400, outcome.reason)
@@ -40,8 +48,8 @@ def render(store: FakeStore, model: Model, content: dict[str, Any]) -> str:
 
 # as a real server, it takes a template in when a model is loaded, and not for each chat anew
 @lru_cache
-def _native_template(text: str, version: str, now: datetime) -> NativeTemplate:
-    return read_native(text, version=version, now=now)
+def _native_template(text: str, version: str, now: datetime, family: str, model_name: str) -> NativeTemplate:
+    return read_native(text, version=version, now=now, family=family, model_name=model_name)
 
 
 def _conversation(body: dict[str, Any]) -> Conversation:

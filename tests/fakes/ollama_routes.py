@@ -129,7 +129,7 @@ def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> 
     if is_empty:
         yield _line({}, is_chat=is_chat, done_reason="load")
     elif content.get("_debug_render_only") and store.is_from("0.11.5"):
-        yield {"_debug_info": {"rendered_template": render(store, model, content)}, "done": False}
+        yield {"_debug_info": {"rendered_template": render(store, known, model, content)}, "done": False}
     else:
         limit = int(options.get("num_predict", -1))
         pieces = reply if limit < 0 else reply[:limit]

@@ -24,7 +24,7 @@ from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType, ModelConfig, go_json
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.refs import ModelName
-from tests.builders import tiny_llama
+from tests.builders import Architecture, tiny_llama
 from tests.live.servers import RunningOllama
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class RenderingServer:
         stops: Sequence[str] = (),
         adds_bos: bool = False,
         family: str = "llama",
+        model_name: str = "",
         renderer: str = "",
         parser: str = "",
     ) -> list[Outcome]:
@@ -97,13 +98,22 @@ class RenderingServer:
             go_template: A TEMPLATE layer; ``None`` leaves it out, and the model native.
             stops: The ``stop`` parameters of a params layer.
             adds_bos: ``tokenizer.ggml.add_bos_token``.
-            family: ``model_family`` in the config, which decides on a few of Ollama's special treatments.
+            family: ``model_family`` in the config, which decides on a few of Ollama's special treatments;
+                for ``qwen3`` the GGUF is of that architecture, too, for others a llama.
+            model_name: The model part of its name; ``""`` for any.
             renderer: The built-in renderer; ``""`` for none.
             parser: The built-in parser of answers; ``""`` for none.
         """
-        gguf = _tiny_gguf(template_text, adds_bos=adds_bos)
+        architecture: Architecture = "qwen3" if family == "qwen3" else "llama"
+        gguf = _tiny_gguf(template_text, adds_bos=adds_bos, architecture=architecture)
         with self.model(
-            gguf, go_template=go_template, stops=stops, family=family, renderer=renderer, parser=parser
+            gguf,
+            go_template=go_template,
+            stops=stops,
+            family=family,
+            model_name=model_name,
+            renderer=renderer,
+            parser=parser,
         ) as name:
             return [self._ask(name, one) for one in conversations]
 
@@ -167,6 +177,7 @@ class RenderingServer:
         go_template: str | None = None,
         stops: Sequence[str] = (),
         family: str = "llama",
+        model_name: str = "",
         renderer: str = "",
         parser: str = "",
     ) -> Iterator[str]:
@@ -189,7 +200,7 @@ class RenderingServer:
             config=_keep(store, MediaType.CONFIG, config.to_bytes()),
             layers=tuple(_keep(store, kind, content) for kind, content in layers),
         )
-        name = f"rendering-{Digest.of(manifest.to_bytes()).hex[:24]}"
+        name = f"rendering-{Digest.of(manifest.to_bytes()).hex[:24]}/{model_name or 'model'}"
         store.write_manifest(ModelName.parse(name), manifest)
         try:
             yield name
@@ -209,10 +220,11 @@ def _keep(store: LocalStore, kind: MediaType, content: bytes) -> Descriptor:
 
 
 @functools.lru_cache(maxsize=2)
-def _tiny_gguf(jinja: str | None, *, adds_bos: bool) -> bytes:
+def _tiny_gguf(jinja: str | None, *, adds_bos: bool, architecture: Architecture = "llama") -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = tiny_llama(
             Path(folder) / "tiny.gguf",
+            architecture=architecture,
             chat_template=jinja,
             metadata={"tokenizer.ggml.add_bos_token": adds_bos},
             special_tokens=(BOS, EOS),

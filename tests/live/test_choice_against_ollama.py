@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,12 @@ _SAMPLE = (  # of the corpus, by what their names begin with: one of each kind
     *("Apertus", "Command-R7B", "Functionary-3.1", "Gemma-3-", "Gemma-4", "GLM-4.6", "Granite-3.3"),
     *("Llama-3.1", "Mistral-Nemo", "Nemotron-3", "Phi-3.5", "Qwen3-", "Qwen3.5", "SmolLM2", "StepFun"),
 )
+# honoured beside any chat template: it shows tools, calls, results, and thoughts with their tags
+_GO_THOUGHTS = (
+    '{{ if .Tools }}{{ json .Tools }}{{ end }}{{ range .Messages }}{{ if eq .Role "tool" }}<result>{{ end }}'
+    "<{{ .Role }}>{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}"
+    "{{ range .ToolCalls }}<call>{{ json .Function }}{{ end }}{{ end }}"
+)
 _CHANGED = 80  # templates like those of the corpus
 _GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.95, "tools": 0.85}
 
@@ -67,18 +74,19 @@ def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
         yield server
 
 
-def _choose(text: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice | None:
-    question = Question(authors=Authors(chat_template=text, bos=BOS, eos=EOS), version=server.ollama.version)
+def _choose(text: str, *, renderer: Renderer, server: RenderingServer, **known: Any) -> TemplateChoice | None:
+    authors = Authors(chat_template=text, bos=BOS, eos=EOS)
+    question = Question(authors=authors, version=server.ollama.version, **known)
     choice = choose_template(question, renderer=renderer)
     return choice if isinstance(choice, TemplateChoice) else None
 
 
-def _broken_promises(text: str, chosen: Candidate, server: RenderingServer) -> list[str]:
+def _broken_promises(text: str, chosen: Candidate, server: RenderingServer, **known: str) -> list[str]:
     """Tell of each conversation that comes out other than it was foretold."""
     conversations = [case.conversation for case in chosen.parity.cases]
     header = text if chosen.chat_template is None else chosen.chat_template
     parser = chosen.parser.name if chosen.parser else ""
-    got = server.render(header, conversations, go_template=chosen.go_template, parser=parser)
+    got = server.render(header, conversations, go_template=chosen.go_template, parser=parser, **known)
     return [
         f"{case.conversation.name}: foretold {case.got!r:.500}, is {real!r:.500}"
         for case, real in zip(chosen.parity.cases, got, strict=True)
@@ -117,6 +125,25 @@ def test_what_a_server_takes_in_another_way_is_mended(
     assert choice is not None
     assert choice.chosen.parity.score(feature).is_exact
     assert not _broken_promises(text, choice.chosen, server)
+
+
+@pytest.mark.parametrize("family, model_name", [("qwen3", ""), ("llama", "deepseek-r1")])
+@pytest.mark.parametrize("user", [None, _GO_THOUGHTS], ids=["native", "TEMPLATE"])
+@pytest.mark.parametrize("name", ["turns and tools", "a thought is begun"])
+def test_what_is_cut_from_earlier_answers_is_foretold(
+    name: str, user: str | None, family: str, model_name: str, renderer: Renderer, server: RenderingServer
+) -> None:
+    asked = {"user": user, "may_patch": False}
+    text, known = NATIVE_TEMPLATES[name], {"family": family, "model_name": model_name}
+    choice = _choose(
+        text, renderer=renderer, server=server, architecture=family, model_name=model_name, **asked
+    )
+    unaware = _choose(text, renderer=renderer, server=server, architecture="llama", **asked)
+    assert choice is not None
+    assert unaware is not None
+    assert choice.chosen.origin == ("native" if user is None else "user")
+    assert not _broken_promises(text, choice.chosen, server, **known)
+    assert _broken_promises(text, unaware.chosen, server, **known)
 
 
 @pytest.mark.parametrize("start", _SAMPLE)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gguf2ollama.chat.canonical import canonical
-from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native.builds import builds_of
 from gguf2ollama.chat.native.server import Loaded, Prediction, Tokens, Unpredictable, start
 from gguf2ollama.chat.outcome import Refused, Rendered
+from gguf2ollama.chat.think_filter import filter_think_tags
 from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
 
 __all__ = ["NativeTemplate", "Prediction", "Unpredictable", "read_native"]
@@ -35,6 +35,7 @@ class NativeTemplate:
     refusal: str | None
     _version: str
     _family: str
+    _model_name: str
     _has_tool_use: bool
     _loaded: Sequence[Loaded | Refused | Unpredictable] = field(repr=False)
 
@@ -53,8 +54,9 @@ class NativeTemplate:
         asked = canonical(conversation, path="native", version=self._version)
         if thinks and asked.think is None:
             asked = replace(asked, think=True)
-        if self._family == "qwen3":
-            asked = replace(asked, messages=_without_think_tags(asked.messages))
+        asked = filter_think_tags(
+            asked, family=self._family, model_name=self._model_name, version=self._version
+        )
         outcomes = [one.render(asked) if isinstance(one, Loaded) else one for one in self._loaded]
         return outcomes[0] if _agree(outcomes) else _undecided(outcomes)
 
@@ -69,6 +71,7 @@ def read_native(
     adds_bos: bool = False,
     adds_eos: bool = False,
     family: str = "",
+    model_name: str = "",
     tool_use: str = "",
 ) -> NativeTemplate:
     """Take in a chat template as Ollama and its llama.cpp do when a model is loaded.
@@ -84,6 +87,7 @@ def read_native(
         adds_bos: Whether the tokenizer puts that token before each text.
         adds_eos: Whether it puts the other after each text.
         family: ``general.architecture``, of which Ollama treats some apart.
+        model_name: The model part of its name, such as ``deepseek-r1``, of which Ollama treats one apart.
         tool_use: The template of that name in the GGUF, ``""`` for none; llama.cpp takes it for chats with
             tools, which then cannot be told.
 
@@ -104,6 +108,7 @@ def read_native(
         refusal=refused[0] if len(refused) == len(loaded) else None,
         _version=version,
         _family=family,
+        _model_name=model_name,
         _has_tool_use=bool(tool_use),
         _loaded=loaded,
     )
@@ -120,25 +125,3 @@ def _essence(outcome: Prediction) -> object:
 def _undecided(outcomes: Sequence[Prediction]) -> Unpredictable:
     unknown = next((one for one in outcomes if isinstance(one, Unpredictable)), None)
     return unknown or Unpredictable("the builds of llama.cpp that this version may come with do not agree")
-
-
-def _without_think_tags(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Take thinking out of the answers before the last question, as Ollama does for Qwen3.
-
-    Source: ``filterThinkTags`` in ``server/routes.go`` of Ollama 0.34.4, ``thinking/parser.go``.
-    """
-    last = max((at for at, one in enumerate(messages) if one.role == "user"), default=-1)
-    return tuple(
-        replace(one, content=_without_thought(one.content)) if one.role == "assistant" and at < last else one
-        for at, one in enumerate(messages)
-    )
-
-
-_THOUGHT = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
-
-
-def _without_thought(content: str) -> str:
-    if not content.lstrip().startswith("<think>"):
-        return content
-    match = _THOUGHT.match(content)
-    return content[match.end() :] if match else ""

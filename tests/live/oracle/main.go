@@ -1,8 +1,8 @@
 // The oracle of the differential tests: it answers what Ollama's own packages make of a text.
 //
 // One request a line on stdin, one answer a line on stdout, both JSON. A request is {"kind", "data"} with
-// data in base64; the kinds are "modelfile", "template", "name", "host", "answer", "prompt", and "printable"
-// (no data).
+// data in base64; the kinds are "modelfile", "template", "name", "host", "answer", "prompt", "thought", and
+// "printable" (no data).
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"github.com/ollama/ollama/model/renderers"
 	"github.com/ollama/ollama/parser"
 	"github.com/ollama/ollama/template"
+	"github.com/ollama/ollama/thinking"
 	"github.com/ollama/ollama/types/model"
 )
 
@@ -114,6 +115,8 @@ func answer(r request) any {
 		return readAnswer(r.Data)
 	case "prompt":
 		return makePrompt(r.Data)
+	case "thought":
+		return splitThought(string(r.Data))
 	default:
 		return printableRanges()
 	}
@@ -184,6 +187,13 @@ func makePrompt(data []byte) (m promptMade) {
 		m.Error = err.Error()
 	}
 	return m
+}
+
+// splitThought takes a whole answer apart by the tags that the server looks for in answers given earlier.
+func splitThought(text string) (apart [2]string) {
+	p := thinking.Parser{OpeningTag: "<think>", ClosingTag: "</think>"}
+	apart[0], apart[1] = p.AddContent(text)
+	return apart
 }
 
 // printableRanges gives the first and the last of each run of printable characters.

@@ -208,6 +208,23 @@ def test_what_was_foretold_is_no_surprise(server, tmp_path):
     assert built.differences == ()
 
 
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_answers_that_ollama_cuts_for_qwen3_are_no_surprise(server, tmp_path, via):
+    path = tiny_llama(tmp_path / "qwen3.gguf", architecture="qwen3")
+    template = GO_CHATML if via == "upload" else None
+    assert build(path, name="mine", host=server.url, via=via, template=template).differences == ()
+
+
+def test_the_name_that_a_model_will_have_is_known_where_its_prompts_are_predicted(gguf, tmp_path):
+    def spoiled(name):
+        built = build(gguf, name=name, store=tmp_path / "store", dry_run=True)
+        return [case.conversation.name for case in built.inspection.tried.choice.chosen.parity.faults]
+
+    assert "nothing but white space" in spoiled("me/deepseek-r1:7b")
+    assert "nothing but white space" not in spoiled("me/deepseek-r1-7b")
+    assert "nothing but white space" not in spoiled("deepseek-r1/me")
+
+
 @pytest.mark.usefixtures("own_worker")
 def test_where_no_second_process_can_be_started_the_way_on_is_told(server, gguf, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "none"))

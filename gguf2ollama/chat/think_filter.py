@@ -1,0 +1,75 @@
+"""Cut the thoughts out of earlier answers where Ollama does, before anything renders them.
+
+Ollama's ``/api/chat`` runs its thinking parser over the answers before the last question where the config
+says family ``qwen3``, or the model part of the name is ``deepseek-r1``. No other family counts (``qwen3moe``
+and ``qwen35`` don't), and letters keep their case. It is done whatever renders the chat, and nothing asks
+whether the model thinks, so an answer of white space alone arrives empty.
+
+Sources: ``filterThinkTags`` in ``server/routes.go`` of Ollama 0.6.6 (which has none), 0.6.7 to 0.8.0 (a
+regular expression) and 0.9.0 to 0.34.4 (``thinking/parser.go``, before 0.9.1 ``server/thinking.go``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.gotmpl.reading import GO_SPACE
+from gguf2ollama.gotmpl.versions import is_since
+
+__all__ = ["filter_think_tags"]
+
+_FAMILY = "qwen3"
+_MODEL = "deepseek-r1"
+_OPENING, _CLOSING = "<think>", "</think>"
+_THOUGHT = re.compile(f"{_OPENING}.*?{_CLOSING}\n*", re.DOTALL)
+
+
+def filter_think_tags(
+    conversation: Conversation, *, family: str, model_name: str, version: str
+) -> Conversation:
+    """Return a conversation as Ollama hands it on, with the thoughts cut out of earlier answers or as it is.
+
+    Args:
+        conversation: What a client asks, with the model's own messages before it.
+        family: ``model_family`` of the config, which is ``general.architecture``.
+        model_name: The model part of the name, such as ``deepseek-r1``; ``""`` where none is known.
+        version: The version of Ollama.
+
+    Raises:
+        UsageProblem: It is no version.
+    """
+    if family != _FAMILY and model_name != _MODEL:
+        return conversation
+    if not is_since(version, "0.6.7"):
+        return conversation
+    cut = _after_thought if is_since(version, "0.9.0") else _without_thoughts
+    messages = conversation.messages
+    last = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
+    return replace(
+        conversation,
+        messages=tuple(
+            replace(message, content=cut(message.content))
+            if message.role == "assistant" and at < last
+            else message
+            for at, message in enumerate(messages)
+        ),
+    )
+
+
+def _after_thought(content: str) -> str:
+    """Return what the thinking parser takes for the answer, given the whole content at once.
+
+    What may still become the opening tag it holds back, and here nothing follows.
+    """
+    trimmed = content.lstrip(GO_SPACE)
+    if _OPENING.startswith(trimmed):
+        return ""
+    if not trimmed.startswith(_OPENING):
+        return content
+    return trimmed.removeprefix(_OPENING).partition(_CLOSING)[2].lstrip(GO_SPACE)
+
+
+def _without_thoughts(content: str) -> str:
+    return _THOUGHT.sub("", content)
