@@ -176,5 +176,6 @@ def plan_json(built: Built) -> dict[str, Any]:
         "ollama": str(built.version),
         "done": built.is_done,
         "differences": list(built.differences),
+        "server_warnings": list(built.warnings),
         **inspection_json(built.inspection),
     }

@@ -122,6 +122,8 @@ def _check(*, quantize: str | None, prompt: str | None, store: str | None, dry_r
 def _report(built: Built, *, output: Output) -> None:
     for warning in built.inspection.warnings:
         output.warn(warning)
+    for warning in built.warnings:
+        output.warn(warning)
     for difference in built.differences:
         output.warn(f"{difference} (allowed by --allow-mismatch)")
     if output.as_json:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
@@ -17,10 +19,13 @@ from gguf2ollama.usecases.lock_file import LockCheck
 from gguf2ollama.usecases.naming import suggest_name
 from gguf2ollama.usecases.open_route import open_route
 from gguf2ollama.usecases.routes import Choice, Via, choose_route
-from gguf2ollama.usecases.server_build import ServerBuild, WayClosed
+from gguf2ollama.usecases.server_build import OtherRendering, ServerBuild, WayClosed
 from gguf2ollama.usecases.source import ModelFiles
 from gguf2ollama.usecases.store_route import StoreRoute
-from gguf2ollama.usecases.target import NEWEST_TESTED, parse_version, require_uploads, target_of
+from gguf2ollama.usecases.target import NEWEST_TESTED, Rendering, parse_version, require_uploads, target_of
+
+if TYPE_CHECKING:
+    from gguf2ollama.usecases.by_itself import ByItself, LeftOut
 
 __all__ = ["BuildJob", "Built"]
 
@@ -37,6 +42,7 @@ class Built:
         where: The server's address, or the folder of the store.
         via: The way it went, or would go.
         differences: Where the server made something else, which was allowed.
+        warnings: What else may surprise of what the server made, one sentence each.
         is_done: Whether the model is there; false for a dry run.
     """
 
@@ -47,6 +53,7 @@ class Built:
     where: str
     via: str = "store"
     differences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     is_done: bool = False
 
 
@@ -107,8 +114,25 @@ class BuildJob:
     def _make(self, client: Client, version: ServerVersion, choice: Choice) -> Built:
         if choice.via == "upload":
             require_uploads(version)
+        try:
+            return self._make_for(client, version, choice)
+        except OtherRendering as other:
+            self.tell(
+                f"this server renders every model with its {other.rendering} (OLLAMA_GO_TEMPLATE);"
+                " planning for that"
+            )
+            return self._make_for(client, version, choice, rendering=other.rendering)
+
+    def _make_for(
+        self,
+        client: Client,
+        version: ServerVersion,
+        choice: Choice,
+        *,
+        rendering: Rendering = "by capabilities",
+    ) -> Built:
         # `create`, which ends an upload, looks for a template of its own
-        plan = self._plan_for(client, version, displaces=choice.via == "upload")
+        plan = self._plan_for(client, version, displaces=choice.via == "upload", rendering=rendering)
         route = open_route(
             plan.inspection,
             plan.features,
@@ -126,18 +150,65 @@ class BuildJob:
             load=self.load,
             allow_mismatch=self.allow_mismatch,
             tell=self.tell,
+            ollama_default=partial(self._ollama_default, client, plan),
+            rendering=rendering,
             tried=plan.inspection.tried,
             progress=self.progress,
         )
-        return dataclasses.replace(plan, via=choice.via, differences=server_build.run(route), is_done=True)
+        made = server_build.run(route)
+        return dataclasses.replace(
+            plan, via=choice.via, differences=made.differences, warnings=made.warnings, is_done=True
+        )
 
-    def _plan_for(self, client: Client, version: ServerVersion, *, displaces: bool) -> Built:
+    def _ollama_default(self, client: Client, plan: Built) -> ByItself | LeftOut:
+        """Return what a plain ``ollama create`` of the same GGUF comes to on that server."""
+        from gguf2ollama.chat.reference import Renderer  # noqa: PLC0415 - for what is seldom needed
+        from gguf2ollama.usecases.by_itself import LeftOut, ollama_by_itself  # noqa: PLC0415
+
+        tried = plan.inspection.tried
+        if tried is None:
+            return LeftOut("no prompts were compared")
+        self.tell("comparing with what a plain `ollama create` makes")
+        with Renderer() as renderer:
+            return ollama_by_itself(
+                client,
+                plan.name,
+                self.files.model.metadata,
+                authors=tried.authors,
+                template=tried.authors.load(renderer),
+                claims=tried.choice.claims,
+                version=tried.version,
+                progress=self.progress,
+            )
+
+    def _plan_for(
+        self,
+        client: Client,
+        version: ServerVersion,
+        *,
+        displaces: bool,
+        rendering: Rendering = "by capabilities",
+    ) -> Built:
         address = client.address
-        return self._plan(version, where=address.base_url, displaces=displaces, is_here=address.is_loopback)
+        return self._plan(
+            version,
+            where=address.base_url,
+            displaces=displaces,
+            is_here=address.is_loopback,
+            rendering=rendering,
+        )
 
-    def _plan(self, version: ServerVersion, *, where: str, displaces: bool, is_here: bool) -> Built:
+    def _plan(
+        self,
+        version: ServerVersion,
+        *,
+        where: str,
+        displaces: bool,
+        is_here: bool,
+        rendering: Rendering = "by capabilities",
+    ) -> Built:
         name = self.name or suggest_name(self.files.model.name)
-        target = target_of(version, displaces=displaces, takes_patches=not self.stream)
+        target = target_of(version, displaces=displaces, takes_patches=not self.stream, rendering=rendering)
         inspection = inspect(
             self.files,
             target=dataclasses.replace(target, model_name=name.model),

@@ -28,10 +28,12 @@ class ByItself:
     Attributes:
         way: What renders its chats.
         parity: How its prompts compare with those the authors meant.
+        capabilities: What the server takes the model to be able to do.
     """
 
     way: Way
     parity: Parity
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +96,4 @@ def ollama_by_itself(
     except Gguf2OllamaError as error:
         client.version()  # that it is gone is no matter of this model
         return LeftOut(f"the server does not make or run such a model: {error.message}")
-    return ByItself(way=way, parity=parity)
+    return ByItself(way=way, parity=parity, capabilities=info.capabilities)

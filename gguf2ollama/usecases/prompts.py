@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -21,11 +22,20 @@ from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import ModelName
 from gguf2ollama.usecases.try_templates import Tried
 
-__all__ = ["Way", "compare_on_server", "compare_timely", "shows_prompts", "surprising_prompts", "way_of"]
+__all__ = [
+    "Mismatches",
+    "Way",
+    "compare_on_server",
+    "compare_timely",
+    "mismatches",
+    "shows_prompts",
+    "way_of",
+]
 
 Way: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
 
 _NAMED = 3  # conversations that a message names
+_USUAL = frozenset({"plain", "tools", "thinking"})
 _ASKED_AGAIN = 3  # times, where a prompt tells the time
 _SETTLED = {Verdict.exact, Verdict.refused}
 _TEMPLATE_KEY = "tokenizer.chat_template"
@@ -59,7 +69,45 @@ def way_of(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:
     return "TEMPLATE"
 
 
-def surprising_prompts(
+@dataclass(frozen=True, slots=True)
+class Mismatches:
+    """Conversations whose prompts on a server are not what the authors' chat template makes.
+
+    Those that were predicted to differ are not among them, and none is of a server that shows no prompts
+    (before 0.11.5).
+    """
+
+    cases: tuple[Case, ...] = ()
+
+    @property
+    def usual(self) -> Mismatches:
+        """Those that users meet: plain chats, tools, thinking."""
+        return Mismatches(tuple(one for one in self.cases if one.conversation.feature in _USUAL))
+
+    @property
+    def rare(self) -> Mismatches:
+        """All others: contents that hardly any chat has, reasoning history, assistant prefill."""
+        return Mismatches(tuple(one for one in self.cases if one.conversation.feature not in _USUAL))
+
+    def without(self, names: Collection[str]) -> Mismatches:
+        """Return those whose conversations have other names."""
+        return Mismatches(tuple(one for one in self.cases if one.conversation.name not in names))
+
+    def __bool__(self) -> bool:
+        return bool(self.cases)
+
+    def __str__(self) -> str:
+        grouped: dict[str, list[str]] = {}
+        for case in self.cases:
+            grouped.setdefault(case.conversation.feature, []).append(case.conversation.name)
+        return "; ".join(
+            f"{len(names)} {feature} conversations ({', '.join(names[:_NAMED])}"
+            f"{', …' if len(names) > _NAMED else ''})"
+            for feature, names in grouped.items()
+        )
+
+
+def mismatches(
     client: Client,
     name: ModelName,
     info: ModelInfo,
@@ -67,15 +115,13 @@ def surprising_prompts(
     tried: Tried,
     recipe: Recipe,
     progress: Progress = ignore,
-) -> tuple[str, ...]:
-    """Give a phrase for each feature whose prompts are not what they were to be.
+) -> Mismatches:
+    """Return the conversations whose prompts differ from the authors', and were not predicted to.
 
-    That is every plain conversation but the odd ones that does not come out as meant, and any other that was
-    foretold to and does not. Where the user gave the TEMPLATE, only what was not foretold surprises. Nothing
-    is said of a server that cannot show its prompts (before 0.11.5).
+    Where a renderer of Ollama's own takes the place of what was planned, nothing was predicted.
     """
     if not shows_prompts(ServerVersion.parse(tried.version)):
-        return ()
+        return Mismatches()
     with Renderer() as renderer:
         parity = compare_on_server(
             client,
@@ -84,24 +130,21 @@ def surprising_prompts(
             authors=tried.authors,
             template=tried.authors.load(renderer),
             claims=tried.choice.claims,
-            way="native" if recipe.template.value is None else "TEMPLATE",
+            way=_way_planned(info, recipe),
             version=tried.version,
             meant_system=tried.meant_system,
             progress=progress,
         )
-    is_given = tried.choice.chosen.origin == "user"
-    foretold = {case.conversation.name for case in tried.choice.chosen.parity.faults}
-    surprises: dict[str, list[str]] = {}
-    for case in parity.faults:
-        feature, title = case.conversation.feature, case.conversation.name
-        is_usual = feature == "plain" and not case.conversation.is_odd
-        is_grave = is_usual and case.verdict is not Verdict.json_equal and not is_given
-        if is_grave or title not in foretold:
-            surprises.setdefault(feature, []).append(title)
-    return tuple(
-        f"{len(names)} {feature} conversations ({', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)})"
-        for feature, names in surprises.items()
-    )
+    if info.renderer and not recipe.modelfile.renderer:
+        return Mismatches(parity.faults)
+    predicted = {case.conversation.name for case in tried.choice.chosen.parity.faults}
+    return Mismatches(parity.faults).without(predicted)
+
+
+def _way_planned(info: ModelInfo, recipe: Recipe) -> Way:
+    if info.renderer and not recipe.modelfile.renderer:
+        return "RENDERER"
+    return "native" if recipe.template.value is None else "TEMPLATE"
 
 
 def compare_on_server(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,13 +18,26 @@ from gguf2ollama.ollama import Client, ModelInfo
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.recipe import Recipe
 from gguf2ollama.refs import ModelName
-from gguf2ollama.usecases.readback import differences
+from gguf2ollama.usecases.readback import differences, missing_capabilities, renders_with
+from gguf2ollama.usecases.target import Rendering
 from gguf2ollama.usecases.temporary_models import temporary_name
 
 if TYPE_CHECKING:
+    from gguf2ollama.usecases.by_itself import ByItself, LeftOut
+    from gguf2ollama.usecases.prompts import Mismatches
     from gguf2ollama.usecases.try_templates import Tried
 
-__all__ = ["FirstThatWorks", "MayBeClosed", "Route", "ServerBuild", "WayClosed"]
+__all__ = [
+    "FirstThatWorks",
+    "MayBeClosed",
+    "OtherRendering",
+    "Route",
+    "ServerBuild",
+    "ServerResult",
+    "WayClosed",
+]
+
+_NOT_LOADED = "it was not compared with it (--no-load)"
 
 
 class Route(Protocol):
@@ -32,6 +45,31 @@ class Route(Protocol):
 
     def make(self, name: ModelName) -> None:
         """Make the model under a name."""
+
+
+class OtherRendering(Exception):
+    """The server renders every model with the same kind of template, other than planned; nothing was made.
+
+    Attributes:
+        rendering: What it renders with.
+    """
+
+    def __init__(self, rendering: Rendering) -> None:
+        super().__init__(rendering)
+        self.rendering = rendering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerResult:
+    """What came of a build on a server.
+
+    Attributes:
+        differences: What was asked for and is not so, which was allowed.
+        warnings: What else may surprise, one sentence each.
+    """
+
+    differences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class WayClosed(Exception):
@@ -93,13 +131,16 @@ class ServerBuild:
     load: bool
     allow_mismatch: bool
     tell: Callable[[str], None]
+    ollama_default: Callable[[], ByItself | LeftOut]
+    rendering: Rendering = "by capabilities"
     tried: Tried | None = None
     progress: Progress = ignore
 
-    def run(self, route: Route) -> tuple[str, ...]:
-        """Make the model; give the differences between what was asked for and what the server made.
+    def run(self, route: Route) -> ServerResult:
+        """Make the model.
 
         Raises:
+            OtherRendering: The server renders every model with what was not planned; no model was made.
             ServerProblem: The server cannot be reached, or refuses.
             VerificationFailed: The server made something else, and that is not allowed.
         """
@@ -107,20 +148,44 @@ class ServerBuild:
             self.tell("making the model")
             route.make(temporary)
             info = self.client.show(temporary)
+            self._require_rendering(info)
             found = differences(info, recipe=self.recipe)
             if found and not self.allow_mismatch:
                 raise VerificationFailed(
-                    f"the server made something else of {self.name.short}: {'; '.join(found)}",
-                    hint="no model was made; --template FILE sets a template, --via pull or link keeps the"
-                    " one in the GGUF, --allow-mismatch takes what was made",
+                    f"{self.name.short} on the server differs from what was asked for: {'; '.join(found)}",
+                    hint="no model was made; --via link or pull keeps more than an upload,"
+                    " --allow-mismatch keeps the model as the server made it",
                 )
+            warnings: list[str] = []
             if self.load:
                 with self._loaded(temporary):
-                    found = (*found, *self._compare_prompts(temporary, info))
-            elif self.tried is not None:
-                self.tell("the model is not loaded, so no prompt is compared on the server")
+                    unmatched, warnings = self._check(temporary, info)
+                    found = (*found, *unmatched)
+            else:
+                if info.renderer and not self.recipe.modelfile.renderer:
+                    warnings.append(f"{_renderer_used(info)}; {_NOT_LOADED}")
+                if self.tried is not None:
+                    self.tell("prompt check skipped (--no-load)")
             self._take_name(temporary)
-        return found
+        return ServerResult(differences=found, warnings=tuple(warnings))
+
+    def _require_rendering(self, info: ModelInfo) -> None:
+        """Check that a server that is set up to prefer one kind of template was planned for.
+
+        Raises:
+            OtherRendering: It was not.
+        """
+        renders = renders_with(info, recipe=self.recipe)
+        if self.rendering != "by capabilities" or self.recipe.template_origin == "user":
+            return
+        if (
+            renders == "TEMPLATE"
+            and self.recipe.companion is not None
+            and info.template == self.recipe.companion
+        ):
+            raise OtherRendering("TEMPLATE")
+        if renders == "chat template" and info.template == self.recipe.chat_template:
+            raise OtherRendering("chat template")
 
     @contextlib.contextmanager
     def _loaded(self, name: ModelName) -> Iterator[None]:
@@ -135,29 +200,58 @@ class ServerBuild:
             with contextlib.suppress(Gguf2OllamaError):
                 self.client.unload(name)
 
-    def _compare_prompts(self, name: ModelName, info: ModelInfo) -> tuple[str, ...]:
-        """Compare the server's prompts with those that were meant, now that the model is loaded.
+    def _check(self, name: ModelName, info: ModelInfo) -> tuple[tuple[str, ...], list[str]]:
+        """Compare prompts and capabilities with what was planned, now that the model is loaded.
 
-        What was told beforehand to come out in another way is no surprise, unless it is a plain conversation.
+        What users meet and a plain ``ollama create`` gets right is a reason to make no model; all else is
+        said. So is what a renderer of Ollama's own prints, which a server puts before whatever there is.
+
+        Returns:
+            What was allowed to differ, and warnings.
 
         Raises:
-            VerificationFailed: One is not as meant, and that is not allowed.
+            VerificationFailed: The model is worse than what ``ollama create`` makes, and that is not allowed.
         """
         if self.tried is None:
-            return ()
-        from gguf2ollama.usecases.prompts import surprising_prompts  # noqa: PLC0415 - where they are compared
+            return (), []
+        from gguf2ollama.usecases.prompts import mismatches  # noqa: PLC0415 - where they are compared
 
         self.tell("comparing prompts")
-        surprises = surprising_prompts(
+        found = mismatches(
             self.client, name, info, tried=self.tried, recipe=self.recipe, progress=self.progress
         )
-        if surprises and not self.allow_mismatch:
+        if info.renderer and not self.recipe.modelfile.renderer:
+            return (), [f"{_renderer_used(info)}: {_compared(found)}"]
+        missing = missing_capabilities(info, recipe=self.recipe)
+        worse = self._worse_than_default(found.usual, missing) if found.usual or missing else ""
+        if worse and not self.allow_mismatch:
             raise VerificationFailed(
-                f"{self.name.short} is not prompted as its authors meant: {'; '.join(surprises)}",
-                hint="no model was made; --allow-mismatch makes it all the same, and `gguf2ollama verify`"
-                " then shows what differs",
+                f"prompt check failed: {worse}",
+                hint="no model was made; please report this with the --verbose output; --allow-mismatch makes"
+                " the model, and `gguf2ollama verify` then shows what differs",
             )
-        return surprises
+        warnings = []
+        if found and not worse:
+            warnings.append(f"{found} render differently from the model's chat template on this server")
+        if missing and not worse:
+            warnings.append(f"this server does not see that the model supports {', '.join(sorted(missing))}")
+        if worse and found.rare:
+            warnings.append(f"{found.rare} render differently from the model's chat template on this server")
+        return ((worse,) if worse else ()), warnings
+
+    def _worse_than_default(self, usual: Mismatches, missing: Collection[str]) -> str:
+        """Return what a plain ``ollama create`` of the same GGUF gets right and we do not; ``""`` for nothing."""
+        from gguf2ollama.usecases.by_itself import LeftOut  # noqa: PLC0415 - it makes use of this module
+
+        # of a TEMPLATE that the user gave, nothing says that it should print what the authors' prints
+        default = LeftOut("") if self.recipe.template_origin == "user" else self.ollama_default()
+        if isinstance(default, LeftOut):
+            return ""
+        missed = usual.without({case.conversation.name for case in default.parity.faults})
+        lost = sorted(set(missing) & set(default.capabilities))
+        parts = [f"{missed} render differently from the model's chat template"] if missed else []
+        parts += [f"the model should support {', '.join(lost)}"] if lost else []
+        return f"{', and '.join(parts)}, where a plain `ollama create` is right" if parts else ""
 
     def _take_name(self, temporary: ModelName) -> None:
         """Copy to the final name; what had it before is removed with its blobs, or stays on a failure."""
@@ -180,3 +274,14 @@ class ServerBuild:
         finally:
             with contextlib.suppress(Gguf2OllamaError):
                 self.client.delete(name)
+
+
+def _renderer_used(info: ModelInfo) -> str:
+    return (
+        f"Ollama's built-in renderer {info.renderer} takes the place of the chat template in the GGUF"
+        " (--via link or pull keeps the file's own)"
+    )
+
+
+def _compared(found: Mismatches) -> str:
+    return f"{found} render differently" if found else "all compared conversations render alike"

@@ -19,6 +19,7 @@ from gguf2ollama.refs import HubSource, ModelName, parse_source
 from gguf2ollama.usecases.at_once import at_once
 from gguf2ollama.usecases.image import Weights
 from gguf2ollama.usecases.inspect import Inspection
+from gguf2ollama.usecases.upload_route import create_model
 
 __all__ = ["StreamRoute"]
 
@@ -54,26 +55,18 @@ class StreamRoute:
             ServerProblem: The site or the server cannot be reached, or refuses.
             UsageProblem: It cannot be made without a copy here.
         """
-        files = self._files()
+        sources = self._files()
         layers = self.inspection.lay_out_image(takes_shards=True).weights
         with open_site(settings_for(self._source())) as site:
             if site is None:
                 raise UsageProblem("--stream needs a network, and HF_HUB_OFFLINE is set", hint=_LOCALLY)
             digests = at_once(
                 lambda pair, check: self._send(*pair, site=site, check=check),
-                list(zip(layers, files, strict=True)),
+                list(zip(layers, sources, strict=True)),
                 most=_AT_ONCE,
             )
-        wanted = self.inspection.recipe.modelfile
-        self.client.create(
-            name,
-            files={layer.name: digest for layer, digest in zip(layers, digests, strict=True)},
-            template=wanted.template,
-            system=wanted.system,
-            parameters=wanted.parameters_json(),
-            messages=[{"role": one.role, "content": one.content} for one in wanted.messages],
-            licenses=wanted.licenses,
-        ).drain()
+        files = {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
+        create_model(self.client, name, files=files, recipe=self.inspection.recipe)
 
     def _files(self) -> tuple[RepositoryFile, ...]:
         """Give the files there, once it is sure that they can be taken as they are."""

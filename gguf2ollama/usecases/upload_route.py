@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
 from gguf2ollama.progress import Progress
 from gguf2ollama.recipe import Recipe
@@ -13,7 +15,7 @@ from gguf2ollama.usecases.image import Image
 from gguf2ollama.usecases.send_weights import send_weights
 from gguf2ollama.usecases.server_space import require_server_space
 
-__all__ = ["UploadRoute"]
+__all__ = ["UploadRoute", "create_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +50,26 @@ class UploadRoute:
         self.hashing.begin_only(layers)
         require_server_space(self.client, self.image, hashing=self.hashing, copies=self.copies)
         files = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
-        wanted = self.recipe.modelfile
-        self.client.create(
-            name,
-            files=files,
-            template=wanted.template,
-            renderer=wanted.renderer,
-            parser=wanted.parser,
-            requires=wanted.requires,
-            system=wanted.system,
-            parameters=wanted.parameters_json(),
-            messages=[{"role": one.role, "content": one.content} for one in wanted.messages],
-            licenses=wanted.licenses,
-        ).drain()
+        create_model(self.client, name, files=files, recipe=self.recipe)
+
+
+def create_model(client: Client, name: ModelName, *, files: Mapping[str, Digest], recipe: Recipe) -> None:
+    """Have a server make a model of blobs that it has.
+
+    Raises:
+        ServerProblem: The server cannot be reached, or refuses.
+    """
+    wanted = recipe.modelfile
+    client.create(
+        name,
+        files=files,
+        template=wanted.template,
+        renderer=wanted.renderer,
+        parser=wanted.parser,
+        requires=wanted.requires,
+        system=wanted.system,
+        # without this list the model would get the stops of a template that the server detects
+        parameters={"stop": [], **wanted.parameters_json()},
+        messages=[{"role": one.role, "content": one.content} for one in wanted.messages],
+        licenses=wanted.licenses,
+    ).drain()
