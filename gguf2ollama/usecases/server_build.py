@@ -240,7 +240,7 @@ class ServerBuild:
         return ((worse,) if worse else ()), warnings
 
     def _worse_than_default(self, usual: Mismatches, missing: Collection[str]) -> str:
-        """Return what a plain ``ollama create`` of the same GGUF gets right and we do not; ``""`` for nothing."""
+        """Return what a plain ``ollama create`` gets right and this model does not; ``""`` for nothing."""
         from gguf2ollama.usecases.by_itself import LeftOut  # noqa: PLC0415 - it makes use of this module
 
         # of a TEMPLATE that the user gave, nothing says that it should print what the authors' prints
