@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
-__all__ = ["age", "columns", "size"]
+__all__ = ["age", "columns", "escaped", "size"]
 
 _KILO = 1000
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -31,6 +31,11 @@ def age(moment: datetime, *, now: datetime | None = None) -> str:
             text = f"{count} {name}{'s' if count > 1 else ''}"
             return f"in {text}" if ahead else f"{text} ago"
     return "now"
+
+
+def escaped(text: str) -> str:
+    """Return a text in one line, with what a terminal might obey written as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

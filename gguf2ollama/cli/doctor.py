@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gguf2ollama.cli._format import escaped
 from gguf2ollama.cli._options import output_options
 from gguf2ollama.cli._output import Output
 from gguf2ollama.errors import NotFound, VerificationFailed
@@ -37,7 +38,7 @@ def command(*, store: str | None, quick: bool, output: Output) -> None:
         output.data([{"level": one.level, "path": str(one.path), "message": one.message} for one in findings])
     else:
         for one in findings:
-            output.text(f"{one.level}: {one.path}: {one.message}")
+            output.text(escaped(f"{one.level}: {one.path}: {one.message}"))
     if errors := sum(one.level == "error" for one in findings):
         raise VerificationFailed(f"{root} has {errors} errors", hint="each says what to do")
     output.note(f"{root}: every model is whole")

@@ -16,9 +16,17 @@ __all__ = ["command"]
 @host_option
 @output_options
 def command(*, host: str | None, output: Output) -> None:
-    """List the models of a server."""
+    """List the models of a server, each once."""
+    from gguf2ollama.usecases.listing import list_once  # noqa: PLC0415 - not needed for help
+
     with connect(host) as client:
-        models = client.list()
+        listed = list_once(client.list())
+    models = listed.models
+    for copy in listed.abandoned:
+        output.note(
+            "not listed: a copy that Ollama made of a model that is gone or was made again takes"
+            f" {copy.size:,} bytes; `gguf2ollama rm {copy.name}` frees them"
+        )
     if output.as_json:
         output.data(
             [

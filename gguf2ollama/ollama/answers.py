@@ -40,6 +40,7 @@ class ModelDetails:
         parameter_size: For a person: ``134.52M``.
         quantization_level: Such as ``Q4_K_M``.
         parent_model: The model that it was made from, where that is known.
+        runner: What runs it (``llamacpp``, ``ggml``, ``mlx``); servers before 0.40 say nothing here.
     """
 
     format: str
@@ -48,6 +49,7 @@ class ModelDetails:
     parameter_size: str
     quantization_level: str
     parent_model: str
+    runner: str
 
     @classmethod
     def parse(cls, fields: Fields) -> ModelDetails:
@@ -59,6 +61,7 @@ class ModelDetails:
             parameter_size=fields.text("parameter_size"),
             quantization_level=fields.text("quantization_level"),
             parent_model=fields.text("parent_model"),
+            runner=fields.text("runner"),
         )
 
 

@@ -225,7 +225,7 @@ class LocalStore:
         entry = self.find(name)
         if entry is None:
             return set(), set()
-        content = read_entry(self.root, entry)
+        content = read_entry(self.root, entry.path)
         parsed = parse_manifest(content)
         entries = parsed.entries if isinstance(parsed, ManifestList) else ()
         with disk_errors(entry.path):

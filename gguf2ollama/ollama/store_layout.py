@@ -28,6 +28,7 @@ __all__ = [
     "MANIFESTS",
     "MANIFESTS_V2",
     "StoreEntry",
+    "entry_at",
     "find_entry",
     "list_entries",
     "manifest_files",
@@ -43,6 +44,7 @@ _OLD_HOST, _V2_HOST = "registry.ollama.ai", "ollama.com"
 _DEFAULT_HOSTS = {_OLD_HOST, _V2_HOST}
 _BLOB_NAME = re.compile(r"sha256-[0-9a-f]{64}\Z")
 _CAP_BYTES = 4 << 20
+_AGAIN = "make or pull the model again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def list_entries(root: Path) -> Iterator[StoreEntry]:
     """List what stands under names that Ollama takes: ``manifests-v2`` first; a name may stand in both."""
     for layout in (MANIFESTS_V2, MANIFESTS):
         for path in manifest_files(root, layout):
-            entry = _entry_at(path, is_v2=layout == MANIFESTS_V2)
+            entry = entry_at(path)
             if entry is not None:
                 yield entry
 
@@ -108,8 +110,10 @@ def manifest_files(root: Path, layout: str) -> Iterator[Path]:
     yield from sorted(path for path in paths if path.is_symlink() or not path.is_dir())
 
 
-def _entry_at(path: Path, *, is_v2: bool) -> StoreEntry | None:
-    host, namespace, model, tag = path.parts[-4:]
+def entry_at(path: Path) -> StoreEntry | None:
+    """Return what a file of :func:`manifest_files` is; ``None`` where Ollama takes no such name."""
+    layout, host, namespace, model, tag = path.parts[-5:]
+    is_v2 = layout == MANIFESTS_V2
     if is_v2:
         host = host.replace("%3A", ":").replace("%3a", ":")
     try:
@@ -123,34 +127,33 @@ def _logical(name: ModelName) -> ModelName:
     return replace(name, host=_OLD_HOST) if name.host.lower() in _DEFAULT_HOSTS else name
 
 
-def read_entry(root: Path, entry: StoreEntry) -> bytes:
+def read_entry(root: Path, path: Path) -> bytes:
     """Read what stands under a name: a manifest or a list of manifests, as bytes.
+
+    Args:
+        root: The store.
+        path: A file of :func:`manifest_files`.
 
     Raises:
         InvalidInput: It is not a file, a link in ``manifests-v2`` leads nowhere or out of the blobs of this
             store, or the bytes there are not what their name says. The message doesn't name the path.
     """
-    if entry.is_dangling:
-        raise InvalidInput(
-            f"it is a link to {str(entry.path.readlink())!r}, which is not there",
-            hint=f"make or pull {entry.name.short} again",
-        )
+    if path.is_symlink() and not path.exists():
+        raise InvalidInput(f"it is a link to {str(path.readlink())!r}, which is not there", hint=_AGAIN)
     digest = None
-    if entry.is_v2 and entry.path.is_symlink():
-        target = entry.path.resolve()
+    if path.parts[-5] == MANIFESTS_V2 and path.is_symlink():
+        target = path.resolve()
         blob = root / "blobs" / target.name
         if not _BLOB_NAME.match(target.name) or not blob.is_file() or not blob.samefile(target):
             raise InvalidInput(
-                f"it is a link to {str(entry.path.readlink())!r}, which is not a blob of this store: "
-                "Ollama does not read it",
-                hint=f"remove that link, then make or pull {entry.name.short} again",
+                f"it is a link to {str(path.readlink())!r}, which is not a blob of this store:"
+                " Ollama does not read it",
+                hint=f"remove that link, and {_AGAIN}",
             )
         digest = Digest.parse(target.name)
-    content = _read(entry.path)
+    content = _read(path)
     if digest is not None and Digest.of(content) != digest:
-        raise InvalidInput(
-            f"the blob {digest.blob_name} is damaged", hint=f"make or pull {entry.name.short} again"
-        )
+        raise InvalidInput(f"the blob {digest.blob_name} is damaged", hint=_AGAIN)
     return content
 
 
@@ -172,7 +175,7 @@ def runnable_manifest(root: Path, entry: StoreEntry) -> Manifest:
     Raises:
         InvalidInput: It cannot be read.
     """
-    parsed = parse_manifest(read_entry(root, entry))
+    parsed = parse_manifest(read_entry(root, entry.path))
     if not isinstance(parsed, ManifestList):
         return parsed
     problems = []
@@ -181,9 +184,7 @@ def runnable_manifest(root: Path, entry: StoreEntry) -> Manifest:
             return read_manifest_blob(root, child.digest)
         except InvalidInput as error:  # noqa: PERF203 - a list is short
             problems.append(error.message)
-    raise InvalidInput(
-        f"no manifest of its list can be read: {problems[0]}", hint=f"make or pull {entry.name.short} again"
-    )
+    raise InvalidInput(f"no manifest of its list can be read: {problems[0]}", hint=_AGAIN)
 
 
 def _read(path: Path) -> bytes:

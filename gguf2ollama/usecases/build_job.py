@@ -16,6 +16,7 @@ from gguf2ollama.refs import ModelName, ServerAddress
 from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.inspect import Inspection, Preferences, inspect
 from gguf2ollama.usecases.lock_file import LockCheck
+from gguf2ollama.usecases.migration import warn_of_second_copy
 from gguf2ollama.usecases.naming import suggest_name
 from gguf2ollama.usecases.open_route import open_route
 from gguf2ollama.usecases.routes import Choice, Via, choose_route
@@ -102,7 +103,11 @@ class BuildJob:
             may_upload = via == "upload" or not client.address.is_loopback
             if may_upload:
                 require_uploads(version)
-            return self._plan_for(client, version, displaces=may_upload)
+            plan = self._plan_for(client, version, displaces=may_upload)
+            if may_upload:
+                warnings = warn_of_second_copy(version, self.files.model)
+                return dataclasses.replace(plan, via="upload", warnings=warnings)
+            return plan
         choice = choose_route(client, via=via)
         self.tell(f"way: {choice.via}, {choice.reason}")
         try:
@@ -156,8 +161,13 @@ class BuildJob:
             progress=self.progress,
         )
         made = server_build.run(route)
+        doubled = warn_of_second_copy(version, self.files.model) if choice.via == "upload" else ()
         return dataclasses.replace(
-            plan, via=choice.via, differences=made.differences, warnings=made.warnings, is_done=True
+            plan,
+            via=choice.via,
+            differences=made.differences,
+            warnings=(*made.warnings, *doubled),
+            is_done=True,
         )
 
     def _ollama_default(self, client: Client, plan: Built) -> ByItself | LeftOut:

@@ -24,6 +24,8 @@ from gguf2ollama.ggufio.copying import open_unchanged, write_ranges
 from gguf2ollama.ggufio.patching import UNCHANGED, HeaderPatch
 from gguf2ollama.ggufio.stream import RangeStream
 from gguf2ollama.oci import (
+    FORMAT,
+    RUNNER,
     Descriptor,
     Digest,
     Manifest,
@@ -134,7 +136,12 @@ class Image:
             )
             for one in self.weights
         )
-        return Manifest(config=self.config.descriptor, layers=(*weights, *self.text_layers))
+        return Manifest(
+            config=self.config.descriptor,
+            layers=(*weights, *self.text_layers),
+            runner=RUNNER,
+            format=FORMAT,
+        )
 
     @property
     def text_layers(self) -> tuple[Descriptor, ...]:

@@ -46,7 +46,7 @@ def pull_over_http(store: FakeStore, name: str, *, insecure: bool) -> Iterator[d
         raise Refusal(500, f"max retries exceeded: {error}") from error
     yield {"status": "verifying sha256 digest"}
     yield {"status": "writing manifest"}
-    store.models[valid_name(name)] = model_of(manifest, read=store.read_blob)
+    store.keep(valid_name(name), model_of(manifest, read=store.read_blob), manifest=manifest)
     yield {"status": "success"}
 
 

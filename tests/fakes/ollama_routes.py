@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from tests.fakes.ollama_pull import pull_over_http
 from tests.fakes.ollama_render import render
-from tests.fakes.ollama_store import FakeStore, Model, Refusal, details, valid_name
+from tests.fakes.ollama_store import FakeStore, Model, Refusal, Row, details, valid_name
 
 _DEFAULT_CONTEXT = 4096
 
@@ -59,20 +59,19 @@ def merged(lines: Sequence[Line]) -> Line:
 
 
 def _list(store: FakeStore, _: Line) -> Line:
-    store.look_into_folder()
-    newest_first = sorted(store.models.items(), key=lambda item: item[1].modified, reverse=True)
-    return {"models": [_listed(store, *item) for item in newest_first]}
+    newest_first = sorted(store.rows(), key=lambda row: row.model.modified, reverse=True)
+    return {"models": [_listed(store, row) for row in newest_first]}
 
 
-def _listed(store: FakeStore, name: str, model: Model) -> Line:
+def _listed(store: FakeStore, row: Row) -> Line:
     return {
-        "name": name,
-        "model": name,
-        "modified_at": model.modified.isoformat(),
-        "size": model.size,
-        "digest": model.digest,
-        "details": details(model),
-        "capabilities": store.capabilities(model),
+        "name": row.name,
+        "model": row.name,
+        "modified_at": row.model.modified.isoformat(),
+        "size": row.model.size,
+        "digest": row.digest,
+        "details": row.details,
+        "capabilities": store.capabilities(row.model),
     }
 
 
@@ -135,6 +134,8 @@ def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> 
         pieces = reply if limit < 0 else reply[:limit]
         for piece in pieces:
             yield _line(piece, is_chat=is_chat)
+        if is_chat:  # a real one does that in the background
+            store.after_chat(known)
         yield _line({}, is_chat=is_chat, done_reason="stop" if pieces == reply else "length")
 
 
@@ -175,7 +176,7 @@ def _pull(store: FakeStore, content: Line) -> Iterator[Line]:
             yield step | {"completed": completed}
     yield {"status": "verifying sha256 digest"}
     yield {"status": "writing manifest"}
-    store.models[short] = model
+    store.keep(short, model)
     yield {"status": "success"}
 
 

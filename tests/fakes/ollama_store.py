@@ -83,6 +83,16 @@ class Model:
         return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Row:
+    """What ``GET /api/tags`` lists of a model."""
+
+    name: str
+    digest: str
+    model: Model
+    details: Mapping[str, object]
+
+
 class FakeStore:
     """Blobs, models and what is loaded; safe for several threads.
 
@@ -175,11 +185,25 @@ class FakeStore:
             yield {"status": f"using existing layer {layer.digest}"}
         yield {"status": "writing manifest"}
         with self._lock:
+            self.look_into_folder()
             known = next((known for known in self.models if known.lower() == name.lower()), name)
-            self.models[known] = model
+            self.keep(known, model)
             self.loaded.pop(known, None)
             self._prune()
         yield {"status": "success"}
+
+    def keep(self, name: str, model: Model, *, manifest: Manifest | None = None) -> None:  # noqa: ARG002
+        """Give a model its name; ``manifest`` is what describes it, where it came with one."""
+        self.models[name] = model
+
+    def rows(self) -> Iterator[Row]:
+        """List the models."""
+        self.look_into_folder()
+        for name, model in self.models.items():
+            yield Row(name=name, digest=model.digest, model=model, details=details(model))
+
+    def after_chat(self, name: str) -> None:
+        """Do what a server does behind the back of whoever chats: nothing."""
 
     def look_into_folder(self) -> None:
         """Take in the models whose manifests others wrote."""

@@ -33,8 +33,9 @@ HELLO = [{"role": "user", "content": "hello"}]
 TAKE_FILES = [  # what nearly every test begins with
     part for part in parts.OLD_OLLAMAS if ServerFeatures.of(ServerVersion.parse(part.version)).takes_files
 ]
+FAKES_ALONE = [parts.Ollama(version="0.40.2")]  # no real one can be built: it is held to what 0.34.4 does
 SERVERS = [
-    *(pytest.param(("fake", part), id=f"fake-{part.version}") for part in parts.OLLAMAS),
+    *(pytest.param(("fake", part), id=f"fake-{part.version}") for part in [*parts.OLLAMAS, *FAKES_ALONE]),
     *(pytest.param(("real", part), id=part.version, marks=pytest.mark.live) for part in parts.OLLAMAS),
     *(pytest.param(("fake", part), id=f"fake-{part.version}") for part in TAKE_FILES),
     *(
@@ -45,12 +46,14 @@ SERVERS = [
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request, ollama_pool):
+def server(request, ollama_pool, tmp_path_factory):
     kind, part = request.param
     if kind == "real":
         yield ollama_pool(part)
         return
     with FakeOllama(version=part.version) as fake:
+        if fake.store.features.manifests_v2:
+            fake.store.folder = tmp_path_factory.mktemp("models")
         yield fake
 
 

@@ -15,6 +15,7 @@ from gguf2ollama.usecases.digest_cache import DigestCache
 from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.server_space import require_server_space
 from tests.fakes.ollama_server import FakeOllama
+from tests.stores import add_model, migrate, write_old, write_v2
 
 
 @pytest.fixture
@@ -110,3 +111,35 @@ def test_the_disk_of_another_machine_is_not_counted_here(require, server):
 
 def test_a_folder_that_is_not_there_is_no_store(require, tmp_path):
     require(free=0, folder=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("version", ["0.34.4", "0.40.0", "0.40.2"])
+def test_a_store_that_is_not_ours_to_write_is_known_by_its_models(
+    require, server, gguf, size, monkeypatch, version
+):
+    """The servers of 0.40 are fakes, and the layout of their store is a fixture."""
+    folder = server.store.folder
+    manifest = add_model(folder, gguf.read_bytes())
+    monkeypatch.setattr(LocalStore, "is_writable", False)
+    with FakeOllama(version=version) as known:
+        require(free=size - 1, host=known.url)
+        known.store.folder = folder
+        path = (write_v2 if known.store.features.manifests_v2 else write_old)(
+            folder, "library/m/latest", manifest
+        )
+        known.store.look_into_folder()
+        if not known.store.features.manifests_v2:  # that fake has digests of its own
+            monkeypatch.setattr("tests.fakes.ollama_store.Model.digest", Digest.of(path.read_bytes()).hex)
+        with pytest.raises(NotEnoughSpace, match="bytes free"):
+            require(free=size - 1, host=known.url)
+
+
+@pytest.mark.parametrize("version", ["0.40.0", "0.40.2"])
+def test_a_store_is_known_by_a_model_that_was_rewritten(require, server, gguf, size, monkeypatch, version):
+    folder = server.store.folder
+    migrate(folder, "library/m/latest", add_model(folder, gguf.read_bytes()), gguf.read_bytes() + b"more")
+    monkeypatch.setattr(LocalStore, "is_writable", False)
+    with FakeOllama(version=version) as known:
+        known.store.folder = folder
+        with pytest.raises(NotEnoughSpace, match="bytes free"):
+            require(free=size - 1, host=known.url)

@@ -1,0 +1,48 @@
+"""List the models of a server, each once.
+
+Ollama 0.40 lists a name once for each runner that it has a manifest for, and the copies that it makes of
+models besides, as ``llamacpp:<digest>`` (0.40.2 hides what is listed under another name already). What is
+said here of 0.40 was read in its source; the tests stand on a fake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gguf2ollama.oci import RUNNER
+from gguf2ollama.ollama import LocalModel
+
+__all__ = ["ListedModels", "list_once"]
+
+_COPY = re.compile(r"llamacpp:[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedModels:
+    """The models of a server.
+
+    Attributes:
+        models: Each once; where a name has several manifests, that for llama.cpp, which Ollama prefers.
+        abandoned: Copies that the server made of models and that no model here uses.
+    """
+
+    models: tuple[LocalModel, ...]
+    abandoned: tuple[LocalModel, ...]
+
+
+def list_once(models: Iterable[LocalModel]) -> ListedModels:
+    """Sort out what a server lists; the order stays."""
+    by_name: dict[str, LocalModel] = {}
+    copies = []
+    for model in models:
+        if _COPY.match(model.name):
+            copies.append(model)
+        elif model.name not in by_name or model.details.runner.lower() == RUNNER:
+            by_name[model.name] = model
+    used = {model.digest for model in by_name.values()}
+    return ListedModels(
+        models=tuple(by_name.values()),
+        abandoned=tuple(copy for copy in copies if copy.digest not in used),
+    )
