@@ -81,7 +81,9 @@ def _manifests(store: LocalStore) -> Iterator[tuple[Path, Manifest | StoreFindin
             yield (
                 path,
                 StoreFinding(
-                    level="note", path=path, message="a build was broken off: `gguf2ollama rm` removes it"
+                    level="note",
+                    path=path,
+                    message="a build was broken off: `gguf2ollama doctor --fix` removes it",
                 ),
             )
 

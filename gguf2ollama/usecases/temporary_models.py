@@ -19,12 +19,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
+from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ollama import Client, LocalModel
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.ollama.store_layout import list_entries
 from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.usecases.digest_cache import cache_folder
 
-__all__ = ["remove_abandoned", "temporary_name"]
+__all__ = ["remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
 
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; by then the age of the models decides
@@ -83,6 +86,28 @@ def remove_abandoned(client: Client, *, models: Iterable[ModelName] | None = Non
             with contextlib.suppress(Gguf2OllamaError):
                 client.delete(model)
                 removed.append(model)
+    return tuple(removed)
+
+
+def remove_abandoned_from_store(store: LocalStore) -> tuple[ModelName, ...]:
+    """Remove the temporary models of a store that no server serves, as :func:`remove_abandoned` does.
+
+    The server removes their weights when it starts, and files that were never finished are removed here.
+
+    Raises:
+        UsageProblem: The store cannot be written.
+    """
+    store.require(0)
+    oldest = time.time() - _ABANDONED_AFTER.total_seconds()
+    removed = []
+    for entry in tuple(list_entries(store.root)):
+        if entry.name.namespace.lower() != TEMPORARY_NAMESPACE:
+            continue
+        state = _build_state(entry.name)
+        with disk_errors(entry.path), contextlib.suppress(FileNotFoundError):
+            if state == "gone" or (state == "unknown" and entry.path.lstat().st_mtime < oldest):
+                store.remove_entry(entry)
+                removed.append(entry.name)
     return tuple(removed)
 
 
