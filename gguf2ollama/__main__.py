@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import signal
 import sys
+from typing import NoReturn
 
 _TURN_SECONDS = 0.0005
 _MADE_BETWEEN_COLLECTIONS = 50_000
+_BY_SIGNAL = 128  # shells add this to the number of a signal
+
+
+class _Terminated(SystemExit):
+    """A signal that ends the process came; all that is under way is cleaned up on the way out."""
 
 
 def main() -> None:
     """Run the command line, and end with its exit code."""
+    _clean_up_when_terminated()
     # files are hashed beside all that is done meanwhile, and such a thread needs the interpreter for some
     # microseconds each half millisecond: it is not to wait 5 ms each time
     sys.setswitchinterval(_TURN_SECONDS)
@@ -18,10 +27,35 @@ def main() -> None:
     gc.set_threshold(_MADE_BETWEEN_COLLECTIONS)
     from gguf2ollama.cli import run  # noqa: PLC0415 - the library is used without it
 
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except _Terminated:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            sys.stderr.write("terminated\n")
+        raise
     # all goes with the process now; the collector need not look through it first (a tenth of a quick call)
     gc.freeze()
     sys.exit(code)
+
+
+def _clean_up_when_terminated() -> None:
+    """Let SIGTERM, and the SIGHUP of a terminal that closes, end the program as Ctrl-C does.
+
+    Whatever comes after the first ends it at once. One that is ignored (``nohup``) stays so.
+    """
+    numbers = [
+        number
+        for name in ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+        if (number := getattr(signal, name, None)) and signal.getsignal(number) is signal.SIG_DFL
+    ]
+
+    def end(number: int, _frame: object) -> NoReturn:
+        for any_more in (*numbers, signal.SIGINT):
+            signal.signal(any_more, signal.SIG_DFL)
+        raise _Terminated(_BY_SIGNAL + number)
+
+    for number in numbers:
+        signal.signal(number, end)
 
 
 if __name__ == "__main__":

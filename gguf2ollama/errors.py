@@ -19,7 +19,7 @@
     └── NotEnoughSpace          7  disk or memory                                 (OSError)
 
 A message is one sentence of what happened and where; ``hint`` says what to try next. The command line
-prints both and ends with ``exit_code``; 130 is kept for an interruption.
+prints both and ends with ``exit_code``; 130 is kept for an interruption, 128 + N for the end by signal N.
 """
 
 from __future__ import annotations

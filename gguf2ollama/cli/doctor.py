@@ -10,7 +10,7 @@ import click
 from gguf2ollama.cli._format import escaped
 from gguf2ollama.cli._options import output_options
 from gguf2ollama.cli._output import Output
-from gguf2ollama.errors import NotFound, VerificationFailed
+from gguf2ollama.errors import NotFound, ServerUnreachable, UsageProblem, VerificationFailed
 
 __all__ = ["command"]
 
@@ -22,16 +22,72 @@ __all__ = ["command"]
     help="The store's folder.  [default: OLLAMA_MODELS, or where Ollama keeps models otherwise]",
 )
 @click.option("--quick", is_flag=True, help="Look at lengths only; hash nothing.")
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="First remove temporary models of builds that were killed, with their weights: from the server and"
+    " the store, or from that one of both that is named.",
+)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="With --fix: the address of the Ollama server.  [default: OLLAMA_HOST, else 127.0.0.1:11434]",
+)
 @output_options
-def command(*, store: str | None, quick: bool, output: Output) -> None:
-    """Check a store of models: every manifest and blob; nothing is changed.
+def command(*, store: str | None, quick: bool, fix: bool, host: str | None, output: Output) -> None:
+    """Check a store of models: every manifest and blob; nothing is changed without --fix.
 
     Ends with 6 when a model is not whole. What only takes room is noted.
     """
+    if host is not None and not fix:
+        raise UsageProblem("--host goes with --fix", hint="a store is checked on disk; --store names it")
+    has_server = fix and (host is not None or store is None) and _fix_server(host, output=output)
+    try:
+        root = _find_store(store)
+    except NotFound:
+        if store is None and has_server:  # on another machine, or in a container
+            return
+        raise
+    if fix:
+        _fix_store(root, output=output)
+    _check_store(root, quick=quick, output=output)
+
+
+def _fix_server(host: str | None, *, output: Output) -> bool:
+    """Remove from a server what killed builds left; return whether there is a server."""
+    from gguf2ollama.cli._server import connect  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.usecases.temporary_models import remove_abandoned  # noqa: PLC0415
+
+    with connect(host) as client:
+        try:
+            client.version()
+        except ServerUnreachable:
+            if host is not None:
+                raise
+            output.note(f"no server answers at {client.address.base_url}")
+            return False
+        for name in remove_abandoned(client):
+            output.note(f"removed {name.short}, which a killed build left at {client.address.base_url}")
+        return True
+
+
+def _fix_store(root: Path, *, output: Output) -> None:
+    """Remove from a store what killed builds left, where it is ours to write."""
+    from gguf2ollama.ollama.store import LocalStore  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.usecases.temporary_models import remove_abandoned_from_store  # noqa: PLC0415
+
+    store = LocalStore(root)
+    if not store.is_writable:
+        output.note(f"{root} is not yours to write: its server removes what was left (--host)")
+        return
+    for name in remove_abandoned_from_store(store):
+        output.note(f"removed {name.short}, which a killed build left in {root}")
+
+
+def _check_store(root: Path, *, quick: bool, output: Output) -> None:
     from gguf2ollama.ollama.store import LocalStore  # noqa: PLC0415 - not needed for help
     from gguf2ollama.ollama.store_check import check_store  # noqa: PLC0415
 
-    root = _find_store(store)
     with output.progress() as progress:
         findings = check_store(LocalStore(root), hash_blobs=not quick, progress=progress)
     if output.as_json:

@@ -59,17 +59,21 @@ class PrivateRegistry:
                 f"no port can be opened on {_ADDRESS}, from which the server would pull: {error}",
                 hint="--via upload needs none",
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        # a daemon: an interruption before the block begins leaves nobody to end it
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.drop_connections()
-        self._server.server_close()
+        with contextlib.ExitStack() as steps:  # from the last to the first, even where one is interrupted
+            steps.callback(self._server.server_close)
+            steps.callback(self._server.drop_connections)
+            steps.callback(self._thread.join)
+            steps.callback(self._server.shutdown)
 
     def offer(self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]]) -> ModelName:
         """Serve a model more; give the name by which an Ollama on this machine pulls it, over plain HTTP.

@@ -237,6 +237,14 @@ class LocalStore:
         with disk_errors(self.blob_path(digest)):
             self.blob_path(digest).unlink(missing_ok=True)
 
+    def remove_entry(self, entry: StoreEntry) -> None:
+        """Remove a name and leave its blobs, which the server removes when it starts.
+
+        Raises:
+            UsageProblem: The store cannot be written.
+        """
+        self._remove(entry.path)
+
     def require(self, needed: int) -> None:
         """Check that ``needed`` bytes are free, once what killed processes left has gone.
 

@@ -131,7 +131,9 @@ def _models(store: LocalStore, layout: str) -> Iterator[_Model | StoreFinding]:
             continue
         if path.parts[-3] == TEMPORARY_NAMESPACE:
             yield StoreFinding(
-                level="note", path=path, message="a build was broken off: `gguf2ollama rm` removes it"
+                level="note",
+                path=path,
+                message="a build was broken off: `gguf2ollama doctor --fix` removes it",
             )
 
 

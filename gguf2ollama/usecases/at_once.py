@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 __all__ = ["at_once"]
@@ -36,8 +36,9 @@ def at_once(work: Callable[[_T, Callable[[], None]], _R], items: Sequence[_T], *
             raise _StoppedError
 
     with ThreadPoolExecutor(max_workers=most) as pool:
-        futures = [pool.submit(work, item, check) for item in items]
+        futures: list[Future[_R]] = []
         try:
+            futures += (pool.submit(work, item, check) for item in items)
             while wait(futures, timeout=_WAIT, return_when=FIRST_EXCEPTION).not_done:
                 for future in futures:
                     if future.done():

@@ -19,15 +19,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
+from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ollama import Client, LocalModel
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.ollama.store_layout import list_entries
 from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.usecases.digest_cache import cache_folder
 
-__all__ = ["remove_abandoned", "temporary_name"]
+__all__ = ["remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
 
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; by then the age of the models decides
+_LATE = 0.3  # seconds in which a server does what it was asked for by a client that has left
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -51,6 +55,13 @@ def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
     with _lease() as token:
         try:
             yield _as_spelled(name, models).temporary(token)
+        except Exception:
+            raise
+        except BaseException:
+            # interrupted: the server may not be through with what it was asked for last
+            time.sleep(_LATE)
+            _remove(client, [model for model in _list_models(client) if _token_of(model) == token])
+            raise
         finally:
             remove_abandoned(client, models=related)
 
@@ -75,14 +86,47 @@ def remove_abandoned(client: Client, *, models: Iterable[ModelName] | None = Non
     ]
     states = {model: _build_state(model) for model in candidates}
     old = _old_models(client) if "unknown" in states.values() else frozenset()
+    return _remove(
+        client,
+        [
+            model
+            for model, state in states.items()
+            if state == "gone" or (state == "unknown" and model in old)
+        ],
+    )
+
+
+def _remove(client: Client, models: Iterable[ModelName]) -> tuple[ModelName, ...]:
+    """Remove models from memory and from the store; return those of which that went well."""
     removed = []
-    for model, state in states.items():
-        if state == "gone" or (state == "unknown" and model in old):
-            with contextlib.suppress(Gguf2OllamaError):  # a broken one is in no memory
-                client.unload(model)
-            with contextlib.suppress(Gguf2OllamaError):
-                client.delete(model)
-                removed.append(model)
+    for model in models:
+        with contextlib.suppress(Gguf2OllamaError):  # a broken one is in no memory
+            client.unload(model)
+        with contextlib.suppress(Gguf2OllamaError):
+            client.delete(model)
+            removed.append(model)
+    return tuple(removed)
+
+
+def remove_abandoned_from_store(store: LocalStore) -> tuple[ModelName, ...]:
+    """Remove the temporary models of a store that no server serves, as :func:`remove_abandoned` does.
+
+    The server removes their weights when it starts, and files that were never finished are removed here.
+
+    Raises:
+        UsageProblem: The store cannot be written.
+    """
+    store.require(0)
+    oldest = time.time() - _ABANDONED_AFTER.total_seconds()
+    removed = []
+    for entry in tuple(list_entries(store.root)):
+        if entry.name.namespace.lower() != TEMPORARY_NAMESPACE:
+            continue
+        state = _build_state(entry.name)
+        with disk_errors(entry.path), contextlib.suppress(FileNotFoundError):
+            if state == "gone" or (state == "unknown" and entry.path.lstat().st_mtime < oldest):
+                store.remove_entry(entry)
+                removed.append(entry.name)
     return tuple(removed)
 
 
@@ -160,9 +204,13 @@ def _open_locked(path: Path) -> BinaryIO | None:
     return file
 
 
+def _token_of(model: ModelName) -> str:
+    return model.tag.partition("-")[0] if model.namespace.lower() == TEMPORARY_NAMESPACE else ""
+
+
 def _build_state(model: ModelName) -> _BuildState:
     """Return whether the process that tagged a model still runs."""
-    token, folder = model.tag.partition("-")[0], _lock_folder()
+    token, folder = _token_of(model), _lock_folder()
     return _state_of(folder / token) if folder is not None and _TOKEN.fullmatch(token) else "unknown"
 
 

@@ -1,6 +1,10 @@
 """``gguf2ollama doctor``."""
 
+import dataclasses
 import json
+import os
+import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -86,3 +90,72 @@ def test_what_lies_about_is_noted_and_no_error(call, store):
 
 def test_a_folder_that_is_no_store_is_not_found(call, tmp_path):
     assert call("doctor", "--store", tmp_path).code == 3
+
+
+UNKNOWN = "0123456789abcdef"
+
+
+def leave(store, name, *, hours):
+    """Put a copy of the model into a store under a temporary name, so many hours old; give its manifest."""
+    own = store / "manifests/registry.ollama.ai/library/mine/latest"
+    path = store / "manifests/registry.ollama.ai" / TEMPORARY_NAMESPACE / name / UNKNOWN
+    path.parent.mkdir(parents=True)
+    path.write_bytes(own.read_bytes())
+    then = time.time() - hours * 3600
+    os.utime(path, (then, then))
+    return path
+
+
+def test_fix_removes_from_a_store_what_nobody_can_use_any_more(call, store):
+    old, young = leave(store, "old", hours=25), leave(store, "young", hours=23)
+    part = store / "blobs/.sha256-x.0123456789ab.part"
+    part.touch()
+    os.utime(part, (0, 0))
+    assert call("doctor", "--store", store, "--quick").code == 0
+    assert old.exists()
+    done = call("doctor", "--store", store, "--quick", "--fix")
+    assert done.code == 0
+    assert f"removed {TEMPORARY_NAMESPACE}/old:{UNKNOWN}" in done.err
+    assert (old.exists(), young.exists(), part.exists()) == (False, True, False)
+    assert all(blob.exists() for blob in blobs_of(store))
+
+
+def test_fix_of_a_store_alone_asks_no_server(call, store, server):
+    assert call("doctor", "--store", store, "--fix").code == 0
+    assert server.seen == []
+
+
+def remember(server, gguf, call, *, hours):
+    """Put an old temporary model on a server beside a model."""
+    assert call("build", gguf, "--name", "mine", "--no-load", "--no-verify", "--via", "upload").code == 0
+    then = datetime.now(timezone.utc) - timedelta(hours=hours)
+    left = dataclasses.replace(server.store.models["mine:latest"], modified=then)
+    server.store.models[f"{TEMPORARY_NAMESPACE}/other:{UNKNOWN}"] = left
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_fix_removes_from_a_server_with_no_store_here(call, server, gguf, monkeypatch, is_named):
+    monkeypatch.setattr("gguf2ollama.usecases.routes.known_stores", lambda _environ: [])
+    remember(server, gguf, call, hours=25)
+    done = call("doctor", "--fix", *(["--host", server.url] if is_named else []))
+    assert done.code == 0
+    assert f"removed {TEMPORARY_NAMESPACE}/other:{UNKNOWN}" in done.err
+    assert list(server.store.models) == ["mine:latest"]
+
+
+def test_fix_without_a_server_looks_after_the_store(call, store, monkeypatch):
+    monkeypatch.setenv("OLLAMA_MODELS", str(store))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    old = leave(store, "old", hours=25)
+    done = call("doctor", "--fix")
+    assert done.code == 0
+    assert "no server answers" in done.err
+    assert not old.exists()
+
+
+def test_a_server_that_was_named_has_to_answer(call, store):
+    assert call("doctor", "--fix", "--host", "127.0.0.1:1", "--store", store).code == 5
+
+
+def test_a_host_without_a_fix_is_a_usage_error(call, store, server):
+    assert call("doctor", "--host", server.url, "--store", store).code == 2

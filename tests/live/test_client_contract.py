@@ -5,6 +5,7 @@ What passes here on both sides is what the tests of other parts may rely on when
 
 import io
 import threading
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -70,6 +71,10 @@ def gguf(tmp_path_factory):
 
 def tells_capabilities(client):
     return client.version() >= ServerVersion.parse("0.6.4")
+
+
+def test_the_clock_of_a_server_on_this_machine_is_that_of_this_machine(client):
+    assert abs(datetime.now(timezone.utc) - client.clock()) < timedelta(hours=1)
 
 
 def send(client, content):

@@ -1,4 +1,4 @@
-"""``kill -9`` at any point of merge, link, pull and upload: what was there stays, the next call does it."""
+"""Signals at any point of merge, link, pull and upload: what was there stays, the next call does it."""
 
 import contextlib
 import hashlib
@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,10 +66,15 @@ def finish(process):
 
 def kill_at_random(start, *, seconds, noise):
     """Start a call and kill it at some point of the time that it takes; give whether it came to that."""
+    return signal_at_random(start, signal.SIGKILL, seconds=seconds, noise=noise)[0] == -signal.SIGKILL
+
+
+def signal_at_random(start, number, *, seconds, noise):
+    """Start a call and signal it at some point of the time that it takes; give what `finish` gives."""
     process = start()
     time.sleep(seconds * noise.uniform(0.3, 1.0))
-    process.send_signal(signal.SIGKILL)
-    return finish(process)[0] == -signal.SIGKILL
+    process.send_signal(number)
+    return finish(process)
 
 
 def test_merge(shards, whole, tmp_path):
@@ -139,12 +145,10 @@ def kill_in_the_middle(process, target):
 
 
 def age(folder):
-    """Let what was left there look two days old."""
+    """Let the unfinished files that were left there look two days old."""
     then = time.time() - 2 * 86400
-    for path in folder.rglob("*"):
-        is_ours = path.name.endswith(".part") or TEMPORARY_NAMESPACE in path.parts
-        if is_ours and path.is_file():
-            os.utime(path, (then, then))
+    for path in folder.rglob("*.part"):
+        os.utime(path, (then, then))
 
 
 @contextlib.contextmanager
@@ -219,7 +223,7 @@ def test_build(part, kills, via, whole, shards, tiny, tmp_path):
             if noise.random() < 0.3 and any(model.name == f"{name}:latest" for model in client.list()):
                 client.delete(name)
         assert client.render("older", MESSAGES)
-    age(tmp_path)  # while no server runs, since one may remember the times
+    age(tmp_path)
     with running(part, tmp_path) as (server, client):
         check()
         assert client.render("older", MESSAGES)
@@ -243,3 +247,78 @@ def starter(server, source, name, *, via, folder):
         return command(*arguments, environment=server.environment, folder=folder)
 
     return start
+
+
+@pytest.mark.parametrize(
+    "part,signals",
+    [(parts.OLLAMAS[0], 6), (parts.OLLAMAS[1], 2)],
+    ids=lambda value: getattr(value, "version", ""),
+)
+@pytest.mark.parametrize("via", ["link", "pull", "upload"])
+def test_sigterm_of_a_build_leaves_nothing_after_the_next_one(part, signals, via, tiny, tmp_path):
+    noise = random.Random(f"SIGTERM {via} {part.version}")  # noqa: S311 - the same every time
+    with running(part, tmp_path) as (server, client):
+        check = Checked(server.store)
+        arguments = ["build", tiny, "--name", "tiny", "--via", via, "--no-verify"]
+
+        def start():
+            return command(*arguments, environment=server.environment, folder=tmp_path)
+
+        began = time.monotonic()
+        assert finish(start())[0] == 0
+        seconds = time.monotonic() - began
+        client.delete("tiny")
+        for _ in range(signals):
+            require_end_by_sigterm(*signal_at_random(start, signal.SIGTERM, seconds=seconds, noise=noise))
+            check()
+        code, err = finish(start())
+        assert code == 0, err
+        assert {model.name for model in client.list()} == {"tiny:latest"}
+        assert not list((server.store / "manifests").rglob(f"{TEMPORARY_NAMESPACE}/*/*"))
+        # texts of a `create` or a pull that the server broke off stay until it starts; of weights, only what
+        # an older one has rewritten and keeps
+        kept = 1 if server.features.rewrites_gguf and via == "upload" else 0
+        weights = [path for path in unnamed(server.store) if path.stat().st_size > (64 << 10)]
+        assert len(weights) <= kept
+    for path in unnamed(server.store):
+        os.utime(path, (0, 0))  # a server leaves alone what is younger than an hour
+    with running(part, tmp_path) as (server, client):
+        assert unnamed(server.store) == []
+        assert client.render("tiny", MESSAGES)
+
+
+def require_end_by_sigterm(code, err):
+    """Require that a call ended in good order, or before it began, or was through already."""
+    assert code in {128 + signal.SIGTERM, -signal.SIGTERM, 0}, err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+def unnamed(store):
+    """Give the files beside the blobs that manifests name."""
+    named = set()
+    for path in store.glob("manifests/*/*/*/*"):
+        value = json.loads(path.read_bytes())
+        named |= {layer["digest"].replace(":", "-") for layer in (value["config"], *value["layers"])}
+    return [path for path in (store / "blobs").iterdir() if path.name not in named]
+
+
+def test_sigterm_of_a_build_into_a_folder_leaves_nothing_after_the_next_one(tiny, tmp_path):
+    noise = random.Random("SIGTERM store")  # noqa: S311 - the same every time
+    store = tmp_path / "store"
+
+    def start():
+        arguments = ["build", tiny, "--name", "tiny", "--store", store, "--no-verify"]
+        return command(*arguments, environment=dict(os.environ), folder=tmp_path)
+
+    began = time.monotonic()
+    assert finish(start())[0] == 0
+    seconds = time.monotonic() - began
+    for _ in range(6):
+        shutil.rmtree(store)
+        require_end_by_sigterm(*signal_at_random(start, signal.SIGTERM, seconds=seconds, noise=noise))
+        assert not list(store.rglob("*.part"))
+        store.mkdir(exist_ok=True)
+    assert finish(start())[0] == 0
+    Checked(store)()
+    assert unnamed(store) == []

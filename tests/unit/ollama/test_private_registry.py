@@ -402,3 +402,24 @@ def test_the_end_leaves_no_thread_and_no_socket_whoever_is_connected(pieces):
         assert idle.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)))
+
+
+def test_an_interruption_of_its_end_leaves_no_thread_and_no_socket_either(monkeypatch):
+    before = threading.active_count()
+    registry = PrivateRegistry(label="a1")
+    shutdown = registry._server.shutdown
+
+    def interrupted():
+        shutdown()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry._server, "shutdown", interrupted)
+    host, port = registry.offer(MANIFEST, {}).host.split(":")
+    registry.__enter__()
+    idle = socket.create_connection((host, int(port)))
+    with pytest.raises(KeyboardInterrupt):
+        registry.__exit__(None, None, None)
+    idle.close()
+    assert threading.active_count() == before
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)))

@@ -3,6 +3,8 @@
 import pytest
 
 from gguf2ollama import build
+from gguf2ollama.errors import ServerProblem
+from gguf2ollama.ollama import private_registry
 from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from tests.fakes.ollama_server import Answer, FakeOllama
 
@@ -30,6 +32,25 @@ def test_every_temporary_model_has_the_model_part_of_the_final_name(server, gguf
     assert {name.model for name in asked} == {"DeepSeek-R1"}
     assert {name.namespace for name in asked} == {"me", TEMPORARY_NAMESPACE}
     assert set(server.store.models) == {"me/DeepSeek-R1:7b"}
+
+
+@pytest.fixture
+def no_port(monkeypatch):
+    """Leave no address of this machine for a server to pull from."""
+    monkeypatch.setattr(private_registry, "_ADDRESS", "192.0.2.1")  # of nobody: RFC 5737
+
+
+def test_where_no_port_can_be_had_the_way_is_closed_and_another_is_taken(server, gguf, no_port):
+    told = []
+    assert build(gguf, name="mine", host=server.url, tell=told.append).via == "upload"
+    assert any("no port" in one for one in told)
+
+
+def test_where_no_port_can_be_had_and_no_other_way_is_wanted_that_is_said(server, gguf, no_port):
+    with pytest.raises(ServerProblem, match="no port") as caught:
+        build(gguf, name="mine", host=server.url, via="pull")
+    assert "--via upload" in caught.value.hint
+    assert server.store.models == {}
 
 
 def test_an_old_model_that_does_not_even_run_can_be_replaced(server, gguf):

@@ -11,6 +11,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -257,6 +258,29 @@ def test_the_model_part_is_spelled_as_the_server_has_it(server, client):
         assert name.model == "DeepSeek-R1"
     with temporary_name(client, ModelName.parse("me/deepseek-r1:8b")) as name:
         assert name.model == "deepseek-r1"
+
+
+class Interrupted(BaseException):
+    """As KeyboardInterrupt, which would end the tests."""
+
+
+@pytest.mark.parametrize("suffix", ["", "-old", "-1"])
+def test_what_the_server_does_after_an_interruption_is_removed(server, client, monkeypatch, suffix):
+    names = []
+
+    def finish(_seconds):
+        leave(server, names[0].with_tag(names[0].tag + suffix))
+
+    def interrupted():
+        with temporary_name(client, NAME) as name:
+            names.append(name)
+            raise Interrupted
+
+    monkeypatch.setattr(temporary_models, "time", SimpleNamespace(sleep=finish, time=time.time))
+    with pytest.raises(Interrupted):
+        interrupted()
+    assert names
+    assert list(server.store.models) == ["mine:latest"]
 
 
 def test_a_tag_is_no_path(server, client, locks):
