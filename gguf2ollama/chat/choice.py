@@ -56,7 +56,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         if candidate.is_exact and not trial.may_be_displaced(candidate):
             break
     if not any(score.compared for one in found for score in one.parity.scores.values()):
-        return NothingRenders(remarks=tuple(trial.remarks))
+        return NothingRenders(remarks=tuple(trial.remarks), refusal=trial.refusal)
     order = _ORDER_WHERE_DISPLACED if question.displaces else _ORDER
     found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
     chosen, *others = found
@@ -108,6 +108,11 @@ class _Trial:
             yield from self._synthesised()
         if asked.is_native and asked.may_patch:
             yield from self._patched_late()
+
+    @property
+    def refusal(self) -> str:
+        """Why the server does not load the model as it is; ``""`` where it does or that is not known."""
+        return (self._question.is_native and self._native(self._carried).refusal) or ""
 
     def may_be_displaced(self, candidate: Candidate) -> bool:
         """Whether the server may put a template of its own before what the candidate brings."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gguf2ollama.errors import ServerRefused, VerificationFailed
 from gguf2ollama.ollama import Client, Regime, ServerVersion, regime
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress
@@ -127,7 +128,12 @@ class BuildJob:
             tried=plan.inspection.tried,
             progress=self.progress,
         )
-        return dataclasses.replace(plan, via=choice.via, differences=server_build.run(route), is_done=True)
+        try:
+            differences = server_build.run(route)
+        except ServerRefused as error:  # by an upload it might have had a TEMPLATE of its own
+            _require_loadable(plan, cause=error)
+            raise
+        return dataclasses.replace(plan, via=choice.via, differences=differences, is_done=True)
 
     def _plan_for(self, client: Client, version: ServerVersion, *, displaces: bool) -> Built:
         address = client.address
@@ -151,4 +157,20 @@ class BuildJob:
             where=where,
         )
         self.lock.require_plan(plan)
+        if not displaces and not self.allow_mismatch:
+            _require_loadable(plan)
         return plan
+
+
+def _require_loadable(plan: Built, *, cause: Exception | None = None) -> None:
+    """Check that nothing is known that keeps the server from loading the model.
+
+    Raises:
+        VerificationFailed: Its chat template does, and no TEMPLATE takes its place.
+    """
+    unserved = plan.inspection.unserved
+    if unserved is not None and unserved.refusal:
+        raise VerificationFailed(
+            f"Ollama {plan.version} cannot load {plan.name.short}: {unserved.refusal}",
+            hint="--chat-template FILE gives it another chat template (upstream: that of the original model)",
+        ) from cause
