@@ -148,6 +148,9 @@ class NothingRenders:
 
     Attributes:
         remarks: Why something was not tried or not found, one phrase each.
+        refusal: Why a server does not even load a model that carries the chat template; ``""`` where it does,
+            or where that cannot be predicted.
     """
 
     remarks: tuple[str, ...]
+    refusal: str = ""

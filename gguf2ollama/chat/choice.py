@@ -60,7 +60,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         if trial.is_settled_by(candidate):
             break
     if not any(score.compared for one in found for score in one.parity.scores.values()):
-        return NothingRenders(remarks=tuple(trial.remarks))
+        return NothingRenders(remarks=tuple(trial.remarks), refusal=trial.refusal)
     order = _ORDER_WHERE_DISPLACED if question.displaces and not question.has_companions else _ORDER
     found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
     chosen, *others = found
@@ -135,6 +135,11 @@ class _Trial:
             return candidate.is_exact
         plain, used, *_ = candidate.faults
         return not (plain or used or self._loses_tools(candidate))
+
+    @property
+    def refusal(self) -> str:
+        """Why the server does not load the model as it is; ``""`` where it does or that is not known."""
+        return (self._question.is_native and self._native(self._carried).refusal) or ""
 
     def may_be_displaced(self, candidate: Candidate) -> bool:
         """Whether the server may put a template of its own before what the candidate brings."""

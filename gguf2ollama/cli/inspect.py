@@ -69,7 +69,7 @@ def _explain(inspection: Inspection) -> Explanation:
     from gguf2ollama.usecases.explain_template import explain_template  # noqa: PLC0415 - not needed for help
 
     if inspection.unserved:
-        raise NotFound(inspection.unserved, hint="give another chat template with --chat-template FILE")
+        raise NotFound(str(inspection.unserved), hint="give another chat template with --chat-template FILE")
     if inspection.tried is None:
         raise NotFound(
             f"{inspection.model.name} has no chat template to explain",

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gguf2ollama.errors import ServerRefused, VerificationFailed
 from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress
@@ -160,7 +161,11 @@ class BuildJob:
             tried=plan.inspection.tried,
             progress=self.progress,
         )
-        made = server_build.run(route)
+        try:
+            made = server_build.run(route)
+        except ServerRefused as error:  # by an upload it might have had a TEMPLATE of its own
+            _require_loadable(plan, cause=error)
+            raise
         doubled = warn_of_second_copy(version, self.files.model) if choice.via == "upload" else ()
         return dataclasses.replace(
             plan,
@@ -234,4 +239,20 @@ class BuildJob:
             where=where,
         )
         self.lock.require_plan(plan)
+        if not displaces and not self.allow_mismatch:
+            _require_loadable(plan)
         return plan
+
+
+def _require_loadable(plan: Built, *, cause: Exception | None = None) -> None:
+    """Check that nothing is known that keeps the server from loading the model.
+
+    Raises:
+        VerificationFailed: Its chat template does, and no TEMPLATE takes its place.
+    """
+    unserved = plan.inspection.unserved
+    if unserved is not None and unserved.refusal:
+        raise VerificationFailed(
+            f"Ollama {plan.version} cannot load {plan.name.short}: {unserved.refusal}",
+            hint="--chat-template FILE gives it another chat template (upstream: that of the original model)",
+        ) from cause

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from gguf2ollama.usecases.remote_source import HubWishes
-    from gguf2ollama.usecases.try_templates import Tried
+    from gguf2ollama.usecases.try_templates import Tried, Unserved
 
 __all__ = ["UPSTREAM", "Inspection", "Preferences", "inspect", "modelfile"]
 
@@ -75,7 +75,7 @@ class Inspection:
         patch: What the header of the model is to carry instead of what it does; detection and recipe are
             those of a file that carries it.
         tried: What renders its chats and how well; ``None`` where that was not tried, or nothing does.
-        unserved: Why nothing does; ``""`` where something does, or that was not tried.
+        unserved: Why nothing does; ``None`` where something does, or that was not tried.
     """
 
     files: ModelFiles
@@ -84,7 +84,7 @@ class Inspection:
     recipe: Recipe
     patch: HeaderPatch = UNCHANGED
     tried: Tried | None = None
-    unserved: str = ""
+    unserved: Unserved | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -93,7 +93,8 @@ class Inspection:
             f"{path.name} is an adapter and is left out, Ollama from 0.34.1 on takes none"
             for path in self.files.left_out
         )
-        return (*self.recipe.warnings, *filter(None, [self.unserved]), *left_out)
+        unserved = [str(self.unserved)] if self.unserved else []
+        return (*self.recipe.warnings, *unserved, *left_out)
 
     @property
     def model(self) -> ShardSet:
@@ -160,7 +161,7 @@ def inspect(
         published=files.published,
     )
     target = target or _BUILT
-    tried, unserved = None, ""
+    tried, unserved = None, None
     if verify:
         from gguf2ollama.usecases.try_templates import (  # noqa: PLC0415 - heavy
             Unserved,
@@ -169,7 +170,7 @@ def inspect(
         )
 
         found = try_templates(metadata, detection=detection, wishes=wishes, target=target)
-        tried, unserved = (None, str(found)) if isinstance(found, Unserved) else (found, "")
+        tried, unserved = (None, found) if isinstance(found, Unserved) else (found, None)
         if tried is not None and (text := tried.choice.chosen.chat_template) is not None:
             changed = changed_template_patch(model.first, text, original=tried.authors.chat_template)
             patch = HeaderPatch(changes={**patch.changes, **changed.changes})

@@ -49,10 +49,12 @@ class Unserved:
     Attributes:
         version: The version of Ollama.
         remarks: Why not, one phrase each.
+        refusal: Why it does not even load the model; ``""`` where it does or that cannot be predicted.
     """
 
     version: str
     remarks: tuple[str, ...]
+    refusal: str = ""
 
     def __str__(self) -> str:
         return f"nothing is known to render its chats on Ollama {self.version}: {'; '.join(self.remarks)}"
@@ -110,7 +112,7 @@ def try_templates(
         choice = choose_template(question, renderer=at_work)
         if isinstance(choice, NothingRenders):
             _require_chat(authors.load(at_work))
-            return Unserved(version=version, remarks=choice.remarks)
+            return Unserved(version=version, remarks=choice.remarks, refusal=choice.refusal)
     return Tried(authors=authors, choice=choice, version=version, meant_system=question.meant_system)
 
 

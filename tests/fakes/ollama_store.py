@@ -273,9 +273,10 @@ class FakeStore:
         if model.is_embedding:
             return ["embedding"]
         template = self.template_of(model)
+        words = () if model.template else ("tools", "tool_call")
         shows = {
             "completion": True,
-            "tools": ".Tools" in template or ("tools" in template and not model.template),
+            "tools": ".Tools" in template or any(word in template for word in words),
             "insert": ".Suffix" in template,
             "vision": any(layer.kind == "projector" for layer in model.layers),
             "thinking": ".Thinking" in template or ("<think>" in template and "</think>" in template),

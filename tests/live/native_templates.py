@@ -163,3 +163,69 @@ NATIVE_TEMPLATES: dict[str, str] = {
     "Laguna": "{% set laguna_glm_thinking = 1 %}" + _TURNS + "{% if add_generation_prompt %}<|assistant|>"
     "{% if enable_thinking %}<think>\n{% endif %}{% endif %}",
 }
+
+
+def _each(statements: str, *, before: str = "") -> str:
+    """Give a template that runs statements, and others for each message before it prints that."""
+    opening = "{% for m in messages %}"
+    return before + opening + statements + _TURNS.removeprefix(opening) + _OPEN
+
+
+CHANGING_TEMPLATES: dict[str, str] = {
+    "calls are dropped": _each("{% if m.tool_calls %}{% set m.tool_calls = [] %}{% endif %}"),
+    "calls are dropped and counted": _each(
+        "{% if m.tool_calls %}{% set m.tool_calls = [] %}{{ m.tool_calls | length }}{% endif %}"
+    ),
+    "calls are dropped by a variable": _each(
+        "{% set none_of_them = [] %}{% if m.tool_calls %}{% set m.tool_calls = none_of_them %}{% endif %}"
+    ),
+    "calls are none": _each("{% if m.tool_calls %}{% set m.tool_calls = none %}{% endif %}"),
+    "every message gets calls": _each("{% set m.tool_calls = m.tool_calls or [] %}"),
+    "one call of several stays": _each(
+        "{% if m.tool_calls and m.tool_calls | length > 1 %}{% set m.tool_calls = [m.tool_calls[0]] %}"
+        "{% endif %}"
+    ),
+    "calls are doubled": _each("{% if m.tool_calls %}{% set m.tool_calls = m.tool_calls * 2 %}{% endif %}"),
+    "calls are listed anew": _each(
+        "{% if m.tool_calls %}{% set c = m.tool_calls[0] %}{% set m.tool_calls = [c, c] %}{% endif %}"
+    ),
+    "arguments become text": _each(
+        "{% for c in m.tool_calls or [] %}"
+        "{% set c.function.arguments = c.function.arguments | tojson %}{% endfor %}"
+    ),
+    "arguments become an object": _each(
+        "{% for c in m.tool_calls or [] %}{% set c.function.arguments = {'arg': 'x'} %}{% endfor %}"
+    ),
+    "contents are trimmed": _each("{% set m.content = m.content | trim %}"),
+    "contents of results are set": _each(
+        "{% if m.role == 'tool' %}{% set m.content = 'result' %}{% endif %}"
+    ),
+    "contents are copied": _each("{% set m.text = m.content %}{{ m.text }}"),
+    "contents are swapped": (
+        "{% for m in messages %}{% set m.content = messages[-1].content %}{% if m.role == 'user' %}"
+        "{{ m.content }}{% endif %}{% endfor %}"
+    ),
+    "messages are marked": _each("{% set m.seen = true %}"),
+    "the first message is replaced": _each("", before="{% set messages[0].content = 'first' %}"),
+    "a computed member": _each("{% set m['content'] = 'no' %}"),
+    "a loop": _each("{% set loop.seen = loop.index %}[{{ loop.seen }}]"),
+    "a namespace": _each("{% set n.count = n.count + 1 %}", before="{% set n = namespace(count=0) %}"),
+    "an object in a namespace": _each("{% set n.d.x = m.role %}", before="{% set n = namespace(d={}) %}"),
+    "an object": _each("{{ d.x }}", before="{% set d = {} %}{% set d.x = 'y' %}"),
+    "a text": _each("", before="{% set d = 'text' %}{% set d.x = 'y' %}"),
+    "a list": _each("", before="{% set messages.x = 'y' %}"),
+    "nothing that is ever reached": _each("{% if m.nothing %}{% set m.content = 'no' %}{% endif %}"),
+    "the first message is taken off": _each(
+        "", before="{% set first = messages.pop(0) %}{{ first.content }}"
+    ),
+    "the last message is taken off": _each("") + "{% set last = messages.pop() %}",
+    "a message is added": _each("", before="{% set all = messages.append({'role': 'x', 'content': 'y'}) %}"),
+    "tools are renamed": _each(
+        "",
+        before="{% for t in tools or [] %}{% set t.function.name = 'x' %}{% endfor %}",
+    ),
+    "tools are emptied": _each(
+        "", before="{% for t in tools or [] %}{% set t.function = none %}{% endfor %}"
+    ),
+}
+"""Templates that change what they are given, which Jinja2 refuses for all but a namespace."""

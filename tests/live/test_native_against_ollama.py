@@ -15,7 +15,7 @@ from gguf2ollama.chat.native import NativeTemplate, Unpredictable, read_native
 from gguf2ollama.chat.native.faults import NotForeseen, TemplateFault
 from gguf2ollama.chat.native.parser import parse
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from tests.live.native_templates import NATIVE_TEMPLATES
+from tests.live.native_templates import CHANGING_TEMPLATES, NATIVE_TEMPLATES
 from tests.live.rendering import BOS, EOS, RenderingServer, corpus_templates
 from tests.live.servers import RunningOllama
 
@@ -76,6 +76,21 @@ def test_own_templates_are_predicted(name: str, server: RenderingServer) -> None
     assert not counts["Unpredictable"]
     assert (native.refusal is not None) == all(isinstance(one, Refused) for one in got)
     assert server.show(text).capabilities == native.capabilities | {"completion"}
+
+
+def test_templates_that_change_what_they_are_given_are_predicted(server: RenderingServer) -> None:
+    names = {"one turn", "system, four turns", "call and result", "parallel calls", "answer to be continued"}
+    asked = [one for one in battery() if one.name in names]
+    total: Counter[str] = Counter()
+    for name, text in CHANGING_TEMPLATES.items():
+        native = _read(text, server)
+        got = server.render(text, asked)
+        counts, wrong = _compare(native, asked, got)
+        assert not wrong, name
+        if not counts["Unpredictable"]:
+            assert (native.refusal is not None) == all(isinstance(one, Refused) for one in got), name
+        total += counts
+    assert total["Rendered"] > total["Unpredictable"]
 
 
 @pytest.mark.parametrize("adds_bos", [True, False])

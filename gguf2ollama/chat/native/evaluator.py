@@ -87,21 +87,22 @@ class Template:
     _budget: Budget = field(default_factory=Budget)
 
     def render(
-        self, variables: Mapping[str, Any], *, now: datetime, watched: Mapping[int, Watch] | None = None
+        self, variables: Mapping[str, Any], *, now: datetime, watched: dict[int, Watch] | None = None
     ) -> str:
         """Give the text that it prints.
 
         Args:
             variables: JSON values by their names; see ``from_json`` for inputs that are watched.
             now: What the clock says.
-            watched: Where to note what is asked of which inputs, by their ``id``.
+            watched: Where to note what is asked of which inputs, by their ``id``; the lists and objects that
+                the template makes are added.
 
         Raises:
             NotForeseen: What llama.cpp does here is not modelled.
             TemplateFault: llama.cpp ends with an error.
         """
         allowed = self._budget.of_one
-        run = Run(now=now, watched=dict(watched) if watched is not None else None, steps=allowed)
+        run = Run(now=now, watched=watched, steps=allowed)
         told = {name: value if watched is not None else from_json(value) for name, value in variables.items()}
         try:
             return as_text(printed(self._body, Scope.outermost(run, told)))
@@ -190,7 +191,7 @@ class _Compiler:
 
     def _array(self, node: nodes.ArrayLiteral) -> Code:
         items = self.body(node.items)
-        return lambda scope: [item(scope) for item in items]
+        return lambda scope: scope.run.made([item(scope) for item in items])
 
     def _tuple(self, node: nodes.TupleLiteral) -> Code:
         items = self.body(node.items)
@@ -198,7 +199,7 @@ class _Compiler:
 
     def _object(self, node: nodes.ObjectLiteral) -> Code:
         items = [(self._code(key), self._code(value)) for key, value in node.items]
-        return lambda scope: {as_key(key(scope)): value(scope) for key, value in items}
+        return lambda scope: scope.run.made({as_key(key(scope)): value(scope) for key, value in items})
 
     def _binary(self, node: nodes.Binary) -> Code:
         how, left, right = node.operator, self._code(node.left), self._code(node.right)
@@ -378,7 +379,7 @@ class _Compiler:
 
     def _set(self, node: nodes.Set) -> Code:
         value = None if node.value is None else self._code(node.value)
-        body, assign = self.body(node.body), self._set_target(node.target)
+        body, assign = self.body(node.body), self._set_target(node)
 
         def run(scope: Scope) -> Value:
             assign(scope, printed(body, scope) if value is None else value(scope))
@@ -386,7 +387,8 @@ class _Compiler:
 
         return run
 
-    def _set_target(self, target: nodes.Expression) -> Assign:
+    def _set_target(self, node: nodes.Set) -> Assign:
+        target, is_moved = node.target, isinstance(node.value, (nodes.Name, nodes.Member))
         if isinstance(target, nodes.Name):
             return to_name(target.name)
         if isinstance(target, nodes.TupleLiteral):
@@ -398,7 +400,7 @@ class _Compiler:
                 owner = operand(scope)
                 if not isinstance(owner, dict):
                     raise TemplateFault("Cannot assign to member of non-object")
-                owner[member] = value
+                owner[member] = value if is_moved else scope.run.made_anew(value)
 
             return run
         return never("Invalid LHS inside assignment expression")

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from gguf2ollama.chat.native.evaluator import Template
-from gguf2ollama.chat.native.faults import TemplateFault
+from gguf2ollama.chat.native.faults import NotForeseen, TemplateFault
 from gguf2ollama.chat.native.scopes import Watch
 from gguf2ollama.chat.native.values import Value, from_json
 
@@ -68,6 +68,7 @@ def probe(template: Template, *, now: datetime, misses_text: bool, tries_empty_p
 
     Raises:
         NotForeseen: What llama.cpp does with it is not modelled.
+        TemplateFault: The template changes the crafted chats, and llama.cpp misses what it looks at in them.
     """
     attempt = _Attempt(template, now)
     string_content, typed_content = _content(
@@ -78,7 +79,7 @@ def probe(template: Template, *, now: datetime, misses_text: bool, tries_empty_p
     return Support(
         string_content=string_content,
         typed_content=typed_content,
-        system_role=system.watch(system.messages[0]["content"]).used,
+        system_role=system.watch("messages", 0, "content").used,
         tools=tools,
         tool_calls=tool_calls,
         object_arguments=object_arguments,
@@ -89,13 +90,37 @@ def probe(template: Template, *, now: datetime, misses_text: bool, tries_empty_p
 class _Result:
     """What came of a probe: its text, ``None`` where it failed, and what was asked of its inputs."""
 
-    messages: list[Any]
-    tools: list[Any]
+    inputs: Mapping[str, Any]
     text: str | None
     watched: Mapping[int, Watch]
 
-    def watch(self, value: Value) -> Watch:
-        return self.watched[id(value)]
+    def watch(self, *path: str | int) -> Watch:
+        """Return what was asked of what lies at a place of the inputs now, which the template may change.
+
+        Raises:
+            NotForeseen: A value of the template's own lies there, and what was asked of it is not known.
+            TemplateFault: Nothing lies there any more.
+        """
+        known = self.watched.get(id(self.at(*path)))
+        if known is None:
+            raise NotForeseen(f"a template that puts another value in the place of {path[-1]!r}")
+        return known
+
+    def at(self, *path: str | int) -> Value:
+        """Return what lies at a place of the inputs now, as ``value_t::at`` in ``common/jinja/value.h`` does.
+
+        Raises:
+            TemplateFault: Nothing lies there any more.
+        """
+        value: Value = self.inputs
+        for step in path:
+            held: Any = dict(enumerate(value)) if isinstance(value, list) else value
+            is_right = isinstance(held, dict) and isinstance(value, list) is isinstance(step, int)
+            if not is_right or step not in held:
+                missing = ".".join(map(str, path))
+                raise TemplateFault(f"it changes the chats that llama.cpp tries it with, {missing} is gone")
+            value = held[step]
+        return value
 
 
 @dataclass(slots=True)
@@ -119,7 +144,7 @@ class _Attempt:
             text: str | None = self.template.render(told, now=self.now, watched=watched)
         except TemplateFault:
             text = None
-        return _Result(told["messages"], told["tools"], text, watched)
+        return _Result(told, text, watched)
 
 
 def _fresh(value: Value) -> Value:
@@ -147,12 +172,12 @@ def _content(
 ) -> tuple[bool, bool]:
     """Tell whether contents may be texts, and whether they may be lists of parts."""
     result = attempt([{"role": "user", "content": _MARKER}])
-    operations = result.watch(result.messages[0]["content"]).operations
+    operations = result.watch("messages", 0, "content").operations
     is_typed = _is_taken_apart(operations)
     is_text = result.text is not None and not (misses_text and is_typed and _MARKER not in result.text)
     if tries_empty_parts and "test_is_string" in operations:
         result = attempt([{"role": "user", "content": []}])
-        parts = result.watch(result.messages[0]["content"]).operations
+        parts = result.watch("messages", 0, "content").operations
         is_typed |= _is_taken_apart(parts) and result.text is not None
     return is_text, is_typed
 
@@ -167,29 +192,31 @@ def _tools(attempt: Callable[..., _Result]) -> tuple[bool, bool, bool]:
     tools, calls, arguments = True, True, False
     if result.text is not None:
         tools, calls = _asked(result)
-        told = result.messages[1]["tool_calls"][0]["function"]["arguments"]
-        arguments = calls and result.watch(told["arg"]).used
+        told = ("messages", 1, "tool_calls", 0, "function", "arguments", "arg")
+        arguments = calls and result.watch(*told).used
     if not arguments:
         result = attempt(_called('{"arg": "value"}'), [_TOOL])
         as_text = (False, False) if result.text is None else _asked(result)
         tools, calls = tools and as_text[0], calls and as_text[1]
+    parallel = attempt(_called(*[{"arg": "value"} if arguments else '{"arg": "value"}'] * 2), [_TOOL])
+    if parallel.text is not None:
+        parallel.at("messages", 1, "tool_calls", 1, "function")  # all that is looked at
     return tools, calls, arguments
 
 
 def _asked(result: _Result) -> tuple[bool, bool]:
-    name, calls = result.tools[0]["function"]["name"], result.messages[1]["tool_calls"]
-    return result.watch(name).used, result.watch(calls).used
+    name = result.watch("tools", 0, "function", "name")
+    return name.used, result.watch("messages", 1, "tool_calls").used
 
 
-def _called(arguments: Mapping[str, Any] | str) -> list[dict[str, Any]]:
-    call = {
-        "id": "call00001",
-        "type": "function",
-        "function": {"name": "tool1", "arguments": arguments},
-    }
+def _called(*arguments: Mapping[str, Any] | str) -> list[dict[str, Any]]:
+    calls = [
+        {"id": f"call0000{number}", "type": "function", "function": {"name": "tool1", "arguments": one}}
+        for number, one in enumerate(arguments, 1)
+    ]
     return [
         _USER,
-        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "assistant", "content": "", "tool_calls": calls},
         {"role": "tool", "content": "Tool response", "tool_call_id": "call00001"},
         {"role": "assistant", "content": "The tool response was 'tool response'"},
         _USER,

@@ -38,10 +38,10 @@ def weight(value: Value) -> int:
 
 @dataclass(slots=True)
 class Watch:
-    """What a template did with one of its inputs.
+    """What a template did with one of its inputs, or with a list or an object that it made.
 
     Attributes:
-        value: The input; kept, so that no other value comes to lie at its place.
+        value: The value; kept, so that no other value comes to lie at its place.
         used: Whether it was asked for.
         operations: Filters, methods and members asked of it; ``array_access`` and ``object_access`` too.
     """
@@ -57,7 +57,7 @@ class Run:
 
     Attributes:
         now: What the clock says.
-        watched: Inputs that are watched, by ``id``; ``None`` where none is.
+        watched: Inputs and what the template makes of its own, by ``id``; ``None`` where nothing is watched.
         steps: How many statements, loops and calls are still allowed.
     """
 
@@ -82,6 +82,16 @@ class Run:
             watch.used = True
             if operation is not None:
                 watch.operations.add(operation)
+
+    def made(self, value: Value) -> Value:
+        """Watch a list or an object that the template makes, too: it may put it in the place of an input."""
+        if self.watched is not None:
+            self.watched[id(value)] = Watch(value)
+        return value
+
+    def made_anew(self, value: Value) -> Value:
+        """Tell a text that was computed from an equal one that is watched: Python may hold both for one."""
+        return "".join(list(value)) if self.watched is not None and isinstance(value, str) else value
 
     def mark_all(self, value: Value) -> None:
         """Note that an input was asked for with all that it holds."""

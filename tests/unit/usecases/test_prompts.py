@@ -8,13 +8,15 @@ from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.chat.reference import Renderer
-from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, VerificationFailed
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, ServerProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.ollama import Client, ServerVersion
+from gguf2ollama.usecases.inspect import inspect
 from gguf2ollama.usecases.prompts import compare_on_server, compare_timely, shows_prompts, way_of
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
+from tests.live.native_templates import CHANGING_TEMPLATES
 
 GO_CHATML = (
     "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
@@ -223,6 +225,34 @@ def test_the_name_that_a_model_will_have_is_known_where_its_prompts_are_predicte
     assert "nothing but white space" in spoiled("me/deepseek-r1:7b")
     assert "nothing but white space" not in spoiled("me/deepseek-r1-7b")
     assert "nothing but white space" not in spoiled("deepseek-r1/me")
+
+
+def test_a_template_with_which_the_model_cannot_be_loaded_is_refused_before_anything_is_made(
+    server, tmp_path
+):
+    path = tiny_llama(tmp_path / "drops.gguf", chat_template=CHANGING_TEMPLATES["calls are dropped"])
+    with pytest.raises(VerificationFailed, match="cannot load mine:latest: llama-server does not start"):
+        build(path, name="mine", host=server.url, via="pull")
+    with pytest.raises(VerificationFailed, match="cannot load"):
+        build(path, name="mine", store=tmp_path / "store")
+    assert not server.store.blobs
+    assert not (tmp_path / "store").exists()
+    assert build(path, name="mine", store=tmp_path / "store", allow_mismatch=True).is_done
+
+
+def test_an_upload_of_such_a_template_is_refused_when_the_server_fails(server, tmp_path):
+    path = tiny_llama(tmp_path / "drops.gguf", chat_template=CHANGING_TEMPLATES["calls are dropped"])
+    died = Answer(status=500, body='{"error": "llama-server has terminated"}')
+    server.inject("POST /api/generate", died, times=2)  # to be unloaded, and loaded
+    with pytest.raises(VerificationFailed, match="cannot load mine:latest: llama-server does not start"):
+        build(path, name="mine", host=server.url, via="upload")
+    assert not server.store.models
+
+
+def test_a_template_that_assigns_to_every_message_takes_no_conversation(tmp_path):
+    path = tiny_llama(tmp_path / "marks.gguf", chat_template=CHANGING_TEMPLATES["messages are marked"])
+    with pytest.raises(InvalidInput, match="cannot assign attribute on non-namespace object"):
+        inspect(path)
 
 
 @pytest.mark.usefixtures("own_worker")

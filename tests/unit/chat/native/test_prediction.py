@@ -9,7 +9,7 @@ from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.native import Unpredictable, read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.errors import UsageProblem
-from tests.live.native_templates import NATIVE_TEMPLATES
+from tests.live.native_templates import CHANGING_TEMPLATES, NATIVE_TEMPLATES
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
 USER = Message(role="user", content="Hi <b>")
@@ -170,3 +170,46 @@ def test_results_are_told_in_the_order_of_the_calls_to_deepseek_v4():
     v4, v3 = (prompt(f"DeepSeek {name}", *asked, tools=[TOOL]) for name in ("V4", "V3.2"))
     assert v4.index("of one") < v4.index("of two")
     assert v3.index("of one") > v3.index("of two")
+
+
+@pytest.mark.parametrize(
+    "name, missing",
+    [
+        ("calls are dropped", "messages.1.tool_calls.0.function"),
+        ("calls are dropped by a variable", "messages.1.tool_calls.0.function"),
+        ("one call of several stays", "messages.1.tool_calls.1.function"),
+        ("arguments become text", "messages.1.tool_calls.0.function.arguments.arg"),
+        ("the last message is taken off", "messages.0.content"),
+        ("tools are emptied", "tools.0.function.name"),
+    ],
+)
+def test_a_template_that_takes_away_what_llama_cpp_looks_at_keeps_it_from_starting(name, missing):
+    native = read(CHANGING_TEMPLATES[name])
+    assert native.refusal.startswith("llama-server does not start")
+    assert missing in native.refusal
+    assert isinstance(native.render(ASKED), Refused)
+
+
+@pytest.mark.parametrize(
+    "name", ["calls are none", "arguments become an object", "contents are trimmed", "tools are renamed"]
+)
+def test_what_was_asked_of_a_value_of_the_templates_own_is_not_known(name):
+    native = read(CHANGING_TEMPLATES[name])
+    assert native.refusal is None
+    assert isinstance(native.render(ASKED), Unpredictable)
+
+
+def test_what_a_template_changes_is_changed_for_all_that_follows():
+    calls = (CALL, Message(role="tool", content="told"), USER)
+    assert "<call id=i1>" in prompt(CHANGING_TEMPLATES["every message gets calls"], USER, *calls)
+    doubled = prompt(CHANGING_TEMPLATES["calls are listed anew"], USER, *calls)
+    assert doubled.count("<call id=i1>") == 2
+    assert "<|tool|>result<|end|>" in prompt(CHANGING_TEMPLATES["contents of results are set"], USER, *calls)
+    assert "[1]" in prompt(CHANGING_TEMPLATES["a loop"], USER)
+
+
+@pytest.mark.parametrize("text", CHANGING_TEMPLATES.values(), ids=CHANGING_TEMPLATES)
+@pytest.mark.parametrize("version", ["0.31.0", "0.32.15", "0.34.4"])
+def test_no_template_that_changes_what_it_is_given_is_a_fault_of_ours(text, version):
+    told = read(text, version).render(ASKED)
+    assert isinstance(told, (Rendered, Refused, Unpredictable))
