@@ -58,8 +58,8 @@ _UNSURE = (
     " without a thought would not keep the `format` that is asked for"
 )
 _HIDDEN = (
-    f"{_SHOWS}: {_OPENING} and {_CLOSING} are control tokens of this model, which llama-server does not print,"
-    " so that Ollama would not see the end of a thought"
+    f"{_SHOWS}: {_OPENING} and {_CLOSING} are control tokens of this model, which llama-server does not"
+    " print, so that Ollama would not see the end of a thought"
 )
 _SPOILS_FORMAT = (
     f"{_SHOWS}: the prompt opens a thought, and with tags declared Ollama before"
