@@ -89,6 +89,7 @@ def companion(
     metadata: Mapping[str, Any],
     version: str,
     render: Callable[[Conversation], Prediction],
+    system: str = "",
 ) -> Companion:
     """Decide whether a chat template can have a TEMPLATE beside it that is passed over, and write it.
 
@@ -98,6 +99,7 @@ def companion(
         version: The version of Ollama that will serve it.
         render: Predicts the prompts that this chat template makes, such as ``NativeTemplate.render``. The
             text holds parts of them: with a clock that stands still it is the same on every day.
+        system: The system message that the model will have; with some templates it turns thinking off.
 
     Raises:
         UsageProblem: The version is none.
@@ -107,7 +109,10 @@ def companion(
     thinks = shows_thinking(chat_template)
     if not shows_tools(chat_template):
         return Companion(text="", note=_WITHOUT_TOOLS if thinks else "")
-    note = _why_without_tags(render, version=version, is_hidden=_hides_tags(metadata)) if thinks else ""
+    note = ""
+    if thinks:
+        is_hidden = _hides_tags(metadata)
+        note = _why_without_tags(render, version=version, system=system, is_hidden=is_hidden)
     has_tags = thinks and not note
     turns = _learn_turns(render, think=has_tags if thinks else None)
     text = _write(
@@ -130,11 +135,14 @@ def _hides_tags(metadata: Mapping[str, Any]) -> bool:
     )
 
 
-def _why_without_tags(render: Callable[[Conversation], Prediction], *, version: str, is_hidden: bool) -> str:
+def _why_without_tags(
+    render: Callable[[Conversation], Prediction], *, version: str, system: str, is_hidden: bool
+) -> str:
     """Return why no tags may be declared, one sentence; ``""`` where they may."""
     if is_hidden:
         return _HIDDEN
-    asked = (Message(role="user", content="Hello"),)
+    before = (Message(role="system", content=system),) if system else ()
+    asked = (*before, Message(role="user", content="Hello"))
     thinking = _prompt(render, asked, think=True).rstrip()
     plain = _prompt(render, asked, think=False)
     opens = thinking.endswith(_OPENING)

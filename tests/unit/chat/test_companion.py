@@ -39,11 +39,11 @@ CHATS = [
 ]
 
 
-def made(text, *, version=VERSION, predicted_for=None, render=None, **metadata):
+def made(text, *, version=VERSION, predicted_for=None, render=None, system="", **metadata):
     if render is None:
         render = read_native(text, version=predicted_for or version, now=NOW).render
     metadata = {f"tokenizer.ggml.{key}": value for key, value in metadata.items()}
-    return companion(text, metadata=metadata, version=version, render=render)
+    return companion(text, metadata=metadata, version=version, render=render, system=system)
 
 
 @pytest.mark.parametrize("text", [OPENS, SWITCHES_OFF])
@@ -63,6 +63,14 @@ def test_no_tags_are_declared_where_the_model_may_not_think(text):
     assert not found.has_tags
     assert "leaves that open" in found.note
     assert read(parse(found.text)).thinking == ("", "")
+
+
+def test_no_tags_where_the_models_system_message_turns_thinking_off():
+    text = SWITCHES_OFF.replace("enable_thinking is false", "messages[0].content == '/no_think'")
+    text += "{% if add_generation_prompt and messages[0].content != '/no_think' %}<think>\n{% endif %}"
+    assert made(text).has_tags
+    assert made(text, system="Be kind.").has_tags
+    assert not made(text, system="/no_think").has_tags
 
 
 @pytest.mark.parametrize("version", ["0.30.0", "0.31.1", "0.32.15", "0.33.3", "0.34.0", "0.34.3"])
