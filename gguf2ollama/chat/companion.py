@@ -47,6 +47,7 @@ _FIRST_WITH_FORMAT_BEHIND_THOUGHTS = "0.34.4"
 _HARMONY_FAMILIES = frozenset({"gptoss", "gpt-oss"})
 _HARMONY_END = "<|end|>"
 _CONTROL = 3  # llama.cpp's type of tokens that are not printed
+_CAP_CHARACTERS = 32 << 10  # of 102 real chat templates the longest writes 6 kB around three messages
 
 _SHOWS = 'thoughts show in /api/generate and `ollama run NAME "…"`'
 _WITHOUT_TOOLS = (
@@ -213,7 +214,12 @@ def _learn_turns(render: Callable[[Conversation], Prediction], *, think: bool | 
 
 
 def _cut(prompt: str, *contents: str) -> list[str] | None:
-    """Return the texts around contents; ``None`` where these are not there once each and in order."""
+    """Return the texts around contents; ``None`` where these are not there once each and in order.
+
+    Nor are there any around those of a prompt that is too long to be a TEMPLATE.
+    """
+    if len(prompt) > _CAP_CHARACTERS:
+        return None
     parts = re.split("(" + "|".join(contents) + ")", prompt)
     return parts[::2] if tuple(parts[1::2]) == contents else None
 

@@ -207,6 +207,7 @@ def test_a_server_told_to_take_every_template_prompts_sanely_and_shows_no_tools(
 
 
 @pytest.mark.corpus
+@pytest.mark.timeout(1800)
 def test_the_chats_of_the_corpus_are_those_without_a_template(server: CompanionServer) -> None:
     texts = {name: text for name, text in corpus_templates().items() if shows_tools(text)}
     if not texts:
@@ -216,6 +217,7 @@ def test_the_chats_of_the_corpus_are_those_without_a_template(server: CompanionS
 
 
 @pytest.mark.corpus
+@pytest.mark.timeout(1800)
 def test_generate_is_never_worse_for_the_corpus(server: CompanionServer) -> None:
     texts = corpus_templates()
     if not texts:

@@ -164,6 +164,11 @@ def test_a_system_message_goes_before_the_first_question_where_its_form_cannot_b
     assert prompt.startswith("<|user|>\nBe kind.\n\nOne?<|end|>\n<|assistant|>\nTwo.")
 
 
+def test_what_is_too_long_for_a_template_is_left_out_of_it():
+    text = "{% for i in range(8000) %}long {% endfor %}" + TOOLS_ALONE
+    assert len(made(text).text) < 1000
+
+
 HARMONY = TOOLS_ALONE.replace("<|{{ m.role }}|>\n", "<|start|>{{ m.role }}<|message|>")
 
 
@@ -191,8 +196,9 @@ def test_a_template_that_declares_what_the_comment_says_is_taken(text):
     assert not honours(made(text).text, text, version=VERSION)
 
 
-def test_it_survives_a_modelfile():
-    text = made(SWITCHES_OFF).text
+@pytest.mark.parametrize("before", ["", 'Write """docstrings""".\u00a0{{ \'{{\' }}\n'])
+def test_it_survives_a_modelfile(before):
+    text = made(before + SWITCHES_OFF).text
     written = render_modelfile(Modelfile(sources=("m.gguf",), template=text))
     assert parse_modelfile(written).template == text
 
