@@ -13,7 +13,7 @@ from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
 from gguf2ollama.gotmpl import parse, render
-from tests.calling_templates import JSON_CALLS, KEYS_AND_VALUES, XML_CALLS
+from tests.calling_templates import KEYS_AND_VALUES, XML_CALLS
 from tests.live import parts
 from tests.live.companions import (
     ANSWER,
@@ -37,13 +37,15 @@ from tests.unit.chat.test_companion import LEAVES_OPEN, OPENS, SWITCHES_OFF, TOO
 
 pytestmark = pytest.mark.live
 
-TEMPLATES = {
+THINKING = {
     "opens a thought": OPENS,
     "switches thoughts off": SWITCHES_OFF,
     "leaves thoughts open": LEAVES_OPEN,
+}
+CHATTING = {
+    "opens a thought": OPENS,
     "tools alone": TOOLS_ALONE,
     "XML calls": XML_CALLS,
-    "JSON calls": JSON_CALLS,
     "keys and values": KEYS_AND_VALUES,
 }
 TOOL = {"type": "function", "function": {"name": "count", "parameters": {"type": "object", "properties": {}}}}
@@ -94,14 +96,14 @@ def worse(server: CompanionServer, text: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", CHATTING)
 def test_chats_are_those_of_the_same_file_without_a_template(name: str, server: CompanionServer) -> None:
-    assert not differences(server, TEMPLATES[name], conversations=CONVERSATIONS[::3])
+    assert not differences(server, CHATTING[name], conversations=CONVERSATIONS[::3])
 
 
-@pytest.mark.parametrize("name", [name for name, text in TEMPLATES.items() if shows_thinking(text)])
+@pytest.mark.parametrize("name", THINKING)
 def test_generate_is_never_worse_than_after_a_plain_create(name: str, server: CompanionServer) -> None:
-    assert not worse(server, TEMPLATES[name])
+    assert not worse(server, THINKING[name])
 
 
 @pytest.mark.parametrize("transport", ["link", "upload"])
