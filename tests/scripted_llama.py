@@ -34,6 +34,8 @@ def scripted_llama(
     chat_template: str | None = CHATML_TEMPLATE,
     special_tokens: Sequence[str] = CHATML_TOKENS,
     hidden: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    instead: str = "",
     metadata: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a llama model that says a text and ends its turn.
@@ -47,15 +49,21 @@ def scripted_llama(
             only) is BOS.
         hidden: Texts within what it says that are control tokens of their own, as the marks of many models
             are: a server shows them only where it is told to. Each may be said once.
+        whole: Texts within what it says that are one token each and always shown, once as well.
+        instead: What it goes on with where a grammar keeps it from what it would say; ``""`` for nothing
+            in particular.
         metadata: Keys to add or replace; a value of ``None`` removes one.
 
     Raises:
         ValueError: A text cannot be said: it is empty, or has a hidden mark twice.
     """
-    script = _Script(special_tokens, hidden=hidden)
+    script = _Script(
+        special_tokens, marks=dict.fromkeys(hidden, _CONTROL) | dict.fromkeys(whole, _USER_DEFINED)
+    )
     said = {text: script.add(text) for text in dict.fromkeys((says, *(after or {}).values()))}
     starts = [(said[says], 0)]
     starts += [(said[answer], script.look_for(text)) for text, answer in (after or {}).items()]
+    fallback = script.add(instead) if instead else None
     values: dict[str, object] = {
         "general.architecture": "llama",
         "general.type": "model",
@@ -81,7 +89,9 @@ def scripted_llama(
         "tokenizer.ggml.add_bos_token": False,
         "tokenizer.chat_template": chat_template,
     }
-    return build_gguf(path, metadata=values | dict(metadata or {}), tensors=script.weights(starts))
+    return build_gguf(
+        path, metadata=values | dict(metadata or {}), tensors=script.weights(starts, fallback=fallback)
+    )
 
 
 @dataclass(frozen=True)
@@ -106,12 +116,12 @@ class _Token:
 class _Script:
     """What is said, as tokens; a direction for each of them and two for each text that is looked for."""
 
-    def __init__(self, special_tokens: Sequence[str], *, hidden: Sequence[str]) -> None:
+    def __init__(self, special_tokens: Sequence[str], *, marks: Mapping[str, int]) -> None:
         plain = [*byte_tokens(), "he"]
         self.tokens = [_Token(text, _NORMAL) for text in plain]
         self.tokens += [_Token(text, _CONTROL) for text in special_tokens]
         self._end = special_tokens[-1]
-        self._hidden = tuple(hidden)
+        self._marks = marks  # the type of each
         self._directions = 1
         self._lasts: list[int] = []
         self._looked_for: list[tuple[int, int]] = []  # the direction of each, and the one that tells of it
@@ -128,9 +138,8 @@ class _Script:
     def add(self, says: str) -> int:
         """Have a text said; give the number of its first token."""
         first, source = len(self.tokens), None
-        for text, is_hidden in self._pieces(says):
+        for text, kind in self._pieces(says):
             direction = self._new_direction()
-            kind = _CONTROL if is_hidden else _NORMAL
             self.tokens.append(_Token(text, kind, direction=direction, source=source))
             source = direction
         if source is None:
@@ -145,16 +154,17 @@ class _Script:
         self._looked_for.append((found, told))
         return told
 
-    def weights(self, starts: Sequence[tuple[int, int]]) -> list[Tensor]:
+    def weights(self, starts: Sequence[tuple[int, int]], *, fallback: int | None) -> list[Tensor]:
         """Give the tensors; ``starts`` has first tokens, each with the direction that tells of its text.
 
-        That of the token that is said where there is no text is 0.
+        That of the token that is said where there is no text is 0. ``fallback`` is the first token of what
+        is said where nothing else may be.
         """
         width = self.width
         return [
             _matrix("token_embd.weight", width, list(self._embeddings())),
             _ones("output_norm.weight", width),
-            _matrix("output.weight", width, list(self._outputs(starts))),
+            _matrix("output.weight", width, list(self._outputs(starts, fallback))),
             _ones("blk.0.attn_norm.weight", width),
             _ones("blk.0.ffn_norm.weight", width),
             *self._attention(),
@@ -162,24 +172,24 @@ class _Script:
             _matrix("blk.0.ffn_down.weight", _HEAD, [{}] * width),
         ]
 
-    def _pieces(self, text: str) -> Iterator[tuple[str, bool]]:
+    def _pieces(self, text: str) -> Iterator[tuple[str, int]]:
         """Cut a text into tokens that the vocabulary does not have yet; the last may be longer."""
         taken = {token.text for token in self.tokens}
         for part in self._parts(text):
-            if part in self._hidden:
+            if part in self._marks:
                 if part in taken:
                     raise ValueError(f"{part!r} is a token, and cannot be said twice")
-                yield part, True
+                yield part, self._marks[part]
                 taken.add(part)
                 continue
             cut = list(_cut(part, taken))
-            yield from ((piece, False) for piece in cut)
+            yield from ((piece, _NORMAL) for piece in cut)
             taken.update(cut)
 
     def _parts(self, text: str) -> Iterator[str]:
-        """Cut a text before and behind each hidden mark."""
+        """Cut a text before and behind each mark."""
         while text:
-            places = [(text.find(mark), mark) for mark in self._hidden if mark in text]
+            places = [(text.find(mark), mark) for mark in self._marks if mark in text]
             if not places:
                 yield text
                 return
@@ -197,9 +207,13 @@ class _Script:
         for token in self.tokens:
             yield {token.direction: 1.0} | ({token.mark: 1.0} if token.mark else {})
 
-    def _outputs(self, starts: Sequence[tuple[int, int]]) -> Iterator[dict[int, float]]:
+    def _outputs(self, starts: Sequence[tuple[int, int]], fallback: int | None) -> Iterator[dict[int, float]]:
         always = {number for number, told in starts if not told}
+        signs = {direction for signs in self._looked_for for direction in signs}
         for number, token in enumerate(self.tokens):
+            if number == fallback:
+                yield {one: 0.5 * _CERTAIN for one in range(self._directions) if one not in signs}
+                continue
             if told := [direction for first, direction in starts if first == number and direction]:
                 yield {0: 0.6 * _CERTAIN} | dict.fromkeys(told, 0.7 * _CERTAIN)
             elif token.text == self._end:

@@ -17,14 +17,16 @@ Tags also change what ``format`` does on ``/api/generate`` while the model is as
   that does not think is not constrained at all.
 
 So tags are declared only where the model surely thinks, on any version since models stay when a server is
-updated, and before 0.34.4 only where the model opens its thoughts itself.
+updated, and before 0.34.4 only where the model opens its thoughts itself. Nor are they where a tag is a
+control token: llama-server does not print it, and an answer that is searched for its end in vain is empty.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.native import Prediction
@@ -44,6 +46,8 @@ _FIRST_WITH_FORMAT_BEHIND_THOUGHTS = "0.34.4"
 # server/routes.go of 0.34.4)
 _HARMONY_FAMILIES = frozenset({"gptoss", "gpt-oss"})
 _HARMONY_END = "<|end|>"
+_CONTROL = 3  # llama.cpp's type of tokens that are not printed
+_CAP_CHARACTERS = 32 << 10  # of 102 real chat templates the longest writes 6 kB around three messages
 
 _SHOWS = 'thoughts show in /api/generate and `ollama run NAME "…"`'
 _WITHOUT_TOOLS = (
@@ -53,6 +57,10 @@ _WITHOUT_TOOLS = (
 _UNSURE = (
     f"{_SHOWS}, if the model thinks: its chat template leaves that open, and with tags declared an answer"
     " without a thought would not keep the `format` that is asked for"
+)
+_HIDDEN = (
+    f"{_SHOWS}: {_OPENING} and {_CLOSING} are control tokens of this model, which llama-server does not"
+    " print, so that Ollama would not see the end of a thought"
 )
 _SPOILS_FORMAT = (
     f"{_SHOWS}: the prompt opens a thought, and with tags declared Ollama before"
@@ -77,16 +85,22 @@ class Companion:
 
 
 def companion(
-    chat_template: str, *, family: str, version: str, render: Callable[[Conversation], Prediction]
+    chat_template: str,
+    *,
+    metadata: Mapping[str, Any],
+    version: str,
+    render: Callable[[Conversation], Prediction],
+    system: str = "",
 ) -> Companion:
     """Decide whether a chat template can have a TEMPLATE beside it that is passed over, and write it.
 
     Args:
         chat_template: The Jinja text of ``tokenizer.chat_template``, as it will be in the GGUF.
-        family: ``general.architecture`` of the model.
+        metadata: The metadata of the GGUF: its architecture and its tokens.
         version: The version of Ollama that will serve it.
         render: Predicts the prompts that this chat template makes, such as ``NativeTemplate.render``. The
             text holds parts of them: with a clock that stands still it is the same on every day.
+        system: The system message that the model will have; with some templates it turns thinking off.
 
     Raises:
         UsageProblem: The version is none.
@@ -96,17 +110,40 @@ def companion(
     thinks = shows_thinking(chat_template)
     if not shows_tools(chat_template):
         return Companion(text="", note=_WITHOUT_TOOLS if thinks else "")
-    note = _why_without_tags(render, version=version) if thinks else ""
+    note = ""
+    if thinks:
+        is_hidden = _hides_tags(metadata)
+        note = _why_without_tags(render, version=version, system=system, is_hidden=is_hidden)
     has_tags = thinks and not note
     turns = _learn_turns(render, think=has_tags if thinks else None)
-    text = _write(turns, has_tags=has_tags, shows_thinking=thinks, is_harmony=family in _HARMONY_FAMILIES)
+    text = _write(
+        turns,
+        has_tags=has_tags,
+        shows_thinking=thinks,
+        is_harmony=metadata.get("general.architecture") in _HARMONY_FAMILIES,
+    )
     assert not honours(text, chat_template, version=version)  # noqa: S101 - it names no tools
     return Companion(text=text, has_tags=has_tags, note=note)
 
 
-def _why_without_tags(render: Callable[[Conversation], Prediction], *, version: str) -> str:
+def _hides_tags(metadata: Mapping[str, Any]) -> bool:
+    """Return whether a tag is a control token."""
+    tokens, types = (metadata.get(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type"))
+    if not isinstance(tokens, Sequence) or not isinstance(types, Sequence):
+        return False
+    return any(
+        type_ == _CONTROL and text in (_OPENING, _CLOSING) for text, type_ in zip(tokens, types, strict=False)
+    )
+
+
+def _why_without_tags(
+    render: Callable[[Conversation], Prediction], *, version: str, system: str, is_hidden: bool
+) -> str:
     """Return why no tags may be declared, one sentence; ``""`` where they may."""
-    asked = (Message(role="user", content="Hello"),)
+    if is_hidden:
+        return _HIDDEN
+    before = (Message(role="system", content=system),) if system else ()
+    asked = (*before, Message(role="user", content="Hello"))
     thinking = _prompt(render, asked, think=True).rstrip()
     plain = _prompt(render, asked, think=False)
     opens = thinking.endswith(_OPENING)
@@ -177,7 +214,12 @@ def _learn_turns(render: Callable[[Conversation], Prediction], *, think: bool | 
 
 
 def _cut(prompt: str, *contents: str) -> list[str] | None:
-    """Return the texts around contents; ``None`` where these are not there once each and in order."""
+    """Return the texts around contents; ``None`` where these are not there once each and in order.
+
+    Nor are there any around those of a prompt that is too long to be a TEMPLATE.
+    """
+    if len(prompt) > _CAP_CHARACTERS:
+        return None
     parts = re.split("(" + "|".join(contents) + ")", prompt)
     return parts[::2] if tuple(parts[1::2]) == contents else None
 

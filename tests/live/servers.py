@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,14 +81,22 @@ def version_of(program: Path) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def running_ollama(part: parts.Ollama, program: Path, folder: Path) -> Iterator[RunningOllama]:
+def running_ollama(
+    part: parts.Ollama, program: Path, folder: Path, *, settings: Mapping[str, str] | None = None
+) -> Iterator[RunningOllama]:
     """Run a server with its home and its store in ``folder``, on a free port of 127.0.0.1.
+
+    Args:
+        part: The release.
+        program: Its program.
+        folder: Its home.
+        settings: Variables of its environment.
 
     Raises:
         RuntimeError: It does not start; the message ends with its log.
     """
     log = folder / "serve.log"
-    environment = _environment(folder)
+    environment = _environment(folder) | dict(settings or {})
     process, url, version = _start(program, environment, log)
     try:
         yield RunningOllama(

@@ -28,7 +28,7 @@ class GoWriter:
         """Have a text printed."""
         if not text:
             return
-        if not text.strip() or "{{" in text or text.endswith("{") or not _is_plain(text):
+        if not text.strip() or text.endswith("{") or not _is_plain(text):
             self.value(go_quote(text))
         else:
             self._parts.append(text)
@@ -65,4 +65,7 @@ class GoWriter:
 
 
 def _is_plain(text: str) -> bool:
+    """Return whether a text can stand outside actions, in a TEMPLATE and in the Modelfile around it."""
+    if "{{" in text or '"""' in text:
+        return False
     return all(character.isprintable() or character == "\n" for character in text)

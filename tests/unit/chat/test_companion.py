@@ -39,9 +39,11 @@ CHATS = [
 ]
 
 
-def made(text, *, version=VERSION, family="llama"):
-    native = read_native(text, version=version, now=NOW)
-    return companion(text, family=family, version=version, render=native.render)
+def made(text, *, version=VERSION, predicted_for=None, render=None, system="", **metadata):
+    if render is None:
+        render = read_native(text, version=predicted_for or version, now=NOW).render
+    metadata = {f"tokenizer.ggml.{key}": value for key, value in metadata.items()}
+    return companion(text, metadata=metadata, version=version, render=render, system=system)
 
 
 @pytest.mark.parametrize("text", [OPENS, SWITCHES_OFF])
@@ -63,18 +65,31 @@ def test_no_tags_are_declared_where_the_model_may_not_think(text):
     assert read(parse(found.text)).thinking == ("", "")
 
 
+def test_no_tags_where_the_models_system_message_turns_thinking_off():
+    text = SWITCHES_OFF.replace("enable_thinking is false", "messages[0].content == '/no_think'")
+    text += "{% if add_generation_prompt and messages[0].content != '/no_think' %}<think>\n{% endif %}"
+    assert made(text).has_tags
+    assert made(text, system="Be kind.").has_tags
+    assert not made(text, system="/no_think").has_tags
+
+
 @pytest.mark.parametrize("version", ["0.30.0", "0.31.1", "0.32.15", "0.33.3", "0.34.0", "0.34.3"])
 def test_no_tags_where_an_answer_in_a_format_would_be_taken_for_the_thought(version):
-    native = read_native(OPENS, version="0.34.4", now=NOW)
-    found = companion(OPENS, family="llama", version=version, render=native.render)
+    found = made(OPENS, version=version, predicted_for=VERSION)
     assert (bool(found.text), found.has_tags) == (True, False)
     assert "before 0.34.4" in found.note
-    assert companion(
-        SWITCHES_OFF,
-        family="llama",
-        version=version,
-        render=read_native(SWITCHES_OFF, version=VERSION, now=NOW).render,
-    ).has_tags
+    assert made(SWITCHES_OFF, version=version, predicted_for=VERSION).has_tags
+
+
+@pytest.mark.parametrize("tag", ["<think>", "</think>"])
+@pytest.mark.parametrize("text", [OPENS, SWITCHES_OFF])
+def test_no_tags_where_the_server_does_not_print_them(text, tag):
+    tokens = ["a", tag, "b"]
+    found = made(text, tokens=tokens, token_type=[1, 3, 1])
+    assert (bool(found.text), found.has_tags) == (True, False)
+    assert "control tokens" in found.note
+    for types in ([3, 1, 3], [1, 4, 1], None, [1]):
+        assert made(text, tokens=tokens, token_type=types).has_tags
 
 
 def test_a_chat_template_without_thinking_gets_no_tags_and_no_note():
@@ -93,13 +108,12 @@ def test_a_chat_template_without_tools_gets_none(text, says):
 
 @pytest.mark.parametrize("version", ["0.5.4", "0.24.0", "0.29.9"])
 def test_there_is_none_where_every_template_is_taken(version):
-    assert not companion(OPENS, family="llama", version=version, render=unpredicted).text
+    assert not made(OPENS, version=version, render=unpredicted).text
 
 
 @pytest.mark.parametrize("version", ["0.40.2", "0.0.0", "1.0"])
 def test_a_newer_server_is_treated_as_the_newest_that_is_known(version):
-    native = read_native(OPENS, version=VERSION, now=NOW)
-    assert companion(OPENS, family="llama", version=version, render=native.render) == made(OPENS)
+    assert made(OPENS, version=version, predicted_for=VERSION) == made(OPENS)
 
 
 def test_a_version_that_is_none_is_refused():
@@ -112,7 +126,7 @@ def unpredicted(_):
 
 
 def test_what_cannot_be_predicted_is_not_sure_and_has_turns_all_the_same():
-    found = companion(OPENS, family="llama", version=VERSION, render=unpredicted)
+    found = made(OPENS, render=unpredicted)
     assert not found.has_tags
     chat = Conversation(name="x", messages=CHATS[2]).for_ollama()
     assert render(parse(found.text), chat, version=VERSION, now=NOW) == (
@@ -150,12 +164,19 @@ def test_a_system_message_goes_before_the_first_question_where_its_form_cannot_b
     assert prompt.startswith("<|user|>\nBe kind.\n\nOne?<|end|>\n<|assistant|>\nTwo.")
 
 
+def test_what_is_too_long_for_a_template_is_left_out_of_it():
+    text = "{% for i in range(8000) %}long {% endfor %}" + TOOLS_ALONE
+    assert len(made(text).text) < 1000
+
+
 HARMONY = TOOLS_ALONE.replace("<|{{ m.role }}|>\n", "<|start|>{{ m.role }}<|message|>")
 
 
 @pytest.mark.parametrize("family", ["gptoss", "gpt-oss"])
 def test_both_marks_of_harmony_never_stand_in_the_text_for_its_families(family):
-    found = made(HARMONY, family=family)
+    native = read_native(HARMONY, version=VERSION, now=NOW)
+    metadata = {"general.architecture": family}
+    found = companion(HARMONY, metadata=metadata, version=VERSION, render=native.render)
     assert "<|start|>" in found.text
     assert "<|end|>" not in found.text
     chat = Conversation(name="x", messages=CHATS[0]).for_ollama()
@@ -175,8 +196,9 @@ def test_a_template_that_declares_what_the_comment_says_is_taken(text):
     assert not honours(made(text).text, text, version=VERSION)
 
 
-def test_it_survives_a_modelfile():
-    text = made(SWITCHES_OFF).text
+@pytest.mark.parametrize("before", ["", 'Write """docstrings""".\u00a0{{ \'{{\' }}\n'])
+def test_it_survives_a_modelfile(before):
+    text = made(before + SWITCHES_OFF).text
     written = render_modelfile(Modelfile(sources=("m.gguf",), template=text))
     assert parse_modelfile(written).template == text
 

@@ -42,3 +42,10 @@ def test_a_line_of_text_is_written_as_it_is():
         go.value(".System")
         go.print("<|end|>\n")
     assert str(go) == "\n{{- if .Messages }}<|user|>\n{{ .System }}<|end|>\n{{ end }}"
+
+
+def test_quotes_that_would_end_a_value_in_a_modelfile_are_not_written():
+    go = GoWriter()
+    go.print('Answer """briefly""".')
+    assert '"""' not in str(go)
+    assert execute(parse(str(go)), BODY, version="0.34.4").startswith('Answer """briefly""".')
