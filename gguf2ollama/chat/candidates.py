@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from gguf2ollama.chat.answer_parsers import AnswerParser
 from gguf2ollama.chat.authors import Authors, Claims
@@ -38,6 +39,7 @@ class Question:
         model_name: The model part of the name that it will have; ``""`` where that is not known.
         adds_eos: Whether its tokenizer puts EOS behind a prompt.
         stops: The stop strings that the model may get.
+        metadata: The metadata of the GGUF, with its tokens.
     """
 
     authors: Authors
@@ -56,6 +58,7 @@ class Question:
     model_name: str = ""
     adds_eos: bool = False
     stops: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def gets_renderer(self) -> bool:

@@ -299,7 +299,11 @@ class _Trial:
         if text not in self._companions:
             native = self._read_native(text, now=_STILL)
             self._companions[text] = companion(
-                text, family=asked.architecture, version=asked.version, render=native.render
+                text,
+                metadata=asked.metadata,
+                version=asked.version,
+                render=native.render,
+                system=asked.system,
             )
         return self._companions[text]
 

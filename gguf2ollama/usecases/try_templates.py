@@ -50,13 +50,17 @@ class Unserved:
         version: The version of Ollama.
         remarks: Why not, one phrase each.
         refusal: Why it does not even load the model; ``""`` where it does or that cannot be predicted.
+        is_unknown: Whether it may well render them, and only what the authors' side prints is not known.
     """
 
     version: str
     remarks: tuple[str, ...]
     refusal: str = ""
+    is_unknown: bool = False
 
     def __str__(self) -> str:
+        if self.is_unknown:
+            return f"no prompts can be compared: {'; '.join(self.remarks)}"
         return f"nothing is known to render its chats on Ollama {self.version}: {'; '.join(self.remarks)}"
 
 
@@ -107,22 +111,30 @@ def try_templates(
         model_name=target.model_name,
         adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,
         stops=tuple(dict.fromkeys(stops)),
+        metadata=metadata,
     )
     with Renderer() if renderer is None else contextlib.nullcontext(renderer) as at_work:
         choice = choose_template(question, renderer=at_work)
         if isinstance(choice, NothingRenders):
-            _require_chat(authors.load(at_work))
+            refusal = _refused_by_all(authors.load(at_work))
+            if refusal and target.native_templates and not choice.refusal:
+                # llama.cpp may know what is missing here, such as tokens that no GGUF lists
+                why = f"transformers does not render its chat template ({refusal})"
+                return Unserved(version=version, remarks=(why,), is_unknown=True)
+            if refusal:
+                raise InvalidInput(
+                    f"the chat template in the GGUF takes no conversation at all: {refusal}",
+                    hint="give another with --chat-template, or use --no-verify and --template FILE",
+                )
             return Unserved(version=version, remarks=choice.remarks, refusal=choice.refusal)
     return Tried(authors=authors, choice=choice, version=version, meant_system=question.meant_system)
 
 
-def _require_chat(template: AuthorsTemplate) -> None:
+def _refused_by_all(template: AuthorsTemplate) -> str:
+    """Return why a chat template takes no conversation at all; ``""`` where it takes one."""
     first, *others = template.render([Request(conversation=one) for one in battery()])
-    if isinstance(first, Refused) and all(isinstance(one, Refused) for one in others):
-        raise InvalidInput(
-            f"the chat template in the GGUF takes no conversation at all: {first.reason}",
-            hint="give another with --chat-template, or --no-verify and a Go TEMPLATE with --template",
-        )
+    refuses = isinstance(first, Refused) and all(isinstance(one, Refused) for one in others)
+    return first.reason if isinstance(first, Refused) and refuses else ""
 
 
 def changed_template_patch(gguf: GgufFile, text: str, *, original: str) -> HeaderPatch:
