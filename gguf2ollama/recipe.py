@@ -57,6 +57,7 @@ class Recipe:
         parser: What reads the model's answers, with its origin; a value of ``None`` is no built-in parser.
         template_origin: Whose template renders a chat.
         chat_template: The chat template in the GGUF, or nothing.
+        is_chat_template_given: Whether the user gave that chat template.
         capabilities: What the model must be able to do once it is made, as ``/api/show`` names it.
         warnings: What may surprise the user, one sentence each.
     """
@@ -70,6 +71,7 @@ class Recipe:
     template_origin: TemplateOrigin
     chat_template: str
     capabilities: tuple[str, ...]
+    is_chat_template_given: bool = False
     companion: str | None = None
     warnings: tuple[str, ...] = field(default=())
 
@@ -134,6 +136,7 @@ def plan_recipe(
         parser=parser,
         template_origin=origin,
         chat_template=chat_template,
+        is_chat_template_given=wishes.chat_template is not None,
         companion=companion,
         capabilities=tuple(
             _capabilities(

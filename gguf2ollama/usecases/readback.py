@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from gguf2ollama.ollama import ModelInfo
@@ -15,6 +15,11 @@ Renders: TypeAlias = Literal["as planned", "TEMPLATE", "chat template", "rendere
 
 _QUOTED = 60  # characters of a value that a message quotes
 _RELATIVE = 1e-6
+_INSTEAD: Mapping[Renders, str] = {
+    "TEMPLATE": "a TEMPLATE of the server's own",
+    "chat template": "the chat template in the GGUF",
+    "renderer": "the built-in renderer {}",
+}
 _SHOWN_BY_TEMPLATES = frozenset({"tools", "thinking"})  # of the capabilities
 
 
@@ -47,13 +52,11 @@ def missing_capabilities(info: ModelInfo, *, recipe: Recipe) -> frozenset[str]:
 
 def _differences(info: ModelInfo, *, recipe: Recipe) -> Iterator[str]:
     wanted = recipe.modelfile
-    if recipe.template_origin == "user" and (instead := renders_with(info, recipe=recipe)) != "as planned":
-        what = (
-            f"the built-in renderer {info.renderer}"
-            if instead == "renderer"
-            else f"the {instead} in the GGUF"
-        )
-        yield f"{what} is used instead of your template"
+    renders = renders_with(info, recipe=recipe)
+    if recipe.template_origin == "user" and renders != "as planned":
+        yield f"{_INSTEAD[renders].format(info.renderer)} is used instead of your template"
+    elif recipe.is_chat_template_given and renders in {"TEMPLATE", "renderer"}:
+        yield f"{_INSTEAD[renders].format(info.renderer)} is used instead of your chat template"
     if wanted.parser is not None and info.parser != wanted.parser:
         yield f"its parser is {info.parser or 'missing'}, expected {wanted.parser}"
     if (wanted.system or "") != info.system:

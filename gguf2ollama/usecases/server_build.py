@@ -37,8 +37,6 @@ __all__ = [
     "WayClosed",
 ]
 
-_NOT_LOADED = "it was not compared with it (--no-load)"
-
 
 class Route(Protocol):
     """A way of making a model on a server."""
@@ -156,18 +154,29 @@ class ServerBuild:
                     hint="no model was made; --via link or pull keeps more than an upload,"
                     " --allow-mismatch keeps the model as the server made it",
                 )
-            warnings: list[str] = []
+            warnings = list(self._replaced(info))
             if self.load:
                 with self._loaded(temporary):
-                    unmatched, warnings = self._check(temporary, info)
-                    found = (*found, *unmatched)
-            else:
-                if info.renderer and not self.recipe.modelfile.renderer:
-                    warnings.append(f"{_renderer_used(info)}; {_NOT_LOADED}")
-                if self.tried is not None:
-                    self.tell("prompt check skipped (--no-load)")
+                    unmatched, more = self._check(temporary, info)
+                found, warnings = (*found, *unmatched), [*warnings, *more]
+            elif self.tried is not None:
+                self.tell("prompt check skipped (--no-load)")
             self._take_name(temporary)
         return ServerResult(differences=found, warnings=tuple(warnings))
+
+    def _replaced(self, info: ModelInfo) -> Iterator[str]:
+        """Return what the server uses in the place of the template that was planned."""
+        kept = "--via link or pull keeps the file's own"
+        match renders_with(info, recipe=self.recipe):
+            case "renderer":
+                yield (
+                    f"Ollama's built-in renderer {info.renderer} takes the place of the chat template in the"
+                    f" GGUF ({kept})"
+                )
+            case "TEMPLATE":
+                yield f"a TEMPLATE of the server's own is used instead of the chat template in the GGUF ({kept})"
+            case "chat template":
+                yield "the server uses the chat template in the GGUF instead of the TEMPLATE that was planned"
 
     def _require_rendering(self, info: ModelInfo) -> None:
         """Check that a server that is set up to prefer one kind of template was planned for.
@@ -221,7 +230,7 @@ class ServerBuild:
             self.client, name, info, tried=self.tried, recipe=self.recipe, progress=self.progress
         )
         if info.renderer and not self.recipe.modelfile.renderer:
-            return (), [f"{_renderer_used(info)}: {_compared(found)}"]
+            return (), [f"{found} render differently with {info.renderer}"] if found else []
         missing = missing_capabilities(info, recipe=self.recipe)
         worse = self._worse_than_default(found.usual, missing) if found.usual or missing else ""
         if worse and not self.allow_mismatch:
@@ -240,11 +249,12 @@ class ServerBuild:
         return ((worse,) if worse else ()), warnings
 
     def _worse_than_default(self, usual: Mismatches, missing: Collection[str]) -> str:
-        """Return what a plain ``ollama create`` gets right and this model does not; ``""`` for nothing."""
+        """Return what is wrong with this model, and right after a plain ``ollama create``; else ``""``."""
         from gguf2ollama.usecases.by_itself import LeftOut  # noqa: PLC0415 - it makes use of this module
 
-        # of a TEMPLATE that the user gave, nothing says that it should print what the authors' prints
-        default = LeftOut("") if self.recipe.template_origin == "user" else self.ollama_default()
+        if self.recipe.template_origin == "user":  # `create` without it says nothing of it
+            return f"{usual} render differently than your template should" if usual else ""
+        default = self.ollama_default()
         if isinstance(default, LeftOut):
             return ""
         missed = usual.without({case.conversation.name for case in default.parity.faults})
@@ -274,14 +284,3 @@ class ServerBuild:
         finally:
             with contextlib.suppress(Gguf2OllamaError):
                 self.client.delete(name)
-
-
-def _renderer_used(info: ModelInfo) -> str:
-    return (
-        f"Ollama's built-in renderer {info.renderer} takes the place of the chat template in the GGUF"
-        " (--via link or pull keeps the file's own)"
-    )
-
-
-def _compared(found: Mismatches) -> str:
-    return f"{found} render differently" if found else "all compared conversations render alike"

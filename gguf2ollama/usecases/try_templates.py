@@ -117,24 +117,25 @@ def try_templates(
         choice = choose_template(question, renderer=at_work)
         if isinstance(choice, NothingRenders):
             refusal = _refused_by_all(authors.load(at_work))
-            if refusal and target.native_templates and not choice.refusal:
-                # llama.cpp may know what is missing here, such as tokens that no GGUF lists
-                why = f"transformers does not render its chat template ({refusal})"
+            # it may fail for what no GGUF has, such as a list of tokens, and not in llama.cpp
+            may_start = target.native_templates and not choice.refusal
+            if refusal is not None and refusal.cause == "failed" and may_start:
+                why = f"transformers does not render its chat template ({refusal.reason})"
                 return Unserved(version=version, remarks=(why,), is_unknown=True)
-            if refusal:
+            if refusal is not None:
                 raise InvalidInput(
-                    f"the chat template in the GGUF takes no conversation at all: {refusal}",
+                    f"the chat template in the GGUF takes no conversation at all: {refusal.reason}",
                     hint="give another with --chat-template, or use --no-verify and --template FILE",
                 )
             return Unserved(version=version, remarks=choice.remarks, refusal=choice.refusal)
     return Tried(authors=authors, choice=choice, version=version, meant_system=question.meant_system)
 
 
-def _refused_by_all(template: AuthorsTemplate) -> str:
-    """Return why a chat template takes no conversation at all; ``""`` where it takes one."""
+def _refused_by_all(template: AuthorsTemplate) -> Refused | None:
+    """Return why a chat template takes no conversation at all; ``None`` where it takes one."""
     first, *others = template.render([Request(conversation=one) for one in battery()])
     refuses = isinstance(first, Refused) and all(isinstance(one, Refused) for one in others)
-    return first.reason if isinstance(first, Refused) and refuses else ""
+    return first if isinstance(first, Refused) and refuses else None
 
 
 def changed_template_patch(gguf: GgufFile, text: str, *, original: str) -> HeaderPatch:

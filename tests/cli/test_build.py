@@ -194,26 +194,33 @@ def test_such_a_server_pulls_a_model_all_the_same(call, monkeypatch, shards):
         assert set(server.store.models) == {"mine:latest"}
 
 
+def test_a_read_back_that_differs_ends_with_6_and_leaves_nothing(call, server, gguf):
+    server.altered["system"] = "Something else."
+    done = call("build", gguf, "--name", "mine", "--json")
+    assert done.code == 6
+    assert "its system prompt is 'Something else.', expected empty" in done.error["message"]
+    assert models(server) == set()
+
+
 @pytest.mark.parametrize(
-    "via, told",
+    "via,words",
     [
-        ("pull", "a template was put before the one in the GGUF"),
-        ("upload", "its template is not the one that was given"),
+        ("pull", "a TEMPLATE of the server's own is used instead of the chat template in the GGUF"),
+        ("upload", "the server uses the chat template in the GGUF instead of the TEMPLATE that was planned"),
     ],
 )
-def test_a_read_back_that_differs_ends_with_6_and_leaves_nothing(call, server, gguf, via, told):
+def test_another_template_on_the_server_is_a_warning_while_prompts_are_right(call, server, gguf, via, words):
     server.altered["template"] = "{{ .Prompt }} of its own"
     done = call("build", gguf, "--name", "mine", "--json", "--via", via)
-    assert done.code == 6
-    assert told in done.error["message"]
-    assert models(server) == set()
+    assert done.code == 0, done.err
+    assert words in done.json["server_warnings"][0]
 
 
 def test_a_difference_may_be_allowed_and_is_told(call, server, gguf):
     server.altered["system"] = "Something else."
     done = call("build", gguf, "--allow-mismatch")
     assert done.code == 0
-    assert "its system text is 'Something else.'" in done.err
+    assert "its system prompt is 'Something else.'" in done.err
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,13 @@ def test_each_template_is_told_with_what_renders_it_and_how_well(call, folder):
     done = call("parity", folder)
     assert done.code == 0, done.err
     rows = [line.split() for line in done.out.splitlines()]
-    assert rows[0] == ["TEMPLATE", "BY", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL"]
+    assert rows[0] == ["TEMPLATE", "BY", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL", "ODD"]
     assert [row[:3] for row in rows[1:4]] == [
-        ["a", "patched", "30/30"],
-        ["b", "synthesised", "30/30"],
-        ["chatml", "native", "30/30"],
+        ["a", "patched", "25/25"],
+        ["b", "synthesised", "25/25"],
+        ["chatml", "native", "25/25"],
     ]
-    assert rows[4] == ["all", "exact", "3/3", "-", "-", "-", "3/3"]
+    assert rows[4] == ["all", "exact", "3/3", "-", "-", "-", "3/3", "3/3"]
     assert "3 of 3 templates render (Ollama 0.34.4)" in done.err
 
 
@@ -62,7 +62,7 @@ def test_everything_is_told_as_json(call, folder):
     assert (chatml["go_template"], chatml["chat_template"]) == (None, None)
     assert [one["exact"] for one in told["templates"]] == [True] * 3
     assert headerless["others"][0]["origin"] == "native"
-    assert headerless["reason"].endswith("plain 30/30, prefill 3/3")
+    assert headerless["reason"].endswith("plain 25/25, prefill 3/3, odd 5/5")
 
 
 # a text goes before all that was said once there are three messages, which no rule of ours tells

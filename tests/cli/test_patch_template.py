@@ -197,7 +197,7 @@ def test_a_read_back_with_another_template_ends_with_6(call, server, gguf, jinja
     server.altered["template"] = CHATML_TEMPLATE
     done = call("build", gguf, "--chat-template", jinja)
     assert done.code == 6, done.err
-    assert "a template was put before the one" in done.err
+    assert "a TEMPLATE of the server's own is used instead of your chat template" in done.err
 
 
 def test_a_store_holds_only_the_first_shard_anew(call, gguf, jinja, tmp_path):

@@ -18,16 +18,21 @@ def test_every_conversation_has_a_name_of_its_own():
 
 def test_every_feature_has_enough_conversations():
     counts = Counter(one.feature for one in BATTERY)
-    assert counts["plain"] >= 30
+    assert counts["plain"] >= 25
+    assert counts["odd"] >= 5
     assert counts["tools"] >= 25
     assert counts["thinking"] + counts["history"] >= 15
     assert counts["prefill"] >= 3
 
 
-def test_odd_contents_are_those_of_plain_conversations():
-    odd = {one.name: one for one in BATTERY if one.is_odd}
-    assert {one.feature for one in odd.values()} == {"plain"}
+def test_odd_contents_are_asked_of_every_model():
+    odd = {one.name: one for one in BATTERY if one.feature == "odd"}
     assert {"odd white space", "nothing but white space", "marks of tools in the text"} <= odd.keys()
+    assert not any(one.tools or one.think is not None for one in odd.values())
+
+
+def test_a_thought_within_an_earlier_answer_is_history():
+    assert BY_NAME["thinking within an answer, on"].feature == "history"
 
 
 @pytest.mark.parametrize("name", BY_NAME)

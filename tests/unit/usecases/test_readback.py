@@ -8,7 +8,7 @@ from gguf2ollama import Parameter
 from gguf2ollama.ollama import ModelInfo
 from gguf2ollama.ollama.fields import Fields
 from gguf2ollama.usecases.inspect import inspect
-from gguf2ollama.usecases.readback import differences
+from gguf2ollama.usecases.readback import differences, missing_capabilities, renders_with
 from tests.builders import tiny_llama
 
 OWN_TEMPLATE = (
@@ -63,12 +63,10 @@ def test_nothing_differs_where_all_is_as_asked_for(recipe, native):
 @pytest.mark.parametrize(
     "changes,words",
     [
-        ({"template": "{{ .Prompt }} of its own"}, "its template is not the one that was given"),
-        ({"template": ""}, "(empty)"),
-        ({"system": "Something else."}, "its system text is 'Something else.'"),
-        ({"system": ""}, "its system text is empty"),
+        ({"system": "Something else."}, "its system prompt is 'Something else.', expected 'Be brief.'"),
+        ({"system": ""}, "its system prompt is empty, expected 'Be brief.'"),
         ({"capabilities": ["insert"]}, "it lacks completion"),
-        ({"parameters": ""}, "its temperature is None, 0.7 was asked for"),
+        ({"parameters": ""}, "its temperature is None, expected 0.7"),
     ],
 )
 def test_what_differs_is_told(recipe, changes, words):
@@ -79,10 +77,10 @@ def test_what_differs_is_told(recipe, changes, words):
 @pytest.mark.parametrize(
     "name,value,words",
     [
-        ("temperature", "0.8", "its temperature is 0.8, 0.7 was asked for"),
-        ("top_k", "21", "its top_k is 21, 20 was asked for"),
-        ("use_mmap", "false", "its use_mmap is False, True was asked for"),
-        ("num_ctx", "4096", "its num_ctx is 4096, 512 was asked for"),
+        ("temperature", "0.8", "its temperature is 0.8, expected 0.7"),
+        ("top_k", "21", "its top_k is 21, expected 20"),
+        ("use_mmap", "false", "its use_mmap is False, expected True"),
+        ("num_ctx", "4096", "its num_ctx is 4096, expected 512"),
     ],
 )
 def test_a_parameter_that_differs_is_named_with_both_values(recipe, name, value, words):
@@ -118,9 +116,49 @@ def test_a_number_of_32_bits_is_the_same_number(recipe):
     assert differences(told(recipe, parameters="\n".join(changed)), recipe=recipe) == ()
 
 
-def test_a_template_put_before_the_one_in_the_gguf_is_told(native):
-    (found,) = differences(told(native, template="{{ .Prompt }}"), recipe=native)
-    assert "a template was put before the one in the GGUF" in found
+@pytest.mark.parametrize(
+    "planned,changes,renders",
+    [
+        ("recipe", {}, "as planned"),
+        ("recipe", {"template": OWN_TEMPLATE}, "chat template"),
+        ("native", {}, "as planned"),
+        ("native", {"template": "{{ .Prompt }}"}, "TEMPLATE"),
+        ("native", {"renderer": "gemma4"}, "renderer"),
+    ],
+)
+def test_what_renders_is_known_from_what_the_server_reports(request, planned, changes, renders):
+    wanted = request.getfixturevalue(planned)
+    info = told(wanted, **changes)
+    assert renders_with(info, recipe=wanted) == renders
+    # what renders is compared by its prompts: only a template that the user gave is asked for as such
+    assert differences(info, recipe=wanted) == ()
+
+
+@pytest.mark.parametrize(
+    "changes,words",
+    [
+        ({"template": OWN_TEMPLATE}, "the chat template in the GGUF is used instead of your template"),
+        ({"renderer": "gemma4"}, "the built-in renderer gemma4 is used instead of your template"),
+    ],
+)
+def test_a_template_of_the_user_has_to_be_used(recipe, changes, words):
+    given = dataclasses.replace(recipe, template_origin="user")
+    assert differences(told(given), recipe=given) == ()
+    assert differences(told(given, **changes), recipe=given) == (words,)
+
+
+def test_a_companion_that_is_passed_over_is_as_planned(native):
+    modelfile = dataclasses.replace(native.modelfile, template="{{ .Prompt }}")
+    beside = dataclasses.replace(native, modelfile=modelfile, companion="{{ .Prompt }}")
+    assert renders_with(told(beside, template=native.chat_template), recipe=beside) == "as planned"
+    assert renders_with(told(beside), recipe=beside) == "TEMPLATE"
+
+
+def test_what_the_template_should_let_the_model_do_and_does_not_is_named(recipe):
+    wanted = dataclasses.replace(recipe, capabilities=("completion", "tools", "thinking"))
+    info = told(wanted, capabilities=["completion", "thinking"])
+    assert missing_capabilities(info, recipe=wanted) == {"tools"}
+    assert missing_capabilities(told(wanted, capabilities=[]), recipe=wanted) == set()
 
 
 def test_what_was_not_asked_for_may_be_there(recipe):
@@ -131,9 +169,9 @@ def test_what_was_not_asked_for_may_be_there(recipe):
 
 
 def test_each_difference_is_told(recipe):
-    everything = dataclasses.replace(recipe, capabilities=("completion", "tools"))
-    found = differences(told(recipe, system="x", template="y"), recipe=everything)
-    assert len(found) == 3
+    everything = dataclasses.replace(recipe, capabilities=("completion", "vision"))
+    found = differences(told(recipe, system="x", parameters=""), recipe=everything)
+    assert len(found) == 2 + len(recipe.modelfile.parameters_json())
 
 
 def test_a_long_text_is_quoted_in_part(recipe):

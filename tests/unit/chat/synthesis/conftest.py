@@ -37,7 +37,7 @@ def learn(renderer, authors):
 def differences(renderer, authors):
     """Give the chats that a TEMPLATE renders otherwise than a chat template, by name, with both prompts."""
 
-    def differences(template, synthesis, *, features=("plain",), with_tools=True, **more):
+    def differences(template, synthesis, *, features=("plain", "odd"), with_tools=True, **more):
         told = authors(template, **more)
         chats = [one for one in CHATS if one.feature in features and (with_tools or not one.tools)]
         wanted = told.meant(told.load(renderer), chats)
