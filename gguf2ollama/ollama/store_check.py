@@ -138,8 +138,15 @@ def _models(store: LocalStore, layout: str) -> Iterator[_Model | StoreFinding]:
 
 
 def _unreadable(store: LocalStore, path: Path, error: Exception) -> StoreFinding:
+    is_dangling = path.is_symlink() and not path.exists()
+    if is_dangling and path.parts[-5] == MANIFESTS:  # tried with 0.34.4: every list fails with status 404
+        return StoreFinding(
+            level="error",
+            path=path,
+            message=f"{error}: remove that link, Ollama before 0.40 lists no model at all while it is there",
+        )
     entry = entry_at(path)
-    other = None if entry is None or not entry.is_dangling else store.find(entry.name)
+    other = store.find(entry.name) if is_dangling and entry is not None else None
     if other is not None and other.path != path:
         return StoreFinding(
             level="note",

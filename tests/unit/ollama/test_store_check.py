@@ -118,11 +118,11 @@ def test_a_link_that_leads_nowhere_is_an_error_and_a_note_where_the_model_is_in_
 
 
 def test_a_link_that_leads_nowhere_in_the_older_layout_is_an_error(root, check):
-    """Ollama 0.34.4 lists no model at all then (``manifest.Manifests``)."""
+    """Ollama 0.34.4 lists no model at all then (``manifest.Manifests``, and tried)."""
     write_link(old_path(root, PATH), "nowhere")
     ((level, _, message),) = check()
     assert level == "error"
-    assert "which is not there" in message
+    assert "which is not there: remove that link" in message
 
 
 def test_a_link_out_of_the_store_is_an_error(root, check, tmp_path):
