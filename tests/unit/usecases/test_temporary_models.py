@@ -17,10 +17,16 @@ import pytest
 
 from gguf2ollama import build
 from gguf2ollama.ollama import Client
+from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.usecases import temporary_models
-from gguf2ollama.usecases.temporary_models import remove_abandoned, temporary_name
+from gguf2ollama.usecases.temporary_models import (
+    remove_abandoned,
+    remove_abandoned_from_store,
+    temporary_name,
+)
 from tests.fakes.ollama_server import Answer, FakeOllama
+from tests.stores import add_model, write_old, write_v2
 
 NAME = ModelName.parse("mine")
 UNKNOWN = "0123456789abcdef"
@@ -288,3 +294,17 @@ def test_a_tag_is_no_path(server, client, locks):
     Path(locks.parent, "secret").write_bytes(temporary_models._machine())
     server.store.models[f"{TEMPORARY_NAMESPACE}/mine:../secret"] = server.store.models["mine:latest"]
     assert remove_abandoned(client) == ()
+
+
+@pytest.mark.parametrize("write", [write_old, write_v2], ids=["manifests", "manifests-v2"])
+def test_a_store_of_either_layout_loses_what_nobody_uses_and_no_blob(tmp_path, write):
+    root = tmp_path / "store"
+    manifest = add_model(root, b"weights")
+    own = write(root, "library/mine/latest", manifest)
+    old = write(root, f"{TEMPORARY_NAMESPACE}/mine/{UNKNOWN}", manifest)
+    young = write(root, f"{TEMPORARY_NAMESPACE}/mine/{UNKNOWN[::-1]}", manifest)
+    blobs = set((root / "blobs").iterdir())
+    os.utime(old, (0, 0), follow_symlinks=False)
+    assert remove_abandoned_from_store(LocalStore(root)) == (tagged(UNKNOWN),)
+    assert [os.path.lexists(path) for path in (own, old, young)] == [True, False, True]
+    assert set((root / "blobs").iterdir()) == blobs
