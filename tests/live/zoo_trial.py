@@ -38,6 +38,7 @@ _QUESTION = [
     {"role": "user", "content": "Bye"},
 ]
 _STEADY = {"temperature": 0, "seed": 7, "num_predict": 16, "num_ctx": 2048}
+_NO_FORM = "produced output that does not match"  # llama.cpp, where an answer has not its family's form
 _NOT_FOUND = 3  # the exit code: a model that embeds has no chats to verify
 
 
@@ -120,16 +121,21 @@ class Trial:
     builds: dict[str, Built]
 
     @property
-    def works_plainly(self) -> bool:
+    def answers_plainly(self) -> bool:
         """Whether plain ``create`` makes a model that answers."""
         return self.asked is not None and self.asked.is_well
+
+    @property
+    def runs_plainly(self) -> bool:
+        """Whether plain ``create`` makes a model that runs, even if it can't keep the form of its answers."""
+        return self.answers_plainly or (self.asked is not None and _NO_FORM in self.asked.detail)
 
     def faults(self) -> Iterator[str]:
         """Tell what is worse than plain ``create``, or not as the authors mean without a word of it."""
         for way, built in self.builds.items():
-            if self.works_plainly and not built.made.is_well:
-                yield f"{way}: {built.made}, and what plain create makes answers: {built.made.detail}"
-            elif self.works_plainly and built.asked is not None and not built.asked.is_well:
+            if self.runs_plainly and not built.made.is_well:
+                yield f"{way}: {built.made}, and what plain create makes runs: {built.made.detail}"
+            elif self.answers_plainly and built.asked is not None and not built.asked.is_well:
                 yield f"{way}: {built.asked}, and what plain create makes answers: {built.asked.detail}"
             if built.verified is not None:
                 yield from (f"{way}: {one}" for one in self._unverified(built.verified))
