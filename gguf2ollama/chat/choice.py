@@ -28,9 +28,9 @@ from gguf2ollama.chat.patches import (
     late_changes,
 )
 from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
-from gguf2ollama.chat.think_filter import filter_think_tags
 from gguf2ollama.detect.chat_template import shows_tools
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Fitted, Template, fit, honours, parse, read, render
@@ -340,7 +340,7 @@ class _Trial:
         reading = read(parse(go_template))
         is_honoured = self._is_honoured(go_template, what)
         parser = None
-        if not is_honoured or self._misses_calls(reading):
+        if not is_honoured or self._misses_calls(go_template, reading):
             parser = self._parser(thinks="thinking" in reading.capabilities)
         if parser is None and is_honoured:
             yield self._with_go(origin, what, go_template)
@@ -350,9 +350,9 @@ class _Trial:
                 self.remarks.append(f"{why}: it takes what continues an answer for a thought, told to think")
             yield self._with_go(origin, why, go_template, parser=parser)
 
-    def _misses_calls(self, reading: Reading) -> bool:
+    def _misses_calls(self, go_template: str, reading: Reading) -> bool:
         """Tell whether the server would not read the model's calls with a TEMPLATE alone."""
-        if not self.claims.tools:
+        if not self.claims.tools or self._uses_harmony(go_template):
             return False
         return not are_calls_read(self._answers, tag=reading.tool_tag, closing=reading.thinking[1])
 
@@ -372,7 +372,9 @@ class _Trial:
         parsed = parse(fitted.text)
         reading = read(parsed)
         capabilities = reading.capabilities & {"tools", "thinking"}
-        misses_calls = parser is None and self._misses_calls(reading)
+        if thinks_by_family(self._question.architecture, version=self._question.version):
+            capabilities |= {"thinking"}
+        misses_calls = parser is None and self._misses_calls(fitted.text, reading)
         if parser is not None:
             capabilities |= {"tools", "thinking"} if parser.thinks else {"tools"}
         if misses_calls:
@@ -387,7 +389,7 @@ class _Trial:
             parser=parser,
             parity=self._compare(
                 [
-                    _go_prompt(parsed, self._filtered(one), version=self._question.version, now=self._now)
+                    self._go_prompt(parsed, one, capabilities=capabilities)
                     for one in self._as_taken(capabilities, system=self._question.system)
                 ],
                 thinks="thinking" in capabilities,
@@ -395,20 +397,30 @@ class _Trial:
             ),
         )
 
-    def _filtered(self, conversation: Conversation) -> Conversation:
-        return filter_think_tags(
-            conversation,
-            family=self._question.architecture,
-            model_name=self._question.model_name,
-            version=self._question.version,
-        )
+    def _uses_harmony(self, go_template: str) -> bool:
+        asked = self._question
+        return uses_harmony(asked.architecture, go_template, version=asked.version)
+
+    def _go_prompt(
+        self, template: Template, conversation: Conversation, *, capabilities: frozenset[str]
+    ) -> Outcome:
+        asked = self._question
+        told = filter_think_tags(
+            conversation, family=asked.architecture, model_name=asked.model_name, version=asked.version
+        ).for_ollama()
+        try:
+            return Rendered(
+                render(template, told, version=asked.version, now=self._now, capabilities=capabilities)
+            )
+        except Gguf2OllamaError as error:
+            return Refused(error.message)
 
     def _fitted(self, go_template: str) -> Fitted:
         return fit(go_template, version=self._question.version, today=self._now.date())
 
     def _is_honoured(self, go_template: str, what: str) -> bool:
         """Tell whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""
-        if not self._question.is_native:
+        if not self._question.is_native or self._uses_harmony(go_template):
             return True
         verdict = honours(go_template, self._carried, version=self._question.version)
         if not verdict.honoured:
@@ -477,10 +489,3 @@ def _case(conversation: Conversation, *, want: Outcome, got: Prediction) -> Case
     if isinstance(got, Unpredictable):
         return unknown(conversation, want=want, why=got.reason)
     return compare(conversation, want=want, got=got)
-
-
-def _go_prompt(template: Template, conversation: Conversation, *, version: str, now: datetime) -> Outcome:
-    try:
-        return Rendered(render(template, conversation.for_ollama(), version=version, now=now))
-    except Gguf2OllamaError as error:
-        return Refused(error.message)

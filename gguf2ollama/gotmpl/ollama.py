@@ -3,14 +3,14 @@
 :func:`render` is the way through the server: what it adds and refuses, then :func:`execute`, which is
 ``template.Template.Execute``: messages are collated, and the template runs once over ``.Messages`` or once
 per exchange. The prompt is what ``_debug_render_only`` shows with ``"truncate": false``. Not here: the
-model's own SYSTEM and MESSAGEs (put them into ``messages``), the stripping of ``<think>`` from earlier turns
-of families ``qwen3`` and ``deepseek-r1`` (``server/routes.go``), built-in renderers, and the cut of a literal
-``<bos>``, which happens on the way to the model (``llm``).
+model's own SYSTEM and MESSAGEs (put them into ``messages``), what is done by family or name
+(``chat/special_cases.py``), built-in renderers, and the cut of a literal ``<bos>``, which happens on the way
+to the model (``llm``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
@@ -40,6 +40,7 @@ def render(
     *,
     version: str = NEWEST,
     now: datetime | None = None,
+    capabilities: Collection[str] = (),
 ) -> str:
     """Give the prompt that a server makes of the body of ``/api/chat``.
 
@@ -48,6 +49,8 @@ def render(
         body: ``messages``, and where wanted ``tools`` and ``think``; other keys do not matter.
         version: Ollama's, such as ``0.34.4``.
         now: The time for ``currentDate``, on the server's clock; by default the present.
+        capabilities: Of ``tools`` and ``thinking`` those that the model has by its family or its parser,
+            whatever the template shows.
 
     Raises:
         InvalidModelfile: That Ollama cannot parse the template, or it fails on this chat.
@@ -56,7 +59,7 @@ def render(
     template = parse(template) if isinstance(template, str) else template
     known = dialect(version)
     _check_functions(template, known, version)
-    can = read(template).capabilities
+    can = read(template).capabilities.union(capabilities)
     think = body.get("think") if known.has_thinking else None
     if body.get("tools") and "tools" not in can:
         raise InvalidInput(

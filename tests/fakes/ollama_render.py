@@ -13,7 +13,7 @@ from gguf2ollama import gotmpl
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.native import NativeTemplate, read_native
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.think_filter import filter_think_tags
+from gguf2ollama.chat.special_cases import filter_think_tags
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.refs import ModelName
 from tests.fakes.ollama_store import FakeStore, Model, Refusal
@@ -33,7 +33,12 @@ def render(store: FakeStore, name: str, model: Model, content: dict[str, Any]) -
         contents = [one.content for one in asked.messages]
         body["messages"] = [{**one, "content": text} for one, text in zip(messages, contents, strict=True)]
         try:
-            return gotmpl.render(store.template_of(model), body, version=store.rules)
+            return gotmpl.render(
+                store.template_of(model),
+                body,
+                version=store.rules,
+                capabilities=store.capabilities(model),
+            )
         except Gguf2OllamaError as error:
             raise Refusal(500, error.message) from error
     text, now = store.template_of(model), datetime.now().astimezone().replace(microsecond=0)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
+from gguf2ollama.chat.special_cases import thinks_by_family
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import GgufArray, GgufFile, Role, file_type_name, open_gguf, role_of
 from gguf2ollama.oci import Manifest, MediaType, parameter_size_label
@@ -279,7 +280,9 @@ class FakeStore:
             "tools": ".Tools" in template or any(word in template for word in words),
             "insert": ".Suffix" in template,
             "vision": any(layer.kind == "projector" for layer in model.layers),
-            "thinking": ".Thinking" in template or ("<think>" in template and "</think>" in template),
+            "thinking": ".Thinking" in template
+            or ("<think>" in template and "</think>" in template)
+            or thinks_by_family(model.architecture, version=self.version),
         }
         return [name for name, has_it in shows.items() if has_it]
 

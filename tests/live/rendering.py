@@ -123,11 +123,12 @@ class RenderingServer:
         *,
         go_template: str | None = None,
         stops: Sequence[str] = (),
+        family: str = "llama",
         parser: str = "",
     ) -> Shown:
         """Give what ``/api/show`` tells of a model that carries these templates."""
         gguf = _tiny_gguf(template_text, adds_bos=False)
-        with self.model(gguf, go_template=go_template, stops=stops, parser=parser) as name:
+        with self.model(gguf, go_template=go_template, stops=stops, family=family, parser=parser) as name:
             answer = self._client.post("/api/show", json={"model": name})
         answer.raise_for_status()
         return Shown(capabilities=frozenset(answer.json()["capabilities"]))

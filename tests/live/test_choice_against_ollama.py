@@ -56,6 +56,9 @@ _GO_THOUGHTS = (
     "<{{ .Role }}>{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}"
     "{{ range .ToolCalls }}<call>{{ json .Function }}{{ end }}{{ end }}"
 )
+_GO_TOOLS = (
+    "{{ if .Tools }}{{ json .Tools }}{{ end }}{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}"
+)
 _CHANGED = 80  # templates like those of the corpus
 _GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.95, "tools": 0.85}
 
@@ -144,6 +147,22 @@ def test_what_is_cut_from_earlier_answers_is_foretold(
     assert choice.chosen.origin == ("native" if user is None else "user")
     assert not _broken_promises(text, choice.chosen, server, **known)
     assert _broken_promises(text, unaware.chosen, server, **known)
+
+
+@pytest.mark.parametrize("marks", ["<|start|>{{/* <|end|> */}}", "<|start|>"], ids=["harmony", "no harmony"])
+@pytest.mark.parametrize("name", ["no system", "turns and tools"])
+def test_what_the_family_of_gpt_oss_changes_is_foretold(
+    name: str, marks: str, renderer: Renderer, server: RenderingServer
+) -> None:
+    text, user = (
+        NATIVE_TEMPLATES[name],
+        "{{ .IsThinkSet }} {{ .Think }} {{ .ThinkLevel }}" + _GO_TOOLS + marks,
+    )
+    choice = _choose(text, renderer=renderer, server=server, architecture="gpt-oss", user=user)
+    assert choice is not None
+    assert not _broken_promises(text, choice.chosen, server, family="gpt-oss")
+    shown = server.show(text, go_template=user, family="gpt-oss").capabilities
+    assert shown == choice.chosen.capabilities | {"completion"}
 
 
 @pytest.mark.parametrize("start", _SAMPLE)

@@ -11,12 +11,10 @@ from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native.builds import builds_of
 from gguf2ollama.chat.native.server import Loaded, Prediction, Tokens, Unpredictable, start
 from gguf2ollama.chat.outcome import Refused, Rendered
-from gguf2ollama.chat.think_filter import filter_think_tags
+from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family
 from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
 
 __all__ = ["NativeTemplate", "Prediction", "Unpredictable", "read_native"]
-
-_THINKING_FAMILIES = {"gptoss", "gpt-oss"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +97,7 @@ def read_native(
     loaded = [start(text, build=build, tokens=tokens, now=clock) for build in builds_of(version)]
     if not loaded:
         loaded = [Unpredictable(f"the llama.cpp of Ollama {version} is not modelled")]
-    thinks = shows_thinking(text) or family in _THINKING_FAMILIES
+    thinks = shows_thinking(text) or thinks_by_family(family, version=version)
     refused = [one.reason for one in loaded if isinstance(one, Refused)]
     return NativeTemplate(
         capabilities=frozenset({"tools"} if shows_tools(text) else ())

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.chat.conversation import Conversation, Message
-from gguf2ollama.chat.think_filter import filter_think_tags
+from gguf2ollama.chat.special_cases import filter_think_tags
 from tests.live import parts
 from tests.live.conftest import missing
 from tests.live.ollama_oracle import Oracle, OracleMissing, running_oracle
-from tests.unit.chat.test_think_filter import ANSWERS
+from tests.unit.chat.test_special_cases import ANSWERS
 
 pytestmark = pytest.mark.live
 

@@ -1,4 +1,4 @@
-"""What Ollama cuts out of earlier answers by family and name; live tests hold it to its own parser."""
+"""What Ollama does by family and name; live tests hold it to servers and to Ollama's own parser."""
 
 import dataclasses
 
@@ -13,7 +13,8 @@ from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.native import read_native
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.think_filter import filter_think_tags
+from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
+from tests.live.native_templates import NATIVE_TEMPLATES
 
 ANSWERS = {  # what is left of each
     "": "",
@@ -159,3 +160,39 @@ def test_a_choice_knows_which_conversations_that_spoils(known, user, renderer):
         assert isinstance(choice, TemplateChoice)
         spoiled.append({case.conversation.name for case in choice.chosen.parity.faults})
     assert spoiled[1] - spoiled[0] == {"nothing but white space"}  # the template shows no thinking
+
+
+@pytest.mark.parametrize(
+    "family, version, thinks",
+    [
+        ("gpt-oss", "0.34.4", True),
+        ("gptoss", "0.24.0", True),
+        ("gptoss", "0.11.4", True),
+        ("gpt-oss", "0.11.4", False),
+        ("gptoss", "0.11.0", False),
+        ("qwen3", "0.34.4", False),
+        ("", "0.34.4", False),
+    ],
+)
+def test_a_family_thinks_whatever_its_templates_show(family, version, thinks):
+    assert thinks_by_family(family, version=version) is thinks
+    assert uses_harmony(family, "{{/* <|start|> <|end|> */}}", version=version) is thinks
+    assert not uses_harmony(family, "<|start|>", version=version)
+
+
+_HARMONY = "{{ .IsThinkSet }} {{ .Think }} {{ .ThinkLevel }}{{ range .Messages }}<|start|>{{ end }}"
+
+
+@pytest.mark.parametrize("end, reads", [("<|end|>", True), ("", False)])
+def test_the_harmony_parser_reads_the_calls_of_gpt_oss(end, reads, renderer):
+    question = Question(
+        authors=Authors(chat_template=NATIVE_TEMPLATES["a call that is no JSON"]),
+        version="0.34.4",
+        architecture="gpt-oss",
+        user=_HARMONY + end,
+    )
+    choice = choose_template(question, renderer=renderer)
+    assert choice.chosen.misses_calls is not reads
+    assert choice.chosen.capabilities == {"thinking"}
+    plain = [case.got for case in choice.chosen.parity.cases if case.conversation.feature == "plain"]
+    assert all(one.prompt.startswith("true true medium") for one in plain)
