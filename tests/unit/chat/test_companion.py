@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gguf2ollama.chat.authors import Authors
+from gguf2ollama.chat.candidates import Question
+from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.companion import companion
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.native import read_native
@@ -201,6 +204,24 @@ def test_it_survives_a_modelfile(before):
     text = made(before + SWITCHES_OFF).text
     written = render_modelfile(Modelfile(sources=("m.gguf",), template=text))
     assert parse_modelfile(written).template == text
+
+
+@pytest.mark.parametrize(
+    "known, has_tags",
+    [
+        ({}, True),
+        ({"metadata": {"tokenizer.ggml.tokens": ["</think>"], "tokenizer.ggml.token_type": [3]}}, False),
+        ({"system": "/no_think"}, False),
+    ],
+)
+def test_what_is_chosen_has_tags_by_what_is_known_of_the_model(known, has_tags, renderer):
+    text = OPENS.replace("<think>\n{%", "{{ '' if messages[0].content == '/no_think' else '<think>\n' }}{%")
+    question = Question(
+        authors=Authors(chat_template=text, bos="", eos=""), version=VERSION, has_companions=True, **known
+    )
+    chosen = choose_template(question, renderer=renderer).chosen
+    assert chosen.origin == "native"
+    assert (chosen.companion is not None, bool(chosen.generate_note)) == (has_tags, not has_tags)
 
 
 @pytest.mark.corpus
