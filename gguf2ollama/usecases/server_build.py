@@ -174,7 +174,7 @@ class ServerBuild:
                     f" GGUF ({kept})"
                 )
             case "TEMPLATE":
-                yield f"a TEMPLATE of the server's own is used instead of the chat template in the GGUF ({kept})"
+                yield (f"a TEMPLATE of the server's own is used, not the chat template in the GGUF ({kept})")
             case "chat template":
                 yield "the server uses the chat template in the GGUF instead of the TEMPLATE that was planned"
 

@@ -205,7 +205,7 @@ def test_a_read_back_that_differs_ends_with_6_and_leaves_nothing(call, server, g
 @pytest.mark.parametrize(
     "via,words",
     [
-        ("pull", "a TEMPLATE of the server's own is used instead of the chat template in the GGUF"),
+        ("pull", "a TEMPLATE of the server's own is used, not the chat template in the GGUF"),
         ("upload", "the server uses the chat template in the GGUF instead of the TEMPLATE that was planned"),
     ],
 )
