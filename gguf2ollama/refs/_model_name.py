@@ -21,7 +21,7 @@ _SCHEMES = ("http", "https")
 _LONGEST_PART = 80
 _EXAMPLE = "a name looks like mymodel, mymodel:q4 or me/mymodel:latest"
 _DRIVE = re.compile(r"[A-Za-z]:")
-_TOKEN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_TOKEN = re.compile(r"[0-9][0-9-]{0,15}")
 
 
 @dataclass(frozen=True)
@@ -133,20 +133,24 @@ class ModelName:
     def temporary(self, token: str) -> ModelName:
         """Return a name in ``TEMPORARY_NAMESPACE`` under which this model can be built and then copied.
 
-        The model part stays as it is, since Ollama prompts a model called ``deepseek-r1`` in its own way,
-        under whatever host, namespace and tag (``filterThinkTags`` in ``server/routes.go`` of 0.34.4).
+        Model part and tag stay in it, since Ollama prompts models by their names: ``deepseek-r1`` in a way of
+        its own (``filterThinkTags`` in ``server/routes.go`` of 0.34.4), and Gemma 4 by a size such as ``e2b``
+        in the model part or the tag (``gemma4RendererFromName`` in ``server/renderer_resolution.go``).
 
         Args:
-            token: The tag that makes the name unique: a small letter or digit, then those and ``-``; at
-                most 64 characters. Small letters, as a server takes names that differ only in case for one.
+            token: What makes the name unique, in front of the tag: at most 16 digits and ``-``. A letter
+                might make a size of them.
 
         Raises:
-            UsageProblem: The token holds anything else, or is a tag that ``has_reserved_tag``.
+            UsageProblem: The token holds anything else.
         """
-        name = ModelName(namespace=TEMPORARY_NAMESPACE, model=self.model, tag=token)
-        if not _TOKEN.fullmatch(token) or name.has_reserved_tag:
-            raise UsageProblem(f"{shown(token)} cannot be the tag of a temporary model")
-        return name
+        if not _TOKEN.fullmatch(token):
+            raise UsageProblem(f"{shown(token)} cannot be part of the tag of a temporary model")
+        return ModelName(
+            namespace=TEMPORARY_NAMESPACE,
+            model=self.model,
+            tag=f"{token}-{self.tag[: _LONGEST_PART - len(token) - len('--old')]}",
+        )
 
     def __str__(self) -> str:
         """Give text that ``parse`` reads back to an equal name."""

@@ -52,7 +52,7 @@ class PullRoute:
         layers = self.image.weights
         self.hashing.begin_only(layers)
         require_server_space(self.client, self.image, hashing=self.hashing)
-        with PrivateRegistry(label=name.tag) as registry:
+        with PrivateRegistry(label=name.tag.partition("-")[0]) as registry:
             # whether the server reaches us shows before anything large is sent
             texts_alone = Manifest(config=self.image.config.descriptor, layers=self.image.text_layers)
             with self._pulled(texts_alone, registry):

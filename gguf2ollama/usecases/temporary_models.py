@@ -32,7 +32,7 @@ __all__ = ["remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; by then the age of the models decides
 _LATE = 0.3  # seconds in which a server does what it was asked for by a client that has left
-_TOKEN = re.compile(r"[0-9a-f]{16}")
+_TOKEN = re.compile(r"[0-9]{16}")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 _BuildState: TypeAlias = Literal["running", "gone", "unknown"]
@@ -180,7 +180,7 @@ def _lease() -> Iterator[str]:
 
     Where no file can be locked, they find nothing and go by the age of what is tagged with it.
     """
-    token, folder = secrets.token_hex(8), _lock_folder()
+    token, folder = f"{secrets.randbelow(10**16):016}", _lock_folder()
     file = None if folder is None else _open_locked(folder / token)
     with contextlib.nullcontext() if file is None else file:
         yield token

@@ -26,7 +26,9 @@ def render(store: FakeStore, name: str, model: Model, content: dict[str, Any]) -
         messages = [{"role": "system", "content": model.system}, *messages]
     body = {**content, "messages": messages}
     model_name = ModelName.parse(name).model
-    if model.template or not store.features.native_templates:
+    if model.renderer:
+        return f"[{model.renderer}] {messages[-1]['content']}"
+    if not store.renders_natively(model):
         asked = filter_think_tags(
             _conversation(body), family=model.architecture, model_name=model_name, version=store.rules
         )

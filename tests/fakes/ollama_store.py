@@ -20,9 +20,12 @@ from pathlib import Path, PurePosixPath
 from gguf2ollama.chat.special_cases import thinks_by_family
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import GgufArray, GgufFile, Role, file_type_name, open_gguf, role_of
+from gguf2ollama.gotmpl import honours
+from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 from gguf2ollama.oci import Manifest, MediaType, parameter_size_label
 from gguf2ollama.ollama import ServerFeatures, ServerVersion
 from gguf2ollama.refs import ModelName
+from gguf2ollama.usecases.target import Rendering
 
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf\Z")
 _DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}\Z")
@@ -102,6 +105,8 @@ class FakeStore:
         models: By short name, such as ``smol:latest``.
         loaded: Context length of the loaded ones, by short name.
         registry: Models that can be pulled, by the name that is asked for.
+        rendering: What renders where a model has a TEMPLATE and a chat template: the one that shows more,
+            or always the same (``OLLAMA_GO_TEMPLATE``).
         disk_bytes: How many bytes of blobs there is room for; ``None`` for no limit.
         folder: Where others put blobs and manifests for it to see, as in the folder of a real server;
             what comes over its interface is kept in memory.
@@ -111,6 +116,7 @@ class FakeStore:
         self.version = version
         self.rules = ServerVersion.reported(version).rules
         self.folder: Path | None = None
+        self.rendering: Rendering = "by capabilities"
         self.features = ServerFeatures.of(ServerVersion.reported(version))
         self.disk_bytes = disk_bytes
         self.blobs: dict[str, bytes] = {}
@@ -261,20 +267,26 @@ class FakeStore:
         """Whether it is that version of Ollama or a newer one."""
         return ServerVersion.reported(self.version) >= ServerVersion.parse(version)
 
+    def renders_natively(self, model: Model) -> bool:
+        """Return whether the chat template in the GGUF renders a chat."""
+        jinja = str(model.metadata.get("tokenizer.chat_template", ""))
+        if not self.features.native_templates or not jinja or model.parser or model.renderer:
+            return False
+        if not model.template or self.rendering != "by capabilities":
+            return self.rendering != "TEMPLATE" or not model.template
+        return not honours(model.template, jinja, version=self.rules)
+
     def template_of(self, model: Model) -> str:
-        """Give the template that renders a chat: the TEMPLATE, the GGUF's own, or none to speak of."""
-        if model.template:
-            return model.template
-        native = (
-            str(model.metadata.get("tokenizer.chat_template", "")) if self.features.native_templates else ""
-        )
-        return native or _BARE_TEMPLATE
+        """Return the template that renders a chat: the TEMPLATE, the GGUF's own, or none to speak of."""
+        if self.renders_natively(model):
+            return str(model.metadata["tokenizer.chat_template"])
+        return model.template or _BARE_TEMPLATE
 
     def capabilities(self, model: Model) -> list[str]:
         if model.is_embedding:
             return ["embedding"]
         template = self.template_of(model)
-        words = () if model.template else ("tools", "tool_call")
+        words = ("tools", "tool_call") if self.renders_natively(model) else ()
         shows = {
             "completion": True,
             "tools": ".Tools" in template or any(word in template for word in words),
@@ -448,6 +460,8 @@ def _overlaid(base: Model, wanted: Mapping[str, object]) -> Model:
         changes["messages"] = tuple(messages)
     if licenses:
         changes["licenses"] = tuple(licenses) if isinstance(licenses, list) else (str(licenses),)
+    if base.architecture in GIVEN_RENDERERS and "renderer" not in changes:
+        changes |= {"renderer": base.architecture, "parser": base.architecture}
     return replace(base, **changes, modified=datetime.now(timezone.utc))
 
 

@@ -1,5 +1,7 @@
 """Prompts that a server makes, compared with those that were meant."""
 
+import re
+
 import pytest
 
 from gguf2ollama import build
@@ -13,6 +15,7 @@ from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.usecases.inspect import inspect
 from gguf2ollama.usecases.prompts import compare_on_server, compare_timely, shows_prompts, way_of
+from gguf2ollama.usecases.target import target_of
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
@@ -249,10 +252,24 @@ def test_an_upload_of_such_a_template_is_refused_when_the_server_fails(server, t
     assert not server.store.models
 
 
-def test_a_template_that_assigns_to_every_message_takes_no_conversation(tmp_path):
-    path = tiny_llama(tmp_path / "marks.gguf", chat_template=CHANGING_TEMPLATES["messages are marked"])
-    with pytest.raises(InvalidInput, match="cannot assign attribute on non-namespace object"):
-        inspect(path)
+@pytest.mark.parametrize(
+    "text,why",
+    [
+        (CHANGING_TEMPLATES["messages are marked"], "cannot assign attribute on non-namespace object"),
+        ("{{ additional_special_tokens[0] }}" + CHATML_TEMPLATE, "'additional_special_tokens' is undefined"),
+    ],
+)
+def test_a_template_that_llama_cpp_alone_renders_makes_a_model_and_nothing_is_compared(
+    server, tmp_path, text, why
+):
+    path = tiny_llama(tmp_path / "alone.gguf", chat_template=text)
+    built = build(path, name="mine", host=server.url)
+    assert built.is_done
+    (warning,) = (one for one in built.inspection.warnings if one.startswith("no prompts can be compared"))
+    assert "transformers does not render its chat template" in warning
+    assert why in warning
+    with pytest.raises(InvalidInput, match=re.escape(why)):  # and older ones have nothing to render it with
+        inspect(path, target=target_of(ServerVersion.parse("0.24.0")))
 
 
 @pytest.mark.usefixtures("own_worker")

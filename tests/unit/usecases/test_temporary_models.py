@@ -29,7 +29,7 @@ from tests.fakes.ollama_server import Answer, FakeOllama
 from tests.stores import add_model, write_old, write_v2
 
 NAME = ModelName.parse("mine")
-UNKNOWN = "0123456789abcdef"
+UNKNOWN = "0123456789012345"
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,11 @@ def leave(server, name, *, hours=0.0):
     short = (name if isinstance(name, ModelName) else ModelName.parse(name)).short
     server.store.models[short] = dataclasses.replace(server.store.models["mine:latest"], modified=then)
     return short
+
+
+def token(name):
+    """Return what a lock file is called by, of the name of a temporary model."""
+    return name.tag.partition("-")[0]
 
 
 def tagged(tag, *, model="mine"):
@@ -95,7 +100,7 @@ def other_build(server):
 @pytest.mark.parametrize("suffix", ["", "-old", "-1"])
 def test_a_build_that_runs_keeps_its_models_and_one_that_was_killed_loses_them(server, client, suffix):
     with other_build(server) as (process, tag):
-        name = leave(server, tagged(tag + suffix))
+        name = leave(server, NAME.temporary(UNKNOWN).with_tag(tag + suffix))
         assert remove_abandoned(client) == ()
         assert name in server.store.models
         process.kill()
@@ -109,7 +114,7 @@ def test_a_stopped_build_runs(server, client):
     if not hasattr(signal, "SIGSTOP"):
         pytest.skip("no SIGSTOP here")
     with other_build(server) as (process, tag):
-        leave(server, tagged(tag), hours=100)
+        leave(server, NAME.temporary(UNKNOWN).with_tag(tag), hours=100)
         process.send_signal(signal.SIGSTOP)
         assert remove_abandoned(client) == ()
 
@@ -215,11 +220,11 @@ def test_lock_files_go_when_they_are_old_and_nobody_has_them(server, client, loc
         with temporary_name(client, NAME) as name:
             pass
         (locks / "no lock of ours").touch()
-        assert {path.name for path in locks.iterdir()} == {used.tag, name.tag, "no lock of ours"}
+        assert {path.name for path in locks.iterdir()} == {token(used), token(name), "no lock of ours"}
         for path in locks.iterdir():
             os.utime(path, (0, 0))
         with temporary_name(client, NAME) as newest:
-            assert {path.name for path in locks.iterdir()} == {used.tag, newest.tag, "no lock of ours"}
+            assert {path.name for path in locks.iterdir()} == {token(used), token(newest), "no lock of ours"}
 
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
