@@ -310,6 +310,6 @@ def test_a_store_of_either_layout_loses_what_nobody_uses_and_no_blob(tmp_path, w
     young = write(root, f"{TEMPORARY_NAMESPACE}/mine/{UNKNOWN[::-1]}", manifest)
     blobs = set((root / "blobs").iterdir())
     os.utime(old, (0, 0), follow_symlinks=False)
-    assert remove_abandoned_from_store(LocalStore(root)) == (tagged(UNKNOWN),)
+    assert remove_abandoned_from_store(LocalStore(root)) == (tagged(UNKNOWN).with_tag(UNKNOWN),)
     assert [os.path.lexists(path) for path in (own, old, young)] == [True, False, True]
     assert set((root / "blobs").iterdir()) == blobs
