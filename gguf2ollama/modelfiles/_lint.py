@@ -217,11 +217,11 @@ def _outdated(parameter: Parameter, spec: ParameterSpec) -> Finding:
             line=parameter.line,
             hint="remove it",
         )
-    since = f" from {spec.refused_since} on" if spec.refused_since else ""
+    releases = f" {spec.refused_by}" if spec.refused_by else ""
     return Finding(
         level="error",
         code="refused-parameter",
-        message=f"Ollama{since} refuses {parameter.name}",
+        message=f"Ollama{releases} refuses {parameter.name}",
         line=parameter.line,
         hint="remove it",
     )

@@ -52,7 +52,7 @@ class ParameterStatus(Enum):
 class ParameterSpec:
     """One parameter: its type, and the values that make sense (``None``: no bound).
 
-    ``refused_since`` is the first Ollama release known to refuse it.
+    ``refused_by`` are the Ollama releases that refuse it, where not all do.
     """
 
     name: str
@@ -60,7 +60,7 @@ class ParameterSpec:
     status: ParameterStatus = ParameterStatus.KNOWN
     minimum: float | None = None
     maximum: float | None = None
-    refused_since: str | None = None
+    refused_by: str | None = None
 
     @property
     def may_repeat(self) -> bool:
@@ -117,7 +117,7 @@ def _table() -> Mapping[str, ParameterSpec]:
         ParameterSpec(name="mirostat_tau", type="float", status=deprecated),
         ParameterSpec(name="mirostat_eta", type="float", status=deprecated),
         ParameterSpec(name="tfs_z", type="float", status=refused),
-        ParameterSpec(name="typical_p", type="float", status=refused, refused_since="0.34"),
+        ParameterSpec(name="typical_p", type="float", status=refused, refused_by="0.34.1 to 0.34.4"),
     )
     return MappingProxyType({spec.name: spec for spec in specs})
 

@@ -8,6 +8,7 @@ from gguf2ollama.oci.digest import Digest, hash_stream
 from gguf2ollama.oci.encoding import go_json
 from gguf2ollama.oci.manifest import (
     FORMAT,
+    MANIFEST_TYPE,
     RUNNER,
     Descriptor,
     Manifest,
@@ -19,6 +20,7 @@ from gguf2ollama.oci.manifest import (
 
 __all__ = [
     "FORMAT",
+    "MANIFEST_TYPE",
     "RUNNER",
     "Descriptor",
     "Digest",

@@ -19,6 +19,7 @@ from gguf2ollama.oci.encoding import go_json
 
 __all__ = [
     "FORMAT",
+    "MANIFEST_TYPE",
     "RUNNER",
     "Descriptor",
     "Manifest",
@@ -31,7 +32,9 @@ __all__ = [
 RUNNER, FORMAT = "llamacpp", "gguf"
 """What this tool writes: with these two, Ollama 0.40 makes no second copy of a GGUF."""
 
-_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+"""The media type of a manifest."""
+
 _LIST_TYPE = "application/vnd.ollama.manifest.list.v2+json"
 _CAP_BYTES = 4 << 20  # a manifest of 1,024 shards has 300 kB
 _CAP_ENTRIES = 100  # of a list, which has one for each runner
@@ -56,7 +59,7 @@ class MediaType(str, Enum):
         Ollama 0.40 adds such layers to the manifests that it keeps for older versions, so that those leave
         the blobs of its own manifests alone.
         """
-        return media_type in {_MANIFEST_TYPE, _LIST_TYPE}
+        return media_type in {MANIFEST_TYPE, _LIST_TYPE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ class Manifest:
         return go_json(
             {
                 "schemaVersion": 2,
-                "mediaType": _MANIFEST_TYPE,
+                "mediaType": MANIFEST_TYPE,
                 "config": self.config.to_json(),
                 "layers": [layer.to_json() for layer in self.layers],
                 **{key: text for key, text in optional.items() if text},
@@ -167,7 +170,7 @@ class ManifestList:
     def to_bytes(self) -> bytes:
         """Return the list as Ollama writes it."""
         entries = [
-            {"mediaType": _MANIFEST_TYPE, "digest": str(entry.digest)}
+            {"mediaType": MANIFEST_TYPE, "digest": str(entry.digest)}
             | {key: text for key, text in (("runner", entry.runner), ("format", entry.format)) if text}
             for entry in self.entries
         ]
@@ -211,7 +214,7 @@ def _parse_list(entries: object) -> ManifestList:
 def _parse_entry(value: object) -> ManifestEntry:
     if not isinstance(value, Mapping) or not isinstance(value.get("digest"), str):
         raise InvalidInput("an entry of the list of manifests has no digest")
-    if value.get("mediaType", _MANIFEST_TYPE) != _MANIFEST_TYPE:
+    if value.get("mediaType", MANIFEST_TYPE) != MANIFEST_TYPE:
         raise InvalidInput("an entry of the list of manifests is not the manifest of a model")
     return ManifestEntry(
         digest=Digest.parse(value["digest"]), runner=_text(value, "runner"), format=_text(value, "format")

@@ -9,6 +9,7 @@ further up.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import importlib
 import os
@@ -21,7 +22,7 @@ from typing import BinaryIO, Literal
 
 from gguf2ollama._atomic import atomic_file, check_free_space, clear_abandoned, disk_errors, sync_folder
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
-from gguf2ollama.oci import Digest, Manifest, ManifestList, parse_manifest
+from gguf2ollama.oci import MANIFEST_TYPE, Descriptor, Digest, Manifest, ManifestList, parse_manifest
 from gguf2ollama.ollama.store_layout import (
     MANIFESTS,
     MANIFESTS_V2,
@@ -167,8 +168,8 @@ class LocalStore:
     def write_manifest(self, name: ModelName, manifest: Manifest) -> ModelName:
         """Give a model its name; all its blobs must be there.
 
-        A name that stands in ``manifests-v2`` is written there, since nothing in ``manifests`` counts beside
-        it; any other is written to ``manifests``, which every version of Ollama reads. A name that differs
+        It is written to ``manifests``, which every version of Ollama reads; where the name stands in
+        ``manifests-v2``, it is written there first, since 0.40 then reads nothing else. A name that differs
         from one in the store only in the case of letters is that one.
 
         Returns:
@@ -186,26 +187,36 @@ class LocalStore:
         path, content = v2_path(self.root, name), manifest.to_bytes()
         with disk_errors(path):
             is_v2 = path.exists()
+        old = old_paths(self.root, name)[0] if entry is None or entry.is_v2 else entry.path
+        self._make_folder(old.parent)
         if is_v2:
-            self._write_v2(path, content)
-            self._remove(*old_paths(self.root, name))
-        else:
-            old = old_paths(self.root, name)[0] if entry is None or entry.is_v2 else entry.path
-            self._write_file(old, content, folder=self.root / MANIFESTS)
+            document = self._write_v2(path, content)
+            content = dataclasses.replace(manifest, layers=(*manifest.layers, document)).to_bytes()
+        self._write_file(old, content, folder=self.root / MANIFESTS)
+        if not is_v2:
             self._remove(path)  # a link that leads nowhere, if anything
         return name
 
-    def find(self, name: ModelName) -> StoreEntry | None:
-        """Find what stands under a name, in either layout; ``None`` when there is no such model."""
-        return find_entry(self.root, name)
+    def find(self, name: ModelName, *, reads_v2: bool = True) -> StoreEntry | None:
+        """Find what stands under a name, in either layout; ``None`` when there is no such model.
 
-    def read_manifest(self, name: ModelName) -> Manifest | None:
+        Args:
+            name: The name.
+            reads_v2: Whether the Ollama that it is for reads ``manifests-v2``.
+        """
+        return find_entry(self.root, name, reads_v2=reads_v2)
+
+    def read_manifest(self, name: ModelName, *, reads_v2: bool = True) -> Manifest | None:
         """Return a model's manifest; ``None`` when there is no such model.
+
+        Args:
+            name: The name.
+            reads_v2: Whether the Ollama that it is for reads ``manifests-v2``.
 
         Raises:
             InvalidInput: What is there is not a manifest, or a link that leads nowhere or out of the store.
         """
-        entry = self.find(name)
+        entry = self.find(name, reads_v2=reads_v2)
         if entry is None:
             return None
         try:
@@ -277,8 +288,12 @@ class LocalStore:
             )
         return True
 
-    def _write_v2(self, path: Path, content: bytes) -> None:
-        """Keep a manifest as a blob, and have its name lead there; where that was no link, copy it."""
+    def _write_v2(self, path: Path, content: bytes) -> Descriptor:
+        """Keep a manifest as a blob, and have its name lead there; where that was no link, copy it.
+
+        Returns:
+            The layer by which 0.40 keeps older versions from pruning that blob.
+        """
         digest = self.add_bytes(content)
         self._make_folder(path.parent)
         folder = self.root / MANIFESTS_V2
@@ -286,13 +301,14 @@ class LocalStore:
         try:
             if not path.is_symlink() or not _symlink(temporary, Path(*[".."] * 4, "blobs", digest.blob_name)):
                 self._write_file(path, content, folder=folder)
-                return
-            with disk_errors(path):
-                temporary.replace(path)
+            else:
+                with disk_errors(path):
+                    temporary.replace(path)
+                sync_folder(path.parent)
+                self._own(path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
-        self._own(path)
+        return Descriptor(media_type=MANIFEST_TYPE, digest=digest, size=len(content))
 
     def _write_file(self, path: Path, content: bytes, *, folder: Path) -> None:
         self._make_folder(path.parent)

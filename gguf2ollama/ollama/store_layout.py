@@ -81,17 +81,23 @@ def old_paths(root: Path, name: ModelName) -> tuple[Path, ...]:
     return tuple(root.joinpath(MANIFESTS, one, *rest) for one in (host, *others))
 
 
-def find_entry(root: Path, name: ModelName) -> StoreEntry | None:
+def find_entry(root: Path, name: ModelName, *, reads_v2: bool = True) -> StoreEntry | None:
     """Find what stands under a name, or under one that differs only in the case of letters.
 
     A server holds such names for one (``getExistingName``, server/routes.go of 0.34.4). A link that leads
     nowhere counts where nothing else has the name.
+
+    Args:
+        root: The store.
+        name: The name.
+        reads_v2: Whether the Ollama that it is for reads ``manifests-v2``.
     """
     places = ((v2_path(root, name), True), *((path, False) for path in old_paths(root, name)))
     found = [StoreEntry(name=name, path=path, is_v2=is_v2) for path, is_v2 in places if os.path.lexists(path)]
     if not found:
         logical = _logical(name)
         found = [entry for entry in list_entries(root) if entry.name.is_same(logical)]
+    found = [entry for entry in found if reads_v2 or not entry.is_v2]
     return next((entry for entry in found if not entry.is_dangling), found[0] if found else None)
 
 

@@ -16,7 +16,7 @@ from gguf2ollama.detect import stops_for
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.oci import MediaType
-from gguf2ollama.ollama import Client, ModelInfo
+from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.progress import Progress, ignore
 from gguf2ollama.refs import ModelName, ServerAddress
@@ -113,7 +113,7 @@ def verify(
             tell(version.note)
         info = client.show(name)
         _require_chats(name, info)
-        metadata = _metadata(client, name, info, source=source)
+        metadata = _metadata(client, name, info, source=source, version=version)
         authors = read_authors(metadata)
         if authors is None:
             raise NotFound(
@@ -255,13 +255,19 @@ def _require_chats(name: ModelName, info: ModelInfo) -> None:
 
 
 def _metadata(
-    client: Client, name: ModelName, info: ModelInfo, *, source: str | os.PathLike[str] | None
+    client: Client,
+    name: ModelName,
+    info: ModelInfo,
+    *,
+    source: str | os.PathLike[str] | None,
+    version: ServerVersion,
 ) -> Mapping[str, Any]:
     """Find the metadata of the model's GGUF: in the file it was made of, in the store, or from the server."""
     if source is not None:
         return find_model(source).model.metadata
     store = find_store(client, environ=os.environ) if client.address.is_loopback else None
-    if store is not None and (found := _in_store(store, name)) is not None:
+    reads_v2 = ServerFeatures.of(version).manifests_v2
+    if store is not None and (found := _in_store(store, name, reads_v2=reads_v2)) is not None:
         return found
     told = dict(client.show(name, verbose=True).metadata)
     if way_of(info, told) == "native":  # then the server tells the chat template itself
@@ -269,8 +275,8 @@ def _metadata(
     return told
 
 
-def _in_store(store: LocalStore, name: ModelName) -> Mapping[str, Any] | None:
-    manifest = store.read_manifest(name)
+def _in_store(store: LocalStore, name: ModelName, *, reads_v2: bool) -> Mapping[str, Any] | None:
+    manifest = store.read_manifest(name, reads_v2=reads_v2)
     layers = manifest.layers if manifest else ()
     weights = next((one for one in layers if one.media_type == MediaType.MODEL.value), None)
     return None if weights is None else open_gguf(store.blob_path(weights.digest)).metadata

@@ -160,13 +160,16 @@ def test_a_name_that_stands_in_the_newer_layout_is_changed_there_without_a_serve
     write_v2(root, PATH, add_model(root, b"before"))
     done = call("build", gguf, "--name", "mine", "--store", root)
     assert done.code == 0, done.err
-    assert files(root) == [f"manifests-v2/ollama.com/{PATH}"]
+    assert files(root) == [f"manifests-v2/ollama.com/{PATH}", f"manifests/registry.ollama.ai/{PATH}"]
     manifest = json.loads(v2_path(root, PATH).read_bytes())
     assert manifest["layers"][0]["digest"] == str(Digest.of(gguf.read_bytes()))
-    with FakeOllama(version="0.40.0") as server:
-        server.store.folder = root
-        assert "mine:latest" in [row.name for row in server.store.rows()]
-        assert server.store.find("mine")[1].layers[0].digest == str(Digest.of(gguf.read_bytes()))
+    for version in ("0.34.4", "0.40.0", "0.40.2"):
+        with FakeOllama(version=version) as server:
+            server.store.folder = root
+            assert [row.name for row in server.store.rows()] == ["mine:latest"]
+            assert server.store.find("mine")[1].layers[0].digest == str(Digest.of(gguf.read_bytes()))
+    notes = call("doctor", "--store", root).out.splitlines()
+    assert all("no model names it" in note for note in notes), "blobs of the model that was there before"
 
 
 def test_a_new_store_gets_what_every_version_reads(call, gguf, tmp_path):
@@ -185,7 +188,10 @@ def test_a_name_that_differs_only_in_case_is_kept_and_said(call, gguf, tmp_path)
     done = call("build", gguf, "--name", "mine", "--store", root)
     assert done.code == 0, done.err
     assert "the store has this model as Mine:latest, which differs only in case: kept" in done.err
-    assert files(root) == ["manifests-v2/ollama.com/library/Mine/latest"]
+    assert files(root) == [
+        "manifests-v2/ollama.com/library/Mine/latest",
+        "manifests/registry.ollama.ai/library/Mine/latest",
+    ]
     assert Digest.of(gguf.read_bytes()).hex in v2_path(root, "library/Mine/latest").read_text()
 
 

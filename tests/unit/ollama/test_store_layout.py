@@ -16,6 +16,7 @@ from gguf2ollama.refs import ModelName
 from tests.stores import (
     add_blob,
     add_model,
+    anchor_of,
     entry_of,
     old_path,
     v2_path,
@@ -60,6 +61,14 @@ def test_the_newer_layout_goes_before_the_older(store, root, models):
     write_old(root, PATH, models[0])
     write_v2(root, PATH, models[1])
     assert store.read_manifest(NAME) == models[1]
+
+
+def test_an_older_ollama_reads_the_older_layout_alone(store, root, models):
+    write_v2(root, PATH, models[1])
+    assert store.read_manifest(NAME, reads_v2=False) is None
+    write_old(root, PATH, models[0])
+    assert store.read_manifest(NAME, reads_v2=False) == models[0]
+    assert store.read_manifest(ModelName.parse("ME/smol:q4"), reads_v2=False) == models[0]
 
 
 def test_a_copy_is_read_where_there_are_no_links(store, root, models):
@@ -173,9 +182,20 @@ def test_a_name_in_the_newer_layout_is_changed_there(store, root, models):
     digest = Digest.of(models[0].to_bytes())
     assert before.readlink() == Path("../../../../blobs", digest.blob_name)
     assert before.read_bytes() == models[0].to_bytes()
-    assert not old_path(root, PATH).exists(), "it would be another model to an older Ollama"
+    older = Manifest.parse(old_path(root, PATH).read_bytes())
+    assert older == anchor_of(models[0], models[0]), "what 0.40 keeps for older versions"
     assert store.read_manifest(NAME) == models[0]
     assert [path.name for path in (root / "manifests-v2").iterdir()] == ["ollama.com"]
+
+
+def test_a_name_that_the_older_layout_may_not_have_is_not_changed_in_the_newer(store, root, models, tmp_path):
+    write_v2(root, PATH, models[1])
+    (tmp_path / "outside").mkdir()
+    write_link(root / "manifests", tmp_path / "outside")
+    with pytest.raises(UsageProblem, match="leads out of the store"):
+        store.write_manifest(NAME, models[0])
+    assert store.read_manifest(NAME) == models[1]
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_a_copy_in_the_newer_layout_stays_a_copy(store, root, models):
@@ -237,6 +257,7 @@ def test_a_name_that_differs_only_in_case_is_the_one_that_is_there(store, root, 
     assert sorted(str(path.relative_to(root)) for path in root.glob("manifest*/*/*/*/*")) == [
         "manifests-v2/ollama.com/library/Smol/Q4",
         "manifests/registry.ollama.ai/library/Old/latest",
+        "manifests/registry.ollama.ai/library/Smol/Q4",
     ]
     assert store.read_manifest(ModelName.parse("SMOL:Q4")) == models[0]
 
