@@ -294,7 +294,7 @@ class FakeStore:
             "vision": any(layer.kind == "projector" for layer in model.layers),
             "thinking": ".Thinking" in template
             or ("<think>" in template and "</think>" in template)
-            or thinks_by_family(model.architecture, version=self.version),
+            or thinks_by_family(model.architecture, version=self.rules),
         }
         return [name for name, has_it in shows.items() if has_it]
 

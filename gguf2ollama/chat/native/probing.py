@@ -188,20 +188,36 @@ def _is_taken_apart(operations: set[str]) -> bool:
 
 def _tools(attempt: Callable[..., _Result]) -> tuple[bool, bool, bool]:
     """Tell of tools, calls, and arguments as objects."""
-    result = attempt(_called({"arg": "value"}), [_TOOL])
+    object_told, text_told = {"arg": "value"}, '{"arg": "value"}'
+    missing = [_missing_call(attempt, told) for told in (text_told, object_told)]
+    if missing[0] and missing[1]:  # llama.cpp looks for one or the other, whatever it finds before
+        raise missing[0]
+    result = attempt(_called(object_told), [_TOOL])
     tools, calls, arguments = True, True, False
     if result.text is not None:
         tools, calls = _asked(result)
-        told = ("messages", 1, "tool_calls", 0, "function", "arguments", "arg")
-        arguments = calls and result.watch(*told).used
+        argument = ("messages", 1, "tool_calls", 0, "function", "arguments", "arg")
+        arguments = calls and result.watch(*argument).used
     if not arguments:
-        result = attempt(_called('{"arg": "value"}'), [_TOOL])
+        result = attempt(_called(text_told), [_TOOL])
         as_text = (False, False) if result.text is None else _asked(result)
         tools, calls = tools and as_text[0], calls and as_text[1]
-    parallel = attempt(_called(*[{"arg": "value"} if arguments else '{"arg": "value"}'] * 2), [_TOOL])
-    if parallel.text is not None:
-        parallel.at("messages", 1, "tool_calls", 1, "function")  # all that is looked at
+    if fault := missing[arguments]:
+        raise fault
     return tools, calls, arguments
+
+
+def _missing_call(
+    attempt: Callable[..., _Result], arguments: Mapping[str, Any] | str
+) -> TemplateFault | None:
+    """Return why the second of two calls is gone after a rendering; ``None`` where it is there."""
+    result = attempt(_called(arguments, arguments), [_TOOL])
+    try:
+        if result.text is not None:
+            result.at("messages", 1, "tool_calls", 1, "function")
+    except TemplateFault as fault:
+        return fault
+    return None
 
 
 def _asked(result: _Result) -> tuple[bool, bool]:
