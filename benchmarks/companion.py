@@ -21,21 +21,21 @@ from pathlib import Path
 from benchmarks.machine import describe_machine
 from benchmarks.parity_subjects import CORPUS, find_subjects
 from gguf2ollama import __version__
-from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.companion import Companion
-from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
 from tests.live import parts
 from tests.live.companions import (
+    CONVERSATIONS,
     QUESTION,
+    WAYS,
     CompanionServer,
     Generated,
     Request,
-    Seen,
+    Way,
     broken_promises,
     companion_of,
-    thinker,
-    unlike,
+    own_body,
+    scripted_body,
 )
 from tests.live.servers import running_ollama
 
@@ -47,26 +47,20 @@ _HEAD = """\
 Written by `python -m benchmarks.companion`. {machine}. gguf2ollama {version} on Python {python}.
 
 Which of {count} chat templates of real models can have a TEMPLATE beside them that Ollama passes over
-(`gguf2ollama/chat/companion.py`), and what it changes. Each rides on a tiny model of architecture llama that
-says what it is told to: it thinks and then answers, or it answers at once where the question asks for that,
-and under a grammar that forbids what it would say it falls back on a JSON object.
+(`gguf2ollama/chat/companion.py`), and what it changes. “Plain” is a model of the same file by `create` with
+nothing else.
 
 Chats are {conversations} conversations of the battery, as prompts that the server shows with
-`_debug_render_only`, three whole answers of `/api/chat`, capabilities and parameters. `/api/generate` gets
-{requests} requests: to a model that thinks or answers at once; with no `format`, `json` or a schema; `think`
-unset, on or off; streamed or whole. “Plain” is a model of the same file by `create` with nothing else; no
-thought and `format` kept are counted where `think` is unset or on, in every request.
+`_debug_render_only`, three whole answers of `/api/chat`, capabilities and parameters. Each template rides on
+a tiny random model of the architecture that it belongs to, or on one of architecture llama where llama.cpp
+cannot load that. By upload those are left out to which `create` gives a renderer of Ollama's own.
+
+`/api/generate` is asked of a tiny model of architecture llama that says what it is told to: it thinks and
+then answers, or it answers at once where the question asks for that, and under a grammar that forbids what
+it would say it falls back on a JSON object. It gets {requests} requests: for thoughts or for an answer at
+once; with no `format`, `json` or a schema; `think` unset, on or off; streamed or whole. No thought, and
+`format` kept, are counted where `think` is unset or on, in every request.
 """
-_TOOL = {
-    "type": "function",
-    "function": {"name": "count", "parameters": {"type": "object", "properties": {}}},
-}
-_ASKED = (Message(role="user", content=QUESTION),)
-_CHATS = (
-    Conversation(name="asked", messages=_ASKED),
-    Conversation(name="not to think", messages=_ASKED, think=False),
-    Conversation(name="tools", messages=_ASKED, tools=(_TOOL,)),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +71,22 @@ class Trial:
         name: What the tables call it.
         made: Its companion.
         thinks: Whether it shows thinking.
+        family: The architecture of the body that its chats were tried in.
+        is_own: Whether that is its own.
         unlike: What its chats do not have in common with those of the file without a TEMPLATE, by transport;
-            ``plain``: after a plain ``create``.
+            ``plain``: after a plain ``create``. Where ``create`` gives a renderer there is link alone, and
+            nothing at all where the server loads no such file.
         plain, ours: What ``/api/generate`` answers; by transport. Nothing where it does not show thinking.
     """
 
     name: str
     made: Companion
     thinks: bool
-    unlike: Mapping[str, Sequence[str]]
+    family: str
+    is_own: bool
+    unlike: Mapping[Way, Sequence[str]]
     plain: Mapping[Request, Generated]
-    ours: Mapping[str, Mapping[Request, Generated]]
+    ours: Mapping[Way, Mapping[Request, Generated]]
 
     @property
     def broken(self) -> list[str]:
@@ -102,30 +101,23 @@ class Trial:
 def try_out(server: CompanionServer, *, name: str, text: str) -> Trial:
     """Make models of a chat template in each way, and ask them."""
     version = server.ollama.version
-    made, gguf, thinks = (
-        companion_of(text, version=version),
-        thinker(text, version=version),
-        shows_thinking(text),
-    )
-    ways = {
-        "native": ("link", None),
-        "plain": ("upload", None),
-        "link": ("link", made.text),
-        "upload": ("upload", made.text),
-    }
-    seen: dict[str, Seen] = {}
-    generated: dict[str, Mapping[Request, Generated]] = {}
-    for way, (transport, template) in ways.items():
-        with server.made(gguf, transport=transport, template=template) as model:
-            seen[way] = server.see(model, battery(), chats=_CHATS)
-            if thinks and way != "native":
+    scripted = scripted_body(text, version=version)
+    own = own_body(name, text, version=version)
+    body, unlikes = own or scripted, server.compare_chats(own, ways=WAYS) if own else {}
+    if not unlikes:
+        body, unlikes = scripted, server.compare_chats(scripted, ways=WAYS)
+    generated: dict[Way, Mapping[Request, Generated]] = {}
+    if shows_thinking(text):
+        for way in WAYS:
+            with server.made(scripted, way) as model:
                 generated[way] = server.generate_all(model)
-    native = seen.pop("native")
     return Trial(
         name=name,
-        made=made,
-        thinks=thinks,
-        unlike={way: unlike(one, native) for way, one in seen.items()},
+        made=scripted.made,
+        thinks=shows_thinking(text),
+        family=body.family,
+        is_own=body is own,
+        unlike=unlikes,
         plain=generated.pop("plain", {}),
         ours=generated,
     )
@@ -143,7 +135,8 @@ def try_all(folder: Path, *, part: parts.Ollama, sample: int | None) -> list[Tri
         for number, subject in enumerate(subjects, 1):
             trial = try_out(server, name=subject.name, text=subject.text)
             faults = {way: list(names) for way, names in trial.unlike.items() if names}
-            print(f"{part.version} {number}/{len(subjects)} {trial.name} {faults or ''}", flush=True)
+            told = f"{trial.name} ({trial.family}) {faults or ''}"
+            print(f"{part.version} {number}/{len(subjects)} {told}", flush=True)
             for one in trial.broken:
                 print(f"  {one}")
             trials.append(trial)
@@ -157,7 +150,7 @@ def report(results: Mapping[str, Sequence[Trial]], *, folder: Path) -> str:
         version=__version__,
         python=platform.python_version(),
         count=len(find_subjects(folder)),
-        conversations=len(battery()),
+        conversations=len(CONVERSATIONS),
         requests=len(next((one.plain for trials in results.values() for one in trials if one.plain), ())),
     )
     return "\n".join([head, *tables(results), "", *_without_tags(results, folder=folder), ""])
@@ -201,8 +194,8 @@ def _note(version: str, name: str, results: Mapping[str, Sequence[Trial]]) -> st
     return next(trial.made.note for trial in results[version] if trial.name == name)
 
 
-def _alike(way: str) -> Callable[[Sequence[Trial]], str]:
-    return lambda trials: _share(not trial.unlike[way] for trial in trials)
+def _alike(way: Way) -> Callable[[Sequence[Trial]], str]:
+    return lambda trials: _share(not trial.unlike[way] for trial in trials if way in trial.unlike)
 
 
 def _thinking(trials: Iterable[Trial]) -> list[Trial]:
@@ -236,6 +229,9 @@ def _share(values: Iterable[bool]) -> str:
 
 
 _ROWS: dict[str, Callable[[Sequence[Trial]], str]] = {
+    "show tools, and are in a body of their own architecture": lambda trials: _share(
+        trial.is_own for trial in trials
+    ),
     "chats by upload, with the companion, as without any TEMPLATE": _alike("upload"),
     "chats by link, with it, as without any": _alike("link"),
     "chats of plain as without any": _alike("plain"),
@@ -286,7 +282,8 @@ def main() -> int:
     if asked.corpus == CORPUS and not asked.sample and len(chosen) == len(parts.OLLAMAS):
         RESULTS.write_text(report(results, folder=asked.corpus), encoding="utf-8")
     trials = [trial for trials in results.values() for trial in trials]
-    return 1 if any(trial.broken or trial.unlike["link"] or trial.unlike["upload"] for trial in trials) else 0
+    differ = any(trial.unlike.get("link") or trial.unlike.get("upload") for trial in trials)
+    return 1 if differ or any(trial.broken for trial in trials) else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Models that come with a companion template in each way that there is, and what a server says of them.
 
-Each carries a chat template in a scripted llama that thinks, or answers at once where its question asks for
-that; under a grammar that forbids what it would say it falls back on a JSON object, as real models do.
+For chats each carries a chat template in a body of the architecture that it belongs to, where the zoo has it.
+For ``/api/generate`` it is a scripted llama that thinks, or answers at once where its question asks for that;
+under a grammar that forbids what it would say it falls back on a JSON object, as real models do.
 """
 
 from __future__ import annotations
@@ -20,35 +21,47 @@ from typing import Any, Literal, TypeAlias
 
 import httpx
 
+from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.companion import Companion, companion
 from gguf2ollama.chat.conversation import Conversation, Message, Think
 from gguf2ollama.chat.native import read_native
 from gguf2ollama.chat.outcome import Outcome, Rendered
+from gguf2ollama.detect import adds_bos, token_text
+from gguf2ollama.ggufio import open_gguf
+from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 from gguf2ollama.oci import Digest
 from tests.live.rendering import BOS, EOS, RenderingServer, Told
 from tests.scripted_llama import scripted_llama
+from tests.zoo.models import model_of_template
 
 __all__ = [
     "ANSWER",
     "AT_ONCE",
+    "CHATS",
+    "CONVERSATIONS",
     "FALLBACK",
     "FORMATS",
     "QUESTION",
     "REQUESTS",
     "SHORT_ANSWER",
     "THOUGHT",
+    "WAYS",
+    "Body",
     "CompanionServer",
     "Generated",
     "Request",
     "Seen",
-    "Transport",
+    "Way",
     "broken_promises",
     "companion_of",
-    "thinker",
+    "own_body",
+    "scripted_body",
     "unlike",
 ]
 
-Transport: TypeAlias = Literal["link", "upload"]
+Way: TypeAlias = Literal["native", "plain", "link", "upload"]
+"""How a model is made: by link without a TEMPLATE, by ``create`` with nothing else, or with a companion."""
+WAYS: tuple[Way, ...] = ("plain", "link", "upload")
 
 THOUGHT, ANSWER, SHORT_ANSWER, FALLBACK = "Hm, hm.", "Sure, a one.", "Plainly a two.", '{"n": 3}'
 QUESTION = "How many are there?"
@@ -61,23 +74,78 @@ FORMATS: dict[str, object] = {
 _NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
 _OPENING, _CLOSING = "<think>", "</think>"
 _TOKENS = 64  # more than any of the answers has
+_TOOL = {
+    "type": "function",
+    "function": {"name": "count", "parameters": {"type": "object", "properties": {}}},
+}
+_ASKED = (Message(role="user", content=QUESTION),)
+CHATS = (
+    Conversation(name="asked", messages=_ASKED),
+    Conversation(name="not to think", messages=_ASKED, think=False),
+    Conversation(name="tools", messages=_ASKED, tools=(_TOOL,)),
+)
+"""What models are asked for whole answers."""
+CONVERSATIONS = battery()
+"""Whose prompts they are asked for."""
 
 
-def companion_of(chat_template: str, *, version: str) -> Companion:
-    """Return what is put beside a chat template in one of these models."""
-    native = _native(chat_template, version=version)
-    return companion(chat_template, metadata={}, version=version, render=native.render)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A model that carries a chat template.
+
+    Attributes:
+        gguf: The file.
+        family: Its architecture.
+        made: What is put beside the chat template.
+    """
+
+    gguf: bytes
+    family: str
+    made: Companion
 
 
-@functools.lru_cache(maxsize=4)
-def thinker(chat_template: str, *, version: str, hides_tags: bool = False) -> bytes:
-    """Return a llama that thinks before it answers, unless it is asked :data:`AT_ONCE`.
+def scripted_body(chat_template: str, *, version: str, hides_tags: bool = False) -> Body:
+    """Return a chat template in a llama that thinks before it answers, unless it is asked :data:`AT_ONCE`.
 
     Args:
         chat_template: Jinja; a thought that it opens is not opened once more.
         version: Ollama's, for which the prompt is predicted.
         hides_tags: Whether the tags are control tokens.
     """
+    made = companion_of(chat_template, version=version)
+    gguf = _thinker(chat_template, version=version, hides_tags=hides_tags)
+    return Body(gguf=gguf, family="llama", made=made)
+
+
+def own_body(name: str, chat_template: str, *, version: str) -> Body | None:
+    """Return a chat template of the corpus in a body of its own architecture, where the zoo has it."""
+    model = model_of_template(name)
+    if model is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = model.make(Path(folder) / "own.gguf", chat_template=chat_template)
+        with open_gguf(path) as file:
+            native = read_native(
+                chat_template,
+                version=version,
+                now=_NOW,
+                bos=token_text(file.metadata, "bos"),
+                eos=token_text(file.metadata, "eos"),
+                adds_bos=adds_bos(file.metadata),
+                family=model.architecture,
+            )
+            made = companion(chat_template, metadata=file.metadata, version=version, render=native.render)
+        return Body(gguf=path.read_bytes(), family=model.architecture, made=made)
+
+
+def companion_of(chat_template: str, *, version: str) -> Companion:
+    """Return what is put beside a chat template in a scripted llama."""
+    native = _native(chat_template, version=version)
+    return companion(chat_template, metadata={}, version=version, render=native.render)
+
+
+@functools.lru_cache(maxsize=4)
+def _thinker(chat_template: str, *, version: str, hides_tags: bool) -> bytes:
     asked = Conversation(name="asked", messages=(Message(role="user", content=QUESTION),))
     prompt = _native(chat_template, version=version).render(asked)
     opens = isinstance(prompt, Rendered) and prompt.prompt.rstrip().endswith(_OPENING)
@@ -139,6 +207,11 @@ class Seen:
     parameters: str
     answers: Sequence[Told]
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the server renders anything at all with the model."""
+        return any(isinstance(one, Rendered) for one in self.prompts)
+
 
 def unlike(one: Seen, other: Seen) -> list[str]:
     """Return the names of what two models of one file do not have in common."""
@@ -193,30 +266,48 @@ class CompanionServer(RenderingServer):
     """A running server with models that come with a companion template."""
 
     @contextlib.contextmanager
-    def made(self, gguf: bytes, *, transport: Transport, template: str | None = None) -> Iterator[str]:
+    def made(self, body: Body, way: Way, *, template: str | None = None) -> Iterator[str]:
         """Return the name of a model that is there for as long as the block runs.
 
         Args:
-            gguf: The file.
-            transport: ``link`` writes a manifest into the store, ``upload`` has the server ``create`` it.
-            template: A TEMPLATE; without one and by upload it is a plain ``create``, stops and all.
+            body: The file, and what goes with it.
+            way: How it is made.
+            template: A TEMPLATE in place of the companion.
         """
-        if transport == "link":
-            with self.model(gguf, go_template=template) as name:
+        template = template or body.made.text if way in {"link", "upload"} else None
+        if way in {"native", "link"}:
+            with self.model(body.gguf, go_template=template, family=body.family) as name:
                 yield name
             return
         name = "uploaded"
-        digest = Digest.of(gguf)
-        self._client.post(f"/api/blobs/{digest}", content=gguf).raise_for_status()
-        body: dict[str, Any] = {"model": name, "files": {"model.gguf": str(digest)}, "stream": False}
+        digest = Digest.of(body.gguf)
+        self._client.post(f"/api/blobs/{digest}", content=body.gguf).raise_for_status()
+        asked: dict[str, Any] = {"model": name, "files": {"model.gguf": str(digest)}, "stream": False}
         if template is not None:
-            body |= {"template": template, "parameters": {"stop": []}}
-        self._client.post("/api/create", json=body).raise_for_status()
+            asked |= {"template": template, "parameters": {"stop": []}}
+        self._client.post("/api/create", json=asked).raise_for_status()
         try:
             yield name
         finally:
             self._client.post("/api/generate", json={"model": name, "keep_alive": 0})
             self._client.request("DELETE", "/api/delete", json={"model": name})
+
+    def compare_chats(
+        self, body: Body, *, ways: Sequence[Way], conversations: Sequence[Conversation] = CONVERSATIONS
+    ) -> dict[Way, list[str]]:
+        """Return what differs from the same file by link without a TEMPLATE, for each way.
+
+        Nothing where the server cannot load the file; and of the ways link alone where ``create`` would give
+        the model a renderer of Ollama's own.
+        """
+        with self.made(body, "native") as name:
+            native = self.see(name, conversations, chats=CHATS)
+        found: dict[Way, list[str]] = {}
+        for way in ways if native.is_loaded else ():
+            if way == "link" or body.family not in GIVEN_RENDERERS:
+                with self.made(body, way) as name:
+                    found[way] = unlike(self.see(name, conversations, chats=CHATS), native)
+        return found
 
     def see(self, name: str, conversations: Sequence[Conversation], *, chats: Sequence[Conversation]) -> Seen:
         """Return what the server says of a model."""
