@@ -54,6 +54,7 @@ class Recipe:
         system, template: The texts with their origins; a value of ``None`` is no layer of ours.
         companion: The TEMPLATE that the server passes over for the chat template in the GGUF; ``None`` for
             none. The Modelfile has it as its TEMPLATE.
+        has_thinking_tags: Whether that TEMPLATE has ``/api/generate`` take thoughts out of answers.
         parser: What reads the model's answers, with its origin; a value of ``None`` is no built-in parser.
         template_origin: Whose template renders a chat.
         chat_template: The chat template in the GGUF, or nothing.
@@ -73,7 +74,14 @@ class Recipe:
     capabilities: tuple[str, ...]
     is_chat_template_given: bool = False
     companion: str | None = None
+    has_thinking_tags: bool = False
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def companion_source(self) -> str:
+        """What the companion is for, a phrase."""
+        tags = " and has /api/generate take thoughts out of answers" if self.has_thinking_tags else ""
+        return f"passed over for the chat template in the GGUF; it keeps `create` from adding another{tags}"
 
 
 def plan_recipe(
@@ -138,6 +146,7 @@ def plan_recipe(
         chat_template=chat_template,
         is_chat_template_given=wishes.chat_template is not None,
         companion=companion,
+        has_thinking_tags=choice is not None and choice.chosen.has_thinking_tags,
         capabilities=tuple(
             _capabilities(
                 _features(detection, template=template.value, origin=origin, choice=choice),

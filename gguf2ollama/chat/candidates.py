@@ -76,6 +76,7 @@ class Candidate:
         go_template: The TEMPLATE layer; ``None`` for none.
         chat_template: What the header carries instead of the chat template that it has; ``None`` for that.
         companion: The TEMPLATE that goes with it and is passed over; ``None`` for none.
+        has_thinking_tags: Whether that declares the tags around thoughts.
         generate_note: Why thoughts will show in ``/api/generate``, a sentence; ``""`` where they will not.
         capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
         parity: How its prompts compare with the authors'.
@@ -90,6 +91,7 @@ class Candidate:
     go_template: str | None = None
     chat_template: str | None = None
     companion: str | None = None
+    has_thinking_tags: bool = False
     generate_note: str = ""
     capabilities: frozenset[str] = frozenset()
     parity: Parity

@@ -286,6 +286,7 @@ class _Trial:
             why=why,
             chat_template=chat_template,
             companion=beside.text if beside.has_tags or (self._question.displaces and beside.text) else None,
+            has_thinking_tags=beside.has_tags,
             generate_note=beside.note,
             capabilities=can,
             parity=Parity(tuple(cases[one.name] for one in self._conversations)),

@@ -76,6 +76,8 @@ def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
     rows += [("stop", _short(text), source) for text, source in recipe.stop_sources.items()]
     rows.append(("SYSTEM", _short(recipe.system.value), recipe.system.source))
     rows.append(("TEMPLATE", _short(recipe.template.value), recipe.template.source))
+    if recipe.companion is not None:
+        rows.append(("companion", _short(recipe.companion), recipe.companion_source))
     if recipe.parser.value is not None:
         rows.append(("PARSER", _short(recipe.parser.value), recipe.parser.source))
         rows.append(("REQUIRES", _short(recipe.modelfile.requires), "the oldest Ollama with that parser"))
@@ -155,6 +157,9 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
                 "origin": recipe.template_origin,
             },
             "parser": {"value": recipe.parser.value, "source": recipe.parser.source},
+            "companion": None
+            if recipe.companion is None
+            else {"value": recipe.companion, "thinking_tags": recipe.has_thinking_tags},
             "requires": recipe.modelfile.requires,
             "patched_keys": list(inspection.patch.changes),
             "licenses": list(recipe.modelfile.licenses),

@@ -69,6 +69,8 @@ def candidate_json(candidate: Candidate) -> dict[str, Any]:
         "origin": candidate.origin,
         "why": candidate.why,
         "parser": candidate.parser.name if candidate.parser else None,
+        "companion": candidate.companion,
+        "generate_note": candidate.generate_note,
         "exact": candidate.is_exact,
         "scores": scores_json(candidate.parity.scores),
     }

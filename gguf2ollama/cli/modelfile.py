@@ -21,15 +21,25 @@ __all__ = ["command"]
 @click.command("modelfile", short_help="Print the Modelfile for a GGUF; touches no server.")
 @source_argument
 @click.option("--lint", "only_lint", is_flag=True, help="SOURCE is a Modelfile: tell what is wrong with it.")
+@click.option(
+    "--for-ollama", metavar="VERSION", help="The Ollama that will create the model.  [default: any]"
+)
 @preference_options
 @verify_option
 @output_options
 def command(
-    *, source: str, only_lint: bool, no_verify: bool, preferences: Preferences, output: Output
+    *,
+    source: str,
+    only_lint: bool,
+    for_ollama: str | None,
+    no_verify: bool,
+    preferences: Preferences,
+    output: Output,
 ) -> None:
     """Print the Modelfile for SOURCE, each value with where it came from; no server is asked.
 
-    FROM names the files as SOURCE does: write the Modelfile to the folder where you are.
+    FROM names the files as SOURCE does: write the Modelfile to the folder where you are. It works with any
+    Ollama; with --for-ollama 0.30 or later, the chat template in the GGUF renders chats where it does best.
 
     \b
     gguf2ollama modelfile ./model.gguf > Modelfile
@@ -40,7 +50,7 @@ def command(
         return
     from gguf2ollama.usecases.inspect import modelfile  # noqa: PLC0415 - not needed for help
 
-    text = modelfile(source, verify=not no_verify, **preferences)
+    text = modelfile(source, for_ollama=for_ollama, verify=not no_verify, **preferences)
     if output.as_json:
         output.data({"modelfile": text})
     else:

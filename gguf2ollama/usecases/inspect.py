@@ -21,6 +21,7 @@ from gguf2ollama.usecases.chat_template import require_chat_template
 from gguf2ollama.usecases.image import Image, lay_out_image
 from gguf2ollama.usecases.obtain import obtain_model
 from gguf2ollama.usecases.source import ModelFiles
+from gguf2ollama.usecases.target import parse_version, target_of
 from gguf2ollama.wishes import Target, Wishes
 
 if TYPE_CHECKING:
@@ -197,14 +198,29 @@ def inspect(
 
 
 def modelfile(
-    source: str | os.PathLike[str], *, verify: bool = True, **preferences: Unpack[Preferences]
+    source: str | os.PathLike[str],
+    *,
+    for_ollama: str | None = None,
+    verify: bool = True,
+    **preferences: Unpack[Preferences],
 ) -> str:
     """Write the Modelfile for a GGUF, each value with where it came from; see :func:`inspect`.
 
+    Args:
+        source: As for :func:`inspect`.
+        for_ollama: The version of Ollama that ``ollama create`` will be run with; when not given, the
+            Modelfile is for any.
+        verify: As for :func:`inspect`.
+        preferences: See :class:`Preferences`.
+
     Raises:
         InvalidModelfile: A value holds what a Modelfile cannot carry.
+        UsageProblem: ``for_ollama`` is not a version.
     """
-    inspection = inspect(source, target=Target(), verify=verify, **preferences)
+    target = Target()
+    if for_ollama is not None:
+        target = target_of(parse_version(for_ollama), displaces=True, takes_patches=False)
+    inspection = inspect(source, target=target, verify=verify, **preferences)
     return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
 
 
@@ -230,6 +246,11 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
     comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
     comments |= {"PARSER": recipe.parser.source, "REQUIRES": "the oldest Ollama with the parser below"}
+    if recipe.companion is not None:
+        comments |= {
+            "TEMPLATE": f"{recipe.companion_source}. Chats are rendered with {recipe.template.source}",
+            "REQUIRES": "an older Ollama would render chats with the TEMPLATE below",
+        }
     notes = [f"NOTE: {warning}" for warning in inspection.warnings]
     if (tried := inspection.tried) is not None:
         parity = tried.choice.chosen.parity

@@ -5,7 +5,10 @@ import json
 import pytest
 
 from gguf2ollama.ggufio import open_gguf
+from gguf2ollama.gotmpl import honours
+from gguf2ollama.modelfiles import parse_modelfile
 from tests.builders import CHATML_TEMPLATE, tiny_llama
+from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer
 
 KEY, ORIGINAL_KEY = "tokenizer.chat_template", "gguf2ollama.chat_template"
@@ -246,6 +249,32 @@ def test_there_must_be_something_to_explain(call, gguf, tmp_path):
 def test_a_modelfile_tells_what_is_foretold_and_may_go_by_the_family(call, gguf):
     assert "foretold for Ollama 0.34.4: plain 25/25" in call("modelfile", gguf).out
     assert "foretold" not in call("modelfile", gguf, "--no-verify").out
+
+
+def test_a_modelfile_for_a_version_leaves_chats_to_the_chat_template_where_it_can(call, tmp_path):
+    path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
+    portable = parse_modelfile(call("modelfile", path).out)
+    assert ".Tools" in portable.template
+    new = call("modelfile", path, "--for-ollama", "0.34.4").out
+    assert "# passed over for the chat template in the GGUF" in new
+    companion = parse_modelfile(new)
+    assert (companion.requires, ".Tools" in companion.template) == ("0.30.0", True)  # in its comment alone
+    assert not honours(companion.template, XML_CALLS)
+    old = parse_modelfile(call("modelfile", path, "--for-ollama", "0.24.0").out)
+    assert (old.requires, ".Tools" in old.template) == (None, True)
+    assert call("modelfile", path, "--for-ollama", "banana").code == 2
+
+
+def test_inspect_shows_the_companion_and_why_thoughts_would_show(call, tmp_path):
+    path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
+    recipe = call("inspect", path, "--json").json["recipe"]
+    assert recipe["template"]["origin"] == "native"
+    assert recipe["companion"]["thinking_tags"] is True
+    assert (recipe["template"]["value"], recipe["requires"]) == (None, "0.30.0")
+    assert "passed over for the chat template in the GGUF" in call("inspect", path).out
+    thinks = CHATML_TEMPLATE.replace("{% for", "{# <think></think> #}{% for", 1)
+    done = call("inspect", tiny_llama(tmp_path / "thinks.gguf", chat_template=thinks))
+    assert "warning: thoughts show in /api/generate" in done.err
 
 
 @pytest.mark.parametrize("verb", ["build", "inspect", "modelfile"])
