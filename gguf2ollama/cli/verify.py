@@ -39,7 +39,8 @@ def command(
 
     Dozens of conversations are rendered, with tools and thinking where the chat template knows them; then
     the model is asked a few things. A tiny stand-in shows what Ollama would have made of the GGUF by itself.
-    Ends with 6 when anything differs or fails.
+    Ends with 6 when a usual chat, tools or thinking are prompted otherwise, or a check fails; what differs in
+    rare contents, reasoning history and assistant prefill is counted and shown.
     """
     from gguf2ollama._atomic import atomic_file  # noqa: PLC0415 - not needed for help
     from gguf2ollama.usecases.report import render_report, summary  # noqa: PLC0415

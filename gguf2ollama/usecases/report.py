@@ -89,10 +89,12 @@ def summary(verification: Verification) -> str:
     if not verification.parity.score("plain").compared:
         return "The authors' template takes none of the plain conversations, so nothing is proven."
     if not faults and not failed:
-        return f"Prompted exactly as its authors meant: {verification.parity}."
+        return f"All prompts match the model's chat template exactly: {verification.parity}."
     told = []
-    if faults:
-        told.append(f"{len(faults)} of {compared} prompts are not as meant")
+    if faults and verification.is_proven:
+        told.append(f"Usual prompts match the model's chat template exactly, {len(faults)} rare ones differ")
+    elif faults:
+        told.append(f"{len(faults)} of {compared} prompts differ from the model's chat template")
     if failed:
         told.append(f"failed: {', '.join(failed)}")
     return f"{'; '.join(told)} ({verification.parity})."

@@ -83,7 +83,7 @@ def test_the_page_tells_all_that_was_found():
     for told in (
         "mine:latest",
         "Ollama 0.34.4",
-        "2 of 3 prompts are not as meant",
+        "2 of 3 prompts differ from the model",
         "exact",
         "different",
         "two turns",
@@ -162,14 +162,23 @@ def test_where_ollama_by_itself_is_not_known_no_column_is_there():
 @pytest.mark.parametrize(
     "found,wanted",
     [
-        (verification(), "Prompted exactly as its authors meant: plain 1/1."),
+        (verification(), "All prompts match the model's chat template exactly: plain 1/1."),
         (
             verification(case("a"), case("b", got="Bye")),
-            "1 of 2 prompts are not as meant (plain 1/2).",
+            "1 of 2 prompts differ from the model's chat template (plain 1/2).",
         ),
         (
             verification(case("a"), case("b", got="Bye"), case("c", want=Refused("never"))),
-            "1 of 2 prompts are not as meant (plain 1/2).",
+            "1 of 2 prompts differ from the model's chat template (plain 1/2).",
+        ),
+        (
+            verification(
+                case("a"), case("b", got="Bye", feature="odd"), case("c", feature="prefill", got="")
+            ),
+            (
+                "Usual prompts match the model's chat template exactly, 2 rare ones differ"
+                " (plain 1/1, prefill 0/1, odd 0/1)."
+            ),
         ),
         (
             verification(checks=(Check(name="answers", state="failed", detail=""),)),
@@ -183,7 +192,7 @@ def test_where_ollama_by_itself_is_not_known_no_column_is_there():
 )
 def test_the_summary_is_a_sentence(found, wanted):
     assert summary(found) == wanted
-    assert found.is_proven is wanted.startswith("Prompted exactly")
+    assert found.is_proven is ("exactly" in wanted)
 
 
 def test_what_is_inconclusive_is_no_failure():

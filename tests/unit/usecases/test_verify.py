@@ -227,7 +227,7 @@ def test_the_command_shows_both(server, gguf):
     assert lines[1].split()[:2] == ["mine:latest", "native"]
     assert lines[2].startswith("Ollama by itself  native")
     assert "It answers and stops" in done.stdout
-    assert "Prompted exactly as its authors meant" in done.stderr
+    assert "All prompts match the model's chat template exactly" in done.stderr
 
 
 def test_the_command_ends_with_6_and_a_readable_difference(server, gguf):
