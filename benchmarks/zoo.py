@@ -164,6 +164,10 @@ def _notes(trials: Sequence[Trial]) -> Iterator[str]:
     yield "\nWorse than plain `create`, or prompts that aren't the authors' without a word: " + (
         "none." if not faults else f"\n\n{chr(10).join(faults)}"
     )
+    losses = [f"- {trial.model.name}, {loss}" for trial in trials for loss in trial.losses()]
+    if losses:
+        yield "\nCapabilities that plain `create` gives a model, and ours hasn't:\n"
+        yield from losses
     failures = Counter(
         f"{trial.model.name}: {one.detail.strip().splitlines()[0][:160]}"
         for trial in trials

@@ -52,6 +52,9 @@ def subjects() -> Iterator[tuple[ZooModel, str | None]]:
             yield model, None
 
 
+SUBJECTS = list(subjects())
+
+
 def make(model, tmp_path, *, stem=None):
     template = model.chat_template() if stem is None else (CORPUS / f"{stem}.jinja").read_bytes().decode()
     return model.make(tmp_path / f"{model.name}.gguf", chat_template=template)
@@ -98,9 +101,7 @@ def test_a_model_that_was_built_and_verified_on_the_command_line_answers(server,
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize(
-    "model, stem", subjects(), ids=[f"{model.name}-{stem or 'own'}" for model, stem in subjects()]
-)
+@pytest.mark.parametrize("model, stem", SUBJECTS, ids=[f"{model.name}-{stem}" for model, stem in SUBJECTS])
 def test_no_file_of_the_zoo_that_plain_create_makes_work_is_refused(server, model, stem, tmp_path):
     is_usual = not model.templates or stem is None or stem == model.templates[0]
     names = ("zoo-ours", R1_NAME) if is_usual and model.name in CALLED_R1 else ("zoo-ours",)

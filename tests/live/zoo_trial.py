@@ -95,11 +95,13 @@ class Built:
         made: How the build went.
         asked: How a chat with the model went, or embedding with it; ``None`` where there is no model.
         verified: What ``verify`` found; ``None`` where it wasn't asked.
+        capabilities: What the server takes it to be able to do.
         warnings: What the build warned of.
     """
 
     made: Outcome
     asked: Outcome | None = None
+    capabilities: frozenset[str] = frozenset()
     verified: Verified | None = None
     warnings: tuple[str, ...] = ()
 
@@ -112,12 +114,14 @@ class Trial:
         model: The model.
         created: How plain ``create`` went.
         asked: How a chat with what it made went, or embedding with it; ``None`` where it made none.
+        capabilities: What the server takes that to be able to do.
         builds: Our builds by way (``link``, ``pull``, ``upload``), with the name where that is another.
     """
 
     model: ZooModel
     created: Outcome
     asked: Outcome | None
+    capabilities: frozenset[str]
     builds: dict[str, Built]
 
     @property
@@ -139,6 +143,12 @@ class Trial:
                 yield f"{way}: {built.asked}, and what plain create makes answers: {built.asked.detail}"
             if built.verified is not None:
                 yield from (f"{way}: {one}" for one in self._unverified(built.verified))
+
+    def losses(self) -> Iterator[str]:
+        """Tell which capabilities a plain ``create`` gives it, and ours lacks."""
+        for way, built in self.builds.items():
+            if built.made.is_well and (lost := self.capabilities - built.capabilities):
+                yield f"{way}: {', '.join(sorted(lost))}"
 
     def _unverified(self, found: Verified) -> Iterator[str]:
         if self.model.embeds:
@@ -236,6 +246,7 @@ class ZooServer:
         """Make a model in all ways, ask each, and verify those that we made."""
         created = self.create(path)
         asked = self.ask(_PLAIN, embeds=model.embeds) if created.is_well else None
+        capabilities = self._capabilities(_PLAIN) if created.is_well else frozenset()
         self._remove(_PLAIN)
         builds = {}
         for name in names:
@@ -243,7 +254,7 @@ class ZooServer:
                 label = way if name == _OURS else f"{way} as {name}"
                 builds[label] = self._try_build(model, path, via=way, name=name, with_verify=with_verify)
                 self._remove(name)
-        return Trial(model=model, created=created, asked=asked, builds=builds)
+        return Trial(model=model, created=created, asked=asked, capabilities=capabilities, builds=builds)
 
     def _try_build(self, model: ZooModel, path: Path, *, via: str, name: str, with_verify: bool) -> Built:
         made, warnings = self.build(path, via=via, name=name)
@@ -252,9 +263,13 @@ class ZooServer:
         return Built(
             made=made,
             asked=self.ask(name, embeds=model.embeds),
+            capabilities=self._capabilities(name),
             verified=self.verify(name) if with_verify else None,
             warnings=warnings,
         )
+
+    def _capabilities(self, name: str) -> frozenset[str]:
+        return frozenset(self._client.show(name).capabilities)
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(Gguf2OllamaError):
