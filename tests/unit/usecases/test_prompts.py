@@ -10,7 +10,7 @@ from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.parity import Verdict
 from gguf2ollama.chat.reference import Renderer
-from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, VerificationFailed
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, ServerProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.usecases.inspect import inspect
