@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gguf2ollama.chat.conversation import Feature
     from gguf2ollama.chat.parity import Case, Score
 
-__all__ = ["candidate_json", "case_json", "choice_json", "choice_table", "scores_json", "scores_table"]
+__all__ = ["candidate_json", "case_json", "choice_json", "choice_table", "scores_json", "scores_table", "way"]
 
 _FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill", "odd")
 
@@ -30,15 +30,22 @@ def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mappin
 
 def choice_table(choice: TemplateChoice) -> str:
     """Write what was tried to render a model's chats and how well each does, the chosen one first."""
-    tried = [(("taken", _way(choice.chosen)), choice.chosen.parity.scores)]
-    tried += [(("", _way(one)), one.parity.scores) for one in choice.others]
+    tried = [(("taken", way(choice.chosen)), choice.chosen.parity.scores)]
+    tried += [(("", way(one)), one.parity.scores) for one in choice.others]
     lines = [scores_table(("PROMPTS", "BY"), tried)]
     lines += [f"note: {remark}" for remark in choice.remarks]
     return "\n".join(lines)
 
 
-def _way(candidate: Candidate) -> str:
-    return candidate.origin + (f", {candidate.parser.name}" if candidate.parser else "")
+def way(candidate: Candidate) -> str:
+    """Return what a candidate is, in a few words."""
+    return ", ".join(
+        [
+            candidate.origin,
+            *([candidate.parser.name] if candidate.parser else []),
+            *(["thinking tags"] if candidate.has_thinking_tags else []),
+        ]
+    )
 
 
 def scores_json(scores: Mapping[Feature, Score]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 from gguf2ollama.cli._format import columns
 from gguf2ollama.cli._options import output_options
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._prompts import choice_json, scores_json, scores_table
+from gguf2ollama.cli._prompts import choice_json, scores_json, scores_table, way
 
 if TYPE_CHECKING:
     from gguf2ollama.usecases.parity import FolderParity, TemplateParity
@@ -46,7 +46,7 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
 
 
 def _described(found: FolderParity) -> str:
-    rows = [((one.name, one.tried.choice.chosen.origin), one.scores) for one in found.templates if one.tried]
+    rows = [((one.name, way(one.tried.choice.chosen)), one.scores) for one in found.templates if one.tried]
     parts = [scores_table(("TEMPLATE", "BY"), [*rows, (("all exact", ""), found.totals)])] if rows else []
     if refused := [(one.name, one.refusal) for one in found.templates if one.tried is None]:
         parts.append(columns(("NOT RENDERED", "BECAUSE"), refused))

@@ -160,7 +160,9 @@ def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
         return TemplateParity(path=path, refusal=told, is_unserved=True)
     if isinstance(tried, Tried):
         return TemplateParity(path=path, tried=tried)
-    return TemplateParity(path=path, refusal=str(tried or "it is for no chats"), is_unserved=True)
+    # nothing says how the chats of a template are meant that its authors' renderer does not take
+    is_unknown = tried is not None and tried.is_unknown
+    return TemplateParity(path=path, refusal=str(tried or "it is for no chats"), is_unserved=not is_unknown)
 
 
 def _read(path: Path) -> str:
