@@ -31,6 +31,7 @@ from typing import Any
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.native import Prediction
 from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.chat.special_cases import thinks_by_family
 from gguf2ollama.chat.synthesis.go_writer import GoWriter
 from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
 from gguf2ollama.gotmpl import honours
@@ -42,9 +43,7 @@ _OPENING, _CLOSING = "<think>", "</think>"
 _CLOSED_THOUGHT = re.compile(r"<think>\s*</think>\s*\Z")
 _FIRST_PASSED_OVER = "0.30.0"
 _FIRST_WITH_FORMAT_BEHIND_THOUGHTS = "0.34.4"
-# with both of these in a TEMPLATE Ollama reads answers of these families as harmony (`shouldUseHarmony` in
-# server/routes.go of 0.34.4)
-_HARMONY_FAMILIES = frozenset({"gptoss", "gpt-oss"})
+# a TEMPLATE of a family with harmony is taken where it holds `<|start|>` and this (see `special_cases`)
 _HARMONY_END = "<|end|>"
 _CONTROL = 3  # llama.cpp's type of tokens that are not printed
 _CAP_CHARACTERS = 32 << 10  # of 102 real chat templates the longest writes 6 kB around three messages
@@ -120,7 +119,7 @@ def companion(
         turns,
         has_tags=has_tags,
         shows_thinking=thinks,
-        is_harmony=metadata.get("general.architecture") in _HARMONY_FAMILIES,
+        is_harmony=thinks_by_family(str(metadata.get("general.architecture", "")), version=version),
     )
     assert not honours(text, chat_template, version=version)  # noqa: S101 - it names no tools
     return Companion(text=text, has_tags=has_tags, note=note)

@@ -12,7 +12,7 @@ from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.chat.parity import Case, Parity, Verdict, compare
+from gguf2ollama.chat.parity import Case, Parity, Verdict, compare, without_bos
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
 from gguf2ollama.gotmpl import parse
@@ -192,6 +192,8 @@ def compare_on_server(
         for one in conversations
     ]
     wanted = authors.meant(template, asked)
+    # built-in renderers print the BOS that is then cut (`completionPrompt` in llm/llama_server.go of 0.34.4)
+    bos = authors.bos if way == "RENDERER" and authors.adds_bos else ""
     cases = []
     for number, (conversation, told, want) in enumerate(zip(conversations, asked, wanted, strict=True)):
         progress(Update(task=task, done=number, total=len(conversations), unit="things"))
@@ -199,7 +201,7 @@ def compare_on_server(
             compare_timely(
                 conversation,
                 want=want,
-                ask=partial(_prompt, client, name, conversation),
+                ask=partial(_prompt, client, name, conversation, bos=bos),
                 mean=partial(_meant, authors, template, told),
             )
         )
@@ -235,11 +237,10 @@ def _meant(authors: Authors, template: AuthorsTemplate, told: Conversation) -> O
     return meant
 
 
-def _prompt(client: Client, name: ModelName, conversation: Conversation) -> Outcome:
+def _prompt(client: Client, name: ModelName, conversation: Conversation, *, bos: str) -> Outcome:
     body = conversation.for_ollama()
     try:
-        return Rendered(
-            client.render(name, body["messages"], tools=body.get("tools", ()), think=body.get("think"))
-        )
+        rendered = client.render(name, body["messages"], tools=body.get("tools", ()), think=body.get("think"))
+        return without_bos(Rendered(rendered), bos=bos)
     except (ServerRefused, UsageProblem) as error:
         return Refused(error.message)
