@@ -13,7 +13,7 @@ from gguf2ollama.chat.authors import as_asked, claims_of
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.candidates import Candidate, NothingRenders, Origin, Question, TemplateChoice
 from gguf2ollama.chat.canonical import Path, canonical
-from gguf2ollama.chat.companion import Companion, companion
+from gguf2ollama.chat.companion import companion
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
@@ -92,7 +92,6 @@ class _Trial:
         self._made = Patch(text=question.authors.chat_template, why=())
         self._is_late = False
         self._natives: dict[str, NativeTemplate] = {}
-        self._companions: dict[str, Companion] = {}
 
     def candidates(self) -> Iterator[Candidate]:
         """Give the candidates, the cheapest to try first."""
@@ -104,6 +103,7 @@ class _Trial:
         if asked.is_native:
             native = self._with_native("native", "the chat template in the GGUF", None)
             if native is not None:
+                native = self._with_companion(native)
                 yield native
         if asked.gets_renderer:  # of Ollama's own, which goes before whatever there is
             return
@@ -242,9 +242,13 @@ class _Trial:
     def _kept(self) -> Iterator[Candidate]:
         """Give the best of the changed templates, made such that the server does not displace it."""
         best = self._best
+        if best is not None and best.origin == "patched":
+            best = self._with_companion(best)
         if best is not None and self._question.displaces and best.companion is None:
             kept = keep_out_detection(self._made.text)
+            note = best.generate_note
             best = self._try_patch(Patch(text=kept.text, why=(*self._made.why, *kept.why)))
+            best = None if best is None else replace(best, generate_note=note)
         if best is not None and best.origin == "patched":
             yield best
 
@@ -280,33 +284,35 @@ class _Trial:
             if all(_is_no_better(cases[old.conversation.name], than=old) for old in faults):
                 return None
         cases |= compared([one for one in self._conversations if one.name not in cases])
-        beside = self._companion(text)
         return Candidate(
             origin=origin,
             why=why,
             chat_template=chat_template,
-            companion=beside.text if beside.has_tags or (self._question.displaces and beside.text) else None,
-            has_thinking_tags=beside.has_tags,
-            generate_note=beside.note,
             capabilities=can,
             parity=Parity(tuple(cases[one.name] for one in self._conversations)),
         )
 
-    def _companion(self, text: str) -> Companion:
-        """Return the TEMPLATE that goes with a chat template and is passed over for it, if there is one."""
+    def _with_companion(self, candidate: Candidate) -> Candidate:
+        """Add the TEMPLATE that goes with a chat template and is passed over for it, if there is one."""
         asked = self._question
         if not asked.has_companions or asked.gets_renderer:
-            return Companion(text="")
-        if text not in self._companions:
-            native = self._read_native(text, now=_STILL)
-            self._companions[text] = companion(
-                text,
-                metadata=asked.metadata,
-                version=asked.version,
-                render=native.render,
-                system=asked.system,
-            )
-        return self._companions[text]
+            return candidate
+        text = self._carried if candidate.chat_template is None else candidate.chat_template
+        beside = companion(
+            text,
+            metadata=asked.metadata,
+            version=asked.version,
+            render=self._read_native(text, now=_STILL).render,
+            system=asked.system,
+        )
+        # one without tags only keeps `create` from adding another
+        is_of_use = beside.has_tags or (asked.displaces and bool(beside.text))
+        return replace(
+            candidate,
+            companion=beside.text if is_of_use else None,
+            has_thinking_tags=beside.has_tags,
+            generate_note=beside.note,
+        )
 
     @property
     def _carried(self) -> str:
