@@ -37,7 +37,7 @@ _QUESTION = [
     {"role": "assistant", "content": "General Kenobi"},
     {"role": "user", "content": "Bye"},
 ]
-_STEADY = {"temperature": 0, "seed": 7, "num_predict": 16, "num_ctx": 2048}
+_STEADY = {"temperature": 0, "seed": 7, "num_predict": 16, "num_ctx": 8192}
 _NO_FORM = "produced output that does not match"  # llama.cpp, where an answer has not its family's form
 _NOT_FOUND = 3  # the exit code: a model that embeds has no chats to verify
 
