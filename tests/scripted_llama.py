@@ -15,6 +15,7 @@ import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gguf2ollama.ggufio import Tensor, TensorType
 from tests.builders import CHATML_TEMPLATE, CHATML_TOKENS, build_gguf, byte_tokens, written_in_bytes
@@ -36,6 +37,7 @@ def scripted_llama(
     hidden: Sequence[str] = (),
     whole: Sequence[str] = (),
     instead: str = "",
+    architecture: Literal["llama", "qwen3"] = "llama",
     metadata: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a llama model that says a text and ends its turn.
@@ -52,11 +54,14 @@ def scripted_llama(
         whole: Texts within what it says that are one token each and always shown, once as well.
         instead: What it goes on with where a grammar keeps it from what it would say; ``""`` for nothing
             in particular.
+        architecture: A ``qwen3`` looks for no texts: it norms what its attention compares.
         metadata: Keys to add or replace; a value of ``None`` removes one.
 
     Raises:
-        ValueError: A text cannot be said: it is empty, or has a hidden mark twice.
+        ValueError: A text cannot be said: it is empty, or has a mark twice; or it cannot be looked for.
     """
+    if after and architecture != "llama":
+        raise ValueError(f"a {architecture} looks for no texts")
     script = _Script(
         special_tokens, marks=dict.fromkeys(hidden, _CONTROL) | dict.fromkeys(whole, _USER_DEFINED)
     )
@@ -65,20 +70,20 @@ def scripted_llama(
     starts += [(said[answer], script.look_for(text)) for text, answer in (after or {}).items()]
     fallback = script.add(instead) if instead else None
     values: dict[str, object] = {
-        "general.architecture": "llama",
+        "general.architecture": architecture,
         "general.type": "model",
         "general.name": "Scripted",
         "general.file_type": 0,
-        "llama.block_count": 1,
-        "llama.context_length": 8192,
-        "llama.embedding_length": script.width,
-        "llama.feed_forward_length": _HEAD,
-        "llama.attention.head_count": script.width // _HEAD,
-        "llama.attention.head_count_kv": 1,
-        "llama.attention.layer_norm_rms_epsilon": 1e-6,
-        "llama.rope.dimension_count": _HEAD,
-        "llama.rope.freq_base": 1e10,  # the last pair of a head does not turn
-        "llama.vocab_size": len(script.tokens),
+        f"{architecture}.block_count": 1,
+        f"{architecture}.context_length": 8192,
+        f"{architecture}.embedding_length": script.width,
+        f"{architecture}.feed_forward_length": _HEAD,
+        f"{architecture}.attention.head_count": script.width // _HEAD,
+        f"{architecture}.attention.head_count_kv": 1,
+        f"{architecture}.attention.layer_norm_rms_epsilon": 1e-6,
+        f"{architecture}.rope.dimension_count": _HEAD,
+        f"{architecture}.rope.freq_base": 1e10,  # the last pair of a head does not turn
+        f"{architecture}.vocab_size": len(script.tokens),
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "default",
         "tokenizer.ggml.tokens": [token.text for token in script.tokens],
@@ -89,9 +94,10 @@ def scripted_llama(
         "tokenizer.ggml.add_bos_token": False,
         "tokenizer.chat_template": chat_template,
     }
-    return build_gguf(
-        path, metadata=values | dict(metadata or {}), tensors=script.weights(starts, fallback=fallback)
-    )
+    tensors = script.weights(starts, fallback=fallback)
+    if architecture == "qwen3":
+        tensors += [_ones(f"blk.0.attn_{name}_norm.weight", _HEAD) for name in ("q", "k")]
+    return build_gguf(path, metadata=values | dict(metadata or {}), tensors=tensors)
 
 
 @dataclass(frozen=True)

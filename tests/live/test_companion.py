@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gguf2ollama import build
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
 from gguf2ollama.gotmpl import parse, render
 from gguf2ollama.gotmpl.versions import is_since
+from gguf2ollama.usecases.routes import Via
 from tests.calling_templates import KEYS_AND_VALUES, XML_CALLS
 from tests.live import parts
 from tests.live.companions import (
@@ -35,6 +37,7 @@ from tests.live.companions import (
 from tests.live.conftest import missing
 from tests.live.rendering import corpus_templates
 from tests.live.servers import RunningOllama, find_program, running_ollama
+from tests.scripted_llama import scripted_llama
 from tests.unit.chat.test_companion import LEAVES_OPEN, OPENS, SWITCHES_OFF, TOOLS_ALONE
 
 pytestmark = pytest.mark.live
@@ -109,6 +112,29 @@ def _run(server: CompanionServer, name: str, prompt: str, *options: str) -> str:
         env=ollama.environment,
         timeout=60,
     ).stdout.decode()
+
+
+@pytest.mark.parametrize("via", ["link", "pull", "upload"])
+def test_a_qwen3_that_was_built_shows_its_thought_apart(
+    via: Via, server: CompanionServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ollama = server.ollama
+    texts = [
+        text
+        for name, text in corpus_templates().items()
+        if name.startswith("Qwen3-") and shows_thinking(text)
+    ]
+    gguf = scripted_llama(
+        tmp_path / "qwen3.gguf",
+        f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}",
+        chat_template=texts[0] if texts else SWITCHES_OFF,
+        whole=("<think>", "</think>"),
+        architecture="qwen3",
+    )
+    monkeypatch.setenv("OLLAMA_MODELS", str(ollama.store))
+    build(gguf, name="qwen3", via=via, host=ollama.url)
+    assert server.show("qwen3")["details"]["family"] == "qwen3"
+    assert _run(server, "qwen3", QUESTION) == f"Thinking...\n{THOUGHT}\n...done thinking.\n\n{ANSWER}\n\n"
 
 
 TAGGED = companion_of(OPENS, version="0.34.4").text
