@@ -7,6 +7,7 @@
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead
+# make frozen record what is chosen for each chat template of a corpus beside the checkout: some 3 minutes
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +20,7 @@ AT_ONCE := -n 2 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus check unit live live-old lowest lint types imports parts bench docs clean
+.PHONY: demo test test-corpus check unit live live-old lowest lint types imports parts bench frozen docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -83,6 +84,9 @@ parts:
 
 bench: $(INSTALLED) parts
 	$(BIN)/python -m benchmarks.run
+
+frozen: $(INSTALLED)
+	$(BIN)/python -m benchmarks.frozen
 
 docs: $(INSTALLED)
 	$(BIN)/python -m tests.cli.reference > docs/reference.md
