@@ -15,6 +15,7 @@ from gguf2ollama.usecases.hashing import Hashing
 from gguf2ollama.usecases.image import lay_out_weights
 from gguf2ollama.usecases.lock_file import LockCheck
 from gguf2ollama.usecases.obtain import obtain_model
+from gguf2ollama.usecases.server_build import OtherRendering
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gguf2ollama.usecases.build_job import Built
     from gguf2ollama.usecases.inspect import Preferences
     from gguf2ollama.usecases.routes import Via
+    from gguf2ollama.usecases.target import Rendering
 
 __all__ = ["build"]
 
@@ -81,7 +83,7 @@ def build(
     lock = LockCheck(locked)
     source, preferences = lock.take(source, preferences)
 
-    def attempt() -> Built:
+    def attempt(rendering: Rendering) -> Built:
         digests = DigestCache(is_trusted=not rehash)
         with Hashing(cache=digests, progress=progress) as hashing:
             files = obtain_model(
@@ -112,16 +114,25 @@ def build(
                 progress=progress,
                 tell=tell,
                 preferences=preferences,
+                rendering=rendering,
             )
             if store is not None:
                 return job.to_store(Path(store), for_ollama=for_ollama, dry_run=dry_run)
             return job.to_server(_address(host), via="upload" if stream else via, dry_run=dry_run)
 
-    try:
-        return attempt()
-    except FileChanged as changed:
-        tell(f"{changed}: all begins anew")
-    return attempt()
+    rendering: Rendering = "by capabilities"
+    is_changed = False
+    while True:
+        try:
+            return attempt(rendering)
+        except OtherRendering as other:  # from the start: Ollama has touched what is linked into its store
+            rendering = other.rendering
+            tell(f"this server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
+        except FileChanged as changed:
+            if is_changed:
+                raise
+            is_changed = True
+            tell(f"{changed}; starting over")
 
 
 def _check(*, to_store: bool, via: Via, for_ollama: str | None, stream: bool) -> None:

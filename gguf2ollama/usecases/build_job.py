@@ -21,7 +21,7 @@ from gguf2ollama.usecases.migration import warn_of_second_copy
 from gguf2ollama.usecases.naming import suggest_name
 from gguf2ollama.usecases.open_route import open_route
 from gguf2ollama.usecases.routes import Choice, Via, choose_route
-from gguf2ollama.usecases.server_build import OtherRendering, ServerBuild, WayClosed
+from gguf2ollama.usecases.server_build import ServerBuild, WayClosed
 from gguf2ollama.usecases.source import ModelFiles
 from gguf2ollama.usecases.store_route import StoreRoute
 from gguf2ollama.usecases.target import NEWEST_TESTED, Rendering, parse_version, require_uploads, target_of
@@ -61,7 +61,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildJob:
-    """One model to be made, wherever that is; its attributes are arguments of :func:`~.build.build`."""
+    """One model to be made, wherever that is; its attributes are arguments of :func:`~.build.build`.
+
+    But for ``rendering``: what the server is known to render with, from an attempt before.
+    """
 
     files: ModelFiles
     name: ModelName | None
@@ -74,6 +77,7 @@ class BuildJob:
     progress: Progress
     tell: Callable[[str], None]
     preferences: Preferences
+    rendering: Rendering = "by capabilities"
 
     def to_store(self, folder: Path, *, for_ollama: str | None, dry_run: bool) -> Built:
         """Make it in the folder of a store, for a version of Ollama or the newest that was tested."""
@@ -120,25 +124,8 @@ class BuildJob:
     def _make(self, client: Client, version: ServerVersion, choice: Choice) -> Built:
         if choice.via == "upload":
             require_uploads(version)
-        try:
-            return self._make_for(client, version, choice)
-        except OtherRendering as other:
-            self.tell(
-                f"this server renders every model with its {other.rendering} (OLLAMA_GO_TEMPLATE);"
-                " planning for that"
-            )
-            return self._make_for(client, version, choice, rendering=other.rendering)
-
-    def _make_for(
-        self,
-        client: Client,
-        version: ServerVersion,
-        choice: Choice,
-        *,
-        rendering: Rendering = "by capabilities",
-    ) -> Built:
         # `create`, which ends an upload, looks for a template of its own
-        plan = self._plan_for(client, version, displaces=choice.via == "upload", rendering=rendering)
+        plan = self._plan_for(client, version, displaces=choice.via == "upload")
         route = open_route(
             plan.inspection,
             plan.features,
@@ -157,7 +144,7 @@ class BuildJob:
             allow_mismatch=self.allow_mismatch,
             tell=self.tell,
             ollama_default=partial(self._ollama_default, client, plan),
-            rendering=rendering,
+            rendering=self.rendering,
             tried=plan.inspection.tried,
             progress=self.progress,
         )
@@ -196,34 +183,15 @@ class BuildJob:
                 progress=self.progress,
             )
 
-    def _plan_for(
-        self,
-        client: Client,
-        version: ServerVersion,
-        *,
-        displaces: bool,
-        rendering: Rendering = "by capabilities",
-    ) -> Built:
+    def _plan_for(self, client: Client, version: ServerVersion, *, displaces: bool) -> Built:
         address = client.address
-        return self._plan(
-            version,
-            where=address.base_url,
-            displaces=displaces,
-            is_here=address.is_loopback,
-            rendering=rendering,
-        )
+        return self._plan(version, where=address.base_url, displaces=displaces, is_here=address.is_loopback)
 
-    def _plan(
-        self,
-        version: ServerVersion,
-        *,
-        where: str,
-        displaces: bool,
-        is_here: bool,
-        rendering: Rendering = "by capabilities",
-    ) -> Built:
+    def _plan(self, version: ServerVersion, *, where: str, displaces: bool, is_here: bool) -> Built:
         name = self.name or suggest_name(self.files.model.name)
-        target = target_of(version, displaces=displaces, takes_patches=not self.stream, rendering=rendering)
+        target = target_of(
+            version, displaces=displaces, takes_patches=not self.stream, rendering=self.rendering
+        )
         inspection = inspect(
             self.files,
             target=dataclasses.replace(target, model_name=name.model),

@@ -624,7 +624,7 @@ def test_a_linked_file_that_ollama_touches_while_it_is_hashed_is_hashed_anew(ser
 
     assert build(path, name="again", via="link", rehash=True, progress=touch, tell=told.append, **how).is_done
     assert touched
-    assert [one for one in told if "begins anew" in one]
+    assert [one for one in told if "starting over" in one]
 
 
 @pytest.mark.parametrize("part", parts.OLLAMAS, ids=lambda part: part.version)

@@ -54,7 +54,7 @@ def test_where_a_file_was_touched_while_it_was_read_all_begins_anew(model, via):
         assert built.is_done
         assert list(server.store.models) == ["mine:latest"]
     assert [one for one in told if "changed" in one] == [
-        f"{model} was changed while it was read: all begins anew"
+        f"{model} was changed while it was read; starting over"
     ]
 
 
