@@ -96,8 +96,26 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence instead of a traceback
+        interruption = _interruption_behind(error)
+        if isinstance(interruption, KeyboardInterrupt):
+            click.echo("interrupted", err=True)
+            return _INTERRUPTED
+        if interruption is not None:
+            raise interruption from None
         return _end(error, arguments)
     return code if isinstance(code, int) else 0
+
+
+def _interruption_behind(error: BaseException | None) -> KeyboardInterrupt | SystemExit | None:
+    """Return the interruption that an error comes from.
+
+    Python 3.11 makes a ``RuntimeError`` of one that comes while a class is made (``__set_name__``).
+    """
+    while error is not None:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            return error
+        error = error.__cause__
+    return None
 
 
 def _end(error: Exception, arguments: Sequence[str]) -> int:

@@ -120,19 +120,19 @@ def build(
                 return job.to_store(Path(store), for_ollama=for_ollama, dry_run=dry_run)
             return job.to_server(_address(host), via="upload" if stream else via, dry_run=dry_run)
 
-    rendering: Rendering = "by capabilities"
-    is_changed = False
-    while True:
+    def attempts(rendering: Rendering) -> Built:
         try:
             return attempt(rendering)
-        except OtherRendering as other:  # from the start: Ollama has touched what is linked into its store
-            rendering = other.rendering
-            tell(f"this server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
         except FileChanged as changed:
-            if is_changed:
-                raise
-            is_changed = True
             tell(f"{changed}; starting over")
+        return attempt(rendering)
+
+    try:
+        return attempts("by capabilities")
+    except OtherRendering as other:
+        rendering = other.rendering
+    tell(f"this server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
+    return attempts(rendering)  # from the start, since Ollama has touched what is linked into its store
 
 
 def _check(*, to_store: bool, via: Via, for_ollama: str | None, stream: bool) -> None:

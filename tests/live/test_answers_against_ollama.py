@@ -49,7 +49,8 @@ def _authors(chat_template: str) -> Authors:
 
 
 def _choose(chat_template: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice:
-    question = Question(authors=_authors(chat_template), version=server.ollama.version)
+    """Choose a TEMPLATE, which is honoured beside a chat template that shows tools where it has a parser."""
+    question = Question(authors=_authors(chat_template), version=server.ollama.version, is_native=False)
     choice = choose_template(question, renderer=renderer)
     assert isinstance(choice, TemplateChoice)
     return choice
@@ -195,7 +196,7 @@ def test_what_models_of_the_corpus_write_is_taken_apart_by_the_parser_they_get(
         pytest.skip("the corpus is not beside the checkout: 183 templates are not tried")
     tried = []
     for name, text in templates.items():
-        question = Question(authors=_authors(text), version=server.ollama.version)
+        question = Question(authors=_authors(text), version=server.ollama.version, is_native=False)
         choice = choose_template(question, renderer=renderer)
         if not isinstance(choice, TemplateChoice) or (parser := choice.chosen.parser) is None:
             continue

@@ -176,13 +176,20 @@ def test_a_template_that_nobody_knows_is_rendered_by_the_gguf_itself(client, hos
     assert client.render("own", [{"role": "user", "content": "Hi"}]) == "[user] Hi ~~ [assistant] "
 
 
-def test_what_the_server_made_otherwise_ends_with_6_and_leaves_nothing(client, ollama_server, tmp_path):
+def test_a_template_that_the_server_put_before_the_files_own_is_a_warning(client, ollama_server, tmp_path):
     path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
-    upload = ("--name", "displaced", "--via", "upload", "--no-verify", "--json")
+    upload = ("--name", "displaced", "--via", "upload", "--no-verify")
+    done = command(ollama_server, "build", path, *upload)
+    assert done.returncode == 0, done.stderr
+    assert "warning: a TEMPLATE of the server's own is used" in done.stderr
+    given = tmp_path / "own.jinja"
+    given.write_text(NEAR_ZEPHYR)
+    upload = ("--name", "asked", "--via", "upload", "--no-verify", "--json", "--chat-template", given)
     done = command(ollama_server, "build", path, *upload)
     assert done.returncode == 6, done.stderr
-    assert "a template was put before" in json.loads(done.stderr.splitlines()[-1])["error"]["message"]
-    assert "displaced:latest" not in names(client)
+    error = json.loads(done.stderr.splitlines()[-1])["error"]["message"]
+    assert "a TEMPLATE of the server's own is used instead of your chat template" in error
+    assert "asked:latest" not in names(client)
     assert not has_leftovers(client)
     allowed = command(ollama_server, "build", path, *upload, "--allow-mismatch")
     assert allowed.returncode == 0, allowed.stderr

@@ -176,7 +176,8 @@ def test_a_sample_of_the_corpus_comes_out_as_foretold(
         pytest.skip(f"the corpus is not beside the checkout, or has no {start}")
     choice = _choose(text, renderer=renderer, server=server)
     assert choice is not None
-    assert choice.chosen.parity.score("plain").is_exact
+    # of StepFun's llama.cpp trims all contents; only so does the server read its calls
+    assert choice.chosen.parity.score("plain").is_exact is (start != "StepFun")
     assert not _broken_promises(text, choice.chosen, server)
 
 

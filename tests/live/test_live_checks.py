@@ -96,9 +96,8 @@ def test_what_build_makes_is_proven_and_does_all_that_it_claims(
         found = verify("scripted", host=ollama_server.url, source=path)
         assert {one.name: one.state for one in found.checks} == _ALL, found.checks
         assert found.is_proven, [case.conversation.name for case in found.parity.faults]
-        parser = built.inspection.recipe.parser.value
-        assert client.show("scripted").parser == (parser or "")
-        assert (parser is None) == (chat_template == JSON_CALLS)
+        assert built.inspection.recipe.template_origin == "native"
+        assert client.show("scripted").parser == ""
     finally:
         with contextlib.suppress(NotFound):
             client.delete("scripted")

@@ -107,6 +107,18 @@ def test_every_kind_of_error_has_its_exit_code_and_no_traceback(failing, capsys,
     assert "Traceback" not in err
 
 
+def test_an_interruption_that_became_an_error_is_one_all_the_same(failing, capsys):
+    # as Python 3.11 does where one comes while a class is made
+    wrapped = RuntimeError("Error calling __set_name__")
+    wrapped.__cause__ = KeyboardInterrupt()
+    failing(wrapped)
+    assert run(["list"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    wrapped.__cause__ = SystemExit(143)
+    with pytest.raises(SystemExit, match="143"):
+        run(["list"])
+
+
 def test_an_error_is_one_sentence_and_a_hint(failing, capsys):
     failing(NotFound("there is no \x1b[31mmodel", hint="try another"))
     run(["list"])
