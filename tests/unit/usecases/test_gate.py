@@ -1,6 +1,7 @@
 """For what a build makes no model: only what users meet, and a plain ``ollama create`` gets right."""
 
-import json
+import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,6 @@ from tests.calling_templates import JSON_CALLS, XML_CALLS
 from tests.fakes.ollama_server import Answer, FakeOllama
 
 RENDER = "POST /api/chat"
-OTHER_PROMPT = Answer(body=json.dumps({"_debug_info": {"rendered_template": "something else"}}))
 BY_NAME = {one.name: number for number, one in enumerate(battery())}
 
 
@@ -105,7 +105,7 @@ def test_a_capability_that_create_has_must_not_be_lost(server, tmp_path, monkeyp
         if str(name) != seen[0]:
             return info
         kept = tuple(one for one in info.capabilities if one != "tools")
-        return __import__("dataclasses").replace(info, capabilities=kept)
+        return dataclasses.replace(info, capabilities=kept)
 
     monkeypatch.setattr(Client, "show", without)
     with pytest.raises(VerificationFailed, match="the model should support tools"):
@@ -148,7 +148,7 @@ def test_a_template_of_the_user_that_a_renderer_would_replace_is_refused(server,
 
 def test_mismatches_are_parted_by_whether_users_meet_them():
     cases = tuple(
-        __import__("types").SimpleNamespace(conversation=one)
+        SimpleNamespace(conversation=one)
         for one in battery()
         if one.name in {"one turn", "two tools", "thinking on", "odd white space", "answer to be continued"}
     )
