@@ -7,6 +7,7 @@ letters can't keep the forms that some families answer in, so that a chat may fa
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ _QUESTION = [
 ]
 _STEADY = {"temperature": 0, "seed": 7, "num_predict": 16, "num_ctx": 8192}
 _NO_FORM = "produced output that does not match"  # llama.cpp, where an answer has not its family's form
+_SAID = re.compile(r"\bplain conversations\b|\brenderer\b")  # a warning of usual prompts
 _NOT_FOUND = 3  # the exit code: a model that embeds has no chats to verify
 
 
@@ -75,7 +77,7 @@ class Verified:
     Attributes:
         prompts: The counts by feature, such as ``plain 30/30, tools 31/31``; why there are none otherwise.
         way: What renders the prompts: ``native``, ``TEMPLATE`` or ``RENDERER``; empty where none are.
-        plain_faults: Usual plain conversations that aren't exact.
+        plain_faults: Plain conversations that aren't exact.
         failed_checks: What failed of what the model itself was asked.
         code: The exit code that the command line would end with.
     """
@@ -142,7 +144,7 @@ class Trial:
             elif self.answers_plainly and built.asked is not None and not built.asked.is_well:
                 yield f"{way}: {built.asked}, and what plain create makes answers: {built.asked.detail}"
             if built.verified is not None:
-                yield from (f"{way}: {one}" for one in self._unverified(built.verified))
+                yield from (f"{way}: {one}" for one in self._unverified(built, built.verified))
 
     def losses(self) -> Iterator[str]:
         """Tell which capabilities a plain ``create`` gives it, and ours lacks."""
@@ -150,14 +152,14 @@ class Trial:
             if built.made.is_well and (lost := self.capabilities - built.capabilities):
                 yield f"{way}: {', '.join(sorted(lost))}"
 
-    def _unverified(self, found: Verified) -> Iterator[str]:
+    def _unverified(self, built: Built, found: Verified) -> Iterator[str]:
         if self.model.embeds:
             if found.code != _NOT_FOUND:
                 yield f"verify ends with {found.code}: {found.prompts}"
         elif not found.way:
             yield f"verify ends with {found.code}: {found.prompts}"
-        elif found.way != "RENDERER" and found.plain_faults:
-            yield f"prompts differ: {', '.join(found.plain_faults)}"
+        elif found.plain_faults and not any(_SAID.search(warning) for warning in built.warnings):
+            yield f"prompts differ, and nothing is said of it: {', '.join(found.plain_faults)}"
 
 
 class ZooServer:
@@ -197,7 +199,7 @@ class ZooServer:
             built = build(path, name=name, host=self.ollama.url, via=via)  # type: ignore[arg-type]  # a Via
         except Gguf2OllamaError as error:
             return Outcome(state="refused", code=error.exit_code, detail=error.message), ()
-        return Outcome(state="made", detail=built.via), tuple(built.inspection.warnings)
+        return Outcome(state="made", detail=built.via), (*built.inspection.warnings, *built.warnings)
 
     def ask(self, name: str, *, embeds: bool) -> Outcome:
         """Ask for an answer, or for embeddings, and unload the model."""
@@ -221,15 +223,11 @@ class ZooServer:
             found = verify(name, host=self.ollama.url)
         except Gguf2OllamaError as error:
             return Verified(prompts=error.message, code=error.exit_code)
-        odd = tuple(
-            case.conversation.name
-            for case in found.parity.faults
-            if case.conversation.feature == "plain" and not case.conversation.is_odd
-        )
+        plain = [case for case in found.parity.faults if case.conversation.feature == "plain"]
         return Verified(
             prompts=str(found.parity),
             way=found.way,
-            plain_faults=odd,
+            plain_faults=tuple(case.conversation.name for case in plain),
             failed_checks=tuple(f"{one.name}: {one.detail}" for one in found.checks if one.state == "failed"),
             code=0 if found.is_proven else 6,
         )
