@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,6 +38,18 @@ _QUESTION = [
     {"role": "assistant", "content": "General Kenobi"},
     {"role": "user", "content": "Bye"},
 ]
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_temperature",
+        "description": "Get the current temperature of a city",
+        "parameters": {
+            "type": "object",
+            "required": ["city"],
+            "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["c", "f"]}},
+        },
+    },
+}
 _STEADY = {"temperature": 0, "seed": 7, "num_predict": 16, "num_ctx": 8192}
 _NO_FORM = "produced output that does not match"  # llama.cpp, where an answer has not its family's form
 _SAID = re.compile(r"\bplain conversations\b|\brenderer\b")  # a warning of usual prompts
@@ -68,6 +80,14 @@ class Outcome:
 
     def __str__(self) -> str:
         return self.state if self.is_well else f"{self.state} {self.code}"
+
+
+class _Failed(Exception):
+    """A request that the server refused."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,20 +222,35 @@ class ZooServer:
         return Outcome(state="made", detail=built.via), (*built.inspection.warnings, *built.warnings)
 
     def ask(self, name: str, *, embeds: bool) -> Outcome:
-        """Ask for an answer, or for embeddings, and unload the model."""
-        asked: dict[str, Any] = {"model": name, "options": _STEADY, "keep_alive": 0}
-        if embeds:
-            response = self._http.post("/api/embed", json={**asked, "input": ["Hello there", "Bye"]})
-        else:
-            response = self._http.post("/api/chat", json={**asked, "messages": _QUESTION, "stream": False})
+        """Ask for embeddings or for answers, with tools where the model may have them, and unload it.
+
+        A chat goes first, then ``/api/generate``, then a chat with a tool; what fails first is told.
+        """
+        asked = {"model": name, "options": _STEADY, "stream": False}
+        try:
+            if embeds:
+                vectors = self._post("/api/embed", {**asked, "input": ["Hello there", "Bye"]})["embeddings"]
+                return Outcome(state="embedded", detail=f"{len(vectors)} x {len(vectors[0])}")
+            chat = self._post("/api/chat", {**asked, "messages": _QUESTION})
+            self._post("/api/generate", {**asked, "prompt": "Hello there"})
+            if "tools" in self._capabilities(name):
+                self._post("/api/chat", {**asked, "messages": _QUESTION, "tools": [_TOOL]})
+        except _Failed as failure:
+            return failure.outcome
+        finally:
+            with contextlib.suppress(Gguf2OllamaError):
+                self._client.unload(name)
+        said = chat["message"]["content"] or chat["message"].get("thinking", "")
+        return Outcome(state="answered", detail=said, tokens=chat.get("prompt_eval_count", 0))
+
+    def _post(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
+        response = self._http.post(path, json=content)
         if not response.is_success:
-            return Outcome(state="failed", code=response.status_code, detail=_error(response))
-        if embeds:
-            vectors = response.json()["embeddings"]
-            return Outcome(state="embedded", detail=f"{len(vectors)} x {len(vectors[0])}")
-        answer = response.json()
-        said = answer["message"]["content"] or answer["message"].get("thinking", "")
-        return Outcome(state="answered", detail=said, tokens=answer.get("prompt_eval_count", 0))
+            raise _Failed(
+                Outcome(state="failed", code=response.status_code, detail=f"{path}: {_error(response)}")
+            )
+        answer: dict[str, Any] = response.json()
+        return answer
 
     def verify(self, name: str) -> Verified:
         """Verify a model."""
@@ -239,9 +274,17 @@ class ZooServer:
         *,
         ways: tuple[str, ...] = ("link", "upload"),
         names: tuple[str, ...] = (_OURS,),
-        with_verify: bool = True,
+        verified: Collection[str] = (),
     ) -> Trial:
-        """Make a model in all ways, ask each, and verify those that we made."""
+        """Make a model plainly and in all these ways under all these names, and ask each.
+
+        Args:
+            model: The model.
+            path: Its file.
+            ways: How it is built.
+            names: What it is called.
+            verified: The ways in which what is built is verified, too.
+        """
         created = self.create(path)
         asked = self.ask(_PLAIN, embeds=model.embeds) if created.is_well else None
         capabilities = self._capabilities(_PLAIN) if created.is_well else frozenset()
@@ -250,7 +293,7 @@ class ZooServer:
         for name in names:
             for way in ways:
                 label = way if name == _OURS else f"{way} as {name}"
-                builds[label] = self._try_build(model, path, via=way, name=name, with_verify=with_verify)
+                builds[label] = self._try_build(model, path, via=way, name=name, with_verify=way in verified)
                 self._remove(name)
         return Trial(model=model, created=created, asked=asked, capabilities=capabilities, builds=builds)
 
