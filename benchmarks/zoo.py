@@ -71,7 +71,7 @@ def try_all(part: parts.Ollama, models: Sequence[ZooModel]) -> list[Trial]:
                 began = time.monotonic()
                 path = model.make(folder / f"{model.name}.gguf", chat_template=model.chat_template())
                 names = (_NAME, R1_NAME) if model.name in NAMED else (_NAME,)
-                trial = server.try_model(model, path, ways=WAYS, names=names)
+                trial = server.try_model(model, path, ways=WAYS, names=names, verified=WAYS)
                 path.unlink()
                 trials.append(trial)
                 seconds = time.monotonic() - began

@@ -63,7 +63,7 @@ def make(model, tmp_path, *, stem=None):
 @pytest.mark.parametrize("name", SPECIAL)
 def test_what_plain_create_makes_a_working_model_of_is_built_by_link_and_by_upload(server, name, tmp_path):
     model = MODELS[name]
-    trial = server.try_model(model, make(model, tmp_path), with_verify=False)
+    trial = server.try_model(model, make(model, tmp_path))
     assert trial.runs_plainly, trial
     assert list(trial.faults()) == []
 
@@ -71,7 +71,7 @@ def test_what_plain_create_makes_a_working_model_of_is_built_by_link_and_by_uplo
 @pytest.mark.parametrize("name", ["deepseek-r1-qwen3", "r1-distill-llama"])
 def test_a_model_called_like_one_that_ollama_treats_in_a_way_of_its_own_is_built(server, name, tmp_path):
     model = MODELS[name]
-    trial = server.try_model(model, make(model, tmp_path), names=(R1_NAME,), with_verify=False)
+    trial = server.try_model(model, make(model, tmp_path), names=(R1_NAME,))
     assert trial.runs_plainly, trial
     assert list(trial.faults()) == []
 
@@ -105,9 +105,10 @@ def test_a_model_that_was_built_and_verified_on_the_command_line_answers(server,
 def test_no_file_of_the_zoo_that_plain_create_makes_work_is_refused(server, model, stem, tmp_path):
     is_usual = not model.templates or stem is None or stem == model.templates[0]
     names = ("zoo-ours", R1_NAME) if is_usual and model.name in CALLED_R1 else ("zoo-ours",)
-    ways = ("link", "pull", "upload") if is_usual else ("link", "upload")
+    ways = ("link", "pull", "upload") if is_usual and model.name in SPECIAL else ("link", "upload")
     path = make(model, tmp_path, stem=stem)
-    trial = server.try_model(model, path, ways=ways, names=names, with_verify=is_usual)
+    verified = ways if model.name in SPECIAL else ("link",)
+    trial = server.try_model(model, path, ways=ways, names=names, verified=verified if is_usual else ())
     assert list(trial.faults()) == []
 
 

@@ -7,7 +7,8 @@ letters can't keep the forms that some families answer in, so that a chat may fa
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,8 +38,21 @@ _QUESTION = [
     {"role": "assistant", "content": "General Kenobi"},
     {"role": "user", "content": "Bye"},
 ]
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_temperature",
+        "description": "Get the current temperature of a city",
+        "parameters": {
+            "type": "object",
+            "required": ["city"],
+            "properties": {"city": {"type": "string"}, "unit": {"type": "string", "enum": ["c", "f"]}},
+        },
+    },
+}
 _STEADY = {"temperature": 0, "seed": 7, "num_predict": 16, "num_ctx": 8192}
 _NO_FORM = "produced output that does not match"  # llama.cpp, where an answer has not its family's form
+_SAID = re.compile(r"\bplain conversations\b|\brenderer\b")  # a warning of usual prompts
 _NOT_FOUND = 3  # the exit code: a model that embeds has no chats to verify
 
 
@@ -68,6 +82,14 @@ class Outcome:
         return self.state if self.is_well else f"{self.state} {self.code}"
 
 
+class _Failed(Exception):
+    """A request that the server refused."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
     """What ``verify`` found.
@@ -75,7 +97,7 @@ class Verified:
     Attributes:
         prompts: The counts by feature, such as ``plain 30/30, tools 31/31``; why there are none otherwise.
         way: What renders the prompts: ``native``, ``TEMPLATE`` or ``RENDERER``; empty where none are.
-        plain_faults: Usual plain conversations that aren't exact.
+        plain_faults: Plain conversations that aren't exact.
         failed_checks: What failed of what the model itself was asked.
         code: The exit code that the command line would end with.
     """
@@ -142,7 +164,7 @@ class Trial:
             elif self.answers_plainly and built.asked is not None and not built.asked.is_well:
                 yield f"{way}: {built.asked}, and what plain create makes answers: {built.asked.detail}"
             if built.verified is not None:
-                yield from (f"{way}: {one}" for one in self._unverified(built.verified))
+                yield from (f"{way}: {one}" for one in self._unverified(built, built.verified))
 
     def losses(self) -> Iterator[str]:
         """Tell which capabilities a plain ``create`` gives it, and ours lacks."""
@@ -150,14 +172,14 @@ class Trial:
             if built.made.is_well and (lost := self.capabilities - built.capabilities):
                 yield f"{way}: {', '.join(sorted(lost))}"
 
-    def _unverified(self, found: Verified) -> Iterator[str]:
+    def _unverified(self, built: Built, found: Verified) -> Iterator[str]:
         if self.model.embeds:
             if found.code != _NOT_FOUND:
                 yield f"verify ends with {found.code}: {found.prompts}"
         elif not found.way:
             yield f"verify ends with {found.code}: {found.prompts}"
-        elif found.way != "RENDERER" and found.plain_faults:
-            yield f"prompts differ: {', '.join(found.plain_faults)}"
+        elif found.plain_faults and not any(_SAID.search(warning) for warning in built.warnings):
+            yield f"prompts differ, and nothing is said of it: {', '.join(found.plain_faults)}"
 
 
 class ZooServer:
@@ -197,23 +219,38 @@ class ZooServer:
             built = build(path, name=name, host=self.ollama.url, via=via)  # type: ignore[arg-type]  # a Via
         except Gguf2OllamaError as error:
             return Outcome(state="refused", code=error.exit_code, detail=error.message), ()
-        return Outcome(state="made", detail=built.via), tuple(built.inspection.warnings)
+        return Outcome(state="made", detail=built.via), (*built.inspection.warnings, *built.warnings)
 
     def ask(self, name: str, *, embeds: bool) -> Outcome:
-        """Ask for an answer, or for embeddings, and unload the model."""
-        asked: dict[str, Any] = {"model": name, "options": _STEADY, "keep_alive": 0}
-        if embeds:
-            response = self._http.post("/api/embed", json={**asked, "input": ["Hello there", "Bye"]})
-        else:
-            response = self._http.post("/api/chat", json={**asked, "messages": _QUESTION, "stream": False})
+        """Ask for embeddings or for answers, with tools where the model may have them, and unload it.
+
+        A chat goes first, then ``/api/generate``, then a chat with a tool; what fails first is told.
+        """
+        asked = {"model": name, "options": _STEADY, "stream": False}
+        try:
+            if embeds:
+                vectors = self._post("/api/embed", {**asked, "input": ["Hello there", "Bye"]})["embeddings"]
+                return Outcome(state="embedded", detail=f"{len(vectors)} x {len(vectors[0])}")
+            chat = self._post("/api/chat", {**asked, "messages": _QUESTION})
+            self._post("/api/generate", {**asked, "prompt": "Hello there"})
+            if "tools" in self._capabilities(name):
+                self._post("/api/chat", {**asked, "messages": _QUESTION, "tools": [_TOOL]})
+        except _Failed as failure:
+            return failure.outcome
+        finally:
+            with contextlib.suppress(Gguf2OllamaError):
+                self._client.unload(name)
+        said = chat["message"]["content"] or chat["message"].get("thinking", "")
+        return Outcome(state="answered", detail=said, tokens=chat.get("prompt_eval_count", 0))
+
+    def _post(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
+        response = self._http.post(path, json=content)
         if not response.is_success:
-            return Outcome(state="failed", code=response.status_code, detail=_error(response))
-        if embeds:
-            vectors = response.json()["embeddings"]
-            return Outcome(state="embedded", detail=f"{len(vectors)} x {len(vectors[0])}")
-        answer = response.json()
-        said = answer["message"]["content"] or answer["message"].get("thinking", "")
-        return Outcome(state="answered", detail=said, tokens=answer.get("prompt_eval_count", 0))
+            raise _Failed(
+                Outcome(state="failed", code=response.status_code, detail=f"{path}: {_error(response)}")
+            )
+        answer: dict[str, Any] = response.json()
+        return answer
 
     def verify(self, name: str) -> Verified:
         """Verify a model."""
@@ -221,15 +258,11 @@ class ZooServer:
             found = verify(name, host=self.ollama.url)
         except Gguf2OllamaError as error:
             return Verified(prompts=error.message, code=error.exit_code)
-        odd = tuple(
-            case.conversation.name
-            for case in found.parity.faults
-            if case.conversation.feature == "plain" and not case.conversation.is_odd
-        )
+        plain = [case for case in found.parity.faults if case.conversation.feature == "plain"]
         return Verified(
             prompts=str(found.parity),
             way=found.way,
-            plain_faults=odd,
+            plain_faults=tuple(case.conversation.name for case in plain),
             failed_checks=tuple(f"{one.name}: {one.detail}" for one in found.checks if one.state == "failed"),
             code=0 if found.is_proven else 6,
         )
@@ -241,9 +274,17 @@ class ZooServer:
         *,
         ways: tuple[str, ...] = ("link", "upload"),
         names: tuple[str, ...] = (_OURS,),
-        with_verify: bool = True,
+        verified: Collection[str] = (),
     ) -> Trial:
-        """Make a model in all ways, ask each, and verify those that we made."""
+        """Make a model plainly and in all these ways under all these names, and ask each.
+
+        Args:
+            model: The model.
+            path: Its file.
+            ways: How it is built.
+            names: What it is called.
+            verified: The ways in which what is built is verified, too.
+        """
         created = self.create(path)
         asked = self.ask(_PLAIN, embeds=model.embeds) if created.is_well else None
         capabilities = self._capabilities(_PLAIN) if created.is_well else frozenset()
@@ -252,7 +293,7 @@ class ZooServer:
         for name in names:
             for way in ways:
                 label = way if name == _OURS else f"{way} as {name}"
-                builds[label] = self._try_build(model, path, via=way, name=name, with_verify=with_verify)
+                builds[label] = self._try_build(model, path, via=way, name=name, with_verify=way in verified)
                 self._remove(name)
         return Trial(model=model, created=created, asked=asked, capabilities=capabilities, builds=builds)
 
