@@ -397,7 +397,12 @@ def _template_warnings(
     choice: TemplateChoice | None,
 ) -> Iterator[str]:
     """Tell what may not be as meant of the way in which chats are rendered."""
-    if choice is not None:
+    if choice is not None and choice.gets_renderer:
+        yield (
+            "Ollama gives uploads of this architecture a built-in renderer, which takes the place of the chat"
+            " template in the GGUF (--via link or pull keeps the file's own)"
+        )
+    elif choice is not None:
         yield from _shortfalls(choice)
         if choice.chosen.generate_note:
             yield choice.chosen.generate_note

@@ -137,6 +137,8 @@ class TemplateChoice:
         claims: What the authors' template makes something of; no other conversation was compared.
         cutting: The stop strings that would cut an answer before its end.
         remarks: Why something was not tried or not found, one phrase each.
+        gets_renderer: Whether the server will render with a renderer of its own instead, so that nothing is
+            predicted.
     """
 
     chosen: Candidate
@@ -145,6 +147,7 @@ class TemplateChoice:
     claims: Claims
     cutting: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    gets_renderer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

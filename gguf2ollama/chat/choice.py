@@ -71,6 +71,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         claims=trial.claims,
         cutting=trial.cutting_stops(),
         remarks=tuple(trial.remarks),
+        gets_renderer=question.gets_renderer,
     )
 
 

@@ -169,10 +169,7 @@ class ServerBuild:
         kept = "--via link or pull keeps the file's own"
         match renders_with(info, recipe=self.recipe):
             case "renderer":
-                yield (
-                    f"Ollama's built-in renderer {info.renderer} takes the place of the chat template in the"
-                    f" GGUF ({kept})"
-                )
+                yield f"Ollama renders its chats with the built-in renderer {info.renderer} ({kept})"
             case "TEMPLATE":
                 yield (f"a TEMPLATE of the server's own is used, not the chat template in the GGUF ({kept})")
             case "chat template":

@@ -129,7 +129,9 @@ def test_an_upload_of_what_ollama_has_a_renderer_for_is_made_and_names_it(
     path = tiny_llama(tmp_path / "given.gguf", chat_template=text, metadata=metadata)
     built = build(path, name="mine", host=server.url, via="upload")
     replaced, compared = built.warnings
-    assert f"built-in renderer {architecture} takes the place of the chat template" in replaced
+    assert f"Ollama renders its chats with the built-in renderer {architecture}" in replaced
+    assert "takes the place of the chat template in the GGUF" in built.inspection.warnings[0]
+    assert not [one for one in built.inspection.warnings if "conversations" in one], "nothing is predicted"
     assert "--via link or pull keeps" in replaced
     assert f"render differently with {architecture}" in compared
     assert server.store.models["mine:latest"].template == ""
