@@ -32,6 +32,7 @@ _SAMPLING = {
 }
 _ASKED = "--param"
 _COMPANIONS_REQUIRE = "0.30.0"  # older ones would render with a companion
+_RENDERERS_SINCE = "0.32.15"  # the oldest Ollama in which those of GIVEN_RENDERERS were seen
 _NAMED = 3  # conversations that a warning names
 _WITHOUT_PARAMETER = (
     "sequence",
@@ -117,6 +118,11 @@ def plan_recipe(
     _refuse_parts(detection)
     template, origin = _template(detection, wishes=wishes, target=target, choice=choice, today=today)
     parser, requires = _parser(choice)
+    given = _given_renderer(metadata, detection=detection, target=target, origin=origin)
+    renderer = None if target.displaces else given  # `create` adds it then
+    if renderer is not None:
+        why = f"what `create` gives architecture {metadata['general.architecture']}"
+        parser = Value(value=renderer, source=why)
     companion = choice.chosen.companion if choice is not None else None
     if companion is not None:
         requires = _COMPANIONS_REQUIRE
@@ -130,6 +136,7 @@ def plan_recipe(
         sources=sources,
         parameters=tuple(_written(parameters)),
         template=template.value if companion is None else companion,
+        renderer=renderer,
         parser=parser.value,
         requires=requires,
         system=system.value,
@@ -157,7 +164,13 @@ def plan_recipe(
         ),
         warnings=(
             *_warnings(
-                metadata, detection=detection, origin=origin, target=target, wishes=wishes, choice=choice
+                metadata,
+                detection=detection,
+                origin=origin,
+                target=target,
+                wishes=wishes,
+                choice=choice,
+                renderer=given,
             ),
             *left_out,
             *_faults(
@@ -218,6 +231,19 @@ def _parser(choice: TemplateChoice | None) -> tuple[Value, str | None]:
         + " apart as its chat template writes them"
     )
     return Value(value=parser.name, source=why), parser.since
+
+
+def _given_renderer(
+    metadata: Mapping[str, Any], *, detection: Detection, target: Target, origin: TemplateOrigin
+) -> str | None:
+    """Return the renderer that ``create`` gives a model whose file has no chat template, or ``None``."""
+    if origin != "none" or detection.kind != "base" or not target.native_templates:
+        return None
+    from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS  # noqa: PLC0415 - for few models
+    from gguf2ollama.gotmpl.versions import is_since  # noqa: PLC0415
+
+    is_known = target.version is None or is_since(target.version, _RENDERERS_SINCE)
+    return GIVEN_RENDERERS.get(str(metadata.get("general.architecture", ""))) if is_known else None
 
 
 def _carried(wishes: Wishes) -> str:
@@ -365,9 +391,10 @@ def _warnings(
     target: Target,
     wishes: Wishes,
     choice: TemplateChoice | None,
+    renderer: str | None,
 ) -> Iterator[str]:
     yield from _template_warnings(
-        detection=detection, origin=origin, target=target, wishes=wishes, choice=choice
+        detection=detection, origin=origin, target=target, wishes=wishes, choice=choice, renderer=renderer
     )
     if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
         yield f"the GGUF recommends {', '.join(unused)} for sampling, which no PARAMETER of Ollama carries"
@@ -395,6 +422,7 @@ def _template_warnings(
     target: Target,
     wishes: Wishes,
     choice: TemplateChoice | None,
+    renderer: str | None,
 ) -> Iterator[str]:
     """Tell what may not be as meant of the way in which chats are rendered."""
     if choice is not None and choice.gets_renderer:
@@ -419,6 +447,8 @@ def _template_warnings(
             f"{detection.reason} {which} cannot use the chat template in a GGUF, so its chats are not"
             " rendered as meant: pass --template FILE, or use Ollama 0.30 or newer"
         )
+    elif origin == "none" and detection.kind == "base" and renderer is not None:
+        yield f"the file has no chat template; Ollama's built-in renderer {renderer} renders its chats"
     elif origin == "none" and detection.kind == "base":
         yield f"{detection.reason} It continues text and does not chat; pass --template FILE if it should"
     elif origin == "profile" and detection.confidence != "template":

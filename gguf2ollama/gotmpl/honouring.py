@@ -6,6 +6,7 @@ counted, and of templates with the same ones that is preferred which tells the r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gguf2ollama.gotmpl.parser import parse
@@ -14,9 +15,15 @@ from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
 
 __all__ = ["GIVEN_RENDERERS", "Verdict", "honours"]
 
-# architectures to which `create` gives a built-in renderer, whatever their chat templates say, unless they
-# come with both a RENDERER and a PARSER (server/create.go of 0.34.4)
-GIVEN_RENDERERS = frozenset({"gemma4", "laguna", "nemotron_h", "nemotron_h_moe", "nemotron_h_omni"})
+# architectures to which `create` gives a built-in renderer, and the parser of that name, whatever their chat
+# templates say, unless they come with both a RENDERER and a PARSER (server/create.go of 0.32.15 and 0.34.4)
+GIVEN_RENDERERS: Mapping[str, str] = {
+    "gemma4": "gemma4",
+    "laguna": "laguna",
+    "nemotron_h": "nemotron-3-nano",
+    "nemotron_h_moe": "nemotron-3-nano",
+    "nemotron_h_omni": "nemotron-3-nano",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,8 @@ def renders_with(info: ModelInfo, *, recipe: Recipe) -> Renders:
 
     Of a model without a TEMPLATE, or with one that is passed over, it shows the chat template in the GGUF.
     """
+    if recipe.template_origin == "none":
+        return "as planned"
     if info.renderer and not recipe.modelfile.renderer:
         return "renderer"
     if recipe.template_origin in {"native", "patched"}:

@@ -461,7 +461,7 @@ def _overlaid(base: Model, wanted: Mapping[str, object]) -> Model:
     if licenses:
         changes["licenses"] = tuple(licenses) if isinstance(licenses, list) else (str(licenses),)
     if base.architecture in GIVEN_RENDERERS and "renderer" not in changes:
-        changes |= {"renderer": base.architecture, "parser": base.architecture}
+        changes |= dict.fromkeys(("renderer", "parser"), GIVEN_RENDERERS[base.architecture])
     return replace(base, **changes, modified=datetime.now(timezone.utc))
 
 

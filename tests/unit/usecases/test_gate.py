@@ -8,6 +8,7 @@ import pytest
 from gguf2ollama import build
 from gguf2ollama.chat.battery import battery
 from gguf2ollama.errors import VerificationFailed
+from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 from gguf2ollama.ollama import Client
 from gguf2ollama.usecases.prompts import Mismatches
 from tests.builders import CHATML_TEMPLATE, tiny_llama
@@ -129,15 +130,41 @@ def test_an_upload_of_what_ollama_has_a_renderer_for_is_made_and_names_it(
     path = tiny_llama(tmp_path / "given.gguf", chat_template=text, metadata=metadata)
     built = build(path, name="mine", host=server.url, via="upload")
     replaced, compared = built.warnings
-    assert f"Ollama renders its chats with the built-in renderer {architecture}" in replaced
+    renderer = GIVEN_RENDERERS[architecture]
+    assert f"Ollama renders its chats with the built-in renderer {renderer}" in replaced
     assert "takes the place of the chat template in the GGUF" in built.inspection.warnings[0]
     assert not [one for one in built.inspection.warnings if "conversations" in one], "nothing is predicted"
     assert "--via link or pull keeps" in replaced
-    assert f"render differently with {architecture}" in compared
+    assert f"render differently with {renderer}" in compared
     assert server.store.models["mine:latest"].template == ""
     built = build(path, name="other", host=server.url, via="pull")
     assert built.warnings == ()
     assert server.store.models["other:latest"].renderer == ""
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+@pytest.mark.parametrize(
+    "architecture,renderer",
+    [("gemma4", "gemma4"), ("laguna", "laguna"), ("nemotron_h_moe", "nemotron-3-nano")],
+)
+def test_without_a_chat_template_such_a_model_gets_that_renderer_by_any_way(
+    server, tmp_path, architecture, renderer, via
+):
+    metadata = {"general.architecture": architecture, f"{architecture}.context_length": 2048}
+    path = tiny_llama(tmp_path / "bare.gguf", chat_template=None, metadata=metadata)
+    built = build(path, name="mine", host=server.url, via=via)
+    made = server.store.models["mine:latest"]
+    assert made.renderer == made.parser == renderer
+    (warning,) = (one for one in built.inspection.warnings if "chat template" in one)
+    assert (
+        warning == f"the file has no chat template; Ollama's built-in renderer {renderer} renders its chats"
+    )
+
+
+def test_others_without_a_chat_template_continue_text(server, tmp_path):
+    built = build(tiny_llama(tmp_path / "base.gguf", chat_template=None), name="mine", host=server.url)
+    assert server.store.models["mine:latest"].renderer == ""
+    assert "does not chat" in built.inspection.warnings[0]
 
 
 def test_a_template_of_the_user_that_a_renderer_would_replace_is_refused(server, tmp_path):
