@@ -1,8 +1,8 @@
 """The zoo: a model of each architecture, made by plain ``ollama create`` and by us, on each server.
 
 Each model is built by link, pull and upload with all defaults, asked, and verified; some are built once more
-under a name that Ollama treats in a way of its own. The servers work at the same time. Over the whole zoo, which
-takes about an hour on two cores, it also writes ``benchmarks/ZOO.md``.
+under a name that Ollama treats in a way of its own. The servers work at the same time. Over the whole zoo,
+which takes about an hour on two cores, it also writes ``benchmarks/ZOO.md``.
 
 Run: ``python -m benchmarks.zoo [--ollama VERSION] [--model NAME]``
 """
