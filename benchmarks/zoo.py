@@ -1,8 +1,8 @@
 """The zoo: a model of each architecture, made by plain ``ollama create`` and by us, on each server.
 
 Each model is built by link, pull and upload with all defaults, asked, and verified; some are built once more
-under a name that Ollama treats in a way of its own. Over the whole zoo it also writes ``benchmarks/ZOO.md``,
-which takes about half an hour for each server.
+under a name that Ollama treats in a way of its own. The servers work at the same time. Over the whole zoo,
+which takes about an hour on two cores, it also writes ``benchmarks/ZOO.md``.
 
 Run: ``python -m benchmarks.zoo [--ollama VERSION] [--model NAME]``
 """
@@ -12,22 +12,26 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timezone
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from gguf2ollama import __version__
 from tests.live import parts
 from tests.live.servers import running_ollama
-from tests.live.zoo_trial import R1_NAME, Outcome, Trial, Verified, ZooServer
+from tests.live.zoo_trial import R1_NAME, Built, Outcome, Trial, Verified, ZooServer
 from tests.zoo.models import MODELS, ZooModel, corpus_is_there
 
 RESULTS = Path(__file__).with_name("ZOO.md")
 WAYS = ("link", "pull", "upload")
+VERIFIED = ("link", "upload")  # by pull the server gets the same manifest as by link
 NAMED = (
     "qwen3",
     "deepseek-r1-qwen3",
@@ -55,11 +59,15 @@ can't keep the forms in which some families answer. `verify` says what renders t
 have conversations whose prompts are not the authors' byte for byte: `all` are where none is named.
 """
 
+_COLUMNS = [
+    title for way in WAYS for title in (way, "chat", "verify") if title != "verify" or way in VERIFIED
+]
+_PLACE = re.compile(r" at http://127\.0\.0\.1:\d+")
 Trials = Mapping[str, Sequence[Trial]]  # by the server's version
 
 
 def try_all(part: parts.Ollama, models: Sequence[ZooModel]) -> list[Trial]:
-    """Try models on a server of its own."""
+    """Try models on a server of its own; the environment of the process changes."""
     trials = []
     with tempfile.TemporaryDirectory(prefix="gguf2ollama-zoo-") as name:
         folder = Path(name)
@@ -71,7 +79,7 @@ def try_all(part: parts.Ollama, models: Sequence[ZooModel]) -> list[Trial]:
                 began = time.monotonic()
                 path = model.make(folder / f"{model.name}.gguf", chat_template=model.chat_template())
                 names = (_NAME, R1_NAME) if model.name in NAMED else (_NAME,)
-                trial = server.try_model(model, path, ways=WAYS, names=names, verified=WAYS)
+                trial = server.try_model(model, path, ways=WAYS, names=names, verified=VERIFIED)
                 path.unlink()
                 trials.append(trial)
                 seconds = time.monotonic() - began
@@ -111,14 +119,11 @@ def tables(trials: Trials) -> Iterator[str]:
     yield from _sums(trials)
     for version, found in trials.items():
         yield f"\n## Ollama {version}\n"
-        columns = " | ".join(f"{way} | chat | verify" for way in WAYS)
-        yield f"| model | architecture | plain create | chat | {columns} |"
-        yield f"|---|---|---|---|{'---|' * (3 * len(WAYS))}"
+        yield f"| model | architecture | plain create | chat | {' | '.join(_COLUMNS)} |"
+        yield f"|---|---|---|---|{'---|' * len(_COLUMNS)}"
         for trial in found:
             cells = [trial.model.name, trial.model.architecture, _cell(trial.created), _cell(trial.asked)]
-            for way in WAYS:
-                built = trial.builds[way]
-                cells += [_cell(built.made), _cell(built.asked), _verified(built.verified)]
+            cells += _cells([trial.builds[way] for way in WAYS])
             yield f"| {' | '.join(cells)} |"
         yield from _named(found)
         yield from _notes(found)
@@ -149,14 +154,11 @@ def _named(trials: Sequence[Trial]) -> Iterator[str]:
     if not found:
         return
     yield f"\nUnder the name `{R1_NAME}`:\n"
-    yield f"| model |{' | '.join(f' {way} | chat | verify' for way in WAYS)} |"
-    yield f"|---|{'---|' * (3 * len(WAYS))}"
+    yield f"| model | {' | '.join(_COLUMNS)} |"
+    yield f"|---|{'---|' * len(_COLUMNS)}"
     for trial in found:
-        cells = [trial.model.name]
-        for way in WAYS:
-            built = trial.builds[f"{way} as {R1_NAME}"]
-            cells += [_cell(built.made), _cell(built.asked), _verified(built.verified)]
-        yield f"| {' | '.join(cells)} |"
+        cells = _cells([trial.builds[f"{way} as {R1_NAME}"] for way in WAYS])
+        yield f"| {trial.model.name} | {' | '.join(cells)} |"
 
 
 def _notes(trials: Sequence[Trial]) -> Iterator[str]:
@@ -169,7 +171,7 @@ def _notes(trials: Sequence[Trial]) -> Iterator[str]:
         yield "\nCapabilities that plain `create` gives a model, and ours hasn't:\n"
         yield from losses
     failures = Counter(
-        f"{trial.model.name}: {one.detail.strip().splitlines()[0][:160]}"
+        f"{trial.model.name}: {_PLACE.sub('', one.detail.strip()).splitlines()[0][:160]}"
         for trial in trials
         for one in _outcomes(trial)
         if not one.is_well
@@ -178,7 +180,7 @@ def _notes(trials: Sequence[Trial]) -> Iterator[str]:
         yield "\nWhat failed, with plain `create` or with us:\n"
         yield from (f"- {what} ({times} times)" for what, times in failures.items())
     checks = Counter(
-        f"{trial.model.name}: {check[:160]}"
+        f"{trial.model.name}: {_PLACE.sub('', check)[:160]}"
         for trial in trials
         for built in trial.builds.values()
         if built.verified is not None
@@ -194,6 +196,14 @@ def _outcomes(trial: Trial) -> Iterator[Outcome]:
     for built in trial.builds.values():
         asked += [built.made, built.asked]
     yield from (one for one in asked if one is not None)
+
+
+def _cells(builds: Sequence[Built]) -> list[str]:
+    cells = []
+    for way, built in zip(WAYS, builds, strict=True):
+        cells += [_cell(built.made), _cell(built.asked)]
+        cells += [_verified(built.verified)] if way in VERIFIED else []
+    return cells
 
 
 def _cell(outcome: Outcome | None) -> str:
@@ -227,7 +237,9 @@ def main() -> int:
         if not part.is_there:
             raise SystemExit(f"Ollama {part.version} is missing: `python tests/live/parts.py get` gets it")
     models = [model for model in MODELS.values() if not asked.model or model.name in asked.model]
-    trials = {part.version: try_all(part, models) for part in chosen}
+    with ProcessPoolExecutor(len(chosen), mp_context=get_context("spawn")) as pool:
+        found = pool.map(try_all, chosen, [models] * len(chosen))
+        trials = {part.version: tried for part, tried in zip(chosen, found, strict=True)}
     print("\n" + "\n".join(tables(trials)))
     if not asked.ollama and not asked.model:
         RESULTS.write_text(report(trials), encoding="utf-8")

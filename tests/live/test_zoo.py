@@ -68,6 +68,15 @@ def test_what_plain_create_makes_a_working_model_of_is_built_by_link_and_by_uplo
     assert list(trial.faults()) == []
 
 
+@pytest.mark.parametrize("name", ["gpt2", "gemma4"])
+def test_a_file_without_a_chat_template_is_built(server, name, tmp_path):
+    model = MODELS[name]
+    path = model.make(tmp_path / "model.gguf", chat_template=None)
+    trial = server.try_model(model, path)
+    assert trial.runs_plainly, trial
+    assert list(trial.faults()) == []
+
+
 @pytest.mark.parametrize("name", ["deepseek-r1-qwen3", "r1-distill-llama"])
 def test_a_model_called_like_one_that_ollama_treats_in_a_way_of_its_own_is_built(server, name, tmp_path):
     model = MODELS[name]
