@@ -155,6 +155,7 @@ def test_without_a_chat_template_such_a_model_gets_that_renderer_by_any_way(
     built = build(path, name="mine", host=server.url, via=via)
     made = server.store.models["mine:latest"]
     assert made.renderer == made.parser == renderer
+    assert built.warnings == ()
     (warning,) = (one for one in built.inspection.warnings if "chat template" in one)
     assert (
         warning == f"the file has no chat template; Ollama's built-in renderer {renderer} renders its chats"
