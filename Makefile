@@ -3,7 +3,7 @@
 # make check  lint, types, floors and every test; CI runs this and then make lowest
 # make lowest tests/unit and tests/cli with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone: all of tests/unit and tests/cli but what starts programs or runs into limits
-# make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: half an hour
+# make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead
@@ -48,7 +48,7 @@ unit: $(INSTALLED)
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not corpus and not older" tests/unit tests/cli
 
 test-corpus: $(VENV)/.transformers parts
-	$(BIN)/python -m pytest -m corpus --timeout 3600
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m corpus --timeout 3600
 
 # what the authors' side is held to; no torch is needed for that
 $(VENV)/.transformers: $(INSTALLED)
