@@ -36,9 +36,9 @@ Seconds are those of the whole `build` into a store, choosing included; of the r
 included; and of the conversion alone, in a process of Node that is already there. The TEMPLATEs of
 `@huggingface/ollama-utils` are written into the store, as a pull from the Hub would.
 
-`odd` are plain conversations with contents that hardly any chat has, such as white space that is not ASCII. Where a
-chat template shows tools, ours leaves chats to it, and puts a companion TEMPLATE beside it that Ollama passes over
-(“TEMPLATE ignored” below): what that changes is in [COMPANION.md](COMPANION.md).
+`odd` are plain conversations with contents that hardly any chat has, such as white space that is not ASCII.
+Where a chat template shows tools, ours mostly leaves chats to it, and puts a companion TEMPLATE beside it
+that Ollama passes over (“TEMPLATE ignored” below): what that changes is in [COMPANION.md](COMPANION.md).
 """
 
 
