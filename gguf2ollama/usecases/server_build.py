@@ -236,20 +236,20 @@ class ServerBuild:
                 hint="no model was made; please report this with the --verbose output; --allow-mismatch makes"
                 " the model, and `gguf2ollama verify` then shows what differs",
             )
+        differing = found.rare if worse else found
         warnings = []
-        if found and not worse:
-            warnings.append(f"{found} render differently from the model's chat template on this server")
+        if differing:
+            warnings.append(f"{differing} render differently from the model's chat template on this server")
         if missing and not worse:
             warnings.append(f"this server does not see that the model supports {', '.join(sorted(missing))}")
-        if worse and found.rare:
-            warnings.append(f"{found.rare} render differently from the model's chat template on this server")
         return ((worse,) if worse else ()), warnings
 
     def _worse_than_default(self, usual: Mismatches, missing: Collection[str]) -> str:
         """Return what is wrong with this model, and right after a plain ``ollama create``; else ``""``."""
         from gguf2ollama.usecases.by_itself import LeftOut  # noqa: PLC0415 - it makes use of this module
 
-        if self.recipe.template_origin == "user":  # `create` without it says nothing of it
+        if self.recipe.template_origin == "user" or self.recipe.is_chat_template_given:
+            # a plain `create` does not have it
             return f"{usual} render differently than your template should" if usual else ""
         default = self.ollama_default()
         if isinstance(default, LeftOut):

@@ -65,6 +65,14 @@ def test_it_is_made_where_that_is_allowed(server, gguf, monkeypatch):
     assert set(server.store.models) == {"mine:latest"}
 
 
+def test_a_chat_template_of_the_user_has_to_render_on_the_server(server, gguf, monkeypatch):
+    surprise(monkeypatch, "one turn", everywhere=True)
+    given = CHATML_TEMPLATE.replace("assistant", "helper")
+    with pytest.raises(VerificationFailed, match="render differently than your template should"):
+        build(gguf, name="mine", host=server.url, via="pull", chat_template=given)
+    assert not server.store.models
+
+
 def test_a_usual_chat_that_create_gets_wrong_as_well_is_a_warning(server, gguf, monkeypatch):
     surprise(monkeypatch, "one turn", everywhere=True)
     built = build(gguf, name="mine", host=server.url, via="pull")
