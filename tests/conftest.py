@@ -15,8 +15,8 @@ settings.register_profile("thorough", deadline=None, max_examples=2000)
 _USUAL = "ci" if os.environ.get("CI") == "true" else "quick"
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", _USUAL))
 
-# a shell has what it starts in the background ignore Ctrl-C, nohup the end of a terminal, and so does all that
-# is started by that
+# a shell has what it starts in the background ignore Ctrl-C, nohup the end of a terminal, and so does all
+# that is started by these
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
