@@ -31,6 +31,7 @@ from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
+from gguf2ollama.detect import served_token_text
 from gguf2ollama.detect.chat_template import shows_tools
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.gotmpl import Fitted, Template, fit, honours, parse, read, render
@@ -331,8 +332,8 @@ class _Trial:
             text,
             version=self._question.version,
             now=now,
-            bos=authors.bos,
-            eos=authors.eos,
+            bos=served_token_text(self._question.metadata, "bos") or authors.bos,
+            eos=served_token_text(self._question.metadata, "eos") or authors.eos,
             adds_bos=authors.adds_bos,
             adds_eos=self._question.adds_eos,
             tool_use=authors.tool_use,

@@ -9,7 +9,7 @@ from gguf2ollama.detect.chat_template import find_syntax_error
 from gguf2ollama.detect.detection import Confidence, Detection, Evidence, Kind, RunnerUp, detect
 from gguf2ollama.detect.profile import DefaultSystem, Features, ParameterDefault, Profile, ProfileEvidence
 from gguf2ollama.detect.profile_file import load_profiles, read_profile
-from gguf2ollama.detect.stops import Stop, adds_bos, stops_for, token_text
+from gguf2ollama.detect.stops import Stop, adds_bos, served_token_text, stops_for, token_text
 
 __all__ = [
     "Confidence",
@@ -28,6 +28,7 @@ __all__ = [
     "find_syntax_error",
     "load_profiles",
     "read_profile",
+    "served_token_text",
     "stops_for",
     "token_text",
 ]

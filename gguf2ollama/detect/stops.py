@@ -8,7 +8,7 @@ from typing import Any
 
 from gguf2ollama.detect.profile import Profile
 
-__all__ = ["Stop", "adds_bos", "stops_for", "token_text"]
+__all__ = ["Stop", "adds_bos", "served_token_text", "stops_for", "token_text"]
 
 _END_KEYS = ("eos", "eot", "eom")
 _CAP_CHARACTERS = 128  # the longest end-of-turn token known has 24
@@ -61,6 +61,10 @@ def _known(metadata: Mapping[str, Any], *, texts: list[str]) -> list[str]:
     return [text for text in texts if text not in special or text in there]
 
 
+_DEFAULT_IDS = {"gpt2": {"bos": 11, "eos": 11}, "llama": {"bos": 1, "eos": 2}}
+_WITHOUT_DEFAULTS = ("chatglm-bpe", "glm4")
+
+
 def adds_bos(metadata: Mapping[str, Any]) -> bool:
     """Tell whether the tokenizer puts BOS before a prompt, so that a TEMPLATE must not.
 
@@ -83,6 +87,19 @@ def token_text(metadata: Mapping[str, Any], name: str) -> str:
         return ""
     text = tokens[identifier] if 0 <= identifier < len(tokens) else ""
     return text if isinstance(text, str) and len(text) <= _CAP_CHARACTERS and _is_unicode(text) else ""
+
+
+def served_token_text(metadata: Mapping[str, Any], name: str) -> str:
+    """Return the text of ``bos`` or ``eos`` that llama.cpp gives a chat template; empty where there is none.
+
+    Where the header names no such token, that is a certain one of the vocabulary, by kind of tokenizer: with
+    GPT-2's a comma. Source: ``llama_vocab::impl::load`` in llama.cpp's ``src/llama-vocab.cpp`` (b11095).
+    """
+    key = f"tokenizer.ggml.{name}_token_id"
+    model, pre = (metadata.get(f"tokenizer.ggml.{one}") for one in ("model", "pre"))
+    if key in metadata or pre in _WITHOUT_DEFAULTS:
+        return token_text(metadata, name)
+    return token_text({**metadata, key: _DEFAULT_IDS.get(str(model), {}).get(name)}, name)
 
 
 def _is_unicode(text: str) -> bool:

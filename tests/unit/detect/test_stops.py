@@ -3,7 +3,7 @@
 import pytest
 
 from gguf2ollama.detect import adds_bos, load_profiles, stops_for
-from gguf2ollama.detect.stops import token_text
+from gguf2ollama.detect.stops import served_token_text, token_text
 
 LLAMA = next(profile for profile in load_profiles() if profile.family == "llama3.1")
 TOKENS = [
@@ -75,3 +75,21 @@ def test_the_text_of_a_token_needs_tokens():
 )
 def test_bos_is_added_as_llama_cpp_adds_it(keys, expected):
     assert adds_bos({f"tokenizer.ggml.{key}": value for key, value in keys.items()}) is expected
+
+
+@pytest.mark.parametrize(
+    "keys,bos",
+    [
+        ({"model": "gpt2"}, "t11"),
+        ({"model": "llama"}, "t1"),
+        ({"model": "gpt2", "pre": "glm4"}, ""),
+        ({"model": "gpt2", "bos_token_id": 3}, "t3"),
+        ({"model": "no such tokenizer"}, ""),
+        ({}, ""),
+    ],
+)
+def test_llama_cpp_takes_some_token_for_bos_where_the_header_names_none(keys, bos):
+    metadata = {f"tokenizer.ggml.{key}": value for key, value in keys.items()}
+    metadata["tokenizer.ggml.tokens"] = tuple(f"t{number}" for number in range(20))
+    assert served_token_text(metadata, "bos") == bos
+    assert token_text(metadata, "bos") == (bos if "bos_token_id" in keys else "")
