@@ -425,20 +425,8 @@ def _template_warnings(
     renderer: str | None,
 ) -> Iterator[str]:
     """Tell what may not be as meant of the way in which chats are rendered."""
-    if choice is not None and choice.gets_renderer:
-        yield (
-            "Ollama gives uploads of this architecture a built-in renderer, which takes the place of the chat"
-            " template in the GGUF (--via link or pull keeps the file's own)"
-        )
-    elif choice is not None:
-        yield from _shortfalls(choice)
-        if choice.chosen.generate_note:
-            yield choice.chosen.generate_note
-        if origin == "native" and target.displaces and choice.chosen.companion is None:
-            yield (
-                "Ollama may put a template of its own before the chat template in the GGUF when it makes the"
-                " model; `gguf2ollama build` finds that out"
-            )
+    if choice is not None:
+        yield from _choice_warnings(choice, origin=origin, target=target)
     elif origin == "native":
         yield f"{detection.reason} The {_carried(wishes)} renders its chats, unchanged"
     elif origin == "none" and detection.kind == "chat":
@@ -453,6 +441,29 @@ def _template_warnings(
         yield f"{detection.reason} It continues text and does not chat; pass --template FILE if it should"
     elif origin == "profile" and detection.confidence != "template":
         yield f"{detection.reason} That is a guess: pass --template FILE where it is wrong"
+
+
+def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: Target) -> Iterator[str]:
+    """Return what may not be as expected of what was chosen by trying."""
+    if choice.gets_renderer:
+        yield (
+            "Ollama gives uploads of this architecture a built-in renderer, which takes the place of the chat"
+            " template in the GGUF (--via link or pull keeps the file's own)"
+        )
+        return
+    yield from _shortfalls(choice)
+    if choice.turns_thinking_on:
+        yield (
+            "Ollama has it think where a client does not say, though by its own chat template it would not;"
+            ' "think": false turns that off'
+        )
+    if choice.chosen.generate_note:
+        yield choice.chosen.generate_note
+    if origin == "native" and target.displaces and choice.chosen.companion is None:
+        yield (
+            "Ollama may put a template of its own before the chat template in the GGUF when it makes the"
+            " model; `gguf2ollama build` finds that out"
+        )
 
 
 def _shortfalls(choice: TemplateChoice) -> Iterator[str]:

@@ -139,6 +139,8 @@ class TemplateChoice:
         remarks: Why something was not tried or not found, one phrase each.
         gets_renderer: Whether the server will render with a renderer of its own instead, so that nothing is
             predicted.
+        turns_thinking_on: Whether the server has the model think where a client does not say, though it would
+            not by its own chat template.
     """
 
     chosen: Candidate
@@ -148,6 +150,7 @@ class TemplateChoice:
     cutting: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     gets_renderer: bool = False
+    turns_thinking_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

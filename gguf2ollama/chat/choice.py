@@ -14,7 +14,7 @@ from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.candidates import Candidate, NothingRenders, Origin, Question, TemplateChoice
 from gguf2ollama.chat.canonical import Path, canonical
 from gguf2ollama.chat.companion import companion
-from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.native import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.parity import Case, Parity, Verdict, compare, unknown
@@ -27,7 +27,7 @@ from gguf2ollama.chat.patches import (
     keep_out_detection,
     late_changes,
 )
-from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
@@ -73,6 +73,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         cutting=trial.cutting_stops(),
         remarks=tuple(trial.remarks),
         gets_renderer=question.gets_renderer,
+        turns_thinking_on="thinking" in chosen.capabilities and not trial.thinks_by_default(),
     )
 
 
@@ -148,6 +149,14 @@ class _Trial:
         asked = self._question
         is_kept = candidate.companion is not None or asked.gets_renderer
         return asked.displaces and candidate.origin == "native" and not is_kept
+
+    def thinks_by_default(self) -> bool:
+        """Return whether the authors prompt alike where thinking is asked for and where nothing is said."""
+        asked = Conversation(name="default", messages=(Message(role="user", content="Hello"),))
+        unset, on = self._template.render(
+            [Request(conversation=one) for one in (asked, replace(asked, think=True))]
+        )
+        return unset == on
 
     def cutting_stops(self) -> tuple[str, ...]:
         """Give the stop strings that would cut an answer before its end."""

@@ -170,6 +170,14 @@ def test_without_a_chat_template_such_a_model_gets_that_renderer_by_any_way(
     )
 
 
+@pytest.mark.parametrize("default,warns", [("false", True), ("true", False)])
+def test_thinking_that_ollama_turns_on_and_the_model_would_not_is_a_warning(server, tmp_path, default, warns):
+    switch = f"{{% if enable_thinking | default({default}) %}}<think>{{% else %}}<think></think>{{% endif %}}"
+    path = tiny_llama(tmp_path / "thinks.gguf", chat_template=CHATML_TEMPLATE + switch)
+    built = build(path, name="mine", host=server.url)
+    assert any("has it think where a client" in one for one in built.inspection.warnings) is warns
+
+
 def test_others_without_a_chat_template_continue_text(server, tmp_path):
     built = build(tiny_llama(tmp_path / "base.gguf", chat_template=None), name="mine", host=server.url)
     assert server.store.models["mine:latest"].renderer == ""
