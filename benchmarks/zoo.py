@@ -62,7 +62,7 @@ have conversations whose prompts are not the authors' byte for byte: `all` are w
 _COLUMNS = [
     title for way in WAYS for title in (way, "chat", "verify") if title != "verify" or way in VERIFIED
 ]
-_PLACE = re.compile(r" at http://127\.0\.0\.1:\d+")
+_PLACE = re.compile(r" at http://127\.0\.0\.1:\d+|(?<=zoo-ours):\d+-latest")  # another one each time
 Trials = Mapping[str, Sequence[Trial]]  # by the server's version
 
 
@@ -136,13 +136,17 @@ def _sums(trials: Trials) -> Iterator[str]:
     for found in trials.values():
         works = [trial for trial in found if trial.runs_plainly]
         rows.setdefault("models", []).append(str(len(found)))
+        answers = sum(trial.answers_plainly for trial in found)
         rows.setdefault("plain `create` makes a model that runs", []).append(str(len(works)))
+        rows.setdefault("plain `create` makes a model that answers (or embeds)", []).append(str(answers))
         for way in WAYS:
             of_those = [trial.builds[way] for trial in works]
             built = sum(one.made.is_well for one in of_those)
             answer = sum(one.asked is not None and one.asked.is_well for one in of_those)
-            rows.setdefault(f"of those, built by {way}", []).append(str(built))
-            rows.setdefault(f"of those, answers (or embeds) when built by {way}", []).append(str(answer))
+            rows.setdefault(f"that runs plainly, and is built by {way}", []).append(str(built))
+            rows.setdefault(f"that runs plainly, and answers (or embeds) when built by {way}", []).append(
+                str(answer)
+            )
         rows.setdefault("faults", []).append(str(sum(len(list(trial.faults())) for trial in found)))
     for title, counts in rows.items():
         yield f"| {title} | {' | '.join(counts)} |"
@@ -216,8 +220,10 @@ def _verified(found: Verified | None) -> str:
         return "-"
     if not found.way:
         return "no chats" if found.code == 3 else f"exit {found.code}"
-    features = (one.rpartition(" ") for one in found.prompts.split(", "))
+    features = [one.rpartition(" ") for one in found.prompts.split(", ") if "/" in one]
     inexact = [f"{name} {score}" for name, _, score in features if len(set(score.split("/"))) > 1]
+    if not features:
+        return f"{found.way}: {found.prompts}"
     return f"{found.way}: {', '.join(inexact) or 'all'}"
 
 

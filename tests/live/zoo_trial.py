@@ -79,7 +79,7 @@ class Outcome:
         return self.state not in {"failed", "refused"}
 
     def __str__(self) -> str:
-        return self.state if self.is_well else f"{self.state} {self.code}"
+        return f"{self.state} {self.code}" if self.code else self.state
 
 
 class _Failed(Exception):
