@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -73,7 +74,10 @@ def told_by(request, ollama_server, monkeypatch):
 
 
 def is_clean(client):
-    """Whether nothing is left on the server, nor in its memory."""
+    """Whether nothing is left on the server, nor in its memory, where a runner that ends may stay for a moment."""
+    end = time.monotonic() + 10
+    while client.ps() and time.monotonic() < end:
+        time.sleep(0.05)
     return not client.ps() and not any(TEMPORARY_NAMESPACE in model.name for model in client.list())
 
 
