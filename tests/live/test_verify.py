@@ -74,7 +74,7 @@ def told_by(request, ollama_server, monkeypatch):
 
 
 def is_clean(client):
-    """Whether nothing is left on the server, nor in its memory, where a runner that ends may stay for a moment."""
+    """Whether nothing is left on the server, nor in its memory, where what ends may stay for a moment."""
     end = time.monotonic() + 10
     while client.ps() and time.monotonic() < end:
         time.sleep(0.05)
