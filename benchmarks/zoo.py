@@ -143,8 +143,8 @@ def _sums(trials: Trials) -> Iterator[str]:
             of_those = [trial.builds[way] for trial in works]
             built = sum(one.made.is_well for one in of_those)
             answer = sum(one.asked is not None and one.asked.is_well for one in of_those)
-            rows.setdefault(f"that runs plainly, and is built by {way}", []).append(str(built))
-            rows.setdefault(f"that runs plainly, and answers (or embeds) when built by {way}", []).append(
+            rows.setdefault(f"of those that run, built by {way}", []).append(str(built))
+            rows.setdefault(f"of those that run, answers (or embeds) when built by {way}", []).append(
                 str(answer)
             )
         rows.setdefault("faults", []).append(str(sum(len(list(trial.faults())) for trial in found)))
