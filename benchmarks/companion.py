@@ -22,7 +22,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.parity_subjects import CORPUS, find_subjects
 from gguf2ollama import __version__
 from gguf2ollama.chat.companion import Companion
-from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
+from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 from tests.live import parts
 from tests.live.companions import (
     CONVERSATIONS,

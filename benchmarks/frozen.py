@@ -23,18 +23,19 @@ from typing import Any, TypeAlias
 
 from benchmarks.frozen_conversations import CONVERSATIONS
 from benchmarks.parity_subjects import CORPUS, Subject, find_subjects
-from gguf2ollama.chat.authors import as_asked
 from gguf2ollama.chat.conversation import Conversation, Feature
-from gguf2ollama.chat.native import Prediction, read_native
+from gguf2ollama.chat.llamacpp import Prediction, read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
-from gguf2ollama.detect import Detection, detect, load_profiles
+from gguf2ollama.chat.reference_prompt import as_asked
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.gotmpl import parse, read, render
-from gguf2ollama.recipe import system_text
-from gguf2ollama.usecases.target import parse_version, target_of
-from gguf2ollama.usecases.try_templates import Tried, try_templates
-from gguf2ollama.wishes import Target, Wishes
+from gguf2ollama.families import Detection, detect, load_profiles
+from gguf2ollama.gotmpl import parse
+from gguf2ollama.ollama_template import read, render
+from gguf2ollama.planning.options import Target, Wishes
+from gguf2ollama.planning.recipe import system_text
+from gguf2ollama.planning.target import parse_version, target_of
+from gguf2ollama.planning.template_selection import Tried, try_templates
 
 __all__ = [
     "TABLE",

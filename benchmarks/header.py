@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from gguf2ollama.ggufio import Tensor, TensorType, TypedValue, ValueType, open_gguf, write_gguf
-from gguf2ollama.hub.ranges import MOST_BYTES
+from gguf2ollama.sources.ranges import MOST_BYTES
 from tests.fakes.range_server import RangeServer
 
 TOKENS = 152_000
@@ -45,7 +45,7 @@ seconds = time.perf_counter() - start
 print(seconds, most_memory() - before)
 """
 OURS_OVER_HTTP = _TIMED.format(
-    imports="import httpx; from gguf2ollama.hub import open_remote_gguf",
+    imports="import httpx; from gguf2ollama.sources import open_remote_gguf",
     call="gguf = open_remote_gguf(sys.argv[1])",
 )
 OURS = _TIMED.format(imports="from gguf2ollama.ggufio import open_gguf", call="gguf = open_gguf(sys.argv[1])")

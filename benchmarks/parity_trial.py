@@ -12,15 +12,15 @@ from pathlib import Path
 from benchmarks.parity_npm import Converted
 from benchmarks.parity_server import NAME, Model, PromptServer
 from benchmarks.parity_subjects import Subject
-from gguf2ollama.chat.authors import as_asked, claims_of
-from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.canonical import Path as Passage
-from gguf2ollama.chat.canonical import canonical
+from gguf2ollama.api.build import build
+from gguf2ollama.chat.comparison import Parity, Verdict, compare, without_bos
+from gguf2ollama.chat.ollama_input import Path as Passage
+from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Outcome, Refused
-from gguf2ollama.chat.parity import Parity, Verdict, compare, without_bos
 from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.reference_prompt import as_asked, claims_of
+from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.usecases.build import build
 
 __all__ = ["WAYS", "Answer", "Trial"]
 

@@ -15,15 +15,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gguf2ollama.api.build import build
+    from gguf2ollama.api.build_job import Built
     from gguf2ollama.errors import Gguf2OllamaError
+    from gguf2ollama.events import Progress, Update
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
     from gguf2ollama.modelfiles import Parameter
-    from gguf2ollama.progress import Progress, Update
-    from gguf2ollama.usecases.build import build
-    from gguf2ollama.usecases.build_job import Built
-    from gguf2ollama.usecases.chat_template import patch_template
-    from gguf2ollama.usecases.inspect import Inspection, inspect, modelfile
-    from gguf2ollama.usecases.verify import Verification, verify
+    from gguf2ollama.planning.plan import Inspection, inspect, modelfile
+    from gguf2ollama.planning.template_patch import patch_template
+    from gguf2ollama.verification.verify import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -51,12 +51,12 @@ _HOMES = {
     "errors": ("Gguf2OllamaError",),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
     "modelfiles": ("Parameter",),
-    "progress": ("Progress", "Update"),
-    "usecases.chat_template": ("patch_template",),
-    "usecases.verify": ("Verification", "verify"),
-    "usecases.build": ("build",),
-    "usecases.build_job": ("Built",),
-    "usecases.inspect": ("Inspection", "inspect", "modelfile"),
+    "events": ("Progress", "Update"),
+    "planning.template_patch": ("patch_template",),
+    "verification.verify": ("Verification", "verify"),
+    "api.build": ("build",),
+    "api.build_job": ("Built",),
+    "planning.plan": ("Inspection", "inspect", "modelfile"),
 }
 
 

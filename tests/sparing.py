@@ -10,9 +10,9 @@ from datetime import date
 
 import pytest
 
-from gguf2ollama.chat.choice import choose_template
 from gguf2ollama.chat.reference.limits import Limits
 from gguf2ollama.chat.reference.process import WorkerProcess
+from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.synthesis import synthesise
 
 
@@ -70,8 +70,8 @@ def _same_choice():
         return learnt[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gguf2ollama.usecases.try_templates.choose_template", choose)
-        patch.setattr("gguf2ollama.chat.choice.synthesise", learn)
+        patch.setattr("gguf2ollama.planning.template_selection.choose_template", choose)
+        patch.setattr("gguf2ollama.chat.selection.synthesise", learn)
         yield
 
 
@@ -87,5 +87,5 @@ def _no_wait_for_the_disk():
 def own_worker(monkeypatch):
     """Have each renderer of the test start a process of its own, and choose anew, as in earnest."""
     monkeypatch.setattr("gguf2ollama.chat.reference.renderer.WorkerProcess", WorkerProcess)
-    monkeypatch.setattr("gguf2ollama.usecases.try_templates.choose_template", choose_template)
-    monkeypatch.setattr("gguf2ollama.chat.choice.synthesise", synthesise)
+    monkeypatch.setattr("gguf2ollama.planning.template_selection.choose_template", choose_template)
+    monkeypatch.setattr("gguf2ollama.chat.selection.synthesise", synthesise)

@@ -29,13 +29,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gguf2ollama.chat.conversation import Conversation, Message
-from gguf2ollama.chat.native import Prediction
+from gguf2ollama.chat.llamacpp import Prediction
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.special_cases import thinks_by_family
 from gguf2ollama.chat.synthesis.go_writer import GoWriter
-from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
-from gguf2ollama.gotmpl import honours
 from gguf2ollama.gotmpl.versions import is_since
+from gguf2ollama.jinja.facts import shows_thinking, shows_tools
+from gguf2ollama.ollama_template import honours
 
 __all__ = ["Companion", "companion"]
 

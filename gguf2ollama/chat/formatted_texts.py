@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten
+from gguf2ollama.jinja.edit import Insertion, Piece, rewritten
 
 __all__ = ["with_formats_joined"]
 

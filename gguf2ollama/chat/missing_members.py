@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gguf2ollama.chat.rewriting import Insertion, Piece, operand_before, rewritten
+from gguf2ollama.jinja.edit import Insertion, Piece, operand_before, rewritten
 
 __all__ = ["with_missing_members"]
 

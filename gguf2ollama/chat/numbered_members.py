@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from gguf2ollama.chat.rewriting import Insertion, Piece, rewritten
+from gguf2ollama.jinja.edit import Insertion, Piece, rewritten
 
 __all__ = ["with_brackets"]
 

@@ -19,8 +19,8 @@ import re
 from dataclasses import replace
 
 from gguf2ollama.chat.conversation import Conversation
-from gguf2ollama.gotmpl.reading import GO_SPACE
 from gguf2ollama.gotmpl.versions import is_since
+from gguf2ollama.ollama_template.introspect import GO_SPACE
 
 __all__ = ["filter_think_tags", "thinks_by_family", "uses_harmony"]
 

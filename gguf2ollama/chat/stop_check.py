@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gguf2ollama.chat.answers import Answer
+from gguf2ollama.chat.model_output import Answer
 
 __all__ = ["stops_that_cut"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gguf2ollama.chat.rewriting import Insertion, Piece, operand_before, rewritten, unused_name
+from gguf2ollama.jinja.edit import Insertion, Piece, operand_before, rewritten, unused_name
 
 __all__ = ["WIDE_SPACES", "with_wide_trims"]
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from gguf2ollama.api.explain_template import Explanation
     from gguf2ollama.chat.synthesis.decisions import Decision
     from gguf2ollama.chat.synthesis.rules import Rules, Slot, Trim
-    from gguf2ollama.usecases.explain_template import Explanation
 
 __all__ = ["explained", "explanation_json"]
 

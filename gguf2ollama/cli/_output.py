@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gguf2ollama.progress import Progress, Update, ignore
+from gguf2ollama.events import Progress, Update, ignore
 
 __all__ = ["Output"]
 

@@ -8,8 +8,8 @@ from gguf2ollama.cli._format import columns, size
 from gguf2ollama.cli._prompts import choice_json, choice_table
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases.build_job import Built
-    from gguf2ollama.usecases.inspect import Inspection
+    from gguf2ollama.api.build_job import Built
+    from gguf2ollama.planning.plan import Inspection
 
 __all__ = ["describe", "describe_origin", "inspection_json", "plan_json"]
 

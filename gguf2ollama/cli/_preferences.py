@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.fs.atomic import disk_errors
 
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter
-    from gguf2ollama.usecases.inspect import Preferences
+    from gguf2ollama.planning.plan import Preferences
 
 __all__ = ["preference_options", "read_text", "verify_option"]
 
@@ -75,7 +75,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
             "projectors": mmproj,
         }
         if quant or hub_file or revision:
-            from gguf2ollama.usecases.remote_source import HubWishes  # noqa: PLC0415 - with a repository alone
+            from gguf2ollama.sources.remote import HubWishes  # noqa: PLC0415 - with a repository alone
 
             preferences["hub"] = HubWishes(quant=quant, file=hub_file, revision=revision)
         verb(*arguments, preferences=preferences, **options)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gguf2ollama.cli._format import columns
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.candidates import Candidate, TemplateChoice
+    from gguf2ollama.chat.candidate import Candidate, TemplateChoice
+    from gguf2ollama.chat.comparison import Case, Score
     from gguf2ollama.chat.conversation import Feature
-    from gguf2ollama.chat.parity import Case, Score
 
 __all__ = ["candidate_json", "case_json", "choice_json", "choice_table", "scores_json", "scores_table", "way"]
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.refs import ModelName, ServerAddress
+from gguf2ollama.names import ModelName, ServerAddress
 
 if TYPE_CHECKING:
     from gguf2ollama.ollama import Client

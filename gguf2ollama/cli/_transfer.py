@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gguf2ollama.cli._output import Output
+from gguf2ollama.events import Update
 from gguf2ollama.ollama import Status
-from gguf2ollama.progress import Update
 
 __all__ = ["follow"]
 

@@ -13,9 +13,9 @@ from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases.build_job import Built
-    from gguf2ollama.usecases.inspect import Preferences
-    from gguf2ollama.usecases.routes import Via
+    from gguf2ollama.api.build_job import Built
+    from gguf2ollama.install.transport import Via
+    from gguf2ollama.planning.plan import Preferences
 
 __all__ = ["command"]
 
@@ -77,7 +77,7 @@ def command(
     gguf2ollama build ./qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf
     gguf2ollama build ./model.gguf --store /srv/ollama/models
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    from gguf2ollama.usecases.build import build  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.api.build import build  # noqa: PLC0415 - not needed for help
 
     _check(quantize=quantize, prompt=prompt, store=store, dry_run=dry_run)
     with output.progress() as progress:
@@ -100,7 +100,7 @@ def command(
             **preferences,
         )
     if lock is not None:
-        from gguf2ollama.usecases.lock_file import write_lock  # noqa: PLC0415 - with --lock alone
+        from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - with --lock alone
 
         write_lock(lock, built)
     _report(built, output=output)

@@ -56,7 +56,7 @@ def command(*, store: str | None, quick: bool, fix: bool, host: str | None, outp
 def _fix_server(host: str | None, *, output: Output) -> bool:
     """Remove from a server what killed builds left; return whether there is a server."""
     from gguf2ollama.cli._server import connect  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.usecases.temporary_models import remove_abandoned  # noqa: PLC0415
+    from gguf2ollama.install.temporary_models import remove_abandoned  # noqa: PLC0415
 
     with connect(host) as client:
         try:
@@ -73,8 +73,8 @@ def _fix_server(host: str | None, *, output: Output) -> bool:
 
 def _fix_store(root: Path, *, output: Output) -> None:
     """Remove from a store what killed builds left, where it is ours to write."""
+    from gguf2ollama.install.temporary_models import remove_abandoned_from_store  # noqa: PLC0415
     from gguf2ollama.ollama.store import LocalStore  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.usecases.temporary_models import remove_abandoned_from_store  # noqa: PLC0415
 
     store = LocalStore(root)
     if not store.is_writable:
@@ -102,7 +102,7 @@ def _check_store(root: Path, *, quick: bool, output: Output) -> None:
 
 def _find_store(told: str | None) -> Path:
     """Give the store that was named, or the first that is there of those that Ollama may use."""
-    from gguf2ollama.usecases.routes import known_stores  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.install.transport import known_stores  # noqa: PLC0415 - not needed for help
 
     roots = [one.root for one in known_stores(os.environ)] if told is None else [Path(told)]
     for root in roots:

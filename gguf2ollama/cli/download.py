@@ -40,8 +40,8 @@ def command(
     gguf2ollama download Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
     gguf2ollama download bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0 --local-dir .
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    from gguf2ollama.usecases.remote_download import download  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.usecases.remote_source import HubWishes  # noqa: PLC0415
+    from gguf2ollama.sources.fetch_model import download  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.sources.remote import HubWishes  # noqa: PLC0415
 
     with output.progress() as progress:
         done = download(

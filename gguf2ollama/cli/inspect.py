@@ -14,8 +14,8 @@ from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.errors import NotFound, UsageProblem
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases.explain_template import Explanation
-    from gguf2ollama.usecases.inspect import Inspection, Preferences
+    from gguf2ollama.api.explain_template import Explanation
+    from gguf2ollama.planning.plan import Inspection, Preferences
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ def command(
     What can render its chats is tried, and the prompts that come out as the authors meant are counted; no
     server is asked. Of what is elsewhere, only the headers are fetched.
     """
-    from gguf2ollama.usecases.inspect import inspect  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.planning.plan import inspect  # noqa: PLC0415 - not needed for help
 
     if explain_template and no_verify:
         raise UsageProblem("--explain-template and --no-verify exclude each other", hint="leave out one")
@@ -66,7 +66,7 @@ def command(
 
 
 def _explain(inspection: Inspection) -> Explanation:
-    from gguf2ollama.usecases.explain_template import explain_template  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.api.explain_template import explain_template  # noqa: PLC0415 - not needed for help
 
     if inspection.unserved:
         raise NotFound(str(inspection.unserved), hint="give another chat template with --chat-template FILE")

@@ -17,7 +17,7 @@ __all__ = ["command"]
 @output_options
 def command(*, host: str | None, output: Output) -> None:
     """List the models of a server, each once."""
-    from gguf2ollama.usecases.listing import list_once  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.api.listing import list_once  # noqa: PLC0415 - not needed for help
 
     with connect(host) as client:
         listed = list_once(client.list())

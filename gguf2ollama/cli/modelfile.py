@@ -13,7 +13,7 @@ from gguf2ollama.cli._preferences import preference_options, read_text, verify_o
 from gguf2ollama.errors import InvalidModelfile
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases.inspect import Preferences
+    from gguf2ollama.planning.plan import Preferences
 
 __all__ = ["command"]
 
@@ -48,7 +48,7 @@ def command(
     if only_lint:
         _lint(source, output=output)
         return
-    from gguf2ollama.usecases.inspect import modelfile  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.planning.plan import modelfile  # noqa: PLC0415 - not needed for help
 
     text = modelfile(source, for_ollama=for_ollama, verify=not no_verify, **preferences)
     if output.as_json:

@@ -12,7 +12,7 @@ from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._prompts import choice_json, scores_json, scores_table, way
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases.parity import FolderParity, TemplateParity
+    from gguf2ollama.verification.template_survey import FolderParity, TemplateParity
 
 __all__ = ["command"]
 
@@ -31,8 +31,8 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     gguf2ollama parity ./templates
     gguf2ollama parity ./templates --for-ollama 0.32.15 --json > parity.json
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    from gguf2ollama.usecases.parity import rate_templates  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.usecases.target import NEWEST_TESTED  # noqa: PLC0415
+    from gguf2ollama.planning.target import NEWEST_TESTED  # noqa: PLC0415
+    from gguf2ollama.verification.template_survey import rate_templates  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
         found = rate_templates(

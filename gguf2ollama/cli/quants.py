@@ -11,7 +11,7 @@ from gguf2ollama.cli._options import output_options
 from gguf2ollama.cli._output import Output
 
 if TYPE_CHECKING:
-    from gguf2ollama.usecases.quants import QuantRow, QuantTable
+    from gguf2ollama.api.quants import QuantRow, QuantTable
 
 __all__ = ["command"]
 
@@ -27,7 +27,7 @@ def command(*, repository: str, revision: str | None, output: Output) -> None:
 
     The one marked with * is taken when none is named.
     """
-    from gguf2ollama.usecases.quants import list_quants  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.api.quants import list_quants  # noqa: PLC0415 - not needed for help
 
     table = list_quants(repository, revision=revision)
     if output.as_json:

@@ -16,8 +16,8 @@ from gguf2ollama.cli._prompts import case_json, scores_json, scores_table
 from gguf2ollama.errors import VerificationFailed
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.parity import Case
-    from gguf2ollama.usecases.verify import Verification
+    from gguf2ollama.chat.comparison import Case
+    from gguf2ollama.verification.verify import Verification
 
 __all__ = ["command"]
 
@@ -42,9 +42,9 @@ def command(
     Ends with 6 when a usual chat, tools or thinking are prompted otherwise, or a check fails; what differs in
     rare contents, reasoning history and assistant prefill is counted and shown.
     """
-    from gguf2ollama._atomic import atomic_file  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.usecases.report import render_report, summary  # noqa: PLC0415
-    from gguf2ollama.usecases.verify import verify  # noqa: PLC0415
+    from gguf2ollama.fs.atomic import atomic_file  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.verification.report import render_report, summary  # noqa: PLC0415
+    from gguf2ollama.verification.verify import verify  # noqa: PLC0415
 
     with output.progress() as progress:
         found = verify(model, source=source, host=host, quick=quick, progress=progress, tell=output.note)
@@ -66,7 +66,7 @@ def command(
 
 
 def _described(found: Verification, *, every: bool) -> str:
-    from gguf2ollama.usecases.by_itself import ByItself  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.verification.baseline import ByItself  # noqa: PLC0415 - not needed for help
 
     rows = [((found.name.short, found.way), found.parity.scores)]
     by_itself = found.by_itself
@@ -118,7 +118,7 @@ def _json(found: Verification) -> dict[str, Any]:
 
 
 def _by_itself_json(found: Verification) -> dict[str, Any]:
-    from gguf2ollama.usecases.by_itself import ByItself  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.verification.baseline import ByItself  # noqa: PLC0415 - not needed for help
 
     told = found.by_itself
     if not isinstance(told, ByItself):

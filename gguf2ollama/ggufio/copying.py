@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from gguf2ollama._atomic import can_share, disk_errors
 from gguf2ollama.errors import FileChanged, UsageProblem
+from gguf2ollama.events import Progress, Update
+from gguf2ollama.fs.atomic import can_share, disk_errors
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range
 from gguf2ollama.ggufio.reader import GgufFile
-from gguf2ollama.progress import Progress, Update
 
 __all__ = ["CHANGED", "Meter", "copy_range", "open_unchanged", "refuse_inputs", "write_all", "write_ranges"]
 

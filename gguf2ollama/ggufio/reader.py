@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import InvalidGguf, NotFound, UsageProblem
+from gguf2ollama.fs.atomic import disk_errors
 from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor
 from gguf2ollama.ggufio.metadata import LEAST_KEY_BYTES, MAX_KEYS, Entry, Metadata, read_entries
 from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger

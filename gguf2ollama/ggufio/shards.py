@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf2ollama._atomic import disk_errors
 from gguf2ollama.errors import NotFound, UsageProblem
+from gguf2ollama.fs.atomic import disk_errors
 from gguf2ollama.ggufio.assembly import Shard, assemble, gather, gguf_paths, group, set_name, shard_name
 from gguf2ollama.ggufio.metadata import Metadata
 from gguf2ollama.ggufio.reader import GgufFile

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf2ollama._atomic import already_there, check_free_space, disk_errors
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.events import Progress, ignore
+from gguf2ollama.fs.atomic import already_there, check_free_space, disk_errors
 from gguf2ollama.ggufio.assembly import Shard, shard_name
 from gguf2ollama.ggufio.copying import Meter, refuse_inputs, write_ranges
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Zeros, coalesce, tensor_ranges
@@ -16,7 +17,6 @@ from gguf2ollama.ggufio.reader import SPLIT_KEYS
 from gguf2ollama.ggufio.staging import publish, staging_folder
 from gguf2ollama.ggufio.tensors import DEFAULT_ALIGNMENT, TensorInfo, align
 from gguf2ollama.ggufio.writer import TypedValue, encode_entry, encode_header, lay_out, normalized
-from gguf2ollama.progress import Progress, ignore
 
 __all__ = ["split"]
 

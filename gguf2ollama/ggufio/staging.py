@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gguf2ollama._atomic import disk_errors, publish_new, sync_folder
+from gguf2ollama.fs.atomic import disk_errors, publish_new, sync_folder
 
 __all__ = ["publish", "staging_folder"]
 

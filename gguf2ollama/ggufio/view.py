@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
-from gguf2ollama._atomic import disk_errors, resumable_file
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.events import Progress, ignore
+from gguf2ollama.fs.atomic import disk_errors, resumable_file
 from gguf2ollama.ggufio.assembly import Shard
 from gguf2ollama.ggufio.copying import Meter, refuse_inputs, write_ranges
 from gguf2ollama.ggufio.patching import UNCHANGED, HeaderPatch
@@ -26,7 +27,6 @@ from gguf2ollama.ggufio.shards import ShardSet
 from gguf2ollama.ggufio.stream import RangeStream
 from gguf2ollama.ggufio.values import ValueType
 from gguf2ollama.ggufio.writer import TypedValue, encode_entry, encode_header, lay_out, normalized
-from gguf2ollama.progress import Progress, ignore
 
 __all__ = ["FileView", "MergedView", "PatchedView", "SplitKeys", "merge"]
 

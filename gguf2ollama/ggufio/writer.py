@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from gguf2ollama._atomic import atomic_file
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.ggufio.ggml import TensorType
 from gguf2ollama.ggufio.tensors import DEFAULT_ALIGNMENT, TensorInfo, align, tensor_bytes
 from gguf2ollama.ggufio.values import ByteOrder, ValueType

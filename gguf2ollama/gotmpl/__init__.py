@@ -19,23 +19,11 @@ Known differences from Go. All are errors here where Go prints something; never 
 
 from __future__ import annotations
 
-from gguf2ollama.gotmpl.fitting import Fitted, fit
-from gguf2ollama.gotmpl.honouring import Verdict, honours
 from gguf2ollama.gotmpl.nodes import Place, Template
-from gguf2ollama.gotmpl.ollama import execute, render
-from gguf2ollama.gotmpl.parser import parse
-from gguf2ollama.gotmpl.reading import Reading, read
+from gguf2ollama.gotmpl.parse import parse
 
 __all__ = [
-    "Fitted",
     "Place",
-    "Reading",
     "Template",
-    "Verdict",
-    "execute",
-    "fit",
-    "honours",
     "parse",
-    "read",
-    "render",
 ]

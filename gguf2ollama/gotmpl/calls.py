@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 
-from gguf2ollama.gotmpl.failure import EvaluationError
+from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.fields import field_of
-from gguf2ollama.gotmpl.functions import GO_FUNCTIONS, Call, Function, index, is_equal, length, slice_
+from gguf2ollama.gotmpl.funcs import GO_FUNCTIONS, Call, Function, index, is_equal, length, slice_
 from gguf2ollama.gotmpl.nodes import Place
 from gguf2ollama.gotmpl.running import UNSET, Evaluate, Frame, Run
 from gguf2ollama.gotmpl.values import BYTES, NOTHING, Byte, Value, is_true, type_name

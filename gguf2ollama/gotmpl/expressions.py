@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from gguf2ollama.gotmpl.calls import after, call, call_after, equal, field, frequent, short_circuit
-from gguf2ollama.gotmpl.failure import EvaluationError
-from gguf2ollama.gotmpl.functions import Function
+from gguf2ollama.gotmpl.errors import EvaluationError
+from gguf2ollama.gotmpl.funcs import Function
 from gguf2ollama.gotmpl.nodes import (
     Boolean,
     Chain,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gguf2ollama.gotmpl.failure import EvaluationError
+from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.values import Map, Pointer, Slice, Struct, Value, type_name
 
 __all__ = ["field_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from gguf2ollama.gotmpl.formatting import PLAIN, Directive, bounded, format_value
+from gguf2ollama.gotmpl.fmt import PLAIN, Directive, bounded, format_value
 from gguf2ollama.gotmpl.values import NOTHING, Value, type_name
 
 __all__ = ["printf"]

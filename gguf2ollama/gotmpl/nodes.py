@@ -1,7 +1,7 @@
 """The syntax tree of a Go template: values with their places, nothing of how they run.
 
 The kinds of node are those of Go's ``text/template/parse``, since Ollama reads a model's capabilities from
-that tree (:mod:`gguf2ollama.gotmpl.reading`).
+that tree (:mod:`gguf2ollama.ollama_template.introspect`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from gguf2ollama.gotmpl.failure import EvaluationError
+from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.nodes import Place
 from gguf2ollama.gotmpl.values import NOTHING, Pairs, Value, entries_of, items_of, type_name
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from gguf2ollama.gotmpl.failure import ParsingError
-from gguf2ollama.gotmpl.lexer import Token, tokenize
+from gguf2ollama.gotmpl.errors import ParsingError
+from gguf2ollama.gotmpl.lex import Token, tokenize
 from gguf2ollama.gotmpl.nodes import Place
 
 __all__ = ["TokenReader"]

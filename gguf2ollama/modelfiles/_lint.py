@@ -10,10 +10,10 @@ from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from gguf2ollama.modelfiles._answer import cutting_stops
-from gguf2ollama.modelfiles._builtin import PARSERS, RENDERERS
 from gguf2ollama.modelfiles._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest
 from gguf2ollama.modelfiles._quote import WAY_OUT, obstacle
+from gguf2ollama.modelfiles._registry import PARSERS, RENDERERS
 from gguf2ollama.modelfiles._value import Modelfile, Parameter
 
 __all__ = ["Finding", "Level", "lint"]

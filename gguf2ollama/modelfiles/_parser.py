@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn, cast
 
 from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.modelfiles._charset import drop_unprintable
 from gguf2ollama.modelfiles._parameters import is_name
-from gguf2ollama.modelfiles._printable import drop_unprintable
 from gguf2ollama.modelfiles._value import Message, Modelfile, Parameter, Role
 
 __all__ = ["parse_modelfile"]

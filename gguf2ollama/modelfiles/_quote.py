@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfiles._printable import find_unprintable
+from gguf2ollama.modelfiles._charset import find_unprintable
 
 __all__ = ["WAY_OUT", "obstacle", "quoted"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama._resources import templates_root
 from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.modelfiles._charset import drop_unprintable
 from gguf2ollama.modelfiles._parameters import is_name
-from gguf2ollama.modelfiles._printable import drop_unprintable
 from gguf2ollama.modelfiles._quote import quoted
 from gguf2ollama.modelfiles._value import Modelfile
 

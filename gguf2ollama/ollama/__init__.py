@@ -8,7 +8,8 @@
             print(chunk.content, end="")
 """
 
-from gguf2ollama.ollama.answers import (
+from gguf2ollama.ollama.client import STALL_TIMEOUT, Client
+from gguf2ollama.ollama.responses import (
     Chunk,
     LocalModel,
     Metrics,
@@ -18,7 +19,6 @@ from gguf2ollama.ollama.answers import (
     Status,
     ToolCall,
 )
-from gguf2ollama.ollama.client import STALL_TIMEOUT, Client
 from gguf2ollama.ollama.streams import Stream
 from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import BinaryIO, final
 
 from gguf2ollama.errors import ServerRefused, ServerStalled, ServerUnreachable, UsageProblem
+from gguf2ollama.events import Progress, ignore
+from gguf2ollama.names import ModelName, ServerAddress
 from gguf2ollama.oci import Digest
-from gguf2ollama.ollama.answers import Chunk, LocalModel, ModelInfo, RunningModel, Status
+from gguf2ollama.ollama.blob_body import PiecesBody, body, opener
 from gguf2ollama.ollama.exchange import Exchange
-from gguf2ollama.ollama.pieces import BlobPiece
+from gguf2ollama.ollama.responses import Chunk, LocalModel, ModelInfo, RunningModel, Status
+from gguf2ollama.ollama.sendfile import BlobPiece
 from gguf2ollama.ollama.streams import Stream
-from gguf2ollama.ollama.upload import PiecesBody, body, opener
 from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
-from gguf2ollama.progress import Progress, ignore
-from gguf2ollama.refs import ModelName, ServerAddress
 
 __all__ = ["STALL_TIMEOUT", "Client"]
 

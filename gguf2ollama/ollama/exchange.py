@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.ollama.explain import Asked, foreign_errors
+from gguf2ollama.names import ServerAddress
+from gguf2ollama.ollama.errors import Asked, foreign_errors
 from gguf2ollama.ollama.fields import Fields
 from gguf2ollama.ollama.streams import Stream, raise_for_error, read_fields
-from gguf2ollama.refs import ServerAddress
 
 if TYPE_CHECKING:
     import httpx

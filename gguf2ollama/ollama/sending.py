@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpcore
 
-from gguf2ollama.ollama.upload import PiecesBody
+from gguf2ollama.ollama.blob_body import PiecesBody
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

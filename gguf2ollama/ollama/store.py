@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from gguf2ollama._atomic import atomic_file, check_free_space, clear_abandoned, disk_errors, sync_folder
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
+from gguf2ollama.events import Progress, Update, ignore
+from gguf2ollama.fs.atomic import atomic_file, check_free_space, clear_abandoned, disk_errors, sync_folder
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import MANIFEST_TYPE, Descriptor, Digest, Manifest, ManifestList, parse_manifest
 from gguf2ollama.ollama.store_layout import (
     MANIFESTS,
@@ -33,8 +35,6 @@ from gguf2ollama.ollama.store_layout import (
     runnable_manifest,
     v2_path,
 )
-from gguf2ollama.progress import Progress, Update, ignore
-from gguf2ollama.refs import ModelName
 
 __all__ = ["Arrival", "LocalStore"]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.events import Progress, Update, ignore
+from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.oci import (
     RUNNER,
     Descriptor,
@@ -28,8 +30,6 @@ from gguf2ollama.ollama.store_layout import (
     read_entry,
     read_manifest_blob,
 )
-from gguf2ollama.progress import Progress, Update, ignore
-from gguf2ollama.refs import TEMPORARY_NAMESPACE, ModelName
 
 __all__ = ["StoreFinding", "check_store"]
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gguf2ollama.errors import InvalidInput, UsageProblem
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest, Manifest, ManifestList, parse_manifest
-from gguf2ollama.refs import ModelName
 
 __all__ = [
     "MANIFESTS",

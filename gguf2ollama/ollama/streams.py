@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gguf2ollama.errors import ServerRefused
-from gguf2ollama.ollama.explain import Asked, foreign_errors, printable, refusal
+from gguf2ollama.ollama.errors import Asked, foreign_errors, printable, refusal
 from gguf2ollama.ollama.fields import Fields
 
 if TYPE_CHECKING:

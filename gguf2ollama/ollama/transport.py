@@ -27,8 +27,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ollama.blob_body import PiecesBody
 from gguf2ollama.ollama.sending import read_reply, send_request
-from gguf2ollama.ollama.upload import PiecesBody
 
 # httpx imports its own command line (rich, pygments: as long again as itself) where it can, and goes without
 # where it cannot: None says that there is no such module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gguf2ollama.detect import Profile, load_profiles
+from gguf2ollama.families import Profile, load_profiles
 from gguf2ollama.modelfiles import Modelfile, Parameter, render_modelfile
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "modelfiles"

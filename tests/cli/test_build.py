@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from tests.builders import build_gguf
 from tests.fakes.ollama_server import Answer, Cut, Die, FakeOllama
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gguf2ollama.ggufio import open_gguf
-from gguf2ollama.gotmpl import honours
 from gguf2ollama.modelfiles import parse_modelfile
+from gguf2ollama.ollama_template import honours
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer

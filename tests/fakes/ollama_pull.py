@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Manifest
-from gguf2ollama.refs import ModelName
 from tests.fakes.ollama_store import FakeStore, Refusal, model_of, valid_name
 
 _PARTS = 3

@@ -9,13 +9,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from gguf2ollama import gotmpl
+from gguf2ollama import ollama_template
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
-from gguf2ollama.chat.native import NativeTemplate, read_native
+from gguf2ollama.chat.llamacpp import NativeTemplate, read_native
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.special_cases import filter_think_tags
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.refs import ModelName
+from gguf2ollama.names import ModelName
 from tests.fakes.ollama_store import FakeStore, Model, Refusal
 
 
@@ -35,7 +35,7 @@ def render(store: FakeStore, name: str, model: Model, content: dict[str, Any]) -
         contents = [one.content for one in asked.messages]
         body["messages"] = [{**one, "content": text} for one, text in zip(messages, contents, strict=True)]
         try:
-            return gotmpl.render(
+            return ollama_template.render(
                 store.template_of(model),
                 body,
                 version=store.rules,

@@ -20,12 +20,12 @@ from pathlib import Path, PurePosixPath
 from gguf2ollama.chat.special_cases import thinks_by_family
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import GgufArray, GgufFile, Role, file_type_name, open_gguf, role_of
-from gguf2ollama.gotmpl import honours
-from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Manifest, MediaType, parameter_size_label
 from gguf2ollama.ollama import ServerFeatures, ServerVersion
-from gguf2ollama.refs import ModelName
-from gguf2ollama.usecases.target import Rendering
+from gguf2ollama.ollama_template import honours
+from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
+from gguf2ollama.planning.target import Rendering
 
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf\Z")
 _DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}\Z")

@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType, go_json
-from gguf2ollama.refs import ModelName
 from tests.fakes.ollama_store import (
     FakeStore,
     Model,

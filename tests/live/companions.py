@@ -21,15 +21,15 @@ from typing import Any, Literal, TypeAlias
 
 import httpx
 
-from gguf2ollama.chat.battery import battery
 from gguf2ollama.chat.companion import Companion, companion
 from gguf2ollama.chat.conversation import Conversation, Message, Think
-from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.outcome import Outcome, Rendered
-from gguf2ollama.detect import adds_bos, token_text
+from gguf2ollama.chat.test_conversations import battery
+from gguf2ollama.families import adds_bos, token_text
 from gguf2ollama.ggufio import open_gguf
-from gguf2ollama.gotmpl.honouring import GIVEN_RENDERERS
 from gguf2ollama.oci import Digest
+from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
 from tests.live.rendering import BOS, EOS, RenderingServer, Told
 from tests.scripted_llama import scripted_llama
 from tests.zoo.models import model_of_template

@@ -21,9 +21,9 @@ import httpx
 
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType, ModelConfig, go_json
 from gguf2ollama.ollama.store import LocalStore
-from gguf2ollama.refs import ModelName
 from tests.builders import Architecture, tiny_llama
 from tests.live.servers import RunningOllama
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gguf2ollama.chat.answer_parsers import known_parsers
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.modelfiles._builtin import PARSERS, RENDERERS
+from gguf2ollama.modelfiles._registry import PARSERS, RENDERERS
 from tests.calling_templates import XML_CALLS
 from tests.live import parts
 from tests.live.conftest import missing

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.chat.answer_check import first_that_reads
 from gguf2ollama.chat.answer_parsers import known_parsers
-from gguf2ollama.chat.answers import Answer, answers_of
-from gguf2ollama.chat.authors import Authors, as_asked, claims_of
-from gguf2ollama.chat.candidates import Question, TemplateChoice
-from gguf2ollama.chat.choice import choose_template
+from gguf2ollama.chat.candidate import Question, TemplateChoice
+from gguf2ollama.chat.model_output import Answer, answers_of
+from gguf2ollama.chat.output_checks import first_that_reads
 from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.reference_prompt import Authors, as_asked, claims_of
+from gguf2ollama.chat.selection import choose_template
 from tests.calling_templates import ACTIONS, JSON_CALLS, KEYS_AND_VALUES, XML_CALLS, XML_CALLS_NO_THOUGHTS
 from tests.live.rendering import BOS, EOS, RenderingServer, Told, corpus_templates
 from tests.live.servers import RunningOllama

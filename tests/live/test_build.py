@@ -13,8 +13,8 @@ import pytest
 
 from gguf2ollama import Parameter, ShardSet, build, merge, split
 from gguf2ollama.errors import InvalidGguf, InvalidModelfile, ServerRefused, UsageProblem
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
 from tests.builders import build_gguf, make_tensor, tiny_llama
 from tests.live import parts
 from tests.live.servers import find_program, running_ollama

@@ -10,10 +10,11 @@ import pytest
 
 from gguf2ollama import build
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
-from gguf2ollama.gotmpl import parse, render
+from gguf2ollama.gotmpl import parse
 from gguf2ollama.gotmpl.versions import is_since
-from gguf2ollama.usecases.routes import Via
+from gguf2ollama.install.transport import Via
+from gguf2ollama.jinja.facts import shows_thinking, shows_tools
+from gguf2ollama.ollama_template import render
 from tests.calling_templates import KEYS_AND_VALUES, XML_CALLS
 from tests.live import parts
 from tests.live.companions import (

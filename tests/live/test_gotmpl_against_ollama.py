@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gguf2ollama import gotmpl
-from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.canonical import canonical
-from gguf2ollama.detect import load_profiles
+from gguf2ollama import gotmpl, ollama_template
+from gguf2ollama.chat.ollama_input import canonical
+from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import InvalidInput
+from gguf2ollama.families import load_profiles
 from gguf2ollama.oci import go_json
 from tests import reference
 from tests.builders import tiny_llama
@@ -55,7 +55,7 @@ class Ours:
 
 def _ours(template: str, body: Mapping[str, Any], *, version: str) -> Ours:
     try:
-        return Ours(gotmpl.execute(template, body, version=version))
+        return Ours(ollama_template.execute(template, body, version=version))
     except InvalidInput as error:
         return Ours(None, error.message)
 
@@ -215,7 +215,7 @@ def test_made_up_templates_are_read_as_in_go(go):
         answer = program.ask(template, BODIES[0])
         if answer["phase"] == "parse":
             continue
-        reading = gotmpl.read(gotmpl.parse(template))
+        reading = ollama_template.read(gotmpl.parse(template))
         read = sorted(reading.variables), list(reading.thinking), reading.tool_tag
         assert read == (answer["vars"], answer["thinking"], answer["tool_tag"]), template
         thoughts += all(reading.thinking)
@@ -337,11 +337,11 @@ def test_a_server_honours_a_template_where_we_say_so(server, jinja, tmp_path):
                 "/api/create", {"model": "gotmpl-variant", "from": base, "template": template}
             ).raise_for_status()
             shown = asked.ask("/api/show", {"model": "gotmpl-variant"}).json()
-            verdict = gotmpl.honours(template, text or "", version=version)
+            verdict = ollama_template.honours(template, text or "", version=version)
             assert (shown["template"] == template) == verdict.honoured, (name, verdict.reason)
             if verdict.honoured:
                 capabilities = set(shown["capabilities"]) - {"completion"}
-                assert capabilities == gotmpl.read(gotmpl.parse(template)).capabilities, name
+                assert capabilities == ollama_template.read(gotmpl.parse(template)).capabilities, name
             asked.delete("gotmpl-variant")
     finally:
         asked.delete(base)
@@ -375,7 +375,9 @@ def test_a_server_prints_what_we_say(server, tmp_path):
 def _rendered(template: str, body: Mapping[str, Any], version: str) -> Ours:
     try:
         return Ours(
-            gotmpl.render(template, body, version=version, now=datetime.now(timezone.utc).astimezone())
+            ollama_template.render(
+                template, body, version=version, now=datetime.now(timezone.utc).astimezone()
+            )
         )
     except InvalidInput as error:
         return Ours(None, error.message)

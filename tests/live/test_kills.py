@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama import build, split
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
 from tests.builders import tiny_llama
 from tests.live import parts
 from tests.live.servers import find_program, running_ollama

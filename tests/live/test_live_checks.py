@@ -11,8 +11,8 @@ import pytest
 from gguf2ollama import build
 from gguf2ollama.errors import NotFound
 from gguf2ollama.ollama import Client
-from gguf2ollama.usecases.live_checks import live_checks
-from gguf2ollama.usecases.verify import verify
+from gguf2ollama.verification.smoke_tests import live_checks
+from gguf2ollama.verification.verify import verify
 from tests.calling_templates import JSON_CALLS, KEYS_AND_VALUES, XML_CALLS
 from tests.live import parts
 from tests.live.rendering import RenderingServer

@@ -20,7 +20,7 @@ from gguf2ollama.modelfiles import (
     parse_modelfile,
     render_modelfile,
 )
-from gguf2ollama.modelfiles._printable import unprintable
+from gguf2ollama.modelfiles._charset import unprintable
 from tests.live.ollama_oracle import Oracle, OracleMissing, module_folder, running_oracle
 from tests.unit.modelfiles.strategies import go_templates, modelfile_texts, modelfiles
 

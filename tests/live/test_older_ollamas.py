@@ -13,8 +13,8 @@ import pytest
 
 from gguf2ollama import build, split
 from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
 from tests.builders import build_shards, tiny_llama
 from tests.live import parts
 from tests.live.test_client_contract import send

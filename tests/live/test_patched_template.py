@@ -10,7 +10,7 @@ import pytest
 from gguf2ollama import build, split
 from gguf2ollama.chat.patches import keep_out_detection
 from gguf2ollama.ollama import Client
-from gguf2ollama.usecases.chat_template import patch_template
+from gguf2ollama.planning.template_patch import patch_template
 from tests.builders import tiny_llama
 from tests.live import parts
 from tests.live.test_build import NEAR_ZEPHYR

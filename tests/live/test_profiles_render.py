@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 
-from gguf2ollama.detect import Profile, detect, load_profiles
+from gguf2ollama.families import Profile, detect, load_profiles
 from tests import reference
 from tests.builders import tiny_llama
 from tests.live import parts

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.refs import ModelName, ServerAddress
+from gguf2ollama.names import ModelName, ServerAddress
 from tests.live.ollama_oracle import Oracle, OracleMissing, running_oracle
 
 pytestmark = pytest.mark.live

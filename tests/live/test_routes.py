@@ -24,17 +24,17 @@ from gguf2ollama.errors import (
     ServerProblem,
     UsageProblem,
 )
+from gguf2ollama.events import ignore
+from gguf2ollama.install.hashing import Hashing
+from gguf2ollama.install.preflight import require_server_space
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.oci import MediaType
 from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_check import check_store
-from gguf2ollama.progress import ignore
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
-from gguf2ollama.usecases.digest_cache import DigestCache
-from gguf2ollama.usecases.hashing import Hashing
-from gguf2ollama.usecases.image import Image, Text, lay_out_weights
-from gguf2ollama.usecases.server_space import require_server_space
-from gguf2ollama.usecases.source import find_model
+from gguf2ollama.planning.layers import Image, Text, lay_out_weights
+from gguf2ollama.sources.digest_cache import DigestCache
+from gguf2ollama.sources.local import find_model
 from tests.builders import tiny_llama
 from tests.live import parts
 from tests.live.servers import find_program, running_ollama
@@ -490,7 +490,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_the_next_call_does_it(
 
         with pytest.MonkeyPatch.context() as patch:
             # while bytes come would be a race with them; before the first one, room was there and is not
-            patch.setattr(f"gguf2ollama.usecases.{via}_route.require_server_space", count_and_fill)
+            patch.setattr(f"gguf2ollama.api.{via}_route.require_server_space", count_and_fill)
             with pytest.raises(NotEnoughSpace) as caught:
                 build(model, name="large", host=server.url, via=via)
         assert other.exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama import build
-from gguf2ollama._atomic import atomic_file
+from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.ggufio import Shard
 from gguf2ollama.ggufio.copying import write_ranges
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes

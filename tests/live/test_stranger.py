@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from gguf2ollama import build
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
-from gguf2ollama.ollama.private_registry import PrivateRegistry
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
+from gguf2ollama.ollama.manifest_server import PrivateRegistry
 from tests.builders import tiny_llama
 
 pytestmark = [

@@ -14,14 +14,15 @@ from typing import Any
 import httpx
 import pytest
 
-from gguf2ollama.chat.authors import Authors, as_asked
-from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.reference_prompt import Authors, as_asked
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
-from gguf2ollama.gotmpl import parse, read
+from gguf2ollama.chat.test_conversations import battery
+from gguf2ollama.gotmpl import parse
+from gguf2ollama.ollama_template import read
 from tests.builders import tiny_llama
 from tests.live.servers import RunningOllama
 from tests.unit.chat.synthesis.families import PLAIN, THINKING, TOOLS

@@ -11,13 +11,13 @@ import time
 import pytest
 
 from gguf2ollama import build
-from gguf2ollama.chat.parity import Verdict
+from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.patches import keep_out_detection
 from gguf2ollama.errors import InvalidInput, NotFound, ServerProblem
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
-from gguf2ollama.usecases.by_itself import ByItself
-from gguf2ollama.usecases.verify import verify
+from gguf2ollama.verification.baseline import ByItself
+from gguf2ollama.verification.verify import verify
 from tests.builders import tiny_llama
 from tests.live import parts
 from tests.live.servers import find_program, running_ollama

@@ -70,7 +70,7 @@ def test_the_wheel_holds_the_package_and_the_templates_and_nothing_else(wheel):
 
 def test_an_installed_wheel_finds_its_templates(installed):
     code = (
-        "import gguf2ollama; from gguf2ollama.detect import load_profiles;"
+        "import gguf2ollama; from gguf2ollama.families import load_profiles;"
         "from gguf2ollama.modelfiles import Modelfile, render_modelfile;"
         "print(gguf2ollama.__file__);"
         "print([p.family for p in load_profiles()]);"

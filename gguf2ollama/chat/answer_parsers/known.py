@@ -36,7 +36,8 @@ class AnswerParser:
 
         Args:
             answer: What the model wrote, without the end of its turn.
-            asked: What it answers, as the server takes it (:func:`gguf2ollama.chat.authors.as_asked`).
+            asked: What it answers, as the server takes it
+                (:func:`gguf2ollama.chat.reference_prompt.as_asked`).
         """
         try:
             return self.flow(answer, asked)

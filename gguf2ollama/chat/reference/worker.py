@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from jinja2 import Template
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 
-from gguf2ollama.chat.reference.environment import Raised, TooLong, line_of, make_environment, render
 from gguf2ollama.chat.reference.mentions import mentioned_keys
+from gguf2ollama.jinja.environment import Raised, TooLong, line_of, make_environment, render
 
 if TYPE_CHECKING:
     from types import CodeType

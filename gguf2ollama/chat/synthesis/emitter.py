@@ -12,8 +12,8 @@ from gguf2ollama.chat.synthesis.go_page import FOLDER, Page, all_of
 from gguf2ollama.chat.synthesis.go_prelude import Memory, read_blank
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS
 from gguf2ollama.chat.synthesis.rules import Rules, Slot
-from gguf2ollama.chat.synthesis.words import common_end
-from gguf2ollama.detect.go_text import render_go_template
+from gguf2ollama.chat.synthesis.text import common_end
+from gguf2ollama.gotmpl.write import render_go_template
 
 __all__ = ["emit"]
 

@@ -11,8 +11,8 @@ from gguf2ollama.chat.synthesis.decisions import Branch, Decision, Leaf, leaves,
 from gguf2ollama.chat.synthesis.go_facts import condition
 from gguf2ollama.chat.synthesis.go_writer import GoWriter
 from gguf2ollama.chat.synthesis.rules import NUMBER, Rules
-from gguf2ollama.chat.synthesis.words import common_beginning, common_end
-from gguf2ollama.detect.go_text import render_go_macro
+from gguf2ollama.chat.synthesis.text import common_beginning, common_end
+from gguf2ollama.gotmpl.write import render_go_macro
 
 __all__ = ["FOLDER", "Page", "all_of"]
 

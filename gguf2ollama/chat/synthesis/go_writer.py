@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gguf2ollama.detect.go_text import go_quote
+from gguf2ollama.gotmpl.write import go_quote
 
 __all__ = ["GoWriter"]
 

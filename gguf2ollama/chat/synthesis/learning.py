@@ -13,8 +13,8 @@ from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Incon
 from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, facts_of_messages
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS, Event, Forms, Mark, Observation, Probe
 from gguf2ollama.chat.synthesis.rules import NUMBER, Block, Form, Rules, Slot, Trim, said_before_call
+from gguf2ollama.chat.synthesis.text import common_beginning, common_end
 from gguf2ollama.chat.synthesis.tool_forms.styles import RAW
-from gguf2ollama.chat.synthesis.words import common_beginning, common_end
 
 __all__ = ["Observed", "Unlearnable", "explain", "learn_rules"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gguf2ollama.chat.comparison import without_bos
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.parity import without_bos
 from gguf2ollama.chat.reference import ReferenceTemplate, Request
 from gguf2ollama.chat.synthesis.learning import Observed
 from gguf2ollama.chat.synthesis.probes import Probe, observe

@@ -7,16 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gguf2ollama.chat.authors import Authors
 from gguf2ollama.chat.conversation import Feature, Role, Think
 from gguf2ollama.chat.reference import Branch, ReferenceTemplate, Renderer
 from gguf2ollama.chat.reference.request import thinking_variables
+from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.synthesis.call_forms import find_forms
 from gguf2ollama.chat.synthesis.contents import learn_empty, learn_trimming
 from gguf2ollama.chat.synthesis.dates import find_dates, unknown_parts
 from gguf2ollama.chat.synthesis.emitter import emit
 from gguf2ollama.chat.synthesis.facts import think_value
-from gguf2ollama.chat.synthesis.guard import differing, held_out_chats, held_out_texts
+from gguf2ollama.chat.synthesis.holdout import differing, held_out_chats, held_out_texts
 from gguf2ollama.chat.synthesis.inline import SCOPES, learn_inline
 from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, learn_rules
 from gguf2ollama.chat.synthesis.lone_marks import learn_marks

@@ -18,7 +18,7 @@ from benchmarks.frozen import (
 from benchmarks.frozen_conversations import CONVERSATIONS
 from benchmarks.parity_subjects import CORPUS, Subject, find_subjects
 from gguf2ollama.chat.conversation import Conversation
-from gguf2ollama.chat.native import Unpredictable
+from gguf2ollama.chat.llamacpp import Unpredictable
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
 

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.chat.authors import Authors
-from gguf2ollama.chat.candidates import Question
-from gguf2ollama.chat.choice import choose_template
+from gguf2ollama.chat.candidate import Question
 from gguf2ollama.chat.companion import companion
 from gguf2ollama.chat.conversation import Conversation, Message
-from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
-from gguf2ollama.detect.chat_template import shows_thinking, shows_tools
+from gguf2ollama.chat.reference_prompt import Authors
+from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.gotmpl import honours, parse, read, render
+from gguf2ollama.gotmpl import parse
+from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 from gguf2ollama.modelfiles import Modelfile, parse_modelfile, render_modelfile
+from gguf2ollama.ollama_template import honours, read, render
 from tests.calling_templates import JSON_CALLS, XML_CALLS
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)

@@ -7,12 +7,12 @@ from datetime import datetime, timezone
 
 import pytest
 
-from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.canonical import canonical
 from gguf2ollama.chat.formatted_texts import with_formats_joined
-from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.llamacpp import read_native
+from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import Renderer, Request
+from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import FORMATTED_ARGUMENTS
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)

@@ -7,11 +7,11 @@ from datetime import datetime, timezone
 
 import pytest
 
-from gguf2ollama.chat.battery import battery
+from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.missing_members import with_missing_members
-from gguf2ollama.chat.native import read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.test_conversations import battery
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
 _LIST = "list of {{ spec['items'].type if spec['items']['type'] is string else 'anything' }}"

@@ -4,12 +4,12 @@ from datetime import datetime, timezone
 
 import pytest
 
-from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.native import read_native
+from gguf2ollama.chat.comparison import Case, compare
+from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
-from gguf2ollama.chat.parity import Case, compare
 from gguf2ollama.chat.patches import Patch, Shown, changes, keep_out_detection, late_changes
 from gguf2ollama.chat.reference import Renderer, Request
+from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import COUNTED_TURNS, REFUSED_SYSTEM
 
 _NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gguf2ollama.chat.answers import answers_of
+from gguf2ollama.chat.model_output import answers_of
 from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
 from gguf2ollama.chat.stop_check import stops_that_cut
 

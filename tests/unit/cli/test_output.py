@@ -168,7 +168,7 @@ def test_text_that_is_no_utf8_is_shown_escaped(capsys):
 
 
 def test_progress_is_not_shown_where_there_is_no_terminal(capsys):
-    from gguf2ollama.progress import Update  # noqa: PLC0415
+    from gguf2ollama.events import Update  # noqa: PLC0415
 
     with Output(as_json=False, quiet=False, verbose=False).progress() as progress:
         for done in range(0, 101, 10):

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
 from tests.builders import tiny_llama
 from tests.fakes.ollama_server import FakeOllama, Pause, Stall
 

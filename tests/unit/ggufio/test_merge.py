@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gguf2ollama.errors import InvalidGguf, NotEnoughSpace, NotFound, UsageProblem
+from gguf2ollama.events import Update
 from gguf2ollama.ggufio import MergedView, ShardSet, SplitKeys, copying, merge
-from gguf2ollama.progress import Update
 from tests.builders import build_gguf, build_shards, make_tensor, some_tensors
 
 needs_copy_file_range = pytest.mark.skipif(
@@ -138,7 +138,7 @@ def test_a_real_failure_of_copy_file_range_is_no_reason_to_try_again(
 def test_space_is_checked_before_anything_is_written(
     shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gguf2ollama._atomic.free_bytes", lambda _folder: len(expected) - 1)
+    monkeypatch.setattr("gguf2ollama.fs.atomic.free_bytes", lambda _folder: len(expected) - 1)
     updates: list[Update] = []
     with pytest.raises(NotEnoughSpace, match=f"{len(expected):,} are needed"):
         merge(shards, tmp_path / "m.gguf", progress=updates.append)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidGguf
+from gguf2ollama.events import Update
 from gguf2ollama.ggufio import (
     ByteOrder,
     FileRange,
@@ -24,7 +25,6 @@ from gguf2ollama.ggufio import (
     open_gguf,
     split,
 )
-from gguf2ollama.progress import Update
 from tests.builders import build_gguf, build_shards, make_tensor, some_tensors, split_keys, tiny_llama
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

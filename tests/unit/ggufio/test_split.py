@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama.errors import NotEnoughSpace, NotFound, UsageProblem
+from gguf2ollama.events import Update
 from gguf2ollama.ggufio import ShardSet, SplitInfo, ValueType, merge, open_gguf, split, splitting
-from gguf2ollama.progress import Update
 from tests.builders import build_gguf, build_shards, make_tensor, some_tensors
 
 SEVEN = ["m-00001-of-00003.gguf", "m-00002-of-00003.gguf", "m-00003-of-00003.gguf"]
@@ -158,7 +158,7 @@ def test_the_source_is_never_written_to(tmp_path: Path) -> None:
 
 
 def test_space_is_checked_first(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gguf2ollama._atomic.free_bytes", lambda _folder: 100)
+    monkeypatch.setattr("gguf2ollama.fs.atomic.free_bytes", lambda _folder: 100)
     with pytest.raises(NotEnoughSpace):
         split(whole, tmp_path / "m", max_tensors=3)
 

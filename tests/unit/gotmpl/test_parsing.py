@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gguf2ollama import gotmpl
+from gguf2ollama import gotmpl, ollama_template
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.gotmpl import nodes
-from gguf2ollama.gotmpl.parser import MAX_NESTING, MAX_TEMPLATE_CHARACTERS
+from gguf2ollama.gotmpl.parse import MAX_NESTING, MAX_TEMPLATE_CHARACTERS
 from tests.unit.gotmpl import cases
 from tests.unit.gotmpl.templates import make_template
 
@@ -35,7 +35,7 @@ def test_what_is_no_template_is_refused_with_place_and_reason(template):
 def test_any_text_parses_or_is_refused(text):
     try:
         template = gotmpl.parse(text)
-        gotmpl.read(template)
+        ollama_template.read(template)
     except InvalidModelfile as error:
         assert error.hint  # noqa: PT017  # each of both outcomes is fine, nothing else is
     else:
@@ -89,10 +89,10 @@ def test_deep_parentheses_are_refused():
 
 def test_what_nests_as_deep_as_is_allowed_runs():
     deep = MAX_NESTING - 1
-    assert gotmpl.execute("{{ if 1 }}" * deep + "{{ .System }}" + "{{ end }}" * deep, {}) == ""
+    assert ollama_template.execute("{{ if 1 }}" * deep + "{{ .System }}" + "{{ end }}" * deep, {}) == ""
     chain = "{{ if 0 }}" + "{{ else if 0 }}" * (deep // 2) + "{{ else }}x{{ end }}"
-    assert gotmpl.execute(chain + "{{ .Response }}", {}) == "x"
-    assert gotmpl.execute("{{ " + "(" * deep + "1" + ")" * deep + " }}{{ .Response }}", {}) == "1"
+    assert ollama_template.execute(chain + "{{ .Response }}", {}) == "x"
+    assert ollama_template.execute("{{ " + "(" * deep + "1" + ")" * deep + " }}{{ .Response }}", {}) == "1"
 
 
 def test_a_template_of_megabytes_is_refused():

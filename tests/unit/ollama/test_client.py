@@ -19,11 +19,11 @@ from gguf2ollama.errors import (
     ServerUnreachable,
     UsageProblem,
 )
+from gguf2ollama.names import ServerAddress
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion, ToolCall
-from gguf2ollama.ollama.explain import Asked
+from gguf2ollama.ollama.errors import Asked
 from gguf2ollama.ollama.streams import _lines
-from gguf2ollama.refs import ServerAddress
 from tests.fakes.ollama_server import Answer, Choke, Cut, Die, FakeOllama
 
 CONTENT = b"0123456789" * 200_000

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import ServerRefused
-from gguf2ollama.ollama.answers import Chunk, LocalModel, Metrics, ModelInfo, RunningModel, Status
 from gguf2ollama.ollama.fields import Fields
+from gguf2ollama.ollama.responses import Chunk, LocalModel, Metrics, ModelInfo, RunningModel, Status
 
 KEYS = [
     *("name", "model", "size", "digest", "modified_at", "details", "capabilities", "remote_host", "families"),

@@ -13,8 +13,8 @@ LATER = {"httpx", "httpcore", "jinja2", "yaml", "huggingface_hub"}  # while file
     "program, heavy",
     [
         ("from gguf2ollama.ollama import Client; Client('127.0.0.1:1').close()", HEAVY),
-        ("import gguf2ollama.usecases", HEAVY | LATER),
-        ("import gguf2ollama.hub", HEAVY | LATER),
+        ("import gguf2ollama.api", HEAVY | LATER),
+        ("import gguf2ollama.sources", HEAVY | LATER),
     ],
 )
 def test_nothing_is_loaded_that_few_calls_need(program, heavy):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, UsageProblem
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType
 from gguf2ollama.ollama.store import LocalStore
-from gguf2ollama.refs import ModelName
 
 CONTENT = b"a model" * 1000
 NAME = ModelName.parse("me/model:tag")

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.oci import Digest, ManifestEntry, ManifestList
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_check import check_store
-from gguf2ollama.refs import TEMPORARY_NAMESPACE
 from tests.stores import (
     add_blob,
     add_model,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidInput, UsageProblem
+from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest, Manifest, ManifestEntry, ManifestList
 from gguf2ollama.ollama.store import LocalStore
-from gguf2ollama.refs import ModelName
 from tests.stores import (
     add_blob,
     add_model,

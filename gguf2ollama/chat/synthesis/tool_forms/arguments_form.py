@@ -11,7 +11,7 @@ from gguf2ollama.chat.synthesis.tool_forms.go_values import GoText, go_value
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Text, joined
 from gguf2ollama.chat.synthesis.tool_forms.notation import Notation
 from gguf2ollama.chat.synthesis.tool_forms.styles import Style
-from gguf2ollama.detect.go_text import go_print
+from gguf2ollama.gotmpl.write import go_print
 
 __all__ = [
     "Arguments",

@@ -13,7 +13,7 @@ from gguf2ollama.chat.synthesis.tool_forms.go_record import go_record
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoText
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Print, Text, at, go_print_of, joined
 from gguf2ollama.chat.synthesis.tool_forms.record import Record, tool_scope
-from gguf2ollama.detect.go_text import go_print
+from gguf2ollama.gotmpl.write import go_print
 
 __all__ = ["EachTool", "Node", "go_nodes", "print_nodes"]
 

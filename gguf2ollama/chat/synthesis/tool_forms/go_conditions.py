@@ -15,7 +15,7 @@ from typing import Literal
 from gguf2ollama.chat.synthesis.tool_forms.features import Table
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Path, go_field
 from gguf2ollama.chat.synthesis.tool_forms.record import Record
-from gguf2ollama.detect.go_text import go_quote
+from gguf2ollama.gotmpl.write import go_quote
 
 __all__ = ["LATER", "GoScope", "asks", "go_condition", "go_variables"]
 

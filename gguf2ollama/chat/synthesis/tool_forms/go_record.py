@@ -16,7 +16,7 @@ from gguf2ollama.chat.synthesis.tool_forms.go_conditions import (
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoDefine, GoText, go_value
 from gguf2ollama.chat.synthesis.tool_forms.grammar import joined
 from gguf2ollama.chat.synthesis.tool_forms.record import EachItem, EachProperty, Part, Record
-from gguf2ollama.detect.go_text import go_print, go_quote
+from gguf2ollama.gotmpl.write import go_print, go_quote
 
 __all__ = ["go_record"]
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from gguf2ollama._resources import templates_root
 from gguf2ollama.chat.synthesis.tool_forms.styles import Style
-from gguf2ollama.detect.go_text import render_go_template
+from gguf2ollama.gotmpl.write import render_go_template
 
 __all__ = ["GoDefine", "GoText", "go_define", "go_value"]
 

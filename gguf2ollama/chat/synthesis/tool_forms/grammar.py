@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoDefine, GoText, go_value
 from gguf2ollama.chat.synthesis.tool_forms.styles import Style
-from gguf2ollama.detect.go_text import go_print
+from gguf2ollama.gotmpl.write import go_print
 
 __all__ = ["Path", "Print", "Text", "at", "go_field", "go_print_of", "joined"]
 

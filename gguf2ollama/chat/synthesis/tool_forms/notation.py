@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoDefine, GoText
-from gguf2ollama.detect.go_text import go_print, go_quote
+from gguf2ollama.gotmpl.write import go_print, go_quote
 
 __all__ = ["NOTATION_PROBES", "Notation", "notation_of"]
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment, nodes
 
-from gguf2ollama.chat.reference.environment import make_environment, render
 from gguf2ollama.chat.reference.expressions import write_expression
 from gguf2ollama.chat.reference.marking import mark_branches
+from gguf2ollama.jinja.environment import make_environment, render
 
 TEMPLATE = """\
 {% macro show(x) %}{{ x }}{% endmacro %}

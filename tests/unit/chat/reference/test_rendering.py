@@ -11,8 +11,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import MAX_TEMPLATE_BYTES, Renderer, Request
-from gguf2ollama.chat.reference.environment import make_environment
 from gguf2ollama.errors import InvalidInput
+from gguf2ollama.jinja.environment import make_environment
 
 HELLO = Conversation(name="hello", messages=(Message(role="user", content="Hello"),))
 

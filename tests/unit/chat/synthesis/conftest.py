@@ -1,11 +1,12 @@
 import pytest
 
-from gguf2ollama.chat.authors import Authors
-from gguf2ollama.chat.battery import battery
-from gguf2ollama.chat.canonical import canonical
+from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
-from gguf2ollama.gotmpl import execute, parse
+from gguf2ollama.chat.test_conversations import battery
+from gguf2ollama.gotmpl import parse
+from gguf2ollama.ollama_template import execute
 
 VERSION = "0.34.4"
 CHATS = [canonical(one, path="go", version=VERSION) for one in battery()]

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.chat.authors import claims_of
 from gguf2ollama.chat.outcome import Rendered
+from gguf2ollama.chat.reference_prompt import claims_of
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
 from gguf2ollama.errors import InvalidInput, InvalidModelfile
-from gguf2ollama.gotmpl import execute, parse
+from gguf2ollama.gotmpl import parse
+from gguf2ollama.ollama_template import execute
 from tests.unit.chat.synthesis.conftest import CHATS, VERSION
 
 pytestmark = [pytest.mark.corpus, pytest.mark.timeout(1200)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gguf2ollama.gotmpl import honours
+from gguf2ollama.ollama_template import honours
 from tests.unit.chat.synthesis.families import PLAIN, THINKING, THINKING_WITH_TOOLS, TOOLS
 
 

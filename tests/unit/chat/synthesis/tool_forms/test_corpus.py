@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from jinja2 import Template, TemplateError
 
-from gguf2ollama.chat.reference.environment import make_environment
 from gguf2ollama.chat.synthesis.tool_forms import (
     GoText,
     Refusal,
@@ -19,7 +18,8 @@ from gguf2ollama.chat.synthesis.tool_forms import (
     find_tools_form,
 )
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import ORDINARY, Tool, marked_tool
-from gguf2ollama.gotmpl.ollama import execute
+from gguf2ollama.jinja.environment import make_environment
+from gguf2ollama.ollama_template.execute import execute
 from tests import reference
 
 pytestmark = pytest.mark.corpus

@@ -1,0 +1,91 @@
+"""List the models of a repository, and which one would be taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.memory.context import fits_memory
+from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.sources.gguf_files import Kind, Variant
+from gguf2ollama.sources.parse import require_repository
+from gguf2ollama.sources.repository import Repository, read_repository
+from gguf2ollama.sources.selection import Choice
+from gguf2ollama.sources.sites import open_site, settings_for
+
+__all__ = ["QuantRow", "QuantTable", "list_quants"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantRow:
+    """One model of a repository.
+
+    Attributes:
+        variant: The model.
+        bits_per_weight: Bits that each weight takes; ``None`` where their number is not known.
+        fits: Whether it fits into this machine's memory; ``None`` where that is not known.
+    """
+
+    variant: Variant
+    bits_per_weight: float | None
+    fits: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantTable:
+    """The models of a repository, smallest first.
+
+    Attributes:
+        repository: The repository at one commit.
+        rows: Its models, those too of which shards are missing.
+        choice: Which one would be taken when none is named; ``None`` where that would be a guess.
+        problem: Why it would be one.
+        beside: What else is there: projectors, importance matrices, adapters, pieces.
+    """
+
+    repository: Repository
+    rows: tuple[QuantRow, ...]
+    choice: Choice | None
+    problem: str | None
+    beside: tuple[Variant, ...]
+
+
+def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
+    """List the models of a repository.
+
+    Args:
+        source: ``owner/repo``, ``hf://owner/repo``, ``ms://owner/repo`` or a page of one.
+        revision: A branch, a tag or a commit.
+
+    Raises:
+        NotFound: There is no such repository or revision, or no GGUF in it.
+        ServerProblem: The site cannot be asked, or refuses.
+        UsageProblem: The source is no repository.
+    """
+    parsed = require_repository(source)
+    settings = settings_for(parsed)
+    with open_site(settings) as site:
+        repository = read_repository(
+            parsed.repo_id, revision=revision or parsed.revision, settings=settings, site=site
+        )
+    catalogue, parameters = repository.catalogue, repository.parameters
+    free_bytes = free_memory_bytes()
+    choice, problem = None, None
+    try:
+        choice = catalogue.choose(fits=lambda count: fits_memory(count, free_bytes=free_bytes))
+    except Gguf2OllamaError as error:
+        problem = error.message
+    return QuantTable(
+        repository=repository,
+        rows=tuple(
+            QuantRow(
+                variant=one,
+                bits_per_weight=None if one.missing else one.bits_per_weight(parameters),
+                fits=fits_memory(one.n_bytes, free_bytes=free_bytes),
+            )
+            for one in catalogue.models
+        ),
+        choice=choice,
+        problem=problem,
+        beside=tuple(one for one in catalogue.variants if one.kind is not Kind.MODEL),
+    )

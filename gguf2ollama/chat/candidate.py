@@ -1,0 +1,167 @@
+"""What has to be known to choose what renders a model's chats, the ways there are, and what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal, TypeAlias
+
+from gguf2ollama.chat.answer_parsers import AnswerParser
+from gguf2ollama.chat.comparison import Parity
+from gguf2ollama.chat.reference_prompt import Authors, Claims
+from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
+
+__all__ = ["Candidate", "NothingRenders", "Origin", "Question", "TemplateChoice"]
+
+Origin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What has to be known to choose.
+
+    Attributes:
+        authors: What the authors meant.
+        carried: The chat template in the header where it is not the authors' own, else ``""``.
+        version: The version of the Ollama that will render.
+        is_native: Whether it can render with the chat template in a GGUF.
+        displaces: Whether it may put a template of its own before that one, as ``create`` does.
+        may_patch: Whether the header of the GGUF may be changed.
+        may_template: Whether a TEMPLATE may render; some servers are set up to pass over all.
+        has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
+        profile: The Go TEMPLATE of the family that was detected; ``None`` without one.
+        user: The Go TEMPLATE that the user gave; no other is tried then.
+        system: The system message that the model will have, ``""`` for none.
+        meant_system: The one that its prompts shall have; that of the user, and not what is written for the
+            family, which has to be what the authors' template says by itself.
+        architecture: ``general.architecture`` of the model.
+        model_name: The model part of the name that it will have; ``""`` where that is not known.
+        adds_eos: Whether its tokenizer puts EOS behind a prompt.
+        stops: The stop strings that the model may get.
+        metadata: The metadata of the GGUF, with its tokens.
+    """
+
+    authors: Authors
+    carried: str = ""
+    version: str
+    is_native: bool = True
+    displaces: bool = False
+    may_patch: bool = True
+    may_template: bool = True
+    has_companions: bool = False
+    profile: str | None = None
+    user: str | None = None
+    system: str = ""
+    meant_system: str = ""
+    architecture: str = ""
+    model_name: str = ""
+    adds_eos: bool = False
+    stops: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def gets_renderer(self) -> bool:
+        """Whether ``create`` gives the model a renderer of Ollama's own, whatever else it has."""
+        return self.displaces and self.architecture in GIVEN_RENDERERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One way to render, and how well it does.
+
+    Attributes:
+        origin: Where it comes from.
+        why: What it is and what speaks for it, a phrase.
+        go_template: The TEMPLATE layer; ``None`` for none.
+        chat_template: What the header carries instead of the chat template that it has; ``None`` for that.
+        companion: The TEMPLATE that goes with it and is passed over; ``None`` for none.
+        has_thinking_tags: Whether that declares the tags around thoughts.
+        generate_note: Why thoughts will show in ``/api/generate``, a sentence; ``""`` where they will not.
+        capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
+        parity: How its prompts compare with the authors'.
+        misses_calls: Whether the server would not read the model's calls of tools.
+        day: The day that the TEMPLATE tells whatever day it is; ``None`` where it is told by Ollama.
+        parser: What reads the model's answers: a built-in parser, together with ``go_template``; ``None``
+            where the server finds calls and thoughts by what renders.
+    """
+
+    origin: Origin
+    why: str
+    go_template: str | None = None
+    chat_template: str | None = None
+    companion: str | None = None
+    has_thinking_tags: bool = False
+    generate_note: str = ""
+    capabilities: frozenset[str] = frozenset()
+    parity: Parity
+    misses_calls: bool = False
+    day: date | None = None
+    parser: AnswerParser | None = None
+
+    @property
+    def is_native(self) -> bool:
+        """Whether a chat template in the header renders, as it is or changed."""
+        return self.origin in {"native", "patched"}
+
+    @property
+    def faults(self) -> tuple[int, int, int, int, int]:
+        """How many conversations do not come out, the weightiest first.
+
+        Plain ones; with tools or a switch for thinking; plain ones with odd contents; all others; and those
+        but for how JSON is written.
+        """
+        scores = self.parity.scores
+        counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
+        plain, odd = counts.pop("plain"), counts.pop("odd")
+        used = counts.pop("tools") + counts.pop("thinking")
+        if self.misses_calls:  # prompts with tools are of no use then
+            used += scores["tools"].compared
+        as_json = sum(one.json_equal for one in scores.values())
+        return plain, used, odd, sum(counts.values()), as_json
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every conversation comes out, byte for byte."""
+        return not any(self.faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateChoice:
+    """What was chosen, and why.
+
+    Attributes:
+        chosen: The best candidate.
+        others: Those that were tried and not taken, the best first.
+        reason: A sentence.
+        claims: What the authors' template makes something of; no other conversation was compared.
+        cutting: The stop strings that would cut an answer before its end.
+        remarks: Why something was not tried or not found, one phrase each.
+        gets_renderer: Whether the server will render with a renderer of its own instead, so that nothing is
+            predicted.
+        turns_thinking_on: Whether the server has the model think where a client does not say, though it would
+            not by its own chat template.
+    """
+
+    chosen: Candidate
+    others: tuple[Candidate, ...]
+    reason: str
+    claims: Claims
+    cutting: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    gets_renderer: bool = False
+    turns_thinking_on: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingRenders:
+    """That no way was found to render any chat that the authors' chat template takes, if it takes one.
+
+    Attributes:
+        remarks: Why something was not tried or not found, one phrase each.
+        refusal: Why a server does not even load a model that carries the chat template; ``""`` where it does,
+            or where that cannot be predicted.
+    """
+
+    remarks: tuple[str, ...]
+    refusal: str = ""

@@ -1,0 +1,88 @@
+"""Find out whether Ollama reads the calls and the thoughts that a model writes, where a TEMPLATE renders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gguf2ollama.chat.answer_parsers import AnswerParser, Heard
+from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.model_output import Answer
+from gguf2ollama.chat.reference_prompt import as_asked
+from gguf2ollama.ollama_template.tool_parser import read_calls
+
+__all__ = ["are_calls_read", "continues_answers", "first_that_reads"]
+
+_BEGUN = Conversation(
+    name="begun",
+    messages=(Message(role="user", content="Where?"), Message(role="assistant", content="It is")),
+    think=True,
+)
+
+
+def are_calls_read(answers: Iterable[Answer], *, tag: str, closing: str = "") -> bool:
+    """Tell whether every call in the answers that a model writes is read without a PARSER.
+
+    Args:
+        answers: The answers; those without calls do not matter.
+        tag: What the server takes for the opening of a call (``gotmpl.read(…).tool_tag``); ``""`` for
+            whatever it may be.
+        closing: What it takes for the end of a thought; ``""`` where it reads none.
+    """
+    written = [answer for answer in answers if answer.calls]
+    return bool(written) and all(
+        read_calls(
+            _behind_thought(answer, closing=closing), tag=tag, names=[call.name for call in answer.calls]
+        )[: len(answer.calls)]
+        == [(call.name, dict(call.arguments)) for call in answer.calls]
+        for answer in written
+    )
+
+
+def first_that_reads(
+    parsers: Iterable[AnswerParser], answers: Sequence[Answer], *, thinks: bool
+) -> AnswerParser | None:
+    """Give the first parser that takes all answers of a model apart as they were meant.
+
+    Args:
+        parsers: The parsers.
+        answers: The answers.
+        thinks: Whether the TEMPLATE alone lets the server take the model for one that thinks.
+    """
+    return next((one for one in parsers if _reads_all(one, answers, thinks=thinks or one.thinks)), None)
+
+
+def continues_answers(parser: AnswerParser) -> bool:
+    """Tell whether a parser takes what continues an answer for that, and for no thought."""
+    heard = parser.read(" there.", asked=_BEGUN)
+    return heard is not None and heard.said.strip() == "there."
+
+
+def _reads_all(parser: AnswerParser, answers: Sequence[Answer], *, thinks: bool) -> bool:
+    # a client that leaves `think` out is no case of its own: a model that thinks is then told to
+    met = [answer for answer in answers if (answer.asked.think is None) != thinks]
+    has_call = any(answer.calls for answer in met)
+    return has_call and all(_reads(parser, answer, thinks=thinks) for answer in met)
+
+
+def _reads(parser: AnswerParser, answer: Answer, *, thinks: bool) -> bool:
+    heard = parser.read(answer.text, asked=as_asked(answer.asked, thinks=thinks))
+    if heard is None or heard.calls[: len(answer.calls)] != [
+        (call.name, dict(call.arguments)) for call in answer.calls
+    ]:
+        return False
+    # told not to think, it may drop what is thought all the same
+    is_apart = heard.thought == answer.thought or (answer.asked.think is False and not heard.thought)
+    return is_apart and _says(heard, answer)
+
+
+def _says(heard: Heard, answer: Answer) -> bool:
+    """Tell whether the content is what is said, and perhaps what ends the turn: a server stops before it."""
+    said = heard.said.strip()
+    return (
+        said.startswith(answer.said) and said.removeprefix(answer.said).strip() in answer.text[answer.end :]
+    )
+
+
+def _behind_thought(answer: Answer, *, closing: str) -> str:
+    _, found, behind = answer.text.partition(closing) if closing else ("", "", "")
+    return behind if found else answer.text

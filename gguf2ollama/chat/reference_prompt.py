@@ -1,0 +1,186 @@
+"""What the authors of a model meant: their chat template, and the tokens it prints, as a GGUF tells them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from gguf2ollama.chat.comparison import without_bos
+from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
+from gguf2ollama.chat.outcome import Outcome, Rendered
+from gguf2ollama.chat.reference import ReferenceTemplate, Renderer, Request
+from gguf2ollama.chat.reference.variants import DEFAULT, TOOL_USE, chat_templates, choose_variant
+from gguf2ollama.families import adds_bos, token_text
+from gguf2ollama.ggufio.patching import ORIGINAL_CHAT_TEMPLATE as ORIGINAL_KEY
+
+__all__ = ["ORIGINAL_KEY", "Authors", "AuthorsTemplate", "Claims", "as_asked", "claims_of", "read_authors"]
+
+_TOKENS = {"unk_token": "unknown", "sep_token": "separator", "pad_token": "padding", "mask_token": "mask"}
+_TOOL: Mapping[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "find_place",
+        "description": "Find a place",
+        "parameters": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string", "description": "Its name"}},
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authors:
+    """What a GGUF tells of how a chat with its model is written.
+
+    Attributes:
+        chat_template: Jinja.
+        tool_use: The variant for chats with tools; ``""`` where there is none.
+        bos: The text of the token that begins a text; ``""`` for none.
+        eos: The text of the token that ends one; as above.
+        adds_bos: Whether the tokenizer puts BOS before a prompt by itself.
+        tokens: More special tokens, by the names that transformers gives them.
+    """
+
+    chat_template: str
+    tool_use: str = ""
+    bos: str = ""
+    eos: str = ""
+    adds_bos: bool = False
+    tokens: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def load(self, renderer: Renderer, *, now: datetime | None = None) -> AuthorsTemplate:
+        """Compile the chat template, and the variant for chats with tools where there is one.
+
+        Args:
+            renderer: What compiles it.
+            now: What the templates take for the local time; ``None`` for the clock.
+
+        Raises:
+            InvalidInput: One is no template, or takes more of the machine than it may.
+        """
+        return AuthorsTemplate(
+            default=self._compiled(renderer, self.chat_template, now=now),
+            tool_use=self._compiled(renderer, self.tool_use, now=now) if self.tool_use else None,
+        )
+
+    def meant(self, template: AuthorsTemplate, conversations: Iterable[Conversation]) -> tuple[Outcome, ...]:
+        """Render conversations as the authors mean them, without the BOS that the tokenizer adds."""
+        outcomes = template.render([Request(conversation=one) for one in conversations])
+        return tuple(without_bos(one, bos=self.bos) if self.adds_bos else one for one in outcomes)
+
+    def _compiled(self, renderer: Renderer, text: str, *, now: datetime | None) -> ReferenceTemplate:
+        return renderer.load(text, bos=self.bos or None, eos=self.eos or None, tokens=self.tokens, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorsTemplate:
+    """A chat template, and its variant ``tool_use``, which transformers takes where tools are offered."""
+
+    default: ReferenceTemplate
+    tool_use: ReferenceTemplate | None = None
+
+    def render(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Render conversations; see :meth:`ReferenceTemplate.render`.
+
+        Raises:
+            InvalidInput: A template broke a limit.
+        """
+        if self.tool_use is None:
+            return self.default.render(requests)
+        with_tools = iter(self.tool_use.render([one for one in requests if one.conversation.tools]))
+        without = iter(self.default.render([one for one in requests if not one.conversation.tools]))
+        return [next(with_tools if one.conversation.tools else without) for one in requests]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What the authors' template makes something of."""
+
+    tools: bool = False
+    thinking: bool = False
+
+    def includes(self, conversation: Conversation) -> bool:
+        """Whether the template makes something of all that a conversation asks for."""
+        if conversation.tools and not self.tools:
+            return False
+        return self.thinking or conversation.feature not in {"thinking", "history"}
+
+
+def read_authors(metadata: Mapping[str, Any]) -> Authors | None:
+    """Read what the authors meant from the metadata of a GGUF; ``None`` where it has no chat template.
+
+    Where the header carries a changed template, the authors' own is the one that it keeps beside it.
+    """
+    templates = chat_templates(metadata)
+    original = metadata.get(ORIGINAL_KEY)
+    if isinstance(original, str) and original.strip():
+        templates[DEFAULT] = original
+    name = choose_variant(templates, has_tools=False)
+    if name is None:
+        return None
+    tokens = {name: token_text(metadata, key) for name, key in _TOKENS.items()}
+    return Authors(
+        chat_template=templates[name],
+        tool_use=templates.get(TOOL_USE, "") if name == DEFAULT else "",
+        bos=token_text(metadata, "bos"),
+        eos=token_text(metadata, "eos"),
+        adds_bos=adds_bos(metadata),
+        tokens=MappingProxyType({name: told for name, told in tokens.items() if told}),
+    )
+
+
+def claims_of(template: AuthorsTemplate | ReferenceTemplate) -> Claims:
+    """Find out by trying what a template makes something of."""
+    user = Message(role="user", content="Where?")
+    answer = Message(role="assistant", content="There.", thinking="Hm, where?")
+    asked = Conversation(name="asked", messages=(user,))
+    call = Message(
+        role="assistant", calls=(ToolCall(name="find_place", arguments={"name": "x"}, id="abcdefghi"),)
+    )
+    result = Message(role="tool", content="Here it is", tool_name="find_place", tool_call_id="abcdefghi")
+    tried = [
+        asked,
+        dataclasses.replace(asked, tools=(_TOOL,)),
+        dataclasses.replace(asked, messages=(user, call, result), tools=(_TOOL,)),
+        dataclasses.replace(asked, think=True),
+        dataclasses.replace(asked, think=False),
+        dataclasses.replace(asked, think="high"),
+        dataclasses.replace(asked, messages=(user, answer, user)),
+        dataclasses.replace(asked, messages=(user, dataclasses.replace(answer, thinking=None), user)),
+    ]
+    plain, tools, loop, *thinks, thought, unthought = template.render(
+        [Request(conversation=one) for one in tried]
+    )
+    shows_call = isinstance(loop, Rendered) and "find_place" in loop.prompt
+    return Claims(
+        tools=(isinstance(tools, Rendered) and tools != plain) or shows_call,
+        thinking=any(isinstance(one, Rendered) and one != plain for one in thinks)
+        or (isinstance(thought, Rendered) and thought != unthought),
+    )
+
+
+def as_asked(
+    conversation: Conversation, *, thinks: bool, system: str = "", before: Sequence[Message] = ()
+) -> Conversation:
+    """Give a conversation as a server takes it before any template is rendered.
+
+    Args:
+        conversation: What a client asks.
+        thinks: Whether the server takes the model for one that thinks; then it thinks unless told not to.
+        system: The model's own system message, which goes before a conversation that does not begin with one.
+        before: The model's own messages, which go before any conversation (``ChatHandler`` in
+            ``server/routes.go`` of Ollama 0.34.4).
+    """
+    told = conversation.messages
+    has_system = bool(told) and told[0].role == "system"
+    messages = (*before, *told)
+    if system and not has_system:
+        messages = (Message(role="system", content=system), *messages)
+    think = True if thinks and conversation.think is None else conversation.think
+    return dataclasses.replace(conversation, messages=messages, think=think)

@@ -1,0 +1,318 @@
+"""Tell the family of a model from its GGUF metadata.
+
+The chat template decides. A family is taken for certain only when its profile explains the whole template:
+its marks are there, every text that the template can print is one that our Go template prints, and messages
+pass through the same filters. A template that only resembles a family has no profile, and the detection says
+which one it resembles and what differs; it is never taken for plain ChatML.
+
+Where the file has no chat template, name or architecture may suggest a family, if the name says "instruct" or
+"chat", or is that of a fine-tune such as Alpaca: a base model has no family. That is a guess, and the
+detection says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+from gguf2ollama.families.matching import find_objection, read_system
+from gguf2ollama.families.profile import DefaultSystem, Features, ParameterDefault, Profile
+from gguf2ollama.families.stops import adds_bos, token_text
+from gguf2ollama.jinja.facts import ChatTemplate, read_chat_template, shows_thinking, shows_tools
+
+__all__ = ["Confidence", "Detection", "Evidence", "Kind", "RunnerUp", "detect"]
+
+Kind: TypeAlias = Literal["chat", "base", "embedding", "projector", "adapter"]
+Confidence: TypeAlias = Literal["template", "architecture", "name", "none"]
+
+_TEMPLATE_KEY = "tokenizer.chat_template"
+_TOKEN_VARIABLES = {"eos": "eos", "turn_bos": "bos"}
+_WEIGHTS = {"template": 100, "system": 20, "architecture": 10, "tokenizer": 5, "name": 3}
+_RESEMBLES = 0.5  # of a family's marks
+_RUNNERS_UP = 3
+_CAP_NAME = 256  # characters
+_INSTRUCT = re.compile(r"(?i)(?:\b|_)(?:instruct|chat|it|assistant)(?:\b|_)")
+_EMBEDDING_ARCHITECTURES = frozenset(
+    {
+        *("bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert"),
+        *("nomic-bert", "nomic-bert-moe", "t5encoder"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One thing seen in the file, and how much it speaks for the family.
+
+    Attributes:
+        kind: ``template``, ``system``, ``architecture``, ``tokenizer``, ``name`` or ``type``.
+        what: A sentence.
+        weight: Above zero it speaks for the family, below against it; 100 decides.
+    """
+
+    kind: str
+    what: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerUp:
+    """A family that was not taken, and why."""
+
+    family: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """What a model is, with the evidence.
+
+    Attributes:
+        kind: What the file holds: a model that chats, one that only continues text (``base``), one that
+            embeds, a projector for images, or an adapter.
+        profile: The family, or ``None`` where none is known.
+        confidence: What the family stands on. Only ``template`` is certain.
+        reason: One sentence that says what was found, or why nothing was.
+        evidence: What was seen, the weightiest first.
+        runners_up: Families that were near, the nearest first.
+        features: What the chat template in the file knows, read as Ollama reads it.
+        system: The default system text. Where there is a chat template it comes from there.
+        switches: The family's switches that the chat template shows.
+        bos: The text of BOS where a TEMPLATE must print it, else empty.
+        tokens: The texts of other tokens that the TEMPLATE prints, where the file tells them.
+    """
+
+    kind: Kind
+    profile: Profile | None
+    confidence: Confidence
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    runners_up: tuple[RunnerUp, ...] = ()
+    features: Features = field(default_factory=Features)
+    system: DefaultSystem | None = None
+    switches: frozenset[str] = frozenset()
+    bos: str = ""
+    tokens: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def parameters(self) -> tuple[ParameterDefault, ...]:
+        """The family's sampling defaults; none where architecture or default system text are another's.
+
+        A prompt may be shared by models of other makers; what suits their sampling is theirs to say.
+        """
+        alien = any(seen.kind in {"architecture", "system"} and seen.weight < 0 for seen in self.evidence)
+        return self.profile.parameters if self.profile and not alien else ()
+
+    def go_template(self) -> str | None:
+        """Render the Go template for this model; ``None`` where no family is known.
+
+        Raises:
+            InvalidProfile: The family's file cannot be rendered.
+        """
+        if self.profile is None:
+            return None
+        system = self.system.text if self.system else None
+        return self.profile.go_template(
+            system=system, bos=self.bos, switches=self.switches, tokens=self.tokens
+        )
+
+
+def detect(metadata: Mapping[str, Any], *, profiles: Iterable[Profile]) -> Detection:
+    """Tell what a GGUF holds and of which family it is.
+
+    Args:
+        metadata: The metadata of the GGUF; arrays may be lazy.
+        profiles: The families to choose from (``load_profiles()``).
+
+    Raises:
+        InvalidProfile: The Go template of a family cannot be rendered.
+    """
+    if (other := _other_kind(metadata)) is not None:
+        kind, why = other
+        seen = Evidence(kind="type", what=why, weight=_WEIGHTS["template"])
+        return Detection(kind=kind, profile=None, confidence="none", reason=why, evidence=(seen,))
+    families = tuple(profiles)
+    text = _text(metadata, _TEMPLATE_KEY)
+    if text.strip():
+        return _by_template(metadata, text=text, profiles=families)
+    return _by_name(metadata, profiles=families)
+
+
+def _text(metadata: Mapping[str, Any], key: str) -> str:
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
+    """Tell what a file holds that is no model to chat with or to continue text."""
+    architecture, what = _text(metadata, "general.architecture"), _text(metadata, "general.type")
+    if architecture == "clip" or what == "mmproj":
+        return "projector", "It is a projector: it turns images into tokens of another model."
+    if what == "adapter":
+        return "adapter", "It is a LoRA adapter: it changes another model."
+    if f"{architecture}.pooling_type" in metadata:
+        return "embedding", f"It has {architecture}.pooling_type: it embeds texts and does not chat."
+    if architecture in _EMBEDDING_ARCHITECTURES:
+        return "embedding", f"Models of architecture {architecture} embed texts and do not chat."
+    return None
+
+
+def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Profile, ...]) -> Detection:
+    features = Features(tools=shows_tools(text), thinking=shows_thinking(text))
+    template = read_chat_template(text)
+    if template is None:
+        return Detection(
+            kind="chat",
+            profile=None,
+            confidence="none",
+            reason="The chat template in the file is no Jinja, or too long for one.",
+            features=features,
+        )
+    near: list[tuple[bool, int, RunnerUp]] = []
+    fitting: list[tuple[int, bool, Profile]] = []
+    for profile in profiles:
+        marks = profile.evidence.contains
+        seen = sum(mark in template.marks for mark in marks)
+        objection = find_objection(template, profile=profile)
+        if objection is None:
+            rank = sum(seen.weight for seen in _circumstances(metadata, profile=profile))
+            fitting.append((rank, not profile.is_generic, profile))
+        elif seen >= _RESEMBLES * len(marks):
+            near.append((not profile.is_generic, seen, RunnerUp(family=profile.family, reason=objection)))
+    if not fitting:
+        near.sort(key=lambda one: one[:2], reverse=True)
+        return _unknown(metadata, features=features, runners_up=tuple(one for *_, one in near[:_RUNNERS_UP]))
+    fitting.sort(key=lambda one: one[:2], reverse=True)
+    profile, *others = (one for *_, one in fitting)
+    return _certain(
+        metadata,
+        template=template,
+        profile=profile,
+        features=features,
+        runners_up=tuple(RunnerUp(family=one.family, reason="it fits as well") for one in others),
+    )
+
+
+def _certain(
+    metadata: Mapping[str, Any],
+    *,
+    template: ChatTemplate,
+    profile: Profile,
+    features: Features,
+    runners_up: tuple[RunnerUp, ...],
+) -> Detection:
+    reason = f"The chat template is that of {profile.title}."
+    system = read_system(template, profile=profile)
+    return Detection(
+        kind="chat",
+        profile=profile,
+        confidence="template",
+        reason=reason,
+        evidence=(
+            Evidence(kind="template", what=reason, weight=_WEIGHTS["template"]),
+            *_system_evidence(system, profile=profile),
+            *_circumstances(metadata, profile=profile),
+        ),
+        runners_up=runners_up,
+        features=features,
+        system=system,
+        switches=profile.read_switches(template),
+        bos=token_text(metadata, "bos") if template.has_bos and not adds_bos(metadata) else "",
+        tokens=MappingProxyType(dict(_tokens(metadata, profile=profile))),
+    )
+
+
+def _system_evidence(system: DefaultSystem | None, *, profile: Profile) -> Iterator[Evidence]:
+    if profile.system and (system is None or system.text != profile.system.text):
+        yield _evidence("system", "The default system text is another than the family's.", agrees=False)
+
+
+def _tokens(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[tuple[str, str]]:
+    for variable, name in _TOKEN_VARIABLES.items():
+        if variable in profile.variables and (text := token_text(metadata, name)):
+            yield variable, text
+
+
+def _unknown(
+    metadata: Mapping[str, Any], *, features: Features, runners_up: tuple[RunnerUp, ...]
+) -> Detection:
+    reason = "The chat template in the file is of no family that is known here"
+    if runners_up:
+        reason += f"; it resembles {runners_up[0].family}, but {runners_up[0].reason}"
+    architecture = _text(metadata, "general.architecture")[:_CAP_NAME]
+    seen = Evidence(kind="architecture", what=f"The architecture is {architecture}.", weight=0)
+    return Detection(
+        kind="chat",
+        profile=None,
+        confidence="none",
+        reason=f"{reason}.",
+        evidence=(seen,) if architecture else (),
+        runners_up=runners_up,
+        features=features,
+    )
+
+
+def _circumstances(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[Evidence]:
+    """Give what speaks for a family or against it beside the chat template."""
+    evidence = profile.evidence
+    architecture = _text(metadata, "general.architecture")
+    if architecture and evidence.architectures:
+        agrees = architecture in evidence.architectures
+        what = f"The architecture is {architecture[:_CAP_NAME]}" + ("." if agrees else ", not the family's.")
+        yield _evidence("architecture", what, agrees=agrees)
+    pre = _text(metadata, "tokenizer.ggml.pre")
+    if pre and evidence.tokenizers:
+        agrees = pre in evidence.tokenizers
+        what = f"The tokenizer is {pre[:_CAP_NAME]}" + ("." if agrees else ", not the family's.")
+        yield _evidence("tokenizer", what, agrees=agrees)
+    if (name := _named_like(metadata, profile=profile)) is not None:
+        yield _evidence("name", f"It is called “{name}”.", agrees=True)
+
+
+def _evidence(kind: str, what: str, *, agrees: bool) -> Evidence:
+    return Evidence(kind=kind, what=what, weight=_WEIGHTS[kind] if agrees else -_WEIGHTS[kind])
+
+
+def _names(metadata: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("general.name", "general.basename", "general.finetune"):
+        if name := _text(metadata, key):
+            yield name[:_CAP_NAME]
+
+
+def _named_like(metadata: Mapping[str, Any], *, profile: Profile) -> str | None:
+    pattern = profile.evidence.name
+    return next((name for name in _names(metadata) if pattern and pattern.search(name)), None)
+
+
+def _by_name(metadata: Mapping[str, Any], *, profiles: tuple[Profile, ...]) -> Detection:
+    """Guess by name, then by architecture: only where the name says that the model chats."""
+    architecture = _text(metadata, "general.architecture")
+    fitting = [one for one in profiles if architecture in one.evidence.architectures or one.is_generic]
+    chats = any(_INSTRUCT.search(name) for name in _names(metadata))
+    fitting = [one for one in fitting if chats or one.is_generic]
+    named = [one for one in fitting if _named_like(metadata, profile=one) is not None]
+    if len(named) == 1:
+        return _guess(metadata, profile=named[0], confidence="name")
+    kin = [one for one in fitting if not one.is_generic]
+    if not named and len(kin) == 1:
+        return _guess(metadata, profile=kin[0], confidence="architecture")
+    runners_up = tuple(RunnerUp(family=one.family, reason="the name fits as well") for one in named)
+    reason = "There is no chat template in the file"
+    reason += ", and its name fits several families." if named else ", and nothing suggests how it chats."
+    return Detection(kind="base", profile=None, confidence="none", reason=reason, runners_up=runners_up)
+
+
+def _guess(metadata: Mapping[str, Any], *, profile: Profile, confidence: Confidence) -> Detection:
+    circumstances = tuple(_circumstances(metadata, profile=profile))
+    return Detection(
+        kind="chat",
+        profile=profile,
+        confidence=confidence,
+        reason=f"There is no chat template in the file; the {confidence} suggests {profile.title}.",
+        evidence=circumstances,
+        features=profile.claims,
+        system=profile.system,
+    )

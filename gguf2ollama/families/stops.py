@@ -1,0 +1,107 @@
+"""The strings at which the server ends an answer, and the tokens they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gguf2ollama.families.profile import Profile
+
+__all__ = ["Stop", "adds_bos", "served_token_text", "stops_for", "token_text"]
+
+_END_KEYS = ("eos", "eot", "eom")
+_CAP_CHARACTERS = 128  # the longest end-of-turn token known has 24
+_NO_ENDS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+_BPE_ADDS_BOS = frozenset(
+    {
+        *("chameleon", "falcon-h1", "falcon3", "jina-v5-nano", "lfm2", "llama-bpe", "llama-v3"),
+        *("llama3", "midm-2.0", "pixtral", "tekken"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A string at which an answer ends, and where it comes from."""
+
+    text: str
+    source: str
+
+
+def stops_for(metadata: Mapping[str, Any], *, profile: Profile | None) -> tuple[Stop, ...]:
+    """Give the stop strings of a model: those of its end tokens, then those of its family.
+
+    A family's string counts only where the file's tokens hold it, if the file tells its tokens and the
+    string looks like a token (``<…>``). Tags of thinking and tool calls are never stops.
+
+    Args:
+        metadata: The metadata of the GGUF.
+        profile: The family, or ``None`` where it is not known.
+    """
+    found: dict[str, str] = {}
+    for name in _END_KEYS:
+        text = token_text(metadata, name)
+        if text.strip() and text not in _NO_ENDS:
+            found.setdefault(text, f"tokenizer.ggml.{name}_token_id in the GGUF")
+    if profile:
+        wanted = [text for text in profile.stops if text not in _NO_ENDS]
+        for text in _known(metadata, texts=wanted):
+            found.setdefault(text, f"end of a turn in {profile.title}")
+    return tuple(Stop(text=text, source=source) for text, source in found.items())
+
+
+def _known(metadata: Mapping[str, Any], *, texts: list[str]) -> list[str]:
+    """Leave out what looks like a token and is none of the file's, if the file tells its tokens."""
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    special = {text for text in texts if text.startswith("<") and text.endswith(">")}
+    if not special or not isinstance(tokens, Sequence):
+        return texts
+    there = special.intersection(one for one in tokens if isinstance(one, str))
+    return [text for text in texts if text not in special or text in there]
+
+
+_DEFAULT_IDS = {"gpt2": {"bos": 11, "eos": 11}, "llama": {"bos": 1, "eos": 2}}
+_WITHOUT_DEFAULTS = ("chatglm-bpe", "glm4")
+
+
+def adds_bos(metadata: Mapping[str, Any]) -> bool:
+    """Tell whether the tokenizer puts BOS before a prompt, so that a TEMPLATE must not.
+
+    Where the file does not tell, llama.cpp decides by tokenizer: source ``llama_vocab::impl::load`` in
+    llama.cpp's ``src/llama-vocab.cpp``.
+    """
+    told, model, pre = (metadata.get(f"tokenizer.ggml.{key}") for key in ("add_bos_token", "model", "pre"))
+    if model == "gemma4" or pre == "gemma4":
+        return True
+    if isinstance(told, bool):
+        return told
+    return model in ("llama", "bert") or (model == "gpt2" and pre in _BPE_ADDS_BOS)
+
+
+def token_text(metadata: Mapping[str, Any], name: str) -> str:
+    """Give the text of a special token (``bos``, ``eos``, ``eot``, ``eom``); empty where none is told."""
+    identifier = metadata.get(f"tokenizer.ggml.{name}_token_id")
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if isinstance(identifier, bool) or not isinstance(identifier, int) or not isinstance(tokens, Sequence):
+        return ""
+    text = tokens[identifier] if 0 <= identifier < len(tokens) else ""
+    return text if isinstance(text, str) and len(text) <= _CAP_CHARACTERS and _is_unicode(text) else ""
+
+
+def served_token_text(metadata: Mapping[str, Any], name: str) -> str:
+    """Return the text of ``bos`` or ``eos`` that llama.cpp gives a chat template; empty where there is none.
+
+    Where the header names no such token, that is a certain one of the vocabulary, by kind of tokenizer: with
+    GPT-2's a comma. Source: ``llama_vocab::impl::load`` in llama.cpp's ``src/llama-vocab.cpp`` (b11095).
+    """
+    key = f"tokenizer.ggml.{name}_token_id"
+    model, pre = (metadata.get(f"tokenizer.ggml.{one}") for one in ("model", "pre"))
+    if key in metadata or pre in _WITHOUT_DEFAULTS:
+        return token_text(metadata, name)
+    return token_text({**metadata, key: _DEFAULT_IDS.get(str(model), {}).get(name)}, name)
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text was UTF-8 in the file: other bytes are read as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

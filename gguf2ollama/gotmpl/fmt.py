@@ -1,0 +1,328 @@
+"""Print values as Go's ``fmt`` does; :mod:`gguf2ollama.gotmpl.formats` reads the formats of ``printf``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from gguf2ollama.gotmpl.errors import EvaluationError
+from gguf2ollama.gotmpl.quoting import as_text, quote, quote_character
+from gguf2ollama.gotmpl.strconv import format_float
+from gguf2ollama.gotmpl.values import (
+    NOTHING,
+    Byte,
+    Map,
+    Pairs,
+    Pointer,
+    Slice,
+    Struct,
+    Value,
+    entries_of,
+    items_of,
+    type_name,
+)
+
+__all__ = ["PLAIN", "Directive", "bounded", "format_value", "print_values", "printed", "println"]
+
+MAX_TEXT_BYTES = 32 << 20
+_DEFAULT_DIGITS = 6
+_MAX_RUNE = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
+
+
+def printed(value: Value) -> bytes:
+    """Give what an action prints of a value."""
+    kind = type(value)
+    if kind is bytes:
+        return value  # type: ignore[no-any-return]
+    if kind is int:
+        return b"%d" % value
+    if value is NOTHING or value is None:
+        return b"<no value>"
+    if kind is Pairs:
+        raise EvaluationError(f"a {type_name(value)} cannot be printed", hint="Walk over it with `range`.")
+    if kind is Pointer:
+        target = value.target
+        if target is None:
+            return b"<nil>"
+        return _text_of(target, is_addressable=True) or format_value(target, "v", PLAIN)
+    return _text_of(value, is_addressable=True) or format_value(value, "v", PLAIN)
+
+
+def print_values(values: list[Value]) -> bytes:
+    """Give ``fmt.Sprint``: a space between two neighbours neither of which is a string."""
+    out: list[bytes] = []
+    was_string = True
+    for value in values:
+        is_string = type(value) is bytes
+        if out and not is_string and not was_string:
+            out.append(b" ")
+        out.append(value if is_string else format_value(value, "v", PLAIN))
+        was_string = is_string
+    return bounded(out)
+
+
+def println(values: list[Value]) -> bytes:
+    """Give ``fmt.Sprintln``: a space between all neighbours, and a line break."""
+    return bounded([b" ".join(format_value(value, "v", PLAIN) for value in values), b"\n"])
+
+
+def bounded(pieces: list[bytes]) -> bytes:
+    """Join what makes a text, unless that would be too long."""
+    if sum(map(len, pieces)) > MAX_TEXT_BYTES:
+        raise EvaluationError(
+            f"a text grows beyond {MAX_TEXT_BYTES >> 20} MiB",
+            hint="A template that doubles a text in a loop ends like this.",
+        )
+    return b"".join(pieces)
+
+
+class Directive:
+    """Flags, width and precision of one verb."""
+
+    __slots__ = ("erring", "minus", "plus", "precision", "sharp", "space", "syntax", "width", "zero")
+
+    def __init__(self) -> None:
+        self.minus = self.plus = self.sharp = self.space = self.zero = False
+        self.syntax = ""  # of %v: "+" names the fields, "#" writes Go
+        self.width: int | None = None
+        self.precision: int | None = None
+        self.erring = False
+
+    def pad(self, text: bytes, *, with_zeros: bool = True) -> bytes:
+        """Pad a text to the width, which counts characters."""
+        if not self.width:
+            return text
+        missing = self.width - len(text if text.isascii() else as_text(text))
+        if missing <= 0:
+            return text
+        if self.minus:
+            return text + b" " * missing
+        return (b"0" if with_zeros and self.zero else b" ") * missing + text
+
+
+PLAIN = Directive()
+
+
+def _text_of(value: Value, *, is_addressable: bool = False) -> bytes | None:
+    """Give what the method ``String`` of a value says, if it has one."""
+    if isinstance(value, Struct | Slice | Map):
+        method = value.type.text or (value.type.text_of_pointer if is_addressable else None)
+        return method(value) if method else None
+    if isinstance(value, Pointer) and value.target is not None:
+        return _text_of(value.target, is_addressable=True)
+    return None
+
+
+def format_value(value: Value, verb: str, directive: Directive, *, depth: int = 0) -> bytes:
+    """Format one value for a verb."""
+    if value is None or value is NOTHING:
+        return _format_nil(verb, directive, depth=depth)
+    if verb == "T" and not depth:
+        return directive.pad(type_name(value).encode())
+    if verb == "p" or isinstance(value, Pairs) or (isinstance(value, Pointer) and depth):
+        raise EvaluationError(
+            "a memory address would be printed, another one each time",
+            hint="Print the fields, or `json` of the value.",
+        )
+    if verb in "vsxXq" and not directive.erring and directive.syntax != "#":
+        text = _text_of(value)
+        if text is not None:
+            return _format_string(text, verb, directive, value)
+    basic = _BASIC_FORMATS.get(type(value))
+    return basic(value, verb, directive) if basic else _format_composite(value, verb, directive, depth=depth)
+
+
+def _format_boolean(value: Value, verb: str, directive: Directive) -> bytes:
+    return directive.pad(b"true" if value else b"false") if verb in "tv" else _bad(verb, value, directive)
+
+
+def _format_bytes(value: Value, verb: str, directive: Directive) -> bytes:
+    return _format_string(value, verb, directive, value)
+
+
+def _format_nil(verb: str, directive: Directive, *, depth: int) -> bytes:
+    if depth:
+        return b"interface {}(nil)" if directive.syntax == "#" else b"<nil>"
+    return directive.pad(b"<nil>") if verb in "Tv" else b"%!" + verb.encode() + b"(<nil>)"
+
+
+def _bad(verb: str, value: Value, directive: Directive) -> bytes:
+    was, directive.erring = directive.erring, True
+    try:
+        shown = format_value(value, "v", directive)
+    finally:
+        directive.erring = was
+    return b"%!" + verb.encode() + b"(" + type_name(value).encode() + b"=" + shown + b")"
+
+
+def _cut(text: bytes, precision: int | None) -> bytes:
+    """Cut a text to so many characters."""
+    if precision is None or len(text) <= precision:
+        return text
+    if text.isascii():
+        return text[:precision]
+    return text.decode("utf-8", "surrogateescape")[:precision].encode("utf-8", "surrogateescape")
+
+
+def _format_string(text: bytes, verb: str, directive: Directive, value: Value) -> bytes:
+    if verb == "s" or (verb == "v" and directive.syntax != "#"):
+        return directive.pad(_cut(text, directive.precision))
+    if verb in "qv":
+        is_raw = directive.sharp or directive.syntax == "#"
+        cut = _cut(text, directive.precision)
+        return directive.pad(
+            quote(cut, ascii_only=directive.plus, raw=is_raw and verb == "q"), with_zeros=True
+        )
+    if verb in "xX":
+        return _format_hexadecimal(text, verb, directive)
+    return _bad(verb, value, directive)
+
+
+def _format_hexadecimal(text: bytes, verb: str, directive: Directive) -> bytes:
+    text = text if directive.precision is None else text[: directive.precision]
+    digits = [b"%02x" % byte for byte in text]
+    prefix = b"0x" if directive.sharp and digits else b""
+    joined = prefix + (b" " + prefix if directive.space else b"").join(digits)
+    joined = joined.upper() if verb == "X" else joined
+    return directive.pad(joined)
+
+
+_BASES = {"d": 10, "v": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
+
+
+def _format_integer(value: int, verb: str, directive: Directive) -> bytes:
+    if verb == "c":
+        return directive.pad(_character(value).encode())
+    if verb == "q":
+        return directive.pad(quote_character(_character(value), ascii_only=directive.plus))
+    if verb == "U":
+        return _format_code_point(value, directive)
+    base = _BASES.get(verb)
+    if base is None:
+        return _bad(verb, value, directive)
+    is_syntax = verb == "v" and directive.syntax == "#" and isinstance(value, Byte)
+    digits = _digits(abs(value), 16 if is_syntax else base)
+    sign = "-" if value < 0 else "+" if directive.plus else " " if directive.space else ""
+    if directive.precision is not None:
+        if not directive.precision and not value:
+            return b" " * (directive.width or 0)
+        digits = digits.rjust(directive.precision, "0")
+    elif directive.zero and not directive.minus and directive.width:
+        digits = digits.rjust(directive.width - bool(sign), "0")
+    text = sign + _prefixed(digits, verb, is_sharp=directive.sharp or is_syntax)
+    return directive.pad((text.upper() if verb == "X" else text).encode(), with_zeros=False)
+
+
+def _digits(value: int, base: int) -> str:
+    return format(value, {2: "b", 8: "o", 10: "d", 16: "x"}[base])
+
+
+def _prefixed(digits: str, verb: str, *, is_sharp: bool) -> str:
+    if verb == "O":
+        return "0o" + (digits if digits.startswith("0") or not is_sharp else "0" + digits)
+    if not is_sharp or verb == "d":
+        return digits
+    if verb == "b":
+        return "0b" + digits
+    if verb == "o":
+        return digits if digits.startswith("0") else "0" + digits
+    return "0x" + digits
+
+
+def _character(value: int) -> str:
+    return "�" if not 0 <= value <= _MAX_RUNE or value in _SURROGATES else chr(value)
+
+
+def _format_code_point(value: int, directive: Directive) -> bytes:
+    digits = format(value & (2**64 - 1), "X").rjust(max(4, directive.precision or 0), "0")
+    is_shown = directive.sharp and 0 <= value <= _MAX_RUNE and _character(value).isprintable()
+    return directive.pad(f"U+{digits}{f' {chr(value)!r}' if is_shown else ''}".encode(), with_zeros=False)
+
+
+def _format_float(value: float, verb: str, directive: Directive) -> bytes:
+    if verb not in "vgGeEfFbxX":
+        return _bad(verb, value, directive)
+    kind = {"v": "g", "F": "f"}.get(verb, verb)
+    precision = directive.precision
+    if precision is not None and verb in "xX":
+        raise EvaluationError(f"a float cannot be printed as %.{precision}{verb} here")
+    if precision is None:
+        precision = _DEFAULT_DIGITS if kind in "eEf" else -1
+    text = format_float(abs(value), kind, precision)
+    if directive.sharp and verb != "b":
+        text = _with_point(text, verb, precision)
+    is_negative = str(value).startswith("-")
+    sign = "-" if is_negative else "+" if directive.plus else " " if directive.space else ""
+    if sign and directive.zero and not directive.minus and (directive.width or 0) > len(text) + 1:
+        return (sign + text.rjust((directive.width or 0) - 1, "0")).encode()
+    return directive.pad((sign + text).encode())
+
+
+def _with_point(text: str, verb: str, precision: int) -> str:
+    """Add the decimal point, and the zeros behind it, that the flag ``#`` keeps."""
+    end = re.search("[pP]" if verb in "xX" else "[eE]", text)
+    number, tail = (text[: end.start()], text[end.start() :]) if end else (text, "")
+    digits = len(number.replace(".", "").lstrip("0"))
+    if "." not in number:
+        digits += number == "0"
+        number += "."
+    wanted = (_DEFAULT_DIGITS if precision < 0 else precision) if verb in "vgGx" else 0
+    return number + "0" * (wanted - digits) + tail
+
+
+_BASIC_FORMATS: dict[type, Callable[[Value, str, Directive], bytes]] = {
+    bytes: _format_bytes,
+    bool: _format_boolean,
+    int: _format_integer,
+    Byte: _format_integer,
+    float: _format_float,
+}
+
+
+def _format_composite(value: Value, verb: str, directive: Directive, *, depth: int) -> bytes:
+    if isinstance(value, Pointer):
+        return _format_pointer(value, verb, directive)
+    is_syntax = directive.syntax == "#"
+    separator = b", " if is_syntax else b" "
+    name = type_name(value).encode() if is_syntax else b""
+    if isinstance(value, Struct):
+        names = (f"{one}:".encode() if directive.syntax else b"" for one in value.fields)
+        fields = [format_value(one, verb, directive, depth=depth + 1) for one in value.fields.values()]
+        return name + b"{" + separator.join(map(bytes.__add__, names, fields)) + b"}"
+    entries = entries_of(value)
+    if entries is not None:
+        if is_syntax and isinstance(value, Map) and value.entries is None:
+            return name + b"(nil)"
+        pairs = [
+            format_value(key, verb, directive, depth=depth + 1)
+            + b":"
+            + format_value(entries[key], verb, directive, depth=depth + 1)
+            for key in sorted(entries)
+        ]
+        return (name + b"{" if is_syntax else b"map[") + separator.join(pairs) + (b"}" if is_syntax else b"]")
+    return _format_slice(value, verb, directive, depth=depth)
+
+
+def _format_slice(value: Value, verb: str, directive: Directive, *, depth: int) -> bytes:
+    items = items_of(value) or []
+    is_bytes = isinstance(value, Slice) and isinstance(value.type.zero(), Byte)
+    if is_bytes and verb in "sqxX":
+        return _format_string(bytes(items), verb, directive, value)
+    is_syntax = directive.syntax == "#"
+    if is_syntax and isinstance(value, Slice) and value.items is None:
+        return value.type.name.encode() + b"(nil)"
+    shown = [format_value(one, verb, directive, depth=depth + 1) for one in items]
+    if is_syntax:
+        return type_name(value).encode() + b"{" + b", ".join(shown) + b"}"
+    return b"[" + b" ".join(shown) + b"]"
+
+
+def _format_pointer(value: Pointer, verb: str, directive: Directive) -> bytes:
+    if value.target is None:
+        if verb == "v":
+            return (
+                f"(*{value.type.name})(nil)".encode() if directive.syntax == "#" else directive.pad(b"<nil>")
+            )
+        return b"%!" + verb.encode() + b"(*" + value.type.name.encode() + b"=<nil>)"
+    return b"&" + format_value(value.target, verb, directive, depth=1)

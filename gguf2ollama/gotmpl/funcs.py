@@ -1,0 +1,226 @@
+"""Go's own template functions (``text/template/funcs.go`` of Go 1.24 to 1.26).
+
+Each takes the list of its arguments; a reason to fail is an :class:`EvaluationError` without a place.
+``and`` and ``or`` are not here, since they need not evaluate their arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gguf2ollama.gotmpl.errors import EvaluationError
+from gguf2ollama.gotmpl.fmt import print_values, println
+from gguf2ollama.gotmpl.formats import printf
+from gguf2ollama.gotmpl.quoting import escape_html, escape_javascript, escape_query
+from gguf2ollama.gotmpl.values import (
+    BYTES,
+    NOTHING,
+    Map,
+    Pointer,
+    Slice,
+    Value,
+    entries_of,
+    is_nil,
+    is_true,
+    items_of,
+    kind_of,
+    type_name,
+)
+
+__all__ = ["GO_FUNCTIONS", "Call", "Function", "index", "is_equal", "is_less", "length", "slice_"]
+
+Call: TypeAlias = Callable[[list[Value]], Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function that templates can call.
+
+    Attributes:
+        call: Gives its value for a list of arguments.
+        least, most: How many arguments it takes; ``None`` for any number.
+        texts: How many of the first arguments must be strings; -1 for all.
+    """
+
+    call: Call
+    least: int
+    most: int | None
+    texts: int = 0
+
+
+def is_equal(first: Value, others: list[Value]) -> bool:
+    """Tell whether a value equals one of others."""
+    if not others:
+        raise EvaluationError("eq has nothing to compare with", hint="eq takes two values or more.")
+    kind = type(first)
+    for other in others:
+        is_plain = kind is type(other) and kind in _PLAIN
+        if first == other if is_plain else _is_equal(first, other):
+            return True
+    return False
+
+
+_PLAIN = frozenset({bytes, int, bool, float})
+_BASIC = frozenset({"bool", "int", "uint", "float", "string"})
+_INTEGERS = frozenset({"int", "uint"})
+
+
+def _is_equal(first: Value, other: Value) -> bool:
+    kinds = kind_of(first), kind_of(other)
+    basics = [kind if kind in _BASIC else "" for kind in kinds]
+    if basics[0] != basics[1]:
+        if set(kinds) == _INTEGERS:
+            return bool(first == other)
+        if "invalid" in kinds:
+            return False
+        raise EvaluationError(
+            f"a {type_name(first)} cannot be compared with a {type_name(other)}",
+            hint="Compare values of one type; `printf` makes a string of a number.",
+        )
+    if basics[0]:
+        return bool(first == other)
+    if kinds[0] != kinds[1] and "invalid" not in kinds:
+        raise EvaluationError(f"a {type_name(first)} cannot be compared with a {type_name(other)}")
+    if is_nil(first) or is_nil(other):
+        return is_nil(first) and is_nil(other)
+    if isinstance(first, Pointer) and isinstance(other, Pointer):
+        return first.target is other.target
+    raise EvaluationError(f"a {type_name(other)} cannot be compared")
+
+
+def is_less(first: Value, second: Value) -> bool:
+    """Tell whether a number or string comes before another."""
+    kinds = kind_of(first), kind_of(second)
+    for kind, value in zip(kinds, (first, second), strict=True):
+        if kind not in _BASIC:
+            raise EvaluationError(f"a {type_name(value)} has no order")
+    if kinds[0] != kinds[1] and set(kinds) != _INTEGERS:
+        raise EvaluationError(f"a {type_name(first)} cannot be compared with a {type_name(second)}")
+    if kinds[0] == "bool":
+        raise EvaluationError("truth values have no order")
+    return bool(first < second)
+
+
+def _less_or_equal(first: Value, second: Value) -> bool:
+    return is_less(first, second) or is_equal(first, [second])
+
+
+def length(value: Value) -> int:
+    """Give the length of a string (in bytes), slice or map."""
+    if type(value) is bytes:
+        return len(value)
+    sized: Value = items_of(value)
+    sized = entries_of(value) if sized is None else sized
+    if sized is None:
+        raise EvaluationError(f"a {_shown_type(value)} has no length")
+    return len(sized)
+
+
+def _shown_type(value: Value) -> str:
+    return "missing value" if is_nil(value) else type_name(value)
+
+
+def _position(value: Value, end: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise EvaluationError(f"a {_shown_type(value)} is no index")
+    if not 0 <= value <= end:
+        raise EvaluationError(
+            f"the index {int(value)} is out of range 0 to {end}", hint="Ask for the length first: `len`."
+        )
+    return int(value)
+
+
+def index(item: Value, keys: list[Value]) -> Value:
+    """Give what an index or a key leads to, or several of them one after the other."""
+    if item is None or item is NOTHING:
+        raise EvaluationError("a missing value has no items")
+    for key in keys:
+        item = _item(item, key)
+    return item
+
+
+def _item(item: Value, key: Value) -> Value:
+    if isinstance(item, Pointer):
+        if item.target is None:
+            raise EvaluationError("a nil pointer has no items")
+        item = item.target
+    if type(item) is bytes:
+        at = _position(key, len(item))
+        if at == len(item):
+            raise EvaluationError(f"the index {at} is out of range: the length is {at}")
+        return BYTES[item[at]]
+    items = items_of(item)
+    if items is not None:
+        at = _position(key, len(items))
+        if at == len(items):
+            raise EvaluationError(f"the index {at} is out of range: the length is {at}")
+        return items[at]
+    entries = entries_of(item)
+    if entries is None:
+        raise EvaluationError(f"a {_shown_type(item)} has no items")
+    if type(key) is not bytes:
+        raise EvaluationError(f"a {_shown_type(key)} is no key of a {type_name(item)}")
+    if key in entries:
+        return entries[key]
+    return item.type.zero() if isinstance(item, Map) else None
+
+
+def slice_(item: Value, bounds: list[Value]) -> Value:
+    """Give a part of a string (by bytes) or slice."""
+    if isinstance(item, Pointer):
+        item = item.target if item.target is not None else NOTHING
+    items = item if type(item) is bytes else items_of(item)
+    if items is None:
+        raise EvaluationError(f"a {_shown_type(item)} cannot be sliced")
+    if len(bounds) > 2 and (type(item) is bytes or len(bounds) > 3):  # noqa: PLR2004  # as Go takes them
+        raise EvaluationError(f"slice has {len(bounds)} bounds")
+    places = [_position(one, len(items)) for one in bounds]
+    start = places[0] if places else 0
+    end = places[1] if len(places) > 1 else len(items)
+    if start > end or (len(places) > 2 and end > places[2]):  # noqa: PLR2004  # as above
+        raise EvaluationError(f"the part from {start} to {end} ends before it begins")
+    part = items[start:end]
+    return Slice(item.type, list(part)) if isinstance(item, Slice) else part
+
+
+def _escaper(escape: Callable[[bytes], bytes]) -> Call:
+    def call(values: list[Value]) -> bytes:
+        if len(values) == 1 and type(values[0]) is bytes:
+            return escape(values[0])
+        shown = [_printable(value) for value in values]
+        return escape(print_values(shown))
+
+    return call
+
+
+def _printable(value: Value) -> Value:
+    if isinstance(value, Pointer) and value.target is not None:
+        return value if value.type.text_of_pointer else value.target
+    return b"<no value>" if value is None or value is NOTHING else value
+
+
+def _call(values: list[Value]) -> Value:
+    raise EvaluationError(f"call has a {_shown_type(values[0])}, which cannot be called")
+
+
+GO_FUNCTIONS = {
+    "call": Function(call=_call, least=1, most=None),
+    "eq": Function(call=lambda values: is_equal(values[0], values[1:]), least=1, most=None),
+    "ge": Function(call=lambda values: not is_less(*values), least=2, most=2),
+    "gt": Function(call=lambda values: not _less_or_equal(*values), least=2, most=2),
+    "html": Function(call=_escaper(escape_html), least=0, most=None),
+    "index": Function(call=lambda values: index(values[0], values[1:]), least=1, most=None),
+    "js": Function(call=_escaper(escape_javascript), least=0, most=None),
+    "le": Function(call=lambda values: _less_or_equal(*values), least=2, most=2),
+    "len": Function(call=lambda values: length(values[0]), least=1, most=1),
+    "lt": Function(call=lambda values: is_less(*values), least=2, most=2),
+    "ne": Function(call=lambda values: not is_equal(values[0], values[1:]), least=2, most=2),
+    "not": Function(call=lambda values: not is_true(values[0]), least=1, most=1),
+    "print": Function(call=print_values, least=0, most=None),
+    "printf": Function(call=lambda values: printf(values[0], values[1:]), least=1, most=None, texts=1),
+    "println": Function(call=println, least=0, most=None),
+    "slice": Function(call=lambda values: slice_(values[0], values[1:]), least=1, most=None),
+    "urlquery": Function(call=_escaper(escape_query), least=0, most=None),
+}

@@ -1,0 +1,168 @@
+"""Hash the weights of a model in parallel, or remember what their digests were."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, TypeAlias
+
+from gguf2ollama.events import Progress, Update
+from gguf2ollama.ggufio import GivenBytes
+from gguf2ollama.install.fair_share import Turns
+from gguf2ollama.oci import Digest, hash_stream
+from gguf2ollama.planning.layers import Image, Weights
+from gguf2ollama.sources.digest_cache import DigestCache
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Hashing"]
+
+_Key: TypeAlias = "tuple[tuple[str, ...], Digest | None]"
+_WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
+
+
+class _StoppedError(Exception):
+    """Something else failed, or nobody waits for this any more."""
+
+
+def _go_on() -> None:
+    """End nothing."""
+
+
+class Hashing:
+    """Digests of weights, found in the background while its ``with`` block runs; several at once.
+
+    Hashing begins with :meth:`begin`, and what is asked for is waited for. The first failure ends all of it,
+    as does the end of the block.
+
+    Args:
+        cache: What is known of files already, and learns of each file as soon as it is hashed.
+        progress: Told the bytes hashed, from several threads.
+    """
+
+    def __init__(self, *, cache: DigestCache, progress: Progress) -> None:
+        self._cache = cache
+        self._progress = progress
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._futures: dict[_Key, Future[Digest]] = {}
+        self._given_up: dict[_Key, threading.Event] = {}
+        self._saving = threading.Lock()
+        cores = os.cpu_count() or 1
+        self._turns = Turns(cores)
+        # more than there are cores: else cores are idle while the last file is hashed
+        self._pool = ThreadPoolExecutor(max_workers=2 * cores)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, layers: Iterable[Weights]) -> None:
+        """Hash layers whose digests are not known, in their order, without waiting for them."""
+        for layer in layers:
+            self._begin(layer)
+
+    def begin_only(self, layers: Sequence[Weights]) -> None:
+        """Hash these layers; what was begun of others is not wanted any more."""
+        for key in self._futures.keys() - {_key(layer) for layer in layers}:
+            del self._futures[key]
+            if key in self._given_up:
+                self._given_up.pop(key).set()
+        self.begin(layers)
+
+    def take_turns(self) -> None:
+        """Hash no more layers at once than there are cores, so that the first are ready early.
+
+        For those who go on with each layer as soon as its digest is known.
+        """
+        self._turns.keep_order()
+
+    def digest(self, layer: Weights, *, check: Callable[[], None] = _go_on) -> Digest:
+        """Give the digest of a layer, once it is known.
+
+        Args:
+            layer: The layer.
+            check: Called now and then while it is waited for; it raises once that is to end.
+
+        Raises:
+            FileChanged: A file was changed since its header was read.
+            NotFound: A file is gone.
+        """
+        future = self._begin(layer)
+        while not wait((future,), timeout=_WAIT).done:
+            check()
+        if self._failure is not None and isinstance(future.exception(), _StoppedError):
+            raise self._failure
+        found = future.result()
+        layer.require_unchanged()
+        return found
+
+    def digests(self, image: Image) -> Mapping[str, Digest]:
+        """Give the digest of each layer of weights by its name, once all are known.
+
+        Raises:
+            FileChanged: A file was changed since its header was read.
+            NotFound: A file is gone.
+        """
+        self.begin(image.weights)
+        found = {layer.name: self.digest(layer) for layer in image.weights}
+        for layer in image.weights:
+            layer.require_unchanged()  # while others were hashed
+        return found
+
+    def _begin(self, layer: Weights) -> Future[Digest]:
+        key = files, header = _key(layer)
+        if key not in self._futures:
+            if (known := self._cache.get(files, header=header)) is None:
+                given_up = self._given_up[key] = threading.Event()
+                self._turns.begin(given_up, size=layer.size)  # not by its key: it may be begun again
+                self._futures[key] = self._pool.submit(self._hash, layer, key, given_up)
+            else:
+                self._futures[key] = Future()
+                self._futures[key].set_result(known)
+        return self._futures[key]
+
+    def _hash(self, layer: Weights, key: _Key, given_up: threading.Event) -> Digest:
+        files, header = key
+        done = 0
+
+        def is_stopped() -> bool:
+            return self._stop.is_set() or given_up.is_set()
+
+        def advance(count: int) -> None:
+            nonlocal done
+            self._turns.advance(given_up, count, is_stopped=is_stopped)
+            if is_stopped():
+                raise _StoppedError
+            done += count
+            self._progress(Update(task=f"hashing {layer.name}", done=done, total=layer.size))
+
+        try:
+            with layer.open() as stream:
+                digest, _ = hash_stream(stream, advance=advance)
+        except _StoppedError:
+            raise
+        except BaseException as error:
+            self._failure = self._failure or error
+            self._stop.set()
+            raise
+        finally:
+            self._turns.end(given_up)
+        with self._saving:
+            head_bytes = layer.shards[0].gguf.data_offset
+            self._cache.put(files, digest, header=header, head_bytes=head_bytes)
+            self._cache.save()
+        return digest
+
+
+def _key(layer: Weights) -> _Key:
+    """Give what the bytes of a layer depend on: its files, and the digest of what stands in none of them."""
+    given = [piece.content for piece in layer.ranges if isinstance(piece, GivenBytes)]
+    files = tuple(str(shard.path.resolve()) for shard in layer.shards)
+    return files, Digest.of(b"".join(given)) if given else None

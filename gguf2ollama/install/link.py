@@ -1,0 +1,76 @@
+"""Make a model in a store on this machine: links where they can be, and no server needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.events import Progress
+from gguf2ollama.ggufio.copying import Meter
+from gguf2ollama.install.hashing import Hashing
+from gguf2ollama.names import ModelName
+from gguf2ollama.oci import Digest
+from gguf2ollama.ollama.store import Arrival, LocalStore
+from gguf2ollama.planning.layers import Image, Weights
+
+__all__ = ["StoreRoute"]
+
+_ARRIVALS: dict[Arrival, str] = {
+    "there": "was there already",
+    "cloned": "cloned, nothing copied",
+    "linked": "linked, nothing copied",
+    "copied": "copied",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRoute:
+    """The way into a store that is ours to write."""
+
+    store: LocalStore
+    image: Image
+    hashing: Hashing
+    progress: Progress
+    tell: Callable[[str], None]
+
+    def make(self, name: ModelName) -> None:
+        """Write blobs, then the manifest.
+
+        Raises:
+            InvalidInput: A file was changed while it was read, or a blob that is there is damaged.
+            NotEnoughSpace: The disk is too small.
+            UsageProblem: The store cannot be written.
+        """
+        self.hashing.begin_only(self.image.weights)
+        digests = self.hashing.digests(self.image)
+        arrivals = {layer.name: self._link(layer, digests[layer.name]) for layer in self.image.weights}
+        to_copy = [layer for layer in self.image.weights if arrivals[layer.name] is None]
+        self.store.require(sum(layer.size for layer in to_copy))
+        for layer in to_copy:
+            arrivals[layer.name] = self._copy(layer, digests[layer.name])
+        for title, arrival in arrivals.items():
+            self.tell(f"{title}: {_ARRIVALS[arrival or 'copied']}")
+        for text in (*self.image.texts, self.image.config):
+            self.store.add_bytes(text.content)
+        written = self.store.write_manifest(name, self.image.manifest(digests))
+        if written.full != name.full:
+            self.tell(f"the store has this model as {written.short}, which differs only in case: kept")
+
+    def _link(self, layer: Weights, digest: Digest) -> Arrival | None:
+        if not layer.is_file:
+            return None
+        arrival = self.store.link_file(layer.shards[0].path, digest, size=layer.size)
+        if arrival in {"cloned", "linked"}:
+            try:
+                layer.require_unchanged()  # since it was hashed
+            except Gguf2OllamaError:
+                self.store.discard(digest)
+                raise
+        return arrival
+
+    def _copy(self, layer: Weights, digest: Digest) -> Arrival:
+        meter = Meter(f"writing {layer.name}", layer.size, self.progress)
+        return self.store.add_file(
+            lambda target: layer.write_to(target, report=meter), digest, size=layer.size
+        )

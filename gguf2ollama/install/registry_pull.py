@@ -1,0 +1,79 @@
+"""Make a model by letting the server pull it from us: no template detection, no rewriting."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gguf2ollama.errors import Gguf2OllamaError, ServerProblem
+from gguf2ollama.events import Progress
+from gguf2ollama.install.blobs import send_weights
+from gguf2ollama.install.hashing import Hashing
+from gguf2ollama.install.preflight import require_server_space
+from gguf2ollama.names import ModelName
+from gguf2ollama.oci import Manifest
+from gguf2ollama.ollama import Client
+from gguf2ollama.ollama.manifest_server import PrivateRegistry
+from gguf2ollama.planning.layers import Image
+
+__all__ = ["PullRoute"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRoute:
+    """The way for a server on this machine whose store is not ours to write.
+
+    The server pulls what makes the model: its manifest, config, texts and parameters. The weights it finds in
+    its store then, since they were sent as blobs before: Ollama checks the digest of a blob while it writes
+    it, but reads what it has pulled once more for that (``server/images.go`` of 0.34.4 and 0.32.15), and
+    leaves alone what is there.
+
+    Attributes:
+        client: The server.
+        image: The model.
+        hashing: Where its digests come from.
+        progress: Told the bytes sent.
+    """
+
+    client: Client
+    image: Image
+    hashing: Hashing
+    progress: Progress
+
+    def make(self, name: ModelName) -> None:
+        """Make the model under a name.
+
+        Raises:
+            FileChanged: A file was changed since its header was read.
+            NotEnoughSpace: The server's disk is too small.
+            ServerProblem: The server cannot be reached, cannot reach us, or refuses.
+        """
+        layers = self.image.weights
+        self.hashing.begin_only(layers)
+        require_server_space(self.client, self.image, hashing=self.hashing)
+        with PrivateRegistry(label=name.tag.partition("-")[0]) as registry:
+            # whether the server reaches us shows before anything large is sent
+            texts_alone = Manifest(config=self.image.config.descriptor, layers=self.image.text_layers)
+            with self._pulled(texts_alone, registry):
+                pass
+            digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
+            with self._pulled(self.image.manifest(digests), registry) as pulled:
+                self.client.copy(pulled, to=name)
+
+    @contextlib.contextmanager
+    def _pulled(self, manifest: Manifest, registry: PrivateRegistry) -> Iterator[ModelName]:
+        """Have a model on the server for as long as the block runs; give its name there."""
+        texts = (*self.image.texts, self.image.config)
+        name = registry.offer(manifest, {text.descriptor.digest: (text.content,) for text in texts})
+        try:
+            self.client.pull(name, insecure=True).drain()
+            if not registry.has_served(name):
+                raise ServerProblem(
+                    "the server pulled from another program than this one",
+                    hint="it seems to run in a container or behind a tunnel: use --via upload",
+                )
+            yield name
+        finally:
+            with contextlib.suppress(Gguf2OllamaError):
+                self.client.delete(name)

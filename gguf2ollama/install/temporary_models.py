@@ -1,0 +1,267 @@
+"""Temporary models on a server: their names, and which of them are left of builds that are gone.
+
+Each is tagged with a token of the process that makes it, and that process holds a lock on a file of that name
+as long as it may use the model. The system drops the lock when the process ends, in whatever way, and the
+file stays: so a process of the same user on the same machine knows for certain whether a model is in use. All
+others go by its age.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias
+
+from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
+from gguf2ollama.ollama import Client, LocalModel
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.ollama.store_layout import list_entries
+from gguf2ollama.sources.digest_cache import cache_folder
+
+__all__ = ["remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
+
+_ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
+_LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; by then the age of the models decides
+_LATE = 0.3  # seconds in which a server does what it was asked for by a client that has left
+_TOKEN = re.compile(r"[0-9]{16}")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+_BuildState: TypeAlias = Literal["running", "gone", "unknown"]
+
+
+@contextlib.contextmanager
+def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
+    """Return a name for a model that is being made; nobody sweeps it as long as the block runs.
+
+    What builds that are gone left is removed: before the block, so that it takes no room; or after it where
+    the weights may be those of this model, which then need not be sent once more.
+
+    Args:
+        client: The server.
+        name: What the model is to be called.
+    """
+    models = _list_models(client)
+    related = [other for other in models if _may_share_weights(other, name)]
+    remove_abandoned(client, models=[other for other in models if other not in related])
+    with _lease() as token:
+        try:
+            yield _as_spelled(name, models).temporary(token)
+        except Exception:
+            raise
+        except BaseException:
+            # interrupted: the server may not be through with what it was asked for last
+            time.sleep(_LATE)
+            _remove(client, [model for model in _list_models(client) if _token_of(model) == token])
+            raise
+        finally:
+            remove_abandoned(client, models=related)
+
+
+def remove_abandoned(client: Client, *, models: Iterable[ModelName] | None = None) -> tuple[ModelName, ...]:
+    """Remove temporary models of builds that are gone, with the weights that no other model uses.
+
+    Builds of this user on this machine are known to be gone; any other counts as gone once its model is a
+    day old by the server's own clock. What cannot be listed or removed stays.
+
+    Args:
+        client: The server.
+        models: Which models to look at; all on the server when not given.
+
+    Returns:
+        What was removed.
+    """
+    candidates = [
+        model
+        for model in (_list_models(client) if models is None else models)
+        if model.namespace.lower() == TEMPORARY_NAMESPACE
+    ]
+    states = {model: _build_state(model) for model in candidates}
+    old = _old_models(client) if "unknown" in states.values() else frozenset()
+    return _remove(
+        client,
+        [
+            model
+            for model, state in states.items()
+            if state == "gone" or (state == "unknown" and model in old)
+        ],
+    )
+
+
+def _remove(client: Client, models: Iterable[ModelName]) -> tuple[ModelName, ...]:
+    """Remove models from memory and from the store; return those of which that went well."""
+    removed = []
+    for model in models:
+        with contextlib.suppress(Gguf2OllamaError):  # a broken one is in no memory
+            client.unload(model)
+        with contextlib.suppress(Gguf2OllamaError):
+            client.delete(model)
+            removed.append(model)
+    return tuple(removed)
+
+
+def remove_abandoned_from_store(store: LocalStore) -> tuple[ModelName, ...]:
+    """Remove the temporary models of a store that no server serves, as :func:`remove_abandoned` does.
+
+    The server removes their weights when it starts, and files that were never finished are removed here.
+
+    Raises:
+        UsageProblem: The store cannot be written.
+    """
+    store.require(0)
+    oldest = time.time() - _ABANDONED_AFTER.total_seconds()
+    removed = []
+    for entry in tuple(list_entries(store.root)):
+        if entry.name.namespace.lower() != TEMPORARY_NAMESPACE:
+            continue
+        state = _build_state(entry.name)
+        with disk_errors(entry.path), contextlib.suppress(FileNotFoundError):
+            if state == "gone" or (state == "unknown" and entry.path.lstat().st_mtime < oldest):
+                store.remove_entry(entry)
+                removed.append(entry.name)
+    return tuple(removed)
+
+
+def _list_models(client: Client) -> tuple[ModelName, ...]:
+    with contextlib.suppress(Gguf2OllamaError):
+        return tuple(name for model in client.list() if (name := _name_of(model)))
+    return ()
+
+
+def _old_models(client: Client) -> frozenset[ModelName]:
+    """Return the models that are more than a day old by the server's own clock; none where it has none."""
+    with contextlib.suppress(Gguf2OllamaError):
+        now = client.clock()
+        return frozenset(
+            name
+            for model in client.list()
+            if model.modified is not None
+            and now is not None
+            and now - model.modified > _ABANDONED_AFTER
+            and (name := _name_of(model))
+        )
+    return frozenset()
+
+
+def _name_of(model: LocalModel) -> ModelName | None:
+    with contextlib.suppress(Gguf2OllamaError):  # a newer Ollama may allow more
+        return ModelName.parse(model.name)
+    return None
+
+
+def _may_share_weights(temporary: ModelName, name: ModelName) -> bool:
+    """Return whether a temporary model is of the same model part, or pulled, where the part says nothing."""
+    is_pulled = temporary.host != ModelName(model="any").host
+    return is_pulled or temporary.model.lower() == name.model.lower()
+
+
+def _as_spelled(name: ModelName, models: Iterable[ModelName]) -> ModelName:
+    """Return a name in the letters in which the server has its model part already.
+
+    It keeps those of the name that was there first (``getExistingName`` in ``server/routes.go`` of 0.34.4).
+    """
+    for other in models:
+        if other.with_tag(name.tag).is_same(name):
+            return other.with_tag(name.tag)
+    return name
+
+
+@contextlib.contextmanager
+def _lease() -> Iterator[str]:
+    """Return a token that others find in use as long as the block runs.
+
+    Where no file can be locked, they find nothing and go by the age of what is tagged with it.
+    """
+    token, folder = f"{secrets.randbelow(10**16):016}", _lock_folder()
+    file = None if folder is None else _open_locked(folder / token)
+    with contextlib.nullcontext() if file is None else file:
+        yield token
+
+
+def _open_locked(path: Path) -> BinaryIO | None:
+    """Open a new file and lock it; ``None`` where that cannot be."""
+    try:
+        _remove_old_files(path.parent)
+        file = path.open("xb")
+    except OSError:
+        return None
+    try:
+        file.write(_machine())
+        file.flush()
+        _lock(file, wait=True)
+    except OSError:
+        file.close()
+        path.unlink(missing_ok=True)  # without a lock it would say that the build is gone
+        return None
+    return file
+
+
+def _token_of(model: ModelName) -> str:
+    return model.tag.partition("-")[0] if model.namespace.lower() == TEMPORARY_NAMESPACE else ""
+
+
+def _build_state(model: ModelName) -> _BuildState:
+    """Return whether the process that tagged a model still runs."""
+    token, folder = _token_of(model), _lock_folder()
+    return _state_of(folder / token) if folder is not None and _TOKEN.fullmatch(token) else "unknown"
+
+
+def _state_of(path: Path) -> _BuildState:
+    """Return whether the process of a lock file still runs."""
+    try:
+        with path.open("r+b") as file:
+            try:
+                _lock(file, wait=False)
+            except (BlockingIOError, PermissionError):  # EAGAIN and EACCES say that another has it
+                return "running"
+            # over a network, a lock may hold on one machine alone
+            return "gone" if file.read() == _machine() else "unknown"
+    except OSError:
+        return "unknown"
+
+
+def _lock_folder() -> Path | None:
+    folder = cache_folder()
+    return None if folder is None else folder / "builds"
+
+
+def _remove_old_files(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    oldest = time.time() - _LOCK_FILES_KEPT_FOR
+    for path in folder.iterdir():
+        is_old = _TOKEN.fullmatch(path.name) and path.stat(follow_symlinks=False).st_mtime < oldest
+        if is_old and _state_of(path) != "running":
+            path.unlink(missing_ok=True)
+
+
+def _machine() -> bytes:
+    """Return what tells this machine from others, and from itself before its last start."""
+    with contextlib.suppress(OSError):
+        return _BOOT.read_bytes()
+    return socket.gethostname().encode()
+
+
+def _lock(file: BinaryIO, *, wait: bool) -> None:
+    """Lock a file for this process until it is closed, or the process ends.
+
+    Raises:
+        OSError: Another process has it (``BlockingIOError``, ``PermissionError``), or it cannot be locked.
+    """
+    try:
+        fcntl: Any = importlib.import_module("fcntl")
+    except ImportError:
+        msvcrt: Any = importlib.import_module("msvcrt")
+        file.seek(1 << 10)  # behind what others may read
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        file.seek(0)
+    else:
+        # those who only look do not keep one another out
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,0 +1,1 @@
+"""All that reads the text of chat templates: environment, facts, edits. Pure."""

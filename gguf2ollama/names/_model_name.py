@@ -1,0 +1,177 @@
+"""Names of models as Ollama reads them: ``[host[:port]/][namespace/]model[:tag]``."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.names._shown import shown
+
+__all__ = ["TEMPORARY_NAMESPACE", "ModelName"]
+
+TEMPORARY_NAMESPACE = "gguf2ollama-temporary"
+"""Models being built have their names in here, where no model of a user is."""
+
+_DEFAULT_HOST = "registry.ollama.ai"
+_DEFAULT_NAMESPACE = "library"
+_DEFAULT_TAG = "latest"
+_SCHEMES = ("http", "https")
+_LONGEST_PART = 80
+_EXAMPLE = "a name looks like mymodel, mymodel:q4 or me/mymodel:latest"
+_DRIVE = re.compile(r"[A-Za-z]:")
+_TOKEN = re.compile(r"[0-9][0-9-]{0,15}")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What Ollama allows in one part of a name."""
+
+    pattern: re.Pattern[str]
+    longest: int
+    allowed: str
+
+
+_PARTS = {
+    "host": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"), 350, "letters, digits and _ . - :"),
+    "namespace": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*"), _LONGEST_PART, "letters, digits and _ -"),
+    "model": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), _LONGEST_PART, "letters, digits and _ . -"),
+    "tag": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), _LONGEST_PART, "letters, digits and _ . -"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """A model's whole name; every part is there and valid.
+
+    Letters keep their case, but a server holds names that differ only in case for one: see ``is_same``.
+    The rules are those of Ollama's ``types/model/name.go``, with one exception: a host of one letter and a
+    colon is refused, since Windows would take it for a drive when the manifest's path is put together.
+
+    Raises:
+        UsageProblem: A part is empty, too long, or holds a character that Ollama refuses.
+    """
+
+    host: str = _DEFAULT_HOST
+    namespace: str = _DEFAULT_NAMESPACE
+    model: str
+    tag: str = _DEFAULT_TAG
+    protocol_scheme: str = "https"
+
+    def __post_init__(self) -> None:
+        for name in _PARTS:
+            _check(name, getattr(self, name))
+        if self.protocol_scheme not in _SCHEMES:
+            raise UsageProblem(
+                f"{shown(self.protocol_scheme)} is no scheme of a registry", hint="use http:// or https://"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> ModelName:
+        """Read a name as a user writes it; parts that are left out take Ollama's defaults.
+
+        ``http://`` or ``https://`` may stand before a host, as ``pull`` takes it.
+
+        Raises:
+            UsageProblem: The text is no name that Ollama takes; the message says which part is wrong.
+        """
+        given: dict[str, str] = {}
+        rest = text.strip()
+        if rest.rfind(":") > rest.rfind("/"):
+            rest, _, given["tag"] = rest.rpartition(":")
+        rest, slash, given["model"] = rest.rpartition("/")
+        if slash:
+            rest, slash, given["namespace"] = rest.rpartition("/")
+        if slash:
+            scheme, separator, host = rest.partition("://")
+            if separator:
+                given["protocol_scheme"] = scheme.lower()
+            given["host"] = host if separator else rest
+        return cls(**given)
+
+    @property
+    def full(self) -> str:
+        """All four parts: ``registry.ollama.ai/library/model:tag``."""
+        return f"{self.host}/{self.namespace}/{self.model}:{self.tag}"
+
+    @property
+    def short(self) -> str:
+        """The name as ``ollama list`` shows it: without default host and namespace, always with the tag."""
+        if self.host.lower() != _DEFAULT_HOST:
+            return self.full
+        if self.namespace.lower() != _DEFAULT_NAMESPACE:
+            return f"{self.namespace}/{self.model}:{self.tag}"
+        return f"{self.model}:{self.tag}"
+
+    @property
+    def manifest_parts(self) -> tuple[str, str, str, str]:
+        """The path segments below ``manifests/``: host, namespace, model, tag."""
+        return (self.host, self.namespace, self.model, self.tag)
+
+    @property
+    def has_reserved_tag(self) -> bool:
+        """Whether servers from 0.34 on take the tag for where to run the model (``internal/modelref``).
+
+        Such a model can be created, but asking for it by this name goes elsewhere.
+        """
+        tag = self.tag.lower()
+        return tag in {"cloud", "local"} or tag.endswith("-cloud")
+
+    def is_same(self, other: ModelName) -> bool:
+        """Whether a server holds both names for one: the case of letters makes no difference."""
+        return self.full.lower() == other.full.lower()
+
+    def with_tag(self, tag: str) -> ModelName:
+        """Give the same model under another tag.
+
+        Raises:
+            UsageProblem: Ollama does not take the tag.
+        """
+        return dataclasses.replace(self, tag=tag)
+
+    def temporary(self, token: str) -> ModelName:
+        """Return a name in ``TEMPORARY_NAMESPACE`` under which this model can be built and then copied.
+
+        Model part and tag stay in it, since Ollama prompts models by their names: ``deepseek-r1`` in a way of
+        its own (``filterThinkTags`` in ``server/routes.go`` of 0.34.4), and Gemma 4 by a size such as ``e2b``
+        in the model part or the tag (``gemma4RendererFromName`` in ``server/renderer_resolution.go``).
+
+        Args:
+            token: What makes the name unique, in front of the tag: at most 16 digits and ``-``. A letter
+                might make a size of them.
+
+        Raises:
+            UsageProblem: The token holds anything else.
+        """
+        if not _TOKEN.fullmatch(token):
+            raise UsageProblem(f"{shown(token)} cannot be part of the tag of a temporary model")
+        return ModelName(
+            namespace=TEMPORARY_NAMESPACE,
+            model=self.model,
+            tag=f"{token}-{self.tag[: _LONGEST_PART - len(token) - len('--old')]}",
+        )
+
+    def __str__(self) -> str:
+        """Give text that ``parse`` reads back to an equal name."""
+        if self.protocol_scheme != "https":
+            return f"{self.protocol_scheme}://{self.full}"
+        return self.short if ModelName.parse(self.short) == self else self.full
+
+
+def _check(name: str, value: str) -> None:
+    part = _PARTS[name]
+    if not value:
+        raise UsageProblem(f"the name of the model has no {name}", hint=_EXAMPLE)
+    if len(value) > part.longest:
+        raise UsageProblem(
+            f"the {name} {shown(value)} has {len(value)} characters, Ollama takes at most {part.longest}",
+            hint=_EXAMPLE,
+        )
+    if not part.pattern.fullmatch(value):
+        raise UsageProblem(
+            f"{shown(value)} cannot be the {name} in the name of a model",
+            hint=f"Ollama takes {part.allowed}, beginning with a letter, digit or _; {_EXAMPLE}",
+        )
+    if name == "host" and _DRIVE.match(value):
+        raise UsageProblem(f"the host {shown(value)} reads as a drive letter", hint=_EXAMPLE)

@@ -1,0 +1,275 @@
+"""Where a GGUF comes from: a path, a repository on the Hub or on ModelScope, or a URL."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn, TypeAlias
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.names._shown import shown
+
+__all__ = ["HubSource", "LocalSource", "SiteKey", "Source", "UrlSource", "parse_source"]
+
+SiteKey: TypeAlias = Literal["hf", "ms", "ms-ai"]
+"""The Hugging Face Hub, modelscope.cn, or modelscope.ai, which holds other repositories."""
+
+_HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
+_MODELSCOPE_HOSTS: dict[str, SiteKey] = {
+    "modelscope.cn": "ms",
+    "www.modelscope.cn": "ms",
+    "modelscope.ai": "ms-ai",
+    "www.modelscope.ai": "ms-ai",
+}
+_SCHEMES: dict[str, SiteKey] = {"hf://": "hf", "ms://": "ms", "ms-ai://": "ms-ai"}
+_NO_OWNERS = frozenset({"api", "collections", "datasets", "docs", "models", "spaces"})
+_MAX_LENGTH = 8192
+_FORMS = (
+    "give a file, a folder or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
+    "hf://owner/repo/path, ms://owner/repo/path or https://…"
+)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_SEGMENT = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
+_REPOSITORY = re.compile(
+    rf"(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
+    r"(?::(?P<quant>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?(?P<rest>[/@].*)?",
+    re.DOTALL,
+)
+_REVISION = r"(?:refs/(?:pr|convert)/)?[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HUB_PATH = re.compile(
+    rf"/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
+    rf"(?:/(?:blob|resolve|raw|tree)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
+    re.DOTALL,
+)
+_MODELSCOPE_PATH = re.compile(
+    rf"/models/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
+    rf"(?:/(?:files|summary)|/(?:resolve|tree|file/view)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
+    re.DOTALL,
+)
+_MODELSCOPE_FILE = re.compile(rf"/api/v1/models/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})/repo", re.DOTALL)
+_HUB_REST = re.compile(
+    rf"(?:@(?P<rev_first>{_REVISION}))?(?:/(?P<path>[^@]+))?(?:@(?P<rev_last>{_REVISION}))?", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSource:
+    """A file or a folder of this machine, there or not."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Give text that ``parse_source`` reads as a path, whether or not something is there."""
+        text = str(self.path)
+        return text if _looks_local(text) else f".{os.sep}{text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSource:
+    """A repository on the Hugging Face Hub or on ModelScope, or one file or folder in it.
+
+    ``quant`` is the quantization that was asked for (``Q4_K_M``), ``path`` leads from the repository's root
+    with ``/`` between its parts, ``revision`` is a branch, a tag, a commit or ``refs/pr/N``; each may be
+    ``None``, and ``quant`` and ``path`` exclude each other. ``site`` tells where the repository is.
+    """
+
+    owner: str
+    repo: str
+    quant: str | None = None
+    path: str | None = None
+    revision: str | None = None
+    site: SiteKey = "hf"
+
+    @property
+    def repo_id(self) -> str:
+        """``owner/repo``."""
+        return f"{self.owner}/{self.repo}"
+
+    def __str__(self) -> str:
+        quant = f":{self.quant}" if self.quant else ""
+        path = f"/{self.path}" if self.path else ""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.site}://{self.repo_id}{quant}{path}{revision}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlSource:
+    """A file behind ``https://`` or ``http://``."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Source: TypeAlias = LocalSource | HubSource | UrlSource
+
+
+def parse_source(
+    text: str, *, hub_endpoint: str | None = None, modelscope_endpoint: str | None = None
+) -> Source:
+    """Tell what a SOURCE argument names; nothing but the existence of a local path is looked at.
+
+    What exists on this machine is local. So is what looks like a path: it begins with ``.``, ``/``, ``~`` or
+    a drive letter, holds a backslash, or ends with ``.gguf``. A revision may stand at the end
+    (``hf://owner/repo/path@rev``) or, as the Hub's own library writes it, behind the repository. The address
+    of a page of the Hub (``https://huggingface.co/owner/repo/blob/main/path``) and the name that ``ollama
+    run`` takes (``hf.co/owner/repo:Q4_K_M``) are places on the Hub; those of modelscope.cn and modelscope.ai
+    are places there, which are written ``ms://owner/repo`` and ``ms-ai://owner/repo``.
+
+    Args:
+        text: What was written.
+        hub_endpoint: The address of a mirror, whose pages are pages of the Hub too.
+        modelscope_endpoint: The same of ModelScope.
+
+    Raises:
+        UsageProblem: The text is none of the forms.
+    """
+    if not text.strip() or "\0" in text or len(text) > _MAX_LENGTH:
+        raise UsageProblem(f"{shown(text)} names no model", hint=_FORMS)
+    path = _expand_home(text)
+    if os.path.lexists(path):
+        return LocalSource(path=path)
+    for scheme, site in _SCHEMES.items():
+        if text.startswith(scheme):
+            return _parse_place(text.removeprefix(scheme), site=site, text=text)
+    if "://" in text:
+        return _parse_url(text, hub_endpoint=hub_endpoint, modelscope_endpoint=modelscope_endpoint)
+    host, _, rest = text.partition("/")
+    if (place := _parse_page_name(text, host=host.lower(), rest=rest)) is not None:
+        return place
+    if _looks_local(text):
+        return LocalSource(path=path)
+    return _parse_repository(text)
+
+
+def _parse_page_name(text: str, *, host: str, rest: str) -> HubSource | None:
+    """Read the address of a page without its scheme, or the name that ``ollama run`` takes."""
+    if not rest or host not in {*_HUB_HOSTS, *_MODELSCOPE_HOSTS}:
+        return None
+    site = _MODELSCOPE_HOSTS.get(host, "hf")
+    if rest.count("/") > 1:
+        url = f"https://{text}"
+        return (
+            _parse_hub_page(url, path=f"/{rest}") if site == "hf" else _parse_modelscope_page(url, site=site)
+        )
+    return _parse_place(rest, site=site, text=text)
+
+
+def _expand_home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, UnicodeError):
+        # no user's home: the "~" may belong to the name of a file
+        return Path(text)
+
+
+def _looks_local(text: str) -> bool:
+    return (
+        text.startswith((".", "/", "~"))
+        or "\\" in text
+        or _DRIVE.match(text) is not None
+        or text.lower().endswith(".gguf")
+    )
+
+
+def _parse_url(
+    text: str, *, hub_endpoint: str | None, modelscope_endpoint: str | None
+) -> UrlSource | HubSource:
+    # neither a password nor a signed query may reach a message
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise UsageProblem(
+            "a URL with a user name or a password in it is not taken",
+            hint="leave out what stands before the @",
+        )
+    try:
+        parts = urllib.parse.urlsplit(text)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not text.isprintable() or " " in text:
+        raise UsageProblem(f"{shown(text.partition('?')[0])} is no URL of a file", hint=_FORMS)
+    if hub_endpoint and text.startswith(f"{hub_endpoint}/"):
+        return _parse_hub_page(text, path=urllib.parse.urlsplit(text.removeprefix(hub_endpoint)).path)
+    if modelscope_endpoint and text.startswith(f"{modelscope_endpoint}/"):
+        return _parse_modelscope_page(text, site="ms", prefix=modelscope_endpoint)
+    host = (parts.hostname or "").lower()
+    if host in _HUB_HOSTS:
+        return _parse_hub_page(text, path=parts.path)
+    if host in _MODELSCOPE_HOSTS:
+        return _parse_modelscope_page(text, site=_MODELSCOPE_HOSTS[host])
+    return UrlSource(url=text)
+
+
+def _parse_modelscope_page(text: str, *, site: SiteKey, prefix: str = "") -> HubSource:
+    """Read the address of a repository on ModelScope, of a file of it, or of the file's bytes."""
+    parts = urllib.parse.urlsplit(text.removeprefix(prefix))
+    path = urllib.parse.unquote(parts.path)
+    asked = dict(urllib.parse.parse_qsl(parts.query))
+    if match := _MODELSCOPE_FILE.fullmatch(path):
+        inside, revision = asked.get("FilePath"), asked.get("Revision")
+    elif match := _MODELSCOPE_PATH.fullmatch(path):
+        inside, revision = match["path"], match["revision"]
+    else:
+        inside = revision = None
+    is_revision = revision is None or re.fullmatch(_REVISION, revision)
+    if not match or not is_revision or (inside is not None and not _is_clean(inside)):
+        raise UsageProblem(
+            f"{shown(text.partition('?')[0])} is no page of a model on ModelScope",
+            hint="give that of a repository or of a file in it, or ms://owner/repo",
+        )
+    return HubSource(owner=match["owner"], repo=match["repo"], path=inside, revision=revision, site=site)
+
+
+def _parse_hub_page(text: str, *, path: str) -> HubSource:
+    """Read the address of a repository, of a file or a folder of it, or of the file's bytes."""
+    match = _HUB_PATH.fullmatch(urllib.parse.unquote(path))
+    inside = match["path"] if match else None
+    if not match or match["owner"] in _NO_OWNERS or (inside and not _is_clean(inside)):
+        raise UsageProblem(
+            f"{shown(text.partition('?')[0])} is no page of a model on the Hub",
+            hint="give that of a repository or of a file in it, or owner/repo",
+        )
+    return HubSource(owner=match["owner"], repo=match["repo"], path=inside, revision=match["revision"])
+
+
+def _parse_repository(text: str) -> HubSource:
+    match = _REPOSITORY.fullmatch(text)
+    if not match or match["rest"]:
+        raise UsageProblem(f"{shown(text)} is neither there nor a repository nor a URL", hint=_FORMS)
+    return HubSource(owner=match["owner"], repo=match["repo"], quant=match["quant"])
+
+
+def _parse_place(place: str, *, site: SiteKey, text: str) -> HubSource:
+    match = _REPOSITORY.fullmatch(place)
+    rest = _HUB_REST.fullmatch((match["rest"] or "").rstrip("/")) if match else None
+    if not match or not rest:
+        _refuse_place(text, site)
+    if rest["rev_first"] and rest["rev_last"]:
+        _refuse_place(text, site)
+    path = rest["path"]
+    if path and (match["quant"] or not _is_clean(path)):
+        _refuse_place(text, site)
+    return HubSource(
+        owner=match["owner"],
+        repo=match["repo"],
+        quant=match["quant"],
+        path=path,
+        revision=rest["rev_first"] or rest["rev_last"],
+        site=site,
+    )
+
+
+def _is_clean(path: str) -> bool:
+    """Whether a path inside a repository is relative, printable and leads nowhere else."""
+    return path.isprintable() and all(part not in {"", ".", ".."} for part in path.split("/"))
+
+
+def _refuse_place(text: str, site: SiteKey) -> NoReturn:
+    where = "the Hub" if site == "hf" else "ModelScope"
+    raise UsageProblem(
+        f"{shown(text)} is no place on {where}", hint=f"write {site}://owner/repo[/path][@revision]"
+    )

@@ -1,0 +1,215 @@
+"""Read the body of ``/api/chat`` as Go's ``encoding/json`` reads it into Ollama's types."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gguf2ollama.errors import InvalidInput
+from gguf2ollama.gotmpl.fmt import printed
+from gguf2ollama.gotmpl.values import BYTES, GoType, Slice, Struct, Value
+from gguf2ollama.ollama_template.go_json import Json, as_any, go_bytes
+
+__all__ = [
+    "ANYTHINGS",
+    "IMAGES",
+    "PROPERTY_TYPE",
+    "STRINGS",
+    "Decode",
+    "Member",
+    "StructReader",
+    "any_member",
+    "empty_text",
+    "nil_slice",
+    "read_anythings",
+    "read_array",
+    "read_images",
+    "read_integer",
+    "read_object",
+    "read_property_type",
+    "read_strings",
+    "read_text",
+    "slice_type",
+    "string_member",
+    "struct_reader",
+]
+
+Decode: TypeAlias = Callable[[Json, str], Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A field of a struct: its name, its JSON key, how it is read, and its zero value.
+
+    ``omits_empty``: JSON leaves it out when it is empty; ``holds_any``: then only where there is no value.
+    """
+
+    name: str
+    key: str
+    decode: Decode
+    zero: Callable[[], Value]
+    omits_empty: bool = False
+    holds_any: bool = False
+
+    @property
+    def omits(self) -> str:
+        """When JSON leaves it out; see ``GoType.tags``."""
+        return ("nil" if self.holds_any else "empty") if self.omits_empty else ""
+
+
+def read_text(value: Json, place: str) -> bytes:
+    """Read a string."""
+    if isinstance(value, str):
+        return go_bytes(value)
+    raise _mismatch(value, place, "a string")
+
+
+def read_integer(value: Json, place: str) -> int:
+    """Read an integer."""
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return value
+    raise _mismatch(value, place, "an integer")
+
+
+def _mismatch(value: Json, place: str, wanted: str) -> InvalidInput:
+    return InvalidInput(
+        f"{place} is to be {wanted}, and is a {type(value).__name__}",
+        hint="Ollama refuses such a request with status 400.",
+    )
+
+
+def _anything(value: Json, place: str) -> Value:
+    return as_any(value, place=place)
+
+
+def empty_text() -> bytes:
+    """Give the zero value of a string."""
+    return b""
+
+
+def string_member(name: str, key: str, *, omits_empty: bool = False) -> Member:
+    """Give a member that holds a string."""
+    return Member(name=name, key=key, decode=read_text, zero=empty_text, omits_empty=omits_empty)
+
+
+def any_member(name: str, key: str) -> Member:
+    """Give a member that holds any JSON value and is left out where there is none."""
+    return Member(name=name, key=key, decode=_anything, zero=lambda: None, omits_empty=True, holds_any=True)
+
+
+def read_object(value: Json, place: str) -> Mapping[str, Json]:
+    """Check that a value is an object."""
+    if isinstance(value, Mapping):
+        return value
+    raise _mismatch(value, place, "an object")
+
+
+def read_array(value: Json, place: str) -> Sequence[Json]:
+    """Check that a value is an array."""
+    if isinstance(value, list | tuple):
+        return value
+    raise _mismatch(value, place, "an array")
+
+
+class StructReader:
+    """Reads a struct of a type: keys match without regard to case, and unknown ones are dropped."""
+
+    def __init__(self, type_: GoType, members: Sequence[Member]) -> None:
+        self.type = type_
+        self._members = members
+        self._by_key = {one.key: one for one in members}
+        self._by_folded_key = {one.key.lower(): one for one in reversed(members)}
+
+    def zero(self) -> Struct:
+        """Give the zero value."""
+        return Struct(self.type, {one.name: one.zero() for one in self._members})
+
+    def __call__(self, value: Json, place: str) -> Struct:
+        """Read a struct; a null leaves a member at its zero value."""
+        struct = self.zero()
+        for key, one in read_object(value, place).items():
+            member = self._by_key.get(key) or self._by_folded_key.get(key.lower())
+            if member is not None and (one is not None or member.decode in _TAKES_NULL):
+                struct.fields[member.name] = member.decode(one, f"{place}.{key}")
+        return struct
+
+
+def struct_reader(name: str, members: Sequence[Member], **methods: Value) -> StructReader:
+    """Give what reads a struct of a type of this name."""
+    tags = {one.name: (one.key, one.omits) for one in members}
+    return StructReader(GoType(name=name, kind="struct", tags=tags, **methods), members)
+
+
+def slice_type(name: str, zero: Callable[[], Value] = empty_text, **methods: Value) -> GoType:
+    """Give the type of a slice."""
+    return GoType(name=name, kind="slice", zero=zero, **methods)
+
+
+STRINGS = slice_type("[]string")
+ANYTHINGS = slice_type("[]interface {}", lambda: None)
+_IMAGE = slice_type("api.ImageData", lambda: BYTES[0])
+IMAGES = slice_type("[]api.ImageData", lambda: Slice(_IMAGE, None))
+
+
+def read_strings(value: Json, place: str) -> Slice:
+    """Read an array of strings."""
+    return Slice(
+        STRINGS,
+        [
+            b"" if one is None else read_text(one, f"{place}[{at}]")
+            for at, one in enumerate(read_array(value, place))
+        ],
+    )
+
+
+def read_anythings(value: Json, place: str) -> Slice:
+    """Read an array of any JSON values."""
+    return Slice(
+        ANYTHINGS, [_anything(one, f"{place}[{at}]") for at, one in enumerate(read_array(value, place))]
+    )
+
+
+def read_images(value: Json, place: str) -> Slice:
+    """Read an array of files in base64."""
+    return Slice(IMAGES, [_image(one, f"{place}[{at}]") for at, one in enumerate(read_array(value, place))])
+
+
+def _image(value: Json, place: str) -> Slice:
+    try:
+        data = b64decode(read_text(value, place).replace(b"\r", b"").replace(b"\n", b""), validate=True)
+    except binascii.Error:
+        raise _mismatch(value, place, "a file in base64") from None
+    return Slice(_IMAGE, [BYTES[one] for one in data])
+
+
+def _text_of_property_type(value: Slice) -> bytes:
+    items = value.items or []
+    if len(items) == 1:
+        return bytes(items[0])
+    return printed(Slice(STRINGS, items)) if items else b""
+
+
+def _json_of_property_type(value: Slice) -> Value:
+    items = value.items
+    return items[0] if items is not None and len(items) == 1 else Slice(STRINGS, items)
+
+
+PROPERTY_TYPE = slice_type("api.PropertyType", text=_text_of_property_type, marshal=_json_of_property_type)
+
+
+def read_property_type(value: Json, place: str) -> Slice:
+    """Read the type of a property: a name, or several."""
+    if value is None or isinstance(value, str):
+        return Slice(PROPERTY_TYPE, [go_bytes(value or "")])
+    return Slice(PROPERTY_TYPE, read_strings(value, place).items)
+
+
+def nil_slice(type_: GoType) -> Callable[[], Slice]:
+    """Give what makes nil slices of a type."""
+    return lambda: Slice(type_, None)
+
+
+_TAKES_NULL = frozenset({read_property_type})  # what Go asks even for a null

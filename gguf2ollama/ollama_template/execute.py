@@ -1,0 +1,269 @@
+"""Render the body of ``/api/chat`` with a Go template, as Ollama does.
+
+:func:`render` is the way through the server: what it adds and refuses, then :func:`execute`, which is
+``template.Template.Execute``: messages are collated, and the template runs once over ``.Messages`` or once
+per exchange. The prompt is what ``_debug_render_only`` shows with ``"truncate": false``. Not here: the
+model's own SYSTEM and MESSAGEs (put them into ``messages``), what is done by family or name
+(``chat/special_cases.py``), built-in renderers, and the cut of a literal ``<bos>``, which happens on the way
+to the model (``llm``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+
+from gguf2ollama.errors import InvalidInput
+from gguf2ollama.gotmpl.errors import EvaluationError, invalid_template
+from gguf2ollama.gotmpl.exec import Program
+from gguf2ollama.gotmpl.funcs import Function
+from gguf2ollama.gotmpl.nodes import Template
+from gguf2ollama.gotmpl.parse import BUILTINS, parse
+from gguf2ollama.gotmpl.quoting import as_text
+from gguf2ollama.gotmpl.values import NOTHING, Pairs, Pointer, Slice, Struct, Value
+from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
+from gguf2ollama.ollama_template.go_json import Json, go_bytes, marshal
+from gguf2ollama.ollama_template.introspect import as_ollama_has_it, read, used_functions
+from gguf2ollama.ollama_template.legacy import until_response
+from gguf2ollama.ollama_template.ollama_api import types_of, typescript_type
+
+__all__ = ["MAX_MESSAGES", "execute", "render"]
+
+MAX_MESSAGES = 100_000
+_LEVELS = ("low", "medium", "high")
+
+
+def render(
+    template: Template | str,
+    body: Mapping[str, Json],
+    *,
+    version: str = NEWEST,
+    now: datetime | None = None,
+    capabilities: Collection[str] = (),
+) -> str:
+    """Give the prompt that a server makes of the body of ``/api/chat``.
+
+    Args:
+        template: The template, or its text.
+        body: ``messages``, and where wanted ``tools`` and ``think``; other keys do not matter.
+        version: Ollama's, such as ``0.34.4``.
+        now: The time for ``currentDate``, on the server's clock; by default the present.
+        capabilities: Of ``tools`` and ``thinking`` those that the model has by its family or its parser,
+            whatever the template shows.
+
+    Raises:
+        InvalidModelfile: That Ollama cannot parse the template, or it fails on this chat.
+        InvalidInput: The server refuses the body.
+    """
+    template = parse(template) if isinstance(template, str) else template
+    known = dialect(version)
+    _check_functions(template, known, version)
+    can = read(template).capabilities.union(capabilities)
+    think = body.get("think") if known.has_thinking else None
+    if body.get("tools") and "tools" not in can:
+        raise InvalidInput(
+            "the chat has tools, and the TEMPLATE does not name .Tools",
+            hint="Ollama refuses such a request: the model does not support tools.",
+        )
+    if think and "thinking" not in can:
+        raise InvalidInput(
+            "the chat asks for thinking, and the TEMPLATE does not show thinking tags",
+            hint="Ollama refuses such a request: the model does not support thinking.",
+        )
+    if think is None and "thinking" in can and known.omits_empty:
+        think = True
+    messages = _with_image_tags(_messages(body))
+    return execute(template, {**body, "messages": messages, "think": think}, version=version, now=now)
+
+
+def execute(
+    template: Template | str,
+    body: Mapping[str, Json],
+    *,
+    version: str = NEWEST,
+    now: datetime | None = None,
+) -> str:
+    """Run a template as Ollama's template package does, without what the server adds before.
+
+    Arguments and errors are those of :func:`render`.
+    """
+    template = parse(template) if isinstance(template, str) else template
+    known = dialect(version)
+    _check_functions(template, known, version)
+    system, messages, tools = _read_body(body, known)
+    asked = _thinking(body.get("think"), known)
+    today = (now or datetime.now()).date()  # noqa: DTZ005  # Ollama, too, takes the server's local day
+    try:
+        if "messages" in read(template).variables:
+            data = {
+                b"System": system,
+                b"Messages": types_of(known).messages(messages),
+                b"Tools": tools,
+                b"Response": b"",
+                **asked,
+            }
+            prompt = _program(as_ollama_has_it(template), known, today).run(data)
+        else:
+            prompt = _by_exchanges(template, messages, asked, known, today)
+    except EvaluationError as error:
+        raise invalid_template(
+            "fails on this chat", error.reason, place=error.place, hint=error.hint or _HINT
+        ) from None
+    return as_text(prompt)
+
+
+_HINT = "Ollama would answer with an error; mend the template there."
+
+
+def _check_functions(template: Template, known: Dialect, version: str) -> None:
+    for name, place in used_functions(template).items():
+        if name not in BUILTINS and name not in known.functions:
+            raise invalid_template(
+                f"cannot be parsed by Ollama {version}",
+                f"there is no function {name}",
+                place=place,
+                hint="Update Ollama, or do without the function.",
+            )
+
+
+def _read_body(body: Mapping[str, Json], known: Dialect) -> tuple[bytes, list[Struct], Slice]:
+    """Give what systems say, the messages collated, and the tools."""
+    types = types_of(known)
+    try:
+        messages = [types.message(one, f"messages[{at}]") for at, one in enumerate(_messages(body))]
+        tools = types.tools(body.get("tools"))
+    except RecursionError:
+        raise InvalidInput("the chat's messages or tools nest too deep") from None
+    system, collated = _collated(messages, known)
+    return system, collated, tools
+
+
+def _messages(body: Mapping[str, Json]) -> Sequence[Json]:
+    messages = body.get("messages")
+    if messages is None:
+        return []
+    if not isinstance(messages, list | tuple):
+        raise InvalidInput(f"messages is to be an array, and is a {type(messages).__name__}")
+    if len(messages) > MAX_MESSAGES:
+        raise InvalidInput(f"there are {len(messages)} messages, and at most {MAX_MESSAGES} are read")
+    return messages
+
+
+def _with_image_tags(messages: Sequence[Json]) -> Sequence[Json]:
+    """Put ``[img-0]`` and so on before a content, or in the place of ``[img]`` in it."""
+    tagged, number = [], 0
+    for message in messages:
+        images = message.get("images") if isinstance(message, Mapping) else None
+        if not images or not isinstance(images, list | tuple):
+            tagged.append(message)
+            continue
+        prefix, content = "", str(message.get("content") or "")
+        for _ in images:
+            tag = f"[img-{number}]"
+            number += 1
+            if "[img]" in content:
+                content = content.replace("[img]", tag, 1)
+            else:
+                prefix += tag
+        tagged.append({**message, "content": prefix + content})
+    return tagged
+
+
+def _collated(messages: Sequence[Struct], known: Dialect) -> tuple[bytes, list[Struct]]:
+    """Join what systems say, and merge neighbours of one role; of the merged one only the content stays."""
+    system: list[bytes] = []
+    collated: list[Struct] = []
+    for message in messages:
+        role, content = message.fields["Role"], message.fields["Content"]
+        if role == b"system":
+            system.append(content)
+        stays = role == b"tool" and known.has_tool_names
+        if collated and collated[-1].fields["Role"] == role and not stays:
+            collated[-1].fields["Content"] += b"\n\n" + content
+        else:
+            collated.append(message)
+    return b"\n\n".join(system), collated
+
+
+def _thinking(think: Value, known: Dialect) -> dict[bytes, Value]:
+    """Give what templates see of ``think``; a server that knows no such key reads past it."""
+    if not known.has_thinking:
+        return {}
+    levels = (*_LEVELS, "max") if known.has_highest_level else _LEVELS if known.has_levels else ()
+    if not (think is None or isinstance(think, bool) or think in levels):
+        shown = ", ".join(levels)
+        raise InvalidInput(
+            f"think is to be true or false{f' or one of {shown}' if shown else ''}, and is {think!r}"
+        )
+    seen: dict[bytes, Value] = {b"Think": bool(think), b"IsThinkSet": think is not None}
+    if known.has_levels:
+        level = think if isinstance(think, str) else "medium" if think else ""
+        seen[b"ThinkLevel"] = go_bytes(level)
+    return seen
+
+
+def _by_exchanges(
+    template: Template, messages: Sequence[Struct], asked: Mapping[bytes, Value], known: Dialect, today: date
+) -> bytes:
+    """Run a template without ``.Messages``: once per exchange, the last time up to the response."""
+    program = _program(as_ollama_has_it(template), known, today)
+    out: list[bytes] = []
+    values = {b"System": b"", b"Prompt": b"", b"Response": b""}
+
+    def flush() -> None:
+        out.append(program.run({**values, **asked}))
+        values.update(dict.fromkeys(values, b""))
+
+    for message in messages:
+        role, content = message.fields["Role"], message.fields["Content"]
+        if role == b"system":
+            if values[b"Prompt"] or values[b"Response"]:
+                flush()
+            values[b"System"] = content
+        elif role == b"user":
+            if values[b"Response"]:
+                flush()
+            values[b"Prompt"] = content
+        elif role == b"assistant":
+            values[b"Response"] = content
+    out.append(_last_program(template, over_integers=known.ranges_over_integers).run({**values, **asked}))
+    return b"".join(out)
+
+
+@lru_cache(maxsize=64)
+def _program(template: Template, known: Dialect, today: date) -> Program:
+    functions = _functions(today)
+    return Program(
+        template.bodies,
+        functions={name: functions[name] for name in known.functions},
+        over_integers=known.ranges_over_integers,
+    )
+
+
+@lru_cache(maxsize=64)
+def _last_program(template: Template, *, over_integers: bool) -> Program:
+    """Make the program for the last exchange, which Ollama runs without its functions and options."""
+    body = until_response(template)
+    return Program({b"": body}, functions={}, missing=NOTHING, over_integers=over_integers)
+
+
+def _functions(today: date) -> dict[str, Function]:
+    day, day_before = (one.isoformat().encode() for one in (today, today - timedelta(days=1)))
+    return {
+        "json": Function(call=_json, least=1, most=1),
+        "currentDate": Function(call=lambda _values: day, least=0, most=None, texts=-1),
+        "yesterdayDate": Function(call=lambda _values: day_before, least=0, most=None, texts=-1),
+        "toTypeScriptType": Function(call=_typescript, least=1, most=1),
+    }
+
+
+def _json(values: list[Value]) -> bytes:
+    return b"" if isinstance(values[0], Pairs) else marshal(values[0])  # no function can be written
+
+
+def _typescript(values: list[Value]) -> bytes:
+    value = values[0].target if isinstance(values[0], Pointer) else values[0]
+    if isinstance(value, Struct) and value.type.name == "api.ToolProperty":
+        return typescript_type(value)
+    return b"any"

@@ -1,0 +1,126 @@
+"""Whether Ollama renders with a TEMPLATE at all, beside a GGUF that has a chat template of its own.
+
+The rules are those of ``server/images.go`` since 0.30 (``shouldPreferChatTemplate``): capabilities are
+counted, and of templates with the same ones that is preferred which tells the results of tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gguf2ollama.gotmpl.parse import parse
+from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
+from gguf2ollama.ollama_template.introspect import Reading, read
+
+__all__ = ["GIVEN_RENDERERS", "Verdict", "honours"]
+
+# architectures to which `create` gives a built-in renderer, and the parser of that name, whatever their chat
+# templates say, unless they come with both a RENDERER and a PARSER (server/create.go of 0.32.15 and 0.34.4)
+GIVEN_RENDERERS: Mapping[str, str] = {
+    "gemma4": "gemma4",
+    "laguna": "laguna",
+    "nemotron_h": "nemotron-3-nano",
+    "nemotron_h_moe": "nemotron-3-nano",
+    "nemotron_h_omni": "nemotron-3-nano",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a server renders chats with a TEMPLATE, and why."""
+
+    honoured: bool
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.honoured
+
+
+def honours(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
+    """Tell whether a server renders with a TEMPLATE beside a GGUF's own chat template.
+
+    That holds for models without RENDERER and PARSER, other than gpt-oss, on a server without
+    ``OLLAMA_GO_TEMPLATE`` in its environment.
+
+    Args:
+        go_text: The TEMPLATE.
+        jinja_text: The GGUF's ``tokenizer.chat_template``; ``""`` where it has none.
+        version: Ollama's.
+
+    Raises:
+        InvalidModelfile: The TEMPLATE is none.
+    """
+    known = dialect(version)
+    reading = read(parse(go_text, functions=known.functions))
+    if not known.has_native_path:
+        return Verdict(honoured=True, reason=f"Ollama {version} knows no other way than a TEMPLATE")
+    if not jinja_text:
+        return Verdict(honoured=True, reason="the GGUF has no chat template of its own")
+    return _compare(reading, jinja_text, known)
+
+
+def _compare(reading: Reading, jinja: str, known: Dialect) -> Verdict:
+    theirs = _jinja_capabilities(jinja)
+    ours = reading.capabilities
+    tells = _tells_tool_results(jinja)
+    if len(theirs) > len(ours):
+        missing = ", ".join(sorted(theirs - ours))
+        if tells or not reading.tells_tool_results:
+            return Verdict(
+                honoured=False,
+                reason=f"the GGUF's own chat template shows more capabilities: {missing}",
+            )
+        return Verdict(
+            honoured=True, reason=f"it tells tool results, which weighs more than the GGUF's {missing}"
+        )
+    both_have_tools = theirs == ours and "tools" in theirs
+    if known.prefers_tool_round_trip and both_have_tools and tells and not reading.tells_tool_results:
+        return Verdict(
+            honoured=False,
+            reason="the GGUF's own chat template tells tool results, and the TEMPLATE does not show that it"
+            ' does: it is to name .ToolCalls and to hold the text `eq .Role "tool"`',
+        )
+    return Verdict(honoured=True, reason="it shows every capability that the GGUF's own chat template shows")
+
+
+def _jinja_capabilities(jinja: str) -> frozenset[str]:
+    found = set()
+    if _names_tools(jinja):
+        found.add("tools")
+    if _thinks(jinja):
+        found.add("thinking")
+    return frozenset(found)
+
+
+def _names_tools(jinja: str) -> bool:
+    return "tools" in jinja or "tool_call" in jinja
+
+
+def _thinks(jinja: str) -> bool:
+    if "<think>" in jinja and "</think>" in jinja:
+        return True
+    splits = "content.split('</think>')" in jinja or 'content.split("</think>")' in jinja
+    return splits and "reasoning_content" not in jinja and "<SPECIAL_12>" not in jinja
+
+
+_CALL_SIGNS = ("tool_calls", "assistant_tool_call")
+_RESULT_SIGNS = (
+    "tool_response",
+    "tool_results",
+    "role'] == 'tool'",
+    'role\'] == "tool"',
+    "role\"] == 'tool'",
+    'role"] == "tool"',
+    "message.role == 'tool'",
+    'message.role == "tool"',
+    "ipython",
+)
+
+
+def _tells_tool_results(jinja: str) -> bool:
+    return (
+        _names_tools(jinja)
+        and any(sign in jinja for sign in _CALL_SIGNS)
+        and any(sign in jinja for sign in _RESULT_SIGNS)
+    )

@@ -1,0 +1,270 @@
+"""Write down what a build was made of, and make the same again or nothing.
+
+A lock file is JSON, to be kept beside what uses the model::
+
+    {"format": 1, "site": "hf", "repository": "owner/repo", "revision": "main", "commit": "…",
+     "context": 8192, "files": [{"path": "…", "bytes": 1, "sha256": "…"}],
+     "template_sha256": "…", "recipe_sha256": "…", "ollama": "0.34.4"}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
+from gguf2ollama.fs.atomic import atomic_file, disk_errors
+from gguf2ollama.names import HubSource, SiteKey, parse_source
+from gguf2ollama.oci import Digest
+from gguf2ollama.sources.local import ModelFiles
+from gguf2ollama.sources.parse import parse_place, shown_place
+
+if TYPE_CHECKING:
+    from gguf2ollama.api.build_job import Built
+    from gguf2ollama.planning.plan import Preferences
+    from gguf2ollama.planning.recipe import Recipe
+
+__all__ = ["Lock", "LockCheck", "LockedFile", "read_lock", "write_lock"]
+
+_FORMAT = 1
+_CAP_BYTES = 1 << 20
+_HINT = "build with --lock to write a new lock file, or undo what has changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedFile:
+    """A file of the repository: its path, its length in bytes, its digest as 64 hexadecimal digits."""
+
+    path: str
+    bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """What a build was made of.
+
+    Attributes:
+        site: Where the repository is, as it is called in front of ``://``.
+        repository: ``owner/repo``.
+        revision: The branch or the tag that was asked for.
+        commit: The commit that it named.
+        files: The model's files, then projectors.
+        context: ``num_ctx``, which would else depend on the memory that is free; ``None`` for none.
+        template_sha256: Digest of what renders chats: the TEMPLATE, or else the chat template in the GGUF.
+        recipe_sha256: Digest of TEMPLATE, SYSTEM, parameters and licences together.
+        ollama: The version of Ollama that it was made for.
+    """
+
+    site: SiteKey
+    repository: str
+    revision: str
+    commit: str
+    files: tuple[LockedFile, ...]
+    context: int | None
+    template_sha256: str
+    recipe_sha256: str
+    ollama: str
+
+    @classmethod
+    def of(cls, built: Built) -> Lock:
+        """Take down what a build was made of.
+
+        Raises:
+            UsageProblem: It was not made of a repository.
+        """
+        origin, recipe = built.inspection.files.origin, built.inspection.recipe
+        source = None if origin is None or not origin.commit else parse_source(origin.place)
+        if origin is None or not isinstance(source, HubSource):
+            raise UsageProblem(
+                "a lock file is for what comes from the Hub or ModelScope, where a commit names it",
+                hint="leave out --lock",
+            )
+        context = recipe.parameters.get("num_ctx")
+        return cls(
+            site=source.site,
+            repository=source.repo_id,
+            revision=source.revision or "",
+            commit=origin.commit,
+            files=_locked(built.inspection.files),
+            context=None if context is None else int(context.value),
+            template_sha256=Digest.of((recipe.template.value or recipe.chat_template).encode()).hex,
+            recipe_sha256=_recipe_digest(recipe),
+            ollama=built.version.text,
+        )
+
+    @property
+    def place(self) -> str:
+        """What names the model, so that ``build`` finds these very files."""
+        owner, _, repo = self.repository.partition("/")
+        return str(
+            HubSource(owner=owner, repo=repo, path=self.files[0].path, revision=self.commit, site=self.site)
+        )
+
+    def require_source(self, source: str | os.PathLike[str]) -> None:
+        """Check that a source names the repository of the lock file.
+
+        Raises:
+            UsageProblem: It names something else.
+        """
+        parsed = parse_place(source)
+        if not isinstance(parsed, HubSource) or (parsed.site, parsed.repo_id.lower()) != (
+            self.site,
+            self.repository.lower(),
+        ):
+            raise UsageProblem(
+                f"the lock file is of {self.site}://{self.repository}, and SOURCE is {shown_place(source)}",
+                hint="give one of them",
+            )
+
+    def require_files(self, files: ModelFiles) -> None:
+        """Check that files are those of the lock file.
+
+        Raises:
+            VerificationFailed: They are not.
+        """
+        found = {file.path: file for file in _locked(files)}
+        for file in self.files:
+            if found.pop(file.path, None) != file:
+                raise VerificationFailed(
+                    f"{file.path} of {self.repository} is not the one in the lock file", hint=_HINT
+                )
+        if found:
+            raise VerificationFailed(f"{next(iter(found))} is not in the lock file", hint=_HINT)
+
+    def require_plan(self, built: Built) -> None:
+        """Check that what would be made is what was made then.
+
+        Raises:
+            VerificationFailed: It is not.
+        """
+        now = Lock.of(built)
+        for what, then, today in (
+            ("the version of Ollama", self.ollama, now.ollama),
+            ("what renders its chats", self.template_sha256, now.template_sha256),
+            ("its template, system text, parameters or licences", self.recipe_sha256, now.recipe_sha256),
+        ):
+            if then != today:
+                raise VerificationFailed(
+                    f"{built.name.short} would not be what the lock file says: {what} differs,"
+                    f" {then[:12]} then and {today[:12]} now",
+                    hint=_HINT,
+                )
+
+
+class LockCheck:
+    """Holds a build to a lock file; without one, to nothing.
+
+    Args:
+        path: The lock file, or ``None``.
+
+    Raises:
+        InvalidInput: It is none.
+        NotFound: There is no such file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self._lock = None if path is None else read_lock(path)
+
+    def take(
+        self, source: str | os.PathLike[str], preferences: Preferences
+    ) -> tuple[str | os.PathLike[str], Preferences]:
+        """Give the source and the preferences that lead to what the file says.
+
+        Raises:
+            UsageProblem: The source names something else.
+        """
+        if self._lock is None:
+            return source, preferences
+        from gguf2ollama.sources.remote import HubWishes  # noqa: PLC0415 - with a lock file alone
+
+        self._lock.require_source(source)
+        taken: Preferences = {**preferences, "hub": HubWishes()}
+        if preferences.get("context", "auto") == "auto" and self._lock.context is not None:
+            taken["context"] = self._lock.context
+        return self._lock.place, taken
+
+    def require_files(self, files: ModelFiles) -> None:
+        """Check that files are those of the lock file; raises ``VerificationFailed``."""
+        if self._lock is not None:
+            self._lock.require_files(files)
+
+    def require_plan(self, built: Built) -> None:
+        """Check that what would be made is what was made then; raises ``VerificationFailed``."""
+        if self._lock is not None:
+            self._lock.require_plan(built)
+
+
+def read_lock(path: str | os.PathLike[str]) -> Lock:
+    """Read a lock file.
+
+    Raises:
+        InvalidInput: It is none.
+        NotFound: There is no such file.
+    """
+    with disk_errors(Path(path)), Path(path).open("rb") as stream:
+        content = stream.read(_CAP_BYTES + 1)
+    try:
+        told = json.loads(content) if len(content) <= _CAP_BYTES else None
+        return _parse(told)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InvalidInput(
+            f"{path} is no lock file", hint="write one with `gguf2ollama build --lock`"
+        ) from error
+
+
+def write_lock(path: str | os.PathLike[str], built: Built) -> None:
+    """Write down what a build was made of.
+
+    Raises:
+        UsageProblem: It was not made of a repository, or the file cannot be written.
+    """
+    content = json.dumps({"format": _FORMAT} | asdict(Lock.of(built)), indent=2, ensure_ascii=False)
+    with atomic_file(Path(path)) as stream:
+        stream.write(f"{content}\n".encode())
+
+
+def _parse(told: Any) -> Lock:  # noqa: ANN401 - any JSON value
+    if not isinstance(told, dict) or told.pop("format") != _FORMAT or not told["files"]:
+        raise ValueError
+    told.setdefault("site", "hf")
+    files = tuple(LockedFile(**_checked(one, _FILE)) for one in told.pop("files"))
+    lock = Lock(files=files, **_checked(told, _LOCK))
+    if not isinstance(parse_source(lock.place), HubSource):
+        raise ValueError  # noqa: TRY004 - what is no lock file is no lock file
+    return lock
+
+
+_FILE: Mapping[str, Any] = {"path": str, "bytes": int, "sha256": str | None}
+_LOCK: Mapping[str, Any] = {
+    **dict.fromkeys(
+        ("site", "repository", "revision", "commit", "template_sha256", "recipe_sha256", "ollama"), str
+    ),
+    "context": int | None,
+}
+
+
+def _checked(told: dict[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
+    if set(told) != set(types) or not all(isinstance(told[key], kind) for key, kind in types.items()):
+        raise ValueError
+    return told
+
+
+def _locked(files: ModelFiles) -> tuple[LockedFile, ...]:
+    told = files.origin.files if files.origin else ()
+    return tuple(LockedFile(path=one.path, bytes=one.size, sha256=one.sha256) for one in told)
+
+
+def _recipe_digest(recipe: Recipe) -> str:
+    modelfile = recipe.modelfile
+    told = {
+        "template": modelfile.template,
+        "system": modelfile.system,
+        "parameters": modelfile.parameters_json(),
+        "licenses": list(modelfile.licenses),
+    }
+    return Digest.of(json.dumps(told, sort_keys=True).encode()).hex

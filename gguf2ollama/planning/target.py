@@ -1,0 +1,75 @@
+"""Tell what matters of an Ollama from its version."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
+from gguf2ollama.planning.options import Target
+
+__all__ = ["NEWEST_TESTED", "Rendering", "parse_version", "require_uploads", "target_of"]
+
+NEWEST_TESTED = "0.34.4"
+"""The newest Ollama that everything was tried with."""
+
+
+def parse_version(text: str) -> ServerVersion:
+    """Parse the version that a user names.
+
+    Raises:
+        UsageProblem: It is none.
+    """
+    try:
+        return ServerVersion.parse(text)
+    except ValueError as error:
+        raise UsageProblem(f"{text!r} is no version of Ollama", hint="one reads 0.34.4") from error
+
+
+def require_uploads(version: ServerVersion) -> None:
+    """Check that models can be made over the interface of an Ollama.
+
+    Raises:
+        UsageProblem: It is too old for that.
+    """
+    if not ServerFeatures.of(version).takes_files:
+        raise UsageProblem(
+            f"Ollama {version} is too old: models are made over its interface from 0.5.5 on",
+            hint="update Ollama, or build on its own machine, where it can pull the model or have it linked",
+        )
+
+
+Rendering: TypeAlias = Literal["by capabilities", "TEMPLATE", "chat template"]
+"""What a server renders a chat with where a model has both a chat template and a TEMPLATE.
+
+The one that shows more, or always the same: so it is where ``OLLAMA_GO_TEMPLATE`` is 1 or 0 in the server's
+environment (``shouldPreferChatTemplate`` in ``server/images.go`` of 0.34.4 and 0.32.15).
+"""
+
+
+def target_of(
+    version: ServerVersion,
+    *,
+    displaces: bool = False,
+    takes_patches: bool = True,
+    rendering: Rendering = "by capabilities",
+) -> Target:
+    """Return what an Ollama does with a GGUF that is built for it.
+
+    Args:
+        version: Its version.
+        displaces: Whether the model may be made by ``create``, which looks for a template of its own.
+        takes_patches: Whether the header of the GGUF may be changed on the way.
+        rendering: What the server is set up to render with.
+    """
+    has_native = ServerFeatures.of(version).native_templates
+    if rendering == "TEMPLATE" and displaces:  # as `create` adds one where it can, only ours is sure
+        has_native = False
+    return Target(
+        version=version.rules,
+        native_templates=has_native,
+        displaces=displaces and has_native and rendering == "by capabilities",
+        takes_patches=takes_patches,
+        takes_templates=not has_native or rendering != "chat template",
+        has_companions=has_native and rendering == "by capabilities",
+    )

@@ -1,0 +1,92 @@
+"""Give a GGUF another chat template: checked, and written to a file where one is wanted."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gguf2ollama.errors import NotFound, UsageProblem
+from gguf2ollama.events import Progress, ignore
+from gguf2ollama.families import find_syntax_error
+from gguf2ollama.ggufio import PatchedView, Shard, chat_template_patch
+from gguf2ollama.ggufio.patching import chat_template_variants
+
+__all__ = ["PatchedFile", "patch_template", "require_chat_template"]
+
+_CAP_BYTES = 1 << 20  # the longest of 183 real templates has 19 kB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchedFile:
+    """A file that was written with another chat template.
+
+    Attributes:
+        path: The file.
+        shard: What it was made of.
+        left_out: Named variants of the chat template that it has no more.
+    """
+
+    path: Path
+    shard: Shard
+    left_out: tuple[str, ...]
+
+
+def require_chat_template(text: str) -> None:
+    """Check that a text can be the chat template of a model. It is parsed, and not run.
+
+    Raises:
+        UsageProblem: It is empty, too long, or no Jinja.
+    """
+    if not text.strip():
+        raise UsageProblem("the chat template is empty", hint="is that the right file?")
+    if (size := len(text.encode("utf-8", "surrogatepass"))) > _CAP_BYTES:
+        raise UsageProblem(f"the chat template has {size:,} bytes, more than the {_CAP_BYTES:,} accepted")
+    if error := find_syntax_error(text):
+        raise UsageProblem(
+            f"the chat template is no Jinja: {error}", hint="a Go template is given with --template"
+        )
+
+
+def patch_template(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    chat_template: str | None,
+    variant: str | None = None,
+    replace: bool = False,
+    progress: Progress = ignore,
+) -> PatchedFile:
+    """Write a GGUF with another chat template, or none; all else of it stays as it is, byte by byte.
+
+    Args:
+        source: The file; of a model in shards, the first.
+        target: The file to write.
+        chat_template: Jinja, which takes the place of the template and of its named variants; ``None`` takes
+            them away.
+        variant: The named variant to change, such as ``tool_use``; all else stays as it is then.
+        replace: Whether a file that is there may be replaced.
+        progress: Told the bytes written.
+
+    Raises:
+        InvalidGguf: The source is no GGUF, or is changed meanwhile.
+        NotEnoughSpace: The disk has less room than is needed.
+        NotFound: The source is not there, or has no such template to be taken away.
+        UsageProblem: The text is no chat template, the source is a later shard, or the target is there and
+            ``replace`` is false, or is the source.
+    """
+    if chat_template is not None:
+        require_chat_template(chat_template)
+    shard = Shard.open(source)
+    if shard.no:
+        raise UsageProblem(
+            f"{shard.path} is shard {shard.no + 1} of {shard.count}, the chat template is in the first",
+            hint="name the first shard; the others stay as they are",
+        )
+    patch = chat_template_patch(shard.gguf, chat_template, variant=variant)
+    if chat_template is None and not patch:
+        what = "chat template" if variant is None else f"variant {variant} of the chat template"
+        raise NotFound(f"{shard.path} has no {what}", hint="there is nothing to take away")
+    path = PatchedView(shard, patch).copy_to(target, replace=replace, progress=progress)
+    left_out = chat_template_variants(shard.gguf) if variant is None else ()
+    return PatchedFile(path=path, shard=shard, left_out=left_out)

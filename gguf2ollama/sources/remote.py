@@ -1,0 +1,286 @@
+"""Find a model on the Hub, on ModelScope or at a URL, and look at it: its header comes by ranges."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf
+from gguf2ollama.ggufio.assembly import assemble
+from gguf2ollama.memory.context import fits_memory
+from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.names import HubSource, UrlSource
+from gguf2ollama.planning.options import Published
+from gguf2ollama.sources.cache import CachedRepository
+from gguf2ollama.sources.digest_cache import DigestCache
+from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.local import ModelFiles, Origin, require_projector
+from gguf2ollama.sources.ranges import RangeReader
+from gguf2ollama.sources.recommendations import read_published
+from gguf2ollama.sources.remote_file import public_url
+from gguf2ollama.sources.repository import Repository, read_repository
+from gguf2ollama.sources.selection import Catalogue, Choice
+from gguf2ollama.sources.settings import SiteSettings
+from gguf2ollama.sources.site import Site
+from gguf2ollama.sources.sites import open_site, settings_for
+
+__all__ = ["HubWishes", "Remote", "RemoteModel", "look_at", "open_remote"]
+
+_REVISION = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubWishes:
+    """Which of a repository's models is wanted; each may be ``None``.
+
+    Attributes:
+        quant: The quantization, in any case.
+        file: A file, any shard, or a folder with one model.
+        revision: A branch, a tag or a commit.
+    """
+
+    quant: str | None = None
+    file: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteModel:
+    """A model of a repository, or at a URL.
+
+    Attributes:
+        source: What named it.
+        repository: The repository at one commit; for a URL, the folder and its state.
+        choice: Which model, and why.
+        projectors: Files that turn images or sound into embeddings for it.
+    """
+
+    source: HubSource | UrlSource
+    repository: Repository
+    choice: Choice
+    projectors: tuple[RepositoryFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[RepositoryFile, ...]:
+        """All files of it: the model's, then projectors."""
+        return (*self.choice.variant.files, *self.projectors)
+
+    @property
+    def commit(self) -> str:
+        """The commit; empty for a URL, of which no state has a name."""
+        return "" if isinstance(self.source, UrlSource) else self.repository.info.commit
+
+    def origin(self, *, bytes_fetched: int) -> Origin:
+        """Tell where it was found."""
+        return Origin(
+            place=self._place,
+            commit=self.commit,
+            reason=self.choice.reason,
+            bytes_fetched=bytes_fetched,
+            files=self.files,
+        )
+
+    @property
+    def _place(self) -> str:
+        if isinstance(self.source, UrlSource):
+            return public_url(self.source.url)
+        owner, _, repo = self.repository.info.name.partition("/")
+        path, revision = self.choice.variant.files[0].path, self.repository.revision
+        return str(HubSource(owner=owner, repo=repo, path=path, revision=revision, site=self.source.site))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A model that was found, and the open way to it.
+
+    Attributes:
+        model: The model.
+        settings: How its site is used.
+        site: The site; ``None`` without a network.
+    """
+
+    model: RemoteModel
+    settings: SiteSettings
+    site: Site | None
+
+    @property
+    def cached(self) -> CachedRepository:
+        """What the cache holds of its repository."""
+        repository = self.model.repository
+        return self.settings.cached(repository.info.name, revision=repository.revision)
+
+    def published(self, first: Shard) -> Published:
+        """Read what is recommended for it; nothing without a network, and nothing at a URL."""
+        if self.site is None or isinstance(self.model.source, UrlSource):
+            return Published()
+        return read_published(self.site, self.model.repository, first.gguf.metadata)
+
+
+@contextlib.contextmanager
+def open_remote(
+    source: HubSource | UrlSource,
+    *,
+    wishes: HubWishes,
+    is_here: bool = True,
+    takes_projector: bool = True,
+) -> Iterator[Remote]:
+    """Find the model that a source names, and keep the way to it open.
+
+    Args:
+        source: The repository, with what was written behind its name, or the URL.
+        wishes: What was asked for besides.
+        is_here: Whether this machine will run it, so that its memory decides.
+        takes_projector: Whether a projector of the repository comes along.
+
+    Raises:
+        InvalidShards: The repository lacks shards of it.
+        NotFound: There is no such repository, revision or model.
+        ServerProblem: The site cannot be asked, or refuses.
+        UsageProblem: There are several models, or wishes contradict the source.
+    """
+    settings = settings_for(source)
+    with open_site(settings) as site:
+        if isinstance(source, UrlSource):
+            assert site is not None  # noqa: S101 - no variable keeps from a URL
+            model = _find_at_url(source, wishes, site=site)
+        else:
+            model = _find_in_repository(
+                source,
+                wishes,
+                settings=settings,
+                site=site,
+                is_here=is_here,
+                takes_projector=takes_projector,
+            )
+        yield Remote(model=model, settings=settings, site=site)
+
+
+def look_at(
+    source: HubSource | UrlSource,
+    *,
+    wishes: HubWishes,
+    projectors: Sequence[Shard] = (),
+    is_here: bool = True,
+) -> ModelFiles:
+    """Read the headers of a model where it is; of its files, some megabytes are fetched.
+
+    What the cache holds already is read there.
+
+    Args:
+        source: Where it is.
+        wishes: Which of the models there.
+        projectors: Projectors on this machine, instead of the one in the repository.
+        is_here: Whether this machine will run it.
+
+    Raises:
+        InvalidGguf: A file is no GGUF, or a broken one.
+        Gguf2OllamaError: As :func:`open_remote` does.
+    """
+    with open_remote(source, wishes=wishes, is_here=is_here, takes_projector=not projectors) as remote:
+        headers = _Headers(remote)
+        shards = assemble([headers.read(file) for file in remote.model.choice.variant.files])
+        found = tuple(require_projector(headers.read(file)) for file in remote.model.projectors)
+        return ModelFiles(
+            model=ShardSet(shards=shards),
+            projectors=tuple(projectors) or found,
+            origin=remote.model.origin(bytes_fetched=headers.bytes_fetched),
+            published=remote.published(shards[0]),
+        )
+
+
+def _find_in_repository(
+    source: HubSource,
+    wishes: HubWishes,
+    *,
+    settings: SiteSettings,
+    site: Site | None,
+    is_here: bool,
+    takes_projector: bool,
+) -> RemoteModel:
+    quant = _one_of("--quant", wishes.quant, source.quant)
+    file = _one_of("--file", wishes.file, source.path)
+    revision = _one_of("--revision", wishes.revision, source.revision)
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise UsageProblem(f"{revision[:80]!r} is no revision", hint="give a branch, a tag or a commit")
+    repository = read_repository(source.repo_id, revision=revision, settings=settings, site=site)
+    free_bytes = free_memory_bytes() if is_here else None
+    catalogue = repository.catalogue
+    choice = catalogue.choose(
+        quant=quant, file=file, fits=lambda count: fits_memory(count, free_bytes=free_bytes)
+    )
+    projector = catalogue.projector if takes_projector and choice.variant in catalogue.models else None
+    return RemoteModel(
+        source=source,
+        repository=repository,
+        choice=choice,
+        projectors=projector.files if projector else (),
+    )
+
+
+def _find_at_url(source: UrlSource, wishes: HubWishes, *, site: Site) -> RemoteModel:
+    name = public_url(source.url)
+    if wishes.quant or wishes.file or wishes.revision:
+        raise UsageProblem(
+            f"{name} is one file: --quant, --file and --revision are for repositories", hint="leave them out"
+        )
+    folder, _, file = name.rpartition("/")
+    info = site.info(folder, revision="")
+    files = tuple(site.files(folder, commit=info.commit))
+    variant = Variant(kind=Kind.MODEL, name=file, quant=None, files=files)  # whatever its name says
+    catalogue = Catalogue(repository=folder, variants=(variant,))
+    return RemoteModel(
+        source=source,
+        repository=Repository(info=info, revision="", files=files, catalogue=catalogue),
+        choice=Choice(variant=variant, reason="as asked for"),
+    )
+
+
+class _Headers:
+    """Reads headers of a model's files, and counts the bytes that were fetched for them."""
+
+    def __init__(self, remote: Remote) -> None:
+        self.bytes_fetched = 0
+        self._site = remote.site
+        self._info = remote.model.repository.info
+        self._cached = remote.cached
+        self._digests = DigestCache()
+        self._is_allowed = False
+
+    def read(self, file: RepositoryFile) -> Shard:
+        return Shard(path=Path(*PurePosixPath(file.path).parts), gguf=self._open(file))
+
+    def _open(self, file: RepositoryFile) -> GgufFile:
+        here = self._cached.path(file.path, commit=self._info.commit)
+        if self._site is None or self._is_here(file, here):
+            return open_gguf(here)
+        if not self._is_allowed:
+            self._site.require_access(self._info.name, file.path, commit=self._info.commit)
+            self._is_allowed = True
+        url = self._site.file_url(self._info.name, file.path, commit=self._info.commit)
+        own_headers, name = self._site.settings.own_headers, f"{file.path} of {self._info.name}"
+        with RangeReader(url, own_headers=own_headers, name=name) as stream:
+            try:
+                gguf = open_gguf(cast("BinaryIO", stream), name=file.path)
+            finally:
+                self.bytes_fetched += stream.bytes_fetched
+        return gguf
+
+    def _is_here(self, file: RepositoryFile, path: Path) -> bool:
+        """Tell whether the cache holds a file, where it may also hold an older one of that name."""
+        if not path.is_file():
+            return False
+        known = None if self._cached.has_blobs else self._digests.get((str(path.resolve()),))
+        return self._cached.has_blobs or (known is not None and known.hex == file.sha256)
+
+
+def _one_of(option: str, wished: str | None, written: str | None) -> str | None:
+    if wished is not None and written is not None and wished != written:
+        raise UsageProblem(
+            f"{option} {wished} contradicts SOURCE, which says {written}", hint="give one of them"
+        )
+    return wished if wished is not None else written

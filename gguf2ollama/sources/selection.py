@@ -1,0 +1,216 @@
+"""What models a repository holds, told by the names of its files, and which one is meant."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
+from gguf2ollama.ggufio import ShardName
+from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant, group_files
+from gguf2ollama.sources.quantization import bits_of, fold_quant, is_same_quant
+
+__all__ = ["Catalogue", "Choice"]
+
+_NAMED = 8  # that an error names
+_USUAL = ("Q4_K_M", "UD-Q4_K_XL", "i1-Q4_K_M", "Q4_K_XL", "Q4_K_L", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q4_0")
+_USUAL_BITS = 4
+_PROJECTORS = ("F16", "BF16", "Q8_0", "F32")  # the order in which one is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A model of a repository, and why it is that one."""
+
+    variant: Variant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """The models of a repository and what lies beside them, smallest first.
+
+    Attributes:
+        repository: What errors call it.
+        variants: All of them.
+    """
+
+    repository: str
+    variants: tuple[Variant, ...]
+
+    @classmethod
+    def of(cls, files: Iterable[RepositoryFile], *, repository: str) -> Catalogue:
+        """Sort the files of a repository; those that are no GGUF are left aside."""
+        variants = sorted(group_files(files), key=lambda one: (one.n_bytes, one.name))
+        return cls(repository=repository, variants=tuple(variants))
+
+    @property
+    def models(self) -> tuple[Variant, ...]:
+        """The models, those of which shards are missing too."""
+        return self.of_kind(Kind.MODEL)
+
+    def of_kind(self, kind: Kind) -> tuple[Variant, ...]:
+        """Give what is of one kind."""
+        return tuple(one for one in self.variants if one.kind is kind)
+
+    @property
+    def projector(self) -> Variant | None:
+        """The projector that goes with the model: F16 where there is a choice.
+
+        There is none where the repository holds several models, since then it is not told whose it is.
+        """
+        found = [one for one in self.of_kind(Kind.PROJECTOR) if not one.missing]
+        if not found or len({one.base for one in self.models}) > 1:
+            return None
+        order = {quant: place for place, quant in enumerate(_PROJECTORS)}
+        return min(found, key=lambda one: (order.get(fold_quant(one.quant or ""), len(order)), one.name))
+
+    def parameters(self) -> int | None:
+        """Estimate the number of weights from a file that has 16 bits for each; ``None`` without one."""
+        for one in self.models:
+            if fold_quant(one.quant or "") in {"F16", "BF16"} and not one.missing:
+                return one.n_bytes // 2
+        return None
+
+    def choose(
+        self, *, quant: str | None = None, file: str | None = None, fits: Callable[[int], bool | None]
+    ) -> Choice:
+        """Choose a model.
+
+        Args:
+            quant: The quantization that is wanted, in any case.
+            file: The path or the name of a file, of any shard, or of a folder that holds one model.
+            fits: Tells whether so many bytes of weights fit into memory; ``None`` where that is not known.
+
+        Raises:
+            InvalidShards: The repository lacks shards of it.
+            NotFound: There is no such model.
+            UsageProblem: There are several.
+        """
+        if file is not None:
+            found = self._choose_file(file, quant=quant)
+        elif quant is not None:
+            found = self._choose_quant(quant)
+        else:
+            found = self._choose_usual(fits)
+        _require_whole(found.variant, self.repository)
+        return found
+
+    def _choose_file(self, file: str, *, quant: str | None) -> Choice:
+        wanted = file.strip("/")
+        matches = [one for one in self.variants if _is_named(one, wanted)]
+        if not matches:
+            inside = [one for one in self.models if posixpath.dirname(one.name) == wanted]
+            matches = [one for one in inside if quant is None or _is_wanted(one, quant)]
+        if not matches:
+            raise NotFound(
+                f"{self.repository} has no GGUF {file!r}", hint=f"it has {self._names(self.models)}"
+            )
+        return Choice(variant=self._only(matches, f"called {file!r}"), reason="as asked for")
+
+    def _choose_quant(self, quant: str) -> Choice:
+        for ignores_mark in (False, True):
+            matches = [one for one in self.models if _is_wanted(one, quant, ignores_mark=ignores_mark)]
+            if matches:
+                return Choice(variant=self._only(matches, f"of {quant}"), reason="as asked for")
+        for one in self.of_kind(Kind.PIECES):
+            if _is_wanted(one, quant, ignores_mark=True):
+                _require_whole(one, self.repository)
+        self._require_models()
+        told = ", ".join(dict.fromkeys(one.quant for one in self.models if one.quant)) or "no name tells any"
+        raise NotFound(f"{self.repository} has no quantization {quant!r}", hint=f"it has {told}")
+
+    def _choose_usual(self, fits: Callable[[int], bool | None]) -> Choice:
+        self._require_models()
+        whole = [one for one in self.models if not one.missing] or list(self.models)
+        if len(whole) == 1:
+            return Choice(variant=whole[0], reason="the only model there")
+        if len({one.base for one in whole}) > 1:
+            raise self._several(whole, "models")
+        ordered = sorted(whole, key=_preference)
+        best = ordered[0]
+        if (name := fold_quant(best.quant or "")) and sum(_is_wanted(one, name) for one in whole) > 1:
+            raise self._several([one for one in whole if _is_wanted(one, name)], f"models of {best.quant}")
+        usual = "the usual one" if name == "Q4_K_M" else "the nearest there is to the usual Q4_K_M"
+        answers = {one.name: fits(one.n_bytes) for one in ordered}
+        if answers[best.name] is None:
+            return Choice(variant=best, reason=usual)
+        if answers[best.name]:
+            return Choice(variant=best, reason=f"{usual}, and it fits this machine's memory")
+        for one in ordered:
+            if answers[one.name]:
+                why = f"the largest that fits this machine's memory, which {best.quant} does not"
+                return Choice(variant=one, reason=why)
+        return Choice(variant=whole[0], reason="the smallest there is; none fits this machine's memory")
+
+    def _only(self, matches: Sequence[Variant], what: str) -> Variant:
+        if len(matches) > 1:
+            raise self._several(matches, f"models {what}")
+        return matches[0]
+
+    def _several(self, matches: Sequence[Variant], what: str) -> UsageProblem:
+        return UsageProblem(
+            f"{self.repository} has {len(matches)} {what}: {self._names(matches)}",
+            hint=f"choose one, such as --file {matches[0].files[0].path}",
+        )
+
+    def _names(self, variants: Sequence[Variant]) -> str:
+        named = ", ".join(one.files[0].path for one in variants[:_NAMED])
+        more = len(variants) - _NAMED
+        return f"{named} and {more} more (`gguf2ollama quants` lists all)" if more > 0 else named or "none"
+
+    def _require_models(self) -> None:
+        if self.models:
+            return
+        if pieces := self.of_kind(Kind.PIECES):
+            _require_whole(pieces[0], self.repository)
+        if self.variants:
+            told = ", ".join(f"{one.files[0].path} ({one.kind.value})" for one in self.variants[:_NAMED])
+            raise NotFound(
+                f"{self.repository} has no model, only {told}", hint="name one with --file if it is one"
+            )
+        raise NotFound(
+            f"{self.repository} has no GGUF file", hint="look for a repository whose name ends in GGUF"
+        )
+
+
+def _is_named(variant: Variant, wanted: str) -> bool:
+    names = {variant.name, posixpath.basename(variant.name)}
+    names |= {name for file in variant.files for name in (file.path, file.name)}
+    return wanted in names
+
+
+def _is_wanted(variant: Variant, quant: str, *, ignores_mark: bool = False) -> bool:
+    return variant.quant is not None and is_same_quant(variant.quant, quant, ignores_mark=ignores_mark)
+
+
+def _preference(variant: Variant) -> tuple[int, int, int]:
+    """Put four bits first, the usual ones before others; then more bits, fewest first; then less."""
+    quant = variant.quant or ""
+    usual = [fold_quant(one) for one in _USUAL]
+    bits = bits_of(quant)
+    if fold_quant(quant) in usual:
+        return (0, usual.index(fold_quant(quant)), 0)
+    if bits == _USUAL_BITS:
+        return (1, 0, variant.n_bytes)
+    return (2, 0, variant.n_bytes) if bits > _USUAL_BITS else (3, 0, -variant.n_bytes)
+
+
+def _require_whole(variant: Variant, repository: str) -> None:
+    if variant.kind is Kind.PIECES:
+        names = " ".join(file.name for file in variant.files[:_NAMED])
+        whole = f"{posixpath.basename(variant.name)}.gguf"
+        raise UsageProblem(
+            f"{repository} keeps {whole} cut into {len(variant.files)} pieces, which are no shards",
+            hint=f"download them, put them together (`cat {names} > model.gguf`), and name that file; or"
+            " choose another quantization",
+        )
+    if variant.missing:
+        shards = ShardName.parse(variant.files[0].name)
+        count = shards.count if shards else len(variant.files)
+        raise InvalidShards(
+            f"{repository} has {len(variant.files)} of the {count:,} shards of {variant.name}; missing:"
+            f" {', '.join(variant.missing[:_NAMED])}",
+            hint="they may still be on their way there; choose another quantization, or try again later",
+        )

@@ -1,0 +1,136 @@
+"""Put a tiny stand-in of a model on its server, for as long as its prompts are looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.events import ignore
+from gguf2ollama.install.hashing import Hashing
+from gguf2ollama.install.temporary_models import temporary_name
+from gguf2ollama.install.transaction import FirstThatWorks, Route
+from gguf2ollama.install.transport import Via, choose_route
+from gguf2ollama.names import ModelName
+from gguf2ollama.oci import Digest, MediaType, ModelConfig
+from gguf2ollama.ollama import Client
+from gguf2ollama.planning.layers import Image, Text, lay_out_weights
+from gguf2ollama.sources.digest_cache import DigestCache
+from gguf2ollama.sources.local import find_model
+from gguf2ollama.verification.probe_model import stand_in
+
+__all__ = ["Settings", "stand_in_on_server"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What beside the GGUF decides how a server prompts a model.
+
+    Attributes:
+        family: The architecture, of which Ollama treats some apart.
+        template: The TEMPLATE; ``""`` for none.
+        system: The SYSTEM text; ``""`` for none.
+        renderer, parser: Built-in ones; ``""`` for none.
+    """
+
+    family: str
+    template: str = ""
+    system: str = ""
+    renderer: str = ""
+    parser: str = ""
+
+
+@contextlib.contextmanager
+def stand_in_on_server(
+    client: Client, name: ModelName, metadata: Mapping[str, Any], *, settings: Settings, via: Via = "auto"
+) -> Iterator[ModelName]:
+    """Give the name of a tiny model that is loaded, and removed when the block ends.
+
+    Args:
+        client: The server.
+        name: The model it stands in for.
+        metadata: The metadata of that model's GGUF.
+        settings: What else it shares with that model.
+        via: The way to the server. Only after ``upload`` the server looks for a template of its own.
+
+    Raises:
+        ServerProblem: The server cannot be reached, refuses, or cannot run a model with that chat template.
+    """
+    with temporary_name(client, name) as temporary, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stand-in.gguf"
+        # llama.cpp asks more of the tokens of a file that calls itself phi-3: so not by the model's name
+        path.write_bytes(stand_in(metadata, name=temporary.tag))
+        cache = DigestCache(Path(folder) / "digests.json", is_trusted=False)
+        with Hashing(cache=cache, progress=ignore) as hashing:
+            try:
+                _route(client, path, settings, via=via, hashing=hashing).make(temporary)
+                client.load(temporary)
+                yield temporary
+            finally:
+                for remove in (client.unload, client.delete):
+                    with contextlib.suppress(Gguf2OllamaError):
+                        remove(temporary)
+
+
+def _route(client: Client, path: Path, settings: Settings, *, via: Via, hashing: Hashing) -> Route:
+    choice = choose_route(client, via=via)
+    create = _Create(client=client, path=path, settings=settings)
+    if choice.via == "upload":
+        return create
+    image = _image(path, settings)
+    if choice.store is not None:
+        from gguf2ollama.install.link import StoreRoute  # noqa: PLC0415 - only where a store is ours
+
+        return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=ignore, tell=ignore)
+    from gguf2ollama.install.registry_pull import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
+
+    pull = PullRoute(client=client, image=image, hashing=hashing, progress=ignore)
+    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=create, tell=ignore)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Create:
+    """The way that needs nothing but the interface."""
+
+    client: Client
+    path: Path
+    settings: Settings
+
+    def make(self, name: ModelName) -> None:
+        content, told = self.path.read_bytes(), self.settings
+        digest = Digest.of(content)
+        self.client.upload_blob((content,), digest=digest, size=len(content), label="the stand-in")
+        self.client.create(
+            name,
+            files={self.path.name: digest},
+            template=told.template or None,
+            system=told.system or None,
+            renderer=told.renderer or None,
+            parser=told.parser or None,
+            family=told.family or None,
+        ).drain()
+
+
+def _image(path: Path, settings: Settings) -> Image:
+    layers = {MediaType.TEMPLATE: settings.template, MediaType.SYSTEM: settings.system}
+    config = ModelConfig(
+        family=settings.family,
+        families=(settings.family,),
+        parameter_size="26K",
+        file_type="F32",
+        renderer=settings.renderer,
+        parser=settings.parser,
+    )
+    return Image(
+        weights=lay_out_weights(find_model(path), takes_shards=True),
+        texts=tuple(
+            Text(media_type=kind, content=text.encode("utf-8", "surrogatepass"))
+            for kind, text in layers.items()
+            if text
+        ),
+        config=Text(media_type=MediaType.CONFIG, content=config.to_bytes()),
+    )

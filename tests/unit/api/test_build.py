@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gguf2ollama.api.build import build
+from gguf2ollama.errors import FileChanged
+from gguf2ollama.names import ModelName
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.sources.digest_cache import DigestCache
+from tests.builders import tiny_llama
+from tests.fakes.ollama_server import FakeOllama
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tiny_llama(tmp_path / "tiny.gguf")
+
+
+class Meddler:
+    """Changes a file while it is hashed: so many times."""
+
+    def __init__(self, path: Path, *, times: int) -> None:
+        self.path = path
+        self.left = times
+
+    def __call__(self, update) -> None:
+        if update.task.startswith("hashing") and update.done == update.total and self.left:
+            self.left -= 1
+            status = self.path.stat()
+            os.utime(self.path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_where_a_file_was_touched_while_it_was_read_all_begins_anew(model, via):
+    told = []
+    with FakeOllama(version="0.34.4") as server:
+        built = build(
+            model,
+            name="mine",
+            host=server.url,
+            via=via,
+            verify=False,
+            progress=Meddler(model, times=1),
+            tell=told.append,
+        )
+        assert built.is_done
+        assert list(server.store.models) == ["mine:latest"]
+    assert [one for one in told if "changed" in one] == [
+        f"{model} was changed while it was read; starting over"
+    ]
+
+
+def test_what_was_changed_before_all_began_anew_is_in_the_model(model, tmp_path):
+    changed = model.read_bytes()[:-4] + b"\1\2\3\4"
+
+    def change(update):
+        if update.task.startswith("hashing") and model.read_bytes() != changed:
+            model.write_bytes(changed)
+
+    build(model, name="mine", store=tmp_path / "store", verify=False, progress=change)
+
+    manifest = LocalStore(tmp_path / "store").read_manifest(ModelName.parse("mine"))
+    blob = LocalStore(tmp_path / "store").blob_path(manifest.layers[0].digest)
+    assert blob.read_bytes() == changed
+
+
+def test_a_file_that_does_not_rest_is_refused(model, tmp_path):
+    with pytest.raises(FileChanged, match=r"tiny\.gguf was changed while it was read"):
+        build(model, name="mine", store=tmp_path / "store", verify=False, progress=Meddler(model, times=9))
+    assert not list(tmp_path.rglob("manifests/*/*/*/*"))
+    assert not DigestCache()._entries

@@ -1,0 +1,60 @@
+"""A model takes its name only when it is what was asked for."""
+
+import pytest
+
+from gguf2ollama import build
+from gguf2ollama.errors import ServerProblem
+from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
+from gguf2ollama.ollama import manifest_server
+from tests.fakes.ollama_server import Answer, FakeOllama
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("OLLAMA_MODELS", raising=False)
+    with FakeOllama() as server:
+        yield server
+
+
+def asked_for(server):
+    """Return the names under which models were made, loaded and prompted."""
+    wanted = {f"POST /api/{verb}" for verb in ("generate", "chat", "create", "copy")}
+    contents = [request.content for request in server.seen if request.endpoint in wanted]
+    return {ModelName.parse(one.get("model") or one["destination"]) for one in contents}
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_every_temporary_model_has_the_model_part_of_the_final_name(server, gguf, via):
+    for _ in range(2):  # the second time there is an old model to keep
+        build(gguf, name="me/DeepSeek-R1:7b", host=server.url, via=via)
+    asked = {name for name in asked_for(server) if not name.host.startswith("127.0.0.1")}
+    assert {name.model for name in asked} == {"DeepSeek-R1"}
+    assert {name.namespace for name in asked} == {"me", TEMPORARY_NAMESPACE}
+    assert set(server.store.models) == {"me/DeepSeek-R1:7b"}
+
+
+@pytest.fixture
+def no_port(monkeypatch):
+    """Leave no address of this machine for a server to pull from."""
+    monkeypatch.setattr(manifest_server, "_ADDRESS", "192.0.2.1")  # of nobody: RFC 5737
+
+
+def test_where_no_port_can_be_had_the_way_is_closed_and_another_is_taken(server, gguf, no_port):
+    told = []
+    assert build(gguf, name="mine", host=server.url, tell=told.append).via == "upload"
+    assert any("no port" in one for one in told)
+
+
+def test_where_no_port_can_be_had_and_no_other_way_is_wanted_that_is_said(server, gguf, no_port):
+    with pytest.raises(ServerProblem, match="no port") as caught:
+        build(gguf, name="mine", host=server.url, via="pull")
+    assert "--via upload" in caught.value.hint
+    assert server.store.models == {}
+
+
+def test_an_old_model_that_does_not_even_run_can_be_replaced(server, gguf):
+    build(gguf, name="mine", host=server.url, load=False)
+    server.inject("POST /api/generate", Answer(status=500, body='{"error": "blob is missing"}'))
+    assert build(gguf, name="mine", host=server.url, load=False, system="new").is_done
+    assert server.store.models["mine:latest"].system == "new"

@@ -1,0 +1,60 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.names import HubSource, UrlSource, parse_source
+
+
+def source(**rest):
+    return HubSource(owner="o", repo="r-GGUF", **rest)
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("https://huggingface.co/o/r-GGUF", source()),
+        ("https://huggingface.co/o/r-GGUF/", source()),
+        ("https://huggingface.co/o/r-GGUF/tree/main", source(revision="main")),
+        ("https://huggingface.co/o/r-GGUF/tree/main/UD-Q4", source(revision="main", path="UD-Q4")),
+        ("https://huggingface.co/o/r-GGUF/blob/main/a/b.gguf", source(revision="main", path="a/b.gguf")),
+        ("https://hf.co/o/r-GGUF/resolve/v1/b.gguf?download=true", source(revision="v1", path="b.gguf")),
+        (
+            "https://huggingface.co/o/r-GGUF/blob/refs%2Fpr%2F3/b.gguf",
+            source(revision="refs/pr/3", path="b.gguf"),
+        ),
+        ("https://huggingface.co/o/r-GGUF/blob/main/a%20b.gguf", source(revision="main", path="a b.gguf")),
+        ("hf.co/o/r-GGUF", source()),
+        ("hf.co/o/r-GGUF:Q4_K_M", source(quant="Q4_K_M")),
+        ("huggingface.co/o/r-GGUF/blob/main/b.gguf", source(revision="main", path="b.gguf")),
+        ("http://mirror:8080/hf/o/r-GGUF/blob/main/b.gguf", source(revision="main", path="b.gguf")),
+        ("http://mirror:8080/other/b.gguf", UrlSource(url="http://mirror:8080/other/b.gguf")),
+    ],
+)
+def test_a_page_of_the_hub_is_a_place_on_it(text, expected):
+    assert parse_source(text, hub_endpoint="http://mirror:8080/hf") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://huggingface.co/datasets/o/r",
+        "https://huggingface.co/o",
+        "https://huggingface.co/o/r/blob/main/../x.gguf",
+        "https://huggingface.co/o/r/blob/main/%2e%2e/x.gguf",
+        "https://huggingface.co/o/r/settings",
+    ],
+)
+def test_another_page_is_refused(text):
+    with pytest.raises(UsageProblem, match="no page of a model"):
+        parse_source(text)
+
+
+@given(st.text(alphabet="abr-_./%2e:@#?", max_size=40))
+def test_whatever_stands_behind_the_host_leads_nowhere_else(rest):
+    try:
+        found = parse_source(f"https://hf.co/{rest}")
+    except UsageProblem:
+        return
+    assert isinstance(found, HubSource)
+    assert ".." not in (found.path or "").split("/")

@@ -1,0 +1,111 @@
+import pytest
+
+from gguf2ollama import gotmpl, ollama_template
+from gguf2ollama.errors import InvalidModelfile
+
+
+def _read(template: str) -> ollama_template.Reading:
+    return ollama_template.read(gotmpl.parse(template))
+
+
+@pytest.mark.parametrize(
+    "template, variables",
+    [
+        ("{{ .Messages }}{{ .System }}", {"messages", "system"}),
+        ("{{ range $i, $m := .Messages }}{{ $m.Role }}{{ end }}", {"messages", "$m", "role"}),
+        ("{{ if and .Messages (eq .Tools 1) }}{{ end }}", {"messages", "tools"}),
+        ("{{ (index .Messages 0).Role }}", {"response"}),  # what stands behind parentheses is not seen
+        ("{{ .Prompt }}", {"prompt", "response"}),  # a response is added
+        ('{{ define "a" }}{{ .Tools }}{{ end }}{{ .Response }}', {"tools", "response"}),
+    ],
+)
+def test_variables(template, variables):
+    assert _read(template).variables == variables
+
+
+def test_an_invoked_template_without_a_value_is_refused():
+    with pytest.raises(InvalidModelfile, match="line 1, column 14: the invoked template gets no value"):
+        _read('{{  template "a" }}{{ define "a" }}{{ end }}')
+
+
+@pytest.mark.parametrize(
+    "template, tags",
+    [
+        ("{{ range .Messages }}<a> {{ .Thinking }}\n</a>{{ end }}", ("<a>", "</a>")),
+        ("{{ range .Messages }}{{ if .Thinking }}<a>{{ .Thinking }}</a>{{ end }}{{ end }}", ("<a>", "</a>")),
+        ("{{ range $i, $m := .Messages }}<a>{{ .Thinking }}</a>{{ end }}", ("<a>", "</a>")),
+        ("{{ range .Messages }}<a>{{ $.Thinking }}</a>{{ end }}", ("", "")),
+        ("{{ range $.Messages }}<a>{{ .Thinking }}</a>{{ end }}", ("", "")),
+        ("{{ with .Messages }}<a>{{ .Thinking }}</a>{{ end }}", ("", "")),
+        ("{{ range .Messages }}{{ range .ToolCalls }}<a>{{ .Thinking }}</a>{{ end }}{{ end }}", ("", "")),
+        ("{{ range .Messages }}<a>{{ .Thinking }}{{ end }}", ("<a>", "")),
+        ("{{ range .Messages }}<a>{{ .Thinking }}</a>{{ .Content }}{{ end }}", ("<a>", "")),
+    ],
+)
+def test_thinking_tags(template, tags):
+    assert _read(template).thinking == tags
+
+
+@pytest.mark.parametrize(
+    "template, tag",
+    [
+        ("{{ .Messages }}", "{"),
+        ("{{ if .ToolCalls }} \n<call>\n{{ end }}", "<call>"),
+        ("{{ if .ToolCalls }}<call>{ {{ end }}", "<call>"),
+        ("{{ if .ToolCalls }}{{ .Content }}<call>{{ end }}", "{"),
+        ("{{ if .ToolCalls }}{{ range .ToolCalls }}[X]{{ end }}<call>{{ end }}", "[X]"),
+        ("{{ if .ToolCalls }}{{ range .ToolCalls }}{{ . }}{{ end }}<call>{{ end }}", "{"),
+        (
+            "{{ range .A }}{{ if .B }}{{ else }}{{ if and .C .ToolCalls }}<c>{{ end }}{{ end }}{{ end }}",
+            "<c>",
+        ),
+        ("{{ if (len .ToolCalls) }}<call>{{ end }}", "{"),
+        ("{{ if $.ToolCalls }}<call>{{ end }}", "{"),
+    ],
+)
+def test_the_opening_tag_of_calls(template, tag):
+    assert _read(template).tool_tag == tag
+
+
+_THINKS = "{{ range .Messages }}<t>{{ .Thinking }}</t>{{ end }}"
+_CALLS = "{{ .Tools }}{{ range .Messages }}{{ if .ToolCalls }}x{{ end }}{{ end }}"
+_JINJA_TOOLS = "{{ tools }}"
+_JINJA_RESULTS = "{{ tools }}{{ m.tool_calls }}{% if message.role == 'tool' %}"
+_JINJA_THINKS = "<think></think>"
+
+
+def test_capabilities():
+    assert _read("{{ .Tools }}{{ .Suffix }}" + _THINKS).capabilities == {"tools", "insert", "thinking"}
+    assert _read("{{ .Prompt }}").capabilities == set()
+
+
+@pytest.mark.parametrize(
+    "go, jinja, version, honoured",
+    [
+        ("{{ .Prompt }}", "{{ x }}", "0.34.4", True),
+        ("{{ .Prompt }}", "", "0.34.4", True),
+        ("{{ .Prompt }}", _JINJA_TOOLS, "0.34.4", False),
+        ("{{ .Prompt }}", _JINJA_TOOLS, "0.24.0", True),
+        ("{{ .Suffix }}", _JINJA_TOOLS, "0.34.4", True),  # as many capabilities, if others
+        ("{{ .Tools }}", _JINJA_TOOLS, "0.34.4", True),
+        ("{{ .Tools }}", _JINJA_TOOLS + _JINJA_THINKS, "0.34.4", False),
+        (_THINKS, _JINJA_THINKS, "0.34.4", True),
+        (_CALLS, _JINJA_RESULTS, "0.34.4", False),
+        (_CALLS, _JINJA_RESULTS, "0.30.0", True),
+        (_CALLS + '{{/* eq .Role "tool" */}}', _JINJA_RESULTS, "0.34.4", True),
+        (_CALLS + '{{/* eq .Role "tool" */}}', _JINJA_TOOLS + _JINJA_THINKS, "0.34.4", True),
+        (_CALLS + '{{/* eq .Role "tool" */}}', _JINJA_RESULTS + _JINJA_THINKS, "0.34.4", False),
+    ],
+)
+def test_whether_a_template_is_honoured(go, jinja, version, honoured):
+    verdict = ollama_template.honours(go, jinja, version=version)
+    assert verdict.honoured is honoured
+    assert bool(verdict) is honoured
+    assert verdict.reason
+
+
+def test_a_broken_template_is_never_honoured():
+    with pytest.raises(InvalidModelfile):
+        ollama_template.honours("{{", "")
+    with pytest.raises(InvalidModelfile, match="no function yesterdayDate"):
+        ollama_template.honours("{{ yesterdayDate }}", "", version="0.12.0")

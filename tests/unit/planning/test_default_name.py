@@ -1,0 +1,78 @@
+"""Names made from the names of files as publishers write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.names import ModelName
+from gguf2ollama.planning.default_name import suggest_name
+
+
+@pytest.mark.parametrize(
+    "stem,name",
+    [
+        ("SmolLM2-135M-Instruct.Q4_1", "smollm2-135m-instruct:q4_1"),
+        ("Qwen2.5-7B-Instruct-Q4_K_M", "qwen2.5-7b-instruct:q4_k_m"),
+        ("qwen2.5-7b-instruct-fp16", "qwen2.5-7b-instruct:fp16"),
+        # unsloth
+        ("Qwen3-30B-A3B-Instruct-2507-UD-Q4_K_XL", "qwen3-30b-a3b-instruct-2507:ud-q4_k_xl"),
+        ("DeepSeek-R1-UD-IQ1_S", "deepseek-r1:ud-iq1_s"),
+        ("DeepSeek-V3.1-UD-TQ1_0", "deepseek-v3.1:ud-tq1_0"),
+        ("gemma-3-27b-it-BF16", "gemma-3-27b-it:bf16"),
+        ("gpt-oss-20b-F16", "gpt-oss-20b:f16"),
+        # bartowski
+        ("Meta-Llama-3.1-8B-Instruct-Q4_K_M", "meta-llama-3.1-8b-instruct:q4_k_m"),
+        ("Mistral-Small-24B-Instruct-2501-IQ2_XXS", "mistral-small-24b-instruct-2501:iq2_xxs"),
+        ("Phi-3.5-mini-instruct-Q4_0_4_8", "phi-3.5-mini-instruct:q4_0_4_8"),
+        ("google_gemma-3-4b-it-Q6_K_L", "google_gemma-3-4b-it:q6_k_l"),
+        ("Qwen_Qwen3-8B-bf16", "qwen_qwen3-8b:bf16"),
+        # mradermacher
+        ("Llama-3-8B-Lexi.i1-IQ3_XXS", "llama-3-8b-lexi:i1-iq3_xxs"),
+        ("Llama-3-8B-Lexi.Q8_0", "llama-3-8b-lexi:q8_0"),
+        # ggml-org, TheBloke, the authors
+        ("gpt-oss-120b-mxfp4", "gpt-oss-120b:mxfp4"),
+        ("Qwen3-Coder-30B-A3B-MXFP4_MOE", "qwen3-coder-30b-a3b:mxfp4_moe"),
+        ("mistral-7b-instruct-v0.2.Q5_K_S", "mistral-7b-instruct-v0.2:q5_k_s"),
+        ("tinyllama-1.1b-chat-v1.0.Q4_K_M", "tinyllama-1.1b-chat-v1.0:q4_k_m"),
+        ("ggml-model-i2_s", "ggml-model-i2_s:latest"),
+        ("Phi-3-mini-4k-instruct-q4", "phi-3-mini-4k-instruct:q4"),
+        # no quantization at the end
+        ("AVQ2", "avq2:latest"),
+        ("model-AVQ2", "model-avq2:latest"),
+        ("Q4_K_M", "q4_k_m:latest"),
+        ("llama-2-7b-chat", "llama-2-7b-chat:latest"),
+        ("Q8_0-of-something", "q8_0-of-something:latest"),
+        ("model (1)", "model-1:latest"),
+        ("Modèle été-Q8_0", "mod-le-t:q8_0"),
+        ("-._model-", "model:latest"),
+        ("x" * 200 + "-Q4_0", "x" * 80 + ":q4_0"),
+    ],
+)
+def test_a_name_is_what_a_user_would_choose(stem, name):
+    assert suggest_name(stem).short == name
+
+
+@pytest.mark.parametrize("stem", ["", "---", "模型", "🤖-Q4_0"])
+def test_where_nothing_can_stand_in_a_name_one_is_asked_for(stem):
+    with pytest.raises(UsageProblem) as caught:
+        suggest_name(stem)
+    assert "--name" in caught.value.hint
+
+
+quantizations = st.sampled_from(["", "-Q4_K_M", ".i1-IQ3_XXS", "_BF16", "-UD-Q4_K_XL", "-q8" + "_0" * 100])
+
+
+@given(stem=st.text(max_size=120) | st.text("aZ09._- ", max_size=120), ending=quantizations)
+def test_whatever_a_file_is_called_the_name_is_one_that_ollama_takes(stem, ending):
+    try:
+        name = suggest_name(stem + ending)
+    except UsageProblem:
+        return
+    assert ModelName.parse(name.short) == name
+    assert name.short == name.short.lower()
+
+
+@given(stem=st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z]", fullmatch=True))
+def test_the_quantization_becomes_the_tag(stem):
+    assert suggest_name(f"{stem}-Q5_K_M") == ModelName(model=stem, tag="q5_k_m")

@@ -1,0 +1,120 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gguf2ollama import Parameter, build
+from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem, VerificationFailed
+from gguf2ollama.planning.lock import read_lock, write_lock
+from tests.builders import tiny_llama
+
+
+@pytest.fixture
+def hub(hub, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    hub.add("o/r", {"m-Q4_K_M.gguf": tiny_llama(tmp_path / "tiny.gguf").read_bytes()})
+    return hub
+
+
+@pytest.fixture
+def make(tmp_path):
+    def one(source="o/r", **options):
+        return build(source, store=tmp_path / "store", verify=False, **options)
+
+    return one
+
+
+@pytest.fixture
+def lock(hub, make, tmp_path):
+    path = tmp_path / "model.lock"
+    write_lock(path, make())
+    return path
+
+
+def test_it_tells_commit_and_digests_and_no_token(hub, lock):
+    told = json.loads(lock.read_text())
+
+    [file] = hub.repositories["o/r"].commits[told["commit"]].values()
+    assert told["repository"] == "o/r"
+    assert told["files"] == [{"path": "m-Q4_K_M.gguf", "bytes": file.size, "sha256": file.sha256}]
+    assert told["ollama"] == "0.34.4"
+    assert "hf_good" not in lock.read_text()
+
+
+def test_the_same_is_made_after_the_branch_has_moved(hub, make, lock, tmp_path):
+    other = tiny_llama(tmp_path / "other.gguf", seed=1).read_bytes()
+    hub.repositories["o/r"].commit({"m-Q4_K_M.gguf": other, "m-Q8_0.gguf": other})
+    then = json.loads(lock.read_text())
+
+    built = make(locked=lock)
+
+    origin = built.inspection.files.origin
+    assert origin is not None
+    assert origin.commit == then["commit"]
+    assert origin.files[0].sha256 == then["files"][0]["sha256"]
+
+
+@pytest.mark.parametrize(
+    "options,what",
+    [
+        ({"for_ollama": "0.30.0"}, "version of Ollama"),
+        ({"parameters": [Parameter(name="top_k", value=3)]}, "parameters"),
+        ({"system": "Be brief."}, "system text"),
+        ({"template": "{{ .Prompt }}"}, "renders its chats"),
+        ({"context": 512}, "parameters"),
+    ],
+)
+def test_what_would_be_another_model_is_not_made(make, lock, tmp_path, options, what):
+    with pytest.raises(VerificationFailed, match=what):
+        make(locked=lock, **options)
+
+
+def test_other_bytes_are_not_taken(make, lock):
+    told = json.loads(lock.read_text())
+    told["files"][0]["sha256"] = "0" * 64
+    lock.write_text(json.dumps(told))
+
+    with pytest.raises(VerificationFailed, match="not the one in the lock file"):
+        make(locked=lock)
+
+
+def test_a_commit_that_is_gone_is_told(hub, make, lock):
+    del hub.repositories["o/r"].commits[json.loads(lock.read_text())["commit"]]
+
+    with pytest.raises(NotFound, match="no revision"):
+        make(locked=lock)
+
+
+def test_a_lock_of_another_repository_is_refused(make, lock):
+    with pytest.raises(UsageProblem, match="is of hf://o/r"):
+        make("o/other", locked=lock)
+
+
+def test_a_file_of_this_machine_cannot_be_locked(hub, make, tmp_path):
+    with pytest.raises(UsageProblem, match="comes from the Hub"):
+        write_lock(tmp_path / "lock", make(tiny_llama(tmp_path / "mine.gguf")))
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_what_is_no_lock_file_is_told(value, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "none.lock"
+    path.write_text(json.dumps(value))
+    with pytest.raises(InvalidInput, match="is no lock file"):
+        read_lock(path)
+
+
+@pytest.mark.parametrize("key", ["format", "files", "commit", "context", "repository"])
+def test_a_lock_file_with_something_amiss_is_told(lock, key):
+    told = json.loads(lock.read_text())
+    for value in (None if key != "context" else "x", [], {"a": 1}):
+        lock.write_text(json.dumps(told | {key: value}))
+        with pytest.raises(InvalidInput):
+            read_lock(lock)

@@ -1,0 +1,129 @@
+"""A model whose answers need a built-in parser gets one with its TEMPLATE, whichever way it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from gguf2ollama import build
+from gguf2ollama.cli._plan import describe, inspection_json
+from gguf2ollama.errors import VerificationFailed
+from gguf2ollama.modelfiles import lint, parse_modelfile
+from gguf2ollama.names import ModelName
+from gguf2ollama.ollama import Client, ServerVersion
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.planning.layers import lay_out_image
+from gguf2ollama.planning.plan import inspect, modelfile
+from gguf2ollama.planning.target import target_of
+from tests.builders import tiny_llama
+from tests.calling_templates import JSON_CALLS, UNREADABLE, XML_CALLS
+from tests.fakes.ollama_server import FakeOllama
+
+
+@pytest.fixture(autouse=True)
+def _no_digests_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+
+
+# by this text llama.cpp knows a template for which it trims all contents, so that a TEMPLATE does better
+TRIMMED = "{# You have access to the following functions in JSONSchema format #}" + XML_CALLS
+
+
+@pytest.fixture
+def calling(tmp_path):
+    return tiny_llama(tmp_path / "calling.gguf", chat_template=TRIMMED)
+
+
+def target(version, *, displaces=False):
+    return target_of(ServerVersion.parse(version), displaces=displaces)
+
+
+def test_inspect_tells_of_the_parser_and_why(calling):
+    found = inspect(calling, target=target("0.34.4"))
+    assert found.tried is not None
+    chosen = found.tried.choice.chosen
+    assert (chosen.origin, chosen.parser.name) == ("synthesised", "qwen3.5")
+    assert (chosen.misses_calls, chosen.is_exact) == (False, True)
+    assert {"tools", "thinking"} <= set(found.recipe.capabilities)
+    told = describe(found)
+    assert "PARSER" in told
+    assert "synthesised, qwen3.5" in told
+    assert inspection_json(found)["recipe"]["parser"]["value"] == "qwen3.5"
+    assert inspection_json(found)["recipe"]["requires"] == "0.32.15"
+
+
+@pytest.mark.parametrize("text", [JSON_CALLS, UNREADABLE])
+def test_others_get_none(tmp_path, text):
+    found = inspect(tiny_llama(tmp_path / "other.gguf", chat_template=text), target=target("0.34.4"))
+    assert found.recipe.parser.value is None
+    assert "PARSER" not in describe(found)
+
+
+@pytest.mark.parametrize("version", ["0.30.0", "0.32.14", "0.24.0"])
+def test_an_ollama_without_the_parser_never_gets_it(calling, version):
+    found = inspect(calling, target=target(version))
+    assert found.recipe.parser.value is None
+    assert found.tried is not None
+    assert all(one.parser is None for one in (found.tried.choice.chosen, *found.tried.choice.others))
+
+
+def test_a_renderer_that_create_would_put_before_the_template_is_avoided(tmp_path):
+    path = tiny_llama(
+        tmp_path / "given.gguf",
+        chat_template=TRIMMED,
+        metadata={"general.architecture": "nemotron_h", "nemotron_h.context_length": 2048},
+    )
+    assert inspect(path, target=target("0.34.4", displaces=True)).recipe.parser.value is None
+    assert inspect(path, target=target("0.34.4")).recipe.parser.value == "qwen3.5"
+
+
+def test_the_modelfile_says_so_and_the_linter_takes_it(calling):
+    text = modelfile(calling)
+    parsed = parse_modelfile(text)
+    assert (parsed.parser, parsed.requires) == ("qwen3.5", "0.32.15")
+    assert "# it takes the model's calls of tools and its thoughts apart" in text
+    findings = lint(parsed, chat_template=TRIMMED)
+    assert not [one for one in findings if one.level == "error"]
+
+
+def test_a_store_holds_it_in_the_config(calling, tmp_path):
+    build(calling, name="mine", store=tmp_path / "store", for_ollama="0.34.4")
+    store = LocalStore(tmp_path / "store")
+    manifest = store.read_manifest(ModelName.parse("mine"))
+    config = json.loads(store.blob_path(manifest.config.digest).read_bytes())
+    assert (config["parser"], config["requires"]) == ("qwen3.5", "0.32.15")
+    assert "renderer" not in config
+
+
+def test_shards_require_more(shards):
+    found = inspect(shards[0])
+    wanted = dataclasses.replace(found.recipe.modelfile, parser="qwen3.5", requires="0.32.15")
+    recipe = dataclasses.replace(found.recipe, modelfile=wanted)
+    for takes_shards, requires in ((True, "0.35.0"), (False, "0.32.15")):
+        image = lay_out_image(found.files, recipe=recipe, takes_shards=takes_shards)
+        assert json.loads(image.config.content)["requires"] == requires
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_a_server_is_told_and_read_back(calling, via):
+    with FakeOllama() as server, Client(server.url) as client:
+        built = build(calling, name="mine", host=server.url, via=via)
+        assert built.differences == ()
+        info = client.show("mine")
+        assert (info.parser, info.renderer, info.requires) == ("qwen3.5", "", "0.32.15")
+        assert info.template == built.inspection.recipe.template.value
+
+
+def test_a_server_that_leaves_the_parser_out_made_something_else(calling, monkeypatch):
+    create = Client.create
+    monkeypatch.setattr(
+        Client, "create", lambda self, name, **wanted: create(self, name, **{**wanted, "parser": None})
+    )
+    with (
+        FakeOllama() as server,
+        pytest.raises(VerificationFailed, match=r"its parser is missing, expected qwen3\.5"),
+    ):
+        build(calling, name="mine", host=server.url, via="upload")

@@ -1,0 +1,255 @@
+import os
+
+import pytest
+
+from gguf2ollama import build, inspect
+from gguf2ollama.api.quants import list_quants
+from gguf2ollama.errors import InvalidGguf, InvalidShards, NotFound, ServerRefused, UsageProblem
+from gguf2ollama.oci import Digest
+from gguf2ollama.sources.digest_cache import DigestCache
+from gguf2ollama.sources.fetch_model import download
+from gguf2ollama.sources.remote import HubWishes
+from gguf2ollama.sources.resolve import obtain_model
+from tests.builders import build_gguf, build_shards, tiny_llama
+from tests.fakes.hub_content import Hollow
+from tests.fakes.hub_repositories import KNOWN, MB
+
+SHARDED = "Qwen/Qwen2.5-7B-Instruct-GGUF"
+
+
+@pytest.fixture
+def hub(hub, monkeypatch, tmp_path):
+    """The Hub, as the environment names it."""
+    for name in [one for one in os.environ if one.startswith(("HF_", "HUGGING"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return hub
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tiny_llama(tmp_path / "tiny.gguf").read_bytes()
+
+
+@pytest.fixture
+def shards(tmp_path):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    metadata = {"llama.context_length": 512}
+    paths = build_shards(folder, name="m-q4_k_m", count=2, metadata=metadata)
+    return {path.name: path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def projector(tmp_path):
+    path = build_gguf(tmp_path / "mmproj.gguf", metadata={"general.type": "mmproj"}, architecture="clip")
+    return path.read_bytes()
+
+
+def test_five_gigabytes_are_looked_at_by_a_few_megabytes(hub, tmp_path):
+    tokens = [f"token{number:06}" for number in range(150_000)]
+    vocabulary = {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": [f"{one} x" for one in tokens]}
+    whole = tiny_llama(tmp_path / "big.gguf", metadata=vocabulary).read_bytes()
+    hub.add("o/r", {"big-Q4_K_M.gguf": Hollow(5_000 * MB, whole)})
+
+    found = inspect("o/r", verify=False)
+
+    assert found.model.metadata["general.name"] == "Tiny"
+    origin = found.files.origin
+    assert origin is not None
+    assert len(whole) * 0.9 < origin.bytes_fetched < 20 * MB
+    assert sum(hub.sent.values()) < 20 * MB
+
+
+def test_shards_are_looked_at_in_order(hub, shards):
+    hub.add("o/r", {f"Q4_K_M/{name}": content for name, content in shards.items()})
+
+    found = inspect("o/r:q4_k_m", verify=False)
+
+    assert [path.as_posix() for path in found.files.paths] == [f"Q4_K_M/{name}" for name in sorted(shards)]
+    assert found.model.is_split
+
+
+def test_the_projector_comes_along(hub, model, projector):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": projector, "mmproj-F32.gguf": projector})
+
+    for digests in (None, DigestCache()):
+        found = obtain_model("o/r", digests=digests)
+        assert [shard.path.name for shard in found.projectors] == ["mmproj-F16.gguf"]
+
+
+def test_a_file_that_says_it_is_no_projector_is_refused(hub, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": model})
+
+    with pytest.raises(UsageProblem, match="is no projector"):
+        obtain_model("o/r")
+
+
+def test_what_is_in_the_cache_is_not_fetched_to_be_looked_at(hub, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    download("o/r")
+    hub.forget_sent()
+
+    found = inspect("o/r", verify=False)
+
+    assert hub.sent == {}
+    assert found.files.origin is not None
+    assert found.files.origin.bytes_fetched == 0
+
+
+def test_without_a_network_the_cache_is_looked_at(hub, model, monkeypatch):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    path = download("o/r").files[0].path
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub.seen.clear()
+
+    assert inspect("o/r", verify=False).files.paths == (path.relative_to(path.parent),)
+    assert download("o/r").files[0].path == path
+    assert [row.variant.quant for row in list_quants("o/r").rows] == ["Q4_K_M"]
+    assert hub.seen == []
+
+
+def test_the_digest_of_a_download_is_handed_on(hub, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    digests = DigestCache()
+
+    found = obtain_model("o/r", digests=digests)
+
+    assert digests.get((str(found.paths[0].resolve()),)) == Digest.of(model)
+
+
+def test_a_build_hashes_nothing_that_was_downloaded(hub, shards, tmp_path):
+    hub.add("o/r", shards)
+    seen = []
+
+    built = build("o/r", store=tmp_path / "store", progress=seen.append, verify=False)
+
+    assert built.name.short == "m:q4_k_m"
+    assert {update.task.split()[0] for update in seen} == {"downloading"}
+    blobs = sorted(path.name for path in (tmp_path / "store" / "blobs").iterdir())
+    assert {Digest.of(content).blob_name for content in shards.values()} < set(blobs)
+
+
+def test_a_file_that_was_linked_and_touched_is_not_hashed_again(hub, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "store"))
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    build("o/r", store=tmp_path / "store", verify=False)
+    os.utime(tmp_path / "store" / "blobs" / Digest.of(model).blob_name)  # as Ollama does
+    seen = []
+
+    build("o/r", store=tmp_path / "store", verify=False, progress=seen.append)
+
+    assert seen == []
+
+
+@pytest.mark.parametrize("revision", ["../x", "a/../b", "", "-x", "a//b", "a b"])
+def test_what_is_no_revision_is_refused(hub, model, revision):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+
+    with pytest.raises(UsageProblem, match="is no revision"):
+        inspect("o/r", hub=HubWishes(revision=revision))
+
+
+def test_a_dry_run_downloads_nothing(hub, model, tmp_path):
+    hub.add("o/r", {"m-Q4_K_M.gguf": Hollow(5_000 * MB, model)})
+
+    built = build("o/r", store=tmp_path / "store", dry_run=True, verify=False)
+
+    assert not built.is_done
+    assert sum(hub.sent.values()) < 2 * MB
+    assert not (tmp_path / "store").exists()
+
+
+def test_another_revision_is_another_model(hub, model):
+    repository = hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    old = repository.refs["main"]
+    repository.commit({"m-Q8_0.gguf": model}, branch="main")
+    repository.refs["v1"] = old
+
+    for revision in ("v1", old):
+        assert [row.variant.quant for row in list_quants("o/r", revision=revision).rows] == ["Q4_K_M"]
+        assert inspect("o/r", verify=False, hub=HubWishes(revision=revision)).files.origin.commit == old
+    assert len(list_quants("o/r").rows) == 2
+
+
+def test_a_revision_with_a_slash_is_one(hub, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    hub.repositories["o/r"].refs["refs/pr/3"] = hub.repositories["o/r"].refs["main"]
+
+    done = download("hf://o/r@refs/pr/3")
+
+    assert done.files[0].path.read_bytes() == model
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_repositories_are_listed_with_a_choice(hub, name):
+    hub.add(name, {path: Hollow(size, b"GGUF") for path, size in KNOWN[name].items()})
+
+    table = list_quants(name)
+
+    assert table.choice is not None
+    assert all(row.bits_per_weight is None or 1 < row.bits_per_weight < 17 for row in table.rows)
+
+
+def test_bits_per_weight_are_of_the_number_that_the_hub_tells(hub, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": Hollow(1000, model)}, facts={"gguf": {"total": 2000}})
+
+    assert list_quants("o/r").rows[0].bits_per_weight == 4.0
+
+
+def test_a_repository_without_gguf_names_those_that_carry_it(hub):
+    hub.add("o/r", {"model-00001-of-00002.safetensors": b"", "config.json": b"{}"})
+    tags = {"tags": ["gguf", "base_model:quantized:o/r"]}
+    hub.add("p/r-GGUF", {"m.gguf": b"GGUF"}, facts=tags)
+
+    with pytest.raises(NotFound, match="only safetensors") as error:
+        inspect("o/r")
+    assert error.value.hint == "these repositories carry GGUF of it: p/r-GGUF"
+
+
+@pytest.mark.parametrize(
+    "source,wishes,problem",
+    [
+        ("o/r:Q4_K_M", HubWishes(quant="Q8_0"), "contradicts SOURCE"),
+        ("hf://o/r/m-Q4_K_M.gguf", HubWishes(file="x.gguf"), "contradicts SOURCE"),
+        ("hf://o/r@main", HubWishes(revision="v1"), "contradicts SOURCE"),
+        ("tiny.gguf", HubWishes(quant="Q8_0"), "is on this machine"),
+    ],
+)
+def test_wishes_that_contradict_the_source_are_refused(hub, model, source, wishes, problem):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+
+    with pytest.raises(UsageProblem, match=problem):
+        obtain_model(source, wishes=wishes)
+
+
+def test_headers_that_do_not_belong_together_are_refused(hub, shards, model):
+    names = sorted(shards)
+    hub.add("o/r", {names[0]: shards[names[0]], names[1]: model})
+
+    with pytest.raises(InvalidShards):
+        inspect("o/r")
+
+
+def test_a_file_that_is_none_is_told(hub):
+    hub.add("o/r", {"m-Q4_K_M.gguf": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n"})
+
+    with pytest.raises(InvalidGguf, match="Git LFS pointer"):
+        inspect("o/r")
+
+
+def test_what_is_gated_is_explained_before_it_is_looked_at(hub, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model}, access="gated", readers={"hf_good"})
+
+    with pytest.raises(ServerRefused, match="accepted its conditions"):
+        inspect("o/r")
+
+
+def test_a_token_of_the_environment_opens_what_is_gated(hub, model, monkeypatch):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model}, access="gated", readers={"hf_good"})
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+
+    assert inspect("o/r", verify=False).model.metadata["general.name"] == "Tiny"
+    assert download("o/r").files[0].path.read_bytes() == model

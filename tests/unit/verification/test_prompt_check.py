@@ -1,0 +1,288 @@
+"""Prompts that a server makes, compared with those that were meant."""
+
+import re
+
+import pytest
+
+from gguf2ollama import build
+from gguf2ollama.chat.comparison import Verdict
+from gguf2ollama.chat.outcome import Refused, Rendered
+from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.reference_prompt import claims_of, read_authors
+from gguf2ollama.chat.test_conversations import battery
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, ServerProblem, VerificationFailed
+from gguf2ollama.ggufio import open_gguf
+from gguf2ollama.ollama import Client, ServerVersion
+from gguf2ollama.planning.plan import inspect
+from gguf2ollama.planning.target import target_of
+from gguf2ollama.verification.prompt_check import compare_on_server, compare_timely, shows_prompts, way_of
+from tests.builders import CHATML_TEMPLATE, tiny_llama
+from tests.calling_templates import XML_CALLS
+from tests.fakes.ollama_server import Answer, Die, FakeOllama
+from tests.live.native_templates import CHANGING_TEMPLATES
+
+GO_CHATML = (
+    "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
+    '{{/* eq .Role "tool" */}}'
+)
+RENDER = "POST /api/chat"
+
+
+@pytest.fixture(autouse=True)
+def _no_digests_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+
+
+@pytest.fixture
+def server():
+    with FakeOllama() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with Client(server.url) as client:
+        yield client
+
+
+def compared(client, gguf, *, way="native", meant_system="", progress=lambda _: None):
+    authors = read_authors(open_gguf(gguf).metadata)
+    info = client.show("mine")
+    with Renderer() as renderer:
+        template = authors.load(renderer)
+        return compare_on_server(
+            client,
+            "mine",
+            info,
+            authors=authors,
+            template=template,
+            claims=claims_of(template),
+            way=way,
+            version="0.34.4",
+            meant_system=meant_system,
+            progress=progress,
+        )
+
+
+def test_every_conversation_is_compared(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False)
+    updates = []
+    parity = compared(client, gguf, progress=updates.append)
+    assert parity.score("plain").is_exact
+    assert len(parity.cases) > 30
+    assert updates[-1].is_complete
+
+
+def test_a_renderer_is_told_tools_in_the_order_of_the_client(server, client, tmp_path):
+    path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
+    build(path, name="mine", host=server.url, via="pull", verify=False, load=False)
+    # the fake server has no renderers: what it prints natively is in that order, too
+    assert compared(client, path, way="RENDERER").score("tools").is_exact
+    assert not compared(client, path, way="TEMPLATE").score("tools").is_exact
+
+
+def test_the_system_text_of_the_model_is_part_of_what_is_meant(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False, system="Be kind.")
+    assert compared(client, gguf, meant_system="Be kind.").score("plain").is_exact
+    assert not compared(client, gguf).score("plain").is_exact
+
+
+def test_a_conversation_that_the_server_refuses_is_different(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False)
+    server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'))
+    first = compared(client, gguf).cases[0]
+    assert first.verdict is Verdict.different
+    assert isinstance(first.got, Refused)
+    assert "it broke" in first.got.reason
+
+
+def told(text):
+    """Give what tells one thing after another, the last one for ever."""
+    left = list(text)
+    return lambda: Rendered(left.pop(0) if len(left) > 1 else left[0])
+
+
+@pytest.mark.parametrize(
+    "asked, meant, is_exact",
+    [
+        ("1", "", True),  # nothing is asked twice where it is as meant
+        ("2", "2", True),  # a second went by before the server was asked
+        ("23", "3", True),  # and another one while it was
+        ("245", "35", True),
+        ("2468", "3579", False),
+        ("2", "1", False),  # no time in it
+        ("2345678", "9876543", False),  # it ends where all goes on and on
+    ],
+)
+def test_a_prompt_that_tells_the_time_is_compared_with_what_is_meant_then(asked, meant, is_exact):
+    conversation = next(iter(battery()))
+    case = compare_timely(conversation, want=Rendered("1"), ask=told(asked), mean=told(meant or "no"))
+    assert (case.verdict is Verdict.exact) is is_exact
+
+
+def test_a_model_that_is_told_the_time_to_the_second_is_built(server, tmp_path):
+    text = CHATML_TEMPLATE.replace("{%", "{{ strftime_now('%H:%M:%S') }}{%", 1)
+    path = tiny_llama(tmp_path / "clock.gguf", chat_template=text)
+    assert build(path, name="mine", host=server.url).differences == ()
+
+
+def test_a_server_that_is_gone_is_no_difference(server, client, gguf):
+    build(gguf, name="mine", host=server.url, verify=False)
+    server.inject(RENDER, Die(), times=20)
+    with pytest.raises(ServerProblem):
+        compared(client, gguf)
+
+
+@pytest.mark.parametrize(
+    "version,wanted", [("0.11.4", False), ("0.11.5", True), ("0.34.4", True), ("0.0.0", True)]
+)
+def test_old_servers_show_no_prompts(version, wanted):
+    assert shows_prompts(ServerVersion.parse(version)) is wanted
+
+
+@pytest.mark.parametrize(
+    "told,wanted",
+    [
+        ({"template": CHATML_TEMPLATE}, "native"),
+        ({"template": CHATML_TEMPLATE + "{# changed #}"}, "native"),
+        ({"template": "{{ messages[0].content }}"}, "native"),
+        ({"template": GO_CHATML}, "TEMPLATE"),
+        ({"template": "{{ .Prompt }}"}, "TEMPLATE"),
+        ({"template": ""}, "TEMPLATE"),
+        ({"template": GO_CHATML, "renderer": "qwen3-coder"}, "RENDERER"),
+    ],
+)
+def test_what_renders_is_told_by_the_template(server, client, gguf, told, wanted):
+    build(gguf, name="mine", host=server.url, verify=False, load=False)
+    server.altered = told
+    info = client.show("mine")
+    assert way_of(info, {"tokenizer.chat_template": CHATML_TEMPLATE}) == wanted
+    assert way_of(info, {}) == wanted
+
+
+# while a model is built
+
+
+def test_a_build_whose_prompts_are_as_meant_is_told_nothing(server, gguf):
+    built = build(gguf, name="mine", host=server.url)
+    assert (built.is_done, built.differences) == (True, ())
+    assert RENDER in server.endpoints()
+    assert not server.store.loaded
+
+
+@pytest.mark.parametrize("options", [{"verify": False}, {"load": False}])
+def test_without_loading_or_verifying_no_prompt_is_compared(server, gguf, options):
+    assert build(gguf, name="mine", host=server.url, **options).is_done
+    assert RENDER not in server.endpoints()
+
+
+def test_a_plain_prompt_that_is_not_as_meant_makes_no_model(server, gguf):
+    server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'), times=4)
+    with pytest.raises(VerificationFailed, match=r"4 plain conversations \(.*, …\)") as caught:
+        build(gguf, name="mine", host=server.url)
+    assert "--allow-mismatch" in caught.value.hint
+    assert not server.store.models
+    assert not server.store.loaded
+
+
+def test_a_mismatch_that_is_allowed_is_told(server, gguf):
+    server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'))
+    built = build(gguf, name="mine", host=server.url, allow_mismatch=True)
+    assert built.is_done
+    assert any("1 plain conversations" in one for one in built.differences)
+    assert list(server.store.models) == ["mine:latest"]
+
+
+def test_a_server_that_is_gone_while_prompts_are_compared_makes_no_model(server, gguf):
+    server.inject(RENDER, Die(), times=20)
+    with pytest.raises(ServerProblem):
+        build(gguf, name="mine", host=server.url)
+    assert not server.store.models
+
+
+def test_what_was_foretold_is_no_surprise(server, tmp_path):
+    # no TEMPLATE and no Ollama sends the thinking of earlier turns natively
+    thinks = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"
+        "{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    )
+    path = tiny_llama(tmp_path / "thinks.gguf", chat_template=thinks)
+    built = build(path, name="mine", host=server.url, via="pull")
+    assert built.differences == ()
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_answers_that_ollama_cuts_for_qwen3_are_no_surprise(server, tmp_path, via):
+    path = tiny_llama(tmp_path / "qwen3.gguf", architecture="qwen3")
+    template = GO_CHATML if via == "upload" else None
+    assert build(path, name="mine", host=server.url, via=via, template=template).differences == ()
+
+
+def test_the_name_that_a_model_will_have_is_known_where_its_prompts_are_predicted(gguf, tmp_path):
+    def spoiled(name):
+        built = build(gguf, name=name, store=tmp_path / "store", dry_run=True)
+        return [case.conversation.name for case in built.inspection.tried.choice.chosen.parity.faults]
+
+    assert "nothing but white space" in spoiled("me/deepseek-r1:7b")
+    assert "nothing but white space" not in spoiled("me/deepseek-r1-7b")
+    assert "nothing but white space" not in spoiled("deepseek-r1/me")
+
+
+def test_a_template_with_which_the_model_cannot_be_loaded_is_refused_before_anything_is_made(
+    server, tmp_path
+):
+    path = tiny_llama(tmp_path / "drops.gguf", chat_template=CHANGING_TEMPLATES["calls are dropped"])
+    with pytest.raises(VerificationFailed, match="cannot load mine:latest: llama-server does not start"):
+        build(path, name="mine", host=server.url, via="pull")
+    with pytest.raises(VerificationFailed, match="cannot load"):
+        build(path, name="mine", store=tmp_path / "store")
+    assert not server.store.blobs
+    assert not (tmp_path / "store").exists()
+    assert build(path, name="mine", store=tmp_path / "store", allow_mismatch=True).is_done
+
+
+def test_an_upload_of_such_a_template_is_refused_when_the_server_fails(server, tmp_path):
+    path = tiny_llama(tmp_path / "drops.gguf", chat_template=CHANGING_TEMPLATES["calls are dropped"])
+    died = Answer(status=500, body='{"error": "llama-server has terminated"}')
+    server.inject("POST /api/generate", died, times=2)  # to be unloaded, and loaded
+    with pytest.raises(VerificationFailed, match="cannot load mine:latest: llama-server does not start"):
+        build(path, name="mine", host=server.url, via="upload")
+    assert not server.store.models
+
+
+@pytest.mark.parametrize(
+    "text,why",
+    [
+        (CHANGING_TEMPLATES["messages are marked"], "cannot assign attribute on non-namespace object"),
+        ("{{ additional_special_tokens[0] }}" + CHATML_TEMPLATE, "'additional_special_tokens' is undefined"),
+    ],
+)
+def test_a_template_that_llama_cpp_alone_renders_makes_a_model_and_nothing_is_compared(
+    server, tmp_path, text, why
+):
+    path = tiny_llama(tmp_path / "alone.gguf", chat_template=text)
+    built = build(path, name="mine", host=server.url)
+    assert built.is_done
+    (warning,) = (one for one in built.inspection.warnings if one.startswith("no prompts can be compared"))
+    assert "transformers does not render its chat template" in warning
+    assert why in warning
+    with pytest.raises(InvalidInput, match=re.escape(why)):  # and older ones have nothing to render it with
+        inspect(path, target=target_of(ServerVersion.parse("0.24.0")))
+
+
+@pytest.mark.usefixtures("own_worker")
+def test_where_no_second_process_can_be_started_the_way_on_is_told(server, gguf, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+    with pytest.raises(Gguf2OllamaError, match="did not start") as caught:
+        build(gguf, name="mine", host=server.url)
+    assert "--no-verify" in caught.value.hint
+    assert not server.store.models
+    assert build(gguf, name="mine", host=server.url, verify=False).is_done
+
+
+def test_an_old_server_is_asked_for_no_prompts(gguf):
+    with FakeOllama(version="0.11.4") as server:
+        assert build(gguf, name="mine", host=server.url).is_done
+        assert RENDER not in server.endpoints()

@@ -1,0 +1,199 @@
+"""The page of a verification: complete, valid, and safe to open whatever a model is called or says."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from gguf2ollama.chat.comparison import Parity, compare
+from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.outcome import Refused, Rendered
+from gguf2ollama.chat.reference_prompt import Authors, Claims
+from gguf2ollama.names import ModelName
+from gguf2ollama.verification.baseline import ByItself, LeftOut
+from gguf2ollama.verification.report import render_report, summary
+from gguf2ollama.verification.smoke_tests import Check
+from gguf2ollama.verification.verify import Verification
+
+HOSTILE = "<script>alert(1)</script>&amp;\"'><img src=x onerror=alert(1)>\x00\x1b[31m\u202e\ud800"
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+def case(name, want="Hello", got="Hello", *, feature="plain"):
+    outcomes = [Rendered(one) if isinstance(one, str) else one for one in (want, got)]
+    return compare(Conversation(name=name, messages=(), feature=feature), want=outcomes[0], got=outcomes[1])
+
+
+def verification(*cases, **changes):
+    found = Verification(
+        name=ModelName.parse("mine"),
+        where="http://127.0.0.1:11434",
+        version="0.34.4",
+        way="native",
+        capabilities=("completion",),
+        authors=Authors(chat_template="{{ messages }}", bos="<s>"),
+        claims=Claims(),
+        parity=Parity(cases or (case("one turn"),)),
+        by_itself=ByItself(way="TEMPLATE", parity=Parity((case("one turn", got="Hi"),))),
+        checks=(Check(name="loads", state="passed", detail="The server runs it."),),
+    )
+    return dataclasses.replace(found, **changes)
+
+
+class Reader(HTMLParser):
+    """Read a page; every element must be closed in its order."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.open, self.seen, self.attributes, self.texts = [], [], [], []
+        self.preformatted = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "pre":
+            self.preformatted.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if "pre" in self.open:
+            self.preformatted[-1] += data
+
+
+def page_of(found):
+    return render_report(found, written_by="gguf2ollama 1.0")
+
+
+def test_the_page_tells_all_that_was_found():
+    found = verification(
+        case("one turn"),
+        case("two turns", got="Hello?"),
+        case("a call", got=Refused("no tools"), feature="tools"),
+    )
+    text = " ".join(Reader(page_of(found)).texts)
+    for told in (
+        "mine:latest",
+        "Ollama 0.34.4",
+        "2 of 3 prompts differ from the model",
+        "exact",
+        "different",
+        "two turns",
+        "The server refuses it: no tools",
+        "by Ollama itself: different",
+        "a TEMPLATE that it chooses: plain 0/1",
+        "The server runs it.",
+        "{{ messages }}",
+        "gguf2ollama 1.0",
+    ):
+        assert told in text
+
+
+def test_what_differs_is_marked_to_the_letter():
+    page = page_of(verification(case("one turn", want="<s>Hello there\n", got="<s>Hello there")))
+    assert "<pre>\n&lt;s&gt;Hello there<del>⏎\n</del></pre>" in page
+
+
+def test_what_cannot_be_seen_is_shown_where_it_differs():
+    page = page_of(verification(case("one turn", want="a\u00a0\u200bb\r\n", got="a b\n")))
+    assert "\\u00a0\\u200b" in page
+    assert "␍" in page
+
+
+@pytest.mark.parametrize("prompt", ["\n\nHello", "  \n x \n", "\n", "a\tb"])
+def test_white_space_of_a_prompt_is_kept(prompt):
+    shown = Reader(page_of(verification(case("one turn", want=prompt, got=prompt)))).preformatted[0]
+    assert shown.removeprefix("\n") == prompt  # a browser drops one line break after the tag
+
+
+def test_nothing_from_outside_is_markup():
+    found = verification(
+        case(HOSTILE, want=HOSTILE, got=HOSTILE + "!"),
+        case("refused", got=Refused(HOSTILE)),
+        case("refused too", want=Refused(HOSTILE)),
+        authors=Authors(chat_template=HOSTILE, bos=HOSTILE, eos=HOSTILE),
+        capabilities=(HOSTILE,),
+        version=HOSTILE,
+        where=HOSTILE,
+        by_itself=LeftOut(HOSTILE),
+        checks=(Check(name=HOSTILE, state="failed", detail=HOSTILE),),
+    )
+    page = page_of(found)
+    read = Reader(page)
+    assert not {"script", "img"} & set(read.seen)
+    assert not [name for name, _ in read.attributes if name.startswith("on")]
+    assert "alert(1)" in "".join(read.texts)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", page)
+    page.encode("utf-8", "backslashreplace")
+
+
+def test_the_page_needs_nothing_else():
+    page = page_of(verification())
+    read = Reader(page)
+    assert not [value for name, value in read.attributes if name in {"src", "href"}]
+    assert "default-src 'none'" in page
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_hundreds_of_differences_stay_readable():
+    found = verification(*(case(f"number {number}", got="Bye") for number in range(300)), case("good"))
+    page = page_of(found)
+    assert page.count("<details open>") == 5
+    assert page.count("<details>") == 297  # the others, the one that is exact, and the chat template
+    assert page.index("· number 299") < page.index("· good")
+
+
+def test_where_ollama_by_itself_is_not_known_no_column_is_there():
+    page = page_of(verification(by_itself=LeftOut("the server is too old")))
+    assert "is not known: the server is too old." in page
+    assert "by Ollama itself" not in page
+    assert ">Ollama by itself</th>" not in page
+
+
+@pytest.mark.parametrize(
+    "found,wanted",
+    [
+        (verification(), "All prompts match the model's chat template exactly: plain 1/1."),
+        (
+            verification(case("a"), case("b", got="Bye")),
+            "1 of 2 prompts differ from the model's chat template (plain 1/2).",
+        ),
+        (
+            verification(case("a"), case("b", got="Bye"), case("c", want=Refused("never"))),
+            "1 of 2 prompts differ from the model's chat template (plain 1/2).",
+        ),
+        (
+            verification(
+                case("a"), case("b", got="Bye", feature="odd"), case("c", feature="prefill", got="")
+            ),
+            (
+                "Usual prompts match the model's chat template exactly, 2 rare ones differ"
+                " (plain 1/1, prefill 0/1, odd 0/1)."
+            ),
+        ),
+        (
+            verification(checks=(Check(name="answers", state="failed", detail=""),)),
+            "failed: answers (plain 1/1).",
+        ),
+        (
+            verification(case("a", want=Refused("never"))),
+            "The authors' template takes none of the plain conversations, so nothing is proven.",
+        ),
+    ],
+)
+def test_the_summary_is_a_sentence(found, wanted):
+    assert summary(found) == wanted
+    assert found.is_proven is ("exactly" in wanted)
+
+
+def test_what_is_inconclusive_is_no_failure():
+    assert verification(checks=(Check(name="answers", state="inconclusive", detail=""),)).is_proven
