@@ -130,7 +130,7 @@ class Contest:
         ]
 
     def merges_agree(self) -> bool:
-        """Tell whether both merges write the same bytes."""
+        """Return whether both merges write the same bytes."""
         aside = self._folder / "aside.gguf"
         self._reset()
         for command in self.programs["merge"].commands:

@@ -32,7 +32,7 @@ from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.gotmpl import parse
 from gguf2ollama.ollama_template import read, render
-from gguf2ollama.planning.options import Target, Wishes
+from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.recipe import system_text
 from gguf2ollama.planning.target import parse_version, target_of
 from gguf2ollama.planning.template_selection import Tried, try_templates
@@ -86,7 +86,10 @@ def targets() -> dict[str, Target]:
     found: dict[str, Target] = {}
     for text in VERSIONS:
         version = parse_version(text)
-        link, upload = (target_of(version, displaces=displaces) for displaces in (False, True))
+        link, upload = (
+            target_of(version, create_replaces_template=create_replaces_template)
+            for create_replaces_template in (False, True)
+        )
         found |= {text: link} if link == upload else {f"{text} link, pull": link, f"{text} upload": upload}
     return found
 
@@ -103,7 +106,7 @@ def freeze(subject: Subject, *, target: Target, renderer: Renderer) -> Frozen:
     detection = detect(metadata, profiles=load_profiles())
     try:
         tried = try_templates(
-            metadata, detection=detection, wishes=Wishes(), target=target, renderer=renderer
+            metadata, detection=detection, settings=ModelSettings(), target=target, renderer=renderer
         )
     except Gguf2OllamaError:  # without its words, which may change while behaviour stays
         return Frozen(row={"origin": "refused"})
@@ -133,7 +136,7 @@ def _predict(
 ) -> Iterator[tuple[Conversation, Prediction]]:
     """Predict the prompts, the system message of the model included."""
     chosen = tried.choice.chosen
-    system = system_text(detection, wishes=Wishes()).value or ""
+    system = system_text(detection, settings=ModelSettings()).value or ""
     go_template = None if chosen.go_template is None else parse(chosen.go_template)
     native = read_native(
         chosen.chat_template or subject.text,

@@ -97,7 +97,7 @@ def vocabulary(noise: random.Random) -> list[str]:
 
 
 def byte_letters() -> dict[int, str]:
-    """Give the letter by which GPT-2's tokenizer writes each byte."""
+    """Return the letter by which GPT-2's tokenizer writes each byte."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     spare = iter(range(0x100, 0x200))
     return {byte: chr(byte if byte in printable else next(spare)) for byte in range(256)}

@@ -20,7 +20,7 @@ def describe_machine(folder: Path) -> str:
 
 
 def _field(path: Path, name: str) -> str:
-    """Give the first value of a ``name : value`` file."""
+    """Return the first value of a ``name : value`` file."""
     for line in path.read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == name:
@@ -29,7 +29,7 @@ def _field(path: Path, name: str) -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """Give the type of the file system that holds a folder (``/proc/self/mountinfo``, proc(5))."""
+    """Return the type of the file system that holds a folder (``/proc/self/mountinfo``, proc(5))."""
     device = folder.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():

@@ -74,7 +74,7 @@ def _converted(line: str) -> Converted:
 
 
 def _installed() -> Path:
-    """Give the folder with the package, which is fetched where it is not there yet."""
+    """Return the folder with the package, which is fetched where it is not there yet."""
     folder = cache_dir() / PACKAGE.rpartition("/")[2]
     if not (folder / "node_modules").is_dir():
         folder.mkdir(parents=True, exist_ok=True)

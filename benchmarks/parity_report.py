@@ -73,8 +73,8 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
         answers = [result.answers[way] for result in results]
         told = (_told([one.parity for one in answers], feature) for feature in features)
         yield f"| {WAYS[way]} | {' | '.join(told)} | {_seconds(answers)} |"
-        if foretold := [one.expected for one in answers if one.expected is not None]:
-            told = (_told(foretold, feature) for feature in features)
+        if predicted := [one.expected for one in answers if one.expected is not None]:
+            told = (_told(predicted, feature) for feature in features)
             yield f"| as it foretold with no server | {' | '.join(told)} | |"
     yield ""
     yield f"Prompts of ours that were foretold to be exact, and are not: {_broken(results)}."
@@ -123,7 +123,7 @@ def _ways(results: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _told(parities: Iterable[Parity], feature: Feature) -> str:
-    """Tell how many templates are exact on a feature, of those that have it."""
+    """Return how many templates are exact on a feature, of those that have it."""
     scores = [score for one in parities if (score := one.score(feature)).compared]
     exact = sum(score.is_exact for score in scores)
     return f"{exact} of {len(scores)}, {exact / len(scores):.1%}" if scores else "-"

@@ -73,7 +73,7 @@ class PromptServer:
 
     @contextlib.contextmanager
     def made(self) -> Iterator[Model]:
-        """Give the model that is there, and take it away again: the next one would wait for its memory."""
+        """Return the model that is there, and take it away again: the next one would wait for its memory."""
         manifest = self._store.read_manifest(NAME)
         kinds = {one.media_type for one in manifest.layers} if manifest else set()
         try:

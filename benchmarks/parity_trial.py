@@ -176,7 +176,7 @@ class Trial:
         )
 
     def _without_model(self, error: Gguf2OllamaError, *, seconds: float) -> Answer:
-        """Give the answer of a way that comes to no model, and so to no prompt."""
+        """Return the answer of a way that comes to no model, and so to no prompt."""
         return Answer(
             parity=self._compared(
                 [Refused(error.message)] * len(self._conversations),
@@ -196,7 +196,7 @@ class Trial:
         )
 
     def _wanted(self, *, thinks: bool, passage: Passage) -> Sequence[Outcome]:
-        """Give what the authors mean by what the server hands on, rendered once for each way to do so."""
+        """Return what the authors mean by what the server hands on, rendered once for each way to do so."""
         if (thinks, passage) not in self._meant:
             asked = [
                 canonical(as_asked(one, thinks=thinks), path=passage, version=self._server.version)

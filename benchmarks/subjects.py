@@ -96,7 +96,7 @@ SUBJECTS = (
 
 
 def _metadata(gguf: GgufFile) -> dict[str, TypedValue]:
-    """Give the metadata of a file, with the figures of the larger model."""
+    """Return the metadata of a file, with the figures of the larger model."""
     return {key: _CHANGED.get(key) or _typed(gguf, key) for key in gguf.metadata}
 
 
@@ -108,7 +108,7 @@ def _typed(gguf: GgufFile, key: str) -> TypedValue:
 
 
 def _tensors(source: Path) -> Iterator[Tensor]:
-    """Give tensors of noise; those of one shape share their bytes, so that little memory is needed."""
+    """Return tensors of noise; those of one shape share their bytes, so that little memory is needed."""
     vocabulary = open_gguf(source).metadata["tokenizer.ggml.tokens"]
     assert isinstance(vocabulary, GgufArray)
     keys = _WIDTH // _HEADS * _KEY_HEADS

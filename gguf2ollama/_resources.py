@@ -10,7 +10,7 @@ __all__ = ["templates_root"]
 
 @cache
 def templates_root() -> Path:
-    """Give the folder with ``modelfile/``, ``chat/`` and ``profiles/``.
+    """Return the folder with ``modelfile/``, ``chat/`` and ``profiles/``.
 
     Raises:
         FileNotFoundError: The installation is broken: neither the wheel's copy nor a checkout is there.

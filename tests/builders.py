@@ -108,7 +108,7 @@ def build_shards(
 
 
 def split_keys(no: int, count: int, tensors_count: int) -> dict[str, TypedValue]:
-    """Give the keys of a shard, in the order of ``llama-gguf-split``; ``no`` counts from 0."""
+    """Return the keys of a shard, in the order of ``llama-gguf-split``; ``no`` counts from 0."""
     return {
         "split.no": TypedValue(ValueType.UINT16, no),
         "split.tensors.count": TypedValue(ValueType.INT32, tensors_count),
@@ -185,7 +185,7 @@ def _head_norms(*, blocks: int, width: int) -> Iterator[Tensor]:
 
 
 def byte_tokens() -> list[str]:
-    """Give the 256 bytes as GPT-2 writes them: printable ones as they are, the rest from U+0100 on."""
+    """Return the 256 bytes as GPT-2 writes them: printable ones as they are, the rest from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     spare = iter(range(0x100, 0x200))
     return [chr(byte if byte in printable else next(spare)) for byte in range(256)]
@@ -252,18 +252,18 @@ def raw_header(
 
 
 def raw_text(content: bytes | str, *, length: int | None = None, order: str = "<") -> bytes:
-    """Give a string with a length that may lie."""
+    """Return a string with a length that may lie."""
     raw = content.encode() if isinstance(content, str) else content
     return struct.pack(f"{order}Q", len(raw) if length is None else length) + raw
 
 
 def raw_entry(key: bytes | str, kind: int, value: bytes, *, order: str = "<") -> bytes:
-    """Give a key and its value from a type number and raw bytes."""
+    """Return a key and its value from a type number and raw bytes."""
     return raw_text(key, order=order) + struct.pack(f"{order}I", kind) + value
 
 
 def raw_array(kind: int, count: int, elements: bytes = b"", *, order: str = "<") -> bytes:
-    """Give the value of an array from a type number, a count that may lie, and raw bytes."""
+    """Return the value of an array from a type number, a count that may lie, and raw bytes."""
     return struct.pack(f"{order}IQ", kind, count) + elements
 
 
@@ -276,7 +276,7 @@ def raw_tensor(
     dimensions: int | None = None,
     order: str = "<",
 ) -> bytes:
-    """Give the description of a tensor, none of which is checked."""
+    """Return the description of a tensor, none of which is checked."""
     count = len(shape) if dimensions is None else dimensions
     head = raw_text(name, order=order) + struct.pack(f"{order}I{len(shape)}Q", count, *shape)
     return head + struct.pack(f"{order}IQ", kind, offset)

@@ -115,27 +115,27 @@ class Chat:
 
 
 def system(content: str) -> Message:
-    """Give a system message."""
+    """Return a system message."""
     return {"role": "system", "content": content}
 
 
 def user(content: str) -> Message:
-    """Give a user's message."""
+    """Return a user's message."""
     return {"role": "user", "content": content}
 
 
 def assistant(content: str, **more: Any) -> Message:
-    """Give an assistant's message; ``reasoning_content`` is its thinking."""
+    """Return an assistant's message; ``reasoning_content`` is its thinking."""
     return {"role": "assistant", "content": content, **more}
 
 
 def call(name: str, arguments: dict[str, Any], identifier: str = CALL_ID) -> Message:
-    """Give one tool call; arguments in alphabetical order, as Ollama hands them to a template."""
+    """Return one tool call; arguments in alphabetical order, as Ollama hands them to a template."""
     return {"id": identifier, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def result(content: str, name: str = "get_weather", identifier: str = CALL_ID) -> Message:
-    """Give the result of a tool call."""
+    """Return the result of a tool call."""
     return {"role": "tool", "name": name, "tool_call_id": identifier, "content": content}
 
 
@@ -296,7 +296,7 @@ THINKING = (
 
 
 def to_ollama(chat: Chat) -> dict[str, Any]:
-    """Give a chat as the body of Ollama's ``/api/chat``: ``messages``, ``tools`` and ``think``."""
+    """Return a chat as the body of Ollama's ``/api/chat``: ``messages``, ``tools`` and ``think``."""
     body: dict[str, Any] = {"messages": [_to_ollama(message) for message in chat.messages]}
     if chat.tools:
         body["tools"] = list(chat.tools)

@@ -138,7 +138,7 @@ class _Script:
         return math.ceil(self._directions / _HEAD) * _HEAD
 
     def number(self, text: str) -> int:
-        """Give the number of a token."""
+        """Return the number of a token."""
         return next(number for number, token in enumerate(self.tokens) if token.text == text)
 
     def add(self, says: str) -> int:
@@ -161,7 +161,7 @@ class _Script:
         return told
 
     def weights(self, starts: Sequence[tuple[int, int]], *, fallback: int | None) -> list[Tensor]:
-        """Give the tensors; ``starts`` has first tokens, each with the direction that tells of its text.
+        """Return the tensors; ``starts`` has first tokens, each with the direction that tells of its text.
 
         That of the token that is said where there is no text is 0. ``fallback`` is the first token of what
         is said where nothing else may be.
@@ -230,7 +230,7 @@ class _Script:
                 yield {} if token.source is None else {token.source: _CERTAIN}
 
     def _attention(self) -> Iterator[Tensor]:
-        """Give the head that finds texts: keys of these outshine all others, the last one most."""
+        """Return the head that finds texts: keys of these outshine all others, the last one most."""
         width, last = self.width, _HEAD - 2
         marks = {found for found, _ in self._looked_for}
         asks: dict[int, float] = {one: 1.0 for one in range(width) if one not in marks}
@@ -276,7 +276,7 @@ def _cut(text: str, taken: Collection[str]) -> Iterator[str]:
 
 
 def _matrix(name: str, columns: int, rows: Sequence[Mapping[int, float]]) -> Tensor:
-    """Give a matrix by the few numbers of its rows that are not zero."""
+    """Return a matrix by the few numbers of its rows that are not zero."""
     data = bytearray(4 * columns * len(rows))
     for number, row in enumerate(rows):
         for column, value in row.items():

@@ -77,7 +77,7 @@ def entry_of(root: Path, manifest: Manifest) -> ManifestEntry:
 
 
 def anchor_of(manifest: Manifest, *manifests: Manifest | ManifestList) -> Manifest:
-    """Give what 0.40 keeps for older versions: the model, and the manifests themselves as layers."""
+    """Return what 0.40 keeps for older versions: the model, and the manifests themselves as layers."""
     contents = [one.to_bytes() for one in manifests]
     more = (Descriptor(media_type=MANIFEST_TYPE, digest=Digest.of(one), size=len(one)) for one in contents)
     return dataclasses.replace(manifest, layers=(*manifest.layers, *more))

@@ -44,7 +44,7 @@ def build(
     locked: str | os.PathLike[str] | None = None,
     stream: bool = False,
     progress: Progress = ignore,
-    tell: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = ignore,
     **preferences: Unpack[Preferences],
 ) -> Built:
     """Make an Ollama model of a GGUF: on a server, or in the folder of a store with no server.
@@ -71,8 +71,8 @@ def build(
         dry_run: Whether to stop before anything is written.
         locked: A lock file; what is made is what it says, or nothing.
         stream: Whether what the server lacks goes from its repository through to it, with no copy here.
-        progress: Told the bytes downloaded, hashed, copied and sent.
-        tell: Told what is being done.
+        progress: Called with the bytes downloaded, hashed, copied and sent.
+        notify: Called with a line about each step.
         preferences: See :class:`Preferences`.
 
     Raises:
@@ -89,16 +89,16 @@ def build(
             files = obtain_model(
                 source,
                 projectors=preferences.get("projectors", ()),
-                wishes=preferences.get("hub"),
+                selection=preferences.get("hub"),
                 digests=None if dry_run or stream else digests,
-                is_here=store is not None or _address(host).is_loopback,
+                runs_locally=store is not None or _address(host).is_loopback,
                 progress=progress,
-                tell=tell,
+                notify=notify,
             )
             lock.require_files(files)
             if not dry_run and not stream and preferences.get("chat_template") is None:
                 # what most servers will be given, while the server is asked and the recipe is made
-                hashing.begin(lay_out_weights(files, takes_shards=True))
+                hashing.submit(lay_out_weights(files, takes_shards=True))
             # loaded while files are hashed
             from gguf2ollama.api.build_job import BuildJob  # noqa: PLC0415
 
@@ -112,7 +112,7 @@ def build(
                 allow_mismatch=allow_mismatch,
                 stream=stream,
                 progress=progress,
-                tell=tell,
+                notify=notify,
                 preferences=preferences,
                 rendering=rendering,
             )
@@ -124,14 +124,14 @@ def build(
         try:
             return attempt(rendering)
         except FileChanged as changed:
-            tell(f"{changed}; starting over")
+            notify(f"{changed}; starting over")
         return attempt(rendering)
 
     try:
         return attempts("by capabilities")
     except OtherRendering as other:
         rendering = other.rendering
-    tell(f"this server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
+    notify(f"this server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
     return attempts(rendering)  # from the start, since Ollama has touched what is linked into its store
 
 

@@ -15,7 +15,7 @@ from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.link import StoreRoute
 from gguf2ollama.install.migration import warn_of_second_copy
 from gguf2ollama.install.open_transport import open_route
-from gguf2ollama.install.transaction import ServerBuild, WayClosed
+from gguf2ollama.install.transaction import ServerBuild, TransportUnavailable
 from gguf2ollama.install.transport import Choice, Via, choose_route
 from gguf2ollama.names import ModelName, ServerAddress
 from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
@@ -75,7 +75,7 @@ class BuildJob:
     allow_mismatch: bool
     stream: bool
     progress: Progress
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     preferences: Preferences
     rendering: Rendering = "by capabilities"
 
@@ -83,15 +83,15 @@ class BuildJob:
         """Make it in the folder of a store, for a version of Ollama or the newest that was tested."""
         version = parse_version(for_ollama or NEWEST_TESTED)
         if version.note:
-            self.tell(version.note)
-        plan = self._plan(version, where=str(folder), displaces=False, is_here=True)
+            self.notify(version.note)
+        plan = self._plan(version, where=str(folder), create_replaces_template=False, runs_locally=True)
         if not dry_run:
             StoreRoute(
                 store=LocalStore(folder),
                 image=plan.inspection.lay_out_image(takes_shards=plan.features.keeps_shards),
                 hashing=self.hashing,
                 progress=self.progress,
-                tell=self.tell,
+                notify=self.notify,
             ).make(plan.name)
         return dataclasses.replace(plan, is_done=not dry_run)
 
@@ -103,29 +103,29 @@ class BuildJob:
     def _to_server(self, client: Client, *, via: Via, dry_run: bool) -> Built:
         version = client.version()
         if version.note:
-            self.tell(version.note)
+            self.notify(version.note)
         if dry_run:
             may_upload = via == "upload" or not client.address.is_loopback
             if may_upload:
                 require_uploads(version)
-            plan = self._plan_for(client, version, displaces=may_upload)
+            plan = self._plan_for(client, version, create_replaces_template=may_upload)
             if may_upload:
                 warnings = warn_of_second_copy(version, self.files.model)
                 return dataclasses.replace(plan, via="upload", warnings=warnings)
             return plan
         choice = choose_route(client, via=via)
-        self.tell(f"way: {choice.via}, {choice.reason}")
+        self.notify(f"way: {choice.via}, {choice.reason}")
         try:
             return self._make(client, version, choice)
-        except WayClosed as closed:
-            self.tell(f"that did not work ({closed}), so it is uploaded")
+        except TransportUnavailable as closed:
+            self.notify(f"that did not work ({closed}), so it is uploaded")
             return self._make(client, version, Choice(via="upload", reason="the server cannot pull from us"))
 
     def _make(self, client: Client, version: ServerVersion, choice: Choice) -> Built:
         if choice.via == "upload":
             require_uploads(version)
         # `create`, which ends an upload, looks for a template of its own
-        plan = self._plan_for(client, version, displaces=choice.via == "upload")
+        plan = self._plan_for(client, version, create_replaces_template=choice.via == "upload")
         route = open_route(
             plan.inspection,
             plan.features,
@@ -134,7 +134,7 @@ class BuildJob:
             hashing=self.hashing,
             stream=self.stream,
             progress=self.progress,
-            tell=self.tell,
+            notify=self.notify,
         )
         server_build = ServerBuild(
             client=client,
@@ -142,7 +142,7 @@ class BuildJob:
             recipe=plan.inspection.recipe,
             load=self.load,
             allow_mismatch=self.allow_mismatch,
-            tell=self.tell,
+            notify=self.notify,
             ollama_default=partial(self._ollama_default, client, plan),
             rendering=self.rendering,
             tried=plan.inspection.tried,
@@ -170,7 +170,7 @@ class BuildJob:
         tried = plan.inspection.tried
         if tried is None:
             return LeftOut("no prompts were compared")
-        self.tell("comparing with what a plain `ollama create` makes")
+        self.notify("comparing with what a plain `ollama create` makes")
         with Renderer() as renderer:
             return ollama_by_itself(
                 client,
@@ -183,19 +183,29 @@ class BuildJob:
                 progress=self.progress,
             )
 
-    def _plan_for(self, client: Client, version: ServerVersion, *, displaces: bool) -> Built:
+    def _plan_for(self, client: Client, version: ServerVersion, *, create_replaces_template: bool) -> Built:
         address = client.address
-        return self._plan(version, where=address.base_url, displaces=displaces, is_here=address.is_loopback)
+        return self._plan(
+            version,
+            where=address.base_url,
+            create_replaces_template=create_replaces_template,
+            runs_locally=address.is_loopback,
+        )
 
-    def _plan(self, version: ServerVersion, *, where: str, displaces: bool, is_here: bool) -> Built:
+    def _plan(
+        self, version: ServerVersion, *, where: str, create_replaces_template: bool, runs_locally: bool
+    ) -> Built:
         name = self.name or suggest_name(self.files.model.name)
         target = target_of(
-            version, displaces=displaces, takes_patches=not self.stream, rendering=self.rendering
+            version,
+            create_replaces_template=create_replaces_template,
+            header_is_editable=not self.stream,
+            rendering=self.rendering,
         )
         inspection = inspect(
             self.files,
             target=dataclasses.replace(target, model_name=name.model),
-            free_bytes="here" if is_here else None,
+            free_bytes="here" if runs_locally else None,
             verify=self.verify,
             **self.preferences,
         )
@@ -208,7 +218,7 @@ class BuildJob:
         )
         self.lock.require_plan(plan)
         is_predicted = version <= parse_version(NEWEST_TESTED)  # newer ones may well load it
-        if not displaces and is_predicted and not self.allow_mismatch:
+        if not create_replaces_template and is_predicted and not self.allow_mismatch:
             _require_loadable(plan)
         return plan
 

@@ -26,7 +26,7 @@ class Question:
         carried: The chat template in the header where it is not the authors' own, else ``""``.
         version: The version of the Ollama that will render.
         is_native: Whether it can render with the chat template in a GGUF.
-        displaces: Whether it may put a template of its own before that one, as ``create`` does.
+        create_replaces_template: Whether it may put its own template first, as ``create`` does.
         may_patch: Whether the header of the GGUF may be changed.
         may_template: Whether a TEMPLATE may render; some servers are set up to pass over all.
         has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
@@ -46,7 +46,7 @@ class Question:
     carried: str = ""
     version: str
     is_native: bool = True
-    displaces: bool = False
+    create_replaces_template: bool = False
     may_patch: bool = True
     may_template: bool = True
     has_companions: bool = False
@@ -63,7 +63,7 @@ class Question:
     @property
     def gets_renderer(self) -> bool:
         """Whether ``create`` gives the model a renderer of Ollama's own, whatever else it has."""
-        return self.displaces and self.architecture in GIVEN_RENDERERS
+        return self.create_replaces_template and self.architecture in GIVEN_RENDERERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

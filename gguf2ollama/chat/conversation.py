@@ -82,7 +82,7 @@ class Conversation:
         text_arguments: bool = False,
         tool_responses: bool = False,
     ) -> list[dict[str, Any]]:
-        """Give ``messages`` as transformers hands them to a chat template.
+        """Return ``messages`` as transformers hands them to a chat template.
 
         A call is ``{"id", "type", "function": {"name", "arguments"}}``.
 
@@ -105,7 +105,7 @@ class Conversation:
         return _with_responses(told) if tool_responses else told
 
     def for_ollama(self) -> dict[str, Any]:
-        """Give the body of ``/api/chat``: ``messages``, and ``tools`` and ``think`` where there are any."""
+        """Return the body of ``/api/chat``: ``messages``, and ``tools`` and ``think`` where there are any."""
         body: dict[str, Any] = {"messages": [_for_ollama(one) for one in self.messages]}
         if self.tools:
             body["tools"] = list(self.tools)
@@ -157,7 +157,7 @@ def _with_responses(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _value(content: object) -> object:
-    """Give what a text tells as JSON, or else what is there."""
+    """Return what a text tells as JSON, or else what is there."""
     try:
         return json.loads(content) if isinstance(content, str) else content
     except (ValueError, RecursionError):

@@ -28,7 +28,7 @@ class Piece:
 
 
 def lines_of_difference(want: str, got: str) -> Iterator[str]:
-    """Give the lines that differ, with two around them: ``-`` as meant, ``+`` as made.
+    """Return the lines that differ, with two around them: ``-`` as meant, ``+`` as made.
 
     The end of each line is shown by ``⏎``, a tab by ``→``, and characters that cannot be seen by their codes.
     """

@@ -16,7 +16,7 @@ _DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 
 
 def with_formats_joined(text: str) -> str | None:
-    """Give a template that fills in no ``%s``; ``None`` where it does not, or does not read."""
+    """Return a template that fills in no ``%s``; ``None`` where it does not, or does not read."""
     return rewritten(text, _joined)
 
 
@@ -53,7 +53,7 @@ def _parts(literal: str) -> list[str] | None:
 
 
 def _arguments(source: str, pieces: Sequence[Piece], opening: int) -> tuple[list[str] | None, int]:
-    """Give the arguments of a call as they are written, and the number of the piece behind it.
+    """Return the arguments of a call as they are written, and the number of the piece behind it.
 
     ``None`` for them where one is named or unpacked.
     """

@@ -19,7 +19,7 @@ _QUOTES = "'\""
 
 
 def with_missing_members(text: str) -> str | None:
-    """Give a template whose look-ups do not find methods; ``None`` where none does, or it does not read."""
+    """Return a template whose look-ups do not find methods; ``None`` where none does, or it does not read."""
     return rewritten(text, _guarded)
 
 

@@ -62,7 +62,7 @@ class Answer:
 
 
 def answers_of(template: AuthorsTemplate | ReferenceTemplate) -> tuple[Answer, ...]:
-    """Give plain answers, some after a thought, and answers that call tools, as far as the template can.
+    """Return plain answers, some after a thought, and answers that call tools, as far as the template can.
 
     Each is what a model has to write for the template to show it so in a turn that is over. A template may
     not show thoughts of such turns; a model that is to think writes one all the same.
@@ -118,13 +118,13 @@ def _shared(one: str, other: str) -> int:
 
 
 def _begun_mark(text: str) -> str:
-    """Give the mark within which a text ends, as far as it goes."""
+    """Return the mark within which a text ends, as far as it goes."""
     match = _WITHIN_MARK.search(text)
     return match[0] if match else ""
 
 
 def _closing(begun: str) -> str:
-    """Give what closes the thought with which a prompt ends; ``""`` where it does not end with one."""
+    """Return what closes the thought with which a prompt ends; ``""`` where it does not end with one."""
     match = _OPENS_THOUGHT.search(begun)
     if match is None or "think" not in match["mark"].lower():
         return ""
@@ -134,7 +134,7 @@ def _closing(begun: str) -> str:
 
 
 def _cases() -> Iterator[tuple[Conversation, Conversation]]:
-    """Give pairs: a conversation up to the model's turn, and one in which that turn was taken."""
+    """Return pairs: a conversation up to the model's turn, and one in which that turn was taken."""
     for think in (None, True, False):
         yield _pair(Message(role="assistant", content=_SAID), think=think)
         if think is not False:

@@ -15,7 +15,7 @@ __all__ = ["with_brackets"]
 
 
 def with_brackets(text: str) -> str | None:
-    """Give a template without numbers behind dots; ``None`` where it has none, or does not read."""
+    """Return a template without numbers behind dots; ``None`` where it has none, or does not read."""
     return rewritten(text, _bracketed)
 
 

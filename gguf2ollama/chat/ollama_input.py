@@ -39,7 +39,7 @@ _PLAIN_BELOW = 1e21  # from here on Go writes a number with an exponent
 
 
 def canonical(conversation: Conversation, *, path: Path, version: str) -> Conversation:
-    """Give a conversation as Ollama hands it to what renders it.
+    """Return a conversation as Ollama hands it to what renders it.
 
     What ``/api/chat`` would refuse, such as a ``required`` that is no list, is taken for missing.
 
@@ -62,7 +62,7 @@ def canonical(conversation: Conversation, *, path: Path, version: str) -> Conver
 
 
 def canonical_value(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Give a JSON value as Go holds it, read into ``any``: sorted maps, numbers as 64-bit floats."""
+    """Return a JSON value as Go holds it, read into ``any``: sorted maps, numbers as 64-bit floats."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -171,7 +171,7 @@ def _type(told: object, *, known: Dialect) -> dict[str, Any]:
 
 
 def _given(schema: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Give a key of any type, where it is there."""
+    """Return a key of any type, where it is there."""
     return {} if schema.get(key) is None else {key: canonical_value(schema[key])}
 
 

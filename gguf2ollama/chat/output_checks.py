@@ -20,7 +20,7 @@ _BEGUN = Conversation(
 
 
 def are_calls_read(answers: Iterable[Answer], *, tag: str, closing: str = "") -> bool:
-    """Tell whether every call in the answers that a model writes is read without a PARSER.
+    """Return whether every call in the answers that a model writes is read without a PARSER.
 
     Args:
         answers: The answers; those without calls do not matter.
@@ -41,7 +41,7 @@ def are_calls_read(answers: Iterable[Answer], *, tag: str, closing: str = "") ->
 def first_that_reads(
     parsers: Iterable[AnswerParser], answers: Sequence[Answer], *, thinks: bool
 ) -> AnswerParser | None:
-    """Give the first parser that takes all answers of a model apart as they were meant.
+    """Return the first parser that takes all answers of a model apart as they were meant.
 
     Args:
         parsers: The parsers.
@@ -52,7 +52,7 @@ def first_that_reads(
 
 
 def continues_answers(parser: AnswerParser) -> bool:
-    """Tell whether a parser takes what continues an answer for that, and for no thought."""
+    """Return whether a parser takes what continues an answer for that, and for no thought."""
     heard = parser.read(" there.", asked=_BEGUN)
     return heard is not None and heard.said.strip() == "there."
 
@@ -76,7 +76,7 @@ def _reads(parser: AnswerParser, answer: Answer, *, thinks: bool) -> bool:
 
 
 def _says(heard: Heard, answer: Answer) -> bool:
-    """Tell whether the content is what is said, and perhaps what ends the turn: a server stops before it."""
+    """Return whether the content is what is said, maybe with the end of the turn, where a server stops."""
     said = heard.said.strip()
     return (
         said.startswith(answer.said) and said.removeprefix(answer.said).strip() in answer.text[answer.end :]

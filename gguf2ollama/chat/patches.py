@@ -75,7 +75,7 @@ class Change:
 
 
 def changes() -> Iterator[Change]:
-    """Give the changes that may mend something, those that change least first.
+    """Return the changes that may mend something, those that change least first.
 
     Which of them mends anything on a server is seen by trying; one may be made upon another.
     """
@@ -97,7 +97,7 @@ def changes() -> Iterator[Change]:
 
 
 def late_changes() -> Iterator[Change]:
-    """Give changes for what a TEMPLATE does well: with a changed header, weights are stored a second time.
+    """Return changes for what a TEMPLATE does well: with a changed header, weights are stored a second time.
 
     They mend prompts with white space around texts, and those of templates that make nothing of a system
     text.
@@ -111,13 +111,13 @@ def late_changes() -> Iterator[Change]:
 
 
 def is_mended_late(case: Case) -> bool:
-    """Tell whether a fault could be one that the late changes are for."""
+    """Return whether a fault could be one that the late changes are for."""
     has_system = any(one.role == "system" for one in case.conversation.messages)
     return has_system or _leaves_wide_spaces(case)
 
 
 def _leaves_wide_spaces(case: Case) -> bool:
-    """Tell whether a prompt has more white space that is not ASCII than it should have."""
+    """Return whether a prompt has more white space that is not ASCII than it should have."""
     if not isinstance(case.got, Rendered) or not isinstance(case.want, Rendered):
         return False
     want, got = case.want.prompt, case.got.prompt
@@ -129,7 +129,7 @@ def _refuses(shown: Shown) -> bool:
 
 
 def _misses_values(shown: Shown) -> bool:
-    """Tell whether a prompt has less of what Python prints than it should have."""
+    """Return whether a prompt has less of what Python prints than it should have."""
     for case in shown.faults:
         if not isinstance(case.got, Rendered) or not isinstance(case.want, Rendered):
             return True
@@ -202,7 +202,7 @@ def _with_results_kept(text: str) -> Patch | None:
 
 
 def _rewriting(rewrite: Callable[[str], str | None], *, why: str) -> Callable[[str], Patch | None]:
-    """Give what makes a patch of a rewriting, and why it is made."""
+    """Return what makes a patch of a rewriting, and why it is made."""
 
     def change(text: str) -> Patch | None:
         changed = rewrite(text)
@@ -230,7 +230,7 @@ def _before(text: str, addition: str) -> str:
 
 
 def _rename(text: str, name: str, new: str) -> str | None:
-    """Give the template with another name for one variable; ``None`` where it has no such variable."""
+    """Return the template with another name for one variable; ``None`` where it has no such variable."""
     if not re.search(rf"\b{name}\b", text):
         return None
 

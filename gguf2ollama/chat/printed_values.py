@@ -15,7 +15,7 @@ __all__ = ["with_values_printed"]
 
 
 def with_values_printed(text: str) -> str | None:
-    """Give a template that prints the values of variables so; ``None`` where it prints none as it is."""
+    """Return a template that prints the values of variables so; ``None`` where it prints none as it is."""
     return rewritten(text, _as_text)
 
 

@@ -168,7 +168,7 @@ def claims_of(template: AuthorsTemplate | ReferenceTemplate) -> Claims:
 def as_asked(
     conversation: Conversation, *, thinks: bool, system: str = "", before: Sequence[Message] = ()
 ) -> Conversation:
-    """Give a conversation as a server takes it before any template is rendered.
+    """Return a conversation as a server takes it before any template is rendered.
 
     Args:
         conversation: What a client asks.

@@ -63,7 +63,11 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
             break
     if not any(score.compared for one in found for score in one.parity.scores.values()):
         return NothingRenders(remarks=tuple(trial.remarks), refusal=trial.refusal)
-    order = _ORDER_WHERE_DISPLACED if question.displaces and not question.has_companions else _ORDER
+    order = (
+        _ORDER_WHERE_DISPLACED
+        if question.create_replaces_template and not question.has_companions
+        else _ORDER
+    )
     found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
     chosen, *others = found
     return TemplateChoice(
@@ -98,7 +102,7 @@ class _Trial:
         self._natives: dict[str, NativeTemplate] = {}
 
     def candidates(self) -> Iterator[Candidate]:
-        """Give the candidates, the cheapest to try first."""
+        """Return the candidates, the cheapest to try first."""
         asked = self._question
         if asked.user is not None:
             yield self._with_go("user", "the TEMPLATE that was given", asked.user)
@@ -128,7 +132,7 @@ class _Trial:
         the client's order, while Go sorts them.
         """
         asked = self._question
-        stays = not asked.displaces or asked.has_companions
+        stays = not asked.create_replaces_template or asked.has_companions
         return asked.is_native and stays and shows_tools(self._carried)
 
     def is_settled_by(self, candidate: Candidate) -> bool:
@@ -149,7 +153,7 @@ class _Trial:
         """Whether the server may put a template of its own before what the candidate brings."""
         asked = self._question
         is_kept = candidate.companion is not None or asked.gets_renderer
-        return asked.displaces and candidate.origin == "native" and not is_kept
+        return asked.create_replaces_template and candidate.origin == "native" and not is_kept
 
     def thinks_by_default(self) -> bool:
         """Return whether the authors prompt alike where thinking is asked for and where nothing is said."""
@@ -160,7 +164,7 @@ class _Trial:
         return unset == on
 
     def cutting_stops(self) -> tuple[str, ...]:
-        """Give the stop strings that would cut an answer before its end."""
+        """Return the stop strings that would cut an answer before its end."""
         return stops_that_cut(self._question.stops, answers=self._answers)
 
     def cost(self, candidate: Candidate) -> tuple[int, ...]:
@@ -187,7 +191,7 @@ class _Trial:
         return self.claims.tools and (candidate.misses_calls or fails)
 
     def _is_worth_learning(self) -> bool:
-        """Tell whether a TEMPLATE made from the chat template could be better than all that was found.
+        """Return whether a TEMPLATE made from the chat template could be better than all that was found.
 
         Where no TEMPLATE lets the server read the model's calls of tools, and no parser does, one is taken
         only in the place of what prompts worse without any.
@@ -224,7 +228,7 @@ class _Trial:
             yield from self._kept()
 
     def _may_win_late(self, candidate: Candidate) -> bool:
-        """Tell whether a candidate would be the best, did the late changes mend all that they are for."""
+        """Return whether a candidate would be the best, did the late changes mend all that they are for."""
         cases = tuple(
             replace(one, verdict=Verdict.exact) if is_mended_late(one) else one
             for one in candidate.parity.cases
@@ -252,11 +256,11 @@ class _Trial:
         return change.may_mend(shown)
 
     def _kept(self) -> Iterator[Candidate]:
-        """Give the best of the changed templates, made such that the server does not displace it."""
+        """Return the best of the changed templates, made such that the server does not displace it."""
         best = self._best
         if best is not None and best.origin == "patched":
             best = self._with_companion(best)
-        if best is not None and self._question.displaces and best.companion is None:
+        if best is not None and self._question.create_replaces_template and best.companion is None:
             kept = keep_out_detection(self._made.text)
             note = best.generate_note
             best = self._try_patch(Patch(text=kept.text, why=(*self._made.why, *kept.why)))
@@ -318,7 +322,7 @@ class _Trial:
             system=asked.system,
         )
         # one without tags only keeps `create` from adding another
-        is_of_use = beside.has_tags or (asked.displaces and bool(beside.text))
+        is_of_use = beside.has_tags or (asked.create_replaces_template and bool(beside.text))
         return replace(
             candidate,
             companion=beside.text if is_of_use else None,
@@ -370,13 +374,13 @@ class _Trial:
             yield self._with_go(origin, why, go_template, parser=parser)
 
     def _misses_calls(self, go_template: str, reading: Reading) -> bool:
-        """Tell whether the server would not read the model's calls with a TEMPLATE alone."""
+        """Return whether the server would not read the model's calls with a TEMPLATE alone."""
         if not self.claims.tools or self._uses_harmony(go_template):
             return False
         return not are_calls_read(self._answers, tag=reading.tool_tag, closing=reading.thinking[1])
 
     def _parser(self, *, thinks: bool) -> AnswerParser | None:
-        """Give the parser that reads the model's answers, where a TEMPLATE may have one."""
+        """Return the parser that reads the model's answers, where a TEMPLATE may have one."""
         asked = self._question
         if not self.claims.tools or asked.gets_renderer:
             return None
@@ -438,7 +442,7 @@ class _Trial:
         return fit(go_template, version=self._question.version, today=self._now.date())
 
     def _is_honoured(self, go_template: str, what: str) -> bool:
-        """Tell whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""
+        """Return whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""
         if not self._question.is_native or self._uses_harmony(go_template):
             return True
         verdict = honours(go_template, self._carried, version=self._question.version)
@@ -465,7 +469,7 @@ class _Trial:
         system: str,
         of: Sequence[Conversation] | None = None,
     ) -> list[Conversation]:
-        """Give the conversations as a server takes them before it renders any."""
+        """Return the conversations as a server takes them before it renders any."""
         thinks = "thinking" in capabilities
         asked = self._conversations if of is None else of
         return [as_asked(one, thinks=thinks, system=system) for one in asked]
@@ -488,7 +492,7 @@ class _Trial:
         )
 
     def _wanted(self, asked: Sequence[Conversation], *, thinks: bool, path: Path) -> list[Outcome]:
-        """Give what the authors mean by what the server hands on, rendered once for each way to do so."""
+        """Return what the authors mean by what the server hands on, rendered once for each way to do so."""
         known = self._meant.setdefault((thinks, path), {})
         new = [one for one in asked if one.name not in known]
         if new:

@@ -10,6 +10,6 @@ __all__ = ["stops_that_cut"]
 
 
 def stops_that_cut(stops: Iterable[str], *, answers: Iterable[Answer]) -> tuple[str, ...]:
-    """Give the stop strings that stand within one of the answers that a model writes, before it is over."""
+    """Return the stop strings that stand within one of the answers that a model writes, before it is over."""
     texts = [answer.text[: answer.end] for answer in answers]
     return tuple(stop for stop in stops if stop and any(stop in text for text in texts))

@@ -15,7 +15,7 @@ __all__ = ["battery"]
 
 
 def battery() -> tuple[Conversation, ...]:
-    """Give the conversations: plain ones, with tools, with thinking, with an answer begun."""
+    """Return the conversations: plain ones, with tools, with thinking, with an answer begun."""
     return (*_plain(), *_tools(), *_thinking(), *_prefill())
 
 
@@ -45,7 +45,7 @@ def _tool(name: str, description: str, parameters: Mapping[str, Any]) -> Mapping
 
 
 def _turns(count: int) -> tuple[Message, ...]:
-    """Give so many answered questions."""
+    """Return so many answered questions."""
     return tuple(
         message
         for number in range(1, count + 1)

@@ -28,7 +28,7 @@ _SIDES = {"trim": (1, 1), "strip": (1, 1), "lstrip": (1, 0), "rstrip": (0, 1)}
 
 
 def with_wide_trims(text: str) -> str | None:
-    """Give a template with its trims wrapped; ``None`` where it has none, or does not read."""
+    """Return a template with its trims wrapped; ``None`` where it has none, or does not read."""
     macro = unused_name(text, "trimmed")
     wrapped = rewritten(text, lambda _, pieces: _wrapped(pieces, macro=macro))
     return None if wrapped is None else f"{_definition(macro)}\n{wrapped}"
@@ -48,7 +48,7 @@ def _wrapped(pieces: Sequence[Piece], *, macro: str) -> Iterator[Insertion]:
 
 
 def _end_of_trim(pieces: Sequence[Piece], at: int) -> int | None:
-    """Give the number of the last piece of a trim without arguments that begins there, ``None`` for none."""
+    """Return number of the last piece of a trim without arguments that begins there, ``None`` for none."""
     named = pieces[at + 1] if at + 1 < len(pieces) else None
     if pieces[at].kind != "operator" or named is None or named.text not in _SIDES:
         return None

@@ -49,7 +49,7 @@ class _LazyGroup(click.Group):
     """A group whose verbs are imported when they are called, not for the list of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the verbs in the order of the table."""
+        """Return the verbs in the order of the table."""
         del ctx
         return list(VERBS)
 

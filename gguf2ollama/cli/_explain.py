@@ -26,7 +26,7 @@ def explained(explanation: Explanation) -> str:
 
 
 def explanation_json(explanation: Explanation) -> dict[str, Any]:
-    """Give the same as JSON values; the rules are lines of text."""
+    """Return the same as JSON values; the rules are lines of text."""
     from gguf2ollama.chat.synthesis.synthesis import Synthesis  # noqa: PLC0415 - not needed for help
 
     learnt = explanation.learnt

@@ -36,17 +36,17 @@ class Output:
         click.echo(text.encode("utf-8", "backslashreplace"), nl=newline)
 
     def note(self, text: str) -> None:
-        """Tell what is being done, unless ``--quiet``."""
+        """Return what is being done, unless ``--quiet``."""
         if not self.quiet:
             click.echo(text.encode("utf-8", "backslashreplace"), err=True)
 
     def detail(self, text: str) -> None:
-        """Tell what only ``--verbose`` wants to know."""
+        """Return what only ``--verbose`` wants to know."""
         if self.verbose:
             self.note(text)
 
     def warn(self, text: str) -> None:
-        """Tell what may surprise; ``--quiet`` does not silence it."""
+        """Return what may surprise; ``--quiet`` does not silence it."""
         click.echo(f"warning: {text}".encode("utf-8", "backslashreplace"), err=True)
 
     @contextlib.contextmanager

@@ -118,7 +118,7 @@ def _fact_values(inspection: Inspection) -> dict[str, Any]:
 
 
 def inspection_json(inspection: Inspection) -> dict[str, Any]:
-    """Give the same as JSON values."""
+    """Return the same as JSON values."""
     detection, recipe, shape = inspection.detection, inspection.recipe, inspection.shape
     origin = inspection.files.origin
     return {
@@ -173,7 +173,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
 
 
 def plan_json(built: Built) -> dict[str, Any]:
-    """Give what was or would be made as JSON values."""
+    """Return what was or would be made as JSON values."""
     return {
         "name": built.name.short,
         "where": built.where,

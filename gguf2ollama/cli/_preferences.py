@@ -75,9 +75,9 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
             "projectors": mmproj,
         }
         if quant or hub_file or revision:
-            from gguf2ollama.sources.remote import HubWishes  # noqa: PLC0415 - with a repository alone
+            from gguf2ollama.sources.remote import SourceSelection  # noqa: PLC0415 - with a repository alone
 
-            preferences["hub"] = HubWishes(quant=quant, file=hub_file, revision=revision)
+            preferences["hub"] = SourceSelection(quant=quant, file=hub_file, revision=revision)
         verb(*arguments, preferences=preferences, **options)
 
     return wrapped

@@ -49,7 +49,7 @@ def way(candidate: Candidate) -> str:
 
 
 def scores_json(scores: Mapping[Feature, Score]) -> dict[str, Any]:
-    """Give the counts by feature as JSON values."""
+    """Return the counts by feature as JSON values."""
     return {
         name: {"exact": one.exact, "json_equal": one.json_equal, "compared": one.compared}
         for name, one in scores.items()
@@ -57,7 +57,7 @@ def scores_json(scores: Mapping[Feature, Score]) -> dict[str, Any]:
 
 
 def case_json(case: Case) -> dict[str, Any]:
-    """Give one conversation as JSON values, with both prompts."""
+    """Return one conversation as JSON values, with both prompts."""
     from gguf2ollama.chat.outcome import Rendered  # noqa: PLC0415 - not needed for help
 
     return {
@@ -71,7 +71,7 @@ def case_json(case: Case) -> dict[str, Any]:
 
 
 def candidate_json(candidate: Candidate) -> dict[str, Any]:
-    """Give what was tried as JSON values."""
+    """Return what was tried as JSON values."""
     return {
         "origin": candidate.origin,
         "why": candidate.why,
@@ -84,7 +84,7 @@ def candidate_json(candidate: Candidate) -> dict[str, Any]:
 
 
 def choice_json(choice: TemplateChoice) -> dict[str, Any]:
-    """Give what was chosen as JSON values, with every conversation that does not come out as meant."""
+    """Return what was chosen as JSON values, with every conversation that does not come out as meant."""
     chosen = choice.chosen
     return {
         **candidate_json(chosen),

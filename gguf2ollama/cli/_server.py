@@ -15,7 +15,7 @@ __all__ = ["connect", "model_name"]
 
 
 def connect(host: str | None) -> Client:
-    """Give a client for ``--host``, else for ``OLLAMA_HOST``, else for the usual port of this machine."""
+    """Return a client for ``--host``, else for ``OLLAMA_HOST``, else for the usual port of this machine."""
     from gguf2ollama.ollama import Client  # noqa: PLC0415 - most of the help needs no network
 
     return Client(ServerAddress.parse(host) if host else ServerAddress.from_environment(os.environ))

@@ -96,7 +96,7 @@ def command(
             locked=locked,
             stream=stream,
             progress=progress,
-            tell=output.note,
+            notify=output.note,
             **preferences,
         )
     if lock is not None:

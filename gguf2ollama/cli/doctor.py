@@ -101,7 +101,7 @@ def _check_store(root: Path, *, quick: bool, output: Output) -> None:
 
 
 def _find_store(told: str | None) -> Path:
-    """Give the store that was named, or the first that is there of those that Ollama may use."""
+    """Return the store that was named, or the first that is there of those that Ollama may use."""
     from gguf2ollama.install.transport import known_stores  # noqa: PLC0415 - not needed for help
 
     roots = [one.root for one in known_stores(os.environ)] if told is None else [Path(told)]

@@ -41,15 +41,15 @@ def command(
     gguf2ollama download bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0 --local-dir .
     """  # noqa: D301 - click's mark for lines that are not wrapped
     from gguf2ollama.sources.fetch_model import download  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.sources.remote import HubWishes  # noqa: PLC0415
+    from gguf2ollama.sources.remote import SourceSelection  # noqa: PLC0415
 
     with output.progress() as progress:
         done = download(
             source,
-            wishes=HubWishes(quant=quant, file=hub_file, revision=revision),
+            selection=SourceSelection(quant=quant, file=hub_file, revision=revision),
             folder=local_dir,
             progress=progress,
-            tell=output.note,
+            notify=output.note,
         )
     if output.as_json:
         info = done.model.repository.info

@@ -38,7 +38,7 @@ def command(
     no_verify: bool,
     output: Output,
 ) -> None:
-    """Tell what SOURCE holds, of which family it is and why, and where each value would come from.
+    """Show what SOURCE holds, its family and the evidence, and where each value would come from.
 
     What can render its chats is tried, and the prompts that come out as the authors meant are counted; no
     server is asked. Of what is elsewhere, only the headers are fetched.

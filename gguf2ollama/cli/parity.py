@@ -36,7 +36,7 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
 
     with output.progress() as progress:
         found = rate_templates(
-            folder, for_ollama=for_ollama or NEWEST_TESTED, progress=progress, tell=output.note
+            folder, for_ollama=for_ollama or NEWEST_TESTED, progress=progress, notify=output.note
         )
     if output.as_json:
         output.data(_json(found))

@@ -48,7 +48,7 @@ def command(*, host: str | None, output: Output) -> None:
 
 
 def _processor(model: RunningModel) -> str:
-    """Tell how much of the model is on a GPU, as ``ollama ps`` does."""
+    """Return how much of the model is on a GPU, as ``ollama ps`` does."""
     if model.size_vram <= 0 or model.size <= 0:
         return "100% CPU"
     on_gpu = min(round(100 * model.size_vram / model.size), 100)

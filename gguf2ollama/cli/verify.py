@@ -47,7 +47,7 @@ def command(
     from gguf2ollama.verification.verify import verify  # noqa: PLC0415
 
     with output.progress() as progress:
-        found = verify(model, source=source, host=host, quick=quick, progress=progress, tell=output.note)
+        found = verify(model, source=source, host=host, quick=quick, progress=progress, notify=output.note)
     if report is not None:
         page = render_report(found, written_by=f"{PROGRAM} {__version__}")
         with atomic_file(Path(report), replace=True) as stream:

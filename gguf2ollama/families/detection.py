@@ -121,7 +121,7 @@ class Detection:
 
 
 def detect(metadata: Mapping[str, Any], *, profiles: Iterable[Profile]) -> Detection:
-    """Tell what a GGUF holds and of which family it is.
+    """Return what a GGUF holds and of which family it is.
 
     Args:
         metadata: The metadata of the GGUF; arrays may be lazy.
@@ -147,7 +147,7 @@ def _text(metadata: Mapping[str, Any], key: str) -> str:
 
 
 def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
-    """Tell what a file holds that is no model to chat with or to continue text."""
+    """Return what a file holds that is no model to chat with or to continue text."""
     architecture, what = _text(metadata, "general.architecture"), _text(metadata, "general.type")
     if architecture == "clip" or what == "mmproj":
         return "projector", "It is a projector: it turns images into tokens of another model."
@@ -256,7 +256,7 @@ def _unknown(
 
 
 def _circumstances(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[Evidence]:
-    """Give what speaks for a family or against it beside the chat template."""
+    """Return what speaks for a family or against it beside the chat template."""
     evidence = profile.evidence
     architecture = _text(metadata, "general.architecture")
     if architecture and evidence.architectures:

@@ -27,7 +27,7 @@ def find_objection(template: ChatTemplate, *, profile: Profile) -> str | None:
 
 
 def _objections(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
-    """Give what speaks against the family, the cheapest to find first."""
+    """Return what speaks against the family, the cheapest to find first."""
     evidence = profile.evidence
     for mark in evidence.contains:
         if mark not in template.marks:
@@ -46,7 +46,7 @@ def _objections(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
 
 
 def _unexplained(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
-    """Give the lines that the chat template can print and the family's Go template cannot."""
+    """Return the lines that the chat template can print and the family's Go template cannot."""
     holder, system = _find_system(template, profile=profile)
     go_template = profile.go_template(system=system, switches=profile.read_switches(template))
     known = "\n".join((printable_text(go_template), system or ""))
@@ -57,7 +57,7 @@ def _unexplained(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Give the lines that say something: not white space, not a single word such as a role or a key.
+    """Return the lines that say something: not white space, not a single word such as a role or a key.
 
     Tags that stand side by side are lines of their own, since ours may stand in different branches.
     """

@@ -142,7 +142,7 @@ class Profile:
     known_differences: tuple[Difference, ...] = ()
 
     def read_switches(self, chat_template: ChatTemplate) -> frozenset[str]:
-        """Tell which of the family's switches a chat template shows."""
+        """Return which of the family's switches a chat template shows."""
         return frozenset(
             name
             for name, marks in self.switches.items()

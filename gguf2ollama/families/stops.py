@@ -30,7 +30,7 @@ class Stop:
 
 
 def stops_for(metadata: Mapping[str, Any], *, profile: Profile | None) -> tuple[Stop, ...]:
-    """Give the stop strings of a model: those of its end tokens, then those of its family.
+    """Return the stop strings of a model: those of its end tokens, then those of its family.
 
     A family's string counts only where the file's tokens hold it, if the file tells its tokens and the
     string looks like a token (``<…>``). Tags of thinking and tool calls are never stops.
@@ -66,7 +66,7 @@ _WITHOUT_DEFAULTS = ("chatglm-bpe", "glm4")
 
 
 def adds_bos(metadata: Mapping[str, Any]) -> bool:
-    """Tell whether the tokenizer puts BOS before a prompt, so that a TEMPLATE must not.
+    """Return whether the tokenizer puts BOS before a prompt, so that a TEMPLATE must not.
 
     Where the file does not tell, llama.cpp decides by tokenizer: source ``llama_vocab::impl::load`` in
     llama.cpp's ``src/llama-vocab.cpp``.
@@ -80,7 +80,7 @@ def adds_bos(metadata: Mapping[str, Any]) -> bool:
 
 
 def token_text(metadata: Mapping[str, Any], name: str) -> str:
-    """Give the text of a special token (``bos``, ``eos``, ``eot``, ``eom``); empty where none is told."""
+    """Return the text of a special token (``bos``, ``eos``, ``eot``, ``eom``); empty where none is told."""
     identifier = metadata.get(f"tokenizer.ggml.{name}_token_id")
     tokens = metadata.get("tokenizer.ggml.tokens")
     if isinstance(identifier, bool) or not isinstance(identifier, int) or not isinstance(tokens, Sequence):
@@ -103,5 +103,5 @@ def served_token_text(metadata: Mapping[str, Any], name: str) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Tell whether a text was UTF-8 in the file: other bytes are read as lone surrogates."""
+    """Return whether a text was UTF-8 in the file: other bytes are read as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

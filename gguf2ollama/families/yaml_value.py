@@ -85,7 +85,7 @@ class YamlValue:
         raise InvalidProfile(f"{self._path}:{line}: {problem}", hint=hint)
 
     def entries(self) -> Iterator[tuple[str, YamlValue]]:
-        """Give keys and values of a mapping, each key once."""
+        """Return keys and values of a mapping, each key once."""
         from yaml import MappingNode  # noqa: PLC0415  # 30 ms of import
 
         if not isinstance(self._node, MappingNode):
@@ -99,7 +99,7 @@ class YamlValue:
             yield key, YamlValue(self._path, value_node)
 
     def fields(self, *, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, YamlValue]:
-        """Give the fields of a mapping with known keys."""
+        """Return the fields of a mapping with known keys."""
         known = (*required, *optional)
         fields = {}
         for key, value in self.entries():
@@ -112,7 +112,7 @@ class YamlValue:
         return fields
 
     def text(self, *, like: re.Pattern[str] | None = None) -> str:
-        """Give a text that is not empty, and looks like the pattern."""
+        """Return a text that is not empty, and looks like the pattern."""
         value = self._scalar("str", "a text")
         if not value:
             self.refuse("a text is expected, and this one is empty", "Leave the key out instead.")
@@ -121,7 +121,7 @@ class YamlValue:
         return value
 
     def texts(self) -> tuple[str, ...]:
-        """Give a list of texts."""
+        """Return a list of texts."""
         from yaml import SequenceNode  # noqa: PLC0415  # 30 ms of import
 
         if not isinstance(self._node, SequenceNode):
@@ -129,15 +129,15 @@ class YamlValue:
         return tuple(YamlValue(self._path, node).text() for node in self._node.value)
 
     def flag(self) -> bool:
-        """Give true or false."""
+        """Return true or false."""
         return self._scalar("bool", "true or false").lower() in {"true", "yes", "on"}
 
     def text_or_flag(self) -> str | bool:
-        """Give a text, which may be empty, or true or false."""
+        """Return a text, which may be empty, or true or false."""
         return self.flag() if self._node.tag.endswith(":bool") else self._scalar("str", "a text or a flag")
 
     def number(self) -> float | int:
-        """Give a number."""
+        """Return a number."""
         whole = self._node.tag.endswith(":int")
         text = self._scalar("int" if whole else "float", "a number")
         try:
@@ -146,7 +146,7 @@ class YamlValue:
             self.refuse(f"{text!r} is no plain number", "Write it as 20 or 0.95.")
 
     def pattern(self) -> re.Pattern[str]:
-        """Give a regular expression, in which the dot matches the end of a line too."""
+        """Return a regular expression, in which the dot matches the end of a line too."""
         try:
             return re.compile(self.text(), re.DOTALL)
         except re.error as error:

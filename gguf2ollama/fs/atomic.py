@@ -145,7 +145,7 @@ def resumable_file(
 
 
 def can_share(source: int, target: int) -> bool:
-    """Tell whether a file system can let two open files share bytes.
+    """Return whether a file system can let two open files share bytes.
 
     It is asked for it in a way that it must refuse: one that can (Btrfs, XFS, NFS) says that the numbers are
     wrong, others that they do not know the call, or that the files are apart (ioctl_ficlonerange(2)).
@@ -161,7 +161,7 @@ def can_share(source: int, target: int) -> bool:
 
 
 def free_bytes(folder: Path) -> int:
-    """Give the bytes that a user other than root may still write to the file system of a folder.
+    """Return the bytes that a user other than root may still write to the file system of a folder.
 
     Raises:
         NotFound: The folder is not there.

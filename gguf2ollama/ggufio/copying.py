@@ -55,7 +55,7 @@ def copy_range(
         target: A file; nothing may be left in its buffer.
         offset: Where the range begins.
         length: Bytes of the range.
-        report: Told the bytes of each step when it is done.
+        report: Called with the bytes of each step when it is done.
 
     Raises:
         FileChanged: The source ends within the range.
@@ -97,7 +97,7 @@ def write_ranges(
         target: A file; nothing may be left in its buffer.
         ranges: What it is made of, in order.
         sources: The headers, read before, of the files that ranges are of.
-        report: Told the bytes of each step when it is done.
+        report: Called with the bytes of each step when it is done.
 
     Raises:
         FileChanged: A source was changed since its header was read.
@@ -150,7 +150,7 @@ class Meter:
 
 
 def _step(offset: int, end: int) -> int:
-    """Tell how far to go at once: through whole blocks, which can be shared, or to where they begin."""
+    """Return how far to go at once: through whole blocks, which can be shared, or to where they begin."""
     left = min(end - offset, _STEP_BYTES)
     if rest := -offset % _BLOCK_BYTES:
         return min(rest, left)

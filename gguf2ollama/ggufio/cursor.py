@@ -79,12 +79,12 @@ class Cursor:
         self._uint64 = struct.Struct(f"{mark}Q")
 
     def take_header(self) -> bytearray:
-        """Give all bytes up to the position, without what was read beyond; nothing can be read after it."""
+        """Return all bytes up to the position, without what was read beyond; nothing can be read after it."""
         del self._buffer[self.position :]
         return self._buffer
 
     def peek(self, count: int) -> bytes:
-        """Give the next bytes, fewer where the file ends, without moving on."""
+        """Return the next bytes, fewer where the file ends, without moving on."""
         self._fill(min(self.position + count, self.size))
         return bytes(self._buffer[self.position : self.position + count])
 
@@ -111,7 +111,7 @@ class Cursor:
         return bytes(self._buffer[start : start + count])
 
     def since(self, start: int) -> bytes:
-        """Give the bytes from ``start`` up to the position."""
+        """Return the bytes from ``start`` up to the position."""
         return bytes(self._buffer[start : self.position])
 
     def name_text(self, what: str, limit: int) -> str:
@@ -162,7 +162,7 @@ class Cursor:
         self.position = position
 
     def _walk_strings(self, start: int, position: int, count: int) -> int:
-        """Give where the last of ``count`` strings ends that begin at ``position``; not all may be read yet.
+        """Return where the last of ``count`` strings ends that begin at ``position``; some may be unread.
 
         ``start`` is where their array begins, for the error.
         """

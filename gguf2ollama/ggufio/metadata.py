@@ -68,14 +68,14 @@ class Metadata(Mapping[str, Value]):
         return f"<Metadata of {len(self)} keys>"
 
     def type_of(self, key: str) -> ValueType:
-        """Give the type of a value; ``KeyError`` when the key is not there.
+        """Return the type of a value; ``KeyError`` when the key is not there.
 
         What an array holds is its own ``element_type``.
         """
         return self._entries[key].type
 
     def raw(self, key: str) -> bytes:
-        """Give key, type and value as they stand in the file, to be written again without decoding."""
+        """Return key, type and value as they stand in the file, to be written again without decoding."""
         entry = self._entries[key]
         return bytes(memoryview(self._buffer)[entry.start : entry.end])
 

@@ -56,7 +56,7 @@ class HeaderPatch:
         return bool(self.changes)
 
     def entries(self, gguf: GgufFile) -> dict[str, bytes]:
-        """Give all keys of the header in order, each with the bytes of key, type and value.
+        """Return all keys of the header in order, each with the bytes of key, type and value.
 
         Raises:
             UsageProblem: A value does not fit its type.
@@ -70,7 +70,7 @@ class HeaderPatch:
         return entries
 
     def in_later_shard(self, gguf: GgufFile) -> HeaderPatch:
-        """Give what of it a shard after the first needs, which may repeat keys of the first."""
+        """Return what of it a shard after the first needs, which may repeat keys of the first."""
         return HeaderPatch(
             changes={key: value for key, value in self.changes.items() if key in gguf.metadata}
         )
@@ -88,7 +88,7 @@ def chat_template_variants(gguf: GgufFile) -> tuple[str, ...]:
 def chat_template_patch(
     gguf: GgufFile, text: str | None, *, variant: str | None = None, keep_variants: bool = False
 ) -> HeaderPatch:
-    """Give a header another chat template, or none; the patch is empty where it is that one already.
+    """Return a header another chat template, or none; the patch is empty where it is that one already.
 
     llama.cpp renders chats with tools with the variant ``tool_use`` where there is one, whatever the template
     without a name is (``common_chat_templates_init``): so a new one takes the place of all variants, unless
@@ -147,7 +147,7 @@ def _variant_key(variant: str) -> str:
 
 
 def _names(gguf: GgufFile, variant: str, *, is_there: bool) -> TypedValue | None:
-    """Give the list of variants as gguf-py writes it, with this one in it or not; ``None`` for none."""
+    """Return the list of variants as gguf-py writes it, with this one in it or not; ``None`` for none."""
     told = gguf.metadata.get(_VARIANT_NAMES)
     names = list(chat_template_variants(gguf))
     if isinstance(told, GgufArray) and told.element_type is ValueType.STRING:

@@ -45,7 +45,7 @@ Range: TypeAlias = GivenBytes | FileRange | Zeros
 
 
 def tensor_ranges(shard: Shard, tensors: Iterable[TensorInfo], *, alignment: int) -> list[FileRange | Zeros]:
-    """Give the data of tensors of a shard in order, each padded with zeros to the alignment."""
+    """Return the data of tensors of a shard in order, each padded with zeros to the alignment."""
     ranges: list[FileRange | Zeros] = []
     for tensor in tensors:
         ranges.append(FileRange(shard.path, shard.gguf.data_offset + tensor.offset, tensor.n_bytes))
@@ -75,7 +75,7 @@ def coalesce(ranges: Iterable[Range]) -> Iterator[Range]:
 
 
 def cut_front(ranges: Iterable[Range], count: int) -> Iterator[Range]:
-    """Give what is left of ranges when so many bytes are taken off their front."""
+    """Return what is left of ranges when so many bytes are taken off their front."""
     for each in ranges:
         cut = min(count, each.length)
         count -= cut

@@ -104,7 +104,7 @@ class GgufFile:
         """Do nothing: the file was closed when its header had been read."""
 
     def tensor(self, name: str) -> TensorInfo:
-        """Give the tensor of that name.
+        """Return the tensor of that name.
 
         Raises:
             NotFound: The file has none.

@@ -33,7 +33,7 @@ _BY_ARCHITECTURE = {"clip": Role.PROJECTOR, "controlvector": Role.ADAPTER}
 
 
 def role_of(gguf: GgufFile) -> Role:
-    """Tell what a file is for, of a set of shards the first.
+    """Return what a file is for, of a set of shards the first.
 
     By ``general.type`` (``GGUFType`` of the ``gguf`` package), for older files by
     ``general.architecture``; a whole file with a tokenizer and no tensor is a vocabulary.

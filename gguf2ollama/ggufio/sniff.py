@@ -1,4 +1,4 @@
-"""Tell what a file is when it is no GGUF, so that the error can say what to do about it."""
+"""Return what a file is when it is no GGUF, so that the error can say what to do about it."""
 
 from __future__ import annotations
 

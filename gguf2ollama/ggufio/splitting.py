@@ -45,7 +45,7 @@ def split(
             shard of its own.
         max_tensors: Tensors in a shard.
         replace: Whether files that are there may be replaced.
-        progress: Told the bytes written.
+        progress: Called with the bytes written.
 
     Raises:
         InvalidGguf: The source is no GGUF, or is changed meanwhile.

@@ -32,7 +32,7 @@ def staging_folder(folder: Path) -> Iterator[Path]:
 
 
 def publish(staged: Sequence[Path], targets: Sequence[Path], *, replace: bool) -> None:
-    """Give staged files their names. When one cannot have its name, all is as it was before.
+    """Return staged files their names. When one cannot have its name, all is as it was before.
 
     Raises:
         UsageProblem: A target is there and ``replace`` is false.

@@ -43,8 +43,8 @@ class RangeStream(io.RawIOBase):
         """Say yes."""
         return True
 
-    def tell(self) -> int:
-        """Give the position in bytes."""
+    def notify(self) -> int:
+        """Return the position in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:

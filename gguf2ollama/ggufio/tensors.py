@@ -64,7 +64,7 @@ def tensor_bytes(kind: TensorType, n_elements: int) -> int:
 
 
 def align(position: int, alignment: int) -> int:
-    """Give the first multiple of ``alignment`` that is not before ``position``; a power of two."""
+    """Return the first multiple of ``alignment`` that is not before ``position``; a power of two."""
     return (position + alignment - 1) & -alignment
 
 

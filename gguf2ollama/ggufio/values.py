@@ -135,7 +135,7 @@ class GgufArray(Sequence["Value"]):
         return self._variable(self._starts[number])[0]
 
     def _walk(self, position: int, count: int) -> Iterator[int]:
-        """Give where the next elements begin after the one at a position."""
+        """Return where the next elements begin after the one at a position."""
         if self._type is ValueType.STRING:
             # a vocabulary: some 100 ns a string
             buffer, prefix = self._buffer, ValueType.STRING.size

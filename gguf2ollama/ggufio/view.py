@@ -65,7 +65,7 @@ class FileView:
         return tuple(shard.path for shard, _ in self._parts)
 
     def ranges(self) -> tuple[Range, ...]:
-        """Give what the file is made of, in order; ranges of one file that adjoin are one."""
+        """Return what the file is made of, in order; ranges of one file that adjoin are one."""
         return self._ranges
 
     def header(self) -> GgufFile:
@@ -147,7 +147,7 @@ class FileView:
         return repr(states).encode() + self._header
 
     def _ends_with(self, part: BinaryIO, done: int) -> bool:
-        """Tell whether what stands last in a part of ``done`` bytes is what belongs there."""
+        """Return whether what stands last in a part of ``done`` bytes is what belongs there."""
         if not done:
             return True
         start = part.seek(max(done - _COMPARED_BYTES, 0))
@@ -210,7 +210,7 @@ def merge(
         target: The file to write.
         replace: Whether a file that is there may be replaced.
         split_keys: As :class:`MergedView` takes them.
-        progress: Told the bytes written.
+        progress: Called with the bytes written.
 
     Raises:
         FileChanged: A shard was changed since its header was read.

@@ -93,7 +93,7 @@ def write_gguf(
 
 
 def encode_entry(key: str, value: TypedValue, *, byte_order: ByteOrder) -> bytes:
-    """Give the bytes of a key and its value.
+    """Return the bytes of a key and its value.
 
     Raises:
         UsageProblem: The value does not fit its type.
@@ -113,7 +113,7 @@ def encode_header(
     version: int,
     alignment: int,
 ) -> bytes:
-    """Give the bytes of a file up to its data section, from encoded keys and described tensors."""
+    """Return the bytes of a file up to its data section, from encoded keys and described tensors."""
     mark = "<" if byte_order == "little" else ">"
     parts = [b"GGUF", struct.pack(f"{mark}IQQ", version, len(tensors), len(entries)), *entries]
     for tensor in tensors:
@@ -127,7 +127,7 @@ def encode_header(
 
 
 def lay_out(tensors: Iterable[TensorInfo], *, alignment: int) -> tuple[TensorInfo, ...]:
-    """Give each tensor the offset that follows from those before it."""
+    """Return each tensor the offset that follows from those before it."""
     placed = []
     offset = 0
     for tensor in tensors:

@@ -94,7 +94,7 @@ def _check_texts(function: Function, name: str, values: list[Value], place: Plac
 
 
 def frequent(name: str, arguments: list[Evaluate], place: Place) -> Evaluate | None:
-    """Give the code of its own that a call has, if it has one."""
+    """Return the code of its own that a call has, if it has one."""
     made = _FREQUENT.get((name, len(arguments)))
     return made(*arguments, place) if made is not None else None
 

@@ -89,7 +89,7 @@ class _Compiler:
         self._visible = expressions.scope.visible
 
     def compile(self, body: Body) -> _Code:
-        """Give the code of a body."""
+        """Return the code of a body."""
         return self._body(body), self._expressions.scope.size, _size(body)
 
     def _body(self, body: Body) -> Execute:

@@ -151,7 +151,7 @@ class Expressions:
         return assign
 
     def slot_to_set(self, variable: Variable) -> Callable[[Frame], int]:
-        """Give what finds the place of a variable in a frame."""
+        """Return what finds the place of a variable in a frame."""
         name = variable.names[0]
         local = self.scope.find(name)
         if local is not None and not local.is_conditional:
@@ -265,7 +265,7 @@ _SHORT_CIRCUIT = {name: Function(call=lambda _values: None, least=1, most=None) 
 
 
 def _constants_of(nodes: Sequence[Expression]) -> list[bytes] | list[int]:
-    """Give the values of constants, strings or integers; none where one is anything else."""
+    """Return the values of constants, strings or integers; none where one is anything else."""
     texts = [node.value for node in nodes if isinstance(node, String)]
     if len(texts) == len(nodes):
         return texts

@@ -11,7 +11,7 @@ __all__ = ["field_of"]
 
 
 def field_of(value: Value, name: str, key: bytes, missing: Value) -> Value:
-    """Give a field, or what a method without arguments gives.
+    """Return a field, or what a method without arguments gives.
 
     Args:
         value: What has the field.

@@ -31,7 +31,7 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 def printed(value: Value) -> bytes:
-    """Give what an action prints of a value."""
+    """Return what an action prints of a value."""
     kind = type(value)
     if kind is bytes:
         return value  # type: ignore[no-any-return]
@@ -50,7 +50,7 @@ def printed(value: Value) -> bytes:
 
 
 def print_values(values: list[Value]) -> bytes:
-    """Give ``fmt.Sprint``: a space between two neighbours neither of which is a string."""
+    """Return ``fmt.Sprint``: a space between two neighbours neither of which is a string."""
     out: list[bytes] = []
     was_string = True
     for value in values:
@@ -63,7 +63,7 @@ def print_values(values: list[Value]) -> bytes:
 
 
 def println(values: list[Value]) -> bytes:
-    """Give ``fmt.Sprintln``: a space between all neighbours, and a line break."""
+    """Return ``fmt.Sprintln``: a space between all neighbours, and a line break."""
     return bounded([b" ".join(format_value(value, "v", PLAIN) for value in values), b"\n"])
 
 
@@ -105,7 +105,7 @@ PLAIN = Directive()
 
 
 def _text_of(value: Value, *, is_addressable: bool = False) -> bytes | None:
-    """Give what the method ``String`` of a value says, if it has one."""
+    """Return what the method ``String`` of a value says, if it has one."""
     if isinstance(value, Struct | Slice | Map):
         method = value.type.text or (value.type.text_of_pointer if is_addressable else None)
         return method(value) if method else None

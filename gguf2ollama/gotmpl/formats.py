@@ -36,7 +36,7 @@ def _simple_plan(form: bytes) -> tuple[list[bytes], str] | None:
 
 
 def printf(form: bytes, values: list[Value]) -> bytes:
-    """Give ``fmt.Sprintf``."""
+    """Return ``fmt.Sprintf``."""
     plan = _simple_plan(form)
     if plan is None or len(plan[1]) != len(values):
         return _Printf(form, values).run()

@@ -51,7 +51,7 @@ class Function:
 
 
 def is_equal(first: Value, others: list[Value]) -> bool:
-    """Tell whether a value equals one of others."""
+    """Return whether a value equals one of others."""
     if not others:
         raise EvaluationError("eq has nothing to compare with", hint="eq takes two values or more.")
     kind = type(first)
@@ -91,7 +91,7 @@ def _is_equal(first: Value, other: Value) -> bool:
 
 
 def is_less(first: Value, second: Value) -> bool:
-    """Tell whether a number or string comes before another."""
+    """Return whether a number or string comes before another."""
     kinds = kind_of(first), kind_of(second)
     for kind, value in zip(kinds, (first, second), strict=True):
         if kind not in _BASIC:
@@ -108,7 +108,7 @@ def _less_or_equal(first: Value, second: Value) -> bool:
 
 
 def length(value: Value) -> int:
-    """Give the length of a string (in bytes), slice or map."""
+    """Return the length of a string (in bytes), slice or map."""
     if type(value) is bytes:
         return len(value)
     sized: Value = items_of(value)
@@ -133,7 +133,7 @@ def _position(value: Value, end: int) -> int:
 
 
 def index(item: Value, keys: list[Value]) -> Value:
-    """Give what an index or a key leads to, or several of them one after the other."""
+    """Return what an index or a key leads to, or several of them one after the other."""
     if item is None or item is NOTHING:
         raise EvaluationError("a missing value has no items")
     for key in keys:
@@ -168,7 +168,7 @@ def _item(item: Value, key: Value) -> Value:
 
 
 def slice_(item: Value, bounds: list[Value]) -> Value:
-    """Give a part of a string (by bytes) or slice."""
+    """Return a part of a string (by bytes) or slice."""
     if isinstance(item, Pointer):
         item = item.target if item.target is not None else NOTHING
     items = item if type(item) is bytes else items_of(item)

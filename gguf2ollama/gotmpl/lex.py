@@ -84,7 +84,7 @@ _SPACE_SIGNS = frozenset(_SPACE)
 
 
 def _right_delimiter(text: str, at: int) -> int:
-    """Give the length of the ``}}`` or ``-}}`` that stands at an offset; 0 where none does."""
+    """Return the length of the ``}}`` or ``-}}`` that stands at an offset; 0 where none does."""
     if text.startswith("}}", at):
         return 2
     if text[at : at + 1] in _SPACE_SIGNS and text.startswith("-}}", at + 1):
@@ -93,7 +93,7 @@ def _right_delimiter(text: str, at: int) -> int:
 
 
 def _behind(text: str, at: int, length: int) -> int:
-    """Give the offset behind a right delimiter and what its trim marker cuts."""
+    """Return the offset behind a right delimiter and what its trim marker cuts."""
     end = at + length
     if length == 4:  # noqa: PLR2004  # with a trim marker
         match = _SPACES.match(text, end)

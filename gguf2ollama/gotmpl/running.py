@@ -78,7 +78,7 @@ class Run:
 def turns(
     value: Value, place: Place, *, has_two: bool, over_integers: bool = True
 ) -> Iterable[tuple[Value, Value]]:
-    """Give the pairs of key and value that a ``range`` walks over.
+    """Return the pairs of key and value that a ``range`` walks over.
 
     Args:
         value: What it walks over.

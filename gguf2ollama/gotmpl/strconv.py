@@ -47,7 +47,7 @@ def format_json_float(value: float) -> str:
 
 
 def _decimal(value: float, written: str = "") -> tuple[str, int]:
-    """Give the significant digits, and how many of them stand before the point."""
+    """Return the significant digits, and how many of them stand before the point."""
     mantissa, _, exponent = (written or repr(value)).partition("e")
     whole, _, part = mantissa.partition(".")
     digits = (whole + part).lstrip("0")

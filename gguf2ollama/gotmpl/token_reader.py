@@ -21,7 +21,7 @@ class TokenReader:
         self.at = 0
 
     def place_of(self, at: int) -> Place:
-        """Give the place of an offset."""
+        """Return the place of an offset."""
         line = bisect_right(self._line_starts, at)
         return Place(line, at - self._line_starts[line - 1] + 1)
 
@@ -46,7 +46,7 @@ class TokenReader:
         return token
 
     def peek(self) -> Token:
-        """Give the next token and leave it."""
+        """Return the next token and leave it."""
         token = self.take()
         self.at -= 1
         return token
@@ -59,7 +59,7 @@ class TokenReader:
         return token
 
     def peek_word(self) -> Token:
-        """Give the next token that is no space, and leave it; the spaces are gone."""
+        """Return the next token that is no space, and leave it; the spaces are gone."""
         token = self.take_word()
         self.at -= 1
         return token

@@ -19,7 +19,7 @@ _UINT_END = 2**64
 
 
 def read_string(source: str) -> bytes:
-    """Give the bytes of a quoted or raw string.
+    """Return the bytes of a quoted or raw string.
 
     Raises:
         ValueError: An escape is none of Go's; the text says which.
@@ -41,7 +41,7 @@ def read_string(source: str) -> bytes:
 
 
 def _escaped(match: re.Match[str]) -> tuple[int, bool]:
-    """Give what an escape stands for, and whether that is a byte rather than a character."""
+    """Return what an escape stands for, and whether that is a byte rather than a character."""
     short, byte, four, eight, octal, other = match.groups()
     if short:
         return _SHORT[short], False
@@ -55,7 +55,7 @@ def _escaped(match: re.Match[str]) -> tuple[int, bool]:
 
 
 def read_character(source: str) -> int:
-    """Give the number of a quoted character.
+    """Return the number of a quoted character.
 
     Raises:
         ValueError: It is not one character.
@@ -71,7 +71,7 @@ def read_character(source: str) -> int:
 
 
 def read_number(source: str) -> int | float:
-    """Give the value of a number: an ``int`` unless it is written as a float.
+    """Return the value of a number: an ``int`` unless it is written as a float.
 
     Raises:
         ValueError: It is no number of Go's, or does not fit.

@@ -166,7 +166,7 @@ _KINDS = {
 
 
 def type_name(value: Value) -> str:
-    """Give the name that ``%T`` prints."""
+    """Return the name that ``%T`` prints."""
     if name := _NAMES.get(type(value)):
         return name
     if isinstance(value, Pointer):
@@ -177,7 +177,7 @@ def type_name(value: Value) -> str:
 
 
 def kind_of(value: Value) -> str:
-    """Give the kind: ``bool int uint float string slice map struct pointer func``, or ``invalid``."""
+    """Return the kind: ``bool int uint float string slice map struct pointer func``, or ``invalid``."""
     return _KINDS.get(type(value)) or str(value.type.kind)
 
 
@@ -185,7 +185,7 @@ _PLAIN = frozenset({bool, bytes, int, list, dict})
 
 
 def is_true(value: Value) -> bool:
-    """Tell whether ``if`` takes a value for true: whether it is not the zero value of its type."""
+    """Return whether ``if`` takes a value for true: whether it is not the zero value of its type."""
     if type(value) in _PLAIN:
         return bool(value)
     if isinstance(value, Struct):
@@ -200,7 +200,7 @@ def is_true(value: Value) -> bool:
 
 
 def is_nil(value: Value) -> bool:
-    """Tell whether a value is nil, of whatever type, or no value at all."""
+    """Return whether a value is nil, of whatever type, or no value at all."""
     if isinstance(value, Slice):
         return value.items is None
     if isinstance(value, Map):
@@ -211,7 +211,7 @@ def is_nil(value: Value) -> bool:
 
 
 def items_of(value: Value) -> list[Value] | None:
-    """Give the items of a slice, or ``None`` where the value is none."""
+    """Return the items of a slice, or ``None`` where the value is none."""
     if isinstance(value, list):
         return value
     if isinstance(value, Slice):
@@ -220,7 +220,7 @@ def items_of(value: Value) -> list[Value] | None:
 
 
 def entries_of(value: Value) -> dict[bytes, Value] | None:
-    """Give the entries of a map, or ``None`` where the value is none."""
+    """Return the entries of a map, or ``None`` where the value is none."""
     if isinstance(value, dict):
         return value
     if isinstance(value, Map):

@@ -78,7 +78,7 @@ class Dialect:
 
 @lru_cache(maxsize=64)
 def dialect(version: str) -> Dialect:
-    """Give what a version knows, such as ``0.34.4``; ``0.0.0``, an unstamped build, counts as the newest.
+    """Return what a version knows, such as ``0.34.4``; ``0.0.0``, an unstamped build, counts as the newest.
 
     Versions older than :data:`OLDEST` are taken for that.
 
@@ -105,7 +105,7 @@ def dialect(version: str) -> Dialect:
 
 
 def is_since(version: str, first: str) -> bool:
-    """Tell whether a version is another one or a later one; ``0.0.0``, an unstamped build, is the newest.
+    """Return whether a version is another one or a later one; ``0.0.0``, an unstamped build, is the newest.
 
     Raises:
         UsageProblem: One is no version.

@@ -40,7 +40,7 @@ def render_go_template(name: str, *, folder: Path, variables: Mapping[str, objec
 
 
 def render_go_macro(name: str, macro: str, *arguments: object, folder: Path) -> str:
-    """Give the statements of Go that a macro in ``folder/name`` makes of its arguments."""
+    """Return the statements of Go that a macro in ``folder/name`` makes of its arguments."""
     return str(getattr(_environment(folder).get_template(name).module, macro)(*arguments))
 
 
@@ -80,7 +80,7 @@ def go_quote(text: str) -> str:
 
 
 def go_print(text: str) -> str:
-    """Give the action that prints a text and cuts the white space before itself; nothing for no text."""
+    """Return the action that prints a text and cuts the white space before itself; nothing for no text."""
     return f"{{{{- {go_quote(text)} }}}}" if text else ""
 
 
@@ -105,7 +105,7 @@ _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def printable_text(go_template: str) -> str:
-    """Give every text that a Go template of ours can print: text outside actions, and strings in them."""
+    """Return every text that a Go template of ours can print: text outside actions, and strings in them."""
     return _ACTION.sub(_strings_of, go_template)
 
 

@@ -12,7 +12,7 @@ __all__ = ["pieces_of"]
 
 
 def pieces_of(layer: Weights) -> tuple[BlobPiece, ...]:
-    """Give the pieces of a layer of weights, in order; nothing is read."""
+    """Return the pieces of a layer of weights, in order; nothing is read."""
     return tuple(_pieces(layer))
 
 

@@ -30,14 +30,14 @@ def send_weights(
         client: The server.
         layers: What it is to have.
         hashing: Where their digests come from.
-        progress: Told the bytes sent, from several threads.
+        progress: Called with the bytes sent, from several threads.
 
     Raises:
         FileChanged: A file was changed since its header was read.
         NotEnoughSpace: The server's disk is full.
         ServerProblem: The server cannot be reached, or refuses.
     """
-    hashing.take_turns()
+    hashing.prioritise_in_order()
 
     def send(layer: Weights, check: Callable[[], None]) -> Digest:
         digest = hashing.digest(layer, check=check)

@@ -13,7 +13,7 @@ _WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
 
 
 def may_go_on(key: Hashable, left: Mapping[Hashable, int], *, cores: int, in_order: bool) -> bool:
-    """Tell whether a piece of work may go on.
+    """Return whether a piece of work may go on.
 
     The first may, as many as there are cores, until so few are left that all are under way; from then on
     those with the most left, so that all end together. What has hardly less left goes on beside them.

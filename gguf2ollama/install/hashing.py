@@ -40,7 +40,7 @@ class Hashing:
 
     Args:
         cache: What is known of files already, and learns of each file as soon as it is hashed.
-        progress: Told the bytes hashed, from several threads.
+        progress: Called with the bytes hashed, from several threads.
     """
 
     def __init__(self, *, cache: DigestCache, progress: Progress) -> None:
@@ -63,20 +63,20 @@ class Hashing:
         self._stop.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def begin(self, layers: Iterable[Weights]) -> None:
+    def submit(self, layers: Iterable[Weights]) -> None:
         """Hash layers whose digests are not known, in their order, without waiting for them."""
         for layer in layers:
             self._begin(layer)
 
-    def begin_only(self, layers: Sequence[Weights]) -> None:
+    def keep_only(self, layers: Sequence[Weights]) -> None:
         """Hash these layers; what was begun of others is not wanted any more."""
         for key in self._futures.keys() - {_key(layer) for layer in layers}:
             del self._futures[key]
             if key in self._given_up:
                 self._given_up.pop(key).set()
-        self.begin(layers)
+        self.submit(layers)
 
-    def take_turns(self) -> None:
+    def prioritise_in_order(self) -> None:
         """Hash no more layers at once than there are cores, so that the first are ready early.
 
         For those who go on with each layer as soon as its digest is known.
@@ -84,7 +84,7 @@ class Hashing:
         self._turns.keep_order()
 
     def digest(self, layer: Weights, *, check: Callable[[], None] = _go_on) -> Digest:
-        """Give the digest of a layer, once it is known.
+        """Return the digest of a layer, once it is known.
 
         Args:
             layer: The layer.
@@ -104,13 +104,13 @@ class Hashing:
         return found
 
     def digests(self, image: Image) -> Mapping[str, Digest]:
-        """Give the digest of each layer of weights by its name, once all are known.
+        """Return the digest of each layer of weights by its name, once all are known.
 
         Raises:
             FileChanged: A file was changed since its header was read.
             NotFound: A file is gone.
         """
-        self.begin(image.weights)
+        self.submit(image.weights)
         found = {layer.name: self.digest(layer) for layer in image.weights}
         for layer in image.weights:
             layer.require_unchanged()  # while others were hashed
@@ -162,7 +162,7 @@ class Hashing:
 
 
 def _key(layer: Weights) -> _Key:
-    """Give what the bytes of a layer depend on: its files, and the digest of what stands in none of them."""
+    """Return what the bytes of a layer depend on: its files, and the digest of bytes given."""
     given = [piece.content for piece in layer.ranges if isinstance(piece, GivenBytes)]
     files = tuple(str(shard.path.resolve()) for shard in layer.shards)
     return files, Digest.of(b"".join(given)) if given else None

@@ -32,7 +32,7 @@ class StoreRoute:
     image: Image
     hashing: Hashing
     progress: Progress
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
     def make(self, name: ModelName) -> None:
         """Write blobs, then the manifest.
@@ -42,7 +42,7 @@ class StoreRoute:
             NotEnoughSpace: The disk is too small.
             UsageProblem: The store cannot be written.
         """
-        self.hashing.begin_only(self.image.weights)
+        self.hashing.keep_only(self.image.weights)
         digests = self.hashing.digests(self.image)
         arrivals = {layer.name: self._link(layer, digests[layer.name]) for layer in self.image.weights}
         to_copy = [layer for layer in self.image.weights if arrivals[layer.name] is None]
@@ -50,12 +50,12 @@ class StoreRoute:
         for layer in to_copy:
             arrivals[layer.name] = self._copy(layer, digests[layer.name])
         for title, arrival in arrivals.items():
-            self.tell(f"{title}: {_ARRIVALS[arrival or 'copied']}")
+            self.notify(f"{title}: {_ARRIVALS[arrival or 'copied']}")
         for text in (*self.image.texts, self.image.config):
             self.store.add_bytes(text.content)
         written = self.store.write_manifest(name, self.image.manifest(digests))
         if written.full != name.full:
-            self.tell(f"the store has this model as {written.short}, which differs only in case: kept")
+            self.notify(f"the store has this model as {written.short}, which differs only in case: kept")
 
     def _link(self, layer: Weights, digest: Digest) -> Arrival | None:
         if not layer.is_file:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gguf2ollama.events import Progress
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.link import StoreRoute
-from gguf2ollama.install.transaction import MayBeClosed, Route
+from gguf2ollama.install.transaction import MayBeUnavailable, Route
 from gguf2ollama.install.transport import Choice
 from gguf2ollama.install.upload import UploadRoute
 from gguf2ollama.ollama import Client, ServerFeatures
@@ -25,7 +25,7 @@ def open_route(
     hashing: Hashing,
     stream: bool = False,
     progress: Progress,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Route:
     """Make ready the way that was chosen; it raises ``WayClosed`` where it was uncertain and does not work.
 
@@ -36,14 +36,14 @@ def open_route(
         client: The server.
         hashing: Finds the digests of its files.
         stream: Whether its files are in a repository, and go from there through to the server.
-        progress: Told the bytes copied and sent.
-        tell: Told what is being done.
+        progress: Called with the bytes copied and sent.
+        notify: Called with a line about each step.
     """
     if stream:
         from gguf2ollama.install.passthrough import StreamRoute  # noqa: PLC0415 - for this way alone
 
         return StreamRoute(
-            client=client, inspection=inspection, features=features, progress=progress, tell=tell
+            client=client, inspection=inspection, features=features, progress=progress, notify=notify
         )
     if choice.via == "upload":
         return UploadRoute(
@@ -56,8 +56,8 @@ def open_route(
         )
     image = inspection.lay_out_image(takes_shards=features.keeps_shards)
     if choice.store is not None:
-        return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=progress, tell=tell)
+        return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=progress, notify=notify)
     from gguf2ollama.install.registry_pull import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
 
     pull = PullRoute(client=client, image=image, hashing=hashing, progress=progress)
-    return pull if choice.is_certain else MayBeClosed(route=pull)
+    return pull if choice.is_certain else MayBeUnavailable(route=pull)

@@ -19,7 +19,7 @@ class _StoppedError(Exception):
 
 
 def at_once(work: Callable[[_T, Callable[[], None]], _R], items: Sequence[_T], *, most: int) -> list[_R]:
-    """Give what ``work`` gives for each item, in their order.
+    """Return what ``work`` gives for each item, in their order.
 
     Args:
         work: Gets an item, and a function to be called now and then: it raises once the work is to stop.

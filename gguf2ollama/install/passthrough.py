@@ -38,15 +38,15 @@ class StreamRoute:
         client: The server.
         inspection: What is made; its files are in a repository.
         features: What the server can do.
-        progress: Told the bytes sent.
-        tell: Told what is there already.
+        progress: Called with the bytes sent.
+        notify: Told what is there already.
     """
 
     client: Client
     inspection: Inspection
     features: ServerFeatures
     progress: Progress
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
     def make(self, name: ModelName) -> None:
         """Make the model under a name.
@@ -69,7 +69,7 @@ class StreamRoute:
         create_model(self.client, name, files=files, recipe=self.inspection.recipe)
 
     def _files(self) -> tuple[RepositoryFile, ...]:
-        """Give the files there, once it is sure that they can be taken as they are."""
+        """Return the files there, once it is sure that they can be taken as they are."""
         origin = self.inspection.files.origin
         if origin is None or not origin.files:
             raise UsageProblem(
@@ -101,7 +101,7 @@ class StreamRoute:
             progress=report,
         )
         if not is_sent:
-            self.tell(f"{layer.name}: was there already, nothing fetched")
+            self.notify(f"{layer.name}: was there already, nothing fetched")
         return digest
 
     def _open(self, file: RepositoryFile, *, site: Site) -> BinaryIO:

@@ -73,7 +73,7 @@ def _free_or_none(folder: Path) -> int | None:
 
 
 def _is_store_of(client: Client, store: LocalStore) -> bool:
-    """Tell whether a server's models, or what is written there, are those in the store."""
+    """Return whether a server's models, or what is written there, are those in the store."""
     with contextlib.suppress(Gguf2OllamaError):
         for model in client.list()[:_ASKED_MODELS]:
             with contextlib.suppress(Gguf2OllamaError):

@@ -33,7 +33,7 @@ class PullRoute:
         client: The server.
         image: The model.
         hashing: Where its digests come from.
-        progress: Told the bytes sent.
+        progress: Called with the bytes sent.
     """
 
     client: Client
@@ -50,7 +50,7 @@ class PullRoute:
             ServerProblem: The server cannot be reached, cannot reach us, or refuses.
         """
         layers = self.image.weights
-        self.hashing.begin_only(layers)
+        self.hashing.keep_only(layers)
         require_server_space(self.client, self.image, hashing=self.hashing)
         with PrivateRegistry(label=name.tag.partition("-")[0]) as registry:
             # whether the server reaches us shows before anything large is sent

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FirstThatWorks",
-    "MayBeClosed",
+    "MayBeUnavailable",
     "OtherRendering",
     "Route",
     "ServerBuild",
     "ServerResult",
-    "WayClosed",
+    "TransportUnavailable",
 ]
 
 
@@ -70,12 +70,12 @@ class ServerResult:
     warnings: tuple[str, ...] = ()
 
 
-class WayClosed(Exception):
+class TransportUnavailable(Exception):
     """The server could not go a way that was uncertain from the start; nothing was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MayBeClosed:
+class MayBeUnavailable:
     """A way that the server may not be able to go.
 
     A server at a loopback address may sit in a container or behind a tunnel, and then cannot reach us.
@@ -92,7 +92,7 @@ class MayBeClosed:
         try:
             self.route.make(name)
         except (ServerProblem, NotFound) as error:
-            raise WayClosed(error.message) from error
+            raise TransportUnavailable(error.message) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +104,14 @@ class FirstThatWorks:
 
     first: Route
     otherwise: Route
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
     def make(self, name: ModelName) -> None:
         """Make the model under a name, by the first way or else by the other."""
         try:
             self.first.make(name)
         except (ServerProblem, NotFound) as error:
-            self.tell(f"that did not work ({error}), so it is uploaded")
+            self.notify(f"that did not work ({error}), so it is uploaded")
             self.otherwise.make(name)
 
 
@@ -128,7 +128,7 @@ class ServerBuild:
     recipe: Recipe
     load: bool
     allow_mismatch: bool
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     ollama_default: Callable[[], ByItself | LeftOut]
     rendering: Rendering = "by capabilities"
     tried: Tried | None = None
@@ -143,7 +143,7 @@ class ServerBuild:
             VerificationFailed: The server made something else, and that is not allowed.
         """
         with temporary_name(self.client, self.name) as temporary, self._removed_at_the_end(temporary):
-            self.tell("making the model")
+            self.notify("making the model")
             route.make(temporary)
             info = self.client.show(temporary)
             self._require_rendering(info)
@@ -160,7 +160,7 @@ class ServerBuild:
                     unmatched, more = self._check(temporary, info)
                 found, warnings = (*found, *unmatched), [*warnings, *more]
             elif self.tried is not None:
-                self.tell("prompt check skipped (--no-load)")
+                self.notify("prompt check skipped (--no-load)")
             self._take_name(temporary)
         return ServerResult(differences=found, warnings=tuple(warnings))
 
@@ -196,7 +196,7 @@ class ServerBuild:
     @contextlib.contextmanager
     def _loaded(self, name: ModelName) -> Iterator[None]:
         """Load the model for as long as the block runs."""
-        self.tell("loading the model")
+        self.notify("loading the model")
         try:
             with contextlib.suppress(ServerRefused):  # see compare_on_server
                 self.client.unload(name)
@@ -222,7 +222,7 @@ class ServerBuild:
             return (), []
         from gguf2ollama.verification.prompt_check import mismatches  # noqa: PLC0415 - where they are compared
 
-        self.tell("comparing prompts")
+        self.notify("comparing prompts")
         found = mismatches(
             self.client, name, info, tried=self.tried, recipe=self.recipe, progress=self.progress
         )

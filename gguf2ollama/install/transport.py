@@ -78,7 +78,7 @@ def find_store(client: Client, *, environ: Mapping[str, str]) -> LocalStore | No
 
 
 def is_seen(store: LocalStore, client: Client) -> bool:
-    """Tell whether the server sees a few bytes that are put into the store, and taken out again."""
+    """Return whether the server sees a few bytes that are put into the store, and taken out again."""
     content = b"gguf2ollama looks for the server of this store: " + os.urandom(16)
     digest = Digest.of(content)
     try:
@@ -94,7 +94,7 @@ def is_seen(store: LocalStore, client: Client) -> bool:
 
 
 def known_stores(environ: Mapping[str, str]) -> Iterator[LocalStore]:
-    """Give the places where Ollama keeps models: as told, of this user, of the usual Linux service."""
+    """Return the places where Ollama keeps models: as told, of this user, of the usual Linux service."""
     if told := environ.get("OLLAMA_MODELS", "").strip().strip("\"'"):
         yield LocalStore(Path(told))
     with contextlib.suppress(RuntimeError):  # a user without a home

@@ -28,7 +28,7 @@ class UploadRoute:
         recipe: What is made of it.
         hashing: Where its digests come from.
         copies: How many copies of the model the server's store holds at once while it is made.
-        progress: Told the bytes sent.
+        progress: Called with the bytes sent.
     """
 
     client: Client
@@ -47,7 +47,7 @@ class UploadRoute:
             ServerProblem: The server cannot be reached, or refuses.
         """
         layers = self.image.weights
-        self.hashing.begin_only(layers)
+        self.hashing.keep_only(layers)
         require_server_space(self.client, self.image, hashing=self.hashing, copies=self.copies)
         files = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
         create_model(self.client, name, files=files, recipe=self.recipe)

@@ -77,7 +77,7 @@ class Operand:
 
 
 def _with_line_ends(text: str) -> str:
-    r"""Give a template with the line ends that Jinja makes of all others, ``\n``."""
+    r"""Return a template with the line ends that Jinja makes of all others, ``\n``."""
     return re.sub(r"\r\n|\r", "\n", text)
 
 
@@ -158,7 +158,7 @@ def _follows(pieces: Sequence[Piece], at: int, operators: Collection[str]) -> bo
 
 
 def _begins_operand(pieces: Sequence[Piece], at: int) -> bool:
-    """Tell whether nothing before a value belongs to it: a test, a sign, a text that goes on."""
+    """Return whether nothing before a value belongs to it: a test, a sign, a text that goes on."""
     before = pieces[at - 1] if at else None
     if before is None or before.kind in _BEGINS:
         return True
@@ -192,7 +192,7 @@ def _insert(text: str, insertions: Iterable[Insertion]) -> str:
 
 
 def unused_name(text: str, name: str) -> str:
-    """Give a name that a template does not have, and nobody gives."""
+    """Return a name that a template does not have, and nobody gives."""
     new = f"{name}_"
     while new in text:
         new += "_"

@@ -164,7 +164,7 @@ def render(template: Template, variables: Mapping[str, Any], *, characters: int)
 
 
 def line_of(error: BaseException) -> int | None:
-    """Give the line of the template in which an error came up, if it came up in one."""
+    """Return the line of the template in which an error came up, if it came up in one."""
     line = None
     trace = error.__traceback__
     while trace is not None:

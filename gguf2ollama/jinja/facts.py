@@ -110,7 +110,7 @@ def find_syntax_error(text: str) -> str | None:
 
 
 def _environment() -> Environment:
-    """Give an environment with the settings and the tags that transformers gives to chat templates."""
+    """Return an environment with the settings and the tags that transformers gives to chat templates."""
     from jinja2 import Environment  # noqa: PLC0415  # 60 ms of import
     from jinja2.ext import Extension  # noqa: PLC0415  # as above
 
@@ -150,7 +150,7 @@ def _reached(node: nodes.Node, *, never: frozenset[str]) -> Iterator[nodes.Node]
 
 
 def _holds(test: nodes.Node, *, never: frozenset[str]) -> bool | None:
-    """Tell whether a condition holds for every chat, for none (``False``), or depends (``None``)."""
+    """Return whether a condition holds for every chat, for none (``False``), or depends (``None``)."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
     holds: bool | None = None
@@ -175,7 +175,7 @@ def _holds(test: nodes.Node, *, never: frozenset[str]) -> bool | None:
 
 
 def _printed(reached: list[nodes.Node]) -> Iterator[str]:
-    """Give the texts that can be printed: data, and constants that are not only asked about."""
+    """Return the texts that can be printed: data, and constants that are not only asked about."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
     silent: set[int] = set()
@@ -191,7 +191,7 @@ def _printed(reached: list[nodes.Node]) -> Iterator[str]:
 
 
 def _only_asked(node: nodes.Node) -> Iterable[nodes.Node]:
-    """Give the children of a node whose constants are compared, looked up or raised, never printed."""
+    """Return the children of a node whose constants are compared, looked up or raised, never printed."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
     if isinstance(node, nodes.Compare):
@@ -233,7 +233,7 @@ def _argument(node: nodes.Node) -> str:
 
 
 def shows_tools(text: str) -> bool:
-    """Tell whether Ollama takes a chat template for one that knows tools.
+    """Return whether Ollama takes a chat template for one that knows tools.
 
     Source: ``chatTemplateHasToolSupport`` in Ollama 0.34.4, ``server/images.go``.
     """
@@ -241,7 +241,7 @@ def shows_tools(text: str) -> bool:
 
 
 def shows_thinking(text: str) -> bool:
-    """Tell whether Ollama takes a chat template for one that thinks.
+    """Return whether Ollama takes a chat template for one that thinks.
 
     Source: ``TemplateSupportsThinking`` in Ollama 0.34.4, ``thinking/template.go``.
     """

@@ -39,7 +39,7 @@ class ModelShape:
     cache_bytes_per_token: int
 
     def bytes_at(self, context: int) -> int:
-        """Give the bytes of memory that it takes with a context of so many tokens."""
+        """Return the bytes of memory that it takes with a context of so many tokens."""
         return self.weight_bytes + _COMPUTE_BYTES + context * self.cache_bytes_per_token
 
 
@@ -131,7 +131,7 @@ def choose_context(shape: ModelShape, wanted: int | str, *, free_bytes: int | No
 
 
 def fits_memory(weight_bytes: int, *, free_bytes: int | None) -> bool | None:
-    """Tell whether weights fit beside what runs already, a context not counted; ``None`` if not known.
+    """Return whether weights fit beside what runs already, a context not counted; ``None`` if not known.
 
     Args:
         weight_bytes: Bytes of all tensors.

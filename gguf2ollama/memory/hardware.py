@@ -14,7 +14,7 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 def free_memory_bytes() -> int | None:
-    """Give the bytes of memory that a new program could take without swapping; ``None`` if not known."""
+    """Return the bytes of memory that a new program could take without swapping; ``None`` if not known."""
     if windows := getattr(ctypes, "windll", None):
         return _free_on_windows(windows)
     with contextlib.suppress(OSError, ValueError):

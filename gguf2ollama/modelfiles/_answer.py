@@ -1,4 +1,4 @@
-"""Tell which stop strings would cut an answer off.
+"""Return which stop strings would cut an answer off.
 
 A model is to stop at the end of its turn, and what marks that end is a right stop string. Wrong is one that
 the model must write before its answer is complete. A template shows what that is: it prints earlier answers
@@ -40,7 +40,7 @@ class Event:
 
 
 def cutting_stops(stops: Iterable[str], *, events: Sequence[Event], source: str) -> frozenset[str]:
-    """Give those of the stop strings that a model has to write inside of an answer.
+    """Return those of the stop strings that a model has to write inside of an answer.
 
     Args:
         stops: The stop strings.
@@ -65,7 +65,7 @@ def cutting_stops(stops: Iterable[str], *, events: Sequence[Event], source: str)
 
 
 def _texts_inside(events: Sequence[Event]) -> set[str]:
-    """Give the texts of tool calls and thoughts that a value of the same block follows."""
+    """Return the texts of tool calls and thoughts that a value of the same block follows."""
     last_value = {event.block: at for at, event in enumerate(events) if event.text is None}
     return {
         event.text
@@ -75,7 +75,7 @@ def _texts_inside(events: Sequence[Event]) -> set[str]:
 
 
 def _generation_prompt(events: Sequence[Event]) -> str:
-    """Give the text behind the last value, and the text before the answer that is being generated."""
+    """Return the text behind the last value, and the text before the answer that is being generated."""
     last_value = max((at for at, event in enumerate(events) if event.text is None), default=-1)
     before = ""
     for at, event in enumerate(events):

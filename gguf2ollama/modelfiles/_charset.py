@@ -94,7 +94,7 @@ _NOT_PLAIN = re.compile(r"[^\t\r\n\x20-\x7e]")
 
 @cache
 def unprintable() -> re.Pattern[str]:
-    """Give what finds characters that Ollama drops: neither printable nor tab nor line break."""
+    """Return what finds characters that Ollama drops: neither printable nor tab nor line break."""
     ranges = "".join(
         "-".join(f"\\U{int(edge, 16):08x}" for edge in part.split("-")) for part in _PRINTABLE.split()
     )
@@ -102,11 +102,11 @@ def unprintable() -> re.Pattern[str]:
 
 
 def find_unprintable(text: str) -> re.Match[str] | None:
-    """Give the first characters that Ollama drops, if there are any."""
+    """Return the first characters that Ollama drops, if there are any."""
     # for most texts there is no need of the other pattern, which takes 10 ms to compile
     return unprintable().search(text) if _NOT_PLAIN.search(text) else None
 
 
 def drop_unprintable(text: str) -> str:
-    """Give ``text`` as Ollama's parser keeps it."""
+    """Return ``text`` as Ollama's parser keeps it."""
     return unprintable().sub("", text) if _NOT_PLAIN.search(text) else text

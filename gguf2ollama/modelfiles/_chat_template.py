@@ -34,7 +34,7 @@ class _Generation(Extension):
 
 
 def read_chat_template(source: str) -> tuple[Event, ...]:
-    """Give what a chat template prints, in order; nothing where the text is no template.
+    """Return what a chat template prints, in order; nothing where the text is no template.
 
     Nor is one of more than 256 Ki characters read. The tokens at the ends of a text (``bos_token``,
     ``eos_token``) are no values in this sense.
@@ -87,14 +87,14 @@ def _printed(node: nodes.Node, block: int | None) -> Iterator[Event]:
 
 
 def _block(node: nodes.Node, condition: nodes.Node, outer: int | None) -> int | None:
-    """Give the number of the tool call or thought that a branch prints."""
+    """Return the number of the tool call or thought that a branch prints."""
     names = _names(condition)
     is_answer = bool(names & _ANSWER) and "content" not in names
     return id(node) if outer is None and is_answer else outer
 
 
 def _names(node: nodes.Node) -> set[str]:
-    """Give the names, attributes and strings in an expression, without what it denies."""
+    """Return the names, attributes and strings in an expression, without what it denies."""
     if isinstance(node, nodes.Not) or (isinstance(node, nodes.Test) and node.name in _ABSENCE):
         return set()
     own = {

@@ -86,7 +86,7 @@ def read_go_template(text: str) -> GoTemplate:
 
 
 def _split(text: str) -> Iterator[tuple[int, str, str | None]]:
-    """Give line, literal text (trimmed as Go trims it) and the action behind it.
+    """Return line, literal text (trimmed as Go trims it) and the action behind it.
 
     The action is ``None`` for a comment, and behind the last text.
     """

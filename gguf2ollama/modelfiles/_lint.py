@@ -149,7 +149,7 @@ def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:
 
 
 def _values(modelfile: Modelfile) -> Iterator[tuple[str, str, int | None]]:
-    """Give every value with what it is and the line where it was read."""
+    """Return every value with what it is and the line where it was read."""
     many = {
         "FROM": modelfile.sources,
         "ADAPTER": modelfile.adapters,
@@ -239,7 +239,7 @@ def _out_of_range(parameter: Parameter, spec: ParameterSpec) -> Finding:
 
 
 def _cutting(modelfile: Modelfile, template: GoTemplate | None, chat_template: str | None) -> frozenset[str]:
-    """Give the stop strings that either template shows inside of an answer."""
+    """Return the stop strings that either template shows inside of an answer."""
     events = template.events if template else ()
     cutting = cutting_stops(modelfile.stops, events=events, source=modelfile.template or "")
     if not chat_template:

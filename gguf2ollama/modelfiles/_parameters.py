@@ -145,12 +145,12 @@ def is_name(text: str) -> bool:
 
 
 def nearest(name: str) -> str | None:
-    """Give the parameter that a mistyped name may stand for."""
+    """Return the parameter that a mistyped name may stand for."""
     return next(iter(difflib.get_close_matches(name[:80], PARAMETERS, n=1)), None)
 
 
 def to_value(name: str, value: Value) -> Value:
-    """Give ``value`` the type of parameter ``name``, as ``ollama create`` would; text when that fails.
+    """Return ``value`` the type of parameter ``name``, as ``ollama create`` would; text when that fails.
 
     Floats are cut to the 32 bits that Ollama keeps and given by the shortest decimal that means the same.
     Infinities are no numbers here, since JSON has none, and neither are Go's hexadecimal floats.

@@ -75,7 +75,7 @@ class Modelfile:
     instructions: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
 
     def parameter(self, name: str) -> Value | None:
-        """Give the value of a parameter: the last one, where it stands more than once."""
+        """Return the value of a parameter: the last one, where it stands more than once."""
         values = [parameter.value for parameter in self.parameters if parameter.name == name]
         return values[-1] if values else None
 
@@ -85,12 +85,12 @@ class Modelfile:
         return tuple(parameter.text for parameter in self.parameters if parameter.name == "stop")
 
     def line(self, keyword: str) -> int | None:
-        """Give the line of an instruction that counts, such as ``"TEMPLATE"``, where it was read."""
+        """Return the line of an instruction that counts, such as ``"TEMPLATE"``, where it was read."""
         lines = [line for name, line in self.instructions if name == keyword]
         return lines[-1] if lines else None
 
     def parameters_json(self) -> dict[str, Value | list[str]]:
-        """Give the parameters as ``POST /api/create`` takes them; deprecated ones are left out.
+        """Return the parameters as ``POST /api/create`` takes them; deprecated ones are left out.
 
         Raises:
             InvalidModelfile: A parameter is unknown, refused by Ollama, or not of its type.

@@ -123,7 +123,7 @@ class ModelName:
         return self.full.lower() == other.full.lower()
 
     def with_tag(self, tag: str) -> ModelName:
-        """Give the same model under another tag.
+        """Return the same model under another tag.
 
         Raises:
             UsageProblem: Ollama does not take the tag.
@@ -153,7 +153,7 @@ class ModelName:
         )
 
     def __str__(self) -> str:
-        """Give text that ``parse`` reads back to an equal name."""
+        """Return text that ``parse`` reads back to an equal name."""
         if self.protocol_scheme != "https":
             return f"{self.protocol_scheme}://{self.full}"
         return self.short if ModelName.parse(self.short) == self else self.full

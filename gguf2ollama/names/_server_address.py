@@ -149,7 +149,7 @@ def _read_ipv6(text: str) -> str:
 
 
 def _connectable(host: str) -> str:
-    """Give the loopback address for one that only a listening socket can have."""
+    """Return the loopback address for one that only a listening socket can have."""
     return {"0.0.0.0": _DEFAULT_HOST, "::": "::1"}.get(host, host)  # noqa: S104 - replaced, not bound
 
 

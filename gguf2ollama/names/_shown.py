@@ -6,5 +6,5 @@ _LONGEST = 80
 
 
 def shown(text: str) -> str:
-    """Give ``text`` quoted, escaped and cut to what a message can hold."""
+    """Return ``text`` quoted, escaped and cut to what a message can hold."""
     return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

@@ -62,7 +62,7 @@ class LocalSource:
     path: Path
 
     def __str__(self) -> str:
-        """Give text that ``parse_source`` reads as a path, whether or not something is there."""
+        """Return text that ``parse_source`` reads as a path, whether or not something is there."""
         text = str(self.path)
         return text if _looks_local(text) else f".{os.sep}{text}"
 
@@ -111,7 +111,7 @@ Source: TypeAlias = LocalSource | HubSource | UrlSource
 def parse_source(
     text: str, *, hub_endpoint: str | None = None, modelscope_endpoint: str | None = None
 ) -> Source:
-    """Tell what a SOURCE argument names; nothing but the existence of a local path is looked at.
+    """Return what a SOURCE argument names; nothing but the existence of a local path is looked at.
 
     What exists on this machine is local. So is what looks like a path: it begins with ``.``, ``/``, ``~`` or
     a drive letter, holds a backslash, or ends with ``.gguf``. A revision may stand at the end

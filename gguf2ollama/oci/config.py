@@ -33,7 +33,7 @@ class ModelConfig:
     requires: str = ""
 
     def to_bytes(self) -> bytes:
-        """Give the blob as Ollama writes it."""
+        """Return the blob as Ollama writes it."""
         value: dict[str, object] = {
             "model_format": "gguf",
             "model_family": self.family,

@@ -42,7 +42,7 @@ class Digest:
 
     @classmethod
     def of(cls, content: bytes) -> Digest:
-        """Give the digest of some bytes."""
+        """Return the digest of some bytes."""
         return cls(hashlib.sha256(content).hexdigest())
 
     @property

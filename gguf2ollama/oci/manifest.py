@@ -79,7 +79,7 @@ class Descriptor:
     from_: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the JSON object as it stands in a manifest."""
+        """Return the JSON object as it stands in a manifest."""
         value = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         return value | ({"from": self.from_} if self.from_ else {})
 
@@ -117,7 +117,7 @@ class Manifest:
     format: str = ""
 
     def to_bytes(self) -> bytes:
-        """Give the manifest as Ollama writes it."""
+        """Return the manifest as Ollama writes it."""
         optional = {"runner": self.runner, "format": self.format}
         return go_json(
             {

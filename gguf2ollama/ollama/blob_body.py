@@ -19,7 +19,7 @@ _STEP = 4 << 20  # bytes that the system copies between two reports
 
 
 def opener(source: Path | Callable[[], BinaryIO]) -> Callable[[], BinaryIO]:
-    """Give what opens the source anew, from its start, each time it is called."""
+    """Return what opens the source anew, from its start, each time it is called."""
     if not isinstance(source, Path):
         return source
 

@@ -236,14 +236,14 @@ class Client:
         return ModelInfo.parse(self._exchange.ask("/api/show", content, subject=str(name)))
 
     def copy(self, source: ModelName | str, *, to: ModelName | str) -> None:
-        """Give a model a second name; no weights are copied, and a model of that name is replaced.
+        """Return a model a second name; no weights are copied, and a model of that name is replaced.
 
         Raises:
             NotFound: The server has no such model.
             UsageProblem: The server takes no such name.
         """
         names = {"source": str(source), "destination": str(to)}
-        self._exchange.tell("POST", "/api/copy", names, subject=str(source))
+        self._exchange.notify("POST", "/api/copy", names, subject=str(source))
 
     def delete(self, name: ModelName | str) -> None:
         """Remove a model, and the blobs that no other model uses.
@@ -251,7 +251,7 @@ class Client:
         Raises:
             NotFound: The server has no such model.
         """
-        self._exchange.tell("DELETE", "/api/delete", {"model": str(name)}, subject=str(name))
+        self._exchange.notify("DELETE", "/api/delete", {"model": str(name)}, subject=str(name))
 
     def pull(self, name: ModelName | str, *, insecure: bool = False) -> Stream[Status]:
         """Let the server fetch a model from a registry.
@@ -324,7 +324,7 @@ class Client:
         tools: Sequence[Mapping[str, object]] = (),
         think: bool | str | None = None,
     ) -> str:
-        """Give the prompt that a chat becomes, without asking the model (servers from 0.11.5 on).
+        """Return the prompt that a chat becomes, without asking the model (servers from 0.11.5 on).
 
         The model is loaded all the same, and nothing of the chat is cut off to fit its context.
 
@@ -469,7 +469,7 @@ def _asking(
     keep_alive: str | float | None,
     form: str | Mapping[str, object] | None,
 ) -> dict[str, object]:
-    """Give the fields that chat and generate share."""
+    """Return the fields that chat and generate share."""
     return _given(
         {
             "tools": [dict(tool) for tool in tools] or None,

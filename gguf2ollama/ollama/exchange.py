@@ -89,7 +89,7 @@ class Exchange:
         with foreign_errors(asked), closing(self._send(asked, content, is_long=is_long)) as response:
             return read_fields(response, asked=asked)
 
-    def tell(self, method: str, path: str, content: Mapping[str, object], *, subject: str) -> None:
+    def notify(self, method: str, path: str, content: Mapping[str, object], *, subject: str) -> None:
         """Send an object where no answer but the status is due."""
         asked = self._asked(method, path, subject=subject)
         with foreign_errors(asked):

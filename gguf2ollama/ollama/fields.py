@@ -64,15 +64,15 @@ class Fields:
         return cls(content, origin)
 
     def text(self, key: str) -> str:
-        """Give a text, or an empty one."""
+        """Return a text, or an empty one."""
         return self._typed(key, str, "")
 
     def flag(self, key: str) -> bool:
-        """Give true or false; false when it is not there."""
+        """Return true or false; false when it is not there."""
         return self._typed(key, bool, default=False)
 
     def integer(self, key: str) -> int:
-        """Give a whole number, or 0."""
+        """Return a whole number, or 0."""
         value = self.content.get(key)
         if value is None:
             return 0
@@ -81,11 +81,11 @@ class Fields:
         return int(value)
 
     def seconds(self, key: str) -> float:
-        """Give a duration, which Ollama sends in nanoseconds, in seconds."""
+        """Return a duration, which Ollama sends in nanoseconds, in seconds."""
         return self.integer(key) / 1e9
 
     def moment(self, key: str) -> datetime | None:
-        """Give a point in time, or nothing when it is missing, Go's zero or not written as in RFC 3339."""
+        """Return a point in time, or nothing when it is missing, Go's zero or not written as in RFC 3339."""
         match = _TIMESTAMP.match(self.text(key))
         if match is None or match[1].startswith("0001"):
             return None
@@ -99,22 +99,22 @@ class Fields:
         return moment.replace(microsecond=int((fraction or "").ljust(6, "0")))
 
     def mapping(self, key: str) -> Mapping[str, object]:
-        """Give an object as it came, or an empty one."""
+        """Return an object as it came, or an empty one."""
         return self._typed(key, dict, {})
 
     def inner(self, key: str) -> Fields:
-        """Give an object to read on in, or an empty one."""
+        """Return an object to read on in, or an empty one."""
         return Fields(self.mapping(key), f"{self.origin}, {key}")
 
     def inners(self, key: str) -> tuple[Fields, ...]:
-        """Give a list of objects to read on in."""
+        """Return a list of objects to read on in."""
         items: list[object] = self._typed(key, list, [])
         if not all(isinstance(item, dict) for item in items):
             raise self._ill_typed(key, "a list of objects")
         return tuple(Fields(item, f"{self.origin}, {key}") for item in items if isinstance(item, dict))
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Give a list of texts."""
+        """Return a list of texts."""
         items: list[object] = self._typed(key, list, [])
         texts = tuple(item for item in items if isinstance(item, str))
         if len(texts) != len(items):

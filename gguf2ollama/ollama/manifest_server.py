@@ -187,11 +187,11 @@ class _Handler(BaseHTTPRequestHandler):
         return "gguf2ollama"
 
     def do_HEAD(self) -> None:
-        """Tell what a GET would give; for a blob, its length."""
+        """Return what a GET would give; for a blob, its length."""
         self._answer(with_body=False)
 
     def do_GET(self) -> None:
-        """Give the manifest, the way to a blob, or (a range of) a blob."""
+        """Return the manifest, the way to a blob, or (a range of) a blob."""
         self._answer(with_body=True)
 
     def send_error(self, *_: object) -> None:

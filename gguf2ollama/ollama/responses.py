@@ -203,7 +203,7 @@ class ModelInfo:
 
 
 def _instruction(modelfile: str, keyword: Literal["RENDERER", "PARSER"]) -> str:
-    """Give the value of an instruction in the Modelfile that a server writes of a model."""
+    """Return the value of an instruction in the Modelfile that a server writes of a model."""
     try:
         return getattr(parse_modelfile(modelfile), keyword.lower()) or ""
     except InvalidModelfile:  # a text in it has three quotation marks in a row, which no Modelfile can carry

@@ -32,12 +32,12 @@ BlobPiece: TypeAlias = FilePiece | bytes
 
 
 def total(pieces: Sequence[BlobPiece]) -> int:
-    """Give the bytes of all pieces together."""
+    """Return the bytes of all pieces together."""
     return sum(map(_length, pieces))
 
 
 def cut(pieces: Sequence[BlobPiece], *, start: int, end: int) -> Iterator[BlobPiece]:
-    """Give what of the pieces lies from byte ``start`` to byte ``end`` of the blob."""
+    """Return what of the pieces lies from byte ``start`` to byte ``end`` of the blob."""
     position = 0
     for piece in pieces:
         length = _length(piece)
@@ -68,7 +68,7 @@ def send_piece(connection: socket.socket, piece: BlobPiece) -> int:
 
 
 def read_piece(piece: BlobPiece) -> bytes:
-    """Give the bytes of a piece: fewer where its file has become shorter.
+    """Return the bytes of a piece: fewer where its file has become shorter.
 
     Raises:
         NotFound: The file is gone.

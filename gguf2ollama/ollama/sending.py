@@ -106,7 +106,7 @@ class _Incoming(io.RawIOBase):
         self._timeout = timeout
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Give a file to read from."""
+        """Return a file to read from."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:

@@ -166,7 +166,7 @@ class LocalStore:
         return "copied"
 
     def write_manifest(self, name: ModelName, manifest: Manifest) -> ModelName:
-        """Give a model its name; all its blobs must be there.
+        """Return a model its name; all its blobs must be there.
 
         It is written to ``manifests``, which every version of Ollama reads; where the name stands in
         ``manifests-v2``, it is written there first, since 0.40 then reads nothing else. A name that differs
@@ -269,7 +269,7 @@ class LocalStore:
         check_free_space(self.root / "blobs", needed)
 
     def blob_path(self, digest: Digest) -> Path:
-        """Give where a blob is, or would be."""
+        """Return where a blob is, or would be."""
         return self.root / "blobs" / digest.blob_name
 
     def _is_kept(self, digest: Digest, *, size: int) -> bool:
@@ -344,7 +344,7 @@ class LocalStore:
         self._own(path)
 
     def _own(self, path: Path) -> None:
-        """Give what root has written to the owner of the store, whose server has to be able to remove it."""
+        """Return what root has written to the owner of the store, whose server must be able to remove it."""
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
         if is_root and hasattr(os, "chown"):
             with disk_errors(path):
@@ -375,7 +375,7 @@ def _clone(source: Path, blob: Path) -> bool:
 
 
 def _ioctl() -> Callable[[int, int, int], object] | None:
-    """Give Linux's way of asking a file system for a clone."""
+    """Return Linux's way of asking a file system for a clone."""
     if platform.system() != "Linux":
         return None
     ioctl: Callable[[int, int, int], object] = importlib.import_module("fcntl").ioctl

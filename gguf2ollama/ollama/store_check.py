@@ -91,7 +91,7 @@ def check_store(
     Args:
         store: The store; nothing in it is changed.
         hash_blobs: Whether blobs are read and hashed, or only looked at for their lengths.
-        progress: Told the bytes hashed.
+        progress: Called with the bytes hashed.
     """
     found = [*_models(store, MANIFESTS_V2), *_models(store, MANIFESTS)]
     models = [one for one in found if isinstance(one, _Model)]
@@ -307,7 +307,7 @@ def _doubled(store: LocalStore, models: Sequence[_Model]) -> Iterator[StoreFindi
 
 
 def _weights(model: _Model, *, but: Digest | None = None) -> Iterator[tuple[Digest, int]]:
-    """Give digest and length of the weights of a model, those of one of its manifests left out."""
+    """Return digest and length of the weights of a model, those of one of its manifests left out."""
     for digest, manifest in model.manifests:
         if digest != but:
             yield from ((blob.digest, blob.size) for blob in manifest.blobs if blob.media_type in _WEIGHTS)

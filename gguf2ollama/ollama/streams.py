@@ -155,7 +155,7 @@ def _lines(response: httpx.Response, *, asked: Asked) -> Iterator[bytes]:
 
 
 def _error_in(fields: Fields) -> str:
-    """Give the error that an answer tells; llama-server and proxies wrap theirs in an object."""
+    """Return the error that an answer tells; llama-server and proxies wrap theirs in an object."""
     error = fields.content.get("error")
     if isinstance(error, dict):
         error = error.get("message", error)

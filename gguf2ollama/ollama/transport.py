@@ -75,7 +75,7 @@ def open_http(base_url: str, *, is_loopback: bool, stall_timeout: float) -> http
 
 
 def proxy_for(url: str) -> str | None:
-    """Give the proxy that the environment (or the system's settings) names for a URL."""
+    """Return the proxy that the environment (or the system's settings) names for a URL."""
     parts = urlsplit(url)
     if proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None

@@ -86,17 +86,17 @@ def _anything(value: Json, place: str) -> Value:
 
 
 def empty_text() -> bytes:
-    """Give the zero value of a string."""
+    """Return the zero value of a string."""
     return b""
 
 
 def string_member(name: str, key: str, *, omits_empty: bool = False) -> Member:
-    """Give a member that holds a string."""
+    """Return a member that holds a string."""
     return Member(name=name, key=key, decode=read_text, zero=empty_text, omits_empty=omits_empty)
 
 
 def any_member(name: str, key: str) -> Member:
-    """Give a member that holds any JSON value and is left out where there is none."""
+    """Return a member that holds any JSON value and is left out where there is none."""
     return Member(name=name, key=key, decode=_anything, zero=lambda: None, omits_empty=True, holds_any=True)
 
 
@@ -124,7 +124,7 @@ class StructReader:
         self._by_folded_key = {one.key.lower(): one for one in reversed(members)}
 
     def zero(self) -> Struct:
-        """Give the zero value."""
+        """Return the zero value."""
         return Struct(self.type, {one.name: one.zero() for one in self._members})
 
     def __call__(self, value: Json, place: str) -> Struct:
@@ -138,13 +138,13 @@ class StructReader:
 
 
 def struct_reader(name: str, members: Sequence[Member], **methods: Value) -> StructReader:
-    """Give what reads a struct of a type of this name."""
+    """Return what reads a struct of a type of this name."""
     tags = {one.name: (one.key, one.omits) for one in members}
     return StructReader(GoType(name=name, kind="struct", tags=tags, **methods), members)
 
 
 def slice_type(name: str, zero: Callable[[], Value] = empty_text, **methods: Value) -> GoType:
-    """Give the type of a slice."""
+    """Return the type of a slice."""
     return GoType(name=name, kind="slice", zero=zero, **methods)
 
 
@@ -208,7 +208,7 @@ def read_property_type(value: Json, place: str) -> Slice:
 
 
 def nil_slice(type_: GoType) -> Callable[[], Slice]:
-    """Give what makes nil slices of a type."""
+    """Return what makes nil slices of a type."""
     return lambda: Slice(type_, None)
 
 

@@ -68,7 +68,7 @@ def fit(text: str, *, version: str, today: date) -> Fitted:
 
 
 def _unknown_fields(known: Dialect) -> frozenset[str]:
-    """Give the fields of texts that a version does not have, each with its dot."""
+    """Return the fields of texts that a version does not have, each with its dot."""
     unknown = set()
     if not known.has_thinking:
         unknown.add(".Thinking")
@@ -80,13 +80,13 @@ def _unknown_fields(known: Dialect) -> frozenset[str]:
 
 
 def _days(known: Dialect, today: date) -> dict[str, date]:
-    """Give the functions for a day that a version does not have, and the day for each."""
+    """Return the functions for a day that a version does not have, and the day for each."""
     days = {"currentDate": today, "yesterdayDate": today - timedelta(days=1)}
     return {name: day for name, day in days.items() if name not in known.functions}
 
 
 def _start(tokens: list[Token], at: int) -> int:
-    """Give where an operand begins that ends with a field: ``.A``, ``$x.A`` or ``(index $x 0).A``."""
+    """Return where an operand begins that ends with a field: ``.A``, ``$x.A`` or ``(index $x 0).A``."""
     while at and tokens[at - 1].at + len(tokens[at - 1].value) == tokens[at].at:
         if tokens[at - 1].kind == ")":
             at = _opening(tokens, at - 1)
@@ -98,7 +98,7 @@ def _start(tokens: list[Token], at: int) -> int:
 
 
 def _opening(tokens: list[Token], at: int) -> int:
-    """Give the index of the parenthesis that one at an index closes."""
+    """Return the index of the parenthesis that one at an index closes."""
     depth = 0
     while at:
         depth += {")": 1, "(": -1}.get(tokens[at].kind, 0)

@@ -42,7 +42,7 @@ def render(
     now: datetime | None = None,
     capabilities: Collection[str] = (),
 ) -> str:
-    """Give the prompt that a server makes of the body of ``/api/chat``.
+    """Return the prompt that a server makes of the body of ``/api/chat``.
 
     Args:
         template: The template, or its text.
@@ -128,7 +128,7 @@ def _check_functions(template: Template, known: Dialect, version: str) -> None:
 
 
 def _read_body(body: Mapping[str, Json], known: Dialect) -> tuple[bytes, list[Struct], Slice]:
-    """Give what systems say, the messages collated, and the tools."""
+    """Return what systems say, the messages collated, and the tools."""
     types = types_of(known)
     try:
         messages = [types.message(one, f"messages[{at}]") for at, one in enumerate(_messages(body))]
@@ -187,7 +187,7 @@ def _collated(messages: Sequence[Struct], known: Dialect) -> tuple[bytes, list[S
 
 
 def _thinking(think: Value, known: Dialect) -> dict[bytes, Value]:
-    """Give what templates see of ``think``; a server that knows no such key reads past it."""
+    """Return what templates see of ``think``; a server that knows no such key reads past it."""
     if not known.has_thinking:
         return {}
     levels = (*_LEVELS, "max") if known.has_highest_level else _LEVELS if known.has_levels else ()

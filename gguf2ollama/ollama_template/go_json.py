@@ -75,7 +75,7 @@ class OrderedEntries:
 
 
 def _is_left_out(value: Value, omits: str) -> bool:
-    """Tell what ``omitempty`` leaves out: a field that may hold anything only where it holds nothing."""
+    """Return what ``omitempty`` leaves out: a field that may hold anything only where it holds nothing."""
     if omits == "nil":
         return value is None
     return not isinstance(value, Struct) and not is_true(value)
@@ -102,7 +102,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def go_bytes(text: str) -> bytes:
-    """Give a text as Go reads it out of JSON: half of a surrogate pair becomes U+FFFD."""
+    """Return a text as Go reads it out of JSON: half of a surrogate pair becomes U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:

@@ -83,7 +83,7 @@ _GO_RESULT_SIGNS = ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
 
 @lru_cache(maxsize=64)
 def as_ollama_has_it(template: Template) -> Template:
-    """Give the template as Ollama has it: one without messages and response prints the response last.
+    """Return the template as Ollama has it: one without messages and response prints the response last.
 
     Raises:
         InvalidModelfile: As for :func:`read`.
@@ -144,7 +144,7 @@ def _arguments(pipe: Pipe) -> Iterator[Expression]:
 
 @lru_cache(maxsize=64)
 def used_functions(template: Template) -> dict[str, Place]:
-    """Give the functions that a template calls, each with the first place where it does."""
+    """Return the functions that a template calls, each with the first place where it does."""
     used: dict[str, Place] = {}
     for body in template.bodies.values():
         for identifier in _identifiers(body):

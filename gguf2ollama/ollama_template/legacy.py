@@ -25,7 +25,7 @@ __all__ = ["until_response"]
 
 @lru_cache(maxsize=64)
 def until_response(template: Template) -> Body:
-    """Give the body up to the first field ``.Response``, which Ollama runs for the last exchange.
+    """Return the body up to the first field ``.Response``, which Ollama runs for the last exchange.
 
     Raises:
         EvaluationError: Ollama's server breaks at it: ``.Response`` stands before an ``else``.

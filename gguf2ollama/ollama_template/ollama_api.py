@@ -50,7 +50,7 @@ _TYPESCRIPT = {
 
 
 def typescript_type(value: Struct) -> bytes:
-    """Give the TypeScript type of a tool's property (``ToTypeScriptType``)."""
+    """Return the TypeScript type of a tool's property (``ToTypeScriptType``)."""
     choices = value.fields["AnyOf"].items or []
     if choices:
         return b" | ".join(map(typescript_type, choices))
@@ -82,7 +82,7 @@ class Types:
         return Slice(self._tools, read)
 
     def messages(self, values: Sequence[Struct]) -> Slice:
-        """Give messages as a template sees them: pointers to structs."""
+        """Return messages as a template sees them: pointers to structs."""
         return Slice(self._messages, [Pointer(one.type, one) for one in values] if values else None)
 
     def _name(self, name: str, copy: str) -> str:
@@ -283,7 +283,7 @@ class Types:
         return self._seen("ToolCall", "templateToolCall", members)
 
     def _seen(self, name: str, copy: str, members: Sequence[Member]) -> StructReader:
-        """Give a struct whose copies for templates have no JSON tags: their keys are the fields' names."""
+        """Return a struct whose copies for templates have no JSON tags: their keys are the fields' names."""
         reader = struct_reader(self._name(name, copy), members)
         if not self._dialect.converts:
             return reader
@@ -357,5 +357,5 @@ _FLAT_PARAMETERS = (
 
 @lru_cache(maxsize=16)
 def types_of(dialect: Dialect) -> Types:
-    """Give the types of a dialect."""
+    """Return the types of a dialect."""
     return Types(dialect)

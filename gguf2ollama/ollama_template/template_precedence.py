@@ -38,7 +38,7 @@ class Verdict:
 
 
 def honours(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
-    """Tell whether a server renders with a TEMPLATE beside a GGUF's own chat template.
+    """Return whether a server renders with a TEMPLATE beside a GGUF's own chat template.
 
     That holds for models without RENDERER and PARSER, other than gpt-oss, on a server without
     ``OLLAMA_GO_TEMPLATE`` in its environment.

@@ -17,7 +17,7 @@ _ARGUMENTS = ("arguments", "parameters")
 
 
 def read_calls(answer: str, *, tag: str, names: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Give the calls in a whole answer, each with the tool's name and its arguments.
+    """Return the calls in a whole answer, each with the tool's name and its arguments.
 
     Args:
         answer: What the model wrote.
@@ -48,7 +48,7 @@ def _calls(text: str, *, names: Sequence[str]) -> Iterator[tuple[str, dict[str, 
 
 
 def _first_object(text: str) -> tuple[dict[str, Any], int] | None:
-    """Give the first JSON object between braces that balance, and the place of its end."""
+    """Return the first JSON object between braces that balance, and the place of its end."""
     start, depth, is_string, is_escaped = -1, 0, False, False
     for place, character in enumerate(text):
         if is_escaped or character == "\\":

@@ -81,7 +81,7 @@ class Weights:
 
         Args:
             target: The file; nothing may be left in its buffer.
-            report: Told the bytes of each step when it is done.
+            report: Called with the bytes of each step when it is done.
 
         Raises:
             FileChanged: A file was changed since its header was read.
@@ -129,7 +129,7 @@ class Image:
     config: Text
 
     def manifest(self, digests: Mapping[str, Digest]) -> Manifest:
-        """Give the manifest; ``digests`` holds that of each weights layer by its name."""
+        """Return the manifest; ``digests`` holds that of each weights layer by its name."""
         weights = (
             Descriptor(
                 media_type=one.media_type.value, digest=digests[one.name], size=one.size, from_=one.name
@@ -192,7 +192,7 @@ def _weights(files: ModelFiles, *, merges: bool, patch: HeaderPatch) -> Iterator
 
 
 def _named_apart(layers: Iterable[Weights]) -> Iterator[Weights]:
-    """Give each layer a name of its own that Ollama takes: files of one name may lie in several folders."""
+    """Return each layer a name of its own that Ollama takes: files of one name may lie in several folders."""
     taken = set()
     for layer in layers:
         name = _REFUSED.sub("-", layer.name)
@@ -211,7 +211,7 @@ def _layer(view: FileView, *, name: str, media_type: MediaType, shards: tuple[Sh
 
 
 def _texts(recipe: Recipe) -> Iterator[Text]:
-    """Give the small layers in the order of ``ApplyModelfileLayers`` (create/manifest.go of 0.34.4)."""
+    """Return the small layers in the order of ``ApplyModelfileLayers`` (create/manifest.go of 0.34.4)."""
     wanted = recipe.modelfile
     if wanted.template is not None:
         yield Text(media_type=MediaType.TEMPLATE, content=wanted.template.encode())

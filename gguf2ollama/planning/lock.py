@@ -173,17 +173,17 @@ class LockCheck:
     def take(
         self, source: str | os.PathLike[str], preferences: Preferences
     ) -> tuple[str | os.PathLike[str], Preferences]:
-        """Give the source and the preferences that lead to what the file says.
+        """Return the source and the preferences that lead to what the file says.
 
         Raises:
             UsageProblem: The source names something else.
         """
         if self._lock is None:
             return source, preferences
-        from gguf2ollama.sources.remote import HubWishes  # noqa: PLC0415 - with a lock file alone
+        from gguf2ollama.sources.remote import SourceSelection  # noqa: PLC0415 - with a lock file alone
 
         self._lock.require_source(source)
-        taken: Preferences = {**preferences, "hub": HubWishes()}
+        taken: Preferences = {**preferences, "hub": SourceSelection()}
         if preferences.get("context", "auto") == "auto" and self._lock.context is not None:
             taken["context"] = self._lock.context
         return self._lock.place, taken

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gguf2ollama.memory.context import ContextChoice
     from gguf2ollama.modelfiles import Parameter
 
-__all__ = ["Published", "Target", "Value", "Wishes"]
+__all__ = ["ModelSettings", "Published", "Target", "Value"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class Target:
     Attributes:
         version: Its version; ``None`` where the Modelfile is for any.
         native_templates: Whether it can render with the chat template of the GGUF itself.
-        displaces: Whether it may put a template of its own before that one, as ``create`` does.
-        takes_patches: Whether the header of the GGUF may be changed on the way.
+        create_replaces_template: Whether it may put its own template first, as ``create`` does.
+        header_is_editable: Whether the header of the GGUF may be changed on the way.
         takes_templates: Whether a TEMPLATE can render chats.
         has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
         model_name: The model part of the name that the model will have there; ``""`` where it is not known.
@@ -29,8 +29,8 @@ class Target:
 
     version: str | None = None
     native_templates: bool = True
-    displaces: bool = True
-    takes_patches: bool = False
+    create_replaces_template: bool = True
+    header_is_editable: bool = False
     takes_templates: bool = True
     has_companions: bool = False
     model_name: str = ""
@@ -65,7 +65,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class ModelSettings:
     """What the user asked for; it goes before everything else.
 
     Attributes:

@@ -17,7 +17,7 @@ from gguf2ollama.memory.context import ModelShape, choose_context, parse_context
 from gguf2ollama.memory.hardware import free_memory_bytes
 from gguf2ollama.modelfiles import Parameter, render_modelfile
 from gguf2ollama.planning.layers import Image, lay_out_image
-from gguf2ollama.planning.options import Target, Wishes
+from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.recipe import Recipe, plan_recipe
 from gguf2ollama.planning.target import parse_version, target_of
 from gguf2ollama.planning.template_patch import require_chat_template
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from gguf2ollama.planning.template_selection import Tried, Unserved
-    from gguf2ollama.sources.remote import HubWishes
+    from gguf2ollama.sources.remote import SourceSelection
 
 __all__ = ["UPSTREAM", "Inspection", "Preferences", "inspect", "modelfile"]
 
@@ -36,7 +36,7 @@ UPSTREAM = "upstream"
 """The chat template of the model that a GGUF was made from, as its site has it, instead of a text."""
 
 # what `build` does wherever it need not upload
-_BUILT = Target(displaces=False, takes_patches=True, has_companions=True)
+_BUILT = Target(create_replaces_template=False, header_is_editable=True, has_companions=True)
 
 
 class Preferences(TypedDict, total=False):
@@ -61,7 +61,7 @@ class Preferences(TypedDict, total=False):
     chat_template: str | None
     licenses: Sequence[str]
     projectors: Sequence[str | os.PathLike[str]]
-    hub: HubWishes
+    hub: SourceSelection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ def inspect(
     files = (
         source
         if isinstance(source, ModelFiles)
-        else obtain_model(source, projectors=projectors, wishes=preferences.get("hub"))
+        else obtain_model(source, projectors=projectors, selection=preferences.get("hub"))
     )
     model = files.model
     chat_template = preferences.get("chat_template")
@@ -148,7 +148,7 @@ def inspect(
     shape = read_shape(metadata, weight_bytes=model.total_bytes)
     context = preferences.get("context", "auto")
     detection = detect(metadata, profiles=load_profiles())
-    wishes = Wishes(
+    settings = ModelSettings(
         context=choose_context(
             shape,
             parse_context(context) if isinstance(context, str) else context,
@@ -170,7 +170,7 @@ def inspect(
             try_templates,
         )
 
-        found = try_templates(metadata, detection=detection, wishes=wishes, target=target)
+        found = try_templates(metadata, detection=detection, settings=settings, target=target)
         tried, unserved = (None, found) if isinstance(found, Unserved) else (found, None)
         if tried is not None and (text := tried.choice.chosen.chat_template) is not None:
             changed = changed_template_patch(model.first, text, original=tried.authors.chat_template)
@@ -180,7 +180,7 @@ def inspect(
         metadata,
         detection=detection,
         sources=tuple(_written(path) for path in files.paths),
-        wishes=wishes,
+        settings=settings,
         target=target,
         projectors=len(files.projectors),
         choice=tried.choice if tried else None,
@@ -219,7 +219,7 @@ def modelfile(
     """
     target = Target()
     if for_ollama is not None:
-        target = target_of(parse_version(for_ollama), displaces=True, takes_patches=False)
+        target = target_of(parse_version(for_ollama), create_replaces_template=True, header_is_editable=False)
     inspection = inspect(source, target=target, verify=verify, **preferences)
     return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
 

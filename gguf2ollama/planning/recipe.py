@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.families import Detection, Features, stops_for
 from gguf2ollama.modelfiles import Modelfile, Parameter, lint
-from gguf2ollama.planning.options import Target, Value, Wishes
+from gguf2ollama.planning.options import ModelSettings, Target, Value
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.candidate import TemplateChoice
@@ -90,7 +90,7 @@ def plan_recipe(
     *,
     detection: Detection,
     sources: tuple[str, ...],
-    wishes: Wishes,
+    settings: ModelSettings,
     target: Target,
     projectors: int = 0,
     choice: TemplateChoice | None = None,
@@ -105,7 +105,7 @@ def plan_recipe(
         metadata: The metadata of the GGUF.
         detection: What it is.
         sources: What FROM names, in order.
-        wishes: What the user asked for.
+        settings: What the user asked for.
         target: The Ollama that will run it.
         projectors: How many of the sources are projectors (mmproj).
         choice: The template that was chosen by trying; without it the detection decides.
@@ -116,22 +116,22 @@ def plan_recipe(
             cuts its answers.
     """
     _refuse_parts(detection)
-    template, origin = _template(detection, wishes=wishes, target=target, choice=choice, today=today)
+    template, origin = _template(detection, settings=settings, target=target, choice=choice, today=today)
     parser, requires = _parser(choice)
     given = _given_renderer(metadata, detection=detection, target=target, origin=origin)
-    renderer = None if target.displaces else given  # `create` adds it then
+    renderer = None if target.create_replaces_template else given  # `create` adds it then
     if renderer is not None:
         why = f"what `create` gives architecture {metadata['general.architecture']}"
         parser = Value(value=renderer, source=why)
     companion = choice.chosen.companion if choice is not None else None
     if companion is not None:
         requires = _COMPANIONS_REQUIRE
-    system = system_text(detection, wishes=wishes)
-    stops = _stops(metadata, detection=detection, wishes=wishes)
+    system = system_text(detection, settings=settings)
+    stops = _stops(metadata, detection=detection, settings=settings)
     stops, left_out = _without_cutting(stops, cutting=choice.cutting if choice else ())
-    parameters = dict(_parameters(metadata, detection=detection, wishes=wishes, stops=stops))
+    parameters = dict(_parameters(metadata, detection=detection, settings=settings, stops=stops))
     chat_template = str(metadata.get("tokenizer.chat_template", ""))
-    licenses = wishes.licenses or tuple(_licenses(metadata))
+    licenses = settings.licenses or tuple(_licenses(metadata))
     modelfile = Modelfile(
         sources=sources,
         parameters=tuple(_written(parameters)),
@@ -151,7 +151,7 @@ def plan_recipe(
         parser=parser,
         template_origin=origin,
         chat_template=chat_template,
-        is_chat_template_given=wishes.chat_template is not None,
+        is_chat_template_given=settings.chat_template is not None,
         companion=companion,
         has_thinking_tags=choice is not None and choice.chosen.has_thinking_tags,
         capabilities=tuple(
@@ -168,7 +168,7 @@ def plan_recipe(
                 detection=detection,
                 origin=origin,
                 target=target,
-                wishes=wishes,
+                settings=settings,
                 choice=choice,
                 renderer=given,
             ),
@@ -196,18 +196,18 @@ def _refuse_parts(detection: Detection) -> None:
 def _template(
     detection: Detection,
     *,
-    wishes: Wishes,
+    settings: ModelSettings,
     target: Target,
     choice: TemplateChoice | None,
     today: date | None,
 ) -> tuple[Value, TemplateOrigin]:
-    if (given := wishes.given_template) is not None:
+    if (given := settings.given_template) is not None:
         told = "" if choice is None else f": {choice.chosen.parity}"
         return Value(value=given.value, source=f"{given.source}{told}"), "user"
     if detection.kind == "embedding":
         return Value(value=None, source="an embedding model has no chat"), "none"
     if choice is not None:
-        told = "" if wishes.chat_template is None else "; --chat-template put it there"
+        told = "" if settings.chat_template is None else "; --chat-template put it there"
         return Value(value=choice.chosen.go_template, source=f"{choice.reason}{told}"), choice.chosen.origin
     if (text := detection.go_template()) is not None:
         assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
@@ -217,12 +217,12 @@ def _template(
             text = fit(text, version=target.version, today=today).text
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:
-        return Value(value=None, source=f"the {_carried(wishes)}. {detection.reason}"), "native"
+        return Value(value=None, source=f"the {_carried(settings)}. {detection.reason}"), "native"
     return Value(value=None, source=detection.reason), "none"
 
 
 def _parser(choice: TemplateChoice | None) -> tuple[Value, str | None]:
-    """Give what reads the answers, and the oldest Ollama that has it."""
+    """Return what reads the answers, and the oldest Ollama that has it."""
     if choice is None or (parser := choice.chosen.parser) is None:
         return Value(value=None, source="what renders tells Ollama how to read answers"), None
     why = (
@@ -246,28 +246,28 @@ def _given_renderer(
     return GIVEN_RENDERERS.get(str(metadata.get("general.architecture", ""))) if is_known else None
 
 
-def _carried(wishes: Wishes) -> str:
+def _carried(settings: ModelSettings) -> str:
     """Name the chat template that the model carries."""
-    return f"chat template {'in the GGUF' if wishes.chat_template is None else 'of --chat-template'}"
+    return f"chat template {'in the GGUF' if settings.chat_template is None else 'of --chat-template'}"
 
 
-def system_text(detection: Detection, *, wishes: Wishes) -> Value:
+def system_text(detection: Detection, *, settings: ModelSettings) -> Value:
     """Decide the SYSTEM text: the user's, else the publishers', else the family's own."""
-    if wishes.given_system is not None:
-        return wishes.given_system
+    if settings.given_system is not None:
+        return settings.given_system
     if detection.kind != "embedding" and detection.profile is not None and detection.system is not None:
         return Value(value=detection.system.text, source=detection.system.source)
     return Value(value=None, source="none is known")
 
 
-def _stops(metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes) -> dict[str, str]:
-    """Give each stop string and where it came from; the user's go instead of all others."""
-    if asked := [str(one.value) for one in wishes.parameters if one.name == "stop"]:
+def _stops(metadata: Mapping[str, Any], *, detection: Detection, settings: ModelSettings) -> dict[str, str]:
+    """Return each stop string and where it came from; the user's go instead of all others."""
+    if asked := [str(one.value) for one in settings.parameters if one.name == "stop"]:
         return dict.fromkeys(asked, _ASKED)
     if detection.kind == "embedding":
         return {}
     found = {one.text: one.source for one in stops_for(metadata, profile=detection.profile)}
-    return found | {text: source for text, source in wishes.published.stops.items() if text not in found}
+    return found | {text: source for text, source in settings.published.stops.items() if text not in found}
 
 
 def _without_cutting(
@@ -293,18 +293,20 @@ def _without_cutting(
 
 
 def _parameters(
-    metadata: Mapping[str, Any], *, detection: Detection, wishes: Wishes, stops: Mapping[str, str]
+    metadata: Mapping[str, Any], *, detection: Detection, settings: ModelSettings, stops: Mapping[str, str]
 ) -> Iterator[tuple[str, Value]]:
     found: dict[str, Value] = {}
-    if wishes.context is not None:
-        found["num_ctx"] = Value(value=wishes.context.tokens, source=wishes.context.reason)
+    if settings.context is not None:
+        found["num_ctx"] = Value(value=settings.context.tokens, source=settings.context.reason)
     if detection.kind != "embedding":
         found |= {one.name: Value(value=one.value, source=one.source) for one in detection.parameters}
-        found |= wishes.published.fallbacks
+        found |= settings.published.fallbacks
         found |= dict(_sampling(metadata))
-        found |= wishes.published.parameters
+        found |= settings.published.parameters
     found |= {
-        one.name: Value(value=one.value, source="--param") for one in wishes.parameters if one.name != "stop"
+        one.name: Value(value=one.value, source="--param")
+        for one in settings.parameters
+        if one.name != "stop"
     }
     if stops:
         sources = "; ".join(f"{text}: {source}" for text, source in stops.items())
@@ -340,7 +342,7 @@ def _written(parameters: Mapping[str, Value]) -> Iterator[Parameter]:
 
 
 def _licenses(metadata: Mapping[str, Any]) -> Iterator[str]:
-    """Give the licence as the GGUF tells it: its name and, where there is one, its address."""
+    """Return the licence as the GGUF tells it: its name and, where there is one, its address."""
     texts = (metadata.get(f"general.license{part}") for part in ("", ".name", ".link"))
     told = dict.fromkeys(text.strip() for text in texts if isinstance(text, str) and text.strip())
     if told:
@@ -350,7 +352,7 @@ def _licenses(metadata: Mapping[str, Any]) -> Iterator[str]:
 def _features(
     detection: Detection, *, template: str | None, origin: TemplateOrigin, choice: TemplateChoice | None
 ) -> Features:
-    """Tell what the model can do by its template."""
+    """Return what the model can do by its template."""
     if choice is not None:
         can = choice.chosen.capabilities
         return Features(tools="tools" in can, thinking="thinking" in can)
@@ -389,29 +391,29 @@ def _warnings(
     detection: Detection,
     origin: TemplateOrigin,
     target: Target,
-    wishes: Wishes,
+    settings: ModelSettings,
     choice: TemplateChoice | None,
     renderer: str | None,
 ) -> Iterator[str]:
     yield from _template_warnings(
-        detection=detection, origin=origin, target=target, wishes=wishes, choice=choice, renderer=renderer
+        detection=detection, origin=origin, target=target, settings=settings, choice=choice, renderer=renderer
     )
     if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
         yield f"the GGUF recommends {', '.join(unused)} for sampling, which no PARAMETER of Ollama carries"
-    if (today := wishes.published.chat_template) is not None and wishes.chat_template is None:
+    if (today := settings.published.chat_template) is not None and settings.chat_template is None:
         carried = metadata.get("tokenizer.chat_template")
         if isinstance(carried, str) and not _is_same_text(carried, today.value):
             yield (
                 f"the chat template in the GGUF is not {today.source} as it is today: it may be out of date,"
                 " or mended; `--chat-template upstream` takes the other one"
             )
-    context, trained = wishes.context, _trained_context(metadata)
+    context, trained = settings.context, _trained_context(metadata)
     if context is not None and trained and context.tokens > trained:
         yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
 
 
 def _is_same_text(one: str, other: str) -> bool:
-    """Tell whether two texts differ in nothing but ends of lines and blank space around them."""
+    """Return whether two texts differ in nothing but ends of lines and blank space around them."""
     return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
 
 
@@ -420,15 +422,15 @@ def _template_warnings(
     detection: Detection,
     origin: TemplateOrigin,
     target: Target,
-    wishes: Wishes,
+    settings: ModelSettings,
     choice: TemplateChoice | None,
     renderer: str | None,
 ) -> Iterator[str]:
-    """Tell what may not be as meant of the way in which chats are rendered."""
+    """Return what may not be as meant of the way in which chats are rendered."""
     if choice is not None:
         yield from _choice_warnings(choice, origin=origin, target=target)
     elif origin == "native":
-        yield f"{detection.reason} The {_carried(wishes)} renders its chats, unchanged"
+        yield f"{detection.reason} The {_carried(settings)} renders its chats, unchanged"
     elif origin == "none" and detection.kind == "chat":
         which = f"Ollama {target.version}" if target.version else "this Ollama"
         yield (
@@ -459,7 +461,7 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
         )
     if choice.chosen.generate_note:
         yield choice.chosen.generate_note
-    if origin == "native" and target.displaces and choice.chosen.companion is None:
+    if origin == "native" and target.create_replaces_template and choice.chosen.companion is None:
         yield (
             "Ollama may put a template of its own before the chat template in the GGUF when it makes the"
             " model; `gguf2ollama build` finds that out"
@@ -467,7 +469,7 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
 
 
 def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
-    """Tell which conversations the best candidate does not prompt as the authors meant."""
+    """Return which conversations the best candidate does not prompt as the authors meant."""
     from gguf2ollama.chat.outcome import Refused  # noqa: PLC0415 - loaded where there is a choice
 
     for feature, score in choice.chosen.parity.scores.items():
@@ -496,7 +498,7 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
 
 
 def _faults(modelfile: Modelfile, *, chat_template: str) -> Iterator[str]:
-    """Tell what the linter finds; what a Modelfile cannot carry is no fault of a recipe, servers take it."""
+    """Return what the linter finds; a Modelfile may lack words for what servers take."""
     for finding in lint(modelfile, chat_template=chat_template or None):
         if finding.level != "note" and finding.code != "not-carried":
             yield f"{finding.message}: {finding.hint}" if finding.hint else finding.message

@@ -1,4 +1,4 @@
-"""Tell what matters of an Ollama from its version."""
+"""Return what matters of an Ollama from its version."""
 
 from __future__ import annotations
 
@@ -50,26 +50,28 @@ environment (``shouldPreferChatTemplate`` in ``server/images.go`` of 0.34.4 and 
 def target_of(
     version: ServerVersion,
     *,
-    displaces: bool = False,
-    takes_patches: bool = True,
+    create_replaces_template: bool = False,
+    header_is_editable: bool = True,
     rendering: Rendering = "by capabilities",
 ) -> Target:
     """Return what an Ollama does with a GGUF that is built for it.
 
     Args:
         version: Its version.
-        displaces: Whether the model may be made by ``create``, which looks for a template of its own.
-        takes_patches: Whether the header of the GGUF may be changed on the way.
+        create_replaces_template: Whether ``create`` makes the model, which looks for a template of its own.
+        header_is_editable: Whether the header of the GGUF may be changed on the way.
         rendering: What the server is set up to render with.
     """
     has_native = ServerFeatures.of(version).native_templates
-    if rendering == "TEMPLATE" and displaces:  # as `create` adds one where it can, only ours is sure
+    if (
+        rendering == "TEMPLATE" and create_replaces_template
+    ):  # as `create` adds one where it can, only ours is sure
         has_native = False
     return Target(
         version=version.rules,
         native_templates=has_native,
-        displaces=displaces and has_native and rendering == "by capabilities",
-        takes_patches=takes_patches,
+        create_replaces_template=create_replaces_template and has_native and rendering == "by capabilities",
+        header_is_editable=header_is_editable,
         takes_templates=not has_native or rendering != "chat template",
         has_companions=has_native and rendering == "by capabilities",
     )

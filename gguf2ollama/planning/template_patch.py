@@ -1,4 +1,4 @@
-"""Give a GGUF another chat template: checked, and written to a file where one is wanted."""
+"""Return a GGUF another chat template: checked, and written to a file where one is wanted."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def patch_template(
             them away.
         variant: The named variant to change, such as ``tool_use``; all else stays as it is then.
         replace: Whether a file that is there may be replaced.
-        progress: Told the bytes written.
+        progress: Called with the bytes written.
 
     Raises:
         InvalidGguf: The source is no GGUF, or is changed meanwhile.

@@ -18,7 +18,7 @@ from gguf2ollama.families import Detection, stops_for
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
-from gguf2ollama.planning.options import Target, Wishes
+from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.recipe import system_text
 
 __all__ = ["Tried", "Unserved", "changed_template_patch", "try_templates"]
@@ -68,7 +68,7 @@ def try_templates(
     metadata: Mapping[str, Any],
     *,
     detection: Detection,
-    wishes: Wishes,
+    settings: ModelSettings,
     target: Target,
     renderer: Renderer | None = None,
 ) -> Tried | Unserved | None:
@@ -79,7 +79,7 @@ def try_templates(
     Args:
         metadata: The metadata of the GGUF.
         detection: What it is.
-        wishes: What the user asked for.
+        settings: What the user asked for.
         target: The Ollama that will run it.
         renderer: Renders what the authors meant; one for this call, when not given.
 
@@ -89,9 +89,9 @@ def try_templates(
     authors = read_authors(metadata)
     if authors is None or detection.kind != "chat":
         return None
-    stops = [str(one.value) for one in wishes.parameters if one.name == "stop"]
+    stops = [str(one.value) for one in settings.parameters if one.name == "stop"]
     stops += [one.text for one in stops_for(metadata, profile=detection.profile)]
-    stops += wishes.published.stops
+    stops += settings.published.stops
     version = target.version or NEWEST
     carried = str(metadata.get(CHAT_TEMPLATE, ""))
     question = Question(
@@ -99,14 +99,14 @@ def try_templates(
         carried=carried if carried != authors.chat_template else "",
         version=version,
         is_native=target.native_templates,
-        displaces=target.displaces,
-        may_patch=target.takes_patches,
+        create_replaces_template=target.create_replaces_template,
+        may_patch=target.header_is_editable,
         may_template=target.takes_templates,
         has_companions=target.has_companions,
         profile=detection.go_template(),
-        user=wishes.given_template.value if wishes.given_template else None,
-        system=system_text(detection, wishes=wishes).value or "",
-        meant_system=(wishes.given_system.value if wishes.given_system else None) or "",
+        user=settings.given_template.value if settings.given_template else None,
+        system=system_text(detection, settings=settings).value or "",
+        meant_system=(settings.given_system.value if settings.given_system else None) or "",
         architecture=str(metadata.get("general.architecture", "")),
         model_name=target.model_name,
         adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,

@@ -49,7 +49,7 @@ class CachedRepository(abc.ABC):
 
     @abc.abstractmethod
     def commit_of(self, revision: str) -> str:
-        """Tell which commit a revision named when it was last asked for.
+        """Return which commit a revision named when it was last asked for.
 
         Raises:
             NotFound: Nothing of it is in the cache.
@@ -64,7 +64,7 @@ class CachedRepository(abc.ABC):
         """Hold the lock that other tools take for a file, so that only one downloads it at a time."""
 
     def link(self, file: RepositoryFile, *, commit: str) -> Path:
-        """Give a file its own name, once its bytes are there.
+        """Return a file its own name, once its bytes are there.
 
         Raises:
             ServerRefused: It could not.
@@ -123,7 +123,7 @@ class HubCache(CachedRepository):
         return self.root.joinpath("snapshots", commit, *file.split("/"))
 
     def commit_of(self, revision: str) -> str:
-        """Tell which commit a revision named when it was last asked for.
+        """Return which commit a revision named when it was last asked for.
 
         Raises:
             NotFound: Nothing of it is in the cache.

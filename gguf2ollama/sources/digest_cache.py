@@ -49,7 +49,7 @@ class DigestCache:
         self._seen: dict[str, _State] = {}
 
     def get(self, files: tuple[str, ...], *, header: Digest | None = None) -> Digest | None:
-        """Give the digest that belongs to the files as they are now; ``None`` when it is not known.
+        """Return the digest that belongs to the files as they are now; ``None`` when it is not known.
 
         Args:
             files: What the bytes come from, in order.
@@ -141,7 +141,7 @@ def _state(files: tuple[str, ...]) -> _State | None:
 
 
 def _is_touched_blob(entry: dict[str, Any], files: tuple[str, ...], now: _State, digest: Digest) -> bool:
-    """Tell whether only the time of a file is another, and it is the blob of its digest in a store."""
+    """Return whether only the time of a file is another, and it is the blob of its digest in a store."""
     try:
         ((size, _, inode),), (head_bytes, head) = entry["state"], entry["head"]
     except (KeyError, TypeError, ValueError):
@@ -164,7 +164,7 @@ def _is_blob(file: str, digest: Digest) -> bool:
 
 
 def _head(file: str, count: int) -> list[object] | None:
-    """Tell what the first bytes of a file are, by number and digest; ``None`` if they cannot be read."""
+    """Return what the first bytes of a file are, by number and digest; ``None`` if they cannot be read."""
     with contextlib.suppress(OSError), Path(file).open("rb") as stream:
         return [count, str(Digest.of(stream.read(count)))]
     return None

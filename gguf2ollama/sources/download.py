@@ -59,8 +59,8 @@ class Download:
         commit: The commit.
         folder: Where the files are put, under their names in the repository; ``None`` for the cache.
         known_digest: Gives the sha256 of a file as it is now, where that was found before.
-        progress: Told the bytes of each file, from several threads.
-        tell: Told what may surprise.
+        progress: Called with the bytes of each file, from several threads.
+        notify: Told what may surprise.
         wants_xet: Whether the site's library gets what is kept in Xet.
     """
 
@@ -71,7 +71,7 @@ class Download:
     folder: Path | None
     known_digest: Callable[[Path], str | None]
     progress: Progress
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
     wants_xet: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -118,7 +118,7 @@ class Download:
         return self.cached.place(file, commit=self.commit)
 
     def _is_there(self, file: RepositoryFile) -> bool:
-        """Tell whether something of that length is where a file belongs."""
+        """Return whether something of that length is where a file belongs."""
         target = self._target(file)
         return target.exists() and target.stat().st_size == file.size
 
@@ -156,7 +156,7 @@ class Download:
             try:
                 return self._get_by_library(file)
             except ServerRefused as problem:
-                self.tell(f"{problem.message}; {file.name} comes over plain HTTP instead")
+                self.notify(f"{problem.message}; {file.name} comes over plain HTTP instead")
         with self.cached.locked(file, commit=self.commit):
             found = self._get_blob(file, self._target(file))
         path = self.cached.link(file, commit=self.commit)
@@ -258,13 +258,13 @@ class Download:
         return digest
 
     def _is_file(self, file: RepositoryFile, path: Path) -> bool:
-        """Tell whether what is there is the file that is wanted."""
+        """Return whether what is there is the file that is wanted."""
         if path.stat().st_size != file.size or file.sha256 is None:
             return False
         return self._digest(file, path) == file.sha256
 
     def _digest(self, file: RepositoryFile, path: Path) -> str:
-        """Give the digest of a file that is here, by reading it where it is not known."""
+        """Return the digest of a file that is here, by reading it where it is not known."""
         if (known := self.known_digest(path)) is not None:
             return known
         report = self._reporter("checking", file)
@@ -282,7 +282,9 @@ class Download:
         aside = target.with_name(f"{target.name}.damaged")
         with disk_errors(path):
             path.replace(aside)
-        self.tell(f"{path.name} has another digest than its site tells; it is kept as {aside}, and got again")
+        self.notify(
+            f"{path.name} has another digest than its site tells; it is kept as {aside}, and got again"
+        )
         return aside
 
     def _copy(self, source: Path, target: Path) -> None:

@@ -49,7 +49,7 @@ class Fetch:
         file: Which file.
         commit: Of which commit.
         part: Where its bytes are put; what is there of an earlier call is gone on with.
-        report: Told the bytes that are there, now and then.
+        report: Called with the bytes that are there, now and then.
         check: Called with each piece; it raises once the download is to end.
 
     Attributes:
@@ -197,7 +197,7 @@ class Fetch:
         )
 
     def _something_else(self, what: str) -> ServerRefused:
-        return self._site.something_else(self._file, self._repository, what)
+        return self._site.unexpected_content(self._file, self._repository, what)
 
 
 class _Hasher:
@@ -226,7 +226,7 @@ class _Hasher:
         self._state = hashlib.sha256()
 
     def finish(self) -> str:
-        """Give the digest of all that was added."""
+        """Return the digest of all that was added."""
         self._pieces.join()
         return self._state.hexdigest()
 

@@ -16,7 +16,7 @@ from gguf2ollama.sources.digest_cache import DigestCache
 from gguf2ollama.sources.download import Download, Downloaded
 from gguf2ollama.sources.local import ModelFiles, require_projector
 from gguf2ollama.sources.parse import parse_place
-from gguf2ollama.sources.remote import HubWishes, Remote, RemoteModel, open_remote
+from gguf2ollama.sources.remote import Remote, RemoteModel, SourceSelection, open_remote
 
 __all__ = ["DownloadedModel", "download", "download_model"]
 
@@ -42,20 +42,20 @@ class DownloadedModel:
 def download(
     source: str,
     *,
-    wishes: HubWishes | None = None,
+    selection: SourceSelection | None = None,
     folder: str | os.PathLike[str] | None = None,
     progress: Progress = ignore,
-    tell: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = ignore,
 ) -> DownloadedModel:
     """Download a model into the cache that all tools of its site share, or into a folder.
 
     Args:
         source: ``owner/repo``, ``owner/repo:QUANT``, ``hf://owner/repo/path@revision``, the same with ``ms://``,
             a page of one, or the URL of a file.
-        wishes: Which of the models there.
+        selection: Which of the models there.
         folder: Where the files are put, under their names in the repository; the cache when not given.
-        progress: Told the bytes of each file, from several threads.
-        tell: Told what is being done.
+        progress: Called with the bytes of each file, from several threads.
+        notify: Called with a line about each step.
 
     Raises:
         NotEnoughSpace: The disk is too small.
@@ -70,43 +70,45 @@ def download(
             f"{source} is no place on the Hub, and no URL",
             hint="give owner/repo, ms://owner/repo or https://…",
         )
-    with open_remote(parsed, wishes=wishes or HubWishes()) as remote:
+    with open_remote(parsed, selection=selection or SourceSelection()) as remote:
         return _download(
             remote,
             folder=None if folder is None else Path(folder),
             digests=DigestCache(),
             progress=progress,
-            tell=tell,
+            notify=notify,
         )
 
 
 def download_model(
     source: HubSource | UrlSource,
     *,
-    wishes: HubWishes,
+    selection: SourceSelection,
     digests: DigestCache,
     projectors: Sequence[Shard] = (),
-    is_here: bool = True,
+    runs_locally: bool = True,
     progress: Progress = ignore,
-    tell: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = ignore,
 ) -> ModelFiles:
     """Download a model into the cache, and read its headers.
 
     Args:
         source: Where it is.
-        wishes: Which of the models there.
+        selection: Which of the models there.
         digests: What is known of files, and learns what is found.
         projectors: Projectors on this machine, instead of the one in the repository.
-        is_here: Whether this machine will run it.
-        progress: Told the bytes of each file, from several threads.
-        tell: Told what is being done.
+        runs_locally: Whether this machine will run it.
+        progress: Called with the bytes of each file, from several threads.
+        notify: Called with a line about each step.
 
     Raises:
         InvalidGguf: A file is no GGUF, or a broken one.
         Gguf2OllamaError: As :func:`download` does.
     """
-    with open_remote(source, wishes=wishes, is_here=is_here, takes_projector=not projectors) as remote:
-        done = _download(remote, folder=None, digests=digests, progress=progress, tell=tell)
+    with open_remote(
+        source, selection=selection, runs_locally=runs_locally, takes_projector=not projectors
+    ) as remote:
+        done = _download(remote, folder=None, digests=digests, progress=progress, notify=notify)
         count = len(remote.model.choice.variant.files)
         found = ShardSet.from_paths([file.path for file in done.files[:count]])
         beside = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
@@ -128,12 +130,12 @@ def _download(
     folder: Path | None,
     digests: DigestCache,
     progress: Progress,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> DownloadedModel:
     model, info = remote.model, remote.model.repository.info
     names = ", ".join(file.path for file in model.files)
     n_bytes = sum(file.size for file in model.files)
-    tell(f"{info.name}: {names}, {n_bytes:,} bytes ({model.choice.reason})")
+    notify(f"{info.name}: {names}, {n_bytes:,} bytes ({model.choice.reason})")
     work = Download(
         site=remote.site,
         cached=remote.cached,
@@ -142,7 +144,7 @@ def _download(
         folder=folder,
         known_digest=lambda path: _known(digests, path),
         progress=progress,
-        tell=tell,
+        notify=notify,
         wants_xet=remote.settings.wants_xet,
     )
     files = tuple(work.run(model.files))

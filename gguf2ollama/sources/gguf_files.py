@@ -107,7 +107,7 @@ class Variant:
         return without_quant(posixpath.basename(self.name))
 
     def bits_per_weight(self, parameters: int | None) -> float | None:
-        """Give the bits that each of ``parameters`` weights takes; ``None`` where they are not counted."""
+        """Return the bits that each of ``parameters`` weights takes; ``None`` where they are not counted."""
         return self.n_bytes * 8 / parameters if parameters else None
 
 
@@ -166,7 +166,7 @@ def _kind_by_name(name: str, *, quant: str | None) -> Kind:
 
 
 def _told_apart(variants: Sequence[Variant]) -> Iterator[Variant]:
-    """Tell what goes with a model from models whose names hold the same word."""
+    """Return what goes with a model from models whose names hold the same word."""
     has_plain = any(one.kind is Kind.MODEL and not _beside(one) for one in variants)
     for one in variants:
         word = _beside(one) if one.kind is Kind.MODEL else None

@@ -30,7 +30,7 @@ class HubSite(Site):
         super().__init__(settings, retry_pauses=retry_pauses)
 
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
-        """Give the address of a file."""
+        """Return the address of a file."""
         return f"{self.settings.endpoint}/{repository}/resolve/{quote(commit, safe='')}/{quote(path)}"
 
     def info(self, repository: str, *, revision: str) -> RepositoryInfo:
@@ -43,7 +43,7 @@ class HubSite(Site):
         told, _ = self._get_json(url, repository=repository, revision=revision)
         commit = told.get("sha") if isinstance(told, dict) else None
         if not isinstance(told, dict) or not isinstance(commit, str) or not is_commit(commit):
-            raise self.nonsense(f"it tells no commit of {repository}")
+            raise self.protocol_error(f"it tells no commit of {repository}")
         gguf = told.get("gguf")
         total = gguf.get("total") if isinstance(gguf, dict) else None
         name = told.get("id")
@@ -66,14 +66,14 @@ class HubSite(Site):
         while url is not None:
             told, following = self._get_json(url, repository=repository, revision=commit)
             if not isinstance(told, list) or len(found) + len(told) > _MOST_FILES:
-                raise self.nonsense(f"it lists no files of {repository}")
+                raise self.protocol_error(f"it lists no files of {repository}")
             found += [file for entry in told if (file := parse_file(entry)) is not None]
             if following is not None and not (told and self._is_own(following)):
-                raise self.nonsense("its list of files goes on nowhere")
+                raise self.protocol_error("its list of files goes on nowhere")
             url = following
         return found
 
-    def made_from(self, repository: str) -> list[str]:
+    def quantized_repos(self, repository: str) -> list[str]:
         """Name repositories that carry GGUF made from this one, the most downloaded first.
 
         Raises:
@@ -100,7 +100,7 @@ class HubSite(Site):
             path=path,
         )
 
-    def nonsense(self, what: str) -> ServerRefused:
+    def protocol_error(self, what: str) -> ServerRefused:
         """Make the error for an answer that no Hub gives."""
         return no_hub(self.settings, what)
 

@@ -107,7 +107,7 @@ def find_projectors(paths: Sequence[str | os.PathLike[str]]) -> tuple[Shard, ...
 
 
 def require_projector(shard: Shard) -> Shard:
-    """Give a file back whose header says that it is a projector.
+    """Return a file back whose header says that it is a projector.
 
     Raises:
         UsageProblem: It says something else.

@@ -55,7 +55,7 @@ class ModelScopeSite(Site):
         self._listed: dict[tuple[str, str], list[RepositoryFile]] = {}
 
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
-        """Give the address of a file."""
+        """Return the address of a file."""
         return f"{self._api(repository)}/repo?{urlencode({'Revision': commit, 'FilePath': path})}"
 
     def info(self, repository: str, *, revision: str) -> RepositoryInfo:
@@ -90,7 +90,7 @@ class ModelScopeSite(Site):
         return [file for one in entries if (file := parse_file(one)) is not None]
 
     def read_file(self, repository: str, path: str, *, revision: str, most_bytes: int) -> bytes:
-        """Give the bytes of a small file; one that is not there may be told with status 200."""
+        """Return the bytes of a small file; one that is not there may be told with status 200."""
         content = super().read_file(repository, path, revision=revision, most_bytes=most_bytes)
         if _code(_parse(content)):
             raise NotFound(f"{repository} has no file {path!r} at {revision}")
@@ -119,7 +119,7 @@ class ModelScopeSite(Site):
             return self._no_repository(repository)
         return self._by_status(response, told, repository)
 
-    def nonsense(self, what: str) -> ServerRefused:
+    def protocol_error(self, what: str) -> ServerRefused:
         """Make the error for an answer that ModelScope never gives."""
         return ServerRefused(
             f"{self.settings.endpoint} does not answer as ModelScope does: {what}",
@@ -135,17 +135,17 @@ class ModelScopeSite(Site):
         return f"{self.settings.endpoint}/models/{repository}"
 
     def _ask(self, url: str, *, repository: str, revision: str) -> dict[str, Any]:
-        """Give what an answer holds in ``Data``."""
+        """Return what an answer holds in ``Data``."""
         told, _ = self._get_json(url, repository=repository, revision=revision)
         data = told.get("Data") if isinstance(told, dict) else None
         if not isinstance(told, dict) or told.get("Success") is False or not isinstance(data, dict):
-            raise self.nonsense(_message(told) or f"it tells nothing of {repository}")
+            raise self.protocol_error(_message(told) or f"it tells nothing of {repository}")
         return data
 
     def _list(
         self, repository: str, *, revision: str
     ) -> tuple[Mapping[str, Any], list[Mapping[str, Any]] | None]:
-        """Give what one list tells besides, and all entries; ``None`` where there is no such revision."""
+        """Return what one list tells besides, and all entries; ``None`` where there is no such revision."""
         first, entries = self._list_once(repository, revision=revision, root="", is_recursive=True)
         if entries is None or len(entries) < _MOST_ENTRIES:
             return first, entries
@@ -154,11 +154,11 @@ class ModelScopeSite(Site):
             root, count = roots.pop(), count + 1
             _, below = self._list_once(repository, revision=revision, root=root, is_recursive=False)
             if below is None or len(below) >= _MOST_ENTRIES or count > _MOST_LISTS:
-                raise self.nonsense(f"its list of the files of {repository} is cut off")
+                raise self.protocol_error(f"its list of the files of {repository} is cut off")
             found += [one for one in below if one.get("Type") != "tree"]
             roots += [str(one["Path"]) for one in below if one.get("Type") == "tree" and one.get("Path")]
             if len(found) > _MOST_FILES:
-                raise self.nonsense(f"its list of the files of {repository} has no end")
+                raise self.protocol_error(f"its list of the files of {repository} has no end")
         return first, found
 
     def _list_once(
@@ -171,7 +171,7 @@ class ModelScopeSite(Site):
         if files is None:
             return data, None
         if not isinstance(files, list):
-            raise self.nonsense(f"it lists no files of {repository}")
+            raise self.protocol_error(f"it lists no files of {repository}")
         return data, [one for one in files if isinstance(one, dict)]
 
     def _commit(
@@ -278,7 +278,7 @@ def _is_whole(name: object) -> bool:
 
 
 def _body(response: httpx.Response) -> bytes:
-    """Give the body of a refusal, or its beginning; nothing where it does not come."""
+    """Return the body of a refusal, or its beginning; nothing where it does not come."""
     import httpx  # noqa: PLC0415 - imported with the connection
 
     content = bytearray()
@@ -298,7 +298,7 @@ def _parse(content: bytes) -> object:
 
 
 def _code(told: object) -> int:
-    """Give the number of a refusal; 0 for anything else."""
+    """Return the number of a refusal; 0 for anything else."""
     if not isinstance(told, dict) or "RequestId" not in told or told.get("Success") is True:
         return 0
     code = told.get("Code")

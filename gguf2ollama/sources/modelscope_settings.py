@@ -72,7 +72,7 @@ class ModelScopeSettings(SiteSettings):
         return {"Authorization": f"Bearer {self.token}", "Cookie": f"m_session_id={self.token}"}
 
     def cached(self, name: str, *, revision: str) -> CachedRepository:
-        """Give what the cache holds of a repository at a revision."""
+        """Return what the cache holds of a repository at a revision."""
         return ModelScopeCache(cache=self.cache, name=name, revision=revision)
 
 
@@ -105,7 +105,7 @@ class ModelScopeCache(CachedRepository):
         return self._snapshot.joinpath(*file.split("/"))
 
     def commit_of(self, revision: str) -> str:
-        """Give the revision itself, where the cache holds anything of it.
+        """Return the revision itself, where the cache holds anything of it.
 
         Raises:
             NotFound: Nothing of it is in the cache.
@@ -142,7 +142,7 @@ class ModelScopeCache(CachedRepository):
 
 
 def _token(environ: Mapping[str, str]) -> str | None:
-    """Give the token as the library finds it, in the environment or where ``modelscope login`` put it."""
+    """Return the token as the library finds it, in the environment or where ``modelscope login`` put it."""
     told = environ.get("MODELSCOPE_API_TOKEN")
     if told is None:
         told = _login(Path(environ.get("MODELSCOPE_HOME") or "~/.modelscope").expanduser())

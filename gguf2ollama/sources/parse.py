@@ -12,7 +12,7 @@ __all__ = ["parse_place", "require_repository", "shown_place"]
 
 
 def parse_place(source: str | os.PathLike[str]) -> Source:
-    """Tell what a source names.
+    """Return what a source names.
 
     Raises:
         UsageProblem: It names nothing.
@@ -25,7 +25,7 @@ def parse_place(source: str | os.PathLike[str]) -> Source:
 
 
 def require_repository(source: str | os.PathLike[str]) -> HubSource:
-    """Tell which repository a source names.
+    """Return which repository a source names.
 
     Raises:
         UsageProblem: It names none.
@@ -40,7 +40,7 @@ def require_repository(source: str | os.PathLike[str]) -> HubSource:
 
 
 def shown_place(source: str | os.PathLike[str]) -> str:
-    """Give a source as a message may show it: the query of a URL may be a signature."""
+    """Return a source as a message may show it: the query of a URL may be a signature."""
     return str(source).partition("?")[0] if "://" in str(source) else str(source)
 
 

@@ -22,7 +22,7 @@ _SEPARATORS = re.compile(r"[-_. ]+")
 
 
 def find_quant(text: str) -> str | None:
-    """Give the last quantization that a name holds as a whole word: ``UD-Q4_K_XL``, never Q2 of ``AVQ2``.
+    """Return the last quantization that a name holds as a whole word: ``UD-Q4_K_XL``, never Q2 of ``AVQ2``.
 
     It is given in capitals, but for the mark ``i1-``.
     """
@@ -35,19 +35,19 @@ def find_quant(text: str) -> str | None:
 
 
 def without_quant(text: str) -> str:
-    """Give a name without the quantizations in it, in small letters and with one kind of separator."""
+    """Return a name without the quantizations in it, in small letters and with one kind of separator."""
     return "-".join(part for part in _SEPARATORS.split(_QUANT.sub("", text).lower()) if part)
 
 
 def fold_quant(text: str) -> str:
-    """Give a quantization so that two ways to write it are equal: in capitals, FP16 as F16."""
+    """Return a quantization so that two ways to write it are equal: in capitals, FP16 as F16."""
     folded = text.strip().upper()
     mark, rest = ("", folded) if not folded.startswith(("UD-", "I1-")) else (folded[:3], folded[3:])
     return mark + _ALIASES.get(rest, rest)
 
 
 def is_same_quant(found: str, wanted: str, *, ignores_mark: bool = False) -> bool:
-    """Tell whether a quantization is the one that was asked for.
+    """Return whether a quantization is the one that was asked for.
 
     Args:
         found: As :func:`find_quant` gives it.
@@ -59,7 +59,7 @@ def is_same_quant(found: str, wanted: str, *, ignores_mark: bool = False) -> boo
 
 
 def bits_of(quant: str) -> int:
-    """Give the bits in the name of a quantization: 4 of ``IQ4_XS`` and ``MXFP4``, 16 of ``BF16``."""
+    """Return the bits in the name of a quantization: 4 of ``IQ4_XS`` and ``MXFP4``, 16 of ``BF16``."""
     rest = fold_quant(quant)
     rest = rest[3:] if rest.startswith(("UD-", "I1-")) else rest
     found = re.search(r"16|32|[1-8]", rest)

@@ -84,8 +84,8 @@ class RangeReader(io.RawIOBase):
         """Say yes."""
         return True
 
-    def tell(self) -> int:
-        """Give the position in bytes."""
+    def notify(self) -> int:
+        """Return the position in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:

@@ -53,14 +53,14 @@ def read_published(site: Site, repository: Repository, metadata: Mapping[str, An
         own.json("params") if "params" in names else None, source=own.source("params")
     )
     base = _base_model(repository, metadata, site=site)
-    made_from = None if base is None else _Files(site, base, revision=site.settings.default_revision)
+    quantized_repos = None if base is None else _Files(site, base, revision=site.settings.default_revision)
     return Published(
         parameters=parameters,
         stops=stops,
         template=None if template is None else Value(value=template, source=own.source("template")),
         system=None if not system else Value(value=system.strip(), source=own.source("system")),
-        fallbacks={} if made_from is None else _generation_config(made_from),
-        chat_template=None if made_from is None else _chat_template(made_from),
+        fallbacks={} if quantized_repos is None else _generation_config(quantized_repos),
+        chat_template=None if quantized_repos is None else _chat_template(quantized_repos),
     )
 
 
@@ -161,7 +161,7 @@ def _folded(name: object) -> str:
 
 
 def _typed(name: str, value: object) -> int | float | bool | str | None:
-    """Give a value of the type that a PARAMETER has, or ``None``."""
+    """Return a value of the type that a PARAMETER has, or ``None``."""
     spec = PARAMETERS[name]
     if spec.type == "float" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

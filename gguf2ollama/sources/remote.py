@@ -29,13 +29,13 @@ from gguf2ollama.sources.settings import SiteSettings
 from gguf2ollama.sources.site import Site
 from gguf2ollama.sources.sites import open_site, settings_for
 
-__all__ = ["HubWishes", "Remote", "RemoteModel", "look_at", "open_remote"]
+__all__ = ["Remote", "RemoteModel", "SourceSelection", "look_at", "open_remote"]
 
 _REVISION = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubWishes:
+class SourceSelection:
     """Which of a repository's models is wanted; each may be ``None``.
 
     Attributes:
@@ -76,7 +76,7 @@ class RemoteModel:
         return "" if isinstance(self.source, UrlSource) else self.repository.info.commit
 
     def origin(self, *, bytes_fetched: int) -> Origin:
-        """Tell where it was found."""
+        """Return where it was found."""
         return Origin(
             place=self._place,
             commit=self.commit,
@@ -125,36 +125,36 @@ class Remote:
 def open_remote(
     source: HubSource | UrlSource,
     *,
-    wishes: HubWishes,
-    is_here: bool = True,
+    selection: SourceSelection,
+    runs_locally: bool = True,
     takes_projector: bool = True,
 ) -> Iterator[Remote]:
     """Find the model that a source names, and keep the way to it open.
 
     Args:
         source: The repository, with what was written behind its name, or the URL.
-        wishes: What was asked for besides.
-        is_here: Whether this machine will run it, so that its memory decides.
+        selection: What was asked for besides.
+        runs_locally: Whether this machine will run it, so that its memory decides.
         takes_projector: Whether a projector of the repository comes along.
 
     Raises:
         InvalidShards: The repository lacks shards of it.
         NotFound: There is no such repository, revision or model.
         ServerProblem: The site cannot be asked, or refuses.
-        UsageProblem: There are several models, or wishes contradict the source.
+        UsageProblem: There are several models, or selection contradict the source.
     """
     settings = settings_for(source)
     with open_site(settings) as site:
         if isinstance(source, UrlSource):
             assert site is not None  # noqa: S101 - no variable keeps from a URL
-            model = _find_at_url(source, wishes, site=site)
+            model = _find_at_url(source, selection, site=site)
         else:
             model = _find_in_repository(
                 source,
-                wishes,
+                selection,
                 settings=settings,
                 site=site,
-                is_here=is_here,
+                runs_locally=runs_locally,
                 takes_projector=takes_projector,
             )
         yield Remote(model=model, settings=settings, site=site)
@@ -163,9 +163,9 @@ def open_remote(
 def look_at(
     source: HubSource | UrlSource,
     *,
-    wishes: HubWishes,
+    selection: SourceSelection,
     projectors: Sequence[Shard] = (),
-    is_here: bool = True,
+    runs_locally: bool = True,
 ) -> ModelFiles:
     """Read the headers of a model where it is; of its files, some megabytes are fetched.
 
@@ -173,15 +173,17 @@ def look_at(
 
     Args:
         source: Where it is.
-        wishes: Which of the models there.
+        selection: Which of the models there.
         projectors: Projectors on this machine, instead of the one in the repository.
-        is_here: Whether this machine will run it.
+        runs_locally: Whether this machine will run it.
 
     Raises:
         InvalidGguf: A file is no GGUF, or a broken one.
         Gguf2OllamaError: As :func:`open_remote` does.
     """
-    with open_remote(source, wishes=wishes, is_here=is_here, takes_projector=not projectors) as remote:
+    with open_remote(
+        source, selection=selection, runs_locally=runs_locally, takes_projector=not projectors
+    ) as remote:
         headers = _Headers(remote)
         shards = assemble([headers.read(file) for file in remote.model.choice.variant.files])
         found = tuple(require_projector(headers.read(file)) for file in remote.model.projectors)
@@ -195,20 +197,20 @@ def look_at(
 
 def _find_in_repository(
     source: HubSource,
-    wishes: HubWishes,
+    selection: SourceSelection,
     *,
     settings: SiteSettings,
     site: Site | None,
-    is_here: bool,
+    runs_locally: bool,
     takes_projector: bool,
 ) -> RemoteModel:
-    quant = _one_of("--quant", wishes.quant, source.quant)
-    file = _one_of("--file", wishes.file, source.path)
-    revision = _one_of("--revision", wishes.revision, source.revision)
+    quant = _one_of("--quant", selection.quant, source.quant)
+    file = _one_of("--file", selection.file, source.path)
+    revision = _one_of("--revision", selection.revision, source.revision)
     if revision is not None and not _REVISION.fullmatch(revision):
         raise UsageProblem(f"{revision[:80]!r} is no revision", hint="give a branch, a tag or a commit")
     repository = read_repository(source.repo_id, revision=revision, settings=settings, site=site)
-    free_bytes = free_memory_bytes() if is_here else None
+    free_bytes = free_memory_bytes() if runs_locally else None
     catalogue = repository.catalogue
     choice = catalogue.choose(
         quant=quant, file=file, fits=lambda count: fits_memory(count, free_bytes=free_bytes)
@@ -222,9 +224,9 @@ def _find_in_repository(
     )
 
 
-def _find_at_url(source: UrlSource, wishes: HubWishes, *, site: Site) -> RemoteModel:
+def _find_at_url(source: UrlSource, selection: SourceSelection, *, site: Site) -> RemoteModel:
     name = public_url(source.url)
-    if wishes.quant or wishes.file or wishes.revision:
+    if selection.quant or selection.file or selection.revision:
         raise UsageProblem(
             f"{name} is one file: --quant, --file and --revision are for repositories", hint="leave them out"
         )
@@ -271,7 +273,7 @@ class _Headers:
         return gguf
 
     def _is_here(self, file: RepositoryFile, path: Path) -> bool:
-        """Tell whether the cache holds a file, where it may also hold an older one of that name."""
+        """Return whether the cache holds a file, where it may also hold an older one of that name."""
         if not path.is_file():
             return False
         known = None if self._cached.has_blobs else self._digests.get((str(path.resolve()),))

@@ -112,7 +112,7 @@ class RemoteFile:
         self._http.close()
 
     def fetch(self, start: int, count: int) -> bytes:
-        """Give the bytes from ``start`` on: ``count``, or as many as there are."""
+        """Return the bytes from ``start`` on: ``count``, or as many as there are."""
         found = bytearray()
         pauses = iter(self._pauses)
         while self._state is None or len(found) < min(count, self.size - start):
@@ -302,7 +302,7 @@ class _Whole:
         self._rest = b""
 
     def read(self, start: int, count: int) -> Iterator[bytes]:
-        """Give bytes from ``start`` on, which is not before the position; what lies between is dropped."""
+        """Return bytes from ``start`` on, which is not before the position; what lies between is dropped."""
         end = start + count
         while self.position < end:
             piece = self._rest
@@ -322,7 +322,7 @@ class _Whole:
 
 
 def public_url(url: str) -> str:
-    """Give a URL without user, password and query.
+    """Return a URL without user, password and query.
 
     Raises:
         UsageProblem: It is no URL of a file.
@@ -338,7 +338,7 @@ def public_url(url: str) -> str:
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Give scheme, host and port; raises ``ValueError`` where a URL has no such form."""
+    """Return scheme, host and port; raises ``ValueError`` where a URL has no such form."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 

@@ -72,7 +72,7 @@ def _no_gguf(name: str, files: list[RepositoryFile], *, site: Site | None) -> No
     others: list[str] = []
     if site is not None:
         with contextlib.suppress(Gguf2OllamaError):
-            others = site.made_from(name)
+            others = site.quantized_repos(name)
     hint = "convert it with llama.cpp's convert_hf_to_gguf.py, or look for a repository with GGUF of it"
     if others:
         hint = f"these repositories carry GGUF of it: {', '.join(others)}"

@@ -14,7 +14,7 @@ from gguf2ollama.sources.parse import parse_place
 
 if TYPE_CHECKING:
     from gguf2ollama.sources.digest_cache import DigestCache
-    from gguf2ollama.sources.remote import HubWishes
+    from gguf2ollama.sources.remote import SourceSelection
 
 __all__ = ["obtain_model"]
 
@@ -23,29 +23,29 @@ def obtain_model(
     source: str | os.PathLike[str],
     *,
     projectors: Sequence[str | os.PathLike[str]] = (),
-    wishes: HubWishes | None = None,
+    selection: SourceSelection | None = None,
     digests: DigestCache | None = None,
-    is_here: bool = True,
+    runs_locally: bool = True,
     progress: Progress = ignore,
-    tell: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = ignore,
 ) -> ModelFiles:
     """Find the model that a source names, and its projectors.
 
     Args:
         source: A file, any shard, a folder, a place on the Hub or on ModelScope, or a URL.
         projectors: Projectors on this machine.
-        wishes: Which of a repository's models.
+        selection: Which of a repository's models.
         digests: What learns the digests of files that are downloaded; ``None`` to look at headers only.
-        is_here: Whether this machine will run it.
-        progress: Told the bytes that are downloaded.
-        tell: Told what is being done.
+        runs_locally: Whether this machine will run it.
+        progress: Called with the bytes that are downloaded.
+        notify: Called with a line about each step.
 
     Raises:
         Gguf2OllamaError: As :func:`gguf2ollama.sources.local.find_model` does, and what its site refuses.
     """
     parsed = parse_place(source)
     if isinstance(parsed, LocalSource):
-        if wishes is not None and (wishes.quant or wishes.file or wishes.revision):
+        if selection is not None and (selection.quant or selection.file or selection.revision):
             raise UsageProblem(
                 f"{source} is on this machine: --quant, --file and --revision are for repositories",
                 hint="name the file itself",
@@ -53,18 +53,18 @@ def obtain_model(
         return find_model(parsed.path, projectors=projectors)
     # for remote sources alone
     from gguf2ollama.sources.fetch_model import download_model  # noqa: PLC0415
-    from gguf2ollama.sources.remote import HubWishes, look_at  # noqa: PLC0415
+    from gguf2ollama.sources.remote import SourceSelection, look_at  # noqa: PLC0415
 
     named = find_projectors(projectors)
-    wishes = wishes or HubWishes()
+    selection = selection or SourceSelection()
     if digests is None:
-        return look_at(parsed, wishes=wishes, projectors=named, is_here=is_here)
+        return look_at(parsed, selection=selection, projectors=named, runs_locally=runs_locally)
     return download_model(
         parsed,
-        wishes=wishes,
+        selection=selection,
         digests=digests,
         projectors=named,
-        is_here=is_here,
+        runs_locally=runs_locally,
         progress=progress,
-        tell=tell,
+        notify=notify,
     )

@@ -51,7 +51,7 @@ class Catalogue:
         return self.of_kind(Kind.MODEL)
 
     def of_kind(self, kind: Kind) -> tuple[Variant, ...]:
-        """Give what is of one kind."""
+        """Return what is of one kind."""
         return tuple(one for one in self.variants if one.kind is kind)
 
     @property

@@ -50,7 +50,7 @@ class SiteSettings(abc.ABC):
 
     @abc.abstractmethod
     def cached(self, name: str, *, revision: str) -> CachedRepository:
-        """Give what the cache holds of a repository, as it was asked for by the name of a revision."""
+        """Return what the cache holds of a repository, as it was asked for by the name of a revision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class HubSettings(SiteSettings):
         )
 
     def cached(self, name: str, *, revision: str) -> CachedRepository:
-        """Give what the cache holds of a repository."""
+        """Return what the cache holds of a repository."""
         del revision  # every commit has a folder
         return HubCache(
             cache=self.cache,
@@ -98,13 +98,13 @@ class HubSettings(SiteSettings):
 
 
 def is_endpoint(text: str) -> bool:
-    """Tell whether a text is the address of a site."""
+    """Return whether a text is the address of a site."""
     parts = urlsplit(text)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def plain_token(text: str, *, hint: str) -> str | None:
-    """Give a token as it can stand in a header; ``None`` for an empty one.
+    """Return a token as it can stand in a header; ``None`` for an empty one.
 
     Raises:
         UsageProblem: It holds characters that none has.
@@ -116,7 +116,7 @@ def plain_token(text: str, *, hint: str) -> str | None:
 
 
 def is_true(environ: Mapping[str, str], name: str) -> bool:
-    """Tell whether a variable is set to what huggingface_hub takes for yes."""
+    """Return whether a variable is set to what huggingface_hub takes for yes."""
     return environ.get(name, "").upper() in _TRUE
 
 
@@ -131,7 +131,7 @@ def _cache(environ: Mapping[str, str]) -> Path:
 
 
 def _token(environ: Mapping[str, str]) -> str | None:
-    """Give the token as the library finds it, in the environment or where ``hf auth login`` put it."""
+    """Return the token as the library finds it, in the environment or where ``hf auth login`` put it."""
     if is_true(environ, "HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         return None
     token = environ.get("HF_TOKEN") or environ.get("HUGGING_FACE_HUB_TOKEN")

@@ -109,7 +109,7 @@ class Site(abc.ABC):
 
     @abc.abstractmethod
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
-        """Give the address of a file."""
+        """Return the address of a file."""
 
     @abc.abstractmethod
     def info(self, repository: str, *, revision: str) -> RepositoryInfo:
@@ -133,25 +133,25 @@ class Site(abc.ABC):
         """
 
     @abc.abstractmethod
-    def nonsense(self, what: str) -> ServerRefused:
+    def protocol_error(self, what: str) -> ServerRefused:
         """Make the error for an answer that no such site gives."""
 
-    def made_from(self, repository: str) -> list[str]:
+    def quantized_repos(self, repository: str) -> list[str]:
         """Name repositories that carry GGUF made from this one; none where the site cannot be asked that."""
         del repository
         return []
 
     # what is asked of all sites alike
 
-    def something_else(self, file: RepositoryFile, repository: str, what: str) -> ServerRefused:
+    def unexpected_content(self, file: RepositoryFile, repository: str, what: str) -> ServerRefused:
         """Make the error for an answer that holds something else than a file."""
         return ServerRefused(
             f"{self.settings.endpoint} sends something else than {file.path} of {repository}: {what}",
-            hint=self.nonsense(what).hint,
+            hint=self.protocol_error(what).hint,
         )
 
     def read_file(self, repository: str, path: str, *, revision: str, most_bytes: int) -> bytes:
-        """Give the bytes of a small file.
+        """Return the bytes of a small file.
 
         Raises:
             Gguf2OllamaError: The site refuses; also where it is longer than allowed.
@@ -192,14 +192,14 @@ class Site(abc.ABC):
         self._coming.add(response)
         try:
             if request.url.scheme == "https" and response.url.scheme != "https":
-                raise self.nonsense(f"it sends on to {response.url.host}, which is not encrypted")
+                raise self.protocol_error(f"it sends on to {response.url.host}, which is not encrypted")
             yield response
         finally:
             self._coming.discard(response)
             response.close()
 
     def range_headers(self, url: str, *, start: int) -> Mapping[str, str]:
-        """Give the headers that ask for a file from a byte on."""
+        """Return the headers that ask for a file from a byte on."""
         del url
         return {"Range": f"bytes={start}-"} if start else {}
 
@@ -236,25 +236,25 @@ class Site(abc.ABC):
         return (mine.scheme, mine.netloc) == (theirs.scheme, theirs.netloc)
 
     def _attempts(self) -> Iterator[bool]:
-        """Give whether an attempt is the last, with a pause before each but the first."""
+        """Return whether an attempt is the last, with a pause before each but the first."""
         yield not self.retry_pauses
         for number, pause in enumerate(self.retry_pauses, start=1):
             time.sleep(pause)
             yield number == len(self.retry_pauses)
 
     def _get_json(self, url: str, *, repository: str, revision: str = "main") -> tuple[Any, str | None]:
-        """Give an answer in JSON, and the address of the next page."""
+        """Return an answer in JSON, and the address of the next page."""
         content, following = self._get(url, repository=repository, revision=revision, most_bytes=_MOST_BYTES)
         try:
             return json.loads(content), following
         except (ValueError, RecursionError) as error:
             page = content.lstrip()[:1] == b"<"
-            raise self.nonsense("it sends a web page" if page else "it sends no JSON") from error
+            raise self.protocol_error("it sends a web page" if page else "it sends no JSON") from error
 
     def _get(
         self, url: str, *, repository: str, revision: str, most_bytes: int, path: str | None = None
     ) -> tuple[bytes, str | None]:
-        """Give the body of an answer, and the address of the next page."""
+        """Return the body of an answer, and the address of the next page."""
         for is_last in self._attempts():
             with (
                 self.foreign_errors(is_last=is_last),
@@ -269,7 +269,7 @@ class Site(abc.ABC):
                 for piece in response.iter_bytes():
                     content += piece
                     if len(content) > most_bytes:
-                        raise self.nonsense("its answer has no end")
+                        raise self.protocol_error("its answer has no end")
                 return bytes(content), response.links.get("next", {}).get("url")
         raise AssertionError  # the last attempt returns or raises
 
@@ -292,7 +292,7 @@ class Site(abc.ABC):
 
 
 def retry_pause(response: httpx.Response) -> float | None:
-    """Give the seconds that a server wants us to wait; ``None`` where waiting is of no use, or too long."""
+    """Return the seconds that a server wants us to wait; ``None`` where waiting is of no use, or too long."""
     if response.status_code != _TOO_MANY and response.status_code < _SERVER_ERROR:
         return None
     told = response.headers.get("retry-after", "")
@@ -301,14 +301,14 @@ def retry_pause(response: httpx.Response) -> float | None:
 
 
 def is_commit(text: object) -> bool:
-    """Tell whether a value names a commit: 7 to 64 hexadecimal digits."""
+    """Return whether a value names a commit: 7 to 64 hexadecimal digits."""
     return (
         isinstance(text, str) and 7 <= len(text) <= 64 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004
     )
 
 
 def is_safe_path(path: str) -> bool:
-    """Tell whether a path stays within the folder it is put into, on every system."""
+    """Return whether a path stays within the folder it is put into, on every system."""
     parts = path.split("/")
     return path.isprintable() and not any(
         part in {"", ".", ".."} or "\\" in part or ":" in part or "\0" in part for part in parts
@@ -316,7 +316,7 @@ def is_safe_path(path: str) -> bool:
 
 
 def only_names(names: Sequence[object]) -> tuple[str, ...]:
-    """Give those that are names of repositories, each once."""
+    """Return those that are names of repositories, each once."""
     return tuple(dict.fromkeys(name for name in names if isinstance(name, str) and _is_name(name)))
 
 

@@ -52,7 +52,7 @@ class FileStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Give some bytes; 0 at the end."""
+        """Return some bytes; 0 at the end."""
         if not self._rest and self._done < self._file.size:
             self._rest = memoryview(self._next())
         target = memoryview(buffer).cast("B")
@@ -67,7 +67,7 @@ class FileStream(io.RawIOBase):
         super().close()
 
     def _next(self) -> bytes:
-        """Give the next bytes; ask anew where none come."""
+        """Return the next bytes; ask anew where none come."""
         problem: Gguf2OllamaError
         while True:
             self._refused = None
@@ -88,7 +88,7 @@ class FileStream(io.RawIOBase):
             time.sleep(pause)
 
     def _explain_end(self) -> Gguf2OllamaError:
-        """Tell why nothing more comes."""
+        """Return why nothing more comes."""
         return self._refused or ServerUnreachable(
             f"the connection broke off while {self._file.path} of {self._repository} came",
             hint="run the same command again",
@@ -130,4 +130,4 @@ class FileStream(io.RawIOBase):
             pieces.close()
 
     def _something_else(self, what: str) -> ServerRefused:
-        return self._site.something_else(self._file, self._repository, what)
+        return self._site.unexpected_content(self._file, self._repository, what)

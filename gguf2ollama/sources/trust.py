@@ -13,7 +13,7 @@ __all__ = ["trusted_certificates"]
 
 
 def trusted_certificates() -> ssl.SSLContext:
-    """Give what httpx would make for each of its clients, from the same variables of the environment.
+    """Return what httpx would make for each of its clients, from the same variables of the environment.
 
     Raises:
         OSError: The certificates that the environment names cannot be read.

@@ -72,7 +72,7 @@ class UrlSettings(SiteSettings):
         )
 
     def cached(self, name: str, *, revision: str) -> UrlCache:
-        """Give where downloads of this URL are kept."""
+        """Return where downloads of this URL are kept."""
         del name, revision
         return UrlCache(cache=self.cache)
 
@@ -93,12 +93,12 @@ class UrlCache(CachedRepository):
         return self.cache / commit / file
 
     def commit_of(self, revision: str) -> str:
-        """Give nothing: no state of it has a name."""
+        """Return nothing: no state of it has a name."""
         del revision
         return ""
 
     def files(self, *, commit: str) -> list[RepositoryFile]:
-        """Give none: without a network nothing tells what a URL has."""
+        """Return none: without a network nothing tells what a URL has."""
         del commit
         return []
 
@@ -137,7 +137,7 @@ class UrlSite(Site):
         self._marks: dict[str, str] = {}  # by URL
 
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
-        """Give the address of a file."""
+        """Return the address of a file."""
         del repository, commit
         return self._urls[path]
 
@@ -188,7 +188,7 @@ class UrlSite(Site):
             yield response
 
     def range_headers(self, url: str, *, start: int) -> Mapping[str, str]:
-        """Give the headers that ask for a file from a byte on, if it is in the same state."""
+        """Return the headers that ask for a file from a byte on, if it is in the same state."""
         mark = self._marks.get(url, "")
         is_same = {"If-Range": mark} if start and mark.startswith('"') else {}
         return {**super().range_headers(url, start=start), **is_same}
@@ -210,7 +210,7 @@ class UrlSite(Site):
         what = f"{name}: the server answers with status {status}"
         return ServerRefused(what, hint="try again later", status=status)
 
-    def nonsense(self, what: str) -> ServerRefused:
+    def protocol_error(self, what: str) -> ServerRefused:
         """Make the error for an answer that no server of files gives."""
         return ServerRefused(
             f"{self.settings.endpoint} does not send a file: {what}",
@@ -241,7 +241,7 @@ class UrlSite(Site):
             match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
             told = match[1] if match else ""
         if not _LENGTH.fullmatch(told):
-            raise self.nonsense(f"it does not tell how long {name} is")
+            raise self.protocol_error(f"it does not tell how long {name} is")
         self._sizes[name] = int(told)
         self._marks[self._urls[name]] = _mark(response)
 

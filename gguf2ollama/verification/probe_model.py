@@ -83,7 +83,7 @@ def _count(value: int) -> TypedValue:
 
 
 def _byte_tokens() -> list[str]:
-    """Give the 256 bytes as byte-level tokenizers write them: printable as they are, the rest from U+0100."""
+    """Return 256 bytes as byte-level tokenizers write them: printable as they are, the rest from U+0100."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     spare = iter(range(0x100, 0x200))
     return [*(chr(byte if byte in printable else next(spare)) for byte in range(256)), "he"]

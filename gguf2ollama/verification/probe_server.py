@@ -48,7 +48,7 @@ class Settings:
 def stand_in_on_server(
     client: Client, name: ModelName, metadata: Mapping[str, Any], *, settings: Settings, via: Via = "auto"
 ) -> Iterator[ModelName]:
-    """Give the name of a tiny model that is loaded, and removed when the block ends.
+    """Return the name of a tiny model that is loaded, and removed when the block ends.
 
     Args:
         client: The server.
@@ -85,11 +85,11 @@ def _route(client: Client, path: Path, settings: Settings, *, via: Via, hashing:
     if choice.store is not None:
         from gguf2ollama.install.link import StoreRoute  # noqa: PLC0415 - only where a store is ours
 
-        return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=ignore, tell=ignore)
+        return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=ignore, notify=ignore)
     from gguf2ollama.install.registry_pull import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
 
     pull = PullRoute(client=client, image=image, hashing=hashing, progress=ignore)
-    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=create, tell=ignore)
+    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=create, notify=ignore)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

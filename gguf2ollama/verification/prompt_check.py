@@ -47,12 +47,12 @@ _ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
 
 
 def shows_prompts(version: ServerVersion) -> bool:
-    """Tell whether a server can show the prompt that a chat becomes."""
+    """Return whether a server can show the prompt that a chat becomes."""
     return ServerFeatures.of(version).shows_prompts
 
 
 def way_of(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:
-    """Tell what renders the chats of a model: of its Jinja text, a server tells the text as its template.
+    """Return what renders the chats of a model: of its Jinja text, a server tells the text as its template.
 
     Args:
         info: What the server tells of it.

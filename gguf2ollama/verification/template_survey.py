@@ -16,7 +16,7 @@ from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, NotFound
 from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.families import detect, load_profiles
 from gguf2ollama.fs.atomic import disk_errors
-from gguf2ollama.planning.options import Target, Wishes
+from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.target import NEWEST_TESTED, parse_version, target_of
 from gguf2ollama.planning.template_selection import Tried, try_templates
 
@@ -102,7 +102,7 @@ def rate_templates(
     *,
     for_ollama: str = NEWEST_TESTED,
     progress: Progress = ignore,
-    tell: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = ignore,
 ) -> FolderParity:
     """Choose for each chat template of a folder as ``build`` would, and count what comes out as meant.
 
@@ -113,7 +113,7 @@ def rate_templates(
         folder: Where the templates are, ``*.jinja``.
         for_ollama: The version of Ollama.
         progress: Told the templates tried.
-        tell: Gets the note on a version that is newer than the newest known.
+        notify: Gets the note on a version that is newer than the newest known.
 
     Raises:
         NotFound: There is no such folder, or none in it.
@@ -121,7 +121,7 @@ def rate_templates(
     """
     version = parse_version(for_ollama)
     if version.note:
-        tell(version.note)
+        notify(version.note)
     target = target_of(version)
     paths = _find(Path(folder))
     with Renderer() as renderer:
@@ -149,7 +149,7 @@ def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
         tried = try_templates(
             metadata,
             detection=detect(metadata, profiles=load_profiles()),
-            wishes=Wishes(),
+            settings=ModelSettings(),
             target=target,
             renderer=renderer,
         )
@@ -180,7 +180,7 @@ def _read(path: Path) -> str:
 
 
 def _metadata(chat_template: str) -> Iterator[tuple[str, Any]]:
-    """Give what the header of a model would tell that carries a chat template."""
+    """Return what the header of a model would tell that carries a chat template."""
     yield "tokenizer.chat_template", chat_template
     yield "tokenizer.ggml.tokens", (_BOS, _EOS)
     yield "tokenizer.ggml.bos_token_id", 0

@@ -82,7 +82,7 @@ def verify(
     host: str | None = None,
     quick: bool = False,
     progress: Progress = ignore,
-    tell: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = ignore,
 ) -> Verification:
     """Compare the prompts that a server makes for a model with those its authors meant, and try the model.
 
@@ -96,7 +96,7 @@ def verify(
         host: The server's address; ``OLLAMA_HOST`` when not given.
         quick: Whether a tiny stand-in with the same template and tokens is asked, and the model not loaded.
         progress: Told the prompts compared.
-        tell: Told what is being done.
+        notify: Called with a line about each step.
 
     Raises:
         InvalidInput: The authors' chat template is none.
@@ -115,7 +115,7 @@ def verify(
                 hint="update Ollama",
             )
         if version.note:
-            tell(version.note)
+            notify(version.note)
         info = client.show(name)
         _require_chats(name, info)
         metadata = _metadata(client, name, info, source=source, version=version)
@@ -137,10 +137,10 @@ def verify(
             way=way_of(info, metadata),
             version=version.rules,
             progress=progress,
-            tell=tell,
+            notify=notify,
         )
         with contextlib.nullcontext() if quick else subject.left_as_it_was():
-            tell("asking what Ollama makes of it by itself")
+            notify("asking what Ollama makes of it by itself")
             by_itself = subject.by_itself()
             parity, checks = subject.in_quick() if quick else subject.in_full()
     return Verification(
@@ -172,7 +172,7 @@ class _Subject:
     way: Way
     version: str
     progress: Progress
-    tell: Callable[[str], None]
+    notify: Callable[[str], None]
 
     @contextlib.contextmanager
     def left_as_it_was(self) -> Iterator[None]:
@@ -187,12 +187,12 @@ class _Subject:
 
     def in_full(self) -> tuple[Parity, tuple[Check, ...]]:
         """Load the model, compare its prompts and try it."""
-        self.tell("loading the model")
+        self.notify("loading the model")
         self.client.unload(self.name)  # see compare_on_server
         self.client.load(self.name)
-        self.tell("comparing prompts")
+        self.notify("comparing prompts")
         parity = self._compare(self.name, self.info)
-        self.tell("asking the model itself")
+        self.notify("asking the model itself")
         marks = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
         found = live_checks(self.client, str(self.name), capabilities=self.info.capabilities, marks=marks)
         return parity, tuple(found)
@@ -209,7 +209,7 @@ class _Subject:
             renderer=info.renderer,
             parser=info.parser,
         )
-        self.tell("comparing prompts of a stand-in")
+        self.notify("comparing prompts of a stand-in")
         with stand_in_on_server(self.client, self.name, metadata, settings=settings) as temporary:
             self._require_alike(self.client.show(temporary))
             return self._compare(temporary, dataclasses.replace(info, messages=())), ()

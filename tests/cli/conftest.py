@@ -42,7 +42,7 @@ def _no_store_or_cache_of_the_user(monkeypatch, tmp_path):
 
 @pytest.fixture
 def call(capsys, monkeypatch):
-    """Give a function that runs one call."""
+    """Return a function that runs one call."""
 
     def one(*arguments, stdin=""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))

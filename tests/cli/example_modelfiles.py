@@ -12,7 +12,7 @@ FAMILIES = ("gemma3", "llama3.1", "mistral-nemo", "qwen2.5", "smollm2")
 
 
 def examples() -> dict[Path, str]:
-    """Give the text of each example by its path."""
+    """Return the text of each example by its path."""
     profiles = {profile.family: profile for profile in load_profiles()}
     return {FOLDER / f"{family}.Modelfile": _text(profiles[family]) for family in FAMILIES}
 

@@ -19,7 +19,7 @@ Made from the commands themselves by `make docs`; a test holds it to them.
 
 
 def reference() -> str:
-    """Give the text of the reference."""
+    """Return the text of the reference."""
     parts = [_HEAD, _help(group, PROGRAM, parent=None)]
     with click.Context(group, info_name=PROGRAM) as context:
         for verb in VERBS:

@@ -16,7 +16,7 @@ def models(server):
 
 
 def steps(server):
-    """Give what was asked of a server, digests left out and what was asked again and again told once."""
+    """Return what was asked of a server, digests left out and what was asked again and again told once."""
     endpoints = (
         one.replace(one.split("/")[-1], "DIGEST") if "blobs" in one else one for one in server.endpoints()
     )

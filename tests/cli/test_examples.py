@@ -27,7 +27,7 @@ def example(server, *arguments):
 
 @pytest.fixture
 def models(tmp_path):
-    """Give a folder for models, beside that of the cache."""
+    """Return a folder for models, beside that of the cache."""
     folder = tmp_path / "models"
     folder.mkdir()
     return folder

@@ -38,7 +38,7 @@ def dated(tmp_path):
 
 @pytest.fixture
 def store(server, tmp_path, monkeypatch):
-    """Give the folder of the server's store, which is ours to write."""
+    """Return the folder of the server's store, which is ours to write."""
     server.store.folder = tmp_path / "models"
     (server.store.folder / "blobs").mkdir(parents=True)
     monkeypatch.setenv("OLLAMA_MODELS", str(server.store.folder))

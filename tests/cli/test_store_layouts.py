@@ -111,7 +111,7 @@ def doubled(call, local_v2, old):
 
 
 def large(root):
-    """Give the lengths of the blobs that hold weights."""
+    """Return the lengths of the blobs that hold weights."""
     return sorted(path.stat().st_size for path in (root / "blobs").iterdir() if path.stat().st_size > 100_000)
 
 

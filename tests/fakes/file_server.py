@@ -172,7 +172,7 @@ class FakeSite:
         return None
 
     def lines(self, *words: str) -> list[str]:
-        """Give the lines of the requests that contain all these words."""
+        """Return the lines of the requests that contain all these words."""
         return [one.line for one in self.seen if all(word in one.line for word in words)]
 
     def note(self, seen: Seen) -> None:

@@ -98,7 +98,7 @@ class Repository:
         return digest
 
     def resolve(self, revision: str) -> str | None:
-        """Give the commit that a branch, a tag or a commit's digest names."""
+        """Return the commit that a branch, a tag or a commit's digest names."""
         return revision if revision in self.commits else self.refs.get(revision)
 
 

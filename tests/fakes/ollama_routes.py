@@ -48,7 +48,7 @@ def _name(content: Line) -> str:
 
 
 def merged(lines: Sequence[Line]) -> Line:
-    """Give what ``"stream": false`` gives for these lines."""
+    """Return what ``"stream": false`` gives for these lines."""
     last = dict(lines[-1])
     spoken = [line["message"] for line in lines if "message" in line]
     if spoken:

@@ -193,7 +193,7 @@ class FakeOllama:
             self._faults += [(endpoint, fault)] * times
 
     def take_fault(self, endpoint: str) -> Fault | None:
-        """Give the fault that is due, once."""
+        """Return the fault that is due, once."""
         with self._lock:
             for index, (start, fault) in enumerate(self._faults):
                 if endpoint.startswith(start):
@@ -202,7 +202,7 @@ class FakeOllama:
         return None
 
     def endpoints(self) -> list[str]:
-        """Give ``METHOD /path`` of the requests that arrived, in order."""
+        """Return ``METHOD /path`` of the requests that arrived, in order."""
         return [seen.endpoint for seen in self.seen]
 
 

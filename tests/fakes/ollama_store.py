@@ -134,7 +134,7 @@ class FakeStore:
         return digest in self.blobs or (self.folder is not None and self._blob_path(digest).is_file())
 
     def read_blob(self, digest: str) -> bytes:
-        """Give a blob, from memory or from the folder."""
+        """Return a blob, from memory or from the folder."""
         return self.blobs[digest] if digest in self.blobs else self._blob_path(digest).read_bytes()
 
     def _blob_path(self, digest: str) -> Path:
@@ -200,7 +200,7 @@ class FakeStore:
         yield {"status": "success"}
 
     def keep(self, name: str, model: Model, *, manifest: Manifest | None = None) -> None:  # noqa: ARG002
-        """Give a model its name; ``manifest`` is what describes it, where it came with one."""
+        """Return a model its name; ``manifest`` is what describes it, where it came with one."""
         self.models[name] = model
 
     def rows(self) -> Iterator[Row]:
@@ -330,7 +330,7 @@ class FakeStore:
         )
 
     def _stored(self, digest: str) -> str:
-        """Give the digest under which a file is kept: some versions rewrite the GGUF."""
+        """Return the digest under which a file is kept: some versions rewrite the GGUF."""
         if not self.features.rewrites_gguf:
             return digest
         content = self.blobs[digest] + b"rewritten"
@@ -375,7 +375,7 @@ class FakeStore:
 
 
 def model_of(manifest: Manifest, *, read: Callable[[str], bytes]) -> Model:
-    """Give the model that a manifest describes; nothing of it is changed."""
+    """Return the model that a manifest describes; nothing of it is changed."""
     kept: dict[str, list[bytes]] = {}
     layers, headers = [], []
     for layer in manifest.layers:
@@ -406,7 +406,7 @@ def model_of(manifest: Manifest, *, read: Callable[[str], bytes]) -> Model:
 
 
 def valid_name(name: str) -> str:
-    """Give the short form of a name that Ollama takes."""
+    """Return the short form of a name that Ollama takes."""
     try:
         return ModelName.parse(name).short
     except UsageProblem as problem:
@@ -422,7 +422,7 @@ def is_valid_name(name: str) -> bool:
 
 
 def details(model: Model) -> dict[str, object]:
-    """Give the ``details`` of show, tags and ps."""
+    """Return the ``details`` of show, tags and ps."""
     return {
         "parent_model": "",
         "format": "gguf",

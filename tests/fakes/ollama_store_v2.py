@@ -38,7 +38,7 @@ class FakeStoreV2(FakeStore):
     """A store from 0.40 on: where it has a folder, that holds all its models."""
 
     def keep(self, name: str, model: Model, *, manifest: Manifest | None = None) -> None:
-        """Give a model its name: a link in ``manifests-v2``, and nothing in ``manifests``."""
+        """Return a model its name: a link in ``manifests-v2``, and nothing in ``manifests``."""
         super().keep(name, model, manifest=manifest)
         if self.folder is not None:
             written = manifest or self._manifest_of(model)

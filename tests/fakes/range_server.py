@@ -71,7 +71,7 @@ class RangeServer:
         self._server.server_close()
 
     def url(self, path: str = "/model.gguf", *, host: str = "127.0.0.1") -> str:
-        """Give an address of the file."""
+        """Return an address of the file."""
         return f"http://{host}:{self._server.server_port}{path}"
 
     def answer(self, request: Request) -> Reply | None:
@@ -79,7 +79,7 @@ class RangeServer:
         return self.change(request, self.right_answer(request))
 
     def right_answer(self, request: Request) -> Reply:
-        """Give what RFC 9110 asks for."""
+        """Return what RFC 9110 asks for."""
         size = len(self.content)
         headers = {"Accept-Ranges": "bytes"} | ({"ETag": self.tag} if self.tag else {})
         wanted = request.range

@@ -46,7 +46,7 @@ _CHANGES: tuple[tuple[str, tuple[str, ...]], ...] = (  # what is found, and what
 
 
 def changed(text: str, random: Random) -> str:
-    """Give a chat template with one to four changes."""
+    """Return a chat template with one to four changes."""
     for _ in range(random.randint(1, 4)):
         pattern, instead = random.choice(_CHANGES)
         if places := list(re.finditer(pattern, text)):

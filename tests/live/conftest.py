@@ -74,19 +74,19 @@ def ollama_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OllamaPool
 
 @pytest.fixture(scope="session", params=parts.OLLAMAS, ids=[part.version for part in parts.OLLAMAS])
 def ollama_server(request: pytest.FixtureRequest, ollama_pool: OllamaPool) -> RunningOllama:
-    """Give a running server of each release that there is to test against."""
+    """Return a running server of each release that there is to test against."""
     return ollama_pool(request.param)
 
 
 @pytest.fixture(scope="session")
 def newest_ollama(ollama_pool: OllamaPool) -> RunningOllama:
-    """Give a running server of the newest release."""
+    """Return a running server of the newest release."""
     return ollama_pool(parts.OLLAMAS[0])
 
 
 @pytest.fixture(scope="session")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the real SmolLM2-135M-Instruct Q4_1 GGUF, 98 MB; not to be written to.
+    """Return the real SmolLM2-135M-Instruct Q4_1 GGUF, 98 MB; not to be written to.
 
     It is a copy for each of the processes that tests run in: a server sets the time of a file that was linked
     into its store, and what reads that file beside it finds it changed.

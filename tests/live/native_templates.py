@@ -15,7 +15,7 @@ _WHOLE = _OFFER + _TURNS + _OPEN
 
 
 def _marked(*marks: str, before: str = "", body: str = _WHOLE, after: str = "") -> str:
-    """Give a template that llama.cpp takes for one of a family, by marks that it never prints."""
+    """Return a template that llama.cpp takes for one of a family, by marks that it never prints."""
     return before + "{% if false %}" + " ".join(marks) + "{% endif %}" + body + after
 
 
@@ -166,7 +166,7 @@ NATIVE_TEMPLATES: dict[str, str] = {
 
 
 def _each(statements: str, *, before: str = "") -> str:
-    """Give a template that runs statements, and others for each message before it prints that."""
+    """Return a template that runs statements, and others for each message before it prints that."""
     opening = "{% for m in messages %}"
     return before + opening + statements + _TURNS.removeprefix(opening) + _OPEN
 

@@ -38,7 +38,7 @@ class Oracle:
         self._answers = answers
 
     def ask(self, kind: str, data: bytes = b"") -> Any:
-        """Give the answer to one request; the kinds stand in ``oracle/main.go``."""
+        """Return the answer to one request; the kinds stand in ``oracle/main.go``."""
         request = {"kind": kind, "data": base64.b64encode(data).decode()}
         self._requests.write(json.dumps(request) + "\n")
         self._requests.flush()
@@ -90,6 +90,6 @@ def _built() -> Path:
 
 
 def module_folder() -> Path:
-    """Give the folder of Ollama's source in Go's module cache, where the oracle could be built."""
+    """Return the folder of Ollama's source in Go's module cache, where the oracle could be built."""
     result = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True)
     return Path(result.stdout.strip()) / f"{_MODULE}@v{_VERSION}"

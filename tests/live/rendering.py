@@ -88,7 +88,7 @@ class RenderingServer:
         renderer: str = "",
         parser: str = "",
     ) -> list[Outcome]:
-        """Give what the server renders for each conversation; what it answers with an error is ``Refused``.
+        """Return what the server renders for each conversation; what it answers with an error is ``Refused``.
 
         Where the model cannot even be loaded, that holds of every conversation.
 
@@ -126,7 +126,7 @@ class RenderingServer:
         family: str = "llama",
         parser: str = "",
     ) -> Shown:
-        """Give what ``/api/show`` tells of a model that carries these templates."""
+        """Return what ``/api/show`` tells of a model that carries these templates."""
         gguf = _tiny_gguf(template_text, adds_bos=False)
         with self.model(gguf, go_template=go_template, stops=stops, family=family, parser=parser) as name:
             answer = self._client.post("/api/show", json={"model": name})
@@ -149,7 +149,7 @@ class RenderingServer:
     def answer(
         self, name: str, conversation: Conversation, *, options: Mapping[str, Any] | None = None
     ) -> Told:
-        """Give what the server tells of a model's answer, said bit by bit.
+        """Return what the server tells of a model's answer, said bit by bit.
 
         Raises:
             AssertionError: The server refuses, or ends the answer with an error.
@@ -182,7 +182,7 @@ class RenderingServer:
         renderer: str = "",
         parser: str = "",
     ) -> Iterator[str]:
-        """Give the name of a model that is in the store for as long as the block runs; see :meth:`render`."""
+        """Return name of a model that is in the store for as long as the block runs; see :meth:`render`."""
         store = LocalStore(self.ollama.store)
         layers = [(MediaType.MODEL, gguf)]
         if go_template is not None:
@@ -212,7 +212,7 @@ class RenderingServer:
 
 
 def corpus_templates() -> dict[str, str]:
-    """Give the chat templates of the corpus beside the checkout by their names; none where it is absent."""
+    """Return the chat templates of the corpus beside the checkout by their names; none where it is absent."""
     return {path.stem: path.read_text("utf-8") for path in sorted(_CORPUS.glob("*.jinja"))}
 
 
@@ -235,7 +235,7 @@ def _tiny_gguf(jinja: str | None, *, adds_bos: bool, architecture: Architecture 
 
 
 def _reason(answer: httpx.Response) -> str:
-    """Give the error that a server tells; llama-server's own comes as JSON within it."""
+    """Return the error that a server tells; llama-server's own comes as JSON within it."""
     text: Any = answer.text
     with contextlib.suppress(ValueError, KeyError, TypeError):
         text = answer.json()["error"]

@@ -58,7 +58,7 @@ class RunningOllama:
 
 
 def find_program(part: parts.Ollama) -> Path | None:
-    """Give the program of a release: from the cache, or, for the newest, one on PATH that will do."""
+    """Return the program of a release: from the cache, or, for the newest, one on PATH that will do."""
     if part.is_there:
         return part.program
     installed = shutil.which("ollama")
@@ -127,7 +127,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Give an environment in which no setting of the user's, and no proxy, has a say."""
+    """Return an environment in which no setting of the user's, and no proxy, has a say."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     return kept | {
         "HOME": str(folder),

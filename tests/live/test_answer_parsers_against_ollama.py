@@ -120,7 +120,7 @@ _LASTS = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[Oracle]:
-    """Give Ollama's own parsers."""
+    """Return Ollama's own parsers."""
     try:
         with running_oracle() as running:
             yield running

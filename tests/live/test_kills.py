@@ -33,7 +33,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Give a model of 38 MB that runs."""
+    """Return a model of 38 MB that runs."""
     return tiny_llama(tmp_path_factory.mktemp("big") / "big.gguf", width=512, blocks=4)
 
 
@@ -240,7 +240,7 @@ def test_build(part, kills, via, whole, shards, tiny, tmp_path):
 
 
 def starter(server, source, name, *, via, folder):
-    """Give what starts one build."""
+    """Return what starts one build."""
 
     def start():
         arguments = ["build", Path(source), "--name", name, "--via", via, "--no-load", "--allow-mismatch"]
@@ -295,7 +295,7 @@ def require_end_by_sigterm(code, err):
 
 
 def unnamed(store):
-    """Give the files beside the blobs that manifests name."""
+    """Return the files beside the blobs that manifests name."""
     named = set()
     for path in store.glob("manifests/*/*/*/*"):
         value = json.loads(path.read_bytes())

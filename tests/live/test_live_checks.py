@@ -60,7 +60,7 @@ def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a model which does what it is asked for, in the way of a chat template."""
+    """Return a function that writes a model which does what it is asked for, as a chat template has it."""
 
     def one(chat_template: str, *, says: str = "I shall greet.\n</think>\n\nHello there!") -> Path:
         is_off = "assistant\n</think>" if chat_template == KEYS_AND_VALUES else "<think>\n\n</think>"

@@ -46,7 +46,7 @@ def oracle() -> Iterator[Oracle]:
 
 
 def as_modelfile(commands: list[dict[str, str]]) -> Modelfile:
-    """Give the value that Ollama's list of commands stands for."""
+    """Return the value that Ollama's list of commands stands for."""
     once: dict[str, str] = {}
     many: dict[str, list[str]] = {"model": [], "license": [], "adapter": [], "draft": []}
     parameters: list[Parameter] = []

@@ -36,7 +36,7 @@ _FEW = (*battery()[::5], _OPEN_END)
 
 @pytest.fixture
 def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
-    """Give a server that renders."""
+    """Return a server that renders."""
     with RenderingServer(ollama_server) as server:
         yield server
 

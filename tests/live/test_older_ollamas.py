@@ -85,7 +85,7 @@ def version(client):
 
 @pytest.fixture(scope="module")
 def model(smollm2, tmp_path_factory):
-    """Give the real model as a file of its own, on the file system of the servers' stores."""
+    """Return the real model as a file of its own, on the file system of the servers' stores."""
     path = tmp_path_factory.mktemp("model") / smollm2.name
     shutil.copy(smollm2, path)
     path.chmod(0o644)

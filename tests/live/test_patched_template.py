@@ -42,7 +42,7 @@ def _no_digests_of_the_user(monkeypatch, tmp_path):
 
 @pytest.fixture(params=WAYS, ids=[f"{part.version}-{via}" for part, via in WAYS])
 def way(request, ollama_pool, monkeypatch):
-    """Give a server and a way to it."""
+    """Return a server and a way to it."""
     part, via = request.param
     server = ollama_pool(part)
     monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
@@ -57,7 +57,7 @@ def source(request, smollm2, tmp_path):
 
 
 def weights(server, name):
-    """Give the digests of the layers of weights."""
+    """Return the digests of the layers of weights."""
     place = server.store / "manifests/registry.ollama.ai/library" / name / "latest"
     layers = json.loads(place.read_bytes())["layers"]
     return [layer["digest"] for layer in layers if layer["mediaType"].endswith("image.model")]

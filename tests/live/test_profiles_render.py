@@ -102,7 +102,7 @@ def go_render() -> Iterator[Render]:
 
 @cache
 def _chat_templates() -> dict[str, str]:
-    """Give the chat templates by name: our own, and the corpus where it is."""
+    """Return the chat templates by name: our own, and the corpus where it is."""
     corpus = {path.stem: path.read_text("utf-8") for path in sorted(_CORPUS.glob("*.jinja"))}
     return {f"own {name}": text for name, text in OWN_TEMPLATES.items()} | corpus
 
@@ -149,7 +149,7 @@ def _skip_for_corpus() -> NoReturn:
 
 
 def _cases(profile: Profile, text: str) -> Iterator[Case]:
-    """Give the chats of a family and what its authors' template makes of them."""
+    """Return the chats of a family and what its authors' template makes of them."""
     chats = list(reference.PLAIN)
     if profile.claims.tools:
         chats += [*reference.TOOL_USE, *reference.TOOL_USE_WITH_TEXT, *reference.PARALLEL_CALLS]
@@ -185,7 +185,7 @@ def _render(profile: Profile, text: str, chat: Chat) -> str:
 
 
 def _as_meant(profile: Profile, text: str, chat: Chat) -> list[Message]:
-    """Give the messages as the authors of a family have calls told, where that is not the usual form."""
+    """Return the messages as the authors of a family have calls told, where that is not the usual form."""
     messages = [dict(message) for message in chat.messages]
     if "messages[0]['content'][0]['text']" in text and "messages[0]['content'] is string" not in text:
         for message in messages:  # a template for typed content only
@@ -222,7 +222,7 @@ def _with_text_arguments(function: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused(profile: Profile, text: str, chat: Chat, refusal: Refused) -> Case:
-    """Give what is to come out where a chat template raises, as the profile owns up to it."""
+    """Return what is to come out where a chat template raises, as the profile owns up to it."""
     differences = _differences(profile)
     if chat.messages[0]["role"] == "system" and "system-refused" in differences:
         asked = dataclasses.replace(chat, messages=(reference.user("@first@"), *chat.messages[2:]))
@@ -251,7 +251,7 @@ def _with_tools(want: str, chat: Chat) -> str:
 
 
 def _continued(profile: Profile, text: str) -> Case:
-    """Give a chat whose last answer is to go on after its thinking, which the chat template leaves out."""
+    """Return a chat whose last answer is to go on after its thinking, which the chat template leaves out."""
     last = reference.assistant("Roses are", reasoning_content="A poem.")
     chat = Chat("continued thinking", (reference.user("Write."), last), think=True)
     space = "" if profile.family.startswith("granite") else "\n"
@@ -260,7 +260,7 @@ def _continued(profile: Profile, text: str) -> Case:
 
 
 def _check(case: Case, got: str, *, adds_bos: bool) -> str | None:
-    """Give the difference between what came out and what was to, or ``None``."""
+    """Return the difference between what came out and what was to, or ``None``."""
     if case.want is None:
         return None if all(piece in got for piece in case.pieces) else f"{case.pieces} are not in {got!r}"
     want = case.want.removeprefix(_BOS) if adds_bos else case.want

@@ -58,7 +58,7 @@ def _ours(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server(ollama_server, monkeypatch):
-    """Give a server whose store we know of."""
+    """Return a server whose store we know of."""
     monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
     return ollama_server
 
@@ -71,7 +71,7 @@ def client(ollama_server):
 
 @pytest.fixture(scope="module")
 def model(smollm2, tmp_path_factory):
-    """Give the real model as a file of its own, on the file system of the servers' stores."""
+    """Return the real model as a file of its own, on the file system of the servers' stores."""
     path = tmp_path_factory.mktemp("model") / smollm2.name
     shutil.copy(smollm2, path)
     path.chmod(0o644)
@@ -91,7 +91,7 @@ def source(request, model, shards):
 
 
 def manifest_bytes(server, name):
-    """Give the manifest as it stands in the store."""
+    """Return the manifest as it stands in the store."""
     namespace, _, model = name.rpartition("/")
     return (
         server.store / "manifests/registry.ollama.ai" / (namespace or "library") / model / "latest"
@@ -99,7 +99,7 @@ def manifest_bytes(server, name):
 
 
 def weights(server, name):
-    """Give the layers of weights, each with its blob."""
+    """Return the layers of weights, each with its blob."""
     layers = json.loads(manifest_bytes(server, name))["layers"]
     return [
         (layer, server.store / "blobs" / layer["digest"].replace(":", "-"))
@@ -296,7 +296,7 @@ def test_the_way_is_a_link_where_the_store_is_ours_and_else_a_pull(ollama_server
     assert build(path, host=ollama_server.url, load=False).via == "pull"
     monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
     told = []
-    assert build(path, host=ollama_server.url, load=False, tell=told.append).via == "link"
+    assert build(path, host=ollama_server.url, load=False, notify=told.append).via == "link"
     assert any("way: link" in one and "ours to write" in one for one in told)
     (tmp_path / "other" / "blobs").mkdir(parents=True)
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "other"))
@@ -350,7 +350,7 @@ def test_a_store_behind_a_symbolic_link_is_written(server, client, monkeypatch, 
 
 @pytest.fixture
 def open_folder():
-    """Give a folder that every user may read."""
+    """Return a folder that every user may read."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -417,7 +417,7 @@ def test_a_store_on_another_disk_gets_a_copy_that_is_checked(part, model, monkey
     ):
         monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
         told = []
-        assert build(model, name="copied", host=server.url, tell=told.append).via == "link"
+        assert build(model, name="copied", host=server.url, notify=told.append).via == "link"
         assert f"{model.name}: copied" in told
         ((layer, blob),) = weights(server, "copied")
         assert layer["digest"] == f"sha256:{hashlib.sha256(blob.read_bytes()).hexdigest()}"
@@ -428,7 +428,7 @@ def test_a_store_on_another_disk_gets_a_copy_that_is_checked(part, model, monkey
 
 @pytest.fixture
 def disk_of():
-    """Give a function that mounts a file system of so many megabytes where a server has its store."""
+    """Return a function that mounts a file system of so many megabytes where a server has its store."""
     mounted = []
 
     def mount(megabytes, folder):
@@ -445,7 +445,7 @@ def disk_of():
 
 
 def large_files(server):
-    """Give the files in the store that take more than a megabyte."""
+    """Return the files in the store that take more than a megabyte."""
     return [path for path in server.store.rglob("*") if path.is_file() and path.stat().st_blocks > 2048]
 
 
@@ -624,7 +624,9 @@ def test_a_linked_file_that_ollama_touches_while_it_is_hashed_is_hashed_anew(ser
         if update.task.startswith("hashing") and not touched:
             touched.append(build(path, name="touching", via="upload", **how))
 
-    assert build(path, name="again", via="link", rehash=True, progress=touch, tell=told.append, **how).is_done
+    assert build(
+        path, name="again", via="link", rehash=True, progress=touch, notify=told.append, **how
+    ).is_done
     assert touched
     assert [one for one in told if "starting over" in one]
 

@@ -19,7 +19,7 @@ SAYS = 'Grüße! <tool_call>\n{"a": [1, 1, 1]}\n</tool_call> the the the end, �
 
 @pytest.fixture
 def server(ollama_server: RunningOllama) -> Iterator[RenderingServer]:
-    """Give a server."""
+    """Return a server."""
     with RenderingServer(ollama_server) as server:
         yield server
 

@@ -50,14 +50,14 @@ def disk(request, tmp_path_factory):
 
 @pytest.fixture
 def folder(disk):
-    """Give an empty folder there."""
+    """Return an empty folder there."""
     with tempfile.TemporaryDirectory(dir=disk) as place:
         yield Path(place)
 
 
 @pytest.fixture
 def model(folder):
-    """Give a model of 38 MB there."""
+    """Return a model of 38 MB there."""
     return tiny_llama(folder / "model.gguf", width=512, blocks=4)
 
 
@@ -83,7 +83,7 @@ def test_a_store_takes_a_clone_which_stays_as_it_is_when_the_file_is_changed(
     with running_ollama(part, program, folder) as server, Client(server.url) as client:
         monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
         before, told = used(folder), []
-        assert build(model, name="shared", host=server.url, load=False, tell=told.append).via == "link"
+        assert build(model, name="shared", host=server.url, load=False, notify=told.append).via == "link"
         assert f"{model.name}: cloned, nothing copied" in told
         assert used(folder) - before < MEGABYTE
         blob = server.store / "blobs" / f"sha256-{digest}"

@@ -28,7 +28,7 @@ _PIECES = st.one_of(
 
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[Oracle]:
-    """Give Ollama's own parser."""
+    """Return Ollama's own parser."""
     try:
         with running_oracle() as running:
             yield running

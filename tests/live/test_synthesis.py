@@ -62,7 +62,7 @@ def test_a_real_server_honours_and_prints_it(name: str, ollama_server: RunningOl
 
 
 def _asked(found: Synthesis) -> Iterator[Conversation]:
-    """Give chats as a server takes them that calls the model what its TEMPLATE shows."""
+    """Return chats as a server takes them that calls the model what its TEMPLATE shows."""
     can = read(parse(found.go_template)).capabilities
     for chat in battery():
         takes = ("tools" in can or not chat.tools) and ("thinking" in can or not chat.think)

@@ -49,7 +49,7 @@ def client(ollama_server):
 
 @pytest.fixture
 def make(ollama_server, client):
-    """Give a function that makes a model without a look at its prompts."""
+    """Return a function that makes a model without a look at its prompts."""
     made = []
 
     def one(path, name="verified", **options):

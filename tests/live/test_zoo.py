@@ -37,14 +37,14 @@ def _a_home_of_its_own(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server(ollama_server, monkeypatch):
-    """Give a server whose store is ours, so that `--via auto` would link into it."""
+    """Return a server whose store is ours, so that `--via auto` would link into it."""
     monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
     with ZooServer(ollama_server) as server:
         yield server
 
 
 def subjects() -> Iterator[tuple[ZooModel, str | None]]:
-    """Give each model with each chat template of the corpus that belongs to it, else with our own."""
+    """Return each model with each chat template of the corpus that belongs to it, else with our own."""
     for model in MODELS.values():
         for stem in model.templates if corpus_is_there() else ():
             yield model, stem

@@ -67,7 +67,7 @@ def prompts(rendering, model, *, way, tmp_path):
 
 
 def bos_of(vocabulary):
-    """Give what ``bos_token`` is; the tokens of our BPE vocabularies begin with the 256 bytes."""
+    """Return what ``bos_token`` is; the tokens of our BPE vocabularies begin with the 256 bytes."""
     if "bos" in vocabulary.roles:
         return vocabulary.roles["bos"]
     return "\x0b" if vocabulary.model == "gpt2" and vocabulary.pre not in NO_BOS_AT_ALL else ""

@@ -157,7 +157,7 @@ class Trial:
         return self.answers_plainly or (self.asked is not None and _NO_FORM in self.asked.detail)
 
     def faults(self) -> Iterator[str]:
-        """Tell what is worse than plain ``create``, or not as the authors mean without a word of it."""
+        """Return what is worse than plain ``create``, or not as the authors mean without a word of it."""
         for way, built in self.builds.items():
             if self.runs_plainly and not built.made.is_well:
                 yield f"{way}: {built.made}, and what plain create makes runs: {built.made.detail}"
@@ -167,7 +167,7 @@ class Trial:
                 yield from (f"{way}: {one}" for one in self._unverified(built, built.verified))
 
     def losses(self) -> Iterator[str]:
-        """Tell which capabilities a plain ``create`` gives it, and ours lacks."""
+        """Return which capabilities a plain ``create`` gives it, and ours lacks."""
         for way, built in self.builds.items():
             if built.made.is_well and (lost := self.capabilities - built.capabilities):
                 yield f"{way}: {', '.join(sorted(lost))}"

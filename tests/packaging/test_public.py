@@ -17,7 +17,7 @@ def test_every_public_name_is_there(name):
 
 def test_a_name_that_is_not_public_is_no_attribute():
     with pytest.raises(AttributeError, match="nonsense"):
-        _ = gguf2ollama.nonsense
+        _ = gguf2ollama.protocol_error
 
 
 def test_functions_stay_functions_after_their_modules_were_imported():

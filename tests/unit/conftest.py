@@ -24,7 +24,7 @@ def settle(path, *, seconds=60):
 
 
 def hash_weights(image, *, cache, progress):
-    """Give the digest of each layer of weights by its name."""
+    """Return the digest of each layer of weights by its name."""
     with Hashing(cache=cache, progress=progress) as hashing:
         return hashing.digests(image)
 
@@ -44,7 +44,7 @@ def shards(tmp_path):
 
 @pytest.fixture
 def image_of():
-    """Give a function that lays out the model of a source."""
+    """Return a function that lays out the model of a source."""
 
     def one(source, *, takes_shards=True, **preferences):
         found = inspect(source, **preferences)

@@ -85,7 +85,7 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def _types(tools: Sequence[Mapping[str, Any]], name: str) -> dict[str, tuple[str, ...]]:
-    """Give the types of a tool's arguments, by their names."""
+    """Return the types of a tool's arguments, by their names."""
     for tool in tools:
         function = tool.get("function", {})
         if function.get("name") == name:
@@ -114,7 +114,7 @@ def _value(raw: str, types: tuple[str, ...]) -> Any:  # noqa: ANN401 - any JSON 
 
 
 def _values(raw: str, types: tuple[str, ...]) -> Iterator[Any]:
-    """Give what a text is as a number, an array or an object, where it may be one."""
+    """Return what a text is as a number, an array or an object, where it may be one."""
     if "integer" in types and re.fullmatch(r"[+-]?[0-9]+", raw) and abs(int(raw)) <= _MAX_INTEGER:
         yield int(raw)
     if "number" in types and (number := _number(raw)) is not None:

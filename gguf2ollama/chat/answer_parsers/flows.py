@@ -83,7 +83,7 @@ def _cohere_text(heard: Heard, text: str) -> str:
 
 
 def _is_begun(asked: Conversation) -> bool:
-    """Tell whether the answer was begun, and is to be continued."""
+    """Return whether the answer was begun, and is to be continued."""
     last = asked.messages[-1] if asked.messages else None
     return last is not None and last.role == "assistant" and bool(last.content)
 

@@ -32,7 +32,7 @@ class AnswerParser:
     since: str = _SINCE
 
     def read(self, answer: str, *, asked: Conversation) -> Heard | None:
-        """Tell what a server tells of an answer; ``None`` where it tells an error.
+        """Return what a server tells of an answer; ``None`` where it tells an error.
 
         Args:
             answer: What the model wrote, without the end of its turn.
@@ -57,7 +57,7 @@ _PARSERS = (
 
 
 def known_parsers(version: str) -> tuple[AnswerParser, ...]:
-    """Give the parsers of a version of Ollama.
+    """Return the parsers of a version of Ollama.
 
     Raises:
         UsageProblem: It is no version.

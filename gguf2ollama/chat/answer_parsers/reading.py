@@ -34,7 +34,7 @@ class Heard:
 
 
 def cut(text: str, mark: str) -> tuple[str, str | None]:
-    """Give what stands before a mark and what stands behind it; ``None`` where it is not there."""
+    """Return what stands before a mark and what stands behind it; ``None`` where it is not there."""
     before, found, behind = text.partition(mark)
     return before, behind if found else None
 

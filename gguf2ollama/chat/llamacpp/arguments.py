@@ -17,7 +17,7 @@ def is_integer(value: Value) -> bool:
 
 
 def as_integer(value: Value) -> int:
-    """Give a number without its decimals.
+    """Return a number without its decimals.
 
     Raises:
         TemplateFault: It is none.
@@ -28,7 +28,7 @@ def as_integer(value: Value) -> int:
 
 
 def at(arguments: Sequence[Any], position: int) -> Value:
-    """Give an argument by its position, keyword or not.
+    """Return an argument by its position, keyword or not.
 
     Raises:
         TemplateFault: There is none.
@@ -39,7 +39,7 @@ def at(arguments: Sequence[Any], position: int) -> Value:
 
 
 def keyword(arguments: Sequence[Any], key: str) -> Value:
-    """Give a keyword argument; undefined where it is not given."""
+    """Return a keyword argument; undefined where it is not given."""
     for argument in arguments:
         if isinstance(argument, Keyword) and argument.key == key:
             return argument.value
@@ -47,7 +47,7 @@ def keyword(arguments: Sequence[Any], key: str) -> Value:
 
 
 def named(arguments: Sequence[Any], key: str, position: int) -> Value:
-    """Give an argument by its name or its position; undefined where it is not given."""
+    """Return an argument by its name or its position; undefined where it is not given."""
     value = keyword(arguments, key)
     if value is UNDEFINED and position < len(arguments) and not isinstance(arguments[position], Keyword):
         return arguments[position]
@@ -55,7 +55,7 @@ def named(arguments: Sequence[Any], key: str, position: int) -> Value:
 
 
 def flag(arguments: Sequence[Any], key: str, position: int) -> bool:
-    """Give an argument as true or false; false where it is not given."""
+    """Return an argument as true or false; false where it is not given."""
     value = named(arguments, key, position)
     return value is not UNDEFINED and bool(value)
 

@@ -43,7 +43,7 @@ class Render(Protocol):
         add_generation_prompt: bool = False,
         enable_thinking: bool = True,
     ) -> str | None:
-        """Give the prompt."""
+        """Return the prompt."""
 
 
 @dataclass(frozen=True, slots=True)

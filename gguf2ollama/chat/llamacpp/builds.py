@@ -89,7 +89,7 @@ _STEPS: tuple[tuple[tuple[int, int, int], tuple[Build, ...]], ...] = (
 
 
 def builds_of(version: str) -> tuple[Build, ...]:
-    """Give the builds that a version of Ollama may come with, as far as they differ; none if unknown.
+    """Return the builds that a version of Ollama may come with, as far as they differ; none if unknown.
 
     Versions newer than 0.34.4, and 0.0.0, an unstamped build, count as that.
 

@@ -170,7 +170,7 @@ def _watch_all(value: Value, watched: dict[int, Watch]) -> None:
 def _content(
     attempt: Callable[..., _Result], *, misses_text: bool, tries_empty_parts: bool
 ) -> tuple[bool, bool]:
-    """Tell whether contents may be texts, and whether they may be lists of parts."""
+    """Return whether contents may be texts, and whether they may be lists of parts."""
     result = attempt([{"role": "user", "content": _MARKER}])
     operations = result.watch("messages", 0, "content").operations
     is_typed = _is_taken_apart(operations)

@@ -89,7 +89,7 @@ class Template:
     def render(
         self, variables: Mapping[str, Any], *, now: datetime, watched: dict[int, Watch] | None = None
     ) -> str:
-        """Give the text that it prints.
+        """Return the text that it prints.
 
         Args:
             variables: JSON values by their names; see ``from_json`` for inputs that are watched.
@@ -352,7 +352,7 @@ class _Compiler:
         return lambda scope: body(scope) if is_true(test(scope)) else otherwise(scope)
 
     def _block(self, statements: Sequence[nodes.Statement]) -> Code:
-        """Give what runs statements and prints them; of nothing but text that is done now."""
+        """Return what runs statements and prints them; of nothing but text that is done now."""
         body = self.body(statements)
         if not all(isinstance(one, (nodes.Literal, nodes.Nothing)) for one in statements):
             return lambda scope: printed(body, scope)
@@ -424,7 +424,7 @@ class _Compiler:
     def _parameters(
         self, parameters: Sequence[nodes.Expression]
     ) -> Callable[[Scope, Scope, Sequence[Any]], None]:
-        """Give what binds arguments: by name or place; defaults only where fewer arguments are given."""
+        """Return what binds arguments: by name or place; defaults only where fewer arguments are given."""
         known = [_parameter(one) for one in parameters]
         defaults = [
             self._code(one.value) if isinstance(one, nodes.KeywordArgument) else None for one in parameters

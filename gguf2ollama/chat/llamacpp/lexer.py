@@ -101,7 +101,7 @@ class _Lexer:
                 yield token
 
     def _next(self) -> Token | None:
-        """Give the next token; ``None`` where nothing of it is left."""
+        """Return the next token; ``None`` where nothing of it is left."""
         last = self._last
         if last is None or last.kind in {"close statement", "close expression", "comment"}:
             text = self._outside()
@@ -208,7 +208,7 @@ class _Lexer:
 
 
 def _left_of_block(source: str, start: int, end: int) -> int:
-    """Give where the text before a block ends, once the block's indentation is taken away."""
+    """Return where the text before a block ends, once the block's indentation is taken away."""
     current = end
     while current > start:
         character = source[current - 1]

@@ -33,7 +33,7 @@ def _bound(value: Value, name: str) -> Function | None:
 
 
 def attribute(scope: Scope, owner: Value, name: str) -> Value:
-    """Give ``owner.name``: a method where the type has one, else what an object holds under that key."""
+    """Return ``owner.name``: a method where the type has one, else what an object holds under that key."""
     if type(owner) is dict and scope.run.watched is None and name not in METHODS_OF_OBJECTS:
         return owner.get(name, UNDEFINED)
     scope.run.mark(owner, name)
@@ -41,7 +41,7 @@ def attribute(scope: Scope, owner: Value, name: str) -> Value:
 
 
 def item(scope: Scope, owner: Value, key: Value) -> Value:
-    """Give ``owner[key]``: what is held, else a method of that name, else undefined."""
+    """Return ``owner[key]``: what is held, else a method of that name, else undefined."""
     if type(owner) is dict and type(key) is str and scope.run.watched is None:
         value = owner.get(key, UNDEFINED)
         if value is not UNDEFINED:
@@ -75,14 +75,14 @@ def _method_named(scope: Scope, owner: Value, name: str) -> Value:
 
 
 def _at(owner: Sequence[Any], index: int) -> Value:
-    """Give an item of a list, or a byte of a text, of which negative places are not known."""
+    """Return an item of a list, or a byte of a text, of which negative places are not known."""
     if index < 0 and not isinstance(owner, str):
         index += len(owner)
     return owner[index] if 0 <= index < len(owner) else UNDEFINED
 
 
 def part(scope: Scope, owner: Value, start: Value, stop: Value, step: Value) -> Value:
-    """Give ``owner[start:stop:step]``; ``NOT_TOLD`` for bounds that are not there.
+    """Return ``owner[start:stop:step]``; ``NOT_TOLD`` for bounds that are not there.
 
     Raises:
         TemplateFault: It cannot be cut, or a bound is no number.

@@ -159,7 +159,7 @@ def _test(name: Value) -> Callable[[list[Any]], bool]:
 
 
 def _attribute_of(item: Value, attribute: Value) -> Value:
-    """Give an attribute of an object, or a place of a list.
+    """Return an attribute of an object, or a place of a list.
 
     Raises:
         TemplateFault: It has none of that name.
@@ -241,7 +241,7 @@ def _sort(arguments: list[Any]) -> list[Any] | tuple[Any, ...]:
 
 
 def _sorted(keys: list[Any], how: str) -> list[int]:
-    """Give the order of keys."""
+    """Return the order of keys."""
 
     def ordered(left: int, right: int) -> int:
         if compare(keys[left], keys[right], how):
@@ -439,7 +439,7 @@ def _alone(method: Method) -> Bound:
 
 
 def _told_of_run(kind: type) -> dict[str, Bound]:
-    """Give the methods of a type that need to know where they run."""
+    """Return the methods of a type that need to know where they run."""
     if kind is Undefined:
         return {}
     told: dict[str, Bound] = {"tojson": _to_json}

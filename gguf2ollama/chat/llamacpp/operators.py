@@ -50,7 +50,7 @@ def _joined(left: str, right: str) -> str:
 
 
 def apply(how: str, left: Value, right: Value, *, looks_up_none: bool) -> Value:
-    """Give what an operator makes of two values; ``and``, ``or``, ``==`` and ``!=`` are none of these.
+    """Return what an operator makes of two values; ``and``, ``or``, ``==`` and ``!=`` are none of these.
 
     Args:
         how: The operator.

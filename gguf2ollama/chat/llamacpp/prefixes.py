@@ -15,7 +15,7 @@ __all__ = ["only_adds_at_the_end"]
 
 
 def only_adds_at_the_end(body: Sequence[nodes.Statement], variable: str) -> bool:
-    """Tell whether the truth of a variable makes nothing but an addition at the end of what is printed."""
+    """Return whether the truth of a variable makes nothing but an addition at the end of what is printed."""
     statements = list(body)
     while statements and isinstance(statements[-1], (nodes.Literal, nodes.Nothing)):
         statements.pop()
@@ -25,7 +25,7 @@ def only_adds_at_the_end(body: Sequence[nodes.Statement], variable: str) -> bool
 
 
 def _adds(statement: nodes.Statement, variable: str) -> bool:
-    """Tell whether a statement runs nothing where a variable is false."""
+    """Return whether a statement runs nothing where a variable is false."""
     if isinstance(statement, nodes.If):
         return _needs(statement.test, variable) and all(map(_is_text, statement.otherwise))
     if isinstance(statement, nodes.Conditional):
@@ -34,7 +34,7 @@ def _adds(statement: nodes.Statement, variable: str) -> bool:
 
 
 def _needs(test: nodes.Expression, variable: str) -> bool:
-    """Tell whether a test fails at once where a variable is false."""
+    """Return whether a test fails at once where a variable is false."""
     while isinstance(test, nodes.Binary) and test.operator == "and":
         test = test.left
     return isinstance(test, nodes.Name) and test.name == variable
@@ -45,7 +45,7 @@ def _is_text(statement: nodes.Statement) -> bool:
 
 
 def _names(part: object, variable: str) -> bool:
-    """Tell whether a part of a template names a variable."""
+    """Return whether a part of a template names a variable."""
     if isinstance(part, tuple):
         return any(_names(one, variable) for one in part)
     if isinstance(part, nodes.Name) and part.name == variable:

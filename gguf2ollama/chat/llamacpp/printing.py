@@ -71,7 +71,7 @@ def _print(value: Value, pieces: list[str]) -> None:
 
 
 def to_name(name: str) -> Assign:
-    """Give what assigns to a variable."""
+    """Return what assigns to a variable."""
 
     def run(scope: Scope, value: Value) -> None:
         scope.variables[name] = value
@@ -80,7 +80,7 @@ def to_name(name: str) -> Assign:
 
 
 def unpacking(names: Sequence[str | None]) -> Assign:
-    """Give what assigns the items of a list to variables; ``None`` stands for what is none."""
+    """Return what assigns the items of a list to variables; ``None`` stands for what is none."""
 
     def run(scope: Scope, value: Value) -> None:
         if not isinstance(value, (list, tuple)):
@@ -96,7 +96,7 @@ def unpacking(names: Sequence[str | None]) -> Assign:
 
 
 def never(problem: str) -> Assign:
-    """Give what fails whenever it is to assign."""
+    """Return what fails whenever it is to assign."""
 
     def run(scope: Scope, value: Value) -> None:
         scope.run.mark(value)
@@ -138,7 +138,7 @@ class Loop:
         return joined(pieces)
 
     def _items(self, scope: Scope, value: Value) -> list[Any]:
-        """Give the items; of an object its pairs where they are unpacked, else its keys."""
+        """Return the items; of an object its pairs where they are unpacked, else its keys."""
         scope.run.mark(value, "array_access")
         scope.run.step(weight(value))
         if value is UNDEFINED:

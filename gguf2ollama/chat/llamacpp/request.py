@@ -29,7 +29,7 @@ _TRIMS = "You have access to the following functions in JSONSchema format"
 
 
 def told_messages(messages: Sequence[Message], *, source: str, support: Support) -> Messages:
-    """Give messages as a template is told them.
+    """Return messages as a template is told them.
 
     Args:
         messages: The messages, without one that is to be continued.
@@ -50,7 +50,7 @@ def told_messages(messages: Sequence[Message], *, source: str, support: Support)
 
 
 def with_content_as_taken(messages: Messages, *, support: Support) -> Messages:
-    """Give contents as lists of parts where a template takes nothing else."""
+    """Return contents as lists of parts where a template takes nothing else."""
     if support.string_content or not support.typed_content:
         return messages
     return [
@@ -62,7 +62,7 @@ def with_content_as_taken(messages: Messages, *, support: Support) -> Messages:
 
 
 def told_tools(conversation: Conversation) -> list[dict[str, Any]]:
-    """Give tools, which are canonical, as a template is told them.
+    """Return tools, which are canonical, as a template is told them.
 
     Raises:
         TemplateFault: One is no function.
@@ -74,7 +74,7 @@ def told_tools(conversation: Conversation) -> list[dict[str, Any]]:
 
 
 def extra_variables(conversation: Conversation, *, now: datetime, build: Build) -> dict[str, Any]:
-    """Give the variables that every chat has, and those that ``think`` makes."""
+    """Return the variables that every chat has, and those that ``think`` makes."""
     variables: dict[str, Any] = {
         "datetime": now.strftime("%b %d %Y"),
         "date_string": now.strftime("%d %b %Y"),

@@ -31,7 +31,7 @@ class Budget:
 
 
 def weight(value: Value) -> int:
-    """Give what handling a value costs, in steps: one for each 256 bytes, or 16 items."""
+    """Return what handling a value costs, in steps: one for each 256 bytes, or 16 items."""
     bits = _WEIGHED_BITS.get(type(value))
     return 0 if bits is None else len(value) >> bits
 
@@ -117,10 +117,10 @@ class Scope:
 
     @classmethod
     def outermost(cls, run: Run, variables: dict[str, Any]) -> Scope:
-        """Give the scope of a template, with the constants that it knows."""
+        """Return the scope of a template, with the constants that it knows."""
         return cls(run, _CONSTANTS | variables)
 
     def within(self) -> Scope:
-        """Give a scope for a loop or a macro: what is set there is not seen here."""
+        """Return a scope for a loop or a macro: what is set there is not seen here."""
         self.run.step(len(self.variables) >> 6)
         return Scope(self.run, self.variables.copy())

@@ -57,7 +57,7 @@ def without_white_space(found: Sequence[Segment]) -> list[Segment]:
 
 
 def common_prefix(left: str, right: str) -> str:
-    """Give what two texts begin with."""
+    """Return what two texts begin with."""
     at = 0
     for one, other in zip(left, right, strict=False):
         if one != other:
@@ -67,7 +67,7 @@ def common_prefix(left: str, right: str) -> str:
 
 
 def split(left: str, right: str) -> Split:
-    """Give what two prompts do not have in common, at their starts and their ends."""
+    """Return what two prompts do not have in common, at their starts and their ends."""
     if not left or not right:
         return Split(left, right)
     mine, theirs = _Side(segments(left)), _Side(segments(right))

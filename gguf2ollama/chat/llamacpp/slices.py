@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 def sliced(items: Sequence[Item], bounds: Sequence[Any]) -> list[Item]:
-    """Give the items between bounds.
+    """Return the items between bounds.
 
     Args:
         items: A list, or the characters of a text.

@@ -67,7 +67,7 @@ def _always(text: str) -> Callable[[str, str], str]:
 
 
 def _parts(messages: Messages, _: str) -> Messages:
-    """Give system messages and answers as lists of parts (Ministral 3)."""
+    """Return system messages and answers as lists of parts (Ministral 3)."""
     told = []
     for message in messages:
         if message["role"] in {"system", "assistant"} and isinstance(message.get("content"), str):
@@ -77,7 +77,7 @@ def _parts(messages: Messages, _: str) -> Messages:
 
 
 def _in_order_of_calls(messages: Messages, _: str) -> Messages:
-    """Give the results of parallel calls in the order of the calls (DeepSeek V4)."""
+    """Return the results of parallel calls in the order of the calls (DeepSeek V4)."""
     told = list(messages)
     order: dict[str, int] = {}
     at = 0
@@ -140,7 +140,7 @@ def _is_answer(message: Mapping[str, Any]) -> bool:
 
 
 def _parsed(content: object) -> object:
-    """Give the value that a result tells as JSON, else the text."""
+    """Return the value that a result tells as JSON, else the text."""
     if not isinstance(content, str):
         return content
     try:
@@ -154,7 +154,7 @@ def _refuse(constant: str) -> object:
 
 
 def continued_turn(prompt: str) -> str:
-    """Give what stands before the text of an answer that is continued, for Gemma 4."""
+    """Return what stands before the text of an answer that is continued, for Gemma 4."""
     return (_MODEL_TURN if prompt.endswith(_OPEN_TURN) else "") + "<|channel>thought\n<channel|>"
 
 

@@ -49,7 +49,7 @@ def _same(arguments: list[Any]) -> Value:
 
 
 def _whole(arguments: list[Any]) -> str:
-    """Give the text, where it is not put together of several that would each be treated by itself."""
+    """Return the text, where it is not put together of several that would each be treated by itself."""
     if isinstance(at(arguments, 0), Joined):
         raise NotForeseen("capitals of a text that is put together of several")
     return _text(arguments)

@@ -55,7 +55,7 @@ def compare(left: Value, right: Value, how: str) -> bool:
 
 
 def contains(needle: Value, haystack: Value) -> bool:
-    """Tell whether ``needle in haystack``.
+    """Return whether ``needle in haystack``.
 
     Raises:
         TemplateFault: It cannot be told.

@@ -88,7 +88,7 @@ class Keyword:
 
 
 def as_bytes_text(text: str) -> str:
-    """Give a text byte by byte.
+    """Return a text byte by byte.
 
     Raises:
         NotForeseen: It holds half a surrogate pair, which no UTF-8 has.
@@ -102,7 +102,7 @@ def as_bytes_text(text: str) -> str:
 
 
 def as_text(text: str) -> str:
-    """Give a text that is told byte by byte as it reads.
+    """Return a text that is told byte by byte as it reads.
 
     Raises:
         NotForeseen: A character was cut apart.
@@ -116,7 +116,7 @@ def as_text(text: str) -> str:
 
 
 def from_json(value: Value) -> Value:
-    """Give a JSON value as the engine holds it; every string and container is a new object."""
+    """Return a JSON value as the engine holds it; every string and container is a new object."""
     if isinstance(value, str):
         return as_bytes_text(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -131,7 +131,7 @@ def from_json(value: Value) -> Value:
 
 
 def capped(text: str) -> str:
-    """Give a text that is not too long.
+    """Return a text that is not too long.
 
     Raises:
         NotForeseen: It is.
@@ -142,7 +142,7 @@ def capped(text: str) -> str:
 
 
 def bounded(value: Value) -> Value:
-    """Give a value that holds not too many others, counted as often as they are held.
+    """Return a value that holds not too many others, counted as often as they are held.
 
     Raises:
         NotForeseen: It holds too many, or itself.
@@ -164,7 +164,7 @@ def is_number(value: Value) -> bool:
 
 
 def is_true(value: Value) -> bool:
-    """Give the truth of a value.
+    """Return the truth of a value.
 
     Raises:
         TemplateFault: It has none: a function.
@@ -179,7 +179,7 @@ def is_true(value: Value) -> bool:
 
 
 def type_name(value: Value) -> str:
-    """Give the name of a type as llama.cpp's errors tell it."""
+    """Return the name of a type as llama.cpp's errors tell it."""
     return _TYPE_NAMES.get(type(value), "Undefined")
 
 
@@ -231,7 +231,7 @@ def _are_alike(left: Value, right: Value) -> bool:
 
 
 def as_key(value: Value) -> Value:
-    """Give a value that is a key of an object.
+    """Return a value that is a key of an object.
 
     Raises:
         TemplateFault: It cannot be one.

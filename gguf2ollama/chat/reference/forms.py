@@ -73,7 +73,7 @@ def find_forms(attempt: Attempt, *, keys: Collection[str]) -> Forms:
         return isinstance(outcome, Rendered) and _PROBE in outcome.prompt
 
     def knows_results(forms: Forms) -> bool:
-        """Tell whether a message with a result is more to it than one of a role that nobody has."""
+        """Return whether a message with a result is more to it than one of a role that nobody has."""
         told = _SAYING["tool"]
         by_nobody = (*told[:-1], replace(told[-1], role=cast("Any", _NOBODY)))
         known, unknown = (

@@ -13,7 +13,7 @@ __all__ = ["mentioned_keys"]
 
 
 def mentioned_keys(tree: nodes.Template) -> list[str]:
-    """Give the names looked up as ``x.name``, ``x['name']`` or ``x.get('name')``, sorted."""
+    """Return the names looked up as ``x.name``, ``x['name']`` or ``x.get('name')``, sorted."""
     return sorted(set(_keys(tree)))
 
 

@@ -121,7 +121,7 @@ class WorkerProcess:
             return answers
 
     def _tell_end(self) -> str:
-        """Tell why the worker is gone, or wrote what it should not."""
+        """Return why the worker is gone, or wrote what it should not."""
         code = self._end(grace_seconds=_END_SECONDS)
         if code == -getattr(signal, "SIGPROF", 0):
             return _tell(self._limits, "time")
@@ -143,7 +143,7 @@ class WorkerProcess:
 
 
 def _homes() -> list[str]:
-    """Give the folders from which the worker imports what it needs: it looks into no other."""
+    """Return the folders from which the worker imports what it needs: it looks into no other."""
     found: dict[str, None] = {}
     for name in _NEEDED:
         spec = importlib.util.find_spec(name)
@@ -181,7 +181,7 @@ def _read_lines(stream: IO[bytes], lines: queue.SimpleQueue[bytes], cap: int) ->
 
 
 def _parse(line: bytes) -> list[dict[str, Any]]:
-    """Give the answers in a line; none where it is not one that a worker of ours would write."""
+    """Return the answers in a line; none where it is not one that a worker of ours would write."""
     try:
         answers = json.loads(line.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
@@ -200,7 +200,7 @@ def _tell(limits: Limits, limit: object) -> str:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Give the memory that a process takes now; 0 where that cannot be told."""
+    """Return the memory that a process takes now; 0 where that cannot be told."""
     if sys.platform == "win32":
         return _ask_windows(pid)
     try:

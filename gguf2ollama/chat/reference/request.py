@@ -43,7 +43,7 @@ class Request:
 
 
 def thinking_variables(think: Think, *, known: frozenset[str]) -> dict[str, Any]:
-    """Give the variables by which a template is told whether and how hard the model shall think.
+    """Return the variables by which a template is told whether and how hard the model shall think.
 
     Args:
         think: What is asked for; ``None`` leaves every variable undefined.

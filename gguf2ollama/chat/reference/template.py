@@ -131,7 +131,7 @@ class ReferenceTemplate:
         return self._render_all(requests)
 
     def coverage(self) -> Coverage:
-        """Tell which branches were reached by whatever was rendered so far.
+        """Return which branches were reached by whatever was rendered so far.
 
         Raises:
             InvalidInput: As for :meth:`render`.
@@ -151,7 +151,7 @@ class ReferenceTemplate:
         )
 
     def _told(self, request: Request, *, forms: Forms) -> dict[str, Any]:
-        """Give the variables of a conversation, as ``apply_chat_template`` would."""
+        """Return the variables of a conversation, as ``apply_chat_template`` would."""
         conversation = request.conversation
         messages = conversation.for_jinja(
             thinking_key=self.thinking_key,

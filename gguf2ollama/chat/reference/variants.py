@@ -18,7 +18,7 @@ _MAX_VARIANTS = 64
 
 
 def chat_templates(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Give the chat templates of a GGUF by their names, ``default`` first; empty texts are left out.
+    """Return the chat templates of a GGUF by their names, ``default`` first; empty texts are left out.
 
     ``tokenizer.chat_template`` is the default one and ``tokenizer.chat_template.NAME`` another. The list of
     names, ``tokenizer.chat_templates``, tells nothing more, and is not needed.
@@ -35,7 +35,7 @@ def chat_templates(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def choose_variant(templates: Mapping[str, str], *, has_tools: bool) -> str | None:
-    """Give the name of the template that transformers would take; ``None`` where it would take none.
+    """Return the name of the template that transformers would take; ``None`` where it would take none.
 
     With tools that is ``tool_use``, where there is one; otherwise ``default``. A single template is taken
     whatever its name.

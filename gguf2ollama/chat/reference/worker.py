@@ -160,7 +160,7 @@ def _cover(one: _Loaded, requests: list[dict[str, Any]], *, characters: int) -> 
 
 
 def _reason(error: Exception) -> str:
-    """Give what an error says, in one paragraph of bounded length."""
+    """Return what an error says, in one paragraph of bounded length."""
     text = str(error)[:_CAP_REASON]
     return text if text.strip() else type(error).__name__
 

@@ -7,8 +7,8 @@ guess.
 
 from __future__ import annotations
 
-from gguf2ollama.chat.synthesis.describe import tell
+from gguf2ollama.chat.synthesis.describe import describe
 from gguf2ollama.chat.synthesis.rules import Rules
 from gguf2ollama.chat.synthesis.synthesis import Lack, NotSynthesised, Synthesis, synthesise
 
-__all__ = ["Lack", "NotSynthesised", "Rules", "Synthesis", "synthesise", "tell"]
+__all__ = ["Lack", "NotSynthesised", "Rules", "Synthesis", "describe", "synthesise"]

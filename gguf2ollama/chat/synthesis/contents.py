@@ -58,7 +58,7 @@ class End:
 
 
 def ends(rules: Rules, one: Observed) -> Iterator[End]:
-    """Give what became of the white space at the ends of texts.
+    """Return what became of the white space at the ends of texts.
 
     Args:
         rules: Rules that hold where no text has any.
@@ -115,7 +115,7 @@ class Gap:
 
 
 def gaps_between(rules: Rules, one: Observed) -> list[Gap]:
-    """Give what the rules print between the sentinels that were found.
+    """Return what the rules print between the sentinels that were found.
 
     Raises:
         Unlearnable: The rules find other sentinels.
@@ -161,7 +161,7 @@ def learn_empty(rules: Rules, role: str, observed: Sequence[Observed]) -> Rules:
 
 
 def agrees(rules: Rules, one: Observed) -> bool:
-    """Tell whether the rules print what was observed."""
+    """Return whether the rules print what was observed."""
     observation = one.observation
     try:
         gaps = gaps_between(rules, one)
@@ -171,7 +171,7 @@ def agrees(rules: Rules, one: Observed) -> bool:
 
 
 def _alone(rules: Rules, role: str, one: Observed) -> tuple[Facts, str]:
-    """Give what stands where the empty text would, without what belongs to its neighbours."""
+    """Return what stands where the empty text would, without what belongs to its neighbours."""
     literals = [*(event.literal for event in one.observation.events), one.observation.tail]
     for gap, literal in zip(gaps_between(rules, one), literals, strict=True):
         at = next(

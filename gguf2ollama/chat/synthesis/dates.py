@@ -25,7 +25,7 @@ _GO: Mapping[str, str] = {
 
 
 def find_dates(template: str, *, day: datetime) -> dict[str, str]:
-    """Give the dates that a chat template can print on a day: their texts, and the formats they have."""
+    """Return the dates that a chat template can print on a day: their texts, and the formats they have."""
     formats = dict.fromkeys(double or single for double, single in _ASKED.findall(template))
     return {day.strftime(one): one for one in formats if one}
 
@@ -43,12 +43,12 @@ def split_at_dates(text: str, dates: Mapping[str, str]) -> Iterator[tuple[str, s
 
 
 def unknown_parts(date_format: str) -> list[str]:
-    """Give the parts of a format that Ollama cannot tell, such as ``%H``."""
+    """Return the parts of a format that Ollama cannot tell, such as ``%H``."""
     return [part for part in _PART.findall(date_format) if part not in _GO]
 
 
 def go_date(date_format: str) -> Iterator[tuple[str, str]]:
-    """Give pairs of plain text and the expression of Go for the part of the date behind it."""
+    """Return pairs of plain text and the expression of Go for the part of the date behind it."""
     start = 0
     for found in _PART.finditer(date_format):
         yield date_format[start : found.start()], _GO[found[0]]

@@ -102,7 +102,7 @@ def learn(examples: Iterable[Example[V]], *, order: Sequence[str]) -> Decision[V
 
 
 def decide(decision: Decision[V], facts: Facts) -> V:
-    """Give the value that a decision comes to."""
+    """Return the value that a decision comes to."""
     while isinstance(decision, Branch):
         value = facts.get(decision.fact, "")
         decision = next((then for values, then in decision.cases if value in values), decision.otherwise)
@@ -110,7 +110,7 @@ def decide(decision: Decision[V], facts: Facts) -> V:
 
 
 def leaves(decision: Decision[V]) -> Iterator[V]:
-    """Give every value that a decision can come to."""
+    """Return every value that a decision can come to."""
     if isinstance(decision, Leaf):
         yield decision.value
         return
@@ -120,7 +120,7 @@ def leaves(decision: Decision[V]) -> Iterator[V]:
 
 
 def mapped(decision: Decision[V], change: Callable[[V], W]) -> Decision[W]:
-    """Give the decision with every value changed."""
+    """Return the decision with every value changed."""
     if isinstance(decision, Leaf):
         return Leaf(change(decision.value))
     return Branch(
@@ -131,7 +131,7 @@ def mapped(decision: Decision[V], change: Callable[[V], W]) -> Decision[W]:
 
 
 def combined(first: Decision[V], second: Decision[W], combine: Callable[[V, W], Decision[X]]) -> Decision[X]:
-    """Give the decision that comes to what is made of the values of two; it asks first as the first does."""
+    """Return decision that comes to what is made of the values of two; it asks first as the first does."""
     if isinstance(first, Branch):
         cases = tuple(
             (values, combined(then, _narrowed(second, first.fact, values), combine))
@@ -149,7 +149,7 @@ def combined(first: Decision[V], second: Decision[W], combine: Callable[[V, W], 
 def _narrowed(
     decision: Decision[V], fact: str, values: frozenset[str], *, negated: bool = False
 ) -> Decision[V]:
-    """Give what is left of a decision where a fact has one of some values, or none of them."""
+    """Return what is left of a decision where a fact has one of some values, or none of them."""
     if isinstance(decision, Leaf):
         return decision
     cases = tuple((one, _narrowed(then, fact, values, negated=negated)) for one, then in decision.cases)
@@ -165,14 +165,14 @@ def _narrowed(
 def _branch(
     fact: str, cases: tuple[tuple[frozenset[str], Decision[V]], ...], otherwise: Decision[V]
 ) -> Decision[V]:
-    """Give a branch, or what all its cases come to."""
+    """Return a branch, or what all its cases come to."""
     if all(then == otherwise for _, then in cases):
         return otherwise
     return Branch(fact=fact, cases=cases, otherwise=otherwise)
 
 
 def restricted(decision: Decision[V], facts: Facts) -> Decision[V]:
-    """Give what is left of a decision where some facts are known."""
+    """Return what is left of a decision where some facts are known."""
     if isinstance(decision, Leaf):
         return decision
     if decision.fact in facts:
@@ -212,23 +212,23 @@ class _Lanes:
         self._below = self._tops - (self._tops >> (self._bits - 1))
 
     def bit(self, at: int) -> int:
-        """Give the bit that tells whether two rows differ in a column."""
+        """Return the bit that tells whether two rows differ in a column."""
         return 1 << (self._bits * (at + 1) - 1)
 
     def row(self, words: tuple[str, ...]) -> int:
-        """Give a row."""
+        """Return a row."""
         told = 0
         for at, (word, known) in enumerate(zip(words, self._numbers, strict=True)):
             told |= known[word] << (self._bits * at)
         return told
 
     def differ(self, one: int, other: int) -> int:
-        """Give the bits of the columns in which two rows differ: what is not 0 there carries into them."""
+        """Return the bits of the columns in which two rows differ: what is not 0 there carries into them."""
         return ((one ^ other) + self._below) & self._tops
 
 
 def _conflicts(rows: Mapping[tuple[str, ...], V], lanes: _Lanes) -> list[int]:
-    """Give the columns in which two rows of different values differ, as bits: the least such sets only."""
+    """Return the columns in which two rows of different values differ, as bits: the least such sets only."""
     by_value: dict[V, list[int]] = {}
     for key, value in rows.items():
         by_value.setdefault(value, []).append(lanes.row(key))

@@ -8,13 +8,13 @@ from typing import TypeVar
 from gguf2ollama.chat.synthesis.decisions import Decision, Leaf
 from gguf2ollama.chat.synthesis.rules import Rules, Slot, Trim
 
-__all__ = ["tell"]
+__all__ = ["describe"]
 
 V = TypeVar("V")
 
 
-def tell(rules: Rules) -> list[str]:
-    """Give the rules line by line, what belongs to a role indented under it."""
+def describe(rules: Rules) -> list[str]:
+    """Return the rules line by line, what belongs to a role indented under it."""
     lines: list[str] = []
     for role, block in rules.blocks.items():
         if not block.slots:

@@ -21,7 +21,7 @@ _ROLES = ("system", "user", "assistant", "tool")
 
 
 def emit(rules: Rules, *, continues_thinking: bool = False) -> str:
-    """Give the Go TEMPLATE of some rules.
+    """Return the Go TEMPLATE of some rules.
 
     Args:
         rules: The rules.
@@ -166,7 +166,7 @@ class _Emitter:
                 self.go.do('$before = "thinking"')
 
     def _needs(self, slot: Slot, role: str) -> str:
-        """Give the condition under which there is anything to show; ``""`` where there always is."""
+        """Return the condition under which there is anything to show; ``""`` where there always is."""
         if slot.kind == "system" and role != "system":
             return "$system" if {"system"} & (self.rules.ignored | self.rules.silent) else "$hasSystem"
         if slot.kind == "thinking":
@@ -213,11 +213,11 @@ def _before_tag(decision: Decision[str], *, at: Callable[[str], int]) -> tuple[D
 
 
 def _behind_closing(text: str) -> int:
-    """Give where a text goes on behind the last tag in it that closes something."""
+    """Return where a text goes on behind the last tag in it that closes something."""
     closing = text.rfind("</")
     return text.find(">", closing) + 1 if closing >= 0 else 0
 
 
 def _last_bracket(text: str) -> int:
-    """Give where the last tag of a text begins."""
+    """Return where the last tag of a text begins."""
     return max(text.rstrip().rfind("<"), text.rstrip().rfind("["), 0)

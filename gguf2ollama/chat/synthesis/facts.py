@@ -59,7 +59,7 @@ Beside them, rules may know ``marks``, whether an answer's text names marks of t
 def conversation_facts(
     conversation: Conversation, messages: Sequence[Message], *, silent: Collection[str] = ()
 ) -> dict[str, str]:
-    """Give the facts that hold for a whole conversation.
+    """Return the facts that hold for a whole conversation.
 
     Args:
         conversation: The conversation.
@@ -78,7 +78,7 @@ def conversation_facts(
 
 
 def think_value(think: Think) -> str:
-    """Give the word for how thinking is asked for: ``unset``, ``on``, ``off``, ``low`` or ``high``.
+    """Return the word for how thinking is asked for: ``unset``, ``on``, ``off``, ``low`` or ``high``.
 
     A medium level is ``on``: Ollama gives a Go template no way to tell the two apart.
     """
@@ -90,12 +90,12 @@ def think_value(think: Think) -> str:
 
 
 def message_facts(messages: Sequence[Message], at: int) -> Mapping[str, str]:
-    """Give the facts of one message of a conversation, but for those of what was printed before it."""
+    """Return the facts of one message of a conversation, but for those of what was printed before it."""
     return facts_of_messages(messages)[at]
 
 
 def facts_of_messages(messages: Sequence[Message]) -> Sequence[Mapping[str, str]]:
-    """Give the facts of each message of a conversation, but for those of what was printed before it."""
+    """Return the facts of each message of a conversation, but for those of what was printed before it."""
     return _facts_of(
         tuple([_Seen(one.role, bool(one.content), bool(one.thinking), bool(one.calls)) for one in messages])
     )

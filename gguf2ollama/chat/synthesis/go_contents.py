@@ -44,7 +44,7 @@ class Contents:
         }
 
     def expression(self, slot: Slot, role: str) -> str:
-        """Give the expression of Go for what a slot shows in a message of a role."""
+        """Return the expression of Go for what a slot shows in a message of a role."""
         if slot.kind == "system" and role != "system":
             return "$system"
         if self.page.cuts and slot.kind in {"thinking", "assistant"}:
@@ -150,7 +150,7 @@ class Contents:
 
 
 def _left_of_cut(inline: Inline, left: Decision[Trim]) -> Decision[Trim]:
-    """Give what is taken off the beginning of a text that was cut."""
+    """Return what is taken off the beginning of a text that was cut."""
     if inline.left is Trim.space or not inline.again:
         return Leaf(inline.left)
     return left

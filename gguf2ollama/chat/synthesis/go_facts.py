@@ -50,7 +50,7 @@ VARIABLES = {
 def condition(
     fact: str, values: Collection[str], *, negated: bool = False, levelled: bool = False, message: str = ""
 ) -> str:
-    """Give the condition that a fact has one of the values, or has none of them.
+    """Return the condition that a fact has one of the values, or has none of them.
 
     Args:
         fact: The fact's name.

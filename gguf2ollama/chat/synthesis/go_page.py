@@ -115,7 +115,7 @@ class Page:
             self.decide(decision, then)
 
     def truth(self, decision: Decision[bool]) -> str | None:
-        """Give the condition under which a decision comes to true; ``""`` for always, ``None`` for never."""
+        """Return condition under which a decision comes to true; ``""`` for always, ``None`` for never."""
         if isinstance(decision, Leaf):
             return "" if decision.value else None
         tests = []
@@ -131,7 +131,7 @@ class Page:
         return tests[0] if len(tests) == 1 else f"or {' '.join(map(_operand, tests))}"
 
     def condition(self, fact: str, values: frozenset[str], *, negated: bool = False) -> str:
-        """Give the condition that a fact has one of the values, or has none of them."""
+        """Return the condition that a fact has one of the values, or has none of them."""
         if fact == "content" and self.rules.blank:
             return self.says if ("yes" in values) != negated else f"not {self.says}"
         if fact == "system" and "system" in self.rules.silent:
@@ -151,12 +151,12 @@ _SYSTEM = {
 
 
 def all_of(tests: Sequence[str]) -> str:
-    """Give the condition that all of some hold."""
+    """Return the condition that all of some hold."""
     return tests[0] if len(tests) == 1 else f"and {' '.join(map(_operand, tests))}"
 
 
 def _operand(test: str) -> str:
-    """Give a condition as one operand of another."""
+    """Return a condition as one operand of another."""
     return f"({test})" if " " in test else test
 
 

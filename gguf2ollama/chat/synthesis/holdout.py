@@ -31,7 +31,7 @@ the next user's."""
 
 
 def held_out_texts() -> Iterator[Conversation]:
-    """Give chats of texts with marks, quotes and the like."""
+    """Return chats of texts with marks, quotes and the like."""
     for name, texts in _TEXTS.items():
         for shape in ("suau", "uau"):
             asked = probe(shape).conversation
@@ -44,7 +44,7 @@ def held_out_texts() -> Iterator[Conversation]:
 
 
 def held_out_chats(plan: Plan) -> Iterator[Conversation]:
-    """Give chats of other shapes and words than those that rules are learnt from."""
+    """Return chats of other shapes and words than those that rules are learnt from."""
     shapes = ["uauauauau", "suauauauauauau", "suauaua"]
     if plan.thought:
         shapes += ["uhuhuhuhu", "suauhuau", "uhuauauh"]
@@ -60,7 +60,7 @@ def held_out_chats(plan: Plan) -> Iterator[Conversation]:
 
 
 def differing(rules: Rules, session: Session, conversations: Sequence[Conversation]) -> list[Conversation]:
-    """Give the conversations that the rules render otherwise than the template, where it renders them."""
+    """Return the conversations that the rules render otherwise than the template, where it renders them."""
     prompts = session.render(conversations)
     return [
         one

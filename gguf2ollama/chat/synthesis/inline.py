@@ -105,7 +105,7 @@ def _decision(ways: Mapping[tuple[str, ...], Sequence[Inline | None]]) -> Decisi
 
 
 def _shared(ways: Sequence[Sequence[Inline | None]]) -> list[Inline | None]:
-    """Give the ways that are in all of them, the simplest first."""
+    """Return the ways that are in all of them, the simplest first."""
     return [way for way in _WAYS if all(way in one for one in ways)]
 
 

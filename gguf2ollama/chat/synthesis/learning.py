@@ -171,7 +171,7 @@ class _Learner:
         )
 
     def _opening(self, role: str) -> Mapping[str, str]:
-        """Give what all messages of a role begin with, by what was printed before them."""
+        """Return what all messages of a role begin with, by what was printed before them."""
         literals: dict[str, list[str]] = defaultdict(list)
         thoughts: list[str] = []
         for chat in self.chats:
@@ -288,7 +288,7 @@ def _without_tag(opening: str, thoughts: Sequence[str]) -> str:
 
 
 def _told_later(one: Observed) -> Iterator[Event]:
-    """Give the events; what was said before a call and stands behind results belongs to the last of these."""
+    """Return events; what was said before a call and stands behind results belongs to the last of these."""
     latest = 0
     for event in one.observation.events:
         mark = event.mark
@@ -300,7 +300,7 @@ def _told_later(one: Observed) -> Iterator[Event]:
 
 
 def _numbered(events: Iterable[Event], *, first: int) -> Iterator[Event]:
-    """Give the events with `NUMBER` for the number of the call, or of the result, that they belong to."""
+    """Return the events with `NUMBER` for the number of the call, or of the result, that they belong to."""
     seen: dict[str, dict[tuple[int, int], int]] = {"call": {}, "tool": {}}
     for event in events:
         mark = event.mark
@@ -323,7 +323,7 @@ def _moves_system(observed: Sequence[Observed]) -> bool:
 
 
 def _kinds(marks: Sequence[Mark]) -> list[str]:
-    """Give what a message prints, in order; what it prints for each call once.
+    """Return what a message prints, in order; what it prints for each call once.
 
     Raises:
         Unlearnable: Calls are not printed one like the other.
@@ -342,7 +342,7 @@ def _kinds(marks: Sequence[Mark]) -> list[str]:
 
 
 def _ordered(found: Sequence[Sequence[str]], role: str) -> list[str]:
-    """Give the order in which messages of a role print things.
+    """Return the order in which messages of a role print things.
 
     Raises:
         Unlearnable: There is none.

@@ -69,7 +69,7 @@ def learn_marks(rules: Rules, session: Session, plan: Plan) -> tuple[Rules, list
 
 
 def _feature(one: Probe) -> Feature:
-    """Give what a probe takes of a model."""
+    """Return what a probe takes of a model."""
     if one.conversation.tools:
         return "tools"
     return "thinking" if any(message.thinking for message in one.conversation.messages) else "plain"
@@ -89,7 +89,7 @@ def _asked(
     *,
     is_padded: bool = False,
 ) -> Iterator[Asked]:
-    """Give probes in which each answer's text names a mark: now this, now that; each, where few are asked."""
+    """Return probes in which each answer's text names a mark: by turns; each, where few are asked."""
     padding = {"assistant": PADDING} if is_padded else None
     turns = cycle(marks)
     for shape in _possible(shapes, plan, calls=False):
@@ -103,7 +103,7 @@ def _asked(
 
 
 def _held_out(marks: Sequence[str], plan: Plan) -> Iterator[Probe]:
-    """Give probes in which some answers name a mark, and others don't."""
+    """Return probes in which some answers name a mark, and others don't."""
     thinks = cycle(plan.thinks)
     for named, (shape, place) in product([*([mark] for mark in marks), marks[::-1]], _HELD_OUT):
         if plan.thought or "h" not in shape:
@@ -115,7 +115,7 @@ def _held_out(marks: Sequence[str], plan: Plan) -> Iterator[Probe]:
 
 
 def _possible(shapes: Iterable[str], plan: Plan, *, calls: bool) -> list[str]:
-    """Give those of some shapes that a plan has to do with, with calls in them or without."""
+    """Return those of some shapes that a plan has to do with, with calls in them or without."""
     thoughtful = set("hkKlL")
     return [
         shape
@@ -125,7 +125,7 @@ def _possible(shapes: Iterable[str], plan: Plan, *, calls: bool) -> list[str]:
 
 
 def _marked(one: Probe, marks: Sequence[str], *, places: Collection[int] | None = None) -> Probe:
-    """Give a probe in which answers' texts name marks; the whole of such a text is what is looked for."""
+    """Return a probe in which answers' texts name marks; the whole of such a text is what is looked for."""
     messages = list(one.conversation.messages)
     sought = dict(one.marks)
     for text, (mark, *_) in one.marks.items():
@@ -187,12 +187,12 @@ def _with_trims(rules: Rules, observed: Sequence[Observed]) -> Rules:
 
 
 def _with_slot(rules: Rules, change: Callable[[Slot], Slot]) -> Rules:
-    """Give the rules with the slot of answers' texts changed."""
+    """Return the rules with the slot of answers' texts changed."""
     return rules.with_slots(lambda role, slot: change(slot) if role == slot.kind == "assistant" else slot)
 
 
 def _told(known: Decision[V], examples: Sequence[Example[V]]) -> Decision[V]:
-    """Give a decision that holds for texts with marks, too.
+    """Return a decision that holds for texts with marks, too.
 
     Raises:
         Unlearnable: There is none.

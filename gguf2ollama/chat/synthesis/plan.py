@@ -52,12 +52,12 @@ class Plan:
     is_parallel: bool = True
 
     def chosen(self, shapes: Iterable[str]) -> list[str]:
-        """Give the shapes that are to be asked."""
+        """Return the shapes that are to be asked."""
         return [shape for shape in shapes if self.is_parallel or not set(shape.lower()) & set("del")]
 
 
 def base(plan: Plan) -> Iterator[Asked]:
-    """Give the probes that texts are learnt from."""
+    """Return the probes that texts are learnt from."""
     shapes = [*_TURNS, *_OPEN, *(_THOUGHT if plan.thought else ())]
     for shape, think in product(shapes, plan.thinks):
         yield from _ended(probe(shape, think=think))
@@ -80,7 +80,7 @@ def _ended(one: Probe) -> Iterator[Asked]:
 
 
 def padded(plan: Plan) -> Iterator[Asked]:
-    """Give probes with white space around the texts of one kind."""
+    """Return probes with white space around the texts of one kind."""
     for kind, shape, think in product(("system", "user", "assistant"), _PADDED, plan.thinks):
         if kind[0] in shape:
             yield Asked(probe=probe(shape, think=think, padding={kind: PADDING}))
@@ -104,13 +104,13 @@ _EMPTIED = ("u", "su", "uau", "suau", "suauau")
 
 
 def empty(role: Role) -> Iterator[Asked]:
-    """Give probes with an empty message of a role."""
+    """Return probes with an empty message of a role."""
     for shape, at in _places(role):
         yield Asked(probe=probe(shape, empty=[at]))
 
 
 def blank(role: Role) -> Iterator[Conversation]:
-    """Give chats in which a message of a role has nothing but white space."""
+    """Return chats in which a message of a role has nothing but white space."""
     for (shape, at), text in product(_places(role), (" ", "\n", "\t \n ")):
         conversation = probe(shape).conversation
         messages = list(conversation.messages)

@@ -212,7 +212,7 @@ def _sentinel(place: str) -> str:
 
 
 def _places(text: str, prompt: str) -> Iterator[int]:
-    """Give where a text begins, each time that it stands in a prompt."""
+    """Return where a text begins, each time that it stands in a prompt."""
     at = prompt.find(text)
     while at >= 0:
         yield at

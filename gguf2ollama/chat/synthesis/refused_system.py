@@ -14,7 +14,7 @@ JOINT = "\n\n"
 
 
 def with_system(rules: Rules) -> Rules:
-    """Give rules that print a system text before the first question, in its turn."""
+    """Return rules that print a system text before the first question, in its turn."""
     block = rules.blocks["user"]
     slots: list[Slot] = []
     for slot in block.slots:

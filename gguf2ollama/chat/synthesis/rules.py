@@ -94,7 +94,7 @@ class Slot:
         is_last: bool,
         trims: bool,
     ) -> Iterator[Piece]:
-        """Give what is printed for a value, in a message of a role.
+        """Return what is printed for a value, in a message of a role.
 
         Args:
             value: The value.
@@ -159,11 +159,11 @@ class Rules:
     dates: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, conversation: Conversation) -> str:
-        """Give what the rules make of a conversation."""
+        """Return what the rules make of a conversation."""
         return "".join(piece.text for piece in self.trace(conversation))
 
     def trace(self, conversation: Conversation) -> list[Piece]:
-        """Give what the rules make of a conversation, piece by piece."""
+        """Return what the rules make of a conversation, piece by piece."""
         messages, cut = self.heard(conversation.messages)
         whole = conversation_facts(conversation, messages, silent=self.silent)
         out: list[Piece] = []
@@ -206,14 +206,14 @@ class Rules:
         return out
 
     def _marked(self, message: Message, *, is_cut: bool) -> dict[str, str]:
-        """Give the fact whether an answer names marks of thinking, where that is of any matter."""
+        """Return the fact whether an answer names marks of thinking, where that is of any matter."""
         if not self.marks or message.role != "assistant":
             return {}
         is_marked = not is_cut and any(mark in message.content for mark in self.marks)
         return {"marks": "yes" if is_marked else "no"}
 
     def with_slots(self, change: Callable[[str, Slot], Slot]) -> Rules:
-        """Give the rules with each slot as a function of its role and of itself gives it."""
+        """Return the rules with each slot as a function of its role and of itself gives it."""
         blocks = {
             role: replace(block, slots=tuple(change(role, slot) for slot in block.slots))
             for role, block in self.blocks.items()
@@ -221,7 +221,7 @@ class Rules:
         return replace(self, blocks=blocks)
 
     def texts(self) -> Iterator[str]:
-        """Give every text that the template can print of its own."""
+        """Return every text that the template can print of its own."""
         yield from leaves(self.ending)
         for block in self.blocks.values():
             yield from leaves(block.opening)
@@ -231,7 +231,7 @@ class Rules:
                 yield from leaves(slot.empty) if slot.empty is not None else ()
 
     def heard(self, messages: Sequence[Message]) -> tuple[Sequence[Message], Mapping[int, Inline]]:
-        """Give the messages that count, the texts of answers cut from thinking in them.
+        """Return the messages that count, the texts of answers cut from thinking in them.
 
         Beside them, the places of those that were cut, and how.
         """
@@ -256,7 +256,7 @@ class Rules:
 
 
 def _counted(piece: Piece, ordinal: int) -> Piece:
-    """Give a piece with the number of the call or result that it belongs to."""
+    """Return a piece with the number of the call or result that it belongs to."""
     if NUMBER not in piece.text or piece.what == "value":
         return piece
     return replace(piece, text=piece.text.replace(NUMBER, str(ordinal)))
@@ -276,7 +276,7 @@ def source(
     call: ToolCall | None,
     tools: Sequence[Mapping[str, Any]],
 ) -> Any | None:  # noqa: ANN401  # a text, or what the form takes
-    """Give the value that a slot of a message prints, or ``None`` where there is none."""
+    """Return the value that a slot of a message prints, or ``None`` where there is none."""
     message = messages[at]
     if kind == message.role:
         return message.content
@@ -295,7 +295,7 @@ def source(
 
 
 def said_before_call(messages: Sequence[Message], at: int) -> str | None:
-    """Give what a result's caller said beside its calls."""
+    """Return what a result's caller said beside its calls."""
     if messages[at].role != "tool":
         return None
     caller = next((one for one in reversed(messages[:at]) if one.role != "tool"), None)

@@ -47,7 +47,7 @@ class Session:
     def render(
         self, conversations: Sequence[Conversation], generates: Iterable[bool] | None = None
     ) -> list[str | None]:
-        """Give the prompt of each conversation, or ``None`` where the template refuses it."""
+        """Return the prompt of each conversation, or ``None`` where the template refuses it."""
         flags = list(generates) if generates is not None else [True] * len(conversations)
         asked = [
             Request(conversation=one, add_generation_prompt=flag)

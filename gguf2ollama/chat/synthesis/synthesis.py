@@ -177,7 +177,7 @@ class _Synthesiser:
         return go_template
 
     def _wanted(self) -> Iterator[Sequence[Feature]]:
-        """Give what to try, the most first; what comes last in it is likeliest to fail."""
+        """Return what to try, the most first; what comes last in it is likeliest to fail."""
         if "tools" in self.template.variables or "tool_calls" in self.template.keys:
             yield "plain", "thinking", "tools"
             yield "plain", "tools"
@@ -314,7 +314,7 @@ class _Synthesiser:
         return replace(rules, blocks=blocks, ending=silent.ending, silent=rules.silent | {role})
 
     def _thinks(self, features: Iterable[Feature]) -> tuple[Think, ...]:
-        """Give the ways to ask for thinking that the template is told apart."""
+        """Return the ways to ask for thinking that the template is told apart."""
         if "thinking" not in features:
             return (None,)
         known = self.template.variables

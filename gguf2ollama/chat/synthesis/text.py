@@ -10,7 +10,7 @@ _OPENING, _CLOSING = "<[{", ">]}"
 
 
 def common_beginning(texts: Sequence[str]) -> str:
-    """Give what all texts begin with, up to the end of a word; a text that is nothing else is not cut."""
+    """Return what all texts begin with, up to the end of a word; a text that is nothing else is not cut."""
     common = _shared(texts)
     if any(len(text) == len(common) for text in texts):
         return common
@@ -20,7 +20,7 @@ def common_beginning(texts: Sequence[str]) -> str:
 
 
 def common_end(texts: Sequence[str]) -> str:
-    """Give what all texts end with, from the beginning of a word; a text that is nothing else is not cut."""
+    """Return what all texts end with, from the beginning of a word; no text is cut whole."""
     common = _shared([text[::-1] for text in texts])[::-1]
     if any(len(text) == len(common) for text in texts):
         return common
@@ -30,7 +30,7 @@ def common_end(texts: Sequence[str]) -> str:
 
 
 def _shared(texts: Sequence[str]) -> str:
-    """Give the longest beginning of all texts."""
+    """Return the longest beginning of all texts."""
     if not texts:
         return ""
     first, last = min(texts), max(texts)

@@ -21,5 +21,5 @@ class TextArguments:
         return go_json({key: arguments[key] for key in sorted(arguments)}).decode().removesuffix("\n")
 
     def go(self, expression: str) -> GoText:
-        """Give the Go text that prints the arguments of an expression."""
+        """Return the Go text that prints the arguments of an expression."""
         return GoText(statements=f"{{{{- json {expression} }}}}\n")

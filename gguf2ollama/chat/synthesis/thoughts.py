@@ -50,7 +50,7 @@ class Inline:
         return _THOUGHT_END in message.content and (not self.paired or _THOUGHT in message.content)
 
     def split(self, message: Message) -> Message:
-        """Give the message with its text cut."""
+        """Return the message with its text cut."""
         thoughts = message.content.partition(_THOUGHT_END)[0]
         rest = self.left.left(message.content.rpartition(_THOUGHT_END)[2])
         if not self.told or message.thinking:

@@ -24,7 +24,7 @@ class GoRender:
         self._answers = answers
 
     def ask(self, template: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the answer to a template and the body of ``/api/chat``."""
+        """Return the answer to a template and the body of ``/api/chat``."""
         self._requests.write(json.dumps({"template": template, **body}) + "\n")
         self._requests.flush()
         answer: dict[str, Any] = json.loads(self._answers.readline())
@@ -44,7 +44,7 @@ def running_gorender(version: str) -> Iterator[GoRender]:
 
 
 def module_folder(version: str, *, is_needed: bool = True) -> Path:
-    """Give the folder of Ollama's module in Go's module cache; skip the test that needs it in vain."""
+    """Return the folder of Ollama's module in Go's module cache; skip the test that needs it in vain."""
     go = shutil.which("go")
     if go is None:
         missing("go")

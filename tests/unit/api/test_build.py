@@ -49,7 +49,7 @@ def test_where_a_file_was_touched_while_it_was_read_all_begins_anew(model, via):
             via=via,
             verify=False,
             progress=Meddler(model, times=1),
-            tell=told.append,
+            notify=told.append,
         )
         assert built.is_done
         assert list(server.store.models) == ["mine:latest"]

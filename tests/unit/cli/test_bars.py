@@ -9,7 +9,7 @@ from gguf2ollama.cli._bars import make_display
 
 
 def shown(*, name="work", width=200, **task):
-    """Give what is shown of a task."""
+    """Return what is shown of a task."""
     display = make_display()
     display.add_task(name, **task)
     console = Console(file=io.StringIO(), width=width)

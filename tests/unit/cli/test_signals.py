@@ -28,7 +28,7 @@ def server():
 
 @pytest.fixture
 def start(server, tmp_path):
-    """Give a function that starts a build, and waits until the server was asked for something."""
+    """Return a function that starts a build, and waits until the server was asked for something."""
     path = tiny_llama(tmp_path / "tiny.gguf")
     environment = {name: value for name, value in os.environ.items() if name != "OLLAMA_MODELS"}
     environment |= {

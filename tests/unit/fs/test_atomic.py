@@ -168,7 +168,7 @@ def test_what_killed_processes_left_counts_as_free_space(tmp_path, monkeypatch):
 
 @pytest.fixture
 def synced(monkeypatch):
-    """Give the names of the files and folders that were brought to disk."""
+    """Return the names of the files and folders that were brought to disk."""
     real, seen = os.fsync, []
 
     def fsync(handle):

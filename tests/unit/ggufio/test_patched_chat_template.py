@@ -17,7 +17,7 @@ VARIANTS = {NAMES: ["tool_use", "rag"], f"{KEY}.tool_use": "tools", f"{KEY}.rag"
 
 
 def patched(folder: Path, metadata: dict[str, Any], wanted: str | None, **options: Any) -> dict[str, Any]:
-    """Give what the header holds of chat templates after a change."""
+    """Return what the header holds of chat templates after a change."""
     shard = Shard.open(build_gguf(folder / "m.gguf", metadata=metadata))
     header = PatchedView(shard, chat_template_patch(shard.gguf, wanted, **options)).header()
     return {

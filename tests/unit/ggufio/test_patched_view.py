@@ -58,7 +58,7 @@ def content_of(view: PatchedView | MergedView) -> bytes:
 
 
 def tensor_data(content: bytes) -> dict[str, tuple[Any, ...]]:
-    """Give the description and the bytes of each tensor, read by our reader."""
+    """Return the description and the bytes of each tensor, read by our reader."""
     with tempfile.TemporaryFile() as stream:
         stream.write(content)
         header = open_gguf(stream)

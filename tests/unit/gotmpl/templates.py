@@ -246,7 +246,7 @@ class Maker:
         return made if " " not in made else f"({made})"
 
     def _dot_of(self, kind: str) -> str:
-        """Give what has the fields of a kind: the cursor, a variable, or an item picked out."""
+        """Return what has the fields of a kind: the cursor, a variable, or an item picked out."""
         if self._dots[-1] == kind:
             return ""
         for name in self._names():
@@ -264,7 +264,7 @@ class Maker:
         return self._chance.choice(simple if self._depth > 6 else (*simple, *others))()
 
     def _listed(self, least: int, most: int, kind: str = "") -> str:
-        """Give arguments, each behind a space."""
+        """Return arguments, each behind a space."""
         count = self._chance.randint(least, most)
         return "".join(f" {self._nested(kind or self._any_kind())}" for _ in range(count))
 
@@ -290,7 +290,7 @@ class Maker:
         )
 
     def _response(self) -> str:
-        """Give the field that ends the last exchange of a template without messages, where it is one."""
+        """Return the field that ends the last exchange of a template without messages, where it is one."""
         return ".Response" if self._dots[-1] == "root" else "$.System"
 
     def _literal(self) -> str:
@@ -396,7 +396,7 @@ class Maker:
 
 
 def chance_of(seed: int) -> Random:
-    """Give a source of chance that is the same every time."""
+    """Return a source of chance that is the same every time."""
     return Random(seed)  # noqa: S311  # a test is to be repeatable
 
 

@@ -229,7 +229,7 @@ HEAD = 70  # bytes of the file that are its header
 
 @pytest.fixture
 def blob(file, tmp_path, monkeypatch, place):
-    """Give the blob that a file was linked to when its digest was known."""
+    """Return the blob that a file was linked to when its digest was known."""
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path / "nowhere")
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
     cache = DigestCache(place)

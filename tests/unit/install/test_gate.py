@@ -213,7 +213,7 @@ def test_a_server_that_takes_every_template_gets_none_that_is_to_be_passed_over(
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
     server.store.rendering = "TEMPLATE"
     told = []
-    built = build(path, name="mine", host=server.url, via=via, tell=told.append)
+    built = build(path, name="mine", host=server.url, via=via, notify=told.append)
     assert built.inspection.recipe.companion is None
     if via == "pull":  # without a TEMPLATE such a server renders with the chat template
         assert built.inspection.recipe.template_origin == "native"

@@ -137,7 +137,7 @@ def test_an_interruption_ends_all_threads_soon(image_of, tmp_path, place):
 def test_hashing_goes_on_while_nobody_waits_and_is_not_done_twice(image_of, shards, place):
     image, updates = image_of(shards[0]), []
     with Hashing(cache=DigestCache(place), progress=updates.append) as hashing:
-        hashing.begin(image.weights)
+        hashing.submit(image.weights)
         deadline = time.monotonic() + 30
         while len(DigestCache(place)._entries) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -156,11 +156,11 @@ def test_what_was_begun_and_is_not_wanted_ends(image_of, shards, place):
         time.sleep(0.01)
 
     with Hashing(cache=DigestCache(place), progress=slow) as hashing:
-        hashing.begin(apart.weights)
-        hashing.begin_only(merged.weights)
+        hashing.submit(apart.weights)
+        hashing.keep_only(merged.weights)
         assert len(hashing.digests(merged)) == 1
         # and is begun anew when it is wanted after all
-        hashing.begin_only(apart.weights)
+        hashing.keep_only(apart.weights)
         assert hashing.digests(apart) == {path.name: digest_of(path) for path in shards}
     assert "hashing sharded.gguf" in seen
 
@@ -181,7 +181,7 @@ def test_the_end_of_the_block_ends_what_runs(large, place):
 
     before = threading.active_count()
     with Hashing(cache=DigestCache(place), progress=slow) as hashing:
-        hashing.begin(large.weights)
+        hashing.submit(large.weights)
         assert begun.wait(10)
     assert threading.active_count() == before
     assert max(told) < large.weights[0].size
@@ -208,7 +208,7 @@ def test_a_failure_is_raised_to_whoever_waits_for_another_file(image_of, shards,
     image = image_of(shards[0])
     shards[2].unlink()
     with Hashing(cache=DigestCache(place), progress=lambda _update: time.sleep(0.05)) as hashing:
-        hashing.begin(image.weights)
+        hashing.submit(image.weights)
         with contextlib.suppress(NotFound):
             hashing.digest(image.weights[0])
         with pytest.raises(NotFound):
@@ -219,9 +219,9 @@ def test_what_failed_ends_also_what_is_begun_later(image_of, shards, place):
     apart, merged = image_of(shards[0]), image_of(shards[0], takes_shards=False)
     shards[1].unlink()
     with Hashing(cache=DigestCache(place), progress=ignore) as hashing:
-        hashing.begin(apart.weights)
+        hashing.submit(apart.weights)
         with pytest.raises(NotFound):
             hashing.digest(apart.weights[1])
-        hashing.begin_only(merged.weights)
+        hashing.keep_only(merged.weights)
         with pytest.raises(NotFound):
             hashing.digests(merged)

@@ -20,7 +20,7 @@ from tests.stores import add_model, migrate, write_old, write_v2
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Give a server whose store is on this machine."""
+    """Return a server whose store is on this machine."""
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path / "nowhere")
     with FakeOllama() as server:
         server.store.folder = tmp_path / "models"
@@ -30,7 +30,7 @@ def server(tmp_path, monkeypatch):
 
 @pytest.fixture
 def require(server, image_of, shards, tmp_path, monkeypatch):
-    """Give a function that checks the space for three shards, with so many bytes free."""
+    """Return a function that checks the space for three shards, with so many bytes free."""
     image = image_of(shards[0])
 
     def one(*, free, copies=1, host=server.url, folder=server.store.folder):

@@ -40,7 +40,7 @@ def native(tmp_path_factory):
 
 
 def told(recipe, **changes):
-    """Give what a server tells that made just what was asked for, but for the changes."""
+    """Return what a server tells that made just what was asked for, but for the changes."""
     wanted = recipe.modelfile
     fields = {
         "template": wanted.template or recipe.chat_template,
@@ -99,7 +99,7 @@ def test_stop_strings_are_compared_in_order(recipe, change):
 
 
 def told_lines(recipe):
-    """Give the lines of ``parameters`` as ``told`` makes them."""
+    """Return the lines of ``parameters`` as ``told`` makes them."""
     lines = []
     for name, value in recipe.modelfile.parameters_json().items():
         for one in value if isinstance(value, list) else [value]:

@@ -36,7 +36,7 @@ def server():
 
 @pytest.fixture
 def pull(server, tmp_path):
-    """Give a function that has an image pulled."""
+    """Return a function that has an image pulled."""
 
     def one(image, *, progress=ignore):
         cache = DigestCache(tmp_path / "digests.json")

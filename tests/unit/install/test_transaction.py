@@ -42,7 +42,7 @@ def no_port(monkeypatch):
 
 def test_where_no_port_can_be_had_the_way_is_closed_and_another_is_taken(server, gguf, no_port):
     told = []
-    assert build(gguf, name="mine", host=server.url, tell=told.append).via == "upload"
+    assert build(gguf, name="mine", host=server.url, notify=told.append).via == "upload"
     assert any("no port" in one for one in told)
 
 

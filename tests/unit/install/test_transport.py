@@ -15,7 +15,7 @@ from tests.fakes.ollama_server import Answer, FakeOllama
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path):
-    """Give this user a home with nothing in it."""
+    """Return this user a home with nothing in it."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setattr("pathlib.Path.home", lambda: folder)
@@ -42,7 +42,7 @@ def make_store(folder):
 
 @pytest.fixture
 def theirs(server, tmp_path):
-    """Give the folder of the server's store."""
+    """Return the folder of the server's store."""
     server.store.folder = make_store(tmp_path / "models")
     return server.store.folder
 

@@ -92,7 +92,7 @@ def found(text: str, *, chat_template: str | None = None) -> list[tuple[str, str
 
 
 def cut(stops: tuple[str, ...], *, template: str | None = None, chat_template: str | None = None) -> set[str]:
-    """Give the stop strings that the linter calls wrong."""
+    """Return the stop strings that the linter calls wrong."""
     parameters = tuple(Parameter(name="stop", value=stop, line=number) for number, stop in enumerate(stops))
     modelfile = Modelfile(sources=("x",), template=template, parameters=parameters)
     findings = lint(modelfile, chat_template=chat_template)

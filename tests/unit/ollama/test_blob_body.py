@@ -29,7 +29,7 @@ DIGEST = Digest.of(CONTENT)
 
 @pytest.fixture
 def pieces(tmp_path):
-    """Give the content as a file's middle with given bytes around it."""
+    """Return the content as a file's middle with given bytes around it."""
     path = tmp_path / "weights"
     path.write_bytes(b"before" + CONTENT[6:-32] + b"after")
     return (b"header", FilePiece(path=path, offset=6, length=len(CONTENT) - 38), bytes(32))

@@ -40,7 +40,7 @@ CERTIFICATES = httpx.create_ssl_context()  # read once, as that takes a while
 
 @pytest.fixture
 def pieces(tmp_path):
-    """Give the layer as a file's middle with given bytes around it."""
+    """Return the layer as a file's middle with given bytes around it."""
     path = tmp_path / "part"
     path.write_bytes(b"before" + LAYER[10:-10] + b"after")
     return (LAYER[:10], FilePiece(path=path, offset=6, length=len(LAYER) - 20), LAYER[-10:])
@@ -48,7 +48,7 @@ def pieces(tmp_path):
 
 @pytest.fixture
 def registry(pieces):
-    """Give the name of what a registry serves."""
+    """Return the name of what a registry serves."""
     with PrivateRegistry(label="a1") as registry:
         yield registry.offer(MANIFEST, {Digest.of(LAYER): pieces, Digest.of(CONFIG): (CONFIG,)})
 

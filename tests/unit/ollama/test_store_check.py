@@ -34,7 +34,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def check(root):
-    """Give a function that checks the store: level, path below the store and message of each finding."""
+    """Return a function that checks the store: level, path below the store and message of each finding."""
 
     def one(*, hash_blobs=True):
         return [

@@ -48,7 +48,7 @@ _DESCRIBED = {"description": "x"}
 
 
 def _function(parameters, **description) -> str:
-    """Give the tool's function as JSON, as a version has it."""
+    """Return the tool's function as JSON, as a version has it."""
     function = {"name": "f", **description, "parameters": {"type": "object", **parameters}}
     return json.dumps(function, separators=(",", ":"))
 

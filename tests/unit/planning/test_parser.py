@@ -37,8 +37,8 @@ def calling(tmp_path):
     return tiny_llama(tmp_path / "calling.gguf", chat_template=TRIMMED)
 
 
-def target(version, *, displaces=False):
-    return target_of(ServerVersion.parse(version), displaces=displaces)
+def target(version, *, create_replaces_template=False):
+    return target_of(ServerVersion.parse(version), create_replaces_template=create_replaces_template)
 
 
 def test_inspect_tells_of_the_parser_and_why(calling):
@@ -76,7 +76,7 @@ def test_a_renderer_that_create_would_put_before_the_template_is_avoided(tmp_pat
         chat_template=TRIMMED,
         metadata={"general.architecture": "nemotron_h", "nemotron_h.context_length": 2048},
     )
-    assert inspect(path, target=target("0.34.4", displaces=True)).recipe.parser.value is None
+    assert inspect(path, target=target("0.34.4", create_replaces_template=True)).recipe.parser.value is None
     assert inspect(path, target=target("0.34.4")).recipe.parser.value == "qwen3.5"
 
 

@@ -13,7 +13,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.families import detect, load_profiles
 from gguf2ollama.memory.context import ContextChoice
 from gguf2ollama.modelfiles import Parameter
-from gguf2ollama.planning.options import Target, Wishes
+from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.recipe import plan_recipe
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"]
@@ -39,12 +39,12 @@ CHAT = BASE | {"tokenizer.chat_template": CHATML}
 CONTEXT = ContextChoice(tokens=4096, reason="for the test")
 
 
-def plan(metadata, *, target=None, projectors=0, choice=None, **wishes):
+def plan(metadata, *, target=None, projectors=0, choice=None, **settings):
     return plan_recipe(
         metadata,
         detection=detect(metadata, profiles=load_profiles()),
         sources=("./model.gguf",),
-        wishes=Wishes(context=CONTEXT, **wishes),
+        settings=ModelSettings(context=CONTEXT, **settings),
         target=target or Target(),
         projectors=projectors,
         choice=choice,
@@ -160,7 +160,7 @@ TOOLS = dataclasses.replace(PLAIN, name="a tool", feature="tools")
 
 
 def choice(origin="synthesised", *, differing=(), cutting=(), **chosen):
-    """Give what was chosen of one way that was tried over two conversations."""
+    """Return what was chosen of one way that was tried over two conversations."""
     cases = tuple(
         compare(one, want=Rendered("meant"), got=Rendered("other" if one.name in differing else "meant"))
         for one in (PLAIN, TOOLS)
@@ -186,18 +186,20 @@ def test_what_was_chosen_by_trying_goes_before_the_family():
 
 @pytest.mark.parametrize("origin", ["native", "patched"])
 def test_a_chosen_way_without_a_template_leaves_the_family_out(origin):
-    recipe = plan(CHAT, choice=choice(origin), target=Target(displaces=False))
+    recipe = plan(CHAT, choice=choice(origin), target=Target(create_replaces_template=False))
     assert (recipe.template_origin, recipe.modelfile.template) == (origin, None)
     assert recipe.warnings == ()
 
 
 def test_a_server_that_may_put_its_own_before_the_chosen_one_is_told_of():
-    (warning,) = plan(CHAT, choice=choice("native"), target=Target(displaces=True)).warnings
+    (warning,) = plan(CHAT, choice=choice("native"), target=Target(create_replaces_template=True)).warnings
     assert "a template of its own before" in warning
 
 
 def test_conversations_that_do_not_come_out_as_meant_are_told_by_feature():
-    recipe = plan(CHAT, choice=choice("native", differing={"a tool"}), target=Target(displaces=False))
+    recipe = plan(
+        CHAT, choice=choice("native", differing={"a tool"}), target=Target(create_replaces_template=False)
+    )
     (warning,) = recipe.warnings
     assert warning.startswith("1 of 1 tools conversations are not prompted")
     assert warning.endswith(": a tool")

@@ -34,7 +34,7 @@ NAME = "model-Q4_K_M.gguf"
 
 @pytest.fixture
 def get(hub, settings):
-    """Give a function that downloads files of a repository, all GGUF ones by default."""
+    """Return a function that downloads files of a repository, all GGUF ones by default."""
 
     def one(*names, name="o/r", folder=None, use=settings, pauses=(0.0, 0.0), **options):
         with HubSite(use, retry_pauses=pauses) as site:
@@ -46,7 +46,7 @@ def get(hub, settings):
                 repository=name,
                 commit=repository.info.commit,
                 folder=folder,
-                **({"known_digest": ignore, "progress": ignore, "tell": ignore} | options),
+                **({"known_digest": ignore, "progress": ignore, "notify": ignore} | options),
             )
             wanted = [file for file in repository.files if file.name in names or not names]
             return download.run(wanted)
@@ -147,7 +147,7 @@ def test_a_damaged_file_is_kept_aside_and_fetched_again_once(hub, get, settings,
     hub.inject("GET cdn", Spoil(at=1_234_567))
     told = []
 
-    [done] = get(tell=told.append)
+    [done] = get(notify=told.append)
 
     assert done.path.read_bytes() == content
     aside = part_of(settings, content).with_suffix(".damaged")
@@ -356,7 +356,7 @@ def test_what_is_announced_as_xet_comes_by_ranges_where_xet_cannot_be_had(
     hub.inject("GET cdn", Cut(after_bytes=1_000_000))
     told = []
 
-    [done] = get(use=replace(settings, wants_xet=wants_xet), tell=told.append)
+    [done] = get(use=replace(settings, wants_xet=wants_xet), notify=told.append)
 
     assert done.path.read_bytes() == content
     assert hub.sent[NAME] == len(content)
@@ -449,5 +449,5 @@ class TestTheWayToTheHub:
 
 
 def has_xet():
-    """Tell whether the library here knows Xet."""
+    """Return whether the library here knows Xet."""
     return find_spec("hf_xet") is not None and hasattr(constants, "HUGGINGFACE_HEADER_X_XET_HASH")

@@ -25,7 +25,7 @@ from gguf2ollama.planning.lock import write_lock
 from gguf2ollama.sources.fetch_model import download
 from gguf2ollama.sources.modelscope import ModelScopeSite, parse_file
 from gguf2ollama.sources.modelscope_settings import ModelScopeSettings
-from gguf2ollama.sources.remote import HubWishes
+from gguf2ollama.sources.remote import SourceSelection
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.file_server import WEB_PAGE, Answer, Cut, Spoil
 from tests.fakes.hub_content import Hollow
@@ -63,7 +63,7 @@ def api(site, tmp_path):
 
 @pytest.fixture
 def ask(site):
-    """Give a function that asks for a repository, and for its files."""
+    """Return a function that asks for a repository, and for its files."""
 
     def one(name="o/r", revision="master"):
         with ModelScopeSite(ModelScopeSettings.from_environment(), retry_pauses=(0.0, 0.0)) as way:
@@ -509,7 +509,7 @@ class TestVerbs:
 
         assert len(list_quants("ms://o/r").rows) == 2
         assert len(list_quants("ms://o/r", revision=old).rows) == 1
-        found = inspect("ms://o/r", verify=False, hub=HubWishes(revision=old))
+        found = inspect("ms://o/r", verify=False, hub=SourceSelection(revision=old))
         assert found.files.origin.commit == old
 
     @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def hub(hub, monkeypatch, tmp_path):
 
 @pytest.fixture
 def publish(hub, tmp_path):
-    """Give a function that adds a repository, and the one it was made from."""
+    """Return a function that adds a repository, and the one it was made from."""
 
     def one(*, own=None, base=None, metadata=None, tags=("base_model:quantized:maker/Tiny",)):
         gguf = tiny_llama(tmp_path / "tiny.gguf", metadata=metadata).read_bytes()

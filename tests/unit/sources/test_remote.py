@@ -8,7 +8,7 @@ from gguf2ollama.errors import InvalidGguf, InvalidShards, NotFound, ServerRefus
 from gguf2ollama.oci import Digest
 from gguf2ollama.sources.digest_cache import DigestCache
 from gguf2ollama.sources.fetch_model import download
-from gguf2ollama.sources.remote import HubWishes
+from gguf2ollama.sources.remote import SourceSelection
 from gguf2ollama.sources.resolve import obtain_model
 from tests.builders import build_gguf, build_shards, tiny_llama
 from tests.fakes.hub_content import Hollow
@@ -149,7 +149,7 @@ def test_what_is_no_revision_is_refused(hub, model, revision):
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
 
     with pytest.raises(UsageProblem, match="is no revision"):
-        inspect("o/r", hub=HubWishes(revision=revision))
+        inspect("o/r", hub=SourceSelection(revision=revision))
 
 
 def test_a_dry_run_downloads_nothing(hub, model, tmp_path):
@@ -170,7 +170,7 @@ def test_another_revision_is_another_model(hub, model):
 
     for revision in ("v1", old):
         assert [row.variant.quant for row in list_quants("o/r", revision=revision).rows] == ["Q4_K_M"]
-        assert inspect("o/r", verify=False, hub=HubWishes(revision=revision)).files.origin.commit == old
+        assert inspect("o/r", verify=False, hub=SourceSelection(revision=revision)).files.origin.commit == old
     assert len(list_quants("o/r").rows) == 2
 
 
@@ -210,19 +210,19 @@ def test_a_repository_without_gguf_names_those_that_carry_it(hub):
 
 
 @pytest.mark.parametrize(
-    "source,wishes,problem",
+    "source,selection,problem",
     [
-        ("o/r:Q4_K_M", HubWishes(quant="Q8_0"), "contradicts SOURCE"),
-        ("hf://o/r/m-Q4_K_M.gguf", HubWishes(file="x.gguf"), "contradicts SOURCE"),
-        ("hf://o/r@main", HubWishes(revision="v1"), "contradicts SOURCE"),
-        ("tiny.gguf", HubWishes(quant="Q8_0"), "is on this machine"),
+        ("o/r:Q4_K_M", SourceSelection(quant="Q8_0"), "contradicts SOURCE"),
+        ("hf://o/r/m-Q4_K_M.gguf", SourceSelection(file="x.gguf"), "contradicts SOURCE"),
+        ("hf://o/r@main", SourceSelection(revision="v1"), "contradicts SOURCE"),
+        ("tiny.gguf", SourceSelection(quant="Q8_0"), "is on this machine"),
     ],
 )
-def test_wishes_that_contradict_the_source_are_refused(hub, model, source, wishes, problem):
+def test_wishes_that_contradict_the_source_are_refused(hub, model, source, selection, problem):
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
 
     with pytest.raises(UsageProblem, match=problem):
-        obtain_model(source, wishes=wishes)
+        obtain_model(source, selection=selection)
 
 
 def test_headers_that_do_not_belong_together_are_refused(hub, shards, model):

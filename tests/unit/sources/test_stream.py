@@ -22,7 +22,7 @@ NAME = "m-Q4_K_M.gguf"
 
 @pytest.fixture
 def read(hub, settings):
-    """Give a function that reads a file of a repository to its end."""
+    """Return a function that reads a file of a repository to its end."""
 
     def one(*, pauses=(0.0, 0.0), piece=65_536):
         with HubSite(settings, retry_pauses=pauses) as site:
@@ -127,7 +127,7 @@ class TestRoute:
         hub.forget_sent()
         told = []
 
-        build("o/r", host=server.url, stream=True, verify=False, name="again", tell=told.append)
+        build("o/r", host=server.url, stream=True, verify=False, name="again", notify=told.append)
 
         assert hub.sent[NAME] <= 256 << 10  # its header
         assert any("nothing fetched" in one for one in told)

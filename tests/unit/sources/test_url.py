@@ -18,7 +18,7 @@ from gguf2ollama.oci import Digest
 from gguf2ollama.planning.lock import write_lock
 from gguf2ollama.sources.digest_cache import DigestCache
 from gguf2ollama.sources.fetch_model import download
-from gguf2ollama.sources.remote import HubWishes
+from gguf2ollama.sources.remote import SourceSelection
 from gguf2ollama.sources.resolve import obtain_model
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.range_server import RangeServer, Reply
@@ -243,10 +243,10 @@ def test_nobody_is_there(tmp_path):
         build("http://127.0.0.1:9/m.gguf", store=tmp_path / "store")
 
 
-@pytest.mark.parametrize("wishes", [{"quant": "Q8_0"}, {"file": "x"}, {"revision": "v1"}])
-def test_what_is_for_repositories_is_refused(server, wishes):
+@pytest.mark.parametrize("selection", [{"quant": "Q8_0"}, {"file": "x"}, {"revision": "v1"}])
+def test_what_is_for_repositories_is_refused(server, selection):
     with pytest.raises(UsageProblem, match="are for repositories"):
-        inspect(server.url(), hub=HubWishes(**wishes))
+        inspect(server.url(), hub=SourceSelection(**selection))
 
 
 def test_a_lock_file_needs_a_commit(server, tmp_path):
@@ -280,7 +280,7 @@ def serve(server, files):
 
 
 def cutting(server, counts):
-    """Give answers that break off after so many bytes; what is asked to learn of the file comes whole."""
+    """Return answers that break off after so many bytes; what is asked to learn of the file comes whole."""
     left = list(counts)
 
     def change(request, reply):

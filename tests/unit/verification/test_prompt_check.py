@@ -98,7 +98,7 @@ def test_a_conversation_that_the_server_refuses_is_different(server, client, ggu
 
 
 def told(text):
-    """Give what tells one thing after another, the last one for ever."""
+    """Return what tells one thing after another, the last one for ever."""
     left = list(text)
     return lambda: Rendered(left.pop(0) if len(left) > 1 else left[0])
 

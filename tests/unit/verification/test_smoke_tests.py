@@ -25,7 +25,7 @@ def server(monkeypatch, tmp_path, gguf):
 
 
 def checked(server, *, capabilities=("completion",), marks=("<|im_end|>",)):
-    """Give the state of each check, and what was seen."""
+    """Return the state of each check, and what was seen."""
     with Client(server.url) as client:
         found = live_checks(client, "mine", capabilities=capabilities, marks=marks)
         return {check.name: (check.state, check.detail) for check in found}

@@ -176,7 +176,7 @@ def test_a_stand_in_that_is_prompted_otherwise_is_told(server, gguf):
             server.altered = {"template": "{{ .Prompt }}"}
 
     with pytest.raises(VerificationFailed, match="stand-in") as caught:
-        verify("mine", host=built(server, gguf).url, quick=True, tell=meddle)
+        verify("mine", host=built(server, gguf).url, quick=True, notify=meddle)
     assert caught.value.hint == "leave out --quick"
     assert not left_behind(server)
 
@@ -206,7 +206,7 @@ def test_a_server_that_is_gone_by_then_is_an_error(server, gguf):
             server.inject("", Die(), times=50)
 
     with pytest.raises(ServerProblem):
-        verify("mine", host=built(server, gguf).url, quick=True, tell=meddle)
+        verify("mine", host=built(server, gguf).url, quick=True, notify=meddle)
 
 
 # the command

@@ -10,7 +10,7 @@ _LONGEST = 4000  # characters in which a common piece is looked for
 
 
 def common_prefix(texts: Sequence[str]) -> str:
-    """Give the longest beginning that all texts share."""
+    """Return the longest beginning that all texts share."""
     low, high = min(texts, default=""), max(texts, default="")
     for at, (one, other) in enumerate(zip(low, high, strict=False)):
         if one != other:
@@ -19,18 +19,18 @@ def common_prefix(texts: Sequence[str]) -> str:
 
 
 def common_suffix(texts: Sequence[str]) -> str:
-    """Give the longest end that all texts share."""
+    """Return the longest end that all texts share."""
     return common_prefix([text[::-1] for text in texts])[::-1]
 
 
 def common_ends(texts: Sequence[str]) -> tuple[str, str]:
-    """Give the beginning and the end that all texts share, apart from each other in every one."""
+    """Return the beginning and the end that all texts share, apart from each other in every one."""
     before = common_prefix(texts)
     return before, common_suffix([text[len(before) :] for text in texts])
 
 
 def only_place(text: str, part: str) -> tuple[int, int] | None:
-    """Give the start and the end of a part of a text, or ``None`` where it stands not once in it."""
+    """Return the start and the end of a part of a text, or ``None`` where it stands not once in it."""
     start = text.find(part)
     if not part or start < 0 or text.find(part, start + 1) >= 0:
         return None
@@ -38,7 +38,7 @@ def only_place(text: str, part: str) -> tuple[int, int] | None:
 
 
 def longest_common(texts: Sequence[str]) -> str:
-    """Give the longest piece that stands in all texts, the first such; ``""`` for none, or in long texts."""
+    """Return longest piece that stands in all texts, the first such; ``""`` for none, or in long texts."""
     shortest = min(texts, key=len, default="")
     if len(shortest) > _LONGEST:
         return ""

@@ -59,7 +59,7 @@ class WholeArguments:
         return only_place(text, self.print(arguments))
 
     def go(self, expression: str) -> GoText:
-        """Give the Go text that prints the arguments of an expression, such as ``.Function.Arguments``."""
+        """Return the Go text that prints the arguments of an expression, such as ``.Function.Arguments``."""
         return go_value(expression, self.style)
 
 
@@ -95,7 +95,7 @@ class EachArgument:
         return only_place(text, self.print(arguments))
 
     def go(self, expression: str) -> GoText:
-        """Give the Go text that prints the arguments of an expression, such as ``.Function.Arguments``."""
+        """Return the Go text that prints the arguments of an expression, such as ``.Function.Arguments``."""
         between = go_print(self.between)
         entry = self._go_entry()
         before, after = (go_print(mark) for mark in self.around)
@@ -143,7 +143,7 @@ _FIRST: Mapping[Kind, str] = {
 
 
 def kind_of(value: Any) -> Kind:  # noqa: ANN401  # a value of JSON
-    """Give what kind of value this is."""
+    """Return what kind of value this is."""
     if value is None:
         return "null"
     if isinstance(value, bool):

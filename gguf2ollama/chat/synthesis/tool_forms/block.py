@@ -50,7 +50,7 @@ def _print(node: Node, scope: Any) -> str:  # noqa: ANN401  # a value of JSON
 
 
 def go_nodes(nodes: Iterable[Node], expression: str) -> GoText:
-    """Give the Go text that prints nodes over the value of an expression."""
+    """Return the Go text that prints nodes over the value of an expression."""
     return joined([_go(node, expression) for node in nodes])
 
 

@@ -35,7 +35,7 @@ class Table:
     rows: tuple[tuple[tuple[str | bool, ...], str | bool], ...]
 
     def decide(self, scope: Scope) -> str | bool:
-        """Give the outcome for a scope.
+        """Return the outcome for a scope.
 
         Raises:
             Unknown: No row is like it.
@@ -52,7 +52,7 @@ class Table:
         raise Unknown(f"nothing is known where {told}")
 
     def _other(self, name: str, value: str | bool) -> str | bool:  # noqa: FBT001  # a feature's value
-        """Give the value that stands for all types that no row knows."""
+        """Return the value that stands for all types that no row knows."""
         known = {values[self.features.index(name)] for values, _ in self.rows}
         return value if value in known or name not in {"type", "item type"} else OTHER
 
@@ -95,7 +95,7 @@ FEATURES: Mapping[str, Callable[[Scope], str | bool]] = {
 
 
 def _tells_type(row: tuple[tuple[str | bool, ...], str | bool]) -> bool:
-    """Tell whether a text has the type of a probe in it that no schema has: it holds for nothing else."""
+    """Return whether a text has the type of a probe in it that no schema has: it holds for nothing else."""
     values, outcome = row
     return OTHER in values and isinstance(outcome, str) and OTHER in outcome.lower()
 

@@ -165,7 +165,7 @@ class _Search:
         return loops[0] if is_each else None
 
     def _wrapped(self, path: Path, loop: LoopTexts) -> Iterator[Sample]:
-        """Give samples of parameters around properties that are known."""
+        """Return samples of parameters around properties that are known."""
         tools = []
         yes_or_no = (False, True)
         for count, names, is_described, is_required in itertools.product(
@@ -181,7 +181,7 @@ class _Search:
             yield Sample(scope=scope, text=text, marks=marks_in(scope), inner=inner, may_fail=True)
 
     def _with_record(self, record: Record, loop: LoopTexts) -> EachProperty | None:
-        """Give an inner loop with what it prints of each property: the same as outside, or something else.
+        """Return an inner loop with what it prints of each property: the same as outside, or something else.
 
         It is ``None`` where that follows no rules.
         """
@@ -206,7 +206,7 @@ class _Search:
         return replace(loop.part, record=_learn_parameter(samples, [part]))
 
     def _deep(self, record: Record, loop: LoopTexts) -> Iterator[tuple[Scope, str]]:
-        """Give properties that have properties in turn, inside a parameter."""
+        """Return properties that have properties in turn, inside a parameter."""
         wrap = _WRAPS[loop.part.path]
         tools = []
         for count, names, is_required in itertools.product((1, 2), (0, 1), (0, 1)):
@@ -225,12 +225,12 @@ def _learn_parameter(samples: Sequence[Sample], loops: Sequence[EachProperty] = 
 
 
 def _scope_of(one: Tool) -> Scope:
-    """Give the scope of the only parameter of a tool."""
+    """Return the scope of the only parameter of a tool."""
     return property_scopes(tool_scope(one), EachProperty(between=""))[0]
 
 
 def _holes_of(printed: str, text: str, count: int) -> list[str]:
-    """Give what stands in a text where another has its holes.
+    """Return what stands in a text where another has its holes.
 
     Raises:
         Unlearnable: The texts differ elsewhere too.
@@ -246,7 +246,7 @@ def _holes_of(printed: str, text: str, count: int) -> list[str]:
 
 
 def _prints(record: Record, scope: Scope, text: str) -> bool:
-    """Tell whether a record prints a text of a scope, as far as it knows anything of it."""
+    """Return whether a record prints a text of a scope, as far as it knows anything of it."""
     try:
         return record.print(scope) == text
     except Unknown:

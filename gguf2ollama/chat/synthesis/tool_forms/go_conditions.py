@@ -43,7 +43,7 @@ class GoScope:
         return f"{self.value}.Function.Parameters" if self.kind == "tool" else self.value
 
     def field(self, path: Path) -> str:
-        """Give the expression of a value, or the variable for one that not every Ollama has."""
+        """Return the expression of a value, or the variable for one that not every Ollama has."""
         if path[0] == "items" and len(path) > 1:
             return ".".join(["$items", *path[1:]])
         if path[0] == "function":
@@ -61,7 +61,7 @@ LATER = {"properties": "$inner", "required": "$names"}
 
 
 def asks(record: Record, feature: str, *, path: Path = ()) -> bool:
-    """Tell whether a record decides by a feature, or prints the value at a path."""
+    """Return whether a record decides by a feature, or prints the value at a path."""
     return feature in _features(record) or path in {step.part.path for step in record.steps}
 
 
@@ -71,7 +71,7 @@ def _features(record: Record) -> set[str]:
 
 
 def go_condition(table: Table, outcome: str | bool, scope: GoScope) -> str:  # noqa: FBT001  # an outcome
-    """Give the condition of Go under which a decision has an outcome."""
+    """Return the condition of Go under which a decision has an outcome."""
     rows = [values for values, found in table.rows if found == outcome]
     if len(table.features) == 1 and all(isinstance(values[0], str) for values in rows):
         words = " ".join(go_quote(str(values[0])) for values in rows)
@@ -130,7 +130,7 @@ def _test(feature: str, value: str | bool, scope: GoScope) -> str:  # noqa: FBT0
 
 
 def go_variables(record: Record, scope: GoScope) -> str:
-    """Give the statements that compute what the record asks for and no field tells by itself."""
+    """Return the statements that compute what the record asks for and no field tells by itself."""
     asked = _features(record)
     of_items = any(step.part.path[0] == "items" and len(step.part.path) > 1 for step in record.steps)
     statements = ""
@@ -157,7 +157,7 @@ def go_variables(record: Record, scope: GoScope) -> str:
 
 
 def _later_variable(key: str, scope: GoScope) -> str:
-    """Give what sets a variable to a value, of objects only, or of those that show it in their JSON."""
+    """Return what sets a variable to a value, of objects only, or of those that show it in their JSON."""
     value = go_field(scope.value, (key,))
     if key == "properties":
         return (

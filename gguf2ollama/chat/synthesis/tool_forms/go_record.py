@@ -22,7 +22,7 @@ __all__ = ["go_record"]
 
 
 def go_record(record: Record, expression: str) -> GoText:
-    """Give the Go text that prints the record of the tool that an expression stands for."""
+    """Return the Go text that prints the record of the tool that an expression stands for."""
     writer = _Writer()
     text = writer.steps(record, GoScope(value=expression, kind="tool"))
     return GoText(statements=text.statements, defines=(*text.defines, *writer.defines.values()))
@@ -36,7 +36,7 @@ class _Writer:
         self._names: dict[tuple[Record, EachProperty, str], str] = {}
 
     def steps(self, record: Record, scope: GoScope) -> GoText:
-        """Give the text of all steps of a record."""
+        """Return the text of all steps of a record."""
         tells = any(len(step.before) > 1 for step in record.steps) or len(record.after) > 1
         pieces = [GoText(statements=go_variables(record, scope))]
         if tells:
@@ -59,7 +59,7 @@ class _Writer:
         return go_value("$key" if part.path == (KEY,) else scope.field(part.path), part.style)
 
     def _properties(self, part: EachProperty, record: Record, scope: GoScope) -> GoText:
-        """Give the loop over properties: in its place for a tool's, if these have none in turn."""
+        """Return the loop over properties: in its place for a tool's, if these have none in turn."""
         inner = part.record or record
         if scope.kind == "tool" and not inner.loops():
             start = f"{{{{- $properties := {scope.schema}.Properties }}}}\n"
@@ -76,7 +76,7 @@ class _Writer:
     def _define(
         self, part: EachProperty, inner: Record, kind: Literal["struct", "json"]
     ) -> tuple[str, tuple[GoDefine, ...]]:
-        """Give the name of the define of a loop, and what else it calls where it is written now."""
+        """Return the name of the define of a loop, and what else it calls where it is written now."""
         key = (inner, replace(part, path=(), record=None, in_order=part.in_order and kind == "struct"), kind)
         if key in self._names:
             return self._names[key], ()
@@ -160,7 +160,7 @@ def _between(tables: Sequence[tuple[int, Table]], record: Record, scope: GoScope
 
 
 def _text(table: Table, scope: GoScope) -> str:
-    """Give the statements that print what a decision says."""
+    """Return the statements that print what a decision says."""
     counts: dict[str, int] = {}
     for _, outcome in table.rows:
         counts[str(outcome)] = counts.get(str(outcome), 0) + 1

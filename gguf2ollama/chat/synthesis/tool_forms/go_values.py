@@ -36,7 +36,7 @@ class GoText:
 
 
 def go_value(expression: str, style: Style) -> GoText:
-    """Give what prints the value of an expression of Go, such as ``.Function``, in a style."""
+    """Return what prints the value of an expression of Go, such as ``.Function``, in a style."""
     if style.notation == "raw":
         return GoText(statements=f"{{{{- {expression} }}}}\n")
     if style.notation == "html":
@@ -47,7 +47,7 @@ def go_value(expression: str, style: Style) -> GoText:
 
 @cache
 def go_define(style: Style) -> GoDefine:
-    """Give the define that prints a value in a style: JSON or Python's ``repr``."""
+    """Return the define that prints a value in a style: JSON or Python's ``repr``."""
     if style.notation == "stripped":
         text = render_go_template("_strip.gotmpl.j2", folder=templates_root() / "chat", variables={})
         return GoDefine(name="strip", text=text.strip() + "\n")

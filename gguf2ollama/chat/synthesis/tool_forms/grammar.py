@@ -33,14 +33,14 @@ class Print:
 
 
 def at(scope: Any, path: Path) -> Any:  # noqa: ANN401  # a value of JSON
-    """Give the value at a path, or ``None`` where a key is missing."""
+    """Return the value at a path, or ``None`` where a key is missing."""
     for key in path:
         scope = scope.get(key) if isinstance(scope, Mapping) else None
     return scope
 
 
 def go_field(expression: str, path: Path) -> str:
-    """Give the expression of Go for a value at a path of a tool: ``$tool.Function.Name``."""
+    """Return the expression of Go for a value at a path of a tool: ``$tool.Function.Name``."""
     names = [_GO_NAMES.get(key, key[:1].upper() + key[1:]) for key in path]
     return ".".join([expression, *names])
 
@@ -52,7 +52,7 @@ def joined(pieces: Sequence[GoText]) -> GoText:
 
 
 def go_print_of(node: Text | Print, expression: str) -> GoText:
-    """Give the Go text that prints a text, or a value of the scope that an expression of Go stands for."""
+    """Return the Go text that prints a text, or a value of the scope that an expression of Go stands for."""
     if isinstance(node, Text):
         return GoText(statements=f"{go_print(node.text)}\n")
     return go_value(go_field(expression, node.path), node.style)

@@ -111,7 +111,7 @@ def _items_of(path: Path, lists: Sequence[tuple[Sequence[Any], str]]) -> EachIte
 
 
 def _gap(value: Sequence[Any], text: str) -> str | None:
-    """Give what stands between the first two items of a list, where it stands between all of them."""
+    """Return what stands between the first two items of a list, where it stands between all of them."""
     words = [one if isinstance(one, str) else json.dumps(one) for one in value]
     if len(words) > 1:
         for start in _places(text, words[0]):

@@ -32,7 +32,7 @@ class LoopTexts:
     texts: tuple[tuple[Scope, str], ...]
 
     def of(self, scopes: Sequence[Scope]) -> str:
-        """Give what the loop prints of some of the properties that it is known of."""
+        """Return what the loop prints of some of the properties that it is known of."""
         known = {scope[KEY]: text for scope, text in self.texts}
         return self.part.between.join(known[scope[KEY]] for scope in scopes)
 
@@ -108,7 +108,7 @@ def without_values(texts: Sequence[str | None], tools: Sequence[Tool]) -> list[s
 
 
 def _columns(rows: Sequence[str]) -> Iterator[list[list[str]]]:
-    """Give the texts as what one loop prints, then as what two print, with the same text between these."""
+    """Return the texts as what one loop prints, then as what two print, with the same text between these."""
     yield [list(rows)]
     middle = longest_common(rows)
     cuts = [row.partition(middle) for row in rows] if middle else []

@@ -27,17 +27,17 @@ class Marks:
         self._numbers = itertools.count()
 
     def __call__(self) -> str:
-        """Give the next mark."""
+        """Return the next mark."""
         number = next(self._numbers)
         return f"{_LETTERS[number % 16]}q{number}q{_LETTERS[(number // 5 + 3 * number) % 16]}"
 
     def text(self) -> str:
-        """Give a text of two words."""
+        """Return a text of two words."""
         return f"{self()} {self()}"
 
 
 def marks_in(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # a value of JSON
-    """Give the marks in a value, its keys included."""
+    """Return the marks in a value, its keys included."""
     if isinstance(value, str):
         return tuple(_MARK.findall(value))
     if isinstance(value, Mapping):
@@ -48,7 +48,7 @@ def marks_in(value: Any) -> tuple[str, ...]:  # noqa: ANN401  # a value of JSON
 
 
 def flat_schemas(mark: Marks) -> Iterator[Schema]:
-    """Give schemas of parameters in every combination of fields; each key stands where Ollama puts it."""
+    """Return schemas of parameters in every combination of fields; each key stands where Ollama puts it."""
     for is_described in (False, True):
         for declared in _TYPES:
             description = {"description": mark.text()} if is_described else {}
@@ -76,7 +76,7 @@ def flat_schemas(mark: Marks) -> Iterator[Schema]:
 
 
 def varied_tools(mark: Marks, flat: Sequence[tuple[str, Schema]]) -> Iterator[Tool]:
-    """Give tools with and without descriptions, parameters, and names of parameters that must be given."""
+    """Return tools with and without descriptions, parameters, and names of parameters that must be given."""
     for count, required, is_described in itertools.product((1, 2, 0), (0, 1, 2), (True, False)):
         yield tool(
             mark(),

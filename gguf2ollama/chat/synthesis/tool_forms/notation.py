@@ -54,7 +54,7 @@ class Notation:
         return before + between.join(pairs) + after
 
     def go(self, expression: str) -> GoText:
-        """Give what prints the value of an expression of Go."""
+        """Return what prints the value of an expression of Go."""
         name = "value-" + sha256(repr(self).encode()).hexdigest()[:6]
         return GoText(
             statements=f'{{{{- template "{name}" {expression} }}}}\n',

@@ -177,7 +177,7 @@ _SPECIAL: Mapping[str, Tool] = {
 
 
 def held_out_tools() -> Mapping[str, Sequence[Tool]]:
-    """Give the lists of tools that no rule is learnt from, each under what is particular about it."""
+    """Return the lists of tools that no rule is learnt from, each under what is particular about it."""
     ordinary = tuple(ORDINARY.values())
     several = {"four tools": ordinary, "four tools, backwards": ordinary[::-1]}
     return (

@@ -98,11 +98,11 @@ class Record:
         return "".join([*printed, _decided(self.after, last, scope)])
 
     def loops(self) -> tuple[EachProperty, ...]:
-        """Give the loops over properties, in the order in which they are printed."""
+        """Return the loops over properties, in the order in which they are printed."""
         return tuple(step.part for step in self.steps if isinstance(step.part, EachProperty))
 
     def with_loops(self, loops: Iterable[EachProperty]) -> Record:
-        """Give the same record with other loops over properties, in the same order."""
+        """Return the same record with other loops over properties, in the same order."""
         others = iter(loops)
         steps = (
             replace(step, part=next(others)) if isinstance(step.part, EachProperty) else step
@@ -138,7 +138,7 @@ def print_part(part: Part, scope: Scope, record: Record | None) -> str:
 
 
 def property_scopes(scope: Scope, loop: EachProperty) -> list[Scope]:
-    """Give the scopes of the properties that a loop goes through."""
+    """Return the scopes of the properties that a loop goes through."""
     schema = at(scope, loop.path[:-1]) or {}
     required = schema.get("required") or ()
     properties = schema.get("properties") or {}
@@ -147,6 +147,6 @@ def property_scopes(scope: Scope, loop: EachProperty) -> list[Scope]:
 
 
 def tool_scope(tool: Mapping[str, Any]) -> Scope:
-    """Give the scope of a tool: itself, with its description and what its parameters have at hand."""
+    """Return the scope of a tool: itself, with its description and what its parameters have at hand."""
     function = tool["function"]
     return {**tool, **function["parameters"], "description": function.get("description", "")}

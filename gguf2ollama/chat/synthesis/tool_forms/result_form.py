@@ -36,7 +36,7 @@ class ResultForm:
         return only_place(text, self.print(content))
 
     def go(self, expression: str = ".Content") -> GoText:
-        """Give the Go text that prints the content of an expression."""
+        """Return the Go text that prints the content of an expression."""
         return go_value(expression, self.style)
 
 

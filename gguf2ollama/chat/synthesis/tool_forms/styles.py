@@ -110,7 +110,7 @@ def _in_html(text: str) -> str:
 
 
 def plain_value(value: Any) -> Any:  # noqa: ANN401  # a value of JSON
-    """Give a JSON value made of ``dict`` and ``list``, whatever mappings and sequences it came as."""
+    """Return a JSON value made of ``dict`` and ``list``, whatever mappings and sequences it came as."""
     if isinstance(value, Mapping):
         return {key: plain_value(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -55,7 +55,7 @@ class ToolsForm:
             return None
 
     def go(self, expression: str = "$.Tools") -> GoText:
-        """Give the Go text that prints the tools of an expression."""
+        """Return the Go text that prints the tools of an expression."""
         return go_nodes(self.nodes, expression)
 
 

@@ -197,7 +197,7 @@ _ENVIRONMENT, _JINJA = make_environment(now=None), ImmutableSandboxedEnvironment
 
 
 def _looked_up(environment, owner, name):
-    """Give what an attribute is; nothing where it is undefined or forbidden."""
+    """Return what an attribute is; nothing where it is undefined or forbidden."""
     try:
         found = environment.getattr(owner, name)
     except SecurityError:

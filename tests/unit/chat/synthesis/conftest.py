@@ -36,7 +36,7 @@ def learn(renderer, authors):
 
 @pytest.fixture(scope="session")
 def differences(renderer, authors):
-    """Give the chats that a TEMPLATE renders otherwise than a chat template, by name, with both prompts."""
+    """Return the chats that a TEMPLATE renders otherwise than a chat template, by name, with both prompts."""
 
     def differences(template, synthesis, *, features=("plain", "odd"), with_tools=True, **more):
         told = authors(template, **more)

@@ -105,7 +105,7 @@ def decision_of(seen):
 
 
 def empty_branches(decision):
-    """Give the branches that tell nothing apart."""
+    """Return the branches that tell nothing apart."""
     if isinstance(decision, Leaf):
         return []
     inner = [one for _, then in decision.cases for one in empty_branches(then)]

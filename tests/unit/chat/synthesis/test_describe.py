@@ -1,9 +1,9 @@
-from gguf2ollama.chat.synthesis import tell
+from gguf2ollama.chat.synthesis import describe
 from tests.unit.chat.synthesis.families import PLAIN, THINKING
 
 
 def test_rules_are_told_in_words(learn):
-    assert tell(learn(PLAIN["turns"]).rules) == [
+    assert describe(learn(PLAIN["turns"]).rules) == [
         "A message of the user:",
         "  user: '<|im_start|>user\\n' + text + '<|im_end|>\\n'",
         "A message of the system:",
@@ -15,6 +15,6 @@ def test_rules_are_told_in_words(learn):
 
 
 def test_conditions_are_told_with_what_they_hang_on(learn):
-    lines = tell(learn(THINKING["a switch that closes thinking at once"]).rules)
+    lines = describe(learn(THINKING["a switch that closes thinking at once"]).rules)
     assert lines[-1].startswith("The model's turn: (")
     assert "where 'think' is off" in lines[-1]

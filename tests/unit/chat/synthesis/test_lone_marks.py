@@ -7,7 +7,7 @@ import pytest
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.synthesis import tell
+from gguf2ollama.chat.synthesis import describe
 from gguf2ollama.gotmpl import parse
 from gguf2ollama.ollama_template import execute
 from tests.unit.chat.synthesis.conftest import VERSION
@@ -45,7 +45,7 @@ def answer(text, *calls, thinking=None):
 
 
 def plain_chats():
-    """Give chats with such texts in an earlier answer, in two, and in the last, which is to be continued."""
+    """Return chats with such texts in an earlier answer, in two, and in the last, an unfinished one."""
     for name, text in TEXTS.items():
         for thinking in (None, "So be it."):
             said = answer(text, thinking=thinking)
@@ -59,7 +59,7 @@ def plain_chats():
 
 
 def calling_chats():
-    """Give chats with such texts beside calls, after the last question and before it."""
+    """Return chats with such texts beside calls, after the last question and before it."""
     system = Message(role="system", content="Be kind.")
     for name, text in TEXTS.items():
         loop = (system, USER, answer(text, CALL), RESULT)
@@ -70,7 +70,7 @@ def calling_chats():
 
 @pytest.fixture
 def differing(renderer, authors):
-    """Give the names of chats that a TEMPLATE or its rules render otherwise than the chat template."""
+    """Return the names of chats that a TEMPLATE or its rules render otherwise than the chat template."""
 
     def differing(template, found, chats):
         told = authors(template)
@@ -117,7 +117,7 @@ def test_a_template_that_marks_change_nothing_for_looks_for_none(name, learn):
 
 
 def test_what_marks_change_is_told(learn):
-    lines = tell(learn(CLOSED_THOUGHT).rules)
+    lines = describe(learn(CLOSED_THOUGHT).rules)
     assert "'marks' is whether an answer's text names </think> and is not cut" in lines
     assert any("where 'marks' is yes" in line and "(nothing)</think>" in line for line in lines)
 

@@ -46,7 +46,7 @@ def _rendered(template: Template, **variables: Any) -> str | None:
 
 
 def _with_tools(template: Template) -> Callable[[Sequence[Sequence[Tool]]], list[str | None]] | None:
-    """Give what renders tools, with or without a system message, if they are printed."""
+    """Return what renders tools, with or without a system message, if they are printed."""
     question = reference.user("Hello")
     for messages in ([reference.system("Be brief."), question], [question]):
 
@@ -61,7 +61,7 @@ def _with_tools(template: Template) -> Callable[[Sequence[Sequence[Tool]]], list
 
 
 def _with_calls(template: Template) -> Callable[[Sequence[Mapping[str, Any]]], list[str | None]] | None:
-    """Give what renders the arguments of a call, told as an object or as its text, if they are printed."""
+    """Return what renders the arguments of a call, told as an object or as its text, if they are printed."""
     for write in (dict, lambda arguments: json.dumps(arguments, ensure_ascii=False)):
         for content in ("", None):
 
