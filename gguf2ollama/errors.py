@@ -96,9 +96,14 @@ class InvalidProfile(InvalidInput):
 
 
 class ServerProblem(Gguf2OllamaError, ConnectionError):
-    """The Ollama server, or the way to it."""
+    """A server, or the connection to it.
+
+    Attributes:
+        retry_after: Seconds after which the same request may succeed; ``None``: repeating it is no use.
+    """
 
     exit_code = 5
+    retry_after: float | None = None
 
 
 class ServerUnreachable(ServerProblem):

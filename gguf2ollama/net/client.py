@@ -1,0 +1,567 @@
+"""The client: requests, redirects, credentials, and answers that are bounded."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused, UsageProblem
+from gguf2ollama.events import ignore
+from gguf2ollama.net.failures import Failure, FailureKind, explain, host_of, printable, refusal
+from gguf2ollama.net.json_body import parse_json
+from gguf2ollama.net.retry import RETRY_PAUSES, Budget, parse_retry_after, retry
+from gguf2ollama.net.wait import Wait
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from gguf2ollama.net.wire import Wire
+
+__all__ = ["HttpClient", "Response", "origin_of", "public_url"]
+
+CONNECT_TIMEOUT = 10.0
+IDLE_TIMEOUT = 30.0
+_MOST_HOPS = 10
+_MOST_PAGES = 1000
+_ANSWER_SECONDS = 60.0  # for the whole of one small answer
+_ERROR_LIMIT = 64 << 10  # bytes of an error's text
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_RETRIABLE = frozenset({429, 500, 502, 503, 504})
+_PROXY_AUTHENTICATION = 407
+_REPEATABLE = frozenset({"GET", "HEAD"})
+_NEXT_LINK = re.compile(r'<([^<>]*)>[^,<>]*;\s*rel="?next"?', re.IGNORECASE)
+_PATH_SAFE = "/%:@!$&'()*+,;=~-._"
+_T = TypeVar("_T")
+
+
+class Response:
+    """An answer, whose body is read as it comes; a context manager.
+
+    Attributes:
+        status: The HTTP status.
+        headers: By name in lower case; those that come several times are joined by commas.
+        url: Where it came from after redirects.
+        wait: The patience of its reads.
+    """
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        headers: Mapping[str, str],
+        url: str,
+        wait: Wait,
+        body: Iterable[bytes],
+        close: Callable[[], None],
+        translate: Callable[[], contextlib.AbstractContextManager[None]],
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.url = url
+        self.wait = wait
+        self._body = iter(body)
+        self._close = close
+        self._translate = translate
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; the connection is kept for others if the body was read to its end."""
+        self._close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Return the bytes of the body as they come.
+
+        Raises:
+            ServerProblem: The connection broke off, or nothing comes any more.
+        """
+        while True:
+            with self._translate():
+                chunk = next(self._body, None)
+            if chunk is None:
+                return
+            if chunk:
+                yield chunk
+
+    def read(self, *, limit: int) -> bytearray:
+        """Read the whole body.
+
+        Raises:
+            ServerRefused: It is longer than ``limit`` bytes, or compressed though that was not asked for.
+            ServerProblem: As :meth:`chunks`.
+        """
+        self.require_plain()
+        content = bytearray()
+        for chunk in self.chunks():
+            content += chunk
+            if len(content) > limit:
+                raise ServerRefused(
+                    f"{host_of(self.url)} sent more than {limit:,} bytes where a short response was expected",
+                    hint="check the address",
+                )
+        return content
+
+    def read_start(self, *, limit: int = _ERROR_LIMIT) -> bytes:
+        """Read the beginning of the body, for an error's text; empty where none comes."""
+        content = bytearray()
+        with contextlib.suppress(ServerProblem):
+            for chunk in self.chunks():
+                content += chunk
+                if len(content) >= limit:
+                    break
+        return bytes(content[:limit])
+
+    def require_plain(self) -> None:
+        """Refuse a body that is compressed.
+
+        Raises:
+            ServerRefused: It is.
+        """
+        encoding = self.headers.get("content-encoding", "identity").lower()
+        if encoding not in {"", "identity"}:
+            raise ServerRefused(
+                f"{host_of(self.url)} sent data compressed ({printable(encoding)[:40]}), though not asked to",
+                hint="look at the proxy between here and the server",
+            )
+
+
+class HttpClient:
+    """Connections to one service, and to where it redirects; a context manager.
+
+    All methods may be called from several threads. Nothing is sent before one is called.
+
+    Args:
+        origin: The service's own URL: ``own_headers`` are sent to its scheme, host and port alone.
+        own_headers: Credentials.
+        headers: Sent with every request.
+        ca_file: Certificates (PEM) to trust in place of the system's.
+        idle_timeout: Seconds of silence that are a stall.
+        retry_pauses: Seconds before each new attempt of what failed for the moment.
+        explain: Returns the error for a request that failed.
+        notify: Called with a sentence when something takes longer than a user would expect.
+    """
+
+    def __init__(
+        self,
+        *,
+        origin: str = "",
+        own_headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        ca_file: Path | None = None,
+        idle_timeout: float = IDLE_TIMEOUT,
+        retry_pauses: Sequence[float] = RETRY_PAUSES,
+        explain: Callable[[Failure], ServerProblem] = explain,
+        notify: Callable[[str], None] = ignore,
+    ) -> None:
+        self._origin = origin_of(origin) if origin else None
+        self._own_headers = dict(own_headers or {})
+        self._headers = {
+            "User-Agent": "gguf2ollama",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            **(headers or {}),
+        }
+        self._ca_file = ca_file
+        self._idle_timeout = idle_timeout
+        self._retry_pauses = tuple(retry_pauses)
+        self._explain = explain
+        self._notify = notify
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._wire: Wire | None = None
+        self._answered: set[tuple[str, str, int]] = set()  # origins: what ever answered is worth another try
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; what waits for one, on any thread, ends at once with ``ClientClosed``."""
+        self._closed.set()
+        with self._lock:
+            wire = self._wire
+        if wire is not None:
+            wire.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed.is_set()
+
+    @property
+    def wire(self) -> Wire:
+        """The connections, made when they are first needed: that imports httpcore2."""
+        with self._lock:
+            if self._wire is None:
+                from gguf2ollama.net.wire import Wire  # noqa: PLC0415 - 40 ms of import
+
+                self._wire = Wire(ca_file=self._ca_file)
+                if self._closed.is_set():
+                    self._wire.close()
+            return self._wire
+
+    # one attempt
+
+    def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+        accept: Collection[int] = (),
+        refuse: Callable[[Response], Gguf2OllamaError] = refusal,
+        follow: bool = True,
+        seconds: float | None = None,
+        is_alive: Callable[[], bool] | None = None,
+    ) -> Response:
+        """Send a request once and return its answer, whose body is unread; close it after use.
+
+        Args:
+            method: The HTTP method.
+            url: Where to; a user name and password in it are sent to that server alone.
+            headers: Sent along, also with each redirect: no credentials.
+            body: Of the request; an iterable needs a ``Content-Length`` among the headers.
+            accept: Statuses from 300 on that are returned and not raised.
+            refuse: Returns the error for any other status from 300 on; may read the body's beginning.
+            follow: Whether redirects of a GET or HEAD are followed.
+            seconds: In which the whole answer is due, body included.
+            is_alive: Asked after ``idle_timeout`` seconds of silence whether to keep waiting.
+
+        Raises:
+            ServerProblem: ``explain`` returned it; ``retry_after`` says whether another attempt may help.
+            Gguf2OllamaError: ``refuse`` returned it.
+            UsageProblem: The URL, the proxy or the certificates cannot be used.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        for _ in range(_MOST_HOPS):
+            response = self._send(
+                method,
+                url,
+                headers=headers or {},
+                body=body,
+                deadline=deadline,
+                seconds=seconds,
+                is_alive=is_alive,
+            )
+            status = response.status
+            if status < 300 or status in accept:  # noqa: PLR2004
+                return response
+            location = response.headers.get("location", "")
+            if status in _REDIRECTS and follow and method in _REPEATABLE:
+                response.close()
+                url = _redirected(url, location)
+                continue
+            with response:
+                problem = refuse(response)
+            if isinstance(problem, ServerProblem) and status in _RETRIABLE and method in _REPEATABLE:
+                problem.retry_after = parse_retry_after(response.headers.get("retry-after", ""))
+            raise problem
+        raise ServerRefused(f"{host_of(url)} redirects too many times", hint="check the address")
+
+    # as often as it takes
+
+    def budget(self) -> Budget:
+        """Return the attempts that one piece of work has; see :meth:`retry`."""
+        return Budget(self._retry_pauses)
+
+    def retry(self, attempt: Callable[[], _T], *, budget: Budget | None = None) -> _T:
+        """Return what ``attempt`` returns; call it again while its error allows and the budget lasts.
+
+        Raises:
+            Gguf2OllamaError: What the last attempt raised.
+        """
+        return retry(attempt, budget=budget or self.budget(), closed=self._closed, notify=self._notify)
+
+    def get(
+        self,
+        url: str,
+        *,
+        limit: int,
+        headers: Mapping[str, str] | None = None,
+        refuse: Callable[[Response], Gguf2OllamaError] = refusal,
+        seconds: float = _ANSWER_SECONDS,
+    ) -> bytearray:
+        """Get a small answer whole, trying again where that may help.
+
+        Args:
+            url: Where it is.
+            limit: The most bytes that it honestly has.
+            headers: Sent along.
+            refuse: As :meth:`open` takes it.
+            seconds: In which each attempt has to be complete.
+
+        Raises:
+            Gguf2OllamaError: As :meth:`open` and :meth:`Response.read`.
+        """
+        content, _ = self._get(url, limit=limit, headers=headers, refuse=refuse, seconds=seconds)
+        return content
+
+    def get_json(
+        self,
+        url: str,
+        *,
+        limit: int,
+        headers: Mapping[str, str] | None = None,
+        refuse: Callable[[Response], Gguf2OllamaError] = refusal,
+        unexpected: Callable[[str], Gguf2OllamaError] | None = None,
+        seconds: float = _ANSWER_SECONDS,
+    ) -> object:
+        """Get an answer in JSON, as :meth:`get`, in memory of at most ten times its size.
+
+        Args:
+            url: Where it is.
+            limit: The most bytes that it honestly has.
+            headers: Sent along.
+            refuse: As :meth:`open` takes it.
+            unexpected: Returns the error for an answer that is something else; told what is wrong with it.
+            seconds: In which each attempt has to be complete.
+        """
+        content = self.get(url, limit=limit, headers=headers, refuse=refuse, seconds=seconds)
+        return _parsed(content, url=url, unexpected=unexpected)
+
+    def get_pages(
+        self,
+        url: str,
+        *,
+        limit: int,
+        refuse: Callable[[Response], Gguf2OllamaError] = refusal,
+        unexpected: Callable[[str], Gguf2OllamaError] | None = None,
+        most: int = _MOST_PAGES,
+    ) -> Iterator[object]:
+        """Return the pages of a list in JSON, each of which names the next in ``Link`` (RFC 8288).
+
+        Args:
+            url: The first.
+            limit: The most bytes that a page honestly has.
+            refuse: As :meth:`open` takes it.
+            unexpected: As :meth:`get_json` takes it.
+            most: Pages that a list honestly has at most.
+        """
+        following = url
+        for _ in range(most):
+            content, link = self._get(
+                following, limit=limit, headers=None, refuse=refuse, seconds=_ANSWER_SECONDS
+            )
+            yield _parsed(content, url=url, unexpected=unexpected)
+            if not link:
+                return
+            following = urljoin(following, link)
+            if origin_of(following) != origin_of(url):
+                raise _unexpected(url, "its list continues on another server", unexpected)
+        raise _unexpected(url, f"its list has more than {most} pages", unexpected)
+
+    def _get(
+        self,
+        url: str,
+        *,
+        limit: int,
+        headers: Mapping[str, str] | None,
+        refuse: Callable[[Response], Gguf2OllamaError],
+        seconds: float,
+    ) -> tuple[bytearray, str | None]:
+        def attempt() -> tuple[bytearray, str | None]:
+            with self.open("GET", url, headers=headers, refuse=refuse, seconds=seconds) as response:
+                link = _NEXT_LINK.search(response.headers.get("link", ""))
+                return response.read(limit=limit), link and link[1]
+
+        return self.retry(attempt)
+
+    # what is below
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None,
+        deadline: float | None,
+        seconds: float | None,
+        is_alive: Callable[[], bool] | None,
+    ) -> Response:
+        origin = origin_of(url)
+        wait = Wait(
+            idle=self._idle_timeout,
+            deadline=deadline,
+            is_alive=is_alive,
+            notify=None if is_alive else lambda: self._notify(f"waiting for {host_of(url)}"),
+        )
+        everything = {
+            "Host": origin_host(url),
+            **self._headers,
+            **_credentials_in(url),
+            **(self._own_headers if origin == self._origin else {}),
+            **headers,
+        }
+        if isinstance(body, bytes):
+            everything["Content-Length"] = str(len(body))
+        wire = self.wire
+
+        def translate() -> contextlib.AbstractContextManager[None]:
+            return wire.translate(
+                lambda kind, detail, proxy: self._problem(
+                    kind, detail, method=method, url=url, proxy=proxy, seconds=seconds, origin=origin
+                )
+            )
+
+        with translate():
+            answer = wire.send(
+                method,
+                request_target(url),
+                headers=everything,
+                body=(body,) if isinstance(body, bytes) else body or (),
+                wait=wait,
+                connect_timeout=CONNECT_TIMEOUT,
+                write_timeout=self._idle_timeout,
+            )
+        self._answered.add(origin)
+        response = Response(
+            status=answer.status,
+            headers=answer.headers,
+            url=url,
+            wait=wait,
+            body=answer.body,
+            close=answer.close,
+            translate=translate,
+        )
+        if answer.status == _PROXY_AUTHENTICATION and answer.proxy is not None:
+            response.close()
+            raise self._explain(
+                Failure(
+                    kind=FailureKind.PROXY_CREDENTIALS,
+                    method=method,
+                    url=public_url(url),
+                    detail="",
+                    proxy=answer.proxy,
+                )
+            )
+        return response
+
+    def _problem(
+        self,
+        kind: FailureKind,
+        detail: str,
+        *,
+        method: str,
+        url: str,
+        proxy: str | None,
+        seconds: float | None,
+        origin: tuple[str, str, int],
+    ) -> ServerProblem:
+        waited = {
+            FailureKind.CONNECT_TIMEOUT: CONNECT_TIMEOUT,
+            FailureKind.DEADLINE: seconds or 0.0,
+        }.get(kind, self._idle_timeout)
+        failure = Failure(
+            kind=kind, method=method, url=public_url(url), detail=detail, seconds=waited, proxy=proxy
+        )
+        problem = self._explain(failure)
+        is_temporary = kind in {
+            FailureKind.LOST,
+            FailureKind.STALLED,
+            FailureKind.DEADLINE,
+            FailureKind.NOT_TAKEN,
+            FailureKind.PROTOCOL,
+        }
+        is_unsent = kind in {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT}
+        if (is_temporary and method in _REPEATABLE) or (is_unsent and origin in self._answered):
+            problem.retry_after = 0.0
+        return problem
+
+
+def public_url(url: str) -> str:
+    """Return a URL without user name, password, query and fragment.
+
+    Raises:
+        UsageProblem: It is not the URL of an HTTP server.
+    """
+    origin_of(url)
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL.
+
+    Raises:
+        UsageProblem: It is not the URL of an HTTP server.
+    """
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        usual = {"http": 80, "https": 443}.get(parts.scheme)
+        if usual and parts.hostname and url.isprintable():
+            return parts.scheme, parts.hostname, parts.port or usual
+    raise UsageProblem(f"invalid URL {url[:200]!r}", hint="use a URL such as https://HOST/PATH")
+
+
+def origin_host(url: str) -> str:
+    """Return the value of ``Host``."""
+    host = host_of(url)
+    return host if host.isascii() else host.encode("idna").decode("ascii")
+
+
+def request_target(url: str) -> str:
+    """Return a URL as it is sent: what may not stand in one is percent-encoded, credentials are left out."""
+    parts = urlsplit(url)
+    path = quote(parts.path, safe=_PATH_SAFE) or "/"
+    query = quote(parts.query, safe=_PATH_SAFE + "?")
+    return f"{parts.scheme}://{origin_host(url)}{path}{'?' if query else ''}{query}"
+
+
+def _credentials_in(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect leads.
+
+    Raises:
+        ServerRefused: To no server, or from an encrypted connection to one that is not.
+    """
+    try:
+        target = urljoin(url, location)
+        scheme, host, _ = origin_of(target)
+    except (UsageProblem, ValueError):
+        location = ""
+    if not location:
+        raise ServerRefused(f"{host_of(url)} redirects to an invalid address", hint="check the address")
+    if urlsplit(url).scheme == "https" and scheme != "https":
+        raise ServerRefused(
+            f"{host_of(url)} redirects to {host}, which is not encrypted", hint="check the address"
+        )
+    return target
+
+
+def _parsed(content: bytearray, *, url: str, unexpected: Callable[[str], Gguf2OllamaError] | None) -> object:
+    is_page = content.lstrip()[:1] == b"<"
+    try:
+        return parse_json(content)
+    except ValueError as error:
+        what = "it sends a web page" if is_page else str(error)
+        raise _unexpected(url, what, unexpected) from error
+
+
+def _unexpected(
+    url: str, what: str, unexpected: Callable[[str], Gguf2OllamaError] | None
+) -> Gguf2OllamaError:
+    if unexpected is not None:
+        return unexpected(what)
+    return ServerRefused(f"unexpected response from {host_of(url)}: {what}", hint="check the address")

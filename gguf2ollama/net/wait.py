@@ -1,0 +1,67 @@
+"""How long a request waits for bytes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["NOTE_AFTER", "Wait"]
+
+NOTE_AFTER = 5.0
+"""Seconds of silence after which the user is told what is waited for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Wait:
+    """The patience of one request; handed to its connection in place of a timeout.
+
+    A timeout of each read alone can't tell work from death (a server that hashes 100 GB says nothing for
+    minutes), nor a slow answer from one that drips a byte at a time.
+
+    Attributes:
+        idle: Seconds of silence that are a stall.
+        deadline: The moment (``time.monotonic``) by which the whole answer is due; ``None``: no limit.
+        is_alive: Asked after ``idle`` seconds of silence; while it returns true, the wait goes on.
+        notify: Called once, after ``NOTE_AFTER`` seconds of silence.
+    """
+
+    idle: float
+    deadline: float | None = None
+    is_alive: Callable[[], bool] | None = None
+    notify: Callable[[], None] | None = None
+    _silent_since: float = field(default_factory=time.monotonic)
+
+    def restart(self) -> None:
+        """Note that bytes came, or that the request was sent."""
+        self._silent_since = time.monotonic()
+
+    def seconds_left(self) -> float:
+        """Return the seconds until the next stall, deadline or note: what one read may wait at most."""
+        now = time.monotonic()
+        left = self._silent_since + self.idle - now
+        if self.deadline is not None:
+            left = min(left, self.deadline - now)
+        if self.notify is not None:
+            left = min(left, self._silent_since + NOTE_AFTER - now)
+        return left
+
+    @property
+    def is_past_deadline(self) -> bool:
+        """Whether the answer should have been complete by now."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def goes_on(self) -> bool:
+        """Return whether to keep waiting after a read that got nothing; sends the note when it is due."""
+        silent = time.monotonic() - self._silent_since
+        if self.notify is not None and silent >= NOTE_AFTER:
+            notify, self.notify = self.notify, None
+            notify()
+        if self.is_past_deadline:
+            return False
+        if silent < self.idle:
+            return True
+        if self.is_alive is None or not self.is_alive():
+            return False
+        self.restart()
+        return True
