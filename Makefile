@@ -65,6 +65,7 @@ live-old: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.words
 
 types: $(INSTALLED)
 	$(BIN)/mypy
