@@ -11,11 +11,13 @@ from gguf2ollama.cli._options import output_options, source_argument
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
 from gguf2ollama.cli._preferences import preference_options, verify_option
+from gguf2ollama.cli._tensor_check import describe_tensors, tensor_check_json, tensor_warnings
 from gguf2ollama.errors import NotFound, UsageProblem
 
 if TYPE_CHECKING:
     from gguf2ollama.api.explain_template import Explanation
     from gguf2ollama.planning.plan import Inspection, Preferences
+    from gguf2ollama.verification.tensor_check import TensorCheck
 
 __all__ = ["command"]
 
@@ -26,6 +28,9 @@ __all__ = ["command"]
 @click.option(
     "--explain-template", is_flag=True, help="Print what was learnt of the chat template, rule by rule."
 )
+@click.option(
+    "--check-tensors", is_flag=True, help="Decode all tensors; find NaN, infinities and damaged blocks."
+)
 @preference_options
 @verify_option
 @output_options
@@ -34,6 +39,7 @@ def command(
     source: str,
     metadata: bool,
     explain_template: bool,
+    check_tensors: bool,
     preferences: Preferences,
     no_verify: bool,
     output: Output,
@@ -42,27 +48,59 @@ def command(
 
     What can render its chats is tried, and the prompts that come out as the authors meant are counted; no
     server is asked. Of what is elsewhere, only the headers are fetched.
+
+    With --check-tensors, the whole files are read; it ends with 4 when a tensor is damaged.
     """
     from gguf2ollama.planning.plan import inspect  # noqa: PLC0415 - not needed for help
 
     if explain_template and no_verify:
         raise UsageProblem("--explain-template and --no-verify exclude each other", hint="leave out one")
+    if check_tensors:
+        _require_local(source)
     inspection = inspect(source, verify=not no_verify, **preferences)
     for warning in inspection.warnings:
         output.warn(warning)
     if inspection.files.origin is not None:
         output.note(describe_origin(inspection))
+    check = _check_tensors(inspection, output) if check_tensors else None
     keys = _keys(inspection.model.metadata) if metadata else {}
     explanation = _explain(inspection) if explain_template else None
     if output.as_json:
-        told = inspection_json(inspection) | ({"metadata": keys} if metadata else {})
-        output.data(told | ({"explanation": explanation_json(explanation)} if explanation else {}))
-        return
-    output.text(describe(inspection))
-    if explanation is not None:
-        output.text(f"\n{explained(explanation)}")
-    if metadata:
-        output.text("\n" + "\n".join(f"{key} = {value}" for key, value in keys.items()))
+        values = inspection_json(inspection) | ({"metadata": keys} if metadata else {})
+        values |= {"tensor_check": tensor_check_json(check)} if check else {}
+        output.data(values | ({"explanation": explanation_json(explanation)} if explanation else {}))
+    else:
+        output.text(describe(inspection))
+        if explanation is not None:
+            output.text(f"\n{explained(explanation)}")
+        if metadata:
+            output.text("\n" + "\n".join(f"{key} = {value}" for key, value in keys.items()))
+        if check is not None:
+            output.text(f"\n{describe_tensors(check)}")
+    if check is not None:
+        check.require_sound()
+
+
+def _require_local(source: str) -> None:
+    from gguf2ollama.names import LocalSource, parse_source  # noqa: PLC0415 - not needed for help
+
+    if not isinstance(parse_source(source), LocalSource):
+        raise UsageProblem(
+            f"--check-tensors reads whole files, and {source} is not on this machine",
+            hint="download it first (`gguf2ollama download`), then inspect the file",
+        )
+
+
+def _check_tensors(inspection: Inspection, output: Output) -> TensorCheck:
+    from gguf2ollama.verification.tensor_check import check_tensors  # noqa: PLC0415 - not needed for help
+
+    with output.progress() as progress:
+        check = check_tensors(
+            (*inspection.files.model.shards, *inspection.files.projectors), progress=progress
+        )
+    for warning in tensor_warnings(check):
+        output.warn(warning)
+    return check
 
 
 def _explain(inspection: Inspection) -> Explanation:

@@ -1,1 +1,4 @@
-"""Whether a model is what it should be: prompts, smoke tests, baseline, survey, report. Asks servers."""
+"""Whether a model is what it should be: tensors, prompts, smoke tests, baseline, survey, report.
+
+Reads files and asks servers.
+"""
