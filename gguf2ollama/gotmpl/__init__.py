@@ -14,7 +14,7 @@ Known differences from Go. All are errors here where Go prints something; never 
 - Methods with arguments or two results (``Get``, ``MarshalJSON``) are not there.
 - Complex numbers cannot be parsed, nor blocks and parentheses that nest deeper than 100 levels, nor
   templates of more than 250,000 characters.
-- What takes more steps, output or calls than :mod:`gguf2ollama.gotmpl.running` allows is ended.
+- What takes more steps, output or calls than :mod:`gguf2ollama.gotmpl.state` allows is ended.
 """
 
 from __future__ import annotations

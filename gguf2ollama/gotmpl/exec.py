@@ -6,11 +6,11 @@ what jumps out of it, if anything does. The semantics are those of ``text/templa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from gguf2ollama.gotmpl.errors import EvaluationError
-from gguf2ollama.gotmpl.expressions import Expressions
+from gguf2ollama.gotmpl.eval import Expressions
 from gguf2ollama.gotmpl.fmt import printed
 from gguf2ollama.gotmpl.funcs import GO_FUNCTIONS, Function
 from gguf2ollama.gotmpl.nodes import (
@@ -22,13 +22,15 @@ from gguf2ollama.gotmpl.nodes import (
     Invocation,
     Node,
     Pipe,
+    Place,
     Range,
     Text,
 )
-from gguf2ollama.gotmpl.running import MAX_INVOCATIONS, UNSET, Evaluate, Execute, Frame, Run, turns
-from gguf2ollama.gotmpl.values import NOTHING, Value, is_true
+from gguf2ollama.gotmpl.state import MAX_INVOCATIONS, UNSET, Evaluate, Execute, Frame, Run
+from gguf2ollama.gotmpl.values import NOTHING, Pairs, Value, entries_of, is_true, items_of, type_name
 
 __all__ = ["Program"]
+
 
 _TURN_STEPS = 4
 _BREAK, _CONTINUE = "break", "continue"
@@ -182,7 +184,7 @@ class _Compiler:
         def loop(run: Run, frame: Frame, dot: Value) -> str | None:
             is_empty = True
             walked = evaluate(run, frame, dot)
-            for key, value in turns(walked, place, has_two=has_two, over_integers=over_integers):
+            for key, value in _turns(walked, place, has_two=has_two, over_integers=over_integers):
                 is_empty = False
                 run.spend(cost, place)
                 if store is not None:
@@ -256,3 +258,45 @@ def _size(body: Body | None) -> int:
         return 0
     inner = (one for node in body.nodes if isinstance(node, Branch) for one in (node.body, node.otherwise))
     return _TURN_STEPS + len(body.nodes) + sum(map(_size, inner))
+
+
+def _turns(
+    value: Value, place: Place, *, has_two: bool, over_integers: bool = True
+) -> Iterable[tuple[Value, Value]]:
+    """Return the pairs of key and value that a ``range`` walks over.
+
+    Args:
+        value: What it walks over.
+        place: Where it stands.
+        has_two: Whether it has two variables.
+        over_integers: Whether it may walk over a number.
+
+    Raises:
+        EvaluationError: It cannot walk over that.
+    """
+    items = items_of(value)
+    if items is not None:
+        return enumerate(items)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not over_integers:
+            raise EvaluationError(
+                "a range walks over a number only from Ollama 0.5.13 on",
+                place=place,
+                hint="That is built with Go 1.24: update Ollama.",
+            )
+        if has_two:
+            raise EvaluationError("a range over a number has one variable only", place=place)
+        kind = type(value)
+        return ((None, kind(one)) for one in range(value))
+    entries = entries_of(value)
+    if entries is not None:
+        return sorted(entries.items())
+    if isinstance(value, Pairs):  # with one variable, or none, it gets the keys
+        return value.entries.items() if has_two else ((None, key) for key in value.entries)
+    if value is NOTHING:
+        return ()
+    raise EvaluationError(
+        f"a range cannot walk over a {type_name(value)}",
+        place=place,
+        hint="A string is walked over by the number of its bytes: {{ range $i := len $text }}.",
+    )

@@ -6,17 +6,22 @@ Each takes the list of its arguments; a reason to fail is an :class:`EvaluationE
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
+from urllib.parse import quote_plus
 
 from gguf2ollama.gotmpl.errors import EvaluationError
-from gguf2ollama.gotmpl.fmt import print_values, println
-from gguf2ollama.gotmpl.formats import printf
-from gguf2ollama.gotmpl.quoting import escape_html, escape_javascript, escape_query
+from gguf2ollama.gotmpl.fmt import print_values, printf, println
+from gguf2ollama.gotmpl.nodes import Place
+from gguf2ollama.gotmpl.state import Evaluate, Frame, Run
+from gguf2ollama.gotmpl.strconv import is_bad_byte
 from gguf2ollama.gotmpl.values import (
     BYTES,
     NOTHING,
+    Byte,
     Map,
     Pointer,
     Slice,
@@ -29,7 +34,19 @@ from gguf2ollama.gotmpl.values import (
     type_name,
 )
 
-__all__ = ["GO_FUNCTIONS", "Call", "Function", "index", "is_equal", "is_less", "length", "slice_"]
+__all__ = [
+    "GO_FUNCTIONS",
+    "Call",
+    "Function",
+    "equal",
+    "frequent",
+    "index",
+    "is_equal",
+    "is_less",
+    "length",
+    "slice_",
+]
+
 
 Call: TypeAlias = Callable[[list[Value]], Value]
 
@@ -205,14 +222,58 @@ def _call(values: list[Value]) -> Value:
     raise EvaluationError(f"call has a {_shown_type(values[0])}, which cannot be called")
 
 
+_HTML = {
+    b"\0": "\ufffd".encode(),
+    b'"': b"&#34;",
+    b"'": b"&#39;",
+    b"&": b"&amp;",
+    b"<": b"&lt;",
+    b">": b"&gt;",
+}
+_HTML_SIGN = re.compile(rb"[\0\"'&<>]")
+
+
+def _escape_html(text: bytes) -> bytes:
+    """Escape for HTML."""
+    return _HTML_SIGN.sub(lambda match: _HTML[match.group()], text)
+
+
+_JAVASCRIPT = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E"}
+_JAVASCRIPT |= {"&": "\\u0026", "=": "\\u003D"}
+_JAVASCRIPT_SIGN = re.compile("[\\\\'\"<>&=\0-\x1f\x80-\U0010ffff]")
+
+
+def _escape_javascript(text: bytes) -> bytes:
+    """Escape for a string of JavaScript."""
+    return _JAVASCRIPT_SIGN.sub(_javascript, text.decode(errors="surrogateescape")).encode(
+        errors="surrogateescape"
+    )
+
+
+def _javascript(match: re.Match[str]) -> str:
+    sign = match.group()
+    if escaped := _JAVASCRIPT.get(sign):
+        return escaped
+    if is_bad_byte(sign):
+        return sign  # Go takes it for U+FFFD, which is printable, and writes the byte
+    if sign.isprintable():
+        return sign
+    return f"\\u{ord(sign):04X}"
+
+
+def _escape_query(text: bytes) -> bytes:
+    """Escape for the query of a URL."""
+    return quote_plus(text).encode()
+
+
 GO_FUNCTIONS = {
     "call": Function(call=_call, least=1, most=None),
     "eq": Function(call=lambda values: is_equal(values[0], values[1:]), least=1, most=None),
     "ge": Function(call=lambda values: not is_less(*values), least=2, most=2),
     "gt": Function(call=lambda values: not _less_or_equal(*values), least=2, most=2),
-    "html": Function(call=_escaper(escape_html), least=0, most=None),
+    "html": Function(call=_escaper(_escape_html), least=0, most=None),
     "index": Function(call=lambda values: index(values[0], values[1:]), least=1, most=None),
-    "js": Function(call=_escaper(escape_javascript), least=0, most=None),
+    "js": Function(call=_escaper(_escape_javascript), least=0, most=None),
     "le": Function(call=lambda values: _less_or_equal(*values), least=2, most=2),
     "len": Function(call=lambda values: length(values[0]), least=1, most=1),
     "lt": Function(call=lambda values: is_less(*values), least=2, most=2),
@@ -222,5 +283,146 @@ GO_FUNCTIONS = {
     "printf": Function(call=lambda values: printf(values[0], values[1:]), least=1, most=None, texts=1),
     "println": Function(call=println, least=0, most=None),
     "slice": Function(call=lambda values: slice_(values[0], values[1:]), least=1, most=None),
-    "urlquery": Function(call=_escaper(escape_query), least=0, most=None),
+    "urlquery": Function(call=_escaper(_escape_query), least=0, most=None),
+}
+
+
+def frequent(name: str, arguments: list[Evaluate], place: Place) -> Evaluate | None:
+    """Return the code of its own that a call has, if it has one."""
+    made = _FREQUENT.get((name, len(arguments)))
+    return made(*arguments, place) if made is not None else None
+
+
+def equal(left: Evaluate, constants: list[bytes] | list[int], place: Place) -> Evaluate:
+    """Compare with constants: strings, or integers."""
+    kinds = (bytes,) if isinstance(constants[0], bytes) else (int, Byte)
+    known = frozenset[bytes | int](constants)
+
+    def evaluate(run: Run, frame: Frame, dot: Value) -> bool:
+        value = left(run, frame, dot)
+        if type(value) in kinds:
+            return value in known
+        try:
+            return is_equal(value, list(constants))
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+
+    return evaluate
+
+
+def _equal(left: Evaluate, right: Evaluate, place: Place) -> Evaluate:
+    def evaluate(run: Run, frame: Frame, dot: Value) -> bool:
+        first = left(run, frame, dot)
+        second = right(run, frame, dot)
+        if type(first) is bytes and type(second) is bytes:
+            run.spend_on(first, place)
+            return first == second
+        try:
+            return is_equal(first, [second])
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+
+    return evaluate
+
+
+def _compare(name: str) -> Callable[[Evaluate, Evaluate, Place], Evaluate]:
+    holds, compare = _OF_NUMBERS[name], GO_FUNCTIONS[name].call
+
+    def made(left: Evaluate, right: Evaluate, place: Place) -> Evaluate:
+        def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+            first = left(run, frame, dot)
+            second = right(run, frame, dot)
+            if type(first) in _INTEGER_TYPES and type(second) in _INTEGER_TYPES:
+                return holds(first, second)
+            return run.call(compare, [first, second], place)
+
+        return evaluate
+
+    return made
+
+
+_INTEGER_TYPES = frozenset({int, Byte})
+_OF_NUMBERS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
+
+
+def _not(argument: Evaluate, _place: Place) -> Evaluate:
+    def evaluate(run: Run, frame: Frame, dot: Value) -> bool:
+        value = argument(run, frame, dot)
+        return not (value if type(value) is bool else is_true(value))
+
+    return evaluate
+
+
+def _length(argument: Evaluate, place: Place) -> Evaluate:
+    def evaluate(run: Run, frame: Frame, dot: Value) -> int:
+        value = argument(run, frame, dot)
+        if type(value) is bytes:
+            return len(value)
+        try:
+            return length(value)
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+
+    return evaluate
+
+
+def _index(item: Evaluate, key: Evaluate, place: Place) -> Evaluate:
+    def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+        value = item(run, frame, dot)
+        at = key(run, frame, dot)
+        if type(value) is bytes and type(at) is int and 0 <= at < len(value):
+            return BYTES[value[at]]
+        try:
+            return index(value, [at])
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+
+    return evaluate
+
+
+def _slice_from(item: Evaluate, start: Evaluate, place: Place) -> Evaluate:
+    def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+        value = item(run, frame, dot)
+        at = start(run, frame, dot)
+        if type(value) is bytes and type(at) is int and 0 <= at <= len(value):
+            run.spend_on(value, place)
+            return value[at:]
+        try:
+            return slice_(value, [at])
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+
+    return evaluate
+
+
+def _slice_between(item: Evaluate, start: Evaluate, end: Evaluate, place: Place) -> Evaluate:
+    def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+        value = item(run, frame, dot)
+        first = start(run, frame, dot)
+        last = end(run, frame, dot)
+        if type(value) is bytes and type(first) is type(last) is int and 0 <= first <= last <= len(value):
+            run.spend_on(value, place)
+            return value[first:last]
+        try:
+            return slice_(value, [first, last])
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+
+    return evaluate
+
+
+_FREQUENT: dict[tuple[str, int], Value] = {
+    ("eq", 2): _equal,
+    ("not", 1): _not,
+    ("len", 1): _length,
+    ("index", 2): _index,
+    ("slice", 2): _slice_from,
+    ("slice", 3): _slice_between,
+    **{(name, 2): _compare(name) for name in _OF_NUMBERS},
 }

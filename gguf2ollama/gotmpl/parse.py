@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from gguf2ollama.gotmpl.errors import ParsingError, invalid_template
 from gguf2ollama.gotmpl.funcs import GO_FUNCTIONS
-from gguf2ollama.gotmpl.lex import Token
+from gguf2ollama.gotmpl.lex import Token, TokenReader
 from gguf2ollama.gotmpl.nodes import (
     Action,
     Body,
@@ -37,8 +37,7 @@ from gguf2ollama.gotmpl.nodes import (
     Variable,
     With,
 )
-from gguf2ollama.gotmpl.token_reader import TokenReader
-from gguf2ollama.gotmpl.unquote import read_character, read_number, read_string
+from gguf2ollama.gotmpl.strconv import read_character, read_number, read_string
 from gguf2ollama.gotmpl.versions import NEWEST, dialect
 
 __all__ = ["BUILTINS", "MAX_NESTING", "MAX_TEMPLATE_CHARACTERS", "parse"]

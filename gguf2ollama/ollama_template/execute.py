@@ -20,7 +20,7 @@ from gguf2ollama.gotmpl.exec import Program
 from gguf2ollama.gotmpl.funcs import Function
 from gguf2ollama.gotmpl.nodes import Template
 from gguf2ollama.gotmpl.parse import BUILTINS, parse
-from gguf2ollama.gotmpl.quoting import as_text
+from gguf2ollama.gotmpl.strconv import as_text
 from gguf2ollama.gotmpl.values import NOTHING, Pairs, Pointer, Slice, Struct, Value
 from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
 from gguf2ollama.ollama_template.go_json import Json, go_bytes, marshal

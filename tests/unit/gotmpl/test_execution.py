@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gguf2ollama import ollama_template
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.gotmpl import running
+from gguf2ollama.gotmpl import state
 from gguf2ollama.ollama_template.go_json import marshal
 from tests.unit.gotmpl import cases
 from tests.unit.gotmpl.templates import BODIES, make_template
@@ -93,7 +93,7 @@ def _as_go(value):
     ],
 )
 def test_what_does_not_end_is_ended(template, monkeypatch):
-    monkeypatch.setattr(running, "MAX_STEPS", 200_000)  # the same, sooner
+    monkeypatch.setattr(state, "MAX_STEPS", 200_000)  # the same, sooner
     with pytest.raises(InvalidModelfile, match=r"steps|MiB|deep"):
         ollama_template.execute(template + "{{ .Messages }}", cases.BODY)
 

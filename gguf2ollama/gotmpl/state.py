@@ -1,13 +1,13 @@
-"""One run of a template: what it has printed, what it may still do, and the shape of compiled code."""
+"""The state of one run of a template: its output, what it may still do, and the types of compiled code."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.nodes import Place
-from gguf2ollama.gotmpl.values import NOTHING, Pairs, Value, entries_of, items_of, type_name
+from gguf2ollama.gotmpl.values import Value
 
 __all__ = [
     "MAX_INVOCATIONS",
@@ -18,8 +18,8 @@ __all__ = [
     "Execute",
     "Frame",
     "Run",
-    "turns",
 ]
+
 
 MAX_OUTPUT_BYTES = 32 << 20
 MAX_STEPS = 10_000_000
@@ -74,44 +74,14 @@ class Run:
         if len(text) > _LARGE_BYTES:
             self.spend(len(text) // _BYTES_PER_STEP, place)
 
-
-def turns(
-    value: Value, place: Place, *, has_two: bool, over_integers: bool = True
-) -> Iterable[tuple[Value, Value]]:
-    """Return the pairs of key and value that a ``range`` walks over.
-
-    Args:
-        value: What it walks over.
-        place: Where it stands.
-        has_two: Whether it has two variables.
-        over_integers: Whether it may walk over a number.
-
-    Raises:
-        EvaluationError: It cannot walk over that.
-    """
-    items = items_of(value)
-    if items is not None:
-        return enumerate(items)
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not over_integers:
-            raise EvaluationError(
-                "a range walks over a number only from Ollama 0.5.13 on",
-                place=place,
-                hint="That is built with Go 1.24: update Ollama.",
-            )
-        if has_two:
-            raise EvaluationError("a range over a number has one variable only", place=place)
-        kind = type(value)
-        return ((None, kind(one)) for one in range(value))
-    entries = entries_of(value)
-    if entries is not None:
-        return sorted(entries.items())
-    if isinstance(value, Pairs):  # with one variable, or none, it gets the keys
-        return value.entries.items() if has_two else ((None, key) for key in value.entries)
-    if value is NOTHING:
-        return ()
-    raise EvaluationError(
-        f"a range cannot walk over a {type_name(value)}",
-        place=place,
-        hint="A string is walked over by the number of its bytes: {{ range $i := len $text }}.",
-    )
+    def call(self, function: Callable[[list[Value]], Value], values: list[Value], place: Place) -> Value:
+        """Call a function, and count steps for the long texts that it takes and returns."""
+        try:
+            result = function(values)
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+        for value in (*values, result):
+            if type(value) is bytes:
+                self.spend_on(value, place)
+        return result

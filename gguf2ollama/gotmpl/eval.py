@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-from gguf2ollama.gotmpl.calls import after, call, call_after, equal, field, frequent, short_circuit
 from gguf2ollama.gotmpl.errors import EvaluationError
-from gguf2ollama.gotmpl.funcs import Function
+from gguf2ollama.gotmpl.funcs import Function, equal, frequent
 from gguf2ollama.gotmpl.nodes import (
     Boolean,
     Chain,
@@ -27,10 +26,11 @@ from gguf2ollama.gotmpl.nodes import (
     String,
     Variable,
 )
-from gguf2ollama.gotmpl.running import UNSET, Evaluate, Frame, Run
-from gguf2ollama.gotmpl.values import NOTHING, Value
+from gguf2ollama.gotmpl.state import UNSET, Evaluate, Frame, Run
+from gguf2ollama.gotmpl.values import NOTHING, Map, Pointer, Slice, Struct, Value, is_true, type_name
 
-__all__ = ["Expressions", "Scope"]
+__all__ = ["Expressions"]
+
 
 _MAX_INT = 2**63 - 1
 _NO_FUNCTION = "In the last exchange of a template without .Messages Ollama knows only Go's own functions."
@@ -182,7 +182,7 @@ class Expressions:
             )
         else:
             evaluate = self._operand(first, is_concrete=True)
-        return evaluate if last is None else after(last, evaluate)
+        return evaluate if last is None else _after(last, evaluate)
 
     def _operand(  # noqa: PLR0911  # one for each kind of node
         self, node: Expression, *, has_arguments: bool = False, is_concrete: bool = False
@@ -222,7 +222,7 @@ class Expressions:
     ) -> Evaluate:
         for number, name in enumerate(names, 1):
             is_last = number == len(names)
-            receiver = field(receiver, name, place, self._missing, has_arguments=has_arguments and is_last)
+            receiver = _field(receiver, name, place, self._missing, has_arguments=has_arguments and is_last)
         return receiver
 
     def _call(self, node: Identifier, command: Command, last: Evaluate | None) -> Evaluate:
@@ -233,17 +233,17 @@ class Expressions:
         function = self._functions.get(name, _SHORT_CIRCUIT.get(name))
         if function is None:
             fails = _failing(f"there is no function {name} here", place, hint=_NO_FUNCTION)
-            return fails if last is None else after(last, fails)
+            return fails if last is None else _after(last, fails)
         if count < function.least or (function.most is not None and count > function.most):
             wanted = str(function.least) if function.most is not None else f"at least {function.least}"
             fails = _failing(f"{name} takes {wanted} arguments, and has {count}", place)
-            return fails if last is None else after(last, fails)
+            return fails if last is None else _after(last, fails)
         arguments = [self._argument(one, number, function) for number, one in enumerate(operands)]
         if last is not None:
-            return call_after(function, name, last, arguments, place)
+            return _call_after(function, name, last, arguments, place)
         if name == "eq" and (constants := _constants_of(operands[1:])):
             return equal(arguments[0], constants, place)
-        return frequent(name, arguments, place) or call(function, name, arguments, place)
+        return frequent(name, arguments, place) or _call(function, name, arguments, place)
 
     def _argument(self, node: Expression, number: int, function: Function) -> Evaluate:
         wants_text = function.texts < 0 or number < function.texts
@@ -257,7 +257,7 @@ class Expressions:
         arguments = tuple(map(self._operand, operands))
         self.scope.conditions -= 1
         declared = tuple(range(before + 1, self.scope.size + 1))
-        return short_circuit(name, arguments, last, declared=declared)
+        return _short_circuit(name, arguments, last, declared=declared)
 
 
 _MAY_GIVE_NONE = frozenset({"and", "or", "index"})
@@ -294,3 +294,142 @@ def _store_both(evaluate: Evaluate, first: int, second: int) -> Evaluate:
         return value
 
     return store
+
+
+def _after(first: Evaluate, second: Evaluate) -> Evaluate:
+    """Evaluate one for nothing but its failure, then the other."""
+
+    def both(run: Run, frame: Frame, dot: Value) -> Value:
+        first(run, frame, dot)
+        return second(run, frame, dot)
+
+    return both
+
+
+def _field(receiver: Evaluate, name: str, place: Place, missing: Value, *, has_arguments: bool) -> Evaluate:
+    """Take a field of a value; of no value at all it gives none, whatever it is asked."""
+    key = name.encode()
+
+    def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+        value = receiver(run, frame, dot)
+        if value is NOTHING:
+            return NOTHING
+        try:
+            found = _field_of(value, name, key, missing)
+        except EvaluationError as error:
+            error.place = error.place or place
+            raise
+        if has_arguments:
+            raise EvaluationError(f"the field {name} takes no argument", place=place)
+        return found
+
+    return evaluate
+
+
+def _call(function: Function, name: str, arguments: list[Evaluate], place: Place) -> Evaluate:
+    """Call a function."""
+    run_function, checks = function.call, function.texts != 0
+
+    def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+        values = [argument(run, frame, dot) for argument in arguments]
+        if checks:
+            _check_texts(function, name, values, place)
+        return run.call(run_function, values, place)
+
+    return evaluate
+
+
+def _call_after(
+    function: Function, name: str, last: Evaluate, arguments: list[Evaluate], place: Place
+) -> Evaluate:
+    """Call a function with the value of the command before as its last argument."""
+    run_function = function.call
+
+    def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+        value = last(run, frame, dot)
+        values = [argument(run, frame, dot) for argument in arguments]
+        values.append(value)
+        _check_texts(function, name, values, place)
+        return run.call(run_function, values, place)
+
+    return evaluate
+
+
+def _check_texts(function: Function, name: str, values: list[Value], place: Place) -> None:
+    checked = values if function.texts < 0 else values[: function.texts]
+    for value in checked:
+        if type(value) is not bytes:
+            raise EvaluationError(f"{name} wants a string, and this is a {type_name(value)}", place=place)
+
+
+def _short_circuit(
+    name: str, arguments: tuple[Evaluate, ...], last: Evaluate | None, *, declared: tuple[int, ...]
+) -> Evaluate:
+    """Call ``and`` or ``or``, which stop at the first argument that decides.
+
+    ``declared`` are the variables that the arguments declare: they are not there until that happens.
+    """
+    stops_at = name == "or"
+
+    def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
+        value: Value = None
+        for argument in arguments:
+            value = argument(run, frame, dot)
+            if (value if type(value) is bool else is_true(value)) is stops_at:
+                return value
+        return value
+
+    def evaluate_after(run: Run, frame: Frame, dot: Value) -> Value:
+        final = last(run, frame, dot) if last is not None else None
+        for slot in declared:
+            frame[slot] = UNSET
+        value = evaluate(run, frame, dot)
+        is_decided = bool(arguments) and is_true(value) is stops_at
+        return value if is_decided or last is None else final
+
+    return evaluate if last is None and not declared else evaluate_after
+
+
+def _field_of(value: Value, name: str, key: bytes, missing: Value) -> Value:
+    """Return a field, or what a method without arguments gives.
+
+    Args:
+        value: What has the field.
+        name: Its name.
+        key: Its name in bytes, as maps have it for a key.
+        missing: What a ``map[string]any`` without such a key gives.
+
+    Raises:
+        EvaluationError: There is no such field.
+    """
+    if type(value) is dict:
+        return value.get(key, missing)
+    target = value.target if type(value) is Pointer else value
+    if target is None and type(value) is Pointer and (method := value.type.methods.get(name)) is not None:
+        return method(None)
+    if type(target) is Struct and name in target.fields:
+        return target.fields[name]
+    if isinstance(target, Struct | Slice | Map):
+        method = _method(target, name)
+        if method is not None:
+            return method(target)
+    if type(target) is Map:
+        absent = target.type.zero() if missing is None else missing
+        return (target.entries or {}).get(key, absent)
+    if target is None:
+        raise EvaluationError(
+            f"a missing value has no field {name}", hint="Ask first whether it is there, with `if` or `with`."
+        )
+    raise EvaluationError(f"a {type_name(value)} has no field {name}", hint=_field_hint(target))
+
+
+def _method(value: Struct | Slice | Map, name: str) -> Callable[[Value], Value] | None:
+    if name == "String":
+        return value.type.text or value.type.text_of_pointer
+    return value.type.methods.get(name)
+
+
+def _field_hint(value: Value) -> str | None:
+    if type(value) is Struct:
+        return f"Its fields are: {', '.join(value.fields)}."
+    return None
