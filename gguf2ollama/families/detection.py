@@ -49,7 +49,7 @@ class Evidence:
 
     Attributes:
         kind: ``template``, ``system``, ``architecture``, ``tokenizer``, ``name`` or ``type``.
-        what: A sentence.
+        what: A phrase, such as ``the tokenizer is qwen2``.
         weight: Above zero it speaks for the family, below against it; 100 decides.
     """
 
@@ -75,7 +75,7 @@ class Detection:
             embeds, a projector for images, or an adapter.
         profile: The family, or ``None`` where none is known.
         confidence: What the family stands on. Only ``template`` is certain.
-        reason: One sentence that says what was found, or why nothing was.
+        reason: What was found, or why nothing was: a phrase, lower case and without a full stop.
         evidence: What was seen, the weightiest first.
         runners_up: Families that were near, the nearest first.
         features: What the chat template in the file knows, read as Ollama reads it.
@@ -150,13 +150,13 @@ def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
     """Return what a file holds that is no model to chat with or to continue text."""
     architecture, what = _text(metadata, "general.architecture"), _text(metadata, "general.type")
     if architecture == "clip" or what == "mmproj":
-        return "projector", "It is a projector: it turns images into tokens of another model."
+        return "projector", "this is a projector, which turns images into tokens of another model"
     if what == "adapter":
-        return "adapter", "It is a LoRA adapter: it changes another model."
+        return "adapter", "this is a LoRA adapter, which modifies another model"
     if f"{architecture}.pooling_type" in metadata:
-        return "embedding", f"It has {architecture}.pooling_type: it embeds texts and does not chat."
+        return "embedding", f"this is an embedding model ({architecture}.pooling_type is set)"
     if architecture in _EMBEDDING_ARCHITECTURES:
-        return "embedding", f"Models of architecture {architecture} embed texts and do not chat."
+        return "embedding", f"this is an embedding model (architecture {architecture})"
     return None
 
 
@@ -168,7 +168,7 @@ def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Prof
             kind="chat",
             profile=None,
             confidence="none",
-            reason="The chat template in the file is no Jinja, or too long for one.",
+            reason="the chat template in the file cannot be parsed as Jinja, or is too long",
             features=features,
         )
     near: list[tuple[bool, int, RunnerUp]] = []
@@ -192,7 +192,7 @@ def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Prof
         template=template,
         profile=profile,
         features=features,
-        runners_up=tuple(RunnerUp(family=one.family, reason="it fits as well") for one in others),
+        runners_up=tuple(RunnerUp(family=one.family, reason="it matches as well") for one in others),
     )
 
 
@@ -204,7 +204,7 @@ def _certain(
     features: Features,
     runners_up: tuple[RunnerUp, ...],
 ) -> Detection:
-    reason = f"The chat template is that of {profile.title}."
+    reason = f"the chat template is that of {profile.title}"
     system = read_system(template, profile=profile)
     return Detection(
         kind="chat",
@@ -227,7 +227,7 @@ def _certain(
 
 def _system_evidence(system: DefaultSystem | None, *, profile: Profile) -> Iterator[Evidence]:
     if profile.system and (system is None or system.text != profile.system.text):
-        yield _evidence("system", "The default system text is another than the family's.", agrees=False)
+        yield _evidence("system", "the default system prompt differs from the family's", agrees=False)
 
 
 def _tokens(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[tuple[str, str]]:
@@ -239,16 +239,16 @@ def _tokens(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[tuple[
 def _unknown(
     metadata: Mapping[str, Any], *, features: Features, runners_up: tuple[RunnerUp, ...]
 ) -> Detection:
-    reason = "The chat template in the file is of no family that is known here"
+    reason = "the chat template in the file matches no known family"
     if runners_up:
         reason += f"; it resembles {runners_up[0].family}, but {runners_up[0].reason}"
     architecture = _text(metadata, "general.architecture")[:_CAP_NAME]
-    seen = Evidence(kind="architecture", what=f"The architecture is {architecture}.", weight=0)
+    seen = Evidence(kind="architecture", what=f"the architecture is {architecture}", weight=0)
     return Detection(
         kind="chat",
         profile=None,
         confidence="none",
-        reason=f"{reason}.",
+        reason=reason,
         evidence=(seen,) if architecture else (),
         runners_up=runners_up,
         features=features,
@@ -261,15 +261,15 @@ def _circumstances(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator
     architecture = _text(metadata, "general.architecture")
     if architecture and evidence.architectures:
         agrees = architecture in evidence.architectures
-        what = f"The architecture is {architecture[:_CAP_NAME]}" + ("." if agrees else ", not the family's.")
+        what = f"the architecture is {architecture[:_CAP_NAME]}" + ("" if agrees else ", not the family's")
         yield _evidence("architecture", what, agrees=agrees)
     pre = _text(metadata, "tokenizer.ggml.pre")
     if pre and evidence.tokenizers:
         agrees = pre in evidence.tokenizers
-        what = f"The tokenizer is {pre[:_CAP_NAME]}" + ("." if agrees else ", not the family's.")
+        what = f"the tokenizer is {pre[:_CAP_NAME]}" + ("" if agrees else ", not the family's")
         yield _evidence("tokenizer", what, agrees=agrees)
     if (name := _named_like(metadata, profile=profile)) is not None:
-        yield _evidence("name", f"It is called “{name}”.", agrees=True)
+        yield _evidence("name", f"it is named “{name}”", agrees=True)
 
 
 def _evidence(kind: str, what: str, *, agrees: bool) -> Evidence:
@@ -299,9 +299,9 @@ def _by_name(metadata: Mapping[str, Any], *, profiles: tuple[Profile, ...]) -> D
     kin = [one for one in fitting if not one.is_generic]
     if not named and len(kin) == 1:
         return _guess(metadata, profile=kin[0], confidence="architecture")
-    runners_up = tuple(RunnerUp(family=one.family, reason="the name fits as well") for one in named)
-    reason = "There is no chat template in the file"
-    reason += ", and its name fits several families." if named else ", and nothing suggests how it chats."
+    runners_up = tuple(RunnerUp(family=one.family, reason="the name matches as well") for one in named)
+    reason = "no chat template in the file"
+    reason += ", and its name matches several families" if named else ", and nothing suggests a family"
     return Detection(kind="base", profile=None, confidence="none", reason=reason, runners_up=runners_up)
 
 
@@ -311,7 +311,7 @@ def _guess(metadata: Mapping[str, Any], *, profile: Profile, confidence: Confide
         kind="chat",
         profile=profile,
         confidence=confidence,
-        reason=f"There is no chat template in the file; the {confidence} suggests {profile.title}.",
+        reason=f"no chat template in the file; the {confidence} suggests {profile.title}",
         evidence=circumstances,
         features=profile.claims,
         system=profile.system,

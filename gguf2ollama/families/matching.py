@@ -34,13 +34,13 @@ def _objections(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
             yield f"it lacks {_quote(mark)}"
     for mark in evidence.lacks:
         if mark in template.marks:
-            yield f"it holds {_quote(mark)}"
+            yield f"it contains {_quote(mark)}"
     if surplus := template.transforms - evidence.transforms - evidence.optional_transforms:
-        yield f"it puts messages through {', '.join(sorted(surplus))}"
+        yield f"it applies {', '.join(sorted(surplus))} to messages"
     if missing := evidence.transforms - template.transforms:
-        yield f"it does not put messages through {', '.join(sorted(missing))}"
+        yield f"it does not apply {', '.join(sorted(missing))} to messages"
     if template.is_loose and not evidence.is_loose:
-        yield "it prints white space between its tags"
+        yield "it prints whitespace between its tags"
     for line in _unexplained(template, profile=profile):
         yield f"it prints {_quote(line)}"
 

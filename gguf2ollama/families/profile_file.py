@@ -62,14 +62,14 @@ def load_profiles(root: Path | None = None) -> tuple[Profile, ...]:
 def _load(root: Path) -> tuple[Profile, ...]:
     profiles = [read_profile(path) for path in sorted((root / "profiles").glob("*.yaml"))]
     if not profiles:
-        raise InvalidProfile(f"{root / 'profiles'}: there is no profile", hint="Profiles are .yaml files.")
+        raise InvalidProfile(f"{root / 'profiles'}: no profiles found", hint="profiles are .yaml files")
     seen: dict[str, Path] = {}
     for profile in profiles:
         other = seen.setdefault(profile.family, profile.path)
         if other != profile.path:
             raise InvalidProfile(
-                f"{profile.path}: the family {profile.family!r} stands in {other.name} too",
-                hint="Give each family one file.",
+                f"{profile.path}: family {profile.family!r} is already defined in {other.name}",
+                hint="use one file per family",
             )
     return tuple(sorted(profiles, key=lambda profile: profile.family))
 
@@ -137,11 +137,13 @@ def _system(value: YamlValue | None) -> tuple[DefaultSystem | None, re.Pattern[s
     fields = value.fields(required=("pattern",), optional=("text", "source"))
     pattern = fields["pattern"].pattern()
     if pattern.groups != 1:
-        fields["pattern"].refuse("one group (the system text) is needed", "Put the text in parentheses.")
+        fields["pattern"].refuse(
+            "the pattern needs exactly one group (the system prompt)", "put the system prompt in parentheses"
+        )
     if "text" not in fields:
         return None, pattern
     if "source" not in fields:
-        fields["text"].refuse("a text needs its `source`", "Say where the authors give it.")
+        fields["text"].refuse("`text` needs a `source`", "name where the authors publish it")
     return DefaultSystem(text=fields["text"].text(), source=fields["source"].text()), pattern
 
 
@@ -149,7 +151,9 @@ def _parameters(value: YamlValue | None) -> tuple[ParameterDefault, ...]:
     defaults = []
     for key, entry in value.entries() if value else ():
         if key not in _PARAMETERS:
-            entry.refuse(f"{key!r} is no sampling parameter", f"Known are {', '.join(sorted(_PARAMETERS))}.")
+            entry.refuse(
+                f"unknown sampling parameter {key!r}", f"use one of {', '.join(sorted(_PARAMETERS))}"
+            )
         fields = entry.fields(required=("value", "source"))
         defaults.append(
             ParameterDefault(name=key, value=fields["value"].number(), source=fields["source"].text())
@@ -161,9 +165,7 @@ def _differences(value: YamlValue | None) -> tuple[Difference, ...]:
     differences = []
     for what, entry in value.entries() if value else ():
         if what not in DIFFERENCES:
-            entry.refuse(
-                f"the difference {what!r} is not known", f"Known are {', '.join(sorted(DIFFERENCES))}."
-            )
+            entry.refuse(f"unknown difference {what!r}", f"use one of {', '.join(sorted(DIFFERENCES))}")
         differences.append(Difference(what=what, why=entry.text()))
     return tuple(differences)
 
@@ -172,7 +174,7 @@ def _claims(value: YamlValue | None) -> Features:
     claims = value.texts() if value else ()
     for claim in claims:
         if value and claim not in {"tools", "thinking"}:
-            value.refuse(f"the claim {claim!r} is not known", "Known are tools and thinking.")
+            value.refuse(f"unknown capability {claim!r}", "use tools or thinking")
     return Features(tools="tools" in claims, thinking="thinking" in claims)
 
 
@@ -180,8 +182,6 @@ def _named(value: YamlValue | None, read: Callable[[YamlValue], _T]) -> dict[str
     named = {}
     for key, entry in value.entries() if value else ():
         if not _VARIABLE.fullmatch(key) or key in _RESERVED_VARIABLES:
-            entry.refuse(
-                f"{key!r} cannot name a template variable", "Use lower case, and neither system nor bos."
-            )
+            entry.refuse(f"invalid template variable {key!r}", "use lower case, and neither system nor bos")
         named[key] = read(entry)
     return named

@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> YamlValue:
             content = stream.read(_CAP_BYTES + 1)
         if len(content) > _CAP_BYTES:
             raise InvalidProfile(
-                f"{path}: longer than {_CAP_BYTES:,} bytes", hint="A profile has about 2 kB."
+                f"{path}: larger than {_CAP_BYTES:,} bytes", hint="profiles are YAML files of about 2 kB"
             )
         # libyaml, where PyYAML was built with it, takes a tenth of the time
         loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -42,15 +42,15 @@ def read_yaml(path: Path) -> YamlValue:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or type(error).__name__
         raise InvalidProfile(
-            f"{path}{line}: this is not YAML that a profile can be: {problem}",
-            hint="See the profiles in templates/profiles/.",
+            f"{path}{line}: invalid YAML: {problem}",
+            hint="see templates/profiles/ for examples",
         ) from error
     except OSError as error:
         raise InvalidProfile(
-            f"{path}: cannot be read: {error.strerror}", hint="Check the path and its permissions."
+            f"cannot read {path}: {error.strerror}", hint="check the path and its permissions"
         ) from error
     if node is None:
-        raise InvalidProfile(f"{path}:1: the file is empty", hint="See the profiles in templates/profiles/.")
+        raise InvalidProfile(f"{path}:1: the file is empty", hint="see templates/profiles/ for examples")
     return YamlValue(path, node)
 
 
@@ -64,8 +64,8 @@ def _check_events(path: Path, events: Iterable[Event]) -> None:
         depth -= isinstance(event, CollectionEndEvent)
         if isinstance(event, AliasEvent) or depth > _CAP_DEPTH:
             line = event.start_mark.line + 1 if event.start_mark else 1
-            problem = "aliases are not used" if isinstance(event, AliasEvent) else "this is nested too deep"
-            raise InvalidProfile(f"{path}:{line}: {problem}", hint="See the profiles in templates/profiles/.")
+            problem = "aliases are not supported" if isinstance(event, AliasEvent) else "nested too deeply"
+            raise InvalidProfile(f"{path}:{line}: {problem}", hint="see templates/profiles/ for examples")
 
 
 class YamlValue:
@@ -89,12 +89,12 @@ class YamlValue:
         from yaml import MappingNode  # noqa: PLC0415  # 30 ms of import
 
         if not isinstance(self._node, MappingNode):
-            self.refuse("keys with values are expected", "Write `key: value` lines.")
+            self.refuse("expected a mapping", "write `key: value` lines")
         seen = set()
         for key_node, value_node in self._node.value:
             key = YamlValue(self._path, key_node).text()
             if key in seen:
-                YamlValue(self._path, key_node).refuse(f"{key!r} stands here twice", "Keep one of them.")
+                YamlValue(self._path, key_node).refuse(f"duplicate key {key!r}", "keep one of them")
             seen.add(key)
             yield key, YamlValue(self._path, value_node)
 
@@ -104,20 +104,20 @@ class YamlValue:
         fields = {}
         for key, value in self.entries():
             if key not in known:
-                value.refuse(f"the key {key!r} is not known", f"Known here are {', '.join(known)}.")
+                value.refuse(f"unknown key {key!r}", f"use one of {', '.join(known)}")
             fields[key] = value
         for key in required:
             if key not in fields:
-                self.refuse(f"the key {key!r} is missing", f"Needed here are {', '.join(required)}.")
+                self.refuse(f"missing key {key!r}", f"required keys: {', '.join(required)}")
         return fields
 
     def text(self, *, like: re.Pattern[str] | None = None) -> str:
         """Return a text that is not empty, and looks like the pattern."""
-        value = self._scalar("str", "a text")
+        value = self._scalar("str", "a string")
         if not value:
-            self.refuse("a text is expected, and this one is empty", "Leave the key out instead.")
+            self.refuse("expected a string that is not empty", "leave the key out instead")
         if like and not like.fullmatch(value):
-            self.refuse(f"{value!r} cannot stand here", f"It is to look like {like.pattern}.")
+            self.refuse(f"invalid value {value!r}", f"it must match {like.pattern}")
         return value
 
     def texts(self) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ class YamlValue:
         from yaml import SequenceNode  # noqa: PLC0415  # 30 ms of import
 
         if not isinstance(self._node, SequenceNode):
-            self.refuse("a list of texts is expected", "Write [first, second].")
+            self.refuse("expected a list of strings", "write [first, second]")
         return tuple(YamlValue(self._path, node).text() for node in self._node.value)
 
     def flag(self) -> bool:
@@ -134,7 +134,7 @@ class YamlValue:
 
     def text_or_flag(self) -> str | bool:
         """Return a text, which may be empty, or true or false."""
-        return self.flag() if self._node.tag.endswith(":bool") else self._scalar("str", "a text or a flag")
+        return self.flag() if self._node.tag.endswith(":bool") else self._scalar("str", "a string or boolean")
 
     def number(self) -> float | int:
         """Return a number."""
@@ -143,18 +143,18 @@ class YamlValue:
         try:
             return int(text) if whole else float(text)
         except ValueError:
-            self.refuse(f"{text!r} is no plain number", "Write it as 20 or 0.95.")
+            self.refuse(f"invalid number {text!r}", "write it as 20 or 0.95")
 
     def pattern(self) -> re.Pattern[str]:
         """Return a regular expression, in which the dot matches the end of a line too."""
         try:
             return re.compile(self.text(), re.DOTALL)
         except re.error as error:
-            self.refuse(f"this is no regular expression: {error}", "See Python's re module.")
+            self.refuse(f"invalid regular expression: {error}", "see the documentation of Python's re module")
 
     def _scalar(self, tag: str, what: str) -> str:
         from yaml import ScalarNode  # noqa: PLC0415  # 30 ms of import
 
         if not isinstance(self._node, ScalarNode) or not self._node.tag.endswith(f":{tag}"):
-            self.refuse(f"{what} is expected", "Quote a text that looks like a number or a flag.")
+            self.refuse(f"expected {what}", "quote a string that looks like a number or a boolean")
         return str(self._node.value)

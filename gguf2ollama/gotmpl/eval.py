@@ -33,7 +33,7 @@ __all__ = ["Expressions"]
 
 
 _MAX_INT = 2**63 - 1
-_NO_FUNCTION = "In the last exchange of a template without .Messages Ollama knows only Go's own functions."
+_NO_FUNCTION = "in the last message of a template without .Messages, Ollama has only Go's own functions"
 
 
 class Local:
@@ -163,7 +163,7 @@ class Expressions:
             while one is not None and frame[one.slot] is UNSET:
                 one = one.hidden
             if one is None:
-                raise EvaluationError(f"the variable {name} is not declared", place=variable.place)
+                raise EvaluationError(f"undefined variable {name}", place=variable.place)
             return one.slot
 
         return find
@@ -173,12 +173,14 @@ class Expressions:
         if isinstance(first, Identifier):
             return self._call(first, command, last)
         if isinstance(first, Nil):
-            return _failing("nil stands alone where a value is wanted", first.place)
+            return _failing("nil is not a command", first.place)
         if isinstance(first, Field | Chain) or (isinstance(first, Variable) and len(first.names) > 1):
             evaluate = self._operand(first, has_arguments=has_arguments)
         elif has_arguments:
             evaluate = _failing(
-                f"{_shown(first)} takes no argument", first.place, hint="Only functions take arguments."
+                f"cannot give an argument to {_shown(first)}",
+                first.place,
+                hint="only functions take arguments",
             )
         else:
             evaluate = self._operand(first, is_concrete=True)
@@ -206,7 +208,7 @@ class Expressions:
         if isinstance(node, Nil):
             return _constant(NOTHING)
         if isinstance(node, Number) and isinstance(node.value, int) and node.value > _MAX_INT:
-            return _failing(f"{node.source} does not fit in an int", node.place)
+            return _failing(f"integer overflow: {node.source} does not fit in an int", node.place)
         return _constant(node.value)
 
     def _read(self, node: Variable) -> Evaluate:
@@ -232,11 +234,11 @@ class Expressions:
             return self._short_circuit(name, operands, last)
         function = self._functions.get(name, _SHORT_CIRCUIT.get(name))
         if function is None:
-            fails = _failing(f"there is no function {name} here", place, hint=_NO_FUNCTION)
+            fails = _failing(f"function {name} is not defined here", place, hint=_NO_FUNCTION)
             return fails if last is None else _after(last, fails)
         if count < function.least or (function.most is not None and count > function.most):
             wanted = str(function.least) if function.most is not None else f"at least {function.least}"
-            fails = _failing(f"{name} takes {wanted} arguments, and has {count}", place)
+            fails = _failing(f"wrong number of arguments for {name}: expected {wanted}, got {count}", place)
             return fails if last is None else _after(last, fails)
         arguments = [self._argument(one, number, function) for number, one in enumerate(operands)]
         if last is not None:
@@ -248,7 +250,7 @@ class Expressions:
     def _argument(self, node: Expression, number: int, function: Function) -> Evaluate:
         wants_text = function.texts < 0 or number < function.texts
         if wants_text and isinstance(node, Boolean | Number | Nil):
-            return _failing("a string is wanted here", node.place)
+            return _failing("expected a string", node.place)
         return self._operand(node)
 
     def _short_circuit(self, name: str, operands: tuple[Expression, ...], last: Evaluate | None) -> Evaluate:
@@ -277,7 +279,7 @@ def _constants_of(nodes: Sequence[Expression]) -> list[bytes] | list[int]:
 def _shown(node: Expression) -> str:
     if isinstance(node, Variable):
         return node.names[0]
-    return "a pipeline in parentheses" if isinstance(node, Pipe) else "a constant"
+    return "a parenthesized pipeline" if isinstance(node, Pipe) else "a constant"
 
 
 def _store(evaluate: Evaluate, slot: int) -> Evaluate:
@@ -320,7 +322,7 @@ def _field(receiver: Evaluate, name: str, place: Place, missing: Value, *, has_a
             error.place = error.place or place
             raise
         if has_arguments:
-            raise EvaluationError(f"the field {name} takes no argument", place=place)
+            raise EvaluationError(f"field {name} takes no arguments", place=place)
         return found
 
     return evaluate
@@ -359,7 +361,7 @@ def _check_texts(function: Function, name: str, values: list[Value], place: Plac
     checked = values if function.texts < 0 else values[: function.texts]
     for value in checked:
         if type(value) is not bytes:
-            raise EvaluationError(f"{name} wants a string, and this is a {type_name(value)}", place=place)
+            raise EvaluationError(f"{name} takes a string, got {type_name(value)}", place=place)
 
 
 def _short_circuit(
@@ -418,9 +420,9 @@ def _field_of(value: Value, name: str, key: bytes, missing: Value) -> Value:
         return (target.entries or {}).get(key, absent)
     if target is None:
         raise EvaluationError(
-            f"a missing value has no field {name}", hint="Ask first whether it is there, with `if` or `with`."
+            f"cannot take the field {name} of a missing value", hint="test for it first with `if` or `with`"
         )
-    raise EvaluationError(f"a {type_name(value)} has no field {name}", hint=_field_hint(target))
+    raise EvaluationError(f"{type_name(value)} has no field {name}", hint=_field_hint(target))
 
 
 def _method(value: Struct | Slice | Map, name: str) -> Callable[[Value], Value] | None:
@@ -431,5 +433,5 @@ def _method(value: Struct | Slice | Map, name: str) -> Callable[[Value], Value] 
 
 def _field_hint(value: Value) -> str | None:
     if type(value) is Struct:
-        return f"Its fields are: {', '.join(value.fields)}."
+        return f"its fields are {', '.join(value.fields)}"
     return None

@@ -75,7 +75,7 @@ class Program:
         try:
             execute(run, [data] + [UNSET] * size, data)
         except RecursionError:
-            raise EvaluationError("templates and blocks nest too deep") from None
+            raise EvaluationError("templates and blocks are nested too deeply") from None
         return b"".join(run.out)
 
 
@@ -229,11 +229,11 @@ class _Compiler:
             if target is None:
                 shown = name.decode(errors="replace")
                 raise EvaluationError(
-                    f"the template {shown!r} is not defined", place=place, hint="Add a {{ define }} for it."
+                    f"template {shown!r} is not defined", place=place, hint="add a {{ define }} for it"
                 )
             if run.depth >= MAX_INVOCATIONS:
                 raise EvaluationError(
-                    f"templates call each other more than {MAX_INVOCATIONS} deep", place=place
+                    f"template calls are nested more than {MAX_INVOCATIONS} deep", place=place
                 )
             value = evaluate(run, frame, dot)
             execute, size, cost = target
@@ -280,12 +280,12 @@ def _turns(
     if isinstance(value, int) and not isinstance(value, bool):
         if not over_integers:
             raise EvaluationError(
-                "a range walks over a number only from Ollama 0.5.13 on",
+                "range over an integer needs Ollama 0.5.13 or later",
                 place=place,
-                hint="That is built with Go 1.24: update Ollama.",
+                hint="update Ollama (0.5.13 is built with Go 1.24)",
             )
         if has_two:
-            raise EvaluationError("a range over a number has one variable only", place=place)
+            raise EvaluationError("range over an integer takes one variable only", place=place)
         kind = type(value)
         return ((None, kind(one)) for one in range(value))
     entries = entries_of(value)
@@ -296,7 +296,7 @@ def _turns(
     if value is NOTHING:
         return ()
     raise EvaluationError(
-        f"a range cannot walk over a {type_name(value)}",
+        f"range cannot iterate over {type_name(value)}",
         place=place,
-        hint="A string is walked over by the number of its bytes: {{ range $i := len $text }}.",
+        hint="for the bytes of a string use {{ range $i := len $text }}",
     )

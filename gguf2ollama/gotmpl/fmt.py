@@ -46,7 +46,9 @@ def printed(value: Value) -> bytes:
     if value is NOTHING or value is None:
         return b"<no value>"
     if kind is Pairs:
-        raise EvaluationError(f"a {type_name(value)} cannot be printed", hint="Walk over it with `range`.")
+        raise EvaluationError(
+            f"cannot print a value of type {type_name(value)}", hint="iterate over it with `range`"
+        )
     if kind is Pointer:
         target = value.target
         if target is None:
@@ -77,8 +79,8 @@ def bounded(pieces: list[bytes]) -> bytes:
     """Join what makes a text, unless that would be too long."""
     if sum(map(len, pieces)) > MAX_TEXT_BYTES:
         raise EvaluationError(
-            f"a text grows beyond {MAX_TEXT_BYTES >> 20} MiB",
-            hint="A template that doubles a text in a loop ends like this.",
+            f"a string grows beyond {MAX_TEXT_BYTES >> 20} MiB",
+            hint="does the template double a string in a loop?",
         )
     return b"".join(pieces)
 
@@ -128,8 +130,8 @@ def format_value(value: Value, verb: str, directive: Directive, *, depth: int = 
         return directive.pad(type_name(value).encode())
     if verb == "p" or isinstance(value, Pairs) or (isinstance(value, Pointer) and depth):
         raise EvaluationError(
-            "a memory address would be printed, another one each time",
-            hint="Print the fields, or `json` of the value.",
+            "this would print a memory address, which differs on every run",
+            hint="print its fields, or its JSON with `json`",
         )
     if verb in "vsxXq" and not directive.erring and directive.syntax != "#":
         text = _text_of(value)
@@ -252,7 +254,7 @@ def _format_float(value: float, verb: str, directive: Directive) -> bytes:
     kind = {"v": "g", "F": "f"}.get(verb, verb)
     precision = directive.precision
     if precision is not None and verb in "xX":
-        raise EvaluationError(f"a float cannot be printed as %.{precision}{verb} here")
+        raise EvaluationError(f"cannot print a float as %.{precision}{verb}")
     if precision is None:
         precision = _DEFAULT_DIGITS if kind in "eEf" else -1
     text = format_float(abs(value), kind, precision)

@@ -70,7 +70,7 @@ class Function:
 def is_equal(first: Value, others: list[Value]) -> bool:
     """Return whether a value equals one of others."""
     if not others:
-        raise EvaluationError("eq has nothing to compare with", hint="eq takes two values or more.")
+        raise EvaluationError("missing argument for comparison", hint="eq takes two or more arguments")
     kind = type(first)
     for other in others:
         is_plain = kind is type(other) and kind in _PLAIN
@@ -93,18 +93,18 @@ def _is_equal(first: Value, other: Value) -> bool:
         if "invalid" in kinds:
             return False
         raise EvaluationError(
-            f"a {type_name(first)} cannot be compared with a {type_name(other)}",
-            hint="Compare values of one type; `printf` makes a string of a number.",
+            f"incompatible types for comparison: {type_name(first)} and {type_name(other)}",
+            hint="compare values of one type; `printf` converts a number to a string",
         )
     if basics[0]:
         return bool(first == other)
     if kinds[0] != kinds[1] and "invalid" not in kinds:
-        raise EvaluationError(f"a {type_name(first)} cannot be compared with a {type_name(other)}")
+        raise EvaluationError(f"incompatible types for comparison: {type_name(first)} and {type_name(other)}")
     if is_nil(first) or is_nil(other):
         return is_nil(first) and is_nil(other)
     if isinstance(first, Pointer) and isinstance(other, Pointer):
         return first.target is other.target
-    raise EvaluationError(f"a {type_name(other)} cannot be compared")
+    raise EvaluationError(f"cannot compare values of type {type_name(other)}")
 
 
 def is_less(first: Value, second: Value) -> bool:
@@ -112,11 +112,13 @@ def is_less(first: Value, second: Value) -> bool:
     kinds = kind_of(first), kind_of(second)
     for kind, value in zip(kinds, (first, second), strict=True):
         if kind not in _BASIC:
-            raise EvaluationError(f"a {type_name(value)} has no order")
+            raise EvaluationError(f"cannot order values of type {type_name(value)}")
     if kinds[0] != kinds[1] and set(kinds) != _INTEGERS:
-        raise EvaluationError(f"a {type_name(first)} cannot be compared with a {type_name(second)}")
+        raise EvaluationError(
+            f"incompatible types for comparison: {type_name(first)} and {type_name(second)}"
+        )
     if kinds[0] == "bool":
-        raise EvaluationError("truth values have no order")
+        raise EvaluationError("cannot order values of type bool")
     return bool(first < second)
 
 
@@ -131,7 +133,7 @@ def length(value: Value) -> int:
     sized: Value = items_of(value)
     sized = entries_of(value) if sized is None else sized
     if sized is None:
-        raise EvaluationError(f"a {_shown_type(value)} has no length")
+        raise EvaluationError(f"cannot take the length of a value of type {_shown_type(value)}")
     return len(sized)
 
 
@@ -141,10 +143,10 @@ def _shown_type(value: Value) -> str:
 
 def _position(value: Value, end: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise EvaluationError(f"a {_shown_type(value)} is no index")
+        raise EvaluationError(f"cannot index with type {_shown_type(value)}")
     if not 0 <= value <= end:
         raise EvaluationError(
-            f"the index {int(value)} is out of range 0 to {end}", hint="Ask for the length first: `len`."
+            f"index out of range: {int(value)} (of 0 to {end})", hint="check the length first with `len`"
         )
     return int(value)
 
@@ -152,7 +154,7 @@ def _position(value: Value, end: int) -> int:
 def index(item: Value, keys: list[Value]) -> Value:
     """Return what an index or a key leads to, or several of them one after the other."""
     if item is None or item is NOTHING:
-        raise EvaluationError("a missing value has no items")
+        raise EvaluationError("cannot index a missing value")
     for key in keys:
         item = _item(item, key)
     return item
@@ -161,24 +163,24 @@ def index(item: Value, keys: list[Value]) -> Value:
 def _item(item: Value, key: Value) -> Value:
     if isinstance(item, Pointer):
         if item.target is None:
-            raise EvaluationError("a nil pointer has no items")
+            raise EvaluationError("cannot index a nil pointer")
         item = item.target
     if type(item) is bytes:
         at = _position(key, len(item))
         if at == len(item):
-            raise EvaluationError(f"the index {at} is out of range: the length is {at}")
+            raise EvaluationError(f"index out of range: {at} (the length is {at})")
         return BYTES[item[at]]
     items = items_of(item)
     if items is not None:
         at = _position(key, len(items))
         if at == len(items):
-            raise EvaluationError(f"the index {at} is out of range: the length is {at}")
+            raise EvaluationError(f"index out of range: {at} (the length is {at})")
         return items[at]
     entries = entries_of(item)
     if entries is None:
-        raise EvaluationError(f"a {_shown_type(item)} has no items")
+        raise EvaluationError(f"cannot index a value of type {_shown_type(item)}")
     if type(key) is not bytes:
-        raise EvaluationError(f"a {_shown_type(key)} is no key of a {type_name(item)}")
+        raise EvaluationError(f"cannot index {type_name(item)} with a key of type {_shown_type(key)}")
     if key in entries:
         return entries[key]
     return item.type.zero() if isinstance(item, Map) else None
@@ -190,14 +192,14 @@ def slice_(item: Value, bounds: list[Value]) -> Value:
         item = item.target if item.target is not None else NOTHING
     items = item if type(item) is bytes else items_of(item)
     if items is None:
-        raise EvaluationError(f"a {_shown_type(item)} cannot be sliced")
+        raise EvaluationError(f"cannot slice a value of type {_shown_type(item)}")
     if len(bounds) > 2 and (type(item) is bytes or len(bounds) > 3):  # noqa: PLR2004  # as Go takes them
-        raise EvaluationError(f"slice has {len(bounds)} bounds")
+        raise EvaluationError(f"too many bounds for slice: {len(bounds)}")
     places = [_position(one, len(items)) for one in bounds]
     start = places[0] if places else 0
     end = places[1] if len(places) > 1 else len(items)
     if start > end or (len(places) > 2 and end > places[2]):  # noqa: PLR2004  # as above
-        raise EvaluationError(f"the part from {start} to {end} ends before it begins")
+        raise EvaluationError(f"invalid slice: {start} > {end}")
     part = items[start:end]
     return Slice(item.type, list(part)) if isinstance(item, Slice) else part
 
@@ -219,7 +221,7 @@ def _printable(value: Value) -> Value:
 
 
 def _call(values: list[Value]) -> Value:
-    raise EvaluationError(f"call has a {_shown_type(values[0])}, which cannot be called")
+    raise EvaluationError(f"cannot call a value of type {_shown_type(values[0])}")
 
 
 _HTML = {

@@ -114,10 +114,10 @@ def _behind(text: str, at: int, length: int) -> int:
 def _after_comment(text: str, at: int) -> int:
     end = text.find("*/", at + 2)
     if end < 0:
-        raise _UnreadableError("the comment does not end", at)
+        raise _UnreadableError("unclosed comment", at)
     length = _right_delimiter(text, end + 2)
     if not length:
-        raise _UnreadableError("the comment is not the only thing in its braces", at)
+        raise _UnreadableError("comment ends before closing delimiter", at)
     return _behind(text, end + 2, length)
 
 
@@ -127,18 +127,18 @@ def _action(text: str, at: int, tokens: list[Token]) -> int:
     while True:
         if length := _right_delimiter(text, at):
             if depth:
-                raise _UnreadableError("a left parenthesis is not closed", at)
+                raise _UnreadableError("unclosed left parenthesis", at)
             tokens.append(Token("}}", "}}", at))
             return _behind(text, at, length)
         if at >= len(text):
-            raise _UnreadableError("the action does not end", at)
+            raise _UnreadableError("unclosed action", at)
         token = _token(text, at)
         if token.kind == "(":
             depth += 1
         elif token.kind == ")":
             depth -= 1
             if depth < 0:
-                raise _UnreadableError("a right parenthesis closes nothing", at)
+                raise _UnreadableError("unexpected right parenthesis", at)
         tokens.append(token)
         at += len(token.value)
 
@@ -152,7 +152,7 @@ def _token(text: str, at: int) -> Token:  # noqa: C901, PLR0911  # one for each 
     if sign == ":":
         if text.startswith(":=", at):
             return Token(":=", ":=", at)
-        raise _UnreadableError("a colon is not followed by =", at)
+        raise _UnreadableError("expected :=", at)
     if reader := _QUOTES.get(sign):
         return reader(text, at)
     if sign == "$":
@@ -165,7 +165,7 @@ def _token(text: str, at: int) -> Token:  # noqa: C901, PLR0911  # one for each 
         return _identifier(text, at)
     if "!" <= sign <= "~":
         return Token("char", sign, at)
-    raise _UnreadableError(f"the sign {sign!r} has no meaning in an action", at)
+    raise _UnreadableError(f"unrecognized character in action: {sign!r}", at)
 
 
 def _space(text: str, at: int) -> Token:
@@ -179,21 +179,21 @@ def _space(text: str, at: int) -> Token:
 def _quoted(text: str, at: int) -> Token:
     match = _QUOTED.match(text, at)
     if match is None:
-        raise _UnreadableError("the string does not end on its line", at)
+        raise _UnreadableError("unterminated quoted string", at)
     return Token("string", match.group(), at)
 
 
 def _raw(text: str, at: int) -> Token:
     match = _RAW.match(text, at)
     if match is None:
-        raise _UnreadableError("the raw string does not end", at)
+        raise _UnreadableError("unterminated raw quoted string", at)
     return Token("raw", match.group(), at)
 
 
 def _character(text: str, at: int) -> Token:
     match = _CHARACTER.match(text, at)
     if match is None:
-        raise _UnreadableError("the character does not end on its line", at)
+        raise _UnreadableError("unterminated character constant", at)
     return Token("character", match.group(), at)
 
 
@@ -218,7 +218,7 @@ def _word(text: str, at: int, kind: str) -> Token:
     """Read a field, a variable or a lone dot."""
     end = _end_of_word(text, at + 1)
     if not _ends_there(text, end):
-        raise _UnreadableError(f"the sign {text[end]!r} cannot follow {text[at:end]!r}", at)
+        raise _UnreadableError(f"bad character {text[end]!r} after {text[at:end]!r}", at)
     value = text[at:end]
     return Token("." if value == "." else kind, value, at)
 
@@ -226,7 +226,7 @@ def _word(text: str, at: int, kind: str) -> Token:
 def _identifier(text: str, at: int) -> Token:
     end = _end_of_word(text, at)
     if not _ends_there(text, end):
-        raise _UnreadableError(f"the sign {text[end]!r} cannot follow {text[at:end]!r}", at)
+        raise _UnreadableError(f"bad character {text[end]!r} after {text[at:end]!r}", at)
     word = text[at:end]
     if word in KEYWORDS:
         return Token(word, word, at)
@@ -238,7 +238,7 @@ def _number(text: str, at: int) -> Token:
     if text[end : end + 1] in {"+", "-"}:
         end = _end_of_number(text, end)
         if text[end - 1] != "i":
-            raise _UnreadableError(f"{text[at:end]!r} is not a number", at)
+            raise _UnreadableError(f"bad number syntax: {text[at:end]!r}", at)
         return Token("complex", text[at:end], at)
     return Token("number", text[at:end], at)
 
@@ -247,7 +247,7 @@ def _end_of_number(text: str, at: int) -> int:
     match = _NUMBER.match(text, at)
     end = match.end() if match else at
     if end < len(text) and _is_letter(text[end]):
-        raise _UnreadableError(f"{text[at : end + 1]!r} is not a number", at)
+        raise _UnreadableError(f"bad number syntax: {text[at : end + 1]!r}", at)
     return end
 
 
@@ -274,7 +274,7 @@ class TokenReader:
         """Make the error for a token that cannot stand there."""
         if token.kind == "error":
             return ParsingError(token.value, place=self.place_of(token.at))
-        return self.error(f"{_shown(token)} is out of place in {context}")
+        return self.error(f"unexpected {_shown(token)} in {context}")
 
     def take(self) -> Token:
         """Take the next token; the last one again and again."""

@@ -69,9 +69,9 @@ def parse(text: str, *, functions: Collection[str] | None = None) -> Template:
     if len(text) > MAX_TEMPLATE_CHARACTERS:
         raise invalid_template(
             "is too long",
-            f"{len(text)} characters, and at most {MAX_TEMPLATE_CHARACTERS} are read",
+            f"{len(text):,} characters, the limit is {MAX_TEMPLATE_CHARACTERS:,}",
             place=None,
-            hint="Shorten the template.",
+            hint="shorten the template",
         )
     return _parse(_as_go_reads_it(text), BUILTINS | frozenset(functions))
 
@@ -82,10 +82,10 @@ def _parse(text: str, functions: frozenset[str]) -> Template:
         bodies = _Parser(text, functions=functions).parse()
     except RecursionError:
         raise invalid_template(
-            "cannot be parsed", "it nests too deep", place=None, hint="Make the template flatter."
+            "cannot be parsed", "it is nested too deeply", place=None, hint="nest fewer blocks"
         ) from None
     except ParsingError as error:
-        hint = error.hint or "Mend the template there; Ollama would refuse it at create."
+        hint = error.hint or "fix the template; `ollama create` would refuse it, too"
         raise invalid_template("cannot be parsed", error.reason, place=error.place, hint=hint) from None
     return Template(text=text, bodies=bodies)
 
@@ -130,7 +130,7 @@ class _Parser(TokenReader):
                 self.at = start
             node = self._text_or_action()
             if isinstance(node, _Ending):
-                raise self.error(f"this {node.keyword} belongs to no block")
+                raise self.error(f"unexpected {{{{{node.keyword}}}}}")
             nodes.append(node)
         self._add(b"", Body(place=self.place_of(first.at), nodes=tuple(nodes)))
         return self._bodies
@@ -146,7 +146,7 @@ class _Parser(TokenReader):
         self._variables, self._ranges = ["$"], 0
         body, ending = self._body()
         if ending.keyword != "end":
-            raise self.error(f"an else is out of place in {context}")
+            raise self.error(f"unexpected {{{{else}}}} in {context}")
         self._add(name, body)
         self._variables, self._ranges = outside
 
@@ -156,14 +156,14 @@ class _Parser(TokenReader):
         if there is None or _is_blank(there):
             self._bodies[name] = body
         elif not _is_blank(body):
-            raise self.error(f"the template {name.decode(errors='replace')!r} is defined twice")
+            raise self.error(f"multiple definitions of template {name.decode(errors='replace')!r}")
 
     def _body(self) -> tuple[Body, _Ending]:
         self._nesting += 1
         if self._nesting > MAX_NESTING:
             raise self.error(
-                f"blocks and parentheses nest deeper than {MAX_NESTING} levels",
-                hint="Chains of `else if` nest too. Make the template flatter.",
+                f"blocks and parentheses are nested more than {MAX_NESTING} levels deep",
+                hint="nest fewer blocks; each `else if` of a chain counts",
             )
         place = self.place_of(self.peek_word().at)
         nodes: list[Node] = []
@@ -173,7 +173,7 @@ class _Parser(TokenReader):
                 self._nesting -= 1
                 return Body(place=place, nodes=tuple(nodes)), node
             nodes.append(node)
-        raise self.error("the template ends inside a block", hint="Close each block with {{ end }}.")
+        raise self.error("unexpected end of template in a block", hint="close each block with {{ end }}")
 
     def _text_or_action(self) -> Node | _Ending:
         token = self.take_word()
@@ -206,7 +206,7 @@ class _Parser(TokenReader):
         if after.kind != "}}":
             raise self.unexpected(after, token.kind)
         if not self._ranges:
-            raise self.error(f"this {token.kind} stands in no range")
+            raise self.error(f"{{{{{token.kind}}}}} outside {{{{range}}}}")
         place = self.place_of(token.at)
         return Break(place=place) if token.kind == "break" else Continue(place=place)
 
@@ -236,7 +236,7 @@ class _Parser(TokenReader):
             return Body(place=self.place_of(ending.token.at), nodes=(inner,))
         otherwise, last = self._body()
         if last.keyword != "end":
-            raise self.error("an else follows another else")
+            raise self.error("expected {{end}}, found another {{else}}")
         return otherwise
 
     def _block(self) -> Node:
@@ -281,10 +281,10 @@ class _Parser(TokenReader):
             self.at -= 1
             commands.append(self._command())
         if not commands:
-            raise self.error(f"{context} has no value")
+            raise self.error(f"missing value for {context}")
         for command in commands[1:]:
             if isinstance(command.args[0], _SILENT):
-                raise self.error("what stands behind | is no function, and can take no value")
+                raise self.error("non-executable command in a pipeline: only functions can follow |")
         return Pipe(
             place=self.place_of(token.at), declared=declared, assigns=assigns, commands=tuple(commands)
         )
@@ -304,9 +304,9 @@ class _Parser(TokenReader):
                 break
             declared.append(self._declare(token))
             if context != "range" or len(declared) > 1:
-                raise self.error(f"{context} declares too many variables")
+                raise self.error(f"too many declarations in {context}")
             if self.peek_word().kind not in {"variable", "}}", ")"}:
-                raise self.error("what follows the comma is no variable")
+                raise self.error("expected a variable after the comma")
         return tuple(declared), False
 
     def _declare(self, token: Token) -> Variable:
@@ -330,7 +330,7 @@ class _Parser(TokenReader):
                 raise self.unexpected(token, "a command")
             break
         if not args:
-            raise self.error("a command is empty")
+            raise self.error("empty command")
         return Command(place=place, args=tuple(args))
 
     def _operand(self) -> Expression | None:
@@ -346,7 +346,7 @@ class _Parser(TokenReader):
         if isinstance(term, Variable):
             return Variable(place=place, names=(*term.names, *names))
         if isinstance(term, _SILENT):
-            raise self.error("a constant has no fields")
+            raise self.error("constants have no fields")
         return Chain(place=place, node=term, names=tuple(names))
 
     def _term(self) -> Expression | None:  # noqa: PLR0911  # one for each kind of term
@@ -376,7 +376,7 @@ class _Parser(TokenReader):
     def _parenthesised(self) -> Pipe:
         self._nesting += 1
         if self._nesting > MAX_NESTING:
-            raise self.error(f"blocks and parentheses nest deeper than {MAX_NESTING} levels")
+            raise self.error(f"blocks and parentheses are nested more than {MAX_NESTING} levels deep")
         pipe = self._pipe("parentheses", ")")
         self._nesting -= 1
         return pipe
@@ -384,21 +384,21 @@ class _Parser(TokenReader):
     def _used(self, token: Token) -> Variable:
         if token.value not in self._variables:
             raise ParsingError(
-                f"the variable {token.value} is not declared",
+                f"undefined variable {token.value}",
                 place=self.place_of(token.at),
-                hint="A variable lives until the end of the block that declares it, and in its own template.",
+                hint="a variable ends with the block that declares it, and with its template",
             )
         return Variable(place=self.place_of(token.at), names=(token.value,))
 
     def _function(self, token: Token) -> Identifier:
         if token.value not in self._functions:
             known = ", ".join(sorted(self._functions))
-            raise self.error(f"there is no function {token.value}", hint=f"The functions are: {known}.")
+            raise self.error(f"function {token.value} is not defined", hint=f"use one of {known}")
         return Identifier(place=self.place_of(token.at), name=token.value)
 
     def _number(self, token: Token) -> Number:
         if token.kind == "complex" or token.value.endswith("i"):
-            raise self.error(f"the complex number {token.value} cannot be used")
+            raise self.error(f"complex numbers such as {token.value} are not supported")
         try:
             read = read_character if token.kind == "character" else read_number
             value = read(token.value)

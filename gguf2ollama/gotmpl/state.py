@@ -55,7 +55,7 @@ class Run:
         self.room -= len(text)
         if self.room < 0:
             raise EvaluationError(
-                f"it prints more than {MAX_OUTPUT_BYTES >> 20} MiB", hint="No model reads that much."
+                f"its output exceeds {MAX_OUTPUT_BYTES >> 20} MiB", hint="no model reads that much"
             )
         self.out.append(text)
 
@@ -64,9 +64,9 @@ class Run:
         self.steps -= steps
         if self.steps < 0:
             raise EvaluationError(
-                f"it takes more than {MAX_STEPS} steps",
+                f"it takes more than {MAX_STEPS:,} steps",
                 place=place,
-                hint="A loop is far too long, or handles far too long a text.",
+                hint="a loop runs too often, or on too long a string",
             )
 
     def spend_on(self, text: bytes, place: Place) -> None:

@@ -199,7 +199,7 @@ def read_string(source: str) -> bytes:
     for match in _ESCAPE.finditer(inside):
         out += inside[at : match.start()].encode()
         if match[1] == "'":
-            raise ValueError(f"{match.group()!r} is no escape of a string")
+            raise ValueError(f"invalid escape in a string: {match.group()}")
         value, is_byte = _unescape(match)
         out += bytes([value]) if is_byte else chr(value).encode()
         at = match.end()
@@ -212,11 +212,11 @@ def _unescape(match: re.Match[str]) -> tuple[int, bool]:
     if short:
         return _SHORT_CODES[short], False
     if other is not None:
-        raise ValueError(f"{match.group()!r} is no escape of Go's")
+        raise ValueError(f"invalid escape: {match.group()}")
     value = int(octal, 8) if octal else int(byte or four or eight, 16)
     is_byte = bool(octal or byte)
     if value > (_MAX_BYTE if is_byte else _MAX_RUNE) or (not is_byte and value in _SURROGATES):
-        raise ValueError(f"{match.group()!r} is no character")
+        raise ValueError(f"invalid escape: {match.group()} is not a valid code point")
     return value, is_byte
 
 
@@ -229,10 +229,10 @@ def read_character(source: str) -> int:
     inside = source[1:-1]
     if match := _ESCAPE.fullmatch(inside):
         if match[1] == '"':
-            raise ValueError(f"{source} is no character")
+            raise ValueError(f"malformed character constant: {source}")
         return _unescape(match)[0]
     if len(inside) != 1 or inside == "'":
-        raise ValueError(f"{source} is not one character")
+        raise ValueError(f"malformed character constant: {source}")
     return ord(inside)
 
 
@@ -251,13 +251,13 @@ def read_number(source: str) -> int | float:
 
 def _read_float(source: str, *, is_hexadecimal: bool) -> float:
     if is_hexadecimal and "p" not in source.lower():
-        raise ValueError(f"{source!r} is not a number: a hexadecimal float has an exponent")
+        raise ValueError(f"bad number syntax: {source!r} (a hexadecimal float needs an exponent)")
     try:
         value = float.fromhex(source.replace("_", "")) if is_hexadecimal else float(source)
     except (ValueError, OverflowError):
-        raise ValueError(f"{source!r} is not a number") from None
+        raise ValueError(f"bad number syntax: {source!r}") from None
     if value in {float("inf"), float("-inf")}:
-        raise ValueError(f"{source!r} does not fit in a float")
+        raise ValueError(f"number out of range: {source} does not fit in a float")
     return value
 
 
@@ -265,7 +265,7 @@ def _read_integer(source: str) -> int:
     try:
         value = int(source.replace("_", ""), 8) if _OCTAL.match(source) else int(source, 0)
     except ValueError:
-        raise ValueError(f"{source!r} is not a number") from None
+        raise ValueError(f"bad number syntax: {source!r}") from None
     if value not in _INT_RANGE and not (0 <= value < _UINT_END and source[0] != "+"):
-        raise ValueError(f"{source!r} does not fit in an integer")
+        raise ValueError(f"number out of range: {source} does not fit in an integer")
     return value

@@ -34,8 +34,8 @@ def render_go_template(name: str, *, folder: Path, variables: Mapping[str, objec
         line = getattr(error, "lineno", None)
         place = f"{folder / name}:{line}" if line else str(folder / name)
         raise InvalidProfile(
-            f"{place}: the Go template cannot be made: {error}",
-            hint="The file named as `template` in a profile stands in templates/chat/.",
+            f"{place}: cannot render the Go template: {error}",
+            hint="a profile's `template` names a file in templates/chat/",
         ) from error
 
 

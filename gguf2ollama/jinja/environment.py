@@ -123,7 +123,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def unsafe_undefined(self, obj: object, attribute: str) -> Undefined:
         if attribute.startswith("_"):
-            raise SecurityError(f"no chat template may have {attribute!r} of a {type(obj).__name__!r}")
+            raise SecurityError(f"unsafe access to attribute {attribute!r} of a {type(obj).__name__!r}")
         return super().unsafe_undefined(obj, attribute)
 
 
@@ -191,4 +191,4 @@ def _raise_exception(message: str) -> NoReturn:
 
 def _check_name(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"no namespace of a chat template holds {name!r}: it begins with an underscore")
+        raise SecurityError(f"cannot set {name!r} of a namespace: it begins with an underscore")

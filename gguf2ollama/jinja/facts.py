@@ -103,7 +103,7 @@ def find_syntax_error(text: str) -> str | None:
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}"
     except RecursionError:
-        return "it is nested too deep"
+        return "it is nested too deeply"
     except ValueError as error:  # a number that is none
         return str(error)
     return None

@@ -81,7 +81,9 @@ def read_go_template(text: str) -> GoTemplate:
             is_value and bool(blocks) and blocks[-1].walks_tools
         )
     if blocks:
-        raise UnbalancedTemplateError(f"the block that begins at its line {blocks[-1].line} has no end")
+        raise UnbalancedTemplateError(
+            f"the block that begins at its line {blocks[-1].line} has no {{{{ end }}}}"
+        )
     return template
 
 
@@ -95,7 +97,7 @@ def _split(text: str) -> Iterator[tuple[int, str, str | None]]:
         line += text.count("\n", at, start)
         match = _ACTION.match(text, start)
         if match is None:
-            raise UnbalancedTemplateError(f"the action at its line {line} does not end")
+            raise UnbalancedTemplateError(f"unclosed action at its line {line}")
         literal = text[at:start]
         literal = literal.lstrip(_SPACE) if is_trimmed else literal
         yield line, literal.rstrip(_SPACE) if match["left"] else literal, match["source"]
@@ -111,13 +113,13 @@ def _follow(bare: str, *, line: int, blocks: list[_Block], number: int) -> bool:
     if keyword in {"if", "with", "range", "define", "block"}:
         blocks.append(_open(bare, line=line, outer=blocks[-1] if blocks else None, number=number))
     elif keyword in {"else", "end"} and not blocks:
-        raise UnbalancedTemplateError(f"the {keyword} at its line {line} belongs to no block")
+        raise UnbalancedTemplateError(f"unexpected {{{{{keyword}}}}} at its line {line}")
     elif keyword == "end":
         blocks.pop()
     elif keyword == "else":
         ended = blocks.pop()
         if ended.has_else:
-            raise UnbalancedTemplateError(f"the else at its line {line} follows another else")
+            raise UnbalancedTemplateError(f"unexpected second {{{{else}}}} at its line {line}")
         head = bare.removeprefix("else").strip()
         blocks.append(_open(head, line=line, outer=blocks[-1] if blocks else None, number=number))
         blocks[-1].has_else = not head

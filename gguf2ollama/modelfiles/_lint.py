@@ -77,7 +77,7 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
         yield Finding(
             level="error",
             code="missing-from",
-            message="there is no FROM with a value",
+            message="FROM is missing or empty",
             line=modelfile.line("FROM"),
             hint="name a GGUF, a folder or a model: FROM ./model.gguf",
         )
@@ -85,17 +85,17 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
         yield Finding(
             level="warning",
             code="adapter",
-            message="Ollama from 0.34.1 on refuses ADAPTER",
+            message="Ollama 0.34.1 and later refuse ADAPTER",
             line=modelfile.line("ADAPTER"),
-            hint="merge the adapter into the model's weights and convert those",
+            hint="merge the adapter into the model's weights and convert the result",
         )
     if modelfile.requires is not None and not _VERSION.fullmatch(modelfile.requires):
         yield Finding(
             level="error",
             code="invalid-requires",
-            message=f"REQUIRES {modelfile.requires!r} is no version",
+            message=f"invalid version in REQUIRES: {modelfile.requires!r}",
             line=modelfile.line("REQUIRES"),
-            hint="write it like 0.14.0",
+            hint="use a version such as 0.14.0",
         )
     yield from _check_built_in(modelfile)
     counts = Counter(keyword for keyword, _ in modelfile.instructions)
@@ -104,7 +104,7 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
             yield Finding(
                 level="warning",
                 code="repeated-instruction",
-                message=f"{keyword} stands {counts[keyword]} times, and only the last one counts",
+                message=f"{keyword} appears {counts[keyword]} times; only the last one counts",
                 line=modelfile.line(keyword),
                 hint="keep one",
             )
@@ -120,7 +120,7 @@ def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
             yield Finding(
                 level="warning",
                 code=f"unknown-{keyword.lower()}",
-                message=f"Ollama 0.34.4 knows no {keyword.lower()} {name[:80]!r}",
+                message=f"unknown {keyword.lower()} {name[:80]!r} (Ollama 0.34.4)",
                 line=modelfile.line(keyword),
                 hint=f"did you mean {close[0]}?" if close else None,
             )
@@ -132,7 +132,7 @@ def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
             level="warning",
             code="parser-alone",
             message="with a PARSER, Ollama does not use the chat template in a GGUF: without a TEMPLATE or a"
-            " RENDERER the model gets nothing but the bare texts",
+            " RENDERER the model gets the bare message texts only",
             line=modelfile.line("PARSER"),
             hint="add the TEMPLATE or the RENDERER that goes with it",
         )
@@ -181,7 +181,7 @@ def _check_parameters(modelfile: Modelfile) -> Iterator[Finding]:
             yield Finding(
                 level="error",
                 code="ill-typed-parameter",
-                message=f"{parameter.name} takes {spec.kind}, {parameter.text!r} is none",
+                message=f"{parameter.name} takes {spec.kind}, not {parameter.text!r}",
                 line=parameter.line,
             )
         elif not spec.is_in_range(parameter.value):
@@ -190,7 +190,7 @@ def _check_parameters(modelfile: Modelfile) -> Iterator[Finding]:
             yield Finding(
                 level="warning",
                 code="repeated-parameter",
-                message=f"{parameter.name} is set more than once, and only the last value counts",
+                message=f"{parameter.name} is set more than once; only the last value counts",
                 line=parameter.line,
                 hint="keep one",
             )
@@ -202,7 +202,7 @@ def _unknown(parameter: Parameter) -> Finding:
     return Finding(
         level="error",
         code="unknown-parameter",
-        message=f"Ollama knows no parameter {parameter.name[:80]!r}",
+        message=f"unknown parameter {parameter.name[:80]!r}",
         line=parameter.line,
         hint=f"did you mean {close}?" if close else None,
     )
@@ -213,7 +213,7 @@ def _outdated(parameter: Parameter, spec: ParameterSpec) -> Finding:
         return Finding(
             level="warning",
             code="deprecated-parameter",
-            message=f"{parameter.name} is deprecated, and Ollama leaves it out",
+            message=f"{parameter.name} is deprecated and ignored by Ollama",
             line=parameter.line,
             hint="remove it",
         )
@@ -233,7 +233,7 @@ def _out_of_range(parameter: Parameter, spec: ParameterSpec) -> Finding:
     return Finding(
         level="warning",
         code="out-of-range-parameter",
-        message=f"{parameter.name} {parameter.text} makes no sense: it is to be {sense}",
+        message=f"{parameter.name} {parameter.text} is out of range: it must be {sense}",
         line=parameter.line,
     )
 
@@ -259,7 +259,7 @@ def _check_stops(modelfile: Modelfile, *, cutting: frozenset[str]) -> Iterator[F
             yield Finding(
                 level="error",
                 code="empty-stop",
-                message="an empty stop string ends every answer before it begins",
+                message="an empty stop string ends every answer at once",
                 line=parameter.line,
                 hint="remove it",
             )
@@ -267,7 +267,7 @@ def _check_stops(modelfile: Modelfile, *, cutting: frozenset[str]) -> Iterator[F
             yield Finding(
                 level="note",
                 code="duplicate-stop",
-                message=f"stop {parameter.text!r} stands there twice",
+                message=f"duplicate stop {parameter.text!r}",
                 line=parameter.line,
                 hint="keep one",
             )
@@ -275,9 +275,9 @@ def _check_stops(modelfile: Modelfile, *, cutting: frozenset[str]) -> Iterator[F
             yield Finding(
                 level="error",
                 code="stop-in-answer",
-                message=f"stop {parameter.text!r} is what the model writes inside of tool calls or thoughts",
+                message=f"stop {parameter.text!r} appears inside tool calls or reasoning",
                 line=parameter.line,
-                hint="remove it: it cuts the answer off; stop at what ends the turn",
+                hint="remove it: it cuts answers off; use the text that ends a turn",
             )
         seen.add(parameter.text)
 
@@ -288,7 +288,7 @@ def _unbalanced(modelfile: Modelfile, error: UnbalancedTemplateError) -> Finding
         code="unbalanced-template",
         message=f"TEMPLATE: {error}",
         line=modelfile.line("TEMPLATE"),
-        hint="close what is open: {{ if }}, {{ range }} and {{ with }} each take one {{ end }}",
+        hint="each {{ if }}, {{ range }} and {{ with }} needs one {{ end }}",
     )
 
 
@@ -298,7 +298,7 @@ def _check_template(modelfile: Modelfile, template: GoTemplate) -> Iterator[Find
         yield Finding(
             level="error",
             code="template-without-prompt",
-            message="TEMPLATE names neither .Messages nor .Prompt, so what the user says is lost",
+            message="TEMPLATE uses neither .Messages nor .Prompt, so user messages are lost",
             line=line,
             hint="print .Prompt, or range over .Messages",
         )
@@ -306,7 +306,7 @@ def _check_template(modelfile: Modelfile, template: GoTemplate) -> Iterator[Find
         yield Finding(
             level="warning",
             code="unprinted-tools",
-            message="TEMPLATE names .Tools and prints none, so Ollama offers tools that the model never sees",
+            message="TEMPLATE uses .Tools but prints none, so Ollama accepts tools that the model never sees",
             line=line,
-            hint="range over .Tools and print each, or leave .Tools out",
+            hint="range over .Tools and print each one, or remove .Tools",
         )

@@ -32,7 +32,7 @@ _INT_RANGE = range(-(2**63), 2**63)
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
 _FLOAT = re.compile(rf"[+-]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
 _FLOAT_DIGITS = 9
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+_KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string"}
 _BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )

@@ -63,8 +63,8 @@ def parse_modelfile(text: str | bytes) -> Modelfile:
     """
     if len(text) > _LONGEST:
         raise InvalidModelfile(
-            f"a Modelfile of {len(text):,} characters is longer than the {_LONGEST:,} that are read",
-            hint="is it a Modelfile at all?",
+            f"the Modelfile is too long: {len(text):,} characters, the limit is {_LONGEST:,}",
+            hint="check that it is a Modelfile",
         )
     reader = _Reader(text=_decode(text) if isinstance(text, bytes) else text.removeprefix("\ufeff"))
     return reader.read()
@@ -78,7 +78,7 @@ def _decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, len(mark) + error.start) + 1
         raise InvalidModelfile(
-            f"Modelfile, line {line}: not {error.encoding.upper()} at byte {len(mark) + error.start}",
+            f"Modelfile, line {line}: invalid {error.encoding.upper()} at byte {len(mark) + error.start}",
             hint="save the file as UTF-8",
         ) from None
 
@@ -138,7 +138,7 @@ class _Reader:
         if keyword is None:
             self._fail(
                 start,
-                f"{word[:_LONGEST_SHOWN]!r} is no instruction",
+                f"unknown instruction {word[:_LONGEST_SHOWN]!r}",
                 hint=f"use one of {', '.join(_KEYWORDS)}",
             )
         self._take_space(f"a value of {keyword}")
@@ -183,8 +183,8 @@ class _Reader:
             if self.at == len(self.text):
                 self._fail(
                     start,
-                    f"the value of {what} opens with {quotes}, and no line from here on ends with {quotes}",
-                    hint="put the closing quotes at the end of a line, with nothing behind them",
+                    f"unclosed {quotes} in the value of {what}",
+                    hint=f"put the closing {quotes} at the end of a line, with nothing behind it",
                 )
             lines.append(self._take_line())
             is_closed = lines[-1].rstrip(_BLANK).endswith(quotes)

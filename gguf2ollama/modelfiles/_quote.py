@@ -12,7 +12,7 @@ __all__ = ["WAY_OUT", "obstacle", "quoted"]
 _TRIPLE = '"""'
 _BLANK = " \t\r\n"
 WAY_OUT = (
-    "build the model over the server's REST API, which carries any text, "
+    "use `gguf2ollama build`, which can pass any text to the server, "
     "or change the text; a Modelfile has no escapes"
 )
 
@@ -44,13 +44,13 @@ def obstacle(value: str) -> str | None:
     one line more or less would make them so. So none are written.
     """
     if (at := value.find(_TRIPLE)) >= 0:
-        return f'holds """ {_position(value, at)}, which ends a value in a Modelfile'
+        return f'contains """ {_position(value, at)}, which ends a value in a Modelfile'
     if match := find_unprintable(value):
         character = match.group()[0]
         name = unicodedata.name(character, "")
         return (
-            f"holds U+{ord(character):04X}{f' ({name})' if name else ''} {_position(value, match.start())}, "
-            "which Ollama drops from a Modelfile"
+            f"contains U+{ord(character):04X}{f' ({name})' if name else ''}"
+            f" {_position(value, match.start())}, which Ollama drops from a Modelfile"
         )
     return None
 

@@ -35,12 +35,12 @@ def render_modelfile(modelfile: Modelfile, *, comments: Mapping[str, str] | None
             it holds three quotation marks in a row, or a character that Ollama drops.
     """
     if not modelfile.sources:
-        raise InvalidModelfile("a Modelfile needs a FROM", hint="name a GGUF, a folder or a model")
+        raise InvalidModelfile("the Modelfile has no FROM", hint="name a GGUF, a folder or a model")
     for parameter in modelfile.parameters:
         if not is_name(parameter.name):
             raise InvalidModelfile(
-                f"{parameter.name[:80]!r} is no name of a parameter",
-                hint="use letters, digits and _, and no instruction's name",
+                f"invalid parameter name {parameter.name[:80]!r}",
+                hint="use letters, digits and _, but not the name of an instruction",
             )
     return _template().render(modelfile=modelfile, comment_lines=_lines_of(comments or {}))
 

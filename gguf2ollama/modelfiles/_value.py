@@ -48,7 +48,7 @@ class Message:
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
             raise InvalidModelfile(
-                f"a MESSAGE cannot have the role {self.role!r}", hint="use system, user or assistant"
+                f"invalid role {self.role!r} in MESSAGE", hint="use system, user or assistant"
             )
 
 
@@ -102,11 +102,11 @@ class Modelfile:
                 continue
             if spec is None or spec.status is ParameterStatus.REFUSED:
                 raise InvalidModelfile(
-                    f"Ollama does not take the parameter {parameter.name!r}", hint="leave it out"
+                    f"Ollama does not support the parameter {parameter.name!r}", hint="remove it"
                 )
             if not spec.is_typed(parameter.value):
                 raise InvalidModelfile(
-                    f"parameter {parameter.name} has the value {parameter.text!r}, it takes {spec.kind}"
+                    f"invalid value {parameter.text!r} for parameter {parameter.name}: it takes {spec.kind}"
                 )
             result[parameter.name] = list(self.stops) if spec.may_repeat else parameter.value
         return result
@@ -121,16 +121,18 @@ def parse_parameter(text: str) -> Parameter:
     name, separator, value = text.partition("=")
     name = name.strip()
     if not separator:
-        raise UsageProblem(f"{text[:80]!r} sets no parameter", hint="write it like temperature=0.7")
+        raise UsageProblem(
+            f"invalid parameter {text[:80]!r}: no value given", hint="use NAME=VALUE, such as temperature=0.7"
+        )
     spec = PARAMETERS.get(name)
     if spec is None:
         close = nearest(name)
         known = ", ".join(name for name, spec in PARAMETERS.items() if spec.status is ParameterStatus.KNOWN)
         raise UsageProblem(
-            f"Ollama knows no parameter {name[:80]!r}",
+            f"unknown parameter {name[:80]!r}",
             hint=f"did you mean {close}?" if close else f"use one of {known}",
         )
     parameter = Parameter(name=name, value=value if spec.type == "str" else value.strip())
     if not spec.is_typed(parameter.value):
-        raise UsageProblem(f"{name} takes {spec.kind}, {value[:80]!r} is none")
+        raise UsageProblem(f"invalid value {value[:80]!r} for parameter {name}: it takes {spec.kind}")
     return parameter

@@ -76,8 +76,8 @@ def read_integer(value: Json, place: str) -> int:
 
 def _mismatch(value: Json, place: str, wanted: str) -> InvalidInput:
     return InvalidInput(
-        f"{place} is to be {wanted}, and is a {type(value).__name__}",
-        hint="Ollama refuses such a request with status 400.",
+        f"{place}: expected {wanted}, got {type(value).__name__}",
+        hint="Ollama refuses such a request with HTTP 400",
     )
 
 
@@ -181,7 +181,7 @@ def _image(value: Json, place: str) -> Slice:
     try:
         data = b64decode(read_text(value, place).replace(b"\r", b"").replace(b"\n", b""), validate=True)
     except binascii.Error:
-        raise _mismatch(value, place, "a file in base64") from None
+        raise _mismatch(value, place, "a base64-encoded file") from None
     return Slice(_IMAGE, [BYTES[one] for one in data])
 
 

@@ -63,13 +63,13 @@ def render(
     think = body.get("think") if known.has_thinking else None
     if body.get("tools") and "tools" not in can:
         raise InvalidInput(
-            "the chat has tools, and the TEMPLATE does not name .Tools",
-            hint="Ollama refuses such a request: the model does not support tools.",
+            "the request has tools, but the TEMPLATE does not use .Tools",
+            hint="Ollama refuses such a request: the model does not support tools",
         )
     if think and "thinking" not in can:
         raise InvalidInput(
-            "the chat asks for thinking, and the TEMPLATE does not show thinking tags",
-            hint="Ollama refuses such a request: the model does not support thinking.",
+            "the request asks for thinking, but the TEMPLATE declares no think tags",
+            hint="Ollama refuses such a request: the model does not support thinking",
         )
     if think is None and "thinking" in can and known.omits_empty:
         think = True
@@ -108,12 +108,12 @@ def execute(
             prompt = _by_exchanges(template, messages, asked, known, today)
     except EvaluationError as error:
         raise invalid_template(
-            "fails on this chat", error.reason, place=error.place, hint=error.hint or _HINT
+            "fails for this request", error.reason, place=error.place, hint=error.hint or _HINT
         ) from None
     return as_text(prompt)
 
 
-_HINT = "Ollama would answer with an error; mend the template there."
+_HINT = "fix the template; Ollama would answer with an error"
 
 
 def _check_functions(template: Template, known: Dialect, version: str) -> None:
@@ -121,9 +121,9 @@ def _check_functions(template: Template, known: Dialect, version: str) -> None:
         if name not in BUILTINS and name not in known.functions:
             raise invalid_template(
                 f"cannot be parsed by Ollama {version}",
-                f"there is no function {name}",
+                f"function {name} is not defined",
                 place=place,
-                hint="Update Ollama, or do without the function.",
+                hint="update Ollama, or avoid the function",
             )
 
 
@@ -134,7 +134,7 @@ def _read_body(body: Mapping[str, Json], known: Dialect) -> tuple[bytes, list[St
         messages = [types.message(one, f"messages[{at}]") for at, one in enumerate(_messages(body))]
         tools = types.tools(body.get("tools"))
     except RecursionError:
-        raise InvalidInput("the chat's messages or tools nest too deep") from None
+        raise InvalidInput("the request's messages or tools are nested too deeply") from None
     system, collated = _collated(messages, known)
     return system, collated, tools
 
@@ -144,9 +144,9 @@ def _messages(body: Mapping[str, Json]) -> Sequence[Json]:
     if messages is None:
         return []
     if not isinstance(messages, list | tuple):
-        raise InvalidInput(f"messages is to be an array, and is a {type(messages).__name__}")
+        raise InvalidInput(f"messages: expected an array, got {type(messages).__name__}")
     if len(messages) > MAX_MESSAGES:
-        raise InvalidInput(f"there are {len(messages)} messages, and at most {MAX_MESSAGES} are read")
+        raise InvalidInput(f"too many messages: {len(messages):,}, the limit is {MAX_MESSAGES:,}")
     return messages
 
 
@@ -194,7 +194,7 @@ def _thinking(think: Value, known: Dialect) -> dict[bytes, Value]:
     if not (think is None or isinstance(think, bool) or think in levels):
         shown = ", ".join(levels)
         raise InvalidInput(
-            f"think is to be true or false{f' or one of {shown}' if shown else ''}, and is {think!r}"
+            f"think: expected true or false{f', or one of {shown}' if shown else ''}, got {think!r}"
         )
     seen: dict[bytes, Value] = {b"Think": bool(think), b"IsThinkSet": think is not None}
     if known.has_levels:

@@ -116,7 +116,7 @@ def as_any(value: Json, *, place: str, depth: int = 0) -> Value:
         InvalidInput: It is no such value, or nests deeper than :data:`MAX_JSON_DEPTH`.
     """
     if depth > MAX_JSON_DEPTH:
-        raise InvalidInput(f"{place} nests deeper than {MAX_JSON_DEPTH} levels")
+        raise InvalidInput(f"{place}: nested more than {MAX_JSON_DEPTH} levels deep")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -129,7 +129,7 @@ def as_any(value: Json, *, place: str, depth: int = 0) -> Value:
         }
     if isinstance(value, list | tuple):
         return [as_any(one, place=f"{place}[{at}]", depth=depth + 1) for at, one in enumerate(value)]
-    raise InvalidInput(f"{place} is a {type(value).__name__}, which JSON does not have")
+    raise InvalidInput(f"{place}: a Python {type(value).__name__} is not a JSON value")
 
 
 def _as_float(value: float, place: str) -> float:
@@ -138,5 +138,5 @@ def _as_float(value: float, place: str) -> float:
     except OverflowError:
         number = float("inf")
     if number - number != 0:
-        raise InvalidInput(f"{place} is a number that no float64 holds")
+        raise InvalidInput(f"{place}: number out of range for float64")
     return number

@@ -116,9 +116,9 @@ def _names_in(node: Node | Body) -> Iterator[str]:
     elif isinstance(node, Invocation):
         if node.pipe is None:
             raise ParsingError(
-                "the invoked template gets no value",
+                "the {{ template }} call passes no value",
                 place=node.place,
-                hint='Ollama refuses that: write {{ template "name" . }}.',
+                hint='write {{ template "name" . }}; Ollama refuses it without a value',
             )
         yield from _names_in_pipe(node.pipe)
     elif isinstance(node, Action | Branch):

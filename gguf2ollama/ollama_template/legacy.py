@@ -59,9 +59,9 @@ class _Cutter:
             return type(node)(place=node.place, pipe=node.pipe, body=body, otherwise=None)
         if self._is_cut:
             raise EvaluationError(
-                ".Response stands in a block that has an else behind it, at which Ollama's server breaks",
+                ".Response is in a block followed by an else, which crashes Ollama's server",
                 place=node.place,
-                hint="Put .Response behind the block, or write the template with .Messages.",
+                hint="move .Response behind the block, or use .Messages",
             )
         otherwise = self.body(node.otherwise)
         return type(node)(place=node.place, pipe=node.pipe, body=body, otherwise=otherwise)

@@ -54,9 +54,9 @@ def honours(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
     known = dialect(version)
     reading = read(parse(go_text, functions=known.functions))
     if not known.has_native_path:
-        return Verdict(honoured=True, reason=f"Ollama {version} knows no other way than a TEMPLATE")
+        return Verdict(honoured=True, reason=f"Ollama {version} renders chats with a TEMPLATE only")
     if not jinja_text:
-        return Verdict(honoured=True, reason="the GGUF has no chat template of its own")
+        return Verdict(honoured=True, reason="the GGUF has no chat template")
     return _compare(reading, jinja_text, known)
 
 
@@ -69,19 +69,19 @@ def _compare(reading: Reading, jinja: str, known: Dialect) -> Verdict:
         if tells or not reading.tells_tool_results:
             return Verdict(
                 honoured=False,
-                reason=f"the GGUF's own chat template shows more capabilities: {missing}",
+                reason=f"the chat template in the GGUF has more capabilities: {missing}",
             )
         return Verdict(
-            honoured=True, reason=f"it tells tool results, which weighs more than the GGUF's {missing}"
+            honoured=True, reason=f"it renders tool results, which outweighs the chat template's {missing}"
         )
     both_have_tools = theirs == ours and "tools" in theirs
     if known.prefers_tool_round_trip and both_have_tools and tells and not reading.tells_tool_results:
         return Verdict(
             honoured=False,
-            reason="the GGUF's own chat template tells tool results, and the TEMPLATE does not show that it"
-            ' does: it is to name .ToolCalls and to hold the text `eq .Role "tool"`',
+            reason="the chat template in the GGUF renders tool results, and Ollama does not see that the"
+            ' TEMPLATE does: it must use .ToolCalls and contain the text `eq .Role "tool"`',
         )
-    return Verdict(honoured=True, reason="it shows every capability that the GGUF's own chat template shows")
+    return Verdict(honoured=True, reason="it has every capability of the chat template in the GGUF")
 
 
 def _jinja_capabilities(jinja: str) -> frozenset[str]:

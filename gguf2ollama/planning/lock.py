@@ -213,7 +213,7 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         return _parse(told)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidInput(
-            f"{path} is no lock file", hint="write one with `gguf2ollama build --lock`"
+            f"{path} is not a lock file", hint="write one with `gguf2ollama build --lock`"
         ) from error
 
 

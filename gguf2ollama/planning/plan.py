@@ -227,7 +227,7 @@ def modelfile(
 def _upstream(files: ModelFiles) -> str:
     if (found := files.published.chat_template) is None:
         raise UsageProblem(
-            "there is no chat template to be had of the model that this was made from",
+            "the base model's chat template could not be found",
             hint="give the text itself, as --chat-template FILE",
         )
     return str(found.value)
@@ -254,7 +254,7 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     notes = [f"NOTE: {warning}" for warning in inspection.warnings]
     if (tried := inspection.tried) is not None:
         parity = tried.choice.chosen.parity
-        notes.insert(0, f"Prompts as the authors meant, foretold for Ollama {tried.version}: {parity}.")
+        notes.insert(0, f"Predicted prompt match on Ollama {tried.version}: {parity}.")
     if (origin := inspection.files.origin) is not None:
         notes.append(
             f"NOTE: `gguf2ollama download {origin.place} --local-dir .` gets the files to where FROM is."

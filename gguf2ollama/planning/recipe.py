@@ -184,7 +184,7 @@ def plan_recipe(
 def _refuse_parts(detection: Detection) -> None:
     if detection.kind == "adapter":
         raise UsageProblem(
-            f"{detection.reason} Ollama from 0.34.1 on takes no adapters.",
+            f"{detection.reason}; Ollama 0.34.1 and later do not support adapters",
             hint="merge it into its base model with llama.cpp's llama-export-lora, and build the result",
         )
     if detection.kind == "projector":
@@ -217,14 +217,14 @@ def _template(
             text = fit(text, version=target.version, today=today).text
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:
-        return Value(value=None, source=f"the {_carried(settings)}. {detection.reason}"), "native"
+        return Value(value=None, source=f"the {_carried(settings)}; {detection.reason}"), "native"
     return Value(value=None, source=detection.reason), "none"
 
 
 def _parser(choice: TemplateChoice | None) -> tuple[Value, str | None]:
     """Return what reads the answers, and the oldest Ollama that has it."""
     if choice is None or (parser := choice.chosen.parser) is None:
-        return Value(value=None, source="what renders tells Ollama how to read answers"), None
+        return Value(value=None, source="the renderer determines how Ollama parses answers"), None
     why = (
         "it takes the model's calls of tools"
         + (" and its thoughts" if parser.thinks else "")
@@ -281,12 +281,12 @@ def _without_cutting(
     for text in cutting:
         if stops.get(text) == _ASKED:
             raise UsageProblem(
-                f"the stop {text!r} would cut answers: the chat template writes it within them",
-                hint="leave out that --param",
+                f"stop string {text!r} would cut answers off: the chat template prints it within them",
+                hint="remove that --param",
             )
     kept = {text: source for text, source in stops.items() if text not in cutting}
     return kept, [
-        f"{text!r} ({source}) is no stop: the chat template writes it within an answer"
+        f"stop string {text!r} ({source}) is left out: the chat template prints it within answers"
         for text, source in stops.items()
         if text in cutting
     ]
@@ -404,8 +404,8 @@ def _warnings(
         carried = metadata.get("tokenizer.chat_template")
         if isinstance(carried, str) and not _is_same_text(carried, today.value):
             yield (
-                f"the chat template in the GGUF is not {today.source} as it is today: it may be out of date,"
-                " or mended; `--chat-template upstream` takes the other one"
+                f"the chat template in the GGUF differs from the current one ({today.source}); use"
+                " --chat-template upstream to switch"
             )
     context, trained = settings.context, _trained_context(metadata)
     if context is not None and trained and context.tokens > trained:
@@ -430,19 +430,21 @@ def _template_warnings(
     if choice is not None:
         yield from _choice_warnings(choice, origin=origin, target=target)
     elif origin == "native":
-        yield f"{detection.reason} The {_carried(settings)} renders its chats, unchanged"
+        yield f"{detection.reason}; the {_carried(settings)} renders its chats, unchanged"
     elif origin == "none" and detection.kind == "chat":
         which = f"Ollama {target.version}" if target.version else "this Ollama"
         yield (
-            f"{detection.reason} {which} cannot use the chat template in a GGUF, so its chats are not"
-            " rendered as meant: pass --template FILE, or use Ollama 0.30 or newer"
+            f"{detection.reason}; {which} cannot use the chat template in a GGUF, so its chats are not"
+            " rendered as its authors intend: pass --template FILE, or use Ollama 0.30 or newer"
         )
     elif origin == "none" and detection.kind == "base" and renderer is not None:
         yield f"the file has no chat template; Ollama's built-in renderer {renderer} renders its chats"
     elif origin == "none" and detection.kind == "base":
-        yield f"{detection.reason} It continues text and does not chat; pass --template FILE if it should"
+        yield (
+            f"this looks like a base model ({detection.reason}); pass --template FILE to make it a chat model"
+        )
     elif origin == "profile" and detection.confidence != "template":
-        yield f"{detection.reason} That is a guess: pass --template FILE where it is wrong"
+        yield f"{detection.reason}; if this guess is wrong, pass --template FILE"
 
 
 def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: Target) -> Iterator[str]:
@@ -490,11 +492,11 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
         yield f"some conversations would end in an error of Ollama's: {next(iter(failing))}"
     if (day := choice.chosen.day) is not None:
         yield (
-            f"Ollama tells a TEMPLATE the date from 0.11.4 on: this one tells {day.isoformat()} on every day,"
-            " until the model is built anew"
+            "this template prints today's date, which Ollama < 0.11.4 cannot provide; it is fixed to"
+            f" {day.isoformat()} until you rebuild"
         )
     if choice.chosen.misses_calls:
-        yield "Ollama will not read the model's calls of tools out of its answers with this TEMPLATE"
+        yield "tool calls will not be parsed with this template"
 
 
 def _faults(modelfile: Modelfile, *, chat_template: str) -> Iterator[str]:

@@ -23,7 +23,7 @@ def parse_version(text: str) -> ServerVersion:
     try:
         return ServerVersion.parse(text)
     except ValueError as error:
-        raise UsageProblem(f"{text!r} is no version of Ollama", hint="one reads 0.34.4") from error
+        raise UsageProblem(f"invalid Ollama version {text!r}", hint="use a version such as 0.34.4") from error
 
 
 def require_uploads(version: ServerVersion) -> None:

@@ -44,7 +44,7 @@ def require_chat_template(text: str) -> None:
         raise UsageProblem(f"the chat template has {size:,} bytes, more than the {_CAP_BYTES:,} accepted")
     if error := find_syntax_error(text):
         raise UsageProblem(
-            f"the chat template is no Jinja: {error}", hint="a Go template is given with --template"
+            f"the chat template is not valid Jinja: {error}", hint="a Go template is given with --template"
         )
 
 

@@ -186,7 +186,7 @@ def test_damaged_schemas_are_taken_for_missing():
 
 
 def test_what_is_no_version_is_refused():
-    with pytest.raises(UsageProblem, match="not a version"):
+    with pytest.raises(UsageProblem, match="invalid Ollama version"):
         canonical(conversation(user("x")), path="go", version="newest")
 
 

@@ -78,14 +78,14 @@ def test_an_unknown_template_is_never_chatml():
         "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}", architecture="qwen2"
     )
     assert (found.kind, family(found)) == ("chat", None)
-    assert found.reason == "The chat template in the file is of no family that is known here."
+    assert found.reason == "the chat template in the file matches no known family"
 
 
 @pytest.mark.parametrize("template", ["{{ broken", "{% x %}", "{{ a }}" * 50_000])
 def test_a_template_that_cannot_be_read_is_said_to_be_so(template):
     found = detection(template)
     assert (found.kind, family(found)) == ("chat", None)
-    assert "no Jinja, or too long" in found.reason
+    assert "cannot be parsed as Jinja, or is too long" in found.reason
 
 
 def test_a_shared_prompt_gives_no_sampling_of_another_maker():
@@ -159,7 +159,7 @@ def test_what_does_not_chat_has_no_family(metadata, kind):
 def test_without_a_chat_template_a_family_is_a_guess_and_said_to_be_one(keys, expected, confidence):
     found = detection(**keys)
     assert (family(found), found.confidence, found.kind) == (expected, confidence, "chat")
-    assert found.reason.startswith(f"There is no chat template in the file; the {confidence} suggests ")
+    assert found.reason.startswith(f"no chat template in the file; the {confidence} suggests ")
     assert found.system == found.profile.system
 
 
@@ -177,7 +177,7 @@ def test_without_a_chat_template_a_family_is_a_guess_and_said_to_be_one(keys, ex
 def test_without_chat_template_and_hint_it_is_a_base_model(keys):
     found = detection(**keys)
     assert (family(found), found.kind, found.confidence) == (None, "base", "none")
-    assert found.reason.startswith("There is no chat template in the file, and ")
+    assert found.reason.startswith("no chat template in the file, and ")
 
 
 def test_bos_is_printed_only_where_the_tokenizer_adds_none():

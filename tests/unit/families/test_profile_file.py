@@ -80,29 +80,29 @@ def test_everything_that_a_profile_tells_is_read(profile_path):
 @pytest.mark.parametrize(
     "change, line, problem",
     [
-        (("title: Test", "titel: Test"), 2, "'titel' is not known"),
-        (("title: Test\n", ""), 1, "'title' is missing"),
-        (("title: Test", "title: ''"), 2, "empty"),
-        (("title: Test", "title: 1"), 2, "a text is expected"),
-        (("title: Test", "title: Test\ntitle: Test"), 3, "twice"),
-        (("title: Test", "title: *x"), 2, "aliases are not used"),
-        (("family: test-1.0", "family: Test!"), 1, "cannot stand here"),
+        (("title: Test", "titel: Test"), 2, "unknown key 'titel'"),
+        (("title: Test\n", ""), 1, "missing key 'title'"),
+        (("title: Test", "title: ''"), 2, "not empty"),
+        (("title: Test", "title: 1"), 2, "expected a string"),
+        (("title: Test", "title: Test\ntitle: Test"), 3, "duplicate key 'title'"),
+        (("title: Test", "title: *x"), 2, "aliases are not supported"),
+        (("family: test-1.0", "family: Test!"), 1, "invalid value 'Test!'"),
         (("generic: true", "generic: maybe"), 3, "true or false"),
-        (("lacks: [b]", "lacks: b"), 7, "a list of texts"),
-        (("lacks: [b]", "lack: [b]"), 7, "'lack' is not known"),
-        (("name: (?i)test", "name: (test"), 14, "no regular expression"),
-        (("  source: https://example.org\n  pattern", "  pattern"), 16, "needs its `source`"),
-        (("pattern: ^(.*)$", "pattern: ^.*$"), 18, "one group"),
-        (("temperature:", "heat:"), 21, "no sampling parameter"),
-        (("value: 0.5", "value: warm"), 21, "a number is expected"),
+        (("lacks: [b]", "lacks: b"), 7, "a list of strings"),
+        (("lacks: [b]", "lack: [b]"), 7, "unknown key 'lack'"),
+        (("name: (?i)test", "name: (test"), 14, "invalid regular expression"),
+        (("  source: https://example.org\n  pattern", "  pattern"), 16, "needs a `source`"),
+        (("pattern: ^(.*)$", "pattern: ^.*$"), 18, "exactly one group"),
+        (("temperature:", "heat:"), 21, "unknown sampling parameter 'heat'"),
+        (("value: 0.5", "value: warm"), 21, "expected a number"),
         (("value: 20", "value: 0b2"), 24, "number"),
-        (("    source: https://example.org/t\n", ""), 21, "'source' is missing"),
-        (("turned: [x, y]", "System: [x]"), 29, "cannot name a template variable"),
-        (('eos: ""', "bos: x"), 31, "cannot name a template variable"),
-        (("claims: [tools]", "claims: [sight]"), 33, "claim 'sight' is not known"),
-        (("tools-added", "colours-added"), 35, "difference 'colours-added' is not known"),
-        (("stops: [</a>]", "stops: [</a>"), 27, "is not YAML"),
-        (("title: Test", "title: !!python/name:os.system x"), 2, "a text is expected"),
+        (("    source: https://example.org/t\n", ""), 21, "missing key 'source'"),
+        (("turned: [x, y]", "System: [x]"), 29, "invalid template variable"),
+        (('eos: ""', "bos: x"), 31, "invalid template variable"),
+        (("claims: [tools]", "claims: [sight]"), 33, "unknown capability 'sight'"),
+        (("tools-added", "colours-added"), 35, "unknown difference 'colours-added'"),
+        (("stops: [</a>]", "stops: [</a>"), 27, "invalid YAML"),
+        (("title: Test", "title: !!python/name:os.system x"), 2, "expected a string"),
     ],
 )
 def test_a_wrong_profile_is_named_with_its_line(profile_path, change, line, problem):
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_profile_is_refused(profile_path, content):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(InvalidProfile, match="cannot be read"):
+    with pytest.raises(InvalidProfile, match="cannot read"):
         read_profile(tmp_path / "none.yaml")
 
 

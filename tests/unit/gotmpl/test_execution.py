@@ -119,7 +119,7 @@ def test_the_walk_over_properties_is_not_printed(template):
 
 def test_before_0_14_properties_of_properties_are_a_map_without_order():
     template, _ = cases.NESTED["in the order of the request"]
-    with pytest.raises(InvalidModelfile, match="cannot walk over"):
+    with pytest.raises(InvalidModelfile, match="cannot iterate over"):
         ollama_template.execute(cases.HEAD + template, cases.NESTED_BODY, version="0.13.5")
 
 

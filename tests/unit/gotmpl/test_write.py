@@ -58,7 +58,7 @@ def test_a_file_is_rendered_with_its_variables(tmp_path):
 def test_a_file_that_cannot_be_rendered_is_named(tmp_path, content, problem):
     if content is not None:
         (tmp_path / "a.gotmpl.j2").write_text(content)
-    with pytest.raises(InvalidProfile, match="cannot be made") as caught:
+    with pytest.raises(InvalidProfile, match="cannot render") as caught:
         render_go_template("a.gotmpl.j2", folder=tmp_path, variables={})
     assert problem in str(caught.value)
     assert str(tmp_path) in str(caught.value)

@@ -165,7 +165,7 @@ def test_what_no_modelfile_can_carry_is_found_before_it_is_rendered() -> None:
     findings = lint(modelfile)
     assert [(finding.level, finding.code) for finding in findings] == [("error", "not-carried")] * 2
     assert "U+200D" in findings[0].message
-    assert all("REST API" in (finding.hint or "") for finding in findings)
+    assert all("gguf2ollama build" in (finding.hint or "") for finding in findings)
 
 
 def test_a_mistyped_parameter_is_guessed() -> None:

@@ -83,5 +83,5 @@ def test_the_date_is_left_to_an_ollama_that_tells_it():
 
 
 def test_what_is_no_version_is_refused():
-    with pytest.raises(UsageProblem, match="not a version"):
+    with pytest.raises(UsageProblem, match="invalid Ollama version"):
         fit("", "newest")

@@ -156,7 +156,7 @@ def test_of_what_may_be_anything_only_what_is_not_there_is_left_out():
 def test_before_0_6_6_a_type_is_a_text():
     tool = {"function": {"parameters": {"properties": {"a": {"type": ["string", "null"]}}}}}
     assert '["string","null"]' in _execute("{{ .Tools }}", {"tools": [tool]}, version="0.6.6")
-    with pytest.raises(InvalidInput, match="is to be a string"):
+    with pytest.raises(InvalidInput, match="expected a string"):
         _execute("", {"tools": [tool]}, version="0.6.5")
 
 
@@ -184,9 +184,9 @@ def test_before_0_9_nobody_hears_whether_to_think():
 
 
 def test_before_0_5_13_no_range_walks_over_a_number():
-    with pytest.raises(InvalidModelfile, match=r"only from Ollama 0\.5\.13 on"):
+    with pytest.raises(InvalidModelfile, match=r"needs Ollama 0\.5\.13"):
         _execute("{{ range 2 }}{{ . }}{{ end }}", version="0.5.12")
-    with pytest.raises(InvalidModelfile, match=r"only from Ollama 0\.5\.13 on"):
+    with pytest.raises(InvalidModelfile, match=r"needs Ollama 0\.5\.13"):
         ollama_template.execute(
             "{{ range 2 }}{{ . }}{{ end }}{{ .Prompt }}{{ .Response }}", _BODY, version="0.5.12"
         )
@@ -315,19 +315,19 @@ def test_what_uses_the_response_in_an_if_loses_what_is_behind_it():
 
 
 def test_a_response_before_an_else_breaks_the_server():
-    with pytest.raises(InvalidModelfile, match="server breaks"):
+    with pytest.raises(InvalidModelfile, match="crashes Ollama's server"):
         ollama_template.execute("{{ if .Prompt }}{{ .Response }}{{ else }}x{{ end }}", _chat(("user", "a")))
 
 
 def test_the_last_exchange_knows_none_of_ollamas_functions():
-    with pytest.raises(InvalidModelfile, match="no function json"):
+    with pytest.raises(InvalidModelfile, match="function json is not defined"):
         ollama_template.execute("{{ json .Prompt }}{{ .Response }}", _chat(("user", "a")))
 
 
 def test_a_missing_value_has_fields_in_the_last_exchange_only():
     body = _chat(("user", "a"))
     assert ollama_template.execute("{{ .Gone.Foo }}{{ .Response }}", body) == "<no value>"
-    with pytest.raises(InvalidModelfile, match="no field Foo"):
+    with pytest.raises(InvalidModelfile, match="the field Foo of a missing value"):
         ollama_template.execute(
             "{{ .Gone.Foo }}{{ .Response }}", _chat(("user", "a"), ("assistant", "b"), ("user", "c"))
         )
@@ -350,7 +350,7 @@ def test_thinking_as_templates_see_it(think, shown):
 def test_levels_are_those_of_the_version():
     assert _execute(_SHOWN, {"think": "max"}) == "true true max"
     for version, level in (("0.20.0", "max"), ("0.11.0", "high"), ("0.34.4", "huge")):
-        with pytest.raises(InvalidInput, match="think is to be"):
+        with pytest.raises(InvalidInput, match="think: expected"):
             _execute(_SHOWN, {"think": level}, version=version)
 
 
@@ -362,9 +362,9 @@ def test_a_server_lets_a_model_think_that_can():
 
 
 def test_a_server_refuses_what_the_template_cannot():
-    with pytest.raises(InvalidInput, match=r"does not name \.Tools"):
+    with pytest.raises(InvalidInput, match=r"does not use \.Tools"):
         ollama_template.render(HEAD, {"tools": [_TOOL]})
-    with pytest.raises(InvalidInput, match="thinking tags"):
+    with pytest.raises(InvalidInput, match="think tags"):
         ollama_template.render(HEAD, {"think": True})
     assert ollama_template.render(HEAD, {"think": False, "tools": []}) == ""
 
@@ -395,17 +395,20 @@ def test_images_are_numbered_through_the_chat():
 @pytest.mark.parametrize(
     "body, what",
     [
-        ({"messages": "x"}, "messages is to be an array"),
-        ({"messages": ["x"]}, r"messages\[0\] is to be an object"),
-        ({"messages": [{"role": "user", "content": 1}]}, r"messages\[0\]\.content is to be a string"),
-        ({"messages": [{"content": [{"type": "text"}]}]}, r"messages\[0\]\.content is to be a string"),
-        ({"messages": [{"images": ["#"]}]}, r"images\[0\] is to be a file in base64"),
-        ({"messages": [{"tool_calls": [{"function": {"arguments": "{}"}}]}]}, "arguments is to be an object"),
-        ({"messages": [{"tool_calls": [{"function": {"index": 1.5}}]}]}, "index is to be an integer"),
-        ({"tools": {}}, "tools is to be an array"),
-        ({"tools": [{"function": {"parameters": {"required": [1]}}}]}, r"required\[0\] is to be a string"),
-        ({"tools": [{"items": float("nan")}]}, "no float64 holds"),
-        ({"think": 1.5}, "think is to be"),
+        ({"messages": "x"}, "messages: expected an array"),
+        ({"messages": ["x"]}, r"messages\[0\]: expected an object"),
+        ({"messages": [{"role": "user", "content": 1}]}, r"messages\[0\]\.content: expected a string"),
+        ({"messages": [{"content": [{"type": "text"}]}]}, r"messages\[0\]\.content: expected a string"),
+        ({"messages": [{"images": ["#"]}]}, r"images\[0\]: expected a file in base64"),
+        (
+            {"messages": [{"tool_calls": [{"function": {"arguments": "{}"}}]}]},
+            "arguments: expected an object",
+        ),
+        ({"messages": [{"tool_calls": [{"function": {"index": 1.5}}]}]}, "index: expected an integer"),
+        ({"tools": {}}, "tools: expected an array"),
+        ({"tools": [{"function": {"parameters": {"required": [1]}}}]}, r"required\[0\]: expected a string"),
+        ({"tools": [{"items": float("nan")}]}, "out of range for float64"),
+        ({"think": 1.5}, "think: expected"),
     ],
 )
 def test_bodies_that_a_server_refuses(body, what):
@@ -417,17 +420,17 @@ def test_bodies_that_nest_without_end_are_refused():
     deep: dict = {"type": "object"}
     for _ in range(5000):
         deep = {"properties": {"a": deep}}
-    with pytest.raises(InvalidInput, match="too deep"):
+    with pytest.raises(InvalidInput, match="too deeply"):
         _execute("", {"tools": [{"function": {"parameters": deep}}]})
     items: list = []
     for _ in range(5000):
         items = [items]
-    with pytest.raises(InvalidInput, match="deeper than"):
+    with pytest.raises(InvalidInput, match="levels deep"):
         _execute("", {"tools": [{"items": items}]})
 
 
 def test_what_is_no_version_is_refused():
-    with pytest.raises(UsageProblem, match="not a version"):
+    with pytest.raises(UsageProblem, match="invalid Ollama version"):
         _execute("", {}, version="newest")
 
 

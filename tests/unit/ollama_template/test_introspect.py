@@ -24,7 +24,7 @@ def test_variables(template, variables):
 
 
 def test_an_invoked_template_without_a_value_is_refused():
-    with pytest.raises(InvalidModelfile, match="line 1, column 14: the invoked template gets no value"):
+    with pytest.raises(InvalidModelfile, match=r"line 1, column 14: the .* call passes no value"):
         _read('{{  template "a" }}{{ define "a" }}{{ end }}')
 
 
@@ -107,5 +107,5 @@ def test_whether_a_template_is_honoured(go, jinja, version, honoured):
 def test_a_broken_template_is_never_honoured():
     with pytest.raises(InvalidModelfile):
         ollama_template.honours("{{", "")
-    with pytest.raises(InvalidModelfile, match="no function yesterdayDate"):
+    with pytest.raises(InvalidModelfile, match="function yesterdayDate is not defined"):
         ollama_template.honours("{{ yesterdayDate }}", "", version="0.12.0")

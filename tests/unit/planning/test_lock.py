@@ -107,7 +107,7 @@ def test_a_file_of_this_machine_cannot_be_locked(hub, make, tmp_path):
 def test_what_is_no_lock_file_is_told(value, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "none.lock"
     path.write_text(json.dumps(value))
-    with pytest.raises(InvalidInput, match="is no lock file"):
+    with pytest.raises(InvalidInput, match="is not a lock file"):
         read_lock(path)
 
 
