@@ -33,7 +33,6 @@ NOT_YET = frozenset(
         "names",
         "oci",
         "ollama",
-        "planning",
         "sources",
         "templates",
         "verification",

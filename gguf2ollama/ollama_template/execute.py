@@ -53,7 +53,7 @@ def render(
             whatever the template shows.
 
     Raises:
-        InvalidModelfile: That Ollama cannot parse the template, or it fails on this chat.
+        InvalidModelfile: That Ollama cannot parse the template, or it fails for this request.
         InvalidInput: The server refuses the body.
     """
     template = parse(template) if isinstance(template, str) else template

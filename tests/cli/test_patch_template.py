@@ -121,11 +121,11 @@ def test_a_call_that_makes_no_sense_writes_nothing(call, gguf, jinja, out, argum
 
 BAD = {
     "empty": (b" \n", "is empty"),
-    "not Jinja": (b"{% for message in messages %}\n{{ oops", "no Jinja: line 2"),
+    "not Jinja": (b"{% for message in messages %}\n{{ oops", "not valid Jinja: line 2"),
     "Go": (b"{{ range .Messages }}{{ .Content }}{{ end }}", "--template"),
     "not UTF-8": (b"\xff\xfe", "no UTF-8"),
     "too long": (b"x" * ((1 << 20) + 1), "1,048,576"),
-    "nested": (b"{{ " + b"(" * 50_000 + b" }}", "no Jinja"),
+    "nested": (b"{{ " + b"(" * 50_000 + b" }}", "not valid Jinja"),
     "NUL": (b"a\x00b", "NUL"),
 }
 

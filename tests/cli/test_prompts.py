@@ -165,7 +165,7 @@ def test_a_stop_that_would_cut_answers_is_left_out_or_refused(call, tmp_path):
     done = call("inspect", path, "--json")
     assert done.json["prompts"]["cutting_stops"] == ["<|im_end|>"]
     assert "stop" not in done.json["recipe"]["parameters"]
-    assert "is no stop: the chat template writes it within an answer" in done.err
+    assert "is left out: the chat template prints it within answers" in done.err
     done = call("inspect", path, "--param", "stop=<|im_end|>")
     assert (done.code, "would cut answers" in done.err) == (2, True), done.err
     assert call("inspect", path, "--param", "stop=<|im_end|>", "--no-verify").code == 0
@@ -246,9 +246,9 @@ def test_there_must_be_something_to_explain(call, gguf, tmp_path):
     assert call("inspect", gguf, "--explain-template", "--no-verify").code == 2
 
 
-def test_a_modelfile_tells_what_is_foretold_and_may_go_by_the_family(call, gguf):
-    assert "foretold for Ollama 0.34.4: plain 25/25" in call("modelfile", gguf).out
-    assert "foretold" not in call("modelfile", gguf, "--no-verify").out
+def test_a_modelfile_shows_the_predicted_match_and_may_go_by_the_family(call, gguf):
+    assert "Predicted prompt match on Ollama 0.34.4: plain 25/25" in call("modelfile", gguf).out
+    assert "Predicted" not in call("modelfile", gguf, "--no-verify").out
 
 
 def test_a_modelfile_for_a_version_leaves_chats_to_the_chat_template_where_it_can(call, tmp_path):
@@ -318,15 +318,15 @@ def test_an_ollama_that_tells_no_date_gets_that_of_the_day_and_that_is_told(call
     text = "{{ strftime_now('%Y-%m-%d') }} " + _PRINTED
     done = _built_for(call, tmp_path, text, "0.11.0")
     assert "currentDate" not in done.json["recipe"]["template"]["value"]
-    assert "on every day, until the model is built anew" in done.err
+    assert "until you rebuild" in done.err
     done = _built_for(call, tmp_path, text, "0.24.0")
     assert "currentDate" in done.json["recipe"]["template"]["value"]
-    assert "on every day" not in done.err
+    assert "until you rebuild" not in done.err
 
 
 def test_chats_that_end_in_an_error_of_an_old_ollamas_are_told(call, tmp_path):
     tools = "{% if tools %}{{ tools | tojson }}{% endif %}" + _PRINTED
     done = _built_for(call, tmp_path, tools, "0.5.12")
-    assert "would end in an error of Ollama's: the Go template fails on this chat" in done.err
-    assert "only from Ollama 0.5.13 on" in done.err
+    assert "would end in an error of Ollama's: the Go template fails for this request" in done.err
+    assert "needs Ollama 0.5.13 or later" in done.err
     assert "would end in an error" not in _built_for(call, tmp_path, tools, "0.5.13").err

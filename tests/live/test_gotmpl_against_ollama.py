@@ -34,7 +34,7 @@ from tests.unit.gotmpl.templates import BODIES, Maker, chance_of, make_template
 pytestmark = pytest.mark.live
 
 _VERSIONS = [part.version for part in parts.OLLAMAS]
-_REFUSED = re.compile(r"memory address|a float cannot be printed as %\.\d*[xX] here")
+_REFUSED = re.compile(r"memory address|cannot print a float as %\.\d*[xX]")
 _GO_PLACE = re.compile(r"template: :(\d+):(?:(\d+): executing)?")
 # of a loop, and of a field behind parentheses, Go says what it evaluated last, wherever that was
 _SAYS_LAST = re.compile(r"iterate over|at <[^.$][^>]*>: (can't evaluate field|nil pointer evaluating)")
