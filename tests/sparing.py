@@ -71,7 +71,7 @@ def _same_choice():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gguf2ollama.planning.template_selection.choose_template", choose)
-        patch.setattr("gguf2ollama.chat.selection.synthesise", learn)
+        patch.setattr("gguf2ollama.chat.synthesis.synthesise", learn)
         yield
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from gguf2ollama.chat.answer_parsers import AnswerParser
 from gguf2ollama.chat.comparison import Parity
 from gguf2ollama.chat.reference_prompt import Authors, Claims
-from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
+from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
+
+if TYPE_CHECKING:
+    from gguf2ollama.chat.answer_parsers import AnswerParser
 
 __all__ = ["Candidate", "NothingRenders", "Origin", "Question", "TemplateChoice"]
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gguf2ollama import ollama_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import Prediction
 from gguf2ollama.chat.outcome import Rendered
@@ -35,7 +36,6 @@ from gguf2ollama.chat.special_cases import thinks_by_family
 from gguf2ollama.chat.synthesis.go_writer import GoWriter
 from gguf2ollama.gotmpl.versions import is_since
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools
-from gguf2ollama.ollama_template import honours
 
 __all__ = ["Companion", "companion"]
 
@@ -121,7 +121,7 @@ def companion(
         shows_thinking=thinks,
         is_harmony=thinks_by_family(str(metadata.get("general.architecture", "")), version=version),
     )
-    assert not honours(text, chat_template, version=version)  # noqa: S101 - it names no tools
+    assert not ollama_template.honours(text, chat_template, version=version)  # noqa: S101 - it names no tools
     return Companion(text=text, has_tags=has_tags, note=note)
 
 

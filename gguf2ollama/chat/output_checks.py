@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from gguf2ollama.chat.answer_parsers import AnswerParser, Heard
+from gguf2ollama import ollama_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.model_output import Answer
 from gguf2ollama.chat.reference_prompt import as_asked
-from gguf2ollama.ollama_template.tool_parser import read_calls
+
+if TYPE_CHECKING:
+    from gguf2ollama.chat.answer_parsers import AnswerParser, Heard
 
 __all__ = ["are_calls_read", "continues_answers", "first_that_reads"]
 
@@ -30,7 +33,7 @@ def are_calls_read(answers: Iterable[Answer], *, tag: str, closing: str = "") ->
     """
     written = [answer for answer in answers if answer.calls]
     return bool(written) and all(
-        read_calls(
+        ollama_template.read_calls(
             _behind_thought(answer, closing=closing), tag=tag, names=[call.name for call in answer.calls]
         )[: len(answer.calls)]
         == [(call.name, dict(call.arguments)) for call in answer.calls]

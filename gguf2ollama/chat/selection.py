@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
+from gguf2ollama import gotmpl, ollama_template
+from gguf2ollama.chat import answer_parsers, synthesis
 from gguf2ollama.chat.candidate import Candidate, NothingRenders, Origin, Question, TemplateChoice
 from gguf2ollama.chat.companion import companion
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, unknown
@@ -29,14 +30,10 @@ from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.reference_prompt import as_asked, claims_of
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
 from gguf2ollama.chat.stop_check import stops_that_cut
-from gguf2ollama.chat.synthesis.synthesis import Synthesis, synthesise
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.families import served_token_text
-from gguf2ollama.gotmpl import Template, parse
 from gguf2ollama.jinja.facts import shows_tools
-from gguf2ollama.ollama_template import Fitted, fit, honours, read, render
-from gguf2ollama.ollama_template.introspect import Reading
 
 __all__ = ["choose_template"]
 
@@ -360,7 +357,7 @@ class _Trial:
 
         Else with a parser, where there is one that reads them.
         """
-        reading = read(parse(go_template))
+        reading = ollama_template.read(gotmpl.parse(go_template))
         is_honoured = self._is_honoured(go_template, what)
         parser = None
         if not is_honoured or self._misses_calls(go_template, reading):
@@ -373,27 +370,27 @@ class _Trial:
                 self.remarks.append(f"{why}: it takes what continues an answer for a thought, told to think")
             yield self._with_go(origin, why, go_template, parser=parser)
 
-    def _misses_calls(self, go_template: str, reading: Reading) -> bool:
+    def _misses_calls(self, go_template: str, reading: ollama_template.Reading) -> bool:
         """Return whether the server would not read the model's calls with a TEMPLATE alone."""
         if not self.claims.tools or self._uses_harmony(go_template):
             return False
         return not are_calls_read(self._answers, tag=reading.tool_tag, closing=reading.thinking[1])
 
-    def _parser(self, *, thinks: bool) -> AnswerParser | None:
+    def _parser(self, *, thinks: bool) -> answer_parsers.AnswerParser | None:
         """Return the parser that reads the model's answers, where a TEMPLATE may have one."""
         asked = self._question
         if not self.claims.tools or asked.gets_renderer:
             return None
-        return first_that_reads(known_parsers(asked.version), self._answers, thinks=thinks)
+        return first_that_reads(answer_parsers.known_parsers(asked.version), self._answers, thinks=thinks)
 
     def _with_go(
-        self, origin: Origin, why: str, go_template: str, *, parser: AnswerParser | None = None
+        self, origin: Origin, why: str, go_template: str, *, parser: answer_parsers.AnswerParser | None = None
     ) -> Candidate:
-        fitted = Fitted(text=go_template) if origin == "user" else self._fitted(go_template)
+        fitted = ollama_template.Fitted(text=go_template) if origin == "user" else self._fitted(go_template)
         if fitted.fields:
             why = f"{why}, without {', '.join(fitted.fields)}, which Ollama {self._question.version} lacks"
-        parsed = parse(fitted.text)
-        reading = read(parsed)
+        parsed = gotmpl.parse(fitted.text)
+        reading = ollama_template.read(parsed)
         capabilities = reading.capabilities & {"tools", "thinking"}
         if thinks_by_family(self._question.architecture, version=self._question.version):
             capabilities |= {"thinking"}
@@ -425,7 +422,7 @@ class _Trial:
         return uses_harmony(asked.architecture, go_template, version=asked.version)
 
     def _go_prompt(
-        self, template: Template, conversation: Conversation, *, capabilities: frozenset[str]
+        self, template: gotmpl.Template, conversation: Conversation, *, capabilities: frozenset[str]
     ) -> Outcome:
         asked = self._question
         told = filter_think_tags(
@@ -433,27 +430,29 @@ class _Trial:
         ).for_ollama()
         try:
             return Rendered(
-                render(template, told, version=asked.version, now=self._now, capabilities=capabilities)
+                ollama_template.render(
+                    template, told, version=asked.version, now=self._now, capabilities=capabilities
+                )
             )
         except Gguf2OllamaError as error:
             return Refused(error.message)
 
-    def _fitted(self, go_template: str) -> Fitted:
-        return fit(go_template, version=self._question.version, today=self._now.date())
+    def _fitted(self, go_template: str) -> ollama_template.Fitted:
+        return ollama_template.fit(go_template, version=self._question.version, today=self._now.date())
 
     def _is_honoured(self, go_template: str, what: str) -> bool:
         """Return whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""
         if not self._question.is_native or self._uses_harmony(go_template):
             return True
-        verdict = honours(go_template, self._carried, version=self._question.version)
+        verdict = ollama_template.honours(go_template, self._carried, version=self._question.version)
         if not verdict.honoured:
             self.remarks.append(f"{what}: {verdict.reason}")
         return verdict.honoured
 
     def _synthesised(self) -> Iterator[Candidate]:
         what = "a TEMPLATE made from the chat template"
-        found = synthesise(self._renderer, self._question.authors)
-        if not isinstance(found, Synthesis):
+        found = synthesis.synthesise(self._renderer, self._question.authors)
+        if not isinstance(found, synthesis.Synthesis):
             self.remarks.append(f"no TEMPLATE could be made from the chat template: {found.reason}")
             return
         self.remarks += [f"{what}: {one.reason}" for one in found.lacking]

@@ -19,8 +19,8 @@ import re
 from dataclasses import replace
 
 from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.gotmpl.unicode import SPACE
 from gguf2ollama.gotmpl.versions import is_since
-from gguf2ollama.ollama_template.introspect import GO_SPACE
 
 __all__ = ["filter_think_tags", "thinks_by_family", "uses_harmony"]
 
@@ -68,12 +68,12 @@ def _after_thought(content: str) -> str:
 
     What may still become the opening tag it holds back, and here nothing follows.
     """
-    trimmed = content.lstrip(GO_SPACE)
+    trimmed = content.lstrip(SPACE)
     if _OPENING.startswith(trimmed):
         return ""
     if not trimmed.startswith(_OPENING):
         return content
-    return trimmed.removeprefix(_OPENING).partition(_CLOSING)[2].lstrip(GO_SPACE)
+    return trimmed.removeprefix(_OPENING).partition(_CLOSING)[2].lstrip(SPACE)
 
 
 def _without_thoughts(content: str) -> str:

@@ -19,11 +19,14 @@ Known differences from Go. All are errors here where Go prints something; never 
 
 from __future__ import annotations
 
-from gguf2ollama.gotmpl.nodes import Place, Template
-from gguf2ollama.gotmpl.parse import parse
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Place",
-    "Template",
-    "parse",
-]
+from gguf2ollama._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from gguf2ollama.gotmpl.nodes import Place, Template
+    from gguf2ollama.gotmpl.parse import parse
+
+__all__ = ["Place", "Template", "parse"]
+
+__getattr__, __dir__ = lazy_exports(__name__, {"nodes": ("Place", "Template"), "parse": ("parse",)})

@@ -30,8 +30,9 @@ from gguf2ollama.gotmpl.nodes import (
     Text,
     Variable,
 )
+from gguf2ollama.gotmpl.unicode import SPACE
 
-__all__ = ["GO_SPACE", "Reading", "as_ollama_has_it", "read", "used_functions"]
+__all__ = ["Reading", "as_ollama_has_it", "read", "used_functions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,15 +217,9 @@ def _fields_in(pipe: Pipe) -> Iterator[tuple[str, ...]]:
             yield from _fields_in(argument)
 
 
-GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
-"""The characters that Go's ``unicode.IsSpace`` takes for white space."""
-
-
 def _strip(text: str) -> str:
     """Strip white space as ``strings.TrimSpace`` does."""
-    return text.strip(GO_SPACE)
+    return text.strip(SPACE)
 
 
 def _tool_tag(root: Body) -> str:

@@ -6,24 +6,13 @@ counted, and of templates with the same ones that is preferred which tells the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
 from gguf2ollama.ollama_template.introspect import Reading, read
 
-__all__ = ["GIVEN_RENDERERS", "Verdict", "honours"]
-
-# architectures to which `create` gives a built-in renderer, and the parser of that name, whatever their chat
-# templates say, unless they come with both a RENDERER and a PARSER (server/create.go of 0.32.15 and 0.34.4)
-GIVEN_RENDERERS: Mapping[str, str] = {
-    "gemma4": "gemma4",
-    "laguna": "laguna",
-    "nemotron_h": "nemotron-3-nano",
-    "nemotron_h_moe": "nemotron-3-nano",
-    "nemotron_h_omni": "nemotron-3-nano",
-}
+__all__ = ["Verdict", "honours"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -240,7 +240,7 @@ def _given_renderer(
     if origin != "none" or detection.kind != "base" or not target.native_templates:
         return None
     from gguf2ollama.gotmpl.versions import is_since  # noqa: PLC0415
-    from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS  # noqa: PLC0415 - for few models
+    from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS  # noqa: PLC0415 - for few models
 
     is_known = target.version is None or is_since(target.version, _RENDERERS_SINCE)
     return GIVEN_RENDERERS.get(str(metadata.get("general.architecture", ""))) if is_known else None

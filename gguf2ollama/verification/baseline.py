@@ -12,7 +12,7 @@ from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client
-from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
+from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 from gguf2ollama.verification.probe_server import Settings, stand_in_on_server
 from gguf2ollama.verification.prompt_check import Way, compare_on_server, way_of
 

@@ -24,7 +24,7 @@ from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Manifest, MediaType, parameter_size_label
 from gguf2ollama.ollama import ServerFeatures, ServerVersion
 from gguf2ollama.ollama_template import honours
-from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
+from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 from gguf2ollama.planning.target import Rendering
 
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf\Z")

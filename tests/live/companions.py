@@ -29,7 +29,7 @@ from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.families import adds_bos, token_text
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.oci import Digest
-from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
+from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 from tests.live.rendering import BOS, EOS, RenderingServer, Told
 from tests.scripted_llama import scripted_llama
 from tests.zoo.models import model_of_template

@@ -8,8 +8,9 @@ What is named here is loaded when it is first used: that process needs little of
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gguf2ollama._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference.coverage import Branch, Coverage
@@ -33,28 +34,15 @@ __all__ = [
     "choose_variant",
 ]
 
-_HOMES = {
-    "Branch": "coverage",
-    "Coverage": "coverage",
-    "Forms": "forms",
-    "Limits": "limits",
-    "MAX_TEMPLATE_BYTES": "limits",
-    "ReferenceTemplate": "template",
-    "Renderer": "renderer",
-    "Request": "request",
-    "chat_templates": "variants",
-    "choose_variant": "variants",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - what the module keeps under that name
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "coverage": ("Branch", "Coverage"),
+        "forms": ("Forms",),
+        "limits": ("MAX_TEMPLATE_BYTES", "Limits"),
+        "renderer": ("Renderer",),
+        "request": ("Request",),
+        "template": ("ReferenceTemplate",),
+        "variants": ("chat_templates", "choose_variant"),
+    },
+)

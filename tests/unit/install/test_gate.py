@@ -9,7 +9,7 @@ from gguf2ollama import build
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import VerificationFailed
 from gguf2ollama.ollama import Client
-from gguf2ollama.ollama_template.template_precedence import GIVEN_RENDERERS
+from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 from gguf2ollama.verification.prompt_check import Mismatches
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import JSON_CALLS, XML_CALLS

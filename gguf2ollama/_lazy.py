@@ -1,0 +1,41 @@
+"""Rooms whose names are loaded when they are first used.
+
+A room's ``__init__`` runs whenever anything in the room is imported. Where callers often need only a corner
+of it, what it exports is found by :func:`lazy_exports` instead of imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without the typing module: the process that renders chat templates starts with this
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+__all__ = ["lazy_exports"]
+
+
+def lazy_exports(
+    package: str, homes: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the ``__getattr__`` and ``__dir__`` of a package that loads what it exports on first use.
+
+    Args:
+        package: Its ``__name__``.
+        homes: The names that each of its modules has to export.
+    """
+
+    def load(name: str) -> Any:  # noqa: ANN401 - what the module keeps under that name
+        for home, names in homes.items():
+            if name in names:
+                value = getattr(importlib.import_module(f"{package}.{home}"), name)
+                setattr(sys.modules[package], name, value)
+                return value
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def names() -> list[str]:
+        return sorted(name for names in homes.values() for name in names)
+
+    return load, names
