@@ -13,15 +13,18 @@ It is built on httpcore2, the engine of httpx2: httpx2's client on top of it wou
 at every start, for redirects, credentials and limits that have to be stricter here.
 """
 
-from gguf2ollama.net.client import HttpClient, Response, origin_of, public_url
-from gguf2ollama.net.failures import ClientClosed, Failure, FailureKind, explain, host_of, refusal
-from gguf2ollama.net.json_body import parse_json
+from gguf2ollama.net.client import HttpClient
+from gguf2ollama.net.failures import ClientClosed, Failure, FailureKind, explain
+from gguf2ollama.net.json_body import MEMORY_FACTOR, parse_json
 from gguf2ollama.net.proxies import is_loopback, proxy_for
 from gguf2ollama.net.ranges import ByteRange, check_content_range, content_length
+from gguf2ollama.net.response import Response, refusal
 from gguf2ollama.net.retry import RETRY_PAUSES, Budget
+from gguf2ollama.net.urls import host_of, origin_of, public_url
 from gguf2ollama.net.wait import Wait
 
 __all__ = [
+    "MEMORY_FACTOR",
     "RETRY_PAUSES",
     "Budget",
     "ByteRange",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import re
 import threading
@@ -10,13 +9,23 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
-from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused
 from gguf2ollama.events import ignore
-from gguf2ollama.net.failures import Failure, FailureKind, explain, host_of, printable, refusal
+from gguf2ollama.net.failures import Failure, FailureKind, explain
 from gguf2ollama.net.json_body import parse_json
+from gguf2ollama.net.response import Response, refusal
 from gguf2ollama.net.retry import RETRY_PAUSES, Budget, parse_retry_after, retry
+from gguf2ollama.net.urls import (
+    credentials_in,
+    host_of,
+    origin_host,
+    origin_of,
+    public_url,
+    redirected,
+    request_target,
+)
 from gguf2ollama.net.wait import Wait
 
 if TYPE_CHECKING:
@@ -24,116 +33,20 @@ if TYPE_CHECKING:
 
     from gguf2ollama.net.wire import Wire
 
-__all__ = ["HttpClient", "Response", "origin_of", "public_url"]
+__all__ = ["HttpClient"]
 
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 30.0
 _MOST_HOPS = 10
 _MOST_PAGES = 1000
 _ANSWER_SECONDS = 60.0  # for the whole of one small answer
-_ERROR_LIMIT = 64 << 10  # bytes of an error's text
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRIABLE = frozenset({429, 500, 502, 503, 504})
 _PROXY_AUTHENTICATION = 407
 _REPEATABLE = frozenset({"GET", "HEAD"})
+_TEMPORARY = {FailureKind.LOST, FailureKind.STALLED, FailureKind.NOT_TAKEN, FailureKind.PROTOCOL}
 _NEXT_LINK = re.compile(r'<([^<>]*)>[^,<>]*;\s*rel="?next"?', re.IGNORECASE)
-_PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _T = TypeVar("_T")
-
-
-class Response:
-    """An answer, whose body is read as it comes; a context manager.
-
-    Attributes:
-        status: The HTTP status.
-        headers: By name in lower case; those that come several times are joined by commas.
-        url: Where it came from after redirects.
-        wait: The patience of its reads.
-    """
-
-    def __init__(
-        self,
-        *,
-        status: int,
-        headers: Mapping[str, str],
-        url: str,
-        wait: Wait,
-        body: Iterable[bytes],
-        close: Callable[[], None],
-        translate: Callable[[], contextlib.AbstractContextManager[None]],
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self.url = url
-        self.wait = wait
-        self._body = iter(body)
-        self._close = close
-        self._translate = translate
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close it; the connection is kept for others if the body was read to its end."""
-        self._close()
-
-    def chunks(self) -> Iterator[bytes]:
-        """Return the bytes of the body as they come.
-
-        Raises:
-            ServerProblem: The connection broke off, or nothing comes any more.
-        """
-        while True:
-            with self._translate():
-                chunk = next(self._body, None)
-            if chunk is None:
-                return
-            if chunk:
-                yield chunk
-
-    def read(self, *, limit: int) -> bytearray:
-        """Read the whole body.
-
-        Raises:
-            ServerRefused: It is longer than ``limit`` bytes, or compressed though that was not asked for.
-            ServerProblem: As :meth:`chunks`.
-        """
-        self.require_plain()
-        content = bytearray()
-        for chunk in self.chunks():
-            content += chunk
-            if len(content) > limit:
-                raise ServerRefused(
-                    f"{host_of(self.url)} sent more than {limit:,} bytes where a short response was expected",
-                    hint="check the address",
-                )
-        return content
-
-    def read_start(self, *, limit: int = _ERROR_LIMIT) -> bytes:
-        """Read the beginning of the body, for an error's text; empty where none comes."""
-        content = bytearray()
-        with contextlib.suppress(ServerProblem):
-            for chunk in self.chunks():
-                content += chunk
-                if len(content) >= limit:
-                    break
-        return bytes(content[:limit])
-
-    def require_plain(self) -> None:
-        """Refuse a body that is compressed.
-
-        Raises:
-            ServerRefused: It is.
-        """
-        encoding = self.headers.get("content-encoding", "identity").lower()
-        if encoding not in {"", "identity"}:
-            raise ServerRefused(
-                f"{host_of(self.url)} sent data compressed ({printable(encoding)[:40]}), though not asked to",
-                hint="look at the proxy between here and the server",
-            )
 
 
 class HttpClient:
@@ -227,6 +140,7 @@ class HttpClient:
         follow: bool = True,
         seconds: float | None = None,
         is_alive: Callable[[], bool] | None = None,
+        is_idempotent: bool | None = None,
     ) -> Response:
         """Send a request once and return its answer, whose body is unread; close it after use.
 
@@ -240,6 +154,7 @@ class HttpClient:
             follow: Whether redirects of a GET or HEAD are followed.
             seconds: In which the whole answer is due, body included.
             is_alive: Asked after ``idle_timeout`` seconds of silence whether to keep waiting.
+            is_idempotent: Whether it may be sent again after it was; as GET and HEAD may, by default.
 
         Raises:
             ServerProblem: ``explain`` returned it; ``retry_after`` says whether another attempt may help.
@@ -247,6 +162,7 @@ class HttpClient:
             UsageProblem: The URL, the proxy or the certificates cannot be used.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
+        may_repeat = method in _REPEATABLE if is_idempotent is None else is_idempotent
         for _ in range(_MOST_HOPS):
             response = self._send(
                 method,
@@ -256,6 +172,7 @@ class HttpClient:
                 deadline=deadline,
                 seconds=seconds,
                 is_alive=is_alive,
+                may_repeat=may_repeat,
             )
             status = response.status
             if status < 300 or status in accept:  # noqa: PLR2004
@@ -263,11 +180,11 @@ class HttpClient:
             location = response.headers.get("location", "")
             if status in _REDIRECTS and follow and method in _REPEATABLE:
                 response.close()
-                url = _redirected(url, location)
+                url = redirected(url, location)
                 continue
             with response:
                 problem = refuse(response)
-            if isinstance(problem, ServerProblem) and status in _RETRIABLE and method in _REPEATABLE:
+            if isinstance(problem, ServerProblem) and status in _RETRIABLE and may_repeat:
                 problem.retry_after = parse_retry_after(response.headers.get("retry-after", ""))
             raise problem
         raise ServerRefused(f"{host_of(url)} redirects too many times", hint="check the address")
@@ -278,13 +195,26 @@ class HttpClient:
         """Return the attempts that one piece of work has; see :meth:`retry`."""
         return Budget(self._retry_pauses)
 
-    def retry(self, attempt: Callable[[], _T], *, budget: Budget | None = None) -> _T:
+    def retry(
+        self,
+        attempt: Callable[[], _T],
+        *,
+        budget: Budget | None = None,
+        when: Callable[[ServerProblem], bool] = lambda _: True,
+    ) -> _T:
         """Return what ``attempt`` returns; call it again while its error allows and the budget lasts.
+
+        Args:
+            attempt: Sends a request and reads its answer.
+            budget: The attempts that are left; those of one piece of work by default.
+            when: What has to hold, besides, of an error that another attempt may follow.
 
         Raises:
             Gguf2OllamaError: What the last attempt raised.
         """
-        return retry(attempt, budget=budget or self.budget(), closed=self._closed, notify=self._notify)
+        return retry(
+            attempt, budget=budget or self.budget(), when=when, closed=self._closed, notify=self._notify
+        )
 
     def get(
         self,
@@ -392,6 +322,7 @@ class HttpClient:
         deadline: float | None,
         seconds: float | None,
         is_alive: Callable[[], bool] | None,
+        may_repeat: bool,
     ) -> Response:
         origin = origin_of(url)
         wait = Wait(
@@ -403,7 +334,7 @@ class HttpClient:
         everything = {
             "Host": origin_host(url),
             **self._headers,
-            **_credentials_in(url),
+            **credentials_in(url),
             **(self._own_headers if origin == self._origin else {}),
             **headers,
         }
@@ -411,12 +342,22 @@ class HttpClient:
             everything["Content-Length"] = str(len(body))
         wire = self.wire
 
-        def translate() -> contextlib.AbstractContextManager[None]:
-            return wire.translate(
-                lambda kind, detail, proxy: self._problem(
-                    kind, detail, method=method, url=url, proxy=proxy, seconds=seconds, origin=origin
-                )
+        def problem(kind: FailureKind, detail: str, proxy: str | None) -> ServerProblem:
+            waited = {
+                FailureKind.CONNECT_TIMEOUT: CONNECT_TIMEOUT,
+                FailureKind.DEADLINE: seconds or 0.0,
+            }.get(kind, self._idle_timeout)
+            failure = Failure(
+                kind=kind, method=method, url=public_url(url), detail=detail, seconds=waited, proxy=proxy
             )
+            found = self._explain(failure)
+            is_unsent = kind in {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT}
+            if (kind in _TEMPORARY and may_repeat) or (is_unsent and origin in self._answered):
+                found.retry_after = 0.0
+            return found
+
+        def translate() -> contextlib.AbstractContextManager[None]:
+            return wire.translate(problem)
 
         with translate():
             answer = wire.send(
@@ -440,114 +381,8 @@ class HttpClient:
         )
         if answer.status == _PROXY_AUTHENTICATION and answer.proxy is not None:
             response.close()
-            raise self._explain(
-                Failure(
-                    kind=FailureKind.PROXY_CREDENTIALS,
-                    method=method,
-                    url=public_url(url),
-                    detail="",
-                    proxy=answer.proxy,
-                )
-            )
+            raise problem(FailureKind.PROXY_CREDENTIALS, "", answer.proxy)
         return response
-
-    def _problem(
-        self,
-        kind: FailureKind,
-        detail: str,
-        *,
-        method: str,
-        url: str,
-        proxy: str | None,
-        seconds: float | None,
-        origin: tuple[str, str, int],
-    ) -> ServerProblem:
-        waited = {
-            FailureKind.CONNECT_TIMEOUT: CONNECT_TIMEOUT,
-            FailureKind.DEADLINE: seconds or 0.0,
-        }.get(kind, self._idle_timeout)
-        failure = Failure(
-            kind=kind, method=method, url=public_url(url), detail=detail, seconds=waited, proxy=proxy
-        )
-        problem = self._explain(failure)
-        is_temporary = kind in {
-            FailureKind.LOST,
-            FailureKind.STALLED,
-            FailureKind.DEADLINE,
-            FailureKind.NOT_TAKEN,
-            FailureKind.PROTOCOL,
-        }
-        is_unsent = kind in {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT}
-        if (is_temporary and method in _REPEATABLE) or (is_unsent and origin in self._answered):
-            problem.retry_after = 0.0
-        return problem
-
-
-def public_url(url: str) -> str:
-    """Return a URL without user name, password, query and fragment.
-
-    Raises:
-        UsageProblem: It is not the URL of an HTTP server.
-    """
-    origin_of(url)
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def origin_of(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of a URL.
-
-    Raises:
-        UsageProblem: It is not the URL of an HTTP server.
-    """
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        usual = {"http": 80, "https": 443}.get(parts.scheme)
-        if usual and parts.hostname and url.isprintable():
-            return parts.scheme, parts.hostname, parts.port or usual
-    raise UsageProblem(f"invalid URL {url[:200]!r}", hint="use a URL such as https://HOST/PATH")
-
-
-def origin_host(url: str) -> str:
-    """Return the value of ``Host``."""
-    host = host_of(url)
-    return host if host.isascii() else host.encode("idna").decode("ascii")
-
-
-def request_target(url: str) -> str:
-    """Return a URL as it is sent: what may not stand in one is percent-encoded, credentials are left out."""
-    parts = urlsplit(url)
-    path = quote(parts.path, safe=_PATH_SAFE) or "/"
-    query = quote(parts.query, safe=_PATH_SAFE + "?")
-    return f"{parts.scheme}://{origin_host(url)}{path}{'?' if query else ''}{query}"
-
-
-def _credentials_in(url: str) -> dict[str, str]:
-    parts = urlsplit(url)
-    if parts.username is None:
-        return {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    return {"Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
-
-
-def _redirected(url: str, location: str) -> str:
-    """Return where a redirect leads.
-
-    Raises:
-        ServerRefused: To no server, or from an encrypted connection to one that is not.
-    """
-    try:
-        target = urljoin(url, location)
-        scheme, host, _ = origin_of(target)
-    except (UsageProblem, ValueError):
-        location = ""
-    if not location:
-        raise ServerRefused(f"{host_of(url)} redirects to an invalid address", hint="check the address")
-    if urlsplit(url).scheme == "https" and scheme != "https":
-        raise ServerRefused(
-            f"{host_of(url)} redirects to {host}, which is not encrypted", hint="check the address"
-        )
-    return target
 
 
 def _parsed(content: bytearray, *, url: str, unexpected: Callable[[str], Gguf2OllamaError] | None) -> object:

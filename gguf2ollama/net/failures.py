@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from gguf2ollama.errors import ServerProblem, ServerRefused, ServerStalled, ServerUnreachable
+from gguf2ollama.errors import ServerProblem, ServerStalled, ServerUnreachable
+from gguf2ollama.net.urls import host_of
 
-if TYPE_CHECKING:
-    from gguf2ollama.net.client import Response
+__all__ = ["ClientClosed", "Failure", "FailureKind", "explain", "printable"]
 
-__all__ = ["ClientClosed", "Failure", "FailureKind", "explain", "host_of", "printable", "refusal"]
-
-_PROXY_AUTHENTICATION, _TOO_MANY = 407, 429
-_FIRST_ERROR = 400
 _DETAIL_LIMIT = 300
 _NETWORK = "check the network and the address"
 _PROXIES = "check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the host in NO_PROXY"
@@ -114,28 +108,6 @@ def explain(failure: Failure) -> ServerProblem:
         host=failure.host, detail=failure.detail, seconds=failure.seconds, proxy=failure.proxy
     )
     return kind(text, hint=hint)
-
-
-def refusal(response: Response) -> ServerRefused:
-    """Return the error for an answer with an error status, where its site has no better word."""
-    status, host = response.status, host_of(response.url)
-    if status == _TOO_MANY:
-        wait = response.headers.get("retry-after", "")
-        hint = f"wait {wait} s, then try again" if wait.isdigit() else "wait some minutes, then try again"
-        return ServerRefused(f"rate limited by {host} (HTTP {status})", hint=hint, status=status)
-    what = f"{host} returned HTTP {status}"
-    if status < _FIRST_ERROR:
-        what += f", a redirect to {printable(response.headers.get('location', 'nowhere'))}"
-    return ServerRefused(what, hint="try again later" if status >= 500 else _NETWORK, status=status)  # noqa: PLR2004
-
-
-def host_of(url: str) -> str:
-    """Return host and port of a URL as messages name them: no port where it is the usual one."""
-    parts = urlsplit(url)
-    host = parts.hostname or "the server"
-    host = f"[{host}]" if ":" in host else host
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    return host if parts.port in {None, usual} else f"{host}:{parts.port}"
 
 
 def printable(text: str) -> str:

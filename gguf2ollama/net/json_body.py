@@ -22,11 +22,11 @@ _STRING, _WIDE_STRING = 64, 96  # without their letters
 _KEY = re.compile(r'"([^"\\]*+)"\s*+:')
 
 
-def parse_json(content: bytearray) -> object:
+def parse_json(content: bytearray, memory_factor: int = MEMORY_FACTOR) -> object:
     """Parse a text, and empty it: so that it need not be held together with what is made of it.
 
     Raises:
-        ValueError: It is not JSON (UTF-8), is nested too deeply, or would take more than ``MEMORY_FACTOR``
+        ValueError: It is not JSON (UTF-8), is nested too deeply, or would take more than ``memory_factor``
             times its size of memory; the message is for the user.
     """
     size = len(content)
@@ -36,7 +36,7 @@ def parse_json(content: bytearray) -> object:
         raise ValueError("the response is not valid UTF-8") from error
     finally:
         content.clear()
-    if size > _SMALL and _memory(text, limit=MEMORY_FACTOR * size) > MEMORY_FACTOR * size:
+    if size > _SMALL and _memory(text, limit=memory_factor * size) > memory_factor * size:
         raise ValueError(f"the response is {size:,} bytes of JSON that would take too much memory")
     try:
         return json.loads(text)

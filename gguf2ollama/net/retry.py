@@ -54,13 +54,19 @@ class Budget:
 
 
 def retry(
-    attempt: Callable[[], _T], *, budget: Budget, closed: threading.Event, notify: Callable[[str], None]
+    attempt: Callable[[], _T],
+    *,
+    budget: Budget,
+    when: Callable[[ServerProblem], bool],
+    closed: threading.Event,
+    notify: Callable[[str], None],
 ) -> _T:
     """Return what an attempt returns; try again while its error allows and the budget lasts.
 
     Args:
         attempt: Sends the request and reads the answer; reports progress to the budget.
         budget: The attempts that are left.
+        when: What has to hold of an error that another attempt may follow.
         closed: Ends a pause at once, with the error that led to it.
         notify: Called with a sentence where a pause is long enough to be noticed.
 
@@ -71,10 +77,13 @@ def retry(
         try:
             return attempt()
         except ServerProblem as problem:  # noqa: PERF203 - a request costs more
-            pause = None if problem.retry_after is None else budget.next_pause()
-            if pause is None or problem.retry_after is None or problem.retry_after > LONGEST_PAUSE:
+            after = problem.retry_after
+            if after is None or after > LONGEST_PAUSE or not when(problem):
                 raise
-            pause = max(pause, problem.retry_after)
+            pause = budget.next_pause()
+            if pause is None:
+                raise
+            pause = max(pause, after)
             _LOG.warning("%s; retrying in %g s", problem, round(pause, 1))
             if pause >= _NOTE_FROM:
                 notify(f"{problem}; retrying in {pause:.0f} s")

@@ -6,11 +6,13 @@ This module imports httpcore2 (40 ms of CPU) and is itself imported when the fir
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 import httpcore2
@@ -18,14 +20,16 @@ import httpcore2
 from gguf2ollama.errors import ServerProblem, UsageProblem
 from gguf2ollama.net.certificates import trusted_certificates
 from gguf2ollama.net.connections import Backend, ClosedError, DeadlineError
-from gguf2ollama.net.failures import FailureKind, host_of, printable
+from gguf2ollama.net.failures import FailureKind, printable
 from gguf2ollama.net.proxies import proxy_for
+from gguf2ollama.net.urls import host_of
 from gguf2ollama.net.wait import Wait
 
-__all__ = ["Answer", "Wire"]
+__all__ = ["Answer", "SocketBody", "Wire"]
 
 _KEPT = 30.0  # seconds that an idle connection is kept
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_ENDED = ("Server disconnected", "peer closed connection")  # protocol errors to httpcore2 and h11
 _KINDS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (ClosedError, FailureKind.CLOSED),
     (DeadlineError, FailureKind.DEADLINE),
@@ -39,6 +43,17 @@ _KINDS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (httpcore2.ConnectionNotAvailable, FailureKind.LOST),
 )
 """What httpcore2 raises, the more special first; a test holds that none is missing."""
+
+
+@runtime_checkable
+class SocketBody(Protocol):
+    """A body that can be read in chunks, or copy itself into a socket."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Read it in chunks, where it has to pass through this process."""
+
+    def send_over(self, connection: socket.socket) -> None:
+        """Send it over a connection; raises ``OSError`` when that breaks off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +112,16 @@ class Wire:
         if self.backend.closed.is_set():
             raise ClosedError
         proxy = proxy_for(url)
+        if isinstance(body, SocketBody) and proxy is None and url.startswith("http:"):
+            return self._send_over_socket(
+                method,
+                url,
+                headers=headers,
+                body=body,
+                wait=wait,
+                connect_timeout=connect_timeout,
+                write_timeout=write_timeout,
+            )
         pool = self._pool(url, proxy)
         limits = {"connect": connect_timeout, "read": wait, "write": write_timeout}
         wait.restart()
@@ -104,7 +129,7 @@ class Wire:
             method.encode("ascii"),
             url.encode("ascii"),
             headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()],
-            content=_Body(body),
+            content=body,
             extensions={"timeout": limits},
         )
         try:
@@ -122,6 +147,35 @@ class Wire:
             close=response.close,
             proxy=None if proxy is None else host_of(proxy),
         )
+
+    def _send_over_socket(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: SocketBody,
+        wait: Wait,
+        connect_timeout: float,
+        write_timeout: float,
+    ) -> Answer:
+        from gguf2ollama.net.socket_body import (  # noqa: PLC0415 - imports http.client, for uploads alone
+            read_reply,
+            send_request,
+        )
+
+        parts = urlsplit(url)
+        stream = self.backend.connect_tcp(parts.hostname or "", parts.port or 80, timeout=connect_timeout)
+        target = f"{parts.path}{'?' if parts.query else ''}{parts.query}"
+        try:
+            send_request(
+                stream, method=method, target=target, headers=headers, body=body, timeout=write_timeout
+            )
+            wait.restart()
+            status, found, content = read_reply(stream, method=method, wait=wait)
+        finally:
+            stream.close()
+        return Answer(status=status, headers=_joined(found), body=(content,), close=stream.close, proxy=None)
 
     @contextlib.contextmanager
     def translate(self, explain: Callable[[FailureKind, str, str | None], ServerProblem]) -> Iterator[None]:
@@ -174,16 +228,6 @@ class _ProxyFailure(Exception):
 _RAISED: tuple[type[Exception], ...] = (*(raised for raised, _ in _KINDS), _ProxyFailure)
 
 
-class _Body:
-    """The body of a request; httpcore2 iterates it once, and again never."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = chunks
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._chunks)
-
-
 def _kind(error: Exception, detail: str, proxy: str | None) -> FailureKind:
     if "CERTIFICATE_VERIFY_FAILED" in detail:
         return FailureKind.CERTIFICATE
@@ -191,6 +235,8 @@ def _kind(error: Exception, detail: str, proxy: str | None) -> FailureKind:
         return FailureKind.PROXY_CREDENTIALS
     if proxy is not None:
         return FailureKind.PROXY
+    if detail.startswith(_ENDED):
+        return FailureKind.LOST
     return next(kind for raised, kind in _KINDS if isinstance(error, raised))
 
 

@@ -19,7 +19,7 @@ from gguf2ollama.ollama.responses import (
     Status,
     ToolCall,
 )
-from gguf2ollama.ollama.streams import Stream
+from gguf2ollama.ollama.rest import Stream
 from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 
 __all__ = [

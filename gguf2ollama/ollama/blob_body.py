@@ -79,7 +79,7 @@ class PiecesBody:
                 yield content
             self._report(start + total(step))
 
-    def send(self, connection: socket.socket) -> None:
+    def send_over(self, connection: socket.socket) -> None:
         """Send it over a connection.
 
         Raises:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, final
 
-from gguf2ollama.errors import ServerRefused, ServerStalled, ServerUnreachable, UsageProblem
+from gguf2ollama.errors import ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import ModelName, ServerAddress
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.blob_body import PiecesBody, body, opener
-from gguf2ollama.ollama.exchange import Exchange
 from gguf2ollama.ollama.responses import Chunk, LocalModel, ModelInfo, RunningModel, Status
+from gguf2ollama.ollama.rest import RestApi, Stream
 from gguf2ollama.ollama.sendfile import BlobPiece
-from gguf2ollama.ollama.streams import Stream
 from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 
 __all__ = ["STALL_TIMEOUT", "Client"]
@@ -27,7 +24,6 @@ STALL_TIMEOUT = 60.0
 """Seconds of silence after which a server is asked whether it lives, and in which it has to answer."""
 
 _RETRY_PAUSES = (0.5, 2.0)
-_LOG = logging.getLogger(__name__)
 
 
 @final
@@ -43,8 +39,11 @@ class Client:
 
     Args:
         address: Where the server is; as ``OLLAMA_HOST`` says when it is not given.
+        api_key: Sent to that server as ``Authorization: Bearer``; ``OLLAMA_API_KEY`` by default, empty: none.
+        ca_file: Certificates (PEM) to trust in place of the system's and those of ``SSL_CERT_FILE``.
         stall_timeout: Seconds of silence before the server is asked whether it lives.
-        retry_pauses: Seconds to wait before each new attempt of an upload that broke off.
+        retry_pauses: Seconds before each new attempt of a request that may be repeated, uploads included.
+        notify: Called with a sentence when something takes longer than a user would expect.
 
     Raises:
         UsageProblem: The address, or the certificates or proxy that the environment names, cannot be used.
@@ -54,16 +53,25 @@ class Client:
         self,
         address: ServerAddress | str | None = None,
         *,
+        api_key: str | None = None,
+        ca_file: Path | None = None,
         stall_timeout: float = STALL_TIMEOUT,
         retry_pauses: Sequence[float] | None = None,
+        notify: Callable[[str], None] = ignore,
     ) -> None:
         if address is None:
             address = ServerAddress.from_environment(os.environ)
         elif isinstance(address, str):
             address = ServerAddress.parse(address)
         self.address = address
-        self._retry_pauses = tuple(_RETRY_PAUSES if retry_pauses is None else retry_pauses)
-        self._exchange = Exchange(address, stall_timeout=stall_timeout)
+        self._api = RestApi(
+            address,
+            api_key=_api_key(os.environ) if api_key is None else api_key,
+            ca_file=ca_file,
+            stall_timeout=stall_timeout,
+            retry_pauses=_RETRY_PAUSES if retry_pauses is None else retry_pauses,
+            notify=notify,
+        )
 
     def __enter__(self) -> Client:
         return self
@@ -73,7 +81,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections; what is under way on them ends."""
-        self._exchange.close()
+        self._api.close()
 
     # the server
 
@@ -83,7 +91,7 @@ class Client:
         Raises:
             ServerRefused: It answers, but not as Ollama does.
         """
-        fields = self._exchange.get("/api/version")
+        fields = self._api.version()
         try:
             return ServerVersion.reported(fields.text("version"))
         except ValueError as error:
@@ -98,13 +106,13 @@ class Client:
 
     def clock(self) -> datetime | None:
         """Return the time by the server's own clock, to the second; ``None`` where it does not say."""
-        return self._exchange.date("/api/version")
+        return self._api.date("/api/version")
 
     # blobs
 
     def has_blob(self, digest: Digest) -> bool:
         """Ask whether a blob is in the server's store."""
-        return self._exchange.is_there(f"/api/blobs/{digest}")
+        return self._api.exists(f"/api/blobs/{digest}")
 
     def upload_blob(
         self,
@@ -137,23 +145,17 @@ class Client:
         task = f"uploading {label}"
         if self.has_blob(digest):
             return False
-        pauses = iter(self._retry_pauses)
-        while True:
-            try:
-                content = (
-                    PiecesBody(source, task=task, progress=progress)
-                    if isinstance(source, Sequence)
-                    else body(opener(source), size=size, task=task, progress=progress)
-                )
-                self._exchange.post_bytes(f"/api/blobs/{digest}", content, size=size, subject=label)
-            except (ServerUnreachable, ServerStalled) as problem:  # noqa: PERF203 - an upload costs more
-                pause = next(pauses, None)
-                if pause is None:
-                    raise
-                _LOG.warning("%s; sending it again in %g s", problem, pause)
-                time.sleep(pause)
-            else:
-                return True
+        self._api.upload(
+            f"/api/blobs/{digest}",
+            lambda: (
+                PiecesBody(source, task=task, progress=progress)
+                if isinstance(source, Sequence)
+                else body(opener(source), size=size, task=task, progress=progress)
+            ),
+            size=size,
+            subject=label,
+        )
+        return True
 
     # models
 
@@ -210,7 +212,7 @@ class Client:
             "requires": requires,
             "info": {"model_family": family} if family else None,
         }
-        return self._exchange.stream(
+        return self._api.stream(
             "/api/create",
             {"model": str(name), **_given(wanted)},
             subject=str(name),
@@ -220,7 +222,7 @@ class Client:
 
     def list(self) -> tuple[LocalModel, ...]:
         """List the models in the server's store in its own order: the newest first, to the second."""
-        return tuple(LocalModel.parse(model) for model in self._exchange.get("/api/tags").inners("models"))
+        return tuple(LocalModel.parse(model) for model in self._api.get("/api/tags").inners("models"))
 
     def show(self, name: ModelName | str, *, verbose: bool = False) -> ModelInfo:
         """Tell all about one model.
@@ -233,7 +235,8 @@ class Client:
             NotFound: The server has no such model.
         """
         content = {"model": str(name), "verbose": verbose}
-        return ModelInfo.parse(self._exchange.ask("/api/show", content, subject=str(name)))
+        fields = self._api.post("/api/show", content, subject=str(name), is_vocabulary=verbose)
+        return ModelInfo.parse(fields)
 
     def copy(self, source: ModelName | str, *, to: ModelName | str) -> None:
         """Return a model a second name; no weights are copied, and a model of that name is replaced.
@@ -243,7 +246,7 @@ class Client:
             UsageProblem: The server takes no such name.
         """
         names = {"source": str(source), "destination": str(to)}
-        self._exchange.notify("POST", "/api/copy", names, subject=str(source))
+        self._api.send("POST", "/api/copy", names, subject=str(source))
 
     def delete(self, name: ModelName | str) -> None:
         """Remove a model, and the blobs that no other model uses.
@@ -251,7 +254,7 @@ class Client:
         Raises:
             NotFound: The server has no such model.
         """
-        self._exchange.notify("DELETE", "/api/delete", {"model": str(name)}, subject=str(name))
+        self._api.send("DELETE", "/api/delete", {"model": str(name)}, subject=str(name))
 
     def pull(self, name: ModelName | str, *, insecure: bool = False) -> Stream[Status]:
         """Let the server fetch a model from a registry.
@@ -308,7 +311,7 @@ class Client:
             UsageProblem: The model cannot do that.
         """
         wanted = _asking(tools=tools, options=options, think=think, keep_alive=keep_alive, form=answer_format)
-        return self._exchange.stream(
+        return self._api.stream(
             "/api/chat",
             {"model": str(name), "messages": [dict(message) for message in messages], **wanted},
             subject=str(name),
@@ -342,7 +345,7 @@ class Client:
             "_debug_render_only": True,
             **wanted,
         }
-        answer = self._exchange.ask("/api/chat", chat, subject=str(name), is_long=True)
+        answer = self._api.post("/api/chat", chat, subject=str(name), is_long=True)
         rendered = Chunk.parse_chat(answer).rendered_template
         if rendered is None:
             raise ServerRefused(
@@ -381,7 +384,7 @@ class Client:
             UsageProblem: The model cannot do that.
         """
         wanted = _asking(tools=(), options=options, think=think, keep_alive=keep_alive, form=answer_format)
-        return self._exchange.stream(
+        return self._api.stream(
             "/api/generate",
             {"model": str(name), "prompt": prompt, "raw": raw, **_given({"system": system}), **wanted},
             subject=str(name),
@@ -391,7 +394,7 @@ class Client:
 
     def ps(self) -> tuple[RunningModel, ...]:
         """List the models in memory."""
-        return tuple(RunningModel.parse(model) for model in self._exchange.get("/api/ps").inners("models"))
+        return tuple(RunningModel.parse(model) for model in self._api.get("/api/ps").inners("models"))
 
     def load(
         self,
@@ -419,11 +422,11 @@ class Client:
         limits = {**(options or {}), **({"num_predict": tokens} if tokens else {})}
         content = {**wanted, **running, "options": limits, "stream": False}
         try:
-            self._exchange.ask("/api/generate", content, subject=str(name), is_long=True)
+            self._api.post("/api/generate", content, subject=str(name), is_long=True)
         except UsageProblem:
             # "does not support generate": a model for embeddings is loaded by embedding something
             content = {**wanted, "input": "1" if tokens else [], "options": dict(options or {})}
-            self._exchange.ask("/api/embed", content, subject=str(name), is_long=True)
+            self._api.post("/api/embed", content, subject=str(name), is_long=True)
 
     def unload(self, name: ModelName | str) -> None:
         """Take a model out of memory as soon as it has nothing to do; no error if it is not there.
@@ -432,10 +435,10 @@ class Client:
             NotFound: The server has no such model.
         """
         content = {"model": str(name), "keep_alive": 0, "stream": False}
-        self._exchange.ask("/api/generate", content, subject=str(name), is_long=True)
+        self._api.post("/api/generate", content, subject=str(name), is_long=True)
 
     def _transfer(self, path: str, name: ModelName | str, *, insecure: bool) -> Stream[Status]:
-        return self._exchange.stream(
+        return self._api.stream(
             path,
             {"model": str(name), "insecure": insecure},
             subject=str(name),
@@ -443,6 +446,18 @@ class Client:
             is_last=_is_success,
             is_flowing=_is_transfer,
         )
+
+
+def _api_key(environ: Mapping[str, str]) -> str | None:
+    """Read ``OLLAMA_API_KEY``.
+
+    Raises:
+        UsageProblem: It holds what no header can carry; the message does not show it.
+    """
+    key = environ.get("OLLAMA_API_KEY", "").strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise UsageProblem("OLLAMA_API_KEY contains invalid characters", hint="copy the key again")
+    return key or None
 
 
 def _is_success(status: Status) -> bool:

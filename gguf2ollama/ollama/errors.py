@@ -7,9 +7,7 @@ Ollama tells its errors apart only by their text. The texts were read in its sou
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gguf2ollama.errors import (
@@ -26,31 +24,33 @@ from gguf2ollama.errors import (
     ServerUnreachable,
     UsageProblem,
 )
+from gguf2ollama.net import Failure, FailureKind, explain
 
-__all__ = ["Asked", "foreign_errors", "printable", "refusal"]
+__all__ = ["ApiCall", "explain_failure", "explain_refusal", "printable"]
 
-_LIBRARIES = {"httpx", "httpcore"}
 _TEXT_LIMIT = 1500
-_FORBIDDEN = 403
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What was asked of which server, to name it in an error.
+class ApiCall:
+    """What was call of which server, to name it in an error.
 
     Attributes:
         address: The server's base URL.
         method: The HTTP method.
         path: The endpoint, such as ``/api/show``.
         subject: The model or file that it was about, or nothing.
+        has_key: Whether credentials were sent.
     """
 
     address: str
     method: str
     path: str
     subject: str = ""
+    has_key: bool = False
 
     @property
     def origin(self) -> str:
@@ -76,12 +76,12 @@ class _Rule:
     hint: str
     paths: tuple[str, ...]
 
-    def fits(self, asked: Asked, *, said: str) -> bool:
-        is_here = not self.paths or asked.path in self.paths
+    def fits(self, call: ApiCall, *, said: str) -> bool:
+        is_here = not self.paths or call.path in self.paths
         return is_here and re.search(self.text, said, re.IGNORECASE) is not None
 
-    def apply(self, asked: Asked, *, said: str, status: int) -> Gguf2OllamaError:
-        message = self.message.format(address=asked.address, subject=asked.subject, said=said)
+    def apply(self, call: ApiCall, *, said: str, status: int) -> Gguf2OllamaError:
+        message = self.message.format(address=call.address, subject=call.subject, said=said)
         if issubclass(self.error, ServerRefused):
             return self.error(message, hint=self.hint, status=status)
         return self.error(message, hint=self.hint)
@@ -327,36 +327,53 @@ _RULES = (
 )
 
 
-def refusal(text: str, *, status: int, asked: Asked) -> Gguf2OllamaError:
+def explain_refusal(text: str, *, status: int, call: ApiCall) -> Gguf2OllamaError:
     """Explain an error that the server told.
 
     Args:
         text: The error's text; empty where the answer had none.
         status: The HTTP status code, or 0 for an error in the middle of a stream.
-        asked: The request.
+        call: The request.
     """
     said = printable(text)
-    named = asked if asked.subject else replace(asked, subject="the model")
+    named = call if call.subject else replace(call, subject="the model")
+    if status == _UNAUTHORIZED and call.path not in _TRANSFERS:
+        return _unauthorized(call, said=said)
     for rule in _RULES:
-        if rule.fits(asked, said=said):
+        if rule.fits(call, said=said):
             return rule.apply(named, said=said, status=status)
     if status == _FORBIDDEN and not said:
         return ServerRefused(
-            f"{asked.origin} is forbidden: Ollama on loopback answers only to the machine's own names",
+            f"{call.origin} is forbidden: Ollama on loopback answers only to the machine's own names",
             hint="use an IP address or `localhost` in OLLAMA_HOST",
             status=status,
         )
     if status == _NOT_FOUND:
         return ServerRefused(
-            f"{asked.origin} is not there ({said or 'no reason given'}): not Ollama, or one of another age",
+            f"{call.origin} is not there ({said or 'no reason given'}): not Ollama, or one of another age",
             hint="check OLLAMA_HOST (or --host), and the server's version with `ollama --version`",
             status=status,
         )
     answered = f"answered with status {status}" if status else "ended with an error"
     return ServerRefused(
-        f"{asked.origin} {answered}: {said or 'it gave no reason'}",
+        f"{call.origin} {answered}: {said or 'it gave no reason'}",
         hint=_SERVER_LOG if status >= _SERVER_ERROR or not status else None,
         status=status,
+    )
+
+
+def _unauthorized(call: ApiCall, *, said: str) -> ServerRefused:
+    reason = f": {said}" if said else ""
+    if call.has_key:
+        return ServerRefused(
+            f"{call.address} rejected the API key (HTTP 401){reason}",
+            hint="check OLLAMA_API_KEY",
+            status=_UNAUTHORIZED,
+        )
+    return ServerRefused(
+        f"{call.address} requires authentication (HTTP 401){reason}",
+        hint="set OLLAMA_API_KEY to the key of that server",
+        status=_UNAUTHORIZED,
     )
 
 
@@ -367,105 +384,42 @@ def printable(text: str) -> str:
     return kept if len(kept) <= _TEXT_LIMIT else f"{kept[:_TEXT_LIMIT]}…"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Meaning:
-    error: type[Gguf2OllamaError]
-    message: str
-    hint: str
-
-
 _START = "start it with `ollama serve`, or say where it is with OLLAMA_HOST or --host"
 _AGAIN = "see whether the server still runs (`ollama serve`) and what its log says, then run the same again"
-_OURS = "this is a fault of gguf2ollama: please report it with the command that you ran"
 
-_LOST = _Meaning(
-    error=ServerUnreachable, message="the connection broke off during {origin}: {detail}", hint=_AGAIN
-)
-_STALLED = _Meaning(
-    error=ServerStalled,
-    message="{origin} stalled: nothing came from the server for too long",
-    hint=_AGAIN,
-)
-_FAULT = _Meaning(error=ServerProblem, message="{origin} failed: {name}: {detail}", hint=_OURS)
-_ADDRESS = _Meaning(
-    error=UsageProblem,
-    message="{address} cannot be used as an address: {detail}",
-    hint="OLLAMA_HOST reads HOST, HOST:PORT or http(s)://HOST:PORT/PATH",
-)
-
-_MEANINGS = {
-    "ConnectError": _Meaning(
-        error=ServerUnreachable, message="no Ollama server answers at {address}: {detail}", hint=_START
+_FAILURES: dict[FailureKind, tuple[type[ServerProblem], str, str]] = {
+    FailureKind.CONNECT: (ServerUnreachable, "cannot connect to Ollama at {address}: {detail}", _START),
+    FailureKind.CONNECT_TIMEOUT: (
+        ServerUnreachable,
+        "cannot connect to Ollama at {address}: no response within {seconds:g} s",
+        _START,
     ),
-    "ConnectTimeout": _Meaning(
-        error=ServerUnreachable, message="no Ollama server answers at {address} in time", hint=_START
+    FailureKind.CERTIFICATE: (
+        ServerUnreachable,
+        "the certificate of {address} cannot be verified: {detail}",
+        "if you trust its authority, name the authority's certificate: --ca FILE, or SSL_CERT_FILE=FILE",
     ),
-    "ReadTimeout": _STALLED,
-    "WriteTimeout": _Meaning(
-        error=ServerStalled, message="{origin} stalled: the server takes no more bytes", hint=_AGAIN
+    FailureKind.STALLED: (ServerStalled, "{origin} timed out: no data for {seconds:g} s", _AGAIN),
+    FailureKind.NOT_TAKEN: (
+        ServerStalled,
+        "{origin} timed out: the server accepted no data for {seconds:g} s",
+        _AGAIN,
     ),
-    "TimeoutException": _STALLED,
-    "PoolTimeout": _FAULT,
-    "ReadError": _LOST,
-    "WriteError": _LOST,
-    "CloseError": _LOST,
-    "NetworkError": _LOST,
-    "RemoteProtocolError": _LOST,
-    "ProxyError": _Meaning(
-        error=ServerUnreachable,
-        message="the proxy does not lead to {address}: {detail}",
-        hint="check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the host in NO_PROXY",
+    FailureKind.LOST: (ServerUnreachable, "connection lost during {origin}: {detail}", _AGAIN),
+    FailureKind.PROTOCOL: (
+        ServerUnreachable,
+        "invalid HTTP response to {origin}: {detail}",
+        "check that OLLAMA_HOST (or --host) leads to Ollama and not to another server",
     ),
-    "UnsupportedProtocol": _ADDRESS,
-    "InvalidURL": _ADDRESS,
-    "DecodingError": _Meaning(
-        error=ServerRefused,
-        message="{origin} sent an answer that cannot be decompressed: {detail}",
-        hint="look at the proxy between here and the server",
-    ),
-    "TooManyRedirects": _FAULT,
-    "HTTPStatusError": _FAULT,
-    "LocalProtocolError": _FAULT,
-    "ProtocolError": _FAULT,
-    "ConnectionNotAvailable": _FAULT,
-    "TransportError": _FAULT,
-    "RequestError": _FAULT,
-    "HTTPError": _FAULT,
-    "CookieConflict": _FAULT,
-    "StreamError": _FAULT,
-    "StreamConsumed": _FAULT,
-    "StreamClosed": _FAULT,
-    "ResponseNotRead": _FAULT,
-    "RequestNotRead": _FAULT,
 }
-# by class name, since httpx and httpcore name theirs alike; a test walks both trees for a missing one
 
 
-@contextlib.contextmanager
-def foreign_errors(asked: Asked) -> Iterator[None]:
-    """Turn exceptions of httpx and httpcore into ours, with the original as the cause."""
-    try:
-        yield
-    except Exception as error:
-        if not any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(error).__mro__):
-            raise
-        raise _explained(error, asked=asked) from error
-
-
-def _explained(error: Exception, *, asked: Asked) -> Gguf2OllamaError:
-    detail = printable(str(error)) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in detail:
-        return ServerUnreachable(
-            f"the certificate of {asked.address} is not trusted: {detail}",
-            hint="name your own authority's certificate in SSL_CERT_FILE",
-        )
-    found = next(
-        (_MEANINGS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _MEANINGS), _FAULT
+def explain_failure(failure: Failure, *, call: ApiCall) -> ServerProblem:
+    """Return the error for a request that failed before its response was complete."""
+    if failure.kind not in _FAILURES:
+        return explain(failure)
+    kind, message, hint = _FAILURES[failure.kind]
+    text = message.format(
+        address=call.address, origin=call.origin, detail=failure.detail, seconds=failure.seconds
     )
-    fields = {
-        "address": asked.address,
-        "origin": asked.origin,
-        "detail": detail,
-        "name": type(error).__name__,
-    }
-    return found.error(found.message.format(**fields), hint=found.hint)
+    return kind(text, hint=hint)

@@ -7,7 +7,6 @@ becomes a ``TypeError`` later on.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeVar
 
 from gguf2ollama.errors import ServerRefused
+from gguf2ollama.net import MEMORY_FACTOR, parse_json
 
 __all__ = ["Fields"]
 
@@ -41,27 +41,24 @@ class Fields:
     origin: str
 
     @classmethod
-    def parse(cls, text: str | bytes, *, origin: str) -> Fields:
-        """Parse one JSON object.
+    def parse(cls, content: bytes | bytearray, *, origin: str, memory_factor: int = MEMORY_FACTOR) -> Fields:
+        """Parse one JSON object; a ``bytearray`` is empty afterwards.
 
         Raises:
-            ServerRefused: It is not JSON, or no object.
+            ServerRefused: It is not JSON, or no object, or would take too much memory.
         """
+        is_page = content[:64].lstrip()[:1] == b"<"
         try:
-            content = json.loads(text)
-        except (ValueError, RecursionError):
-            content = None
-        if not isinstance(content, dict):
-            looks = (
-                "an HTML page"
-                if text[:64].lstrip()[:1] in {"<", b"<"}
-                else "something that is no JSON object"
-            )
+            value = parse_json(bytearray(content) if isinstance(content, bytes) else content, memory_factor)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            looks = "an HTML page" if is_page else "something that is no JSON object"
             raise ServerRefused(
                 f"{origin} gave {looks}: that is not how Ollama answers",
                 hint=_HINT,
             )
-        return cls(content, origin)
+        return cls(value, origin)
 
     def text(self, key: str) -> str:
         """Return a text, or an empty one."""

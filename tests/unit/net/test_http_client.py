@@ -67,7 +67,7 @@ class TestAnswers:
             assert len(server.heads) == 1
 
     def test_what_is_no_http_is_explained(self, client):
-        with RawServer(in_turn(b"SSH-2.0-OpenSSH_9.2\r\n")) as server:
+        with RawServer(in_turn(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")) as server:
             with pytest.raises(ServerUnreachable, match=r"invalid HTTP response from 127\.0\.0\.1"):
                 client.get(server.url, limit=100)
 

@@ -4,7 +4,6 @@ import errno
 import os
 import socket
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +75,7 @@ def test_through_a_proxy_the_bytes_are_the_same(server, pieces, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", server.url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.setattr("gguf2ollama.ollama.transport.send_request", None)
+    monkeypatch.setattr("gguf2ollama.net.socket_body.send_request", None)
     with Client("http://ollama.example:11434", retry_pauses=()) as client:
         assert upload(client, pieces)
     assert server.store.blobs == {str(DIGEST): CONTENT}
@@ -92,7 +91,7 @@ def test_an_upload_that_breaks_off_is_sent_again_from_its_start(client, server, 
 
 def test_an_upload_that_breaks_off_again_and_again_is_given_up(client, server, pieces):
     server.inject("POST /api/blobs/", Die(after_bytes=500_000), times=3)
-    with pytest.raises(ServerUnreachable, match="broke off") as caught:
+    with pytest.raises(ServerUnreachable, match="connection lost") as caught:
         upload(client, pieces)
     assert caught.value.hint
     assert server.store.blobs == {}
@@ -103,7 +102,7 @@ def test_a_server_that_takes_no_more_bytes_stalls(client, server, tmp_path):
     path = tmp_path / "large"
     path.write_bytes(bytes(64 << 20))
     piece = FilePiece(path=path, offset=0, length=64 << 20)
-    with pytest.raises(ServerStalled, match="takes no more bytes"):
+    with pytest.raises(ServerStalled, match="accepted no data"):
         client.upload_blob((piece,), digest=DIGEST, size=piece.length)
 
 
@@ -178,8 +177,6 @@ def test_a_cut_gives_exactly_the_bytes_between(tmp_path_factory, sizes, bounds):
 
 def test_a_body_read_in_this_process_has_the_same_bytes(pieces):
     assert b"".join(PiecesBody(pieces, task="x", progress=ignore)) == CONTENT
-    request = httpx.Request("POST", "http://h", content=PiecesBody(pieces, task="x", progress=ignore))
-    assert request.read() == CONTENT
 
 
 def test_a_body_of_a_file_that_became_shorter_is_an_error(pieces):

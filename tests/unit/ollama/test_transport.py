@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama.errors import ServerRefused, ServerStalled, ServerUnreachable, UsageProblem
+from gguf2ollama.net import proxy_for
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
-from gguf2ollama.ollama.transport import proxy_for
 from tests import fakes
 from tests.fakes.ollama_server import Answer, FakeOllama, Pause, Stall
 
@@ -145,8 +145,8 @@ def test_a_proxy_that_is_gone_is_named(monkeypatch):
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1", "http://[::1"])
 def test_a_proxy_that_cannot_be_used_is_a_usage_problem(monkeypatch, proxy):
     monkeypatch.setenv("http_proxy", proxy)
-    with pytest.raises(UsageProblem, match=r"http://ollama\.test"):
-        Client("http://ollama.test:1234")
+    with Client("http://ollama.test:1234") as client, pytest.raises(UsageProblem, match=r"ollama\.test"):
+        client.version()
 
 
 def test_an_authority_of_ones_own_is_trusted_by_name(monkeypatch):
@@ -164,5 +164,5 @@ def test_an_authority_of_ones_own_is_trusted_by_name(monkeypatch):
 
 def test_a_certificate_file_that_is_missing_is_a_usage_problem(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    with pytest.raises(UsageProblem, match="cannot be reached"):
-        Client("https://ollama.test")
+    with Client("https://ollama.test") as client, pytest.raises(UsageProblem, match="cannot be reached"):
+        client.version()
