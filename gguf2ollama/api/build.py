@@ -33,6 +33,7 @@ def build(
     *,
     name: str | None = None,
     host: str | None = None,
+    ca_file: Path | None = None,
     via: Via = "auto",
     store: str | os.PathLike[str] | None = None,
     for_ollama: str | None = None,
@@ -59,6 +60,7 @@ def build(
             ModelScope (``ms://``), or the URL of a GGUF.
         name: The model's name; made from the file's when not given.
         host: The server's address; ``OLLAMA_HOST`` when not given.
+        ca_file: Certificates (PEM) to trust for that server, in place of the system's.
         via: The way to the server: ``"link"`` into its store, ``"pull"`` by the server from us, ``"upload"``
             through its interface, or ``"auto"`` for the first of these that works.
         store: A store's folder to write instead of asking a server.
@@ -118,7 +120,9 @@ def build(
             )
             if store is not None:
                 return job.to_store(Path(store), for_ollama=for_ollama, dry_run=dry_run)
-            return job.to_server(_address(host), via="upload" if stream else via, dry_run=dry_run)
+            return job.to_server(
+                _address(host), ca_file=ca_file, via="upload" if stream else via, dry_run=dry_run
+            )
 
     def attempts(rendering: Rendering) -> Built:
         try:

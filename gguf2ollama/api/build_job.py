@@ -95,9 +95,9 @@ class BuildJob:
             ).make(plan.name)
         return dataclasses.replace(plan, is_done=not dry_run)
 
-    def to_server(self, address: ServerAddress, *, via: Via, dry_run: bool) -> Built:
+    def to_server(self, address: ServerAddress, *, ca_file: Path | None, via: Via, dry_run: bool) -> Built:
         """Make it on a server; where that cannot pull from us after all, by an upload."""
-        with Client(address) as client:
+        with Client(address, ca_file=ca_file, notify=self.notify) as client:
             return self._to_server(client, via=via, dry_run=dry_run)
 
     def _to_server(self, client: Client, *, via: Via, dry_run: bool) -> Built:

@@ -11,7 +11,10 @@ import click
 from gguf2ollama.cli._output import Output
 from gguf2ollama.errors import UsageProblem
 
-__all__ = ["host_option", "output_options", "require_local", "source_argument"]
+__all__ = ["CA_FILE", "ca_option", "host_option", "output_options", "require_local", "source_argument"]
+
+CA_FILE = "gguf2ollama.ca"
+"""Where the context of a call holds what ``--ca`` names."""
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -30,12 +33,28 @@ def output_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def host_option(verb: Verb) -> Verb:
-    """Add ``--host``."""
+    """Add ``--host``, and ``--ca``."""
     return click.option(
         "--host",
         metavar="ADDRESS",
         help="Address of the Ollama server.  [default: OLLAMA_HOST, else 127.0.0.1:11434]",
+    )(ca_option(verb))
+
+
+def ca_option(verb: Verb) -> Verb:
+    """Add ``--ca``, which :func:`gguf2ollama.cli._server.ca_file` returns."""
+    return click.option(
+        "--ca",
+        metavar="FILE",
+        expose_value=False,
+        callback=_keep_ca,
+        help="Certificate authority (PEM) of the Ollama server.  [default: SSL_CERT_FILE, else the system's]",
     )(verb)
+
+
+def _keep_ca(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.meta[CA_FILE] = value
 
 
 def source_argument(verb: Verb) -> Verb:

@@ -78,6 +78,7 @@ def command(
     gguf2ollama build ./model.gguf --store /srv/ollama/models
     """  # noqa: D301 - click's mark for lines that are not wrapped
     from gguf2ollama.api.build import build  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.cli._server import ca_file  # noqa: PLC0415
 
     _check(quantize=quantize, prompt=prompt, store=store, dry_run=dry_run)
     with output.progress() as progress:
@@ -85,6 +86,7 @@ def command(
             source,
             name=name,
             host=host,
+            ca_file=ca_file(),
             store=store,
             via=via,
             for_ollama=for_ollama,

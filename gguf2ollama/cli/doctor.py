@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gguf2ollama.cli._format import escaped
-from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._options import ca_option, output_options
 from gguf2ollama.cli._output import Output
 from gguf2ollama.errors import NotFound, ServerUnreachable, UsageProblem, VerificationFailed
 
@@ -33,6 +33,7 @@ __all__ = ["command"]
     metavar="ADDRESS",
     help="With --fix: the address of the Ollama server.  [default: OLLAMA_HOST, else 127.0.0.1:11434]",
 )
+@ca_option
 @output_options
 def command(*, store: str | None, quick: bool, fix: bool, host: str | None, output: Output) -> None:
     """Check a store of models: every manifest and blob; nothing is changed without --fix.

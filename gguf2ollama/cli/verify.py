@@ -42,12 +42,21 @@ def command(
     Ends with 6 when a usual chat, tools or thinking are prompted otherwise, or a check fails; what differs in
     rare contents, reasoning history and assistant prefill is counted and shown.
     """
+    from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
     from gguf2ollama.fs.atomic import atomic_file  # noqa: PLC0415 - not needed for help
     from gguf2ollama.verification.report import render_report, summary  # noqa: PLC0415
     from gguf2ollama.verification.verify import verify  # noqa: PLC0415
 
     with output.progress() as progress:
-        found = verify(model, source=source, host=host, quick=quick, progress=progress, notify=output.note)
+        found = verify(
+            model,
+            source=source,
+            host=host,
+            ca_file=ca_file(),
+            quick=quick,
+            progress=progress,
+            notify=output.note,
+        )
     if report is not None:
         page = render_report(found, written_by=f"{PROGRAM} {__version__}")
         with atomic_file(Path(report), replace=True) as stream:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gguf2ollama.chat.comparison import Parity
@@ -80,6 +81,7 @@ def verify(
     *,
     source: str | os.PathLike[str] | None = None,
     host: str | None = None,
+    ca_file: Path | None = None,
     quick: bool = False,
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
@@ -94,6 +96,7 @@ def verify(
         source: The GGUF it was made of. Without it, the authors' template is taken from the server's store,
             where that is on this machine, or from what the server tells.
         host: The server's address; ``OLLAMA_HOST`` when not given.
+        ca_file: Certificates (PEM) to trust for that server, in place of the system's.
         quick: Whether a tiny stand-in with the same template and tokens is asked, and the model not loaded.
         progress: Told the prompts compared.
         notify: Called with a line about each step.
@@ -107,7 +110,7 @@ def verify(
     """
     name = ModelName.parse(model)
     address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
-    with Client(address) as client, Renderer() as renderer:
+    with Client(address, ca_file=ca_file, notify=notify) as client, Renderer() as renderer:
         version = client.version()
         if not shows_prompts(version):
             raise UsageProblem(
