@@ -490,7 +490,8 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_the_next_call_does_it(
 
         with pytest.MonkeyPatch.context() as patch:
             # while bytes come would be a race with them; before the first one, room was there and is not
-            patch.setattr(f"gguf2ollama.api.{via}_route.require_server_space", count_and_fill)
+            room = {"pull": "registry_pull", "upload": "upload"}[via]
+            patch.setattr(f"gguf2ollama.install.{room}.require_server_space", count_and_fill)
             with pytest.raises(NotEnoughSpace) as caught:
                 build(model, name="large", host=server.url, via=via)
         assert other.exists()
