@@ -17,9 +17,9 @@ from gguf2ollama.ollama import Client, ServerFeatures
 from gguf2ollama.planning.layers import Weights
 from gguf2ollama.planning.plan import Inspection
 from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.site import Site
-from gguf2ollama.sources.sites import open_site, settings_for
-from gguf2ollama.sources.stream import FileStream
+from gguf2ollama.sources.remote_streams import FileStream
+from gguf2ollama.sources.settings import settings_for
+from gguf2ollama.sources.site import Site, open_site
 
 __all__ = ["StreamRoute"]
 
@@ -107,7 +107,7 @@ class StreamRoute:
     def _open(self, file: RepositoryFile, *, site: Site) -> BinaryIO:
         origin = self.inspection.files.origin
         assert origin is not None  # noqa: S101 - these files came from there
-        stream = FileStream(site, repository=self._source().repo_id, file=file, commit=origin.commit)
+        stream = FileStream(site.remote_file(self._source().repo_id, file, commit=origin.commit))
         return cast("BinaryIO", io.BufferedReader(stream, _BUFFER_BYTES))
 
     def _source(self) -> HubSource:

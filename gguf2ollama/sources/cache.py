@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import hashlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from gguf2ollama.errors import NotFound, ServerRefused
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.errors import Gguf2OllamaError, NotFound
+from gguf2ollama.fs.atomic import atomic_file, disk_errors
 from gguf2ollama.sources.gguf_files import RepositoryFile
 
-__all__ = ["CachedRepository", "HubCache", "file_lock", "list_files", "nothing_here"]
+__all__ = ["CachedRepository", "HubCache", "ModelScopeCache", "UrlCache", "file_lock"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MOST_FILES = 100_000
+_UNFINISHED = (".incomplete", ".ranges", ".damaged")
+_LOCK_SECONDS = 0.5
 
 
 class CachedRepository(abc.ABC):
@@ -28,11 +30,9 @@ class CachedRepository(abc.ABC):
 
     Attributes:
         has_blobs: Whether bytes are kept under their digest, so that others under that name are damaged.
-        has_library: Whether a library of the site's own makes the links, and gets what is kept in Git itself.
     """
 
     has_blobs: ClassVar[bool] = False
-    has_library: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -60,15 +60,11 @@ class CachedRepository(abc.ABC):
         """List the files of a commit that are there."""
 
     @abc.abstractmethod
-    def locked(self, file: RepositoryFile, *, commit: str) -> AbstractContextManager[None]:
-        """Hold the lock that other tools take for a file, so that only one downloads it at a time."""
+    def lock_path(self, file: RepositoryFile, *, commit: str) -> Path:
+        """Return the lock that all tools take for a file, so that only one downloads it at a time."""
 
     def link(self, file: RepositoryFile, *, commit: str) -> Path:
-        """Return a file its own name, once its bytes are there.
-
-        Raises:
-            ServerRefused: It could not.
-        """
+        """Return the path of a file under its own name, once its bytes are there."""
         return self.path(file.path, commit=commit)
 
     def learn(self, file: RepositoryFile, *, commit: str, digest: str) -> None:
@@ -84,26 +80,19 @@ class CachedRepository(abc.ABC):
 class HubCache(CachedRepository):
     """The cache that all tools of the Hub share, as huggingface_hub lays it out.
 
-    ``models--OWNER--REPO`` holds ``blobs``, named by digest; ``snapshots/COMMIT``, with the names of the
-    repository as links to blobs; and ``refs``, the commits of branches. The library makes the links
-    (https://huggingface.co/docs/huggingface_hub/guides/manage-cache).
+    ``models--OWNER--REPO`` holds ``blobs``, named by their sha256, or for files outside of LFS by the digest
+    that Git gives them; ``snapshots/COMMIT``, with the names of the repository as links to blobs; and
+    ``refs``, the commits of branches (https://huggingface.co/docs/huggingface_hub/guides/manage-cache).
 
     Attributes:
         cache: The cache's folder.
         name: ``owner/repo``.
-        endpoint: The Hub's address, for what the library gets.
-        token: What the library sends to it.
-        is_offline: Whether the library may ask it.
     """
 
     has_blobs: ClassVar[bool] = True
-    has_library: ClassVar[bool] = True
 
     cache: Path
     name: str
-    endpoint: str
-    token: str | None = field(default=None, repr=False)
-    is_offline: bool = False
 
     @property
     def root(self) -> Path:
@@ -116,7 +105,8 @@ class HubCache(CachedRepository):
 
     def place(self, file: RepositoryFile, *, commit: str) -> Path:
         """Where the bytes of a file are, or will be."""
-        return self.blob(file.sha256) if file.sha256 else self.path(file.path, commit=commit)
+        digest = file.sha256 or file.git_oid
+        return self.blob(digest) if digest else self.path(file.path, commit=commit)
 
     def path(self, file: str, *, commit: str) -> Path:
         """Where a file of a commit is, or will be, under its own name."""
@@ -134,11 +124,11 @@ class HubCache(CachedRepository):
             commit = self.root.joinpath("refs", *revision.split("/")).read_text(encoding="ascii").strip()
             if _COMMIT.fullmatch(commit):
                 return commit
-        raise nothing_here(self.name, revision, self.cache)
+        raise _nothing_here(self.name, revision, self.cache)
 
     def files(self, *, commit: str) -> list[RepositoryFile]:
         """List the files of a commit that are there."""
-        return list_files(self.root / "snapshots" / commit)
+        return _list_files(self.root / "snapshots" / commit)
 
     def note_revision(self, revision: str, commit: str) -> None:
         """Remember which commit a branch or a tag names, for calls without a network."""
@@ -150,62 +140,195 @@ class HubCache(CachedRepository):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(commit, encoding="ascii")
 
-    def locked(self, file: RepositoryFile, *, commit: str) -> AbstractContextManager[None]:
-        """Hold the lock that the library takes for a blob, so that only one tool downloads it at a time."""
-        del commit
-        return file_lock(self.cache / ".locks" / self._folder_name / f"{file.sha256}.lock")
+    def lock_path(self, file: RepositoryFile, *, commit: str) -> Path:
+        """Return the lock that the library takes for a blob."""
+        return self.cache / ".locks" / self._folder_name / f"{self.place(file, commit=commit).name}.lock"
 
     def link(self, file: RepositoryFile, *, commit: str) -> Path:
-        """Let the library make the link to a blob that is there, or get a file that has none in LFS.
+        """Give a blob that is there the file's name in the snapshot, as the library does.
 
-        Raises:
-            ServerRefused: It could not.
+        Where symbolic links can't be made (Windows without its developer mode), it is a hard link or a copy.
         """
-        import huggingface_hub  # noqa: PLC0415 - 300 ms of import
-
-        try:
-            found = huggingface_hub.hf_hub_download(
-                self.name,
-                file.path,
-                revision=commit,
-                cache_dir=self.cache,
-                endpoint=self.endpoint,
-                token=self.token or False,
-                local_files_only=self.is_offline,
-            )
-        except Exception as error:  # of httpx in any version, of hf_xet in Rust
-            told = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ServerRefused(
-                f"huggingface_hub could not put {file.path} of {self.name} into {self.cache}: {told}",
-                hint="run the same command again; what was downloaded is kept",
-            ) from error
-        return Path(found)
+        blob, path = self.place(file, commit=commit), self.path(file.path, commit=commit)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path == blob or (path.exists() and path.samefile(blob)):
+                return path
+            temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.incomplete")
+            try:
+                _link(blob, temporary, named=path)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return path
 
     @property
     def _folder_name(self) -> str:
         return f"models--{self.name.replace('/', '--')}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelScopeCache(CachedRepository):
+    """The cache that the tools of ModelScope share.
+
+    ``models/OWNER--REPO/snapshots/REVISION`` holds the files under their names, where ``REVISION`` is what
+    was asked for, a branch too; so what is there may be older. A folder of a library before 1.38, which wrote
+    ``models/OWNER/REPO`` with ``___`` for each dot, goes before it, as it does for the library.
+
+    Attributes:
+        cache: The cache's folder.
+        name: ``owner/repo``.
+        revision: What was asked for.
+    """
+
+    cache: Path
+    name: str
+    revision: str
+
+    @property
+    def root(self) -> Path:
+        """The folder of the repository."""
+        return self._older or self.cache / "models" / self.name.replace("/", "--")
+
+    def path(self, file: str, *, commit: str) -> Path:
+        """Where a file is, or will be."""
+        del commit
+        return self._snapshot.joinpath(*file.split("/"))
+
+    def commit_of(self, revision: str) -> str:
+        """Return the revision itself, where the cache holds anything of it.
+
+        Raises:
+            NotFound: Nothing of it is in the cache.
+        """
+        if self._snapshot.is_dir():
+            return revision
+        raise _nothing_here(self.name, revision, self.cache)
+
+    def files(self, *, commit: str) -> list[RepositoryFile]:
+        """List the files that are there."""
+        del commit
+        return [file for file in _list_files(self._snapshot) if not file.path.endswith(_UNFINISHED)]
+
+    def lock_path(self, file: RepositoryFile, *, commit: str) -> Path:
+        """Return the lock that the library takes for a file."""
+        del commit
+        key = f"modelscope-hub-download-lock-v2\0file\0model\0{self.name}\0{file.path}"
+        return self.cache / ".lock" / f"file_{hashlib.sha256(key.encode()).hexdigest()}.lock"
+
+    @property
+    def _snapshot(self) -> Path:
+        return self._older or self.root.joinpath("snapshots", *self.revision.split("/"))
+
+    @property
+    def _older(self) -> Path | None:
+        """The folder of an older library, if there is anything in it."""
+        owner, _, repo = self.name.partition("/")
+        for base in (self.cache, self.cache / "hub"):
+            folder = base / "models" / owner / repo.replace(".", "___")
+            with contextlib.suppress(OSError):
+                if next(folder.iterdir(), None) is not None:
+                    return folder
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlCache(CachedRepository):
+    """Downloads, in a folder for each state of what a URL leads to."""
+
+    cache: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder of all downloads."""
+        return self.cache
+
+    def path(self, file: str, *, commit: str) -> Path:
+        """Where a file is, or will be."""
+        return self.cache / commit / file
+
+    def commit_of(self, revision: str) -> str:
+        """Return nothing: no state of it has a name."""
+        del revision
+        return ""
+
+    def files(self, *, commit: str) -> list[RepositoryFile]:
+        """Return none: without a network it is not known what a URL has."""
+        del commit
+        return []
+
+    def lock_path(self, file: RepositoryFile, *, commit: str) -> Path:
+        """Return a lock of our own."""
+        return self.cache / commit / f".{file.path}.lock"
+
+    def learn(self, file: RepositoryFile, *, commit: str, digest: str) -> None:
+        """Remember the digest of a file that came whole."""
+        target = self._digest_path(file.path, commit=commit)
+        with contextlib.suppress(OSError, Gguf2OllamaError):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(target) as stream:
+                stream.write(f"{digest}\n".encode())
+
+    def digest(self, file: str, *, commit: str) -> str | None:
+        """Return the digest of a file that came whole before."""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            digest = self._digest_path(file, commit=commit).read_text(encoding="ascii").strip()
+            return digest if _SHA256.fullmatch(digest) else None
+        return None
+
+    def _digest_path(self, file: str, *, commit: str) -> Path:
+        return self.cache / commit / f".{file}.sha256"
+
+
+def _link(blob: Path, link: Path, *, named: Path) -> None:
+    try:
+        link.symlink_to(os.path.relpath(blob, named.parent))
+    except OSError:
+        try:
+            os.link(blob, link)
+        except OSError:
+            import shutil  # noqa: PLC0415 - seldom needed
+
+            shutil.copyfile(blob, link)
+
+
 @contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock as the libraries of the sites hold theirs."""
-    from huggingface_hub import utils  # noqa: PLC0415 - 200 ms of import
+def file_lock(path: Path, *, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock as the libraries of the sites hold theirs.
+
+    Args:
+        path: The lock's file.
+        wait: Called each half second while another process holds it; raises to give up.
+    """
+    import filelock  # noqa: PLC0415 - 40 ms of import
 
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with utils.WeakFileLock(path):  # type: ignore[attr-defined]
+        lock: filelock.BaseFileLock = filelock.FileLock(path, mode=0o664)
+        while True:
+            try:
+                lock.acquire(timeout=_LOCK_SECONDS)
+                break
+            except filelock.Timeout:
+                wait()
+            except NotImplementedError:  # a file system without locks
+                lock = filelock.SoftFileLock(path)
+    try:
         yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.release()
 
 
-def nothing_here(name: str, revision: str, cache: Path) -> NotFound:
+def _nothing_here(name: str, revision: str, cache: Path) -> NotFound:
     """Make the error for what is in no cache, where there is no network."""
     return NotFound(
-        f"nothing of {name} at {revision} is in {cache}, and HF_HUB_OFFLINE is set",
-        hint="unset HF_HUB_OFFLINE to ask for it",
+        f"{name} at {revision} is not in the cache {cache}, and HF_HUB_OFFLINE is set",
+        hint="unset HF_HUB_OFFLINE to download it",
     )
 
 
-def list_files(folder: Path) -> list[RepositoryFile]:
+def _list_files(folder: Path) -> list[RepositoryFile]:
     """List the files below a folder; one that is a link to a name of 64 digits has that digest."""
     return sorted(_files(folder), key=lambda file: file.path)
 
@@ -219,8 +342,8 @@ def _files(folder: Path) -> Iterator[RepositoryFile]:
                 # one step: newer libraries link blobs on to a store for all repositories, by another digest
                 target = path.readlink().name if path.is_symlink() else path.name
                 digest = target if _SHA256.fullmatch(target) else None
-                told = path.relative_to(folder).as_posix()
-                yield RepositoryFile(path=told, size=path.stat().st_size, sha256=digest)
+                name_there = path.relative_to(folder).as_posix()
+                yield RepositoryFile(path=name_there, size=path.stat().st_size, sha256=digest)
             count += 1
             if count > _MOST_FILES:
                 return

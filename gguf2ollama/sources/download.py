@@ -8,14 +8,14 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gguf2ollama.errors import NotFound, ServerRefused, UsageProblem, VerificationFailed
 from gguf2ollama.events import Progress, Update
 from gguf2ollama.fs.atomic import atomic_file, check_free_space, disk_errors
 from gguf2ollama.ggufio.copying import copy_range
-from gguf2ollama.sources.cache import CachedRepository
+from gguf2ollama.sources.cache import CachedRepository, file_lock
 from gguf2ollama.sources.fetch import Fetch
 from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.site import Site
@@ -58,10 +58,9 @@ class Download:
         repository: ``owner/repo``.
         commit: The commit.
         folder: Where the files are put, under their names in the repository; ``None`` for the cache.
-        known_digest: Gives the sha256 of a file as it is now, where that was found before.
+        known_digest: Returns the sha256 of a file as it is now, where that was found before.
         progress: Called with the bytes of each file, from several threads.
-        notify: Told what may surprise.
-        wants_xet: Whether the site's library gets what is kept in Xet.
+        notify: Called with a line about what may surprise.
     """
 
     site: Site | None
@@ -72,7 +71,6 @@ class Download:
     known_digest: Callable[[Path], str | None]
     progress: Progress
     notify: Callable[[str], None]
-    wants_xet: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, files: Sequence[RepositoryFile]) -> list[Downloaded]:
@@ -86,8 +84,6 @@ class Download:
             VerificationFailed: A file came twice with another digest than the site tells.
         """
         self._require_space(files)
-        if self.site is not None and files and not all(self._is_there(file) for file in files):
-            self.site.require_access(self.repository, files[0].path, commit=self.commit)
         pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
         try:
             futures = [pool.submit(self._get, file) for file in files]
@@ -145,29 +141,36 @@ class Download:
             check_free_space(folder, needed)
 
     def _get(self, file: RepositoryFile) -> Downloaded:
-        if file.sha256 is None and (self.site is None or self.cached.has_library):
-            return self._get_small(file)
         if self.folder is not None:
             return self._get_into_folder(file)
         if self.site is None:
             path = self.cached.path(file.path, commit=self.commit)
             return Downloaded(file=file, path=path, sha256=self._checked_digest(file, path))
-        if self.wants_xet and file.is_xet and self.cached.has_library:
-            try:
-                return self._get_by_library(file)
-            except ServerRefused as problem:
-                self.notify(f"{problem.message}; {file.name} comes over plain HTTP instead")
-        with self.cached.locked(file, commit=self.commit):
-            found = self._get_blob(file, self._target(file))
+        if (done := self._get_by_library(file)) is not None:
+            return done
+        target = self._target(file)
+        found = self._existing(file, target)
+        if found is None:
+            lock = self.cached.lock_path(file, commit=self.commit)
+            with file_lock(lock, wait=self._waiter(file)):
+                found = self._get_blob(file, target)
         path = self.cached.link(file, commit=self.commit)
-        return Downloaded(file=file, path=path, sha256=found.sha256, bytes_fetched=found.bytes_fetched)
+        return replace(found, path=path)
 
-    def _get_by_library(self, file: RepositoryFile) -> Downloaded:
-        """Let the library get a file by its own means, and check it when it is here."""
+    def _get_by_library(self, file: RepositoryFile) -> Downloaded | None:
+        """Let the site's library download a file where that is wanted, and check it then."""
+        assert self.site is not None  # noqa: S101 - checked by the caller
         blob = self._target(file)
         fetched = 0 if blob.exists() else file.size
+        aside = blob
         for _ in range(2):
-            path = self.cached.link(file, commit=self.commit)
+            try:
+                path = self.site.fetch_by_library(self.repository, file, commit=self.commit)
+            except ServerRefused as problem:
+                self.notify(f"{problem.message}; downloading {file.name} over HTTP instead")
+                return None
+            if path is None:
+                return None
             if self._digest(file, path) == file.sha256:
                 return Downloaded(file=file, path=path, sha256=file.sha256, bytes_fetched=fetched)
             path.unlink()
@@ -175,56 +178,47 @@ class Download:
             fetched += file.size
         raise self._damaged(file, aside)
 
-    def _get_small(self, file: RepositoryFile) -> Downloaded:
-        """Get a file of which no digest is told: by the library, or from what is here."""
-        path = self.cached.path(file.path, commit=self.commit)
-        if self.site is not None:
-            path = self.cached.link(file, commit=self.commit)
-        if self.folder is not None:
-            self._copy(path, self._target(file))
-            path = self._target(file)
-        return Downloaded(file=file, path=path, sha256=None)
-
     def _get_into_folder(self, file: RepositoryFile) -> Downloaded:
         target = self._target(file)
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
+        if (found := self._existing(file, target)) is not None:
+            return found
         if target.exists():
-            if self._is_file(file, target):
-                return Downloaded(file=file, path=target, sha256=file.sha256)
             raise UsageProblem(
-                f"{target} is there already, and is another file than {file.path} of {self.repository}",
+                f"{target} already exists and is not {file.path} of {self.repository}",
                 hint="move it away, or choose another folder",
             )
         here = self.cached.place(file, commit=self.commit)
-        if here.exists() and self._is_file(file, here):
+        if self._existing(file, here) is not None:
             self._copy(here, target)
             return Downloaded(file=file, path=target, sha256=file.sha256)
         return self._get_blob(file, target)
 
     def _get_blob(self, file: RepositoryFile, target: Path) -> Downloaded:
-        """Get the bytes of a file; what is damaged is kept aside and got again once."""
-        if target.exists():
-            if self._is_file(file, target):
-                return Downloaded(file=file, path=target, sha256=file.sha256)
-            if self.cached.has_blobs:  # elsewhere it is an older one of that name
-                self._set_aside(target, target)
+        """Download a file; one that is damaged is kept aside and downloaded again once."""
+        if (found := self._existing(file, target)) is not None:  # another process was quicker
+            return found
+        if target.exists() and self.cached.has_blobs:  # elsewhere it is an older one of that name
+            self._set_aside(target, target)
         fetched = 0
+        aside = target
         for _ in range(2):
             digest, count = self._fetch(file)
             fetched += count
-            if file.sha256 in {None, digest}:
+            part = self._part(file)
+            if self._is_expected(file, digest, part):
                 with disk_errors(target):
-                    self._part(file).replace(target)
+                    part.replace(target)
                 self.cached.learn(file, commit=self.commit, digest=digest)
                 return Downloaded(file=file, path=target, sha256=digest, bytes_fetched=fetched)
-            aside = self._set_aside(self._part(file), target)
+            aside = self._set_aside(part, target)
         raise self._damaged(file, aside)
 
     def _damaged(self, file: RepositoryFile, aside: Path) -> VerificationFailed:
+        expected = f"sha256:{file.sha256}" if file.sha256 else f"the Git object {file.git_oid}"
         return VerificationFailed(
-            f"{file.path} of {self.repository} came twice with another digest than its site tells,"
-            f" sha256:{file.sha256}",
+            f"checksum mismatch after two downloads of {file.path} of {self.repository}: expected {expected}",
             hint=f"the last one is kept as {aside}; check the network, a mirror if you use one, and the disk",
         )
 
@@ -238,10 +232,7 @@ class Download:
         with disk_errors(part):
             part.parent.mkdir(parents=True, exist_ok=True)
         fetch = Fetch(
-            self.site,
-            repository=self.repository,
-            file=file,
-            commit=self.commit,
+            self.site.remote_file(self.repository, file, commit=self.commit),
             part=part,
             report=self._reporter("downloading", file),
             check=self._check,
@@ -249,19 +240,33 @@ class Download:
         return fetch.run(), fetch.bytes_fetched
 
     def _checked_digest(self, file: RepositoryFile, path: Path) -> str | None:
+        if file.sha256 is None:
+            return None
         digest = self._digest(file, path)
         if digest != file.sha256:
             raise VerificationFailed(
-                f"{path} is damaged: its digest is not sha256:{file.sha256}",
+                f"{path} is damaged: checksum mismatch, expected sha256:{file.sha256}",
                 hint="unset HF_HUB_OFFLINE to download it again",
             )
         return digest
 
-    def _is_file(self, file: RepositoryFile, path: Path) -> bool:
-        """Return whether what is there is the file that is wanted."""
-        if path.stat().st_size != file.size or file.sha256 is None:
-            return False
-        return self._digest(file, path) == file.sha256
+    def _existing(self, file: RepositoryFile, path: Path) -> Downloaded | None:
+        """Return the file if it is there, and is what is wanted."""
+        if not path.is_file() or path.stat().st_size != file.size:
+            return None
+        if file.sha256 is None and file.git_oid is None:
+            # no digest is known: what the cache lists without a network is what it has
+            return Downloaded(file=file, path=path, sha256=None) if self.site is None else None
+        digest = None if file.sha256 is None else self._digest(file, path)
+        if not self._is_expected(file, digest, path):
+            return None
+        return Downloaded(file=file, path=path, sha256=digest)
+
+    def _is_expected(self, file: RepositoryFile, digest: str | None, path: Path) -> bool:
+        """Return whether a file has the digest that its site lists; true where it lists none."""
+        if file.sha256 is not None:
+            return digest == file.sha256
+        return file.git_oid is None or git_oid(path) == file.git_oid
 
     def _digest(self, file: RepositoryFile, path: Path) -> str:
         """Return the digest of a file that is here, by reading it where it is not known."""
@@ -278,13 +283,11 @@ class Download:
         return state.hexdigest()
 
     def _set_aside(self, path: Path, target: Path) -> Path:
-        """Keep what has another digest than its site tells, under a name that says so."""
+        """Keep a file with another digest than its site lists, under a name that says so."""
         aside = target.with_name(f"{target.name}.damaged")
         with disk_errors(path):
             path.replace(aside)
-        self.notify(
-            f"{path.name} has another digest than its site tells; it is kept as {aside}, and got again"
-        )
+        self.notify(f"Checksum mismatch of {target.name}; the file is kept as {aside}, downloading it again")
         return aside
 
     def _copy(self, source: Path, target: Path) -> None:
@@ -299,6 +302,19 @@ class Download:
             with atomic_file(target, size=size, is_durable=False) as copy:
                 copy_range(stream, copy, offset=0, length=size, report=lambda _: self._check())
 
+    def _waiter(self, file: RepositoryFile) -> Callable[[], None]:
+        """Return what is called while another process downloads a file."""
+        is_noted = False
+
+        def wait_on() -> None:
+            nonlocal is_noted
+            self._check()
+            if not is_noted:
+                self.notify(f"Waiting for another process that downloads {file.name}")
+            is_noted = True
+
+        return wait_on
+
     def _reporter(self, verb: str, file: RepositoryFile) -> Callable[[int], None]:
         def report(done: int) -> None:
             self.progress(Update(task=f"{verb} {file.name}", done=done, total=file.size))
@@ -308,3 +324,12 @@ class Download:
     def _check(self) -> None:
         if self._stop.is_set():
             raise _StoppedError
+
+
+def git_oid(path: Path) -> str:
+    """Return the digest that Git gives the bytes of a file (a blob's SHA-1); for files outside of LFS."""
+    state = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with disk_errors(path), path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            state.update(piece)
+    return state.hexdigest()

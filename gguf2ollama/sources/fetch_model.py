@@ -145,7 +145,6 @@ def _download(
         known_digest=lambda path: _known(digests, path),
         progress=progress,
         notify=notify,
-        wants_xet=remote.settings.wants_xet,
     )
     files = tuple(work.run(model.files))
     for file in files:

@@ -59,12 +59,14 @@ class RepositoryFile:
         path: From the repository's root, with ``/``.
         size: Bytes of it.
         sha256: Its digest where it is in LFS, as 64 hexadecimal digits.
+        git_oid: The digest that Git gives it (SHA-1, 40 hexadecimal digits) where it is not in LFS.
         is_xet: Whether the Hub keeps it in Xet, which hf_xet gets by a protocol of its own.
     """
 
     path: str
     size: int
     sha256: str | None = None
+    git_oid: str | None = None
     is_xet: bool = False
 
     @property

@@ -15,19 +15,17 @@ from gguf2ollama.ggufio.assembly import assemble
 from gguf2ollama.memory.context import fits_memory
 from gguf2ollama.memory.hardware import free_memory_bytes
 from gguf2ollama.names import HubSource, UrlSource
+from gguf2ollama.net import public_url
 from gguf2ollama.planning.options import Published
 from gguf2ollama.sources.cache import CachedRepository
 from gguf2ollama.sources.digest_cache import DigestCache
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.local import ModelFiles, Origin, require_projector
-from gguf2ollama.sources.ranges import RangeReader
 from gguf2ollama.sources.recommendations import read_published
-from gguf2ollama.sources.remote_file import public_url
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Catalogue, Choice
-from gguf2ollama.sources.settings import SiteSettings
-from gguf2ollama.sources.site import Site
-from gguf2ollama.sources.sites import open_site, settings_for
+from gguf2ollama.sources.settings import SiteSettings, settings_for
+from gguf2ollama.sources.site import Site, open_site
 
 __all__ = ["Remote", "RemoteModel", "SourceSelection", "look_at", "open_remote"]
 
@@ -251,7 +249,6 @@ class _Headers:
         self._info = remote.model.repository.info
         self._cached = remote.cached
         self._digests = DigestCache()
-        self._is_allowed = False
 
     def read(self, file: RepositoryFile) -> Shard:
         return Shard(path=Path(*PurePosixPath(file.path).parts), gguf=self._open(file))
@@ -260,12 +257,7 @@ class _Headers:
         here = self._cached.path(file.path, commit=self._info.commit)
         if self._site is None or self._is_here(file, here):
             return open_gguf(here)
-        if not self._is_allowed:
-            self._site.require_access(self._info.name, file.path, commit=self._info.commit)
-            self._is_allowed = True
-        url = self._site.file_url(self._info.name, file.path, commit=self._info.commit)
-        own_headers, name = self._site.settings.own_headers, f"{file.path} of {self._info.name}"
-        with RangeReader(url, own_headers=own_headers, name=name) as stream:
+        with self._site.open_header(self._info.name, file, commit=self._info.commit) as stream:
             try:
                 gguf = open_gguf(cast("BinaryIO", stream), name=file.path)
             finally:

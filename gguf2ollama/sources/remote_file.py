@@ -1,352 +1,252 @@
-"""Fetch ranges of one file over HTTP, and make sure that they are of the same file (RFC 9110, section 14)."""
+"""A file over HTTP: ranges of it on request, and never bytes of another state of it."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
-from gguf2ollama.errors import (
-    Gguf2OllamaError,
-    InvalidInput,
-    NotFound,
-    ServerRefused,
-    ServerStalled,
-    ServerUnreachable,
-    UsageProblem,
-)
-from gguf2ollama.sources.trust import trusted_certificates
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, NotFound, ServerRefused, ServerStalled
+from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger
+from gguf2ollama.net import Budget, ByteRange, HttpClient, Response, check_content_range, content_length
 
 if TYPE_CHECKING:
-    import httpx
+    from typing_extensions import Self
 
-__all__ = ["RETRY_PAUSES", "RemoteFile", "public_url"]
+__all__ = ["RemoteFile", "Slice", "mark_of"]
 
-RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
-
-_CONNECT_TIMEOUT = 10.0
-_READ_TIMEOUT = 30.0
-_LONGEST_PAUSE = 60.0  # that a server may ask for
-_MOST_HOPS = 10
-_PIECE = 64 << 10
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})")
-_LENGTH = re.compile(r"\d{1,18}")
-_OK, _PARTIAL = 200, 206
-_NOT_FOUND, _NO_SUCH_RANGE, _TOO_MANY = 404, 416, 429
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_DENIED = frozenset({401, 403})
-_FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
-_LATER = "try again later; if it goes on, download the file and name it"
-_LOG = logging.getLogger(__name__)
+_PARTIAL, _NO_SUCH_RANGE = 206, 416
+_NOT_FOUND, _TOO_MANY, _DENIED = 404, 429, frozenset({401, 403})
+_CLIENT_ERRORS = range(400, 500)
+_LATER = "try again later; if it fails again, download the file and use that"
+_LEAST_BYTES, _LEAST_SECONDS = 16 << 10, 60.0  # a connection that brings less is as good as stalled
+_PROGRESS_BYTES = 1 << 10  # of one answer, so that a server that drips uses up its attempts
 
 
-class _AgainError(Exception):
-    """An attempt that failed, and may go better the next time."""
-
-    def __init__(self, problem: Gguf2OllamaError, *, pause: float = 0.0) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-        self.pause = pause
+class _StaleAddressError(Gguf2OllamaError):
+    """The address that a redirect led to is refused; the file's own address may lead to another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _State:
-    """What tells one state of a file from another: its bytes, and the server's mark of it, if it has one."""
+class Slice:
+    """An answer with bytes of the file; a context manager, which closes it.
 
-    size: int
-    mark: str
+    Attributes:
+        response: The answer.
+        start: The first byte that comes.
+        end: The one behind the last.
+        is_whole: Whether the server sends the whole file, whatever was asked for.
+        name: What messages call the file.
+    """
+
+    response: Response
+    start: int
+    end: int
+    is_whole: bool
+    name: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.response.close()
+
+    def chunks(self, budget: Budget | None = None) -> Iterator[bytes]:
+        """Return the bytes as they come; the budget starts over while enough of them come.
+
+        Raises:
+            ServerProblem: The connection broke off, stalled, or is too slow to be of any use.
+        """
+        left, counted, since = self.end - self.start, 0, time.monotonic()
+        for chunk in self.response.chunks():
+            left -= len(chunk)
+            counted += len(chunk)
+            if left < 0:
+                raise ServerRefused(f"{self.name}: the server sent more bytes than announced", hint=_LATER)
+            if budget is not None and (left == 0 or self.end - self.start - left >= _PROGRESS_BYTES):
+                budget.progress()
+            if counted >= _LEAST_BYTES:
+                counted, since = 0, time.monotonic()
+            elif left and time.monotonic() - since > _LEAST_SECONDS:
+                raise _temporary(
+                    ServerStalled(
+                        f"{self.name}: only {counted:,} bytes came within {_LEAST_SECONDS:g} s", hint=_LATER
+                    )
+                )
+            yield chunk
+        if left:  # an answer that ends with its connection
+            raise _temporary(
+                ServerStalled(f"{self.name}: the connection ended {left:,} bytes early", hint=_LATER)
+            )
 
 
 class RemoteFile:
-    """One file at a URL; see :class:`gguf2ollama.sources.ranges.RangeReader` for the errors.
+    """One file at a URL.
 
     Redirects are followed, and where they led is asked from then on until that is refused: a signed address
-    lives for some minutes. What tells who asks goes to the scheme, host and port of the URL itself, and
-    nowhere else.
+    lives for some minutes. It may be used from several threads.
 
-    Attributes:
+    Args:
+        http: Connections; its own headers go to the origin it was made for, and nowhere else.
+        url: Where the file is.
         name: What messages call it.
-        bytes_fetched: Bytes of the file that came.
+        size: Bytes of it, where they are known.
+        mark: What the server calls this state of it (``ETag``, else ``Last-Modified``), where that is known.
+        has_digest: Whether a digest is known, so that nothing depends on the server's mark.
+        refuse: Returns the error for an answer that refuses the file.
+        unexpected: Returns the error for an answer with something else than the file.
     """
 
     def __init__(
-        self, url: str, *, own_headers: Mapping[str, str], name: str | None, retry_pauses: Sequence[float]
+        self,
+        http: HttpClient,
+        url: str,
+        *,
+        name: str,
+        size: int | None = None,
+        mark: str = "",
+        has_digest: bool = False,
+        refuse: Callable[[Response], Gguf2OllamaError] | None = None,
+        unexpected: Callable[[str], Gguf2OllamaError] | None = None,
     ) -> None:
-        import httpx  # noqa: PLC0415 - 170 ms of import
-
-        public = public_url(url)
-        self.name = name or public
-        self.bytes_fetched = 0
+        self.http = http
+        self.name = name
+        self.mark = mark
+        self._size = size
         self._url = self._direct = url
-        self._own_headers = dict(own_headers)
-        self._pauses = tuple(retry_pauses)
-        self._state: _State | None = None
-        self._whole: _Whole | None = None
+        self._has_digest = has_digest
+        self._refuse = refuse or self._refusal
+        self._unexpected = unexpected or self._something_else
         self._sends_ranges = True
-        try:
-            self._http = httpx.Client(
-                verify=trusted_certificates(),
-                timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT),
-                headers={"User-Agent": "gguf2ollama", "Accept": "*/*", "Accept-Encoding": "identity"},
-            )
-        except (OSError, ValueError, ImportError) as error:
-            raise UsageProblem(
-                f"{self.name} cannot be reached the way the environment asks: {error}",
-                hint="check SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY",
-            ) from error
+        self._was_answered = False
 
     @property
     def size(self) -> int:
-        """Bytes of the file; 0 until something was fetched."""
-        return self._state.size if self._state else 0
+        """Bytes of the file; 0 until they are known."""
+        return self._size or 0
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._drop_whole()
-        self._http.close()
+    @property
+    def is_known(self) -> bool:
+        """Whether its size is known."""
+        return self._size is not None
 
-    def fetch(self, start: int, count: int) -> bytes:
-        """Return the bytes from ``start`` on: ``count``, or as many as there are."""
-        found = bytearray()
-        pauses = iter(self._pauses)
-        while self._state is None or len(found) < min(count, self.size - start):
-            before = len(found)
-            try:
-                with self._foreign_errors():
-                    self._add(found, start + len(found), count - len(found))
-            except _AgainError as again:
-                if len(found) > before:
-                    pauses = iter(self._pauses)
-                pause = next(pauses, None)
-                if pause is None:
-                    raise again.problem from again.__cause__
-                _LOG.warning("%s; asking again", again.problem)
-                time.sleep(max(pause, min(again.pause, _LONGEST_PAUSE)))
-        return bytes(found)
+    def open(self, wanted: ByteRange, *, seconds: float | None = None) -> Slice:
+        """Request bytes of the file, once; close the answer after use.
 
-    def _add(self, found: bytearray, start: int, count: int) -> None:
-        """Add what comes of one answer; that may be less."""
-        if self._whole is not None and self._whole.position > start:
-            self._drop_whole()
-        if self._whole is None:
-            response = self._ask(f"bytes={start}-{start + count - 1}" if self._sends_ranges else None)
-            try:
-                if response.status_code != _OK:
-                    self._add_range(response, found, start=start, count=count)
-                    return
-                self._learn(response, size=self._length(response))
-                self._whole = _Whole(response, count=self._count)
-                self._sends_ranges = False
-            finally:
-                if self._whole is None:
-                    response.close()
-        for piece in self._whole.read(start, min(count, self.size - start)):
-            found += piece
-        if self._whole.position < min(start + count, self.size):
-            self._drop_whole()
-            raise _AgainError(self._broken_off())
+        Args:
+            wanted: Which bytes. Fewer may come, or the whole file from a server that knows no ranges; none
+                where the file ends before.
+            seconds: In which all of them are due.
 
-    def _add_range(self, response: httpx.Response, found: bytearray, *, start: int, count: int) -> None:
-        told = response.headers.get("content-range", "")
-        match = _CONTENT_RANGE.fullmatch(told)
-        if match is None or (match[1] is None) is not (response.status_code == _NO_SUCH_RANGE):
-            raise self._refused(f"does not tell which bytes it sends ({told[:80]!r})")
-        self._learn(response, size=int(match[3]))
-        if match[1] is None:
-            if start < self.size:
-                raise self._refused(f"has no bytes at {start:,} of {self.size:,}")
-            return
-        first, last = int(match[1]), int(match[2])
-        if first != start or not first <= last < min(start + count, self.size):
-            raise self._refused(f"sends other bytes than were asked for ({told[:80]})")
-        left = last + 1 - first
-        for piece in response.iter_raw(_PIECE):
-            self._count(len(piece))
-            found += piece[:left]
-            left -= len(piece)
-            if left < 0:
-                raise self._refused("sends more bytes than it says")
-        if left:
-            raise _AgainError(self._broken_off())
-
-    def _ask(self, wanted: str | None) -> httpx.Response:
-        """Get the file, or a range of it; follow redirects."""
-        url, is_kept = self._direct, self._direct != self._url
-        for _ in range(_MOST_HOPS):
-            response = self._http.send(self._request(url, wanted), stream=True, follow_redirects=False)
-            status = response.status_code
-            if status in {_OK, _PARTIAL, _NO_SUCH_RANGE} and (status != _PARTIAL or wanted):
-                self._direct = url
-                self._require_plain(response)
-                return response
-            response.close()
-            if status in _REDIRECTS:
-                url = self._redirected(url, response.headers.get("location", ""))
-            elif is_kept and _FIRST_CLIENT_ERROR <= status < _FIRST_SERVER_ERROR and status != _TOO_MANY:
-                url, is_kept = self._url, False
-                self._direct = url
-            else:
-                self._refuse(response)
-        raise self._refused("redirects again and again")
-
-    def _request(self, url: str, wanted: str | None) -> httpx.Request:
-        headers = {}
-        if wanted is not None:
-            headers["Range"] = wanted
-            if self._state and self._state.mark.startswith('"'):
-                headers["If-Range"] = self._state.mark
-        if _origin(url) == _origin(self._url):
-            headers |= self._own_headers
-        return self._http.build_request("GET", url, headers=headers)
-
-    def _redirected(self, url: str, location: str) -> str:
+        Raises:
+            InvalidInput: The file is not the same any more as at the request before.
+            ServerProblem: It cannot be read; ``retry_after`` says whether another try may help.
+            Gguf2OllamaError: ``refuse`` or ``unexpected`` returned it.
+        """
         try:
-            target = urljoin(url, location)
-            scheme, host, _ = _origin(target)
-        except ValueError:
-            scheme, host = "", None
-        if not location or not host or scheme not in {"http", "https"}:
-            raise self._refused("redirects to no address")
-        if urlsplit(url).scheme == "https" and scheme != "https":
-            raise self._refused(f"redirects to an address that is not encrypted, at {host}")
-        return target
+            response = self._send(wanted, seconds=seconds)
+        except _StaleAddressError:
+            self._direct = self._url
+            response = self._send(wanted, seconds=seconds)
+        try:
+            found = self._check(response, wanted)
+        except BaseException:
+            response.close()
+            raise
+        if found is None:
+            response.close()
+            self._sends_ranges = False
+            return self.open(wanted, seconds=seconds)
+        self._direct = response.url
+        return found
 
-    def _refuse(self, response: httpx.Response) -> None:
-        status = response.status_code
+    def _send(self, wanted: ByteRange, *, seconds: float | None) -> Response:
+        url = self._direct
+        headers = {}
+        if self._sends_ranges:
+            headers["Range"] = wanted.header
+            if self.mark.startswith('"') and not self._has_digest:
+                headers["If-Range"] = self.mark
+
+        def refuse(response: Response) -> Gguf2OllamaError:
+            is_stale = url != self._url and response.status in _CLIENT_ERRORS and response.status != _TOO_MANY
+            return _StaleAddressError(self.name) if is_stale else self._refuse(response)
+
+        return self.http.open(
+            "GET", url, headers=headers, accept={_NO_SUCH_RANGE}, refuse=refuse, seconds=seconds
+        )
+
+    def _check(self, response: Response, wanted: ByteRange) -> Slice | None:
+        """Return what an answer holds; ``None`` if the file has to be requested without a range."""
+        response.require_plain()
+        self._check_mark(response)
+        if response.status not in {_PARTIAL, _NO_SUCH_RANGE}:
+            size = content_length(response.headers)
+            if size is None:
+                raise self._refused("sends neither ranges nor the length of the file")
+            if self._size not in {None, size} and self._sends_ranges:
+                return None  # ModelScope announces a wrong length where it ignores the range
+            self._learn(response, size)
+            return self._slice(response, ByteRange(start=0, end=size), is_whole=True)
+        try:
+            part, size = check_content_range(response.status, response.headers, wanted=wanted)
+        except ValueError as error:
+            problem = ServerRefused(f"{self.name}: {error}", hint="download the file and use that")
+            raise _temporary(problem) from error
+        if not self._sends_ranges:
+            raise self._refused(f"sent a range (HTTP {response.status}) that was not requested")
+        self._learn(response, size)
+        return self._slice(response, part or ByteRange(start=size, end=size), is_whole=False)
+
+    def _slice(self, response: Response, part: ByteRange, *, is_whole: bool) -> Slice:
+        return Slice(
+            response=response, start=part.start, end=part.end or 0, is_whole=is_whole, name=self.name
+        )
+
+    def _check_mark(self, response: Response) -> None:
+        mark = mark_of(response)
+        if mark and self.mark and mark != self.mark and not self._has_digest:
+            raise self._changed()
+        self.mark = self.mark or mark
+
+    def _learn(self, response: Response, size: int) -> None:
+        """Learn the size, or compare with it."""
+        if self._size not in {None, size}:
+            if self._was_answered:
+                raise self._changed()
+            head = next(response.chunks(), b"")[:HEAD_BYTES]
+            problem, _ = describe_stranger(head)
+            raise self._unexpected(f"{size:,} bytes instead of {self.size:,}; {problem}")
+        self._size, self._was_answered = size, True
+
+    def _changed(self) -> InvalidInput:
+        return InvalidInput(f"{self.name} changed while it was being read", hint="run the same command again")
+
+    def _refusal(self, response: Response) -> Gguf2OllamaError:
+        status = response.status
         if status == _NOT_FOUND:
-            raise NotFound(f"there is no file at {self.name}", hint="check the address")
+            return NotFound(f"there is no file at {self.name}", hint="check the address")
         if status in _DENIED:
-            raise ServerRefused(
-                f"{self.name} may not be read: the server answers with status {status}",
-                hint="give a token that may read it, and accept the repository's conditions if it has any",
+            return ServerRefused(
+                f"access to {self.name} is denied (HTTP {status})",
+                hint="pass a token that may read it, and accept the repository's terms if it has any",
                 status=status,
             )
-        problem = ServerRefused(f"{self.name}: the server answers with status {status}", hint=_LATER)
-        if status == _TOO_MANY or status >= _FIRST_SERVER_ERROR:
-            raise _AgainError(problem, pause=_pause(response.headers.get("retry-after", "")))
-        raise problem
+        return ServerRefused(f"{self.name}: the server returned HTTP {status}", hint=_LATER, status=status)
 
-    def _require_plain(self, response: httpx.Response) -> None:
-        encoding = response.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            response.close()
-            raise self._refused(f"sends the file encoded ({encoding[:80]}), though it was told not to")
-
-    def _length(self, response: httpx.Response) -> int:
-        told = response.headers.get("content-length", "")
-        if not _LENGTH.fullmatch(told):
-            raise self._refused("sends no ranges, and does not tell the length of the file")
-        return int(told)
-
-    def _learn(self, response: httpx.Response, *, size: int) -> None:
-        """Take up what tells this state of the file from others, or compare with it."""
-        mark = response.headers.get("etag") or response.headers.get("last-modified", "")
-        if self._state is None:
-            self._state = _State(size=size, mark=mark)
-        elif size != self.size or (mark and self._state.mark and mark != self._state.mark):
-            raise InvalidInput(
-                f"{self.name} was changed while it was read", hint="run the same command again"
-            )
-
-    def _count(self, count: int) -> None:
-        self.bytes_fetched += count
-
-    def _drop_whole(self) -> None:
-        if self._whole is not None:
-            self._whole.close()
-            self._whole = None
+    def _something_else(self, what: str) -> ServerRefused:
+        return self._refused(f"sends something else than the file: {what}")
 
     def _refused(self, what: str) -> ServerRefused:
-        return ServerRefused(f"{self.name}: the server {what}", hint="download the file and name that")
-
-    def _broken_off(self) -> ServerUnreachable:
-        return ServerUnreachable(f"the connection broke off while {self.name} was read", hint=_LATER)
-
-    @contextlib.contextmanager
-    def _foreign_errors(self) -> Iterator[None]:
-        """Turn what httpx raises into ours, with the original as the cause."""
-        import httpx  # noqa: PLC0415 - imported when the file was opened
-
-        try:
-            yield
-        except httpx.TimeoutException as error:
-            self._drop_whole()
-            raise _AgainError(
-                ServerStalled(f"nothing comes from {self.name} ({type(error).__name__})", hint=_LATER)
-            ) from error
-        except httpx.TransportError as error:
-            self._drop_whole()
-            raise _AgainError(
-                ServerUnreachable(
-                    f"{self.name} cannot be read: {error}", hint="check the network and the address"
-                )
-            ) from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise self._refused(f"cannot be understood: {error}") from error
+        return ServerRefused(f"{self.name}: the server {what}", hint="download the file and use that")
 
 
-class _Whole:
-    """An answer with the whole file, read from its start on as far as is wanted."""
-
-    def __init__(self, response: httpx.Response, *, count: Callable[[int], None]) -> None:
-        self.position = 0
-        self._count = count
-        self._response = response
-        self._pieces = response.iter_raw(_PIECE)
-        self._rest = b""
-
-    def read(self, start: int, count: int) -> Iterator[bytes]:
-        """Return bytes from ``start`` on, which is not before the position; what lies between is dropped."""
-        end = start + count
-        while self.position < end:
-            piece = self._rest
-            if not piece:
-                piece = next(self._pieces, b"")
-                self._count(len(piece))
-            if not piece:
-                return
-            low, high = max(start - self.position, 0), min(end - self.position, len(piece))
-            self._rest = piece[high:]
-            self.position += high
-            yield piece[low:high]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._response.close()
+def mark_of(response: Response) -> str:
+    """Return what a server calls the state of a file: its ``ETag``, else ``Last-Modified``; may be empty."""
+    return response.headers.get("etag") or response.headers.get("last-modified", "")
 
 
-def public_url(url: str) -> str:
-    """Return a URL without user, password and query.
-
-    Raises:
-        UsageProblem: It is no URL of a file.
-    """
-    try:
-        scheme, host, _ = _origin(url)
-    except ValueError:
-        scheme, host = "", None
-    if not host or scheme not in {"http", "https"} or not url.isprintable():
-        raise UsageProblem(f"{url[:200]!r} is no address of a file", hint="one reads https://host/path")
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port; raises ``ValueError`` where a URL has no such form."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _pause(told: str) -> float:
-    """Read ``Retry-After``: seconds, or a date; 0 for anything else."""
-    if _LENGTH.fullmatch(told):
-        return float(told)
-    with contextlib.suppress(ValueError, TypeError, OverflowError):
-        return parsedate_to_datetime(told).timestamp() - time.time()
-    return 0.0
+def _temporary(problem: ServerRefused | ServerStalled) -> ServerRefused | ServerStalled:
+    problem.retry_after = 0.0
+    return problem

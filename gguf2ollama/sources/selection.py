@@ -118,7 +118,7 @@ class Catalogue:
             if _is_wanted(one, quant, ignores_mark=True):
                 _require_whole(one, self.repository)
         self._require_models()
-        told = ", ".join(dict.fromkeys(one.quant for one in self.models if one.quant)) or "no name tells any"
+        told = ", ".join(dict.fromkeys(one.quant for one in self.models if one.quant)) or "none named in its files"
         raise NotFound(f"{self.repository} has no quantization {quant!r}", hint=f"it has {told}")
 
     def _choose_usual(self, fits: Callable[[int], bool | None]) -> Choice:
@@ -202,7 +202,7 @@ def _require_whole(variant: Variant, repository: str) -> None:
         names = " ".join(file.name for file in variant.files[:_NAMED])
         whole = f"{posixpath.basename(variant.name)}.gguf"
         raise UsageProblem(
-            f"{repository} keeps {whole} cut into {len(variant.files)} pieces, which are no shards",
+            f"{repository} keeps {whole} cut into {len(variant.files)} pieces, which are not shards",
             hint=f"download them, put them together (`cat {names} > model.gguf`), and name that file; or"
             " choose another quantization",
         )

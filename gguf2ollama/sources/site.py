@@ -1,54 +1,51 @@
-"""The way to a site that keeps models: one connection, asked again where it fails for the moment.
+"""A site that keeps models: what it is asked, whatever site it is.
 
-What a site is asked, and how it answers, is told by its own class:
+How each is asked, and what it answers, is in its own class:
 :class:`~gguf2ollama.sources.huggingface.HubSite`, :class:`~gguf2ollama.sources.modelscope.ModelScopeSite`,
-and :class:`~gguf2ollama.sources.url.UrlSite` for files that lie at no such site.
+and :class:`~gguf2ollama.sources.url.UrlSite` for files that lie at no such site. All of them go through
+:mod:`gguf2ollama.net`, which retries, follows redirects and bounds answers.
 """
 
 from __future__ import annotations
 
 import abc
 import contextlib
-import json
-import logging
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gguf2ollama.errors import (
-    Gguf2OllamaError,
-    ServerRefused,
-    ServerStalled,
-    ServerUnreachable,
-    UsageProblem,
-)
+from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused
+from gguf2ollama.events import ignore
+from gguf2ollama.net import RETRY_PAUSES, Failure, FailureKind, HttpClient, Response, explain
 from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.settings import SiteSettings
-from gguf2ollama.sources.trust import trusted_certificates
+from gguf2ollama.sources.remote_file import RemoteFile
+from gguf2ollama.sources.remote_streams import RangeReader
+from gguf2ollama.sources.settings import HubSettings, ModelScopeSettings, SiteSettings, UrlSettings
 
 if TYPE_CHECKING:
-    import httpx
     from typing_extensions import Self
 
-__all__ = ["RETRY_PAUSES", "RepositoryInfo", "Site", "is_commit", "is_safe_path", "only_names", "retry_pause"]
+__all__ = ["RepositoryInfo", "Site", "is_commit", "is_safe_path", "only_names", "open_site"]
 
-RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each new attempt of what failed for the moment."""
+MOST_FILES = 100_000
+"""Files that are listed of a repository at most."""
 
-_CONNECT_TIMEOUT = 10.0
-_READ_TIMEOUT = 30.0
-_LONGEST_PAUSE = 60.0  # that a site may ask for
-_MOST_BYTES = 64 << 20  # of an answer in JSON
-_TOO_MANY, _BAD, _SERVER_ERROR = 429, 400, 500
-_LOG = logging.getLogger(__name__)
+LISTING_BYTES = 8 << 20
+"""The most bytes of a page of a listing."""
+
+REVISION_BYTES = 4 << 20
+"""The most bytes of what a site says of a repository at a revision."""
+
+LISTING_SECONDS = 300.0
+"""In which all pages of a listing have to come."""
+
+_NO_NETWORK = {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.STALLED, FailureKind.LOST}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryInfo:
-    """What a site tells of a repository at a revision.
+    """What a site says of a repository at a revision.
 
     Attributes:
         name: ``owner/repo``, as the site writes it.
@@ -64,32 +61,35 @@ class RepositoryInfo:
 
 
 class Site(abc.ABC):
-    """A connection to a site; a context manager.
+    """Connections to a site; a context manager.
 
     Args:
-        settings: Where it is, and what tells it who asks.
+        settings: Where it is, and the credentials for it.
         retry_pauses: Seconds before each new attempt of a request that failed for the moment.
+        notify: Called with a line when something takes longer than a user would expect.
+
+    Attributes:
+        settings: As given.
+        http: The connections.
     """
 
-    def __init__(self, settings: SiteSettings, *, retry_pauses: Sequence[float] = RETRY_PAUSES) -> None:
-        import httpx  # noqa: PLC0415 - 170 ms of import
+    offline_hint = "check the network; HF_HUB_OFFLINE=1 uses what was downloaded before"
 
+    def __init__(
+        self,
+        settings: SiteSettings,
+        *,
+        retry_pauses: Sequence[float] = RETRY_PAUSES,
+        notify: Callable[[str], None] = ignore,
+    ) -> None:
         self.settings = settings
-        self.retry_pauses = tuple(retry_pauses)
-        self._coming: set[httpx.Response] = set()
-        self._errors = httpx.HTTPError, httpx.TimeoutException, httpx.ConnectError
-        try:
-            self._http = httpx.Client(
-                verify=trusted_certificates(),
-                timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT, pool=None),
-                headers={"User-Agent": "gguf2ollama", "Accept-Encoding": "identity"},
-                follow_redirects=True,
-            )
-        except (OSError, ValueError, ImportError) as error:
-            raise UsageProblem(
-                f"{settings.endpoint} cannot be reached the way the environment asks: {error}",
-                hint="check SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY and ALL_PROXY",
-            ) from error
+        self.http = HttpClient(
+            origin=settings.endpoint,
+            own_headers=settings.own_headers,
+            retry_pauses=retry_pauses,
+            explain=self._explain,
+            notify=notify,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -98,18 +98,14 @@ class Site(abc.ABC):
         self.close()
 
     def close(self) -> None:
-        """Close all connections; a thread that waits for a file is woken."""
-        for response in list(self._coming):
-            if (stream := response.extensions.get("network_stream")) is not None:
-                with contextlib.suppress(OSError, AttributeError):
-                    stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-        self._http.close()
+        """Close all connections; whatever waits for one, on any thread, ends at once."""
+        self.http.close()
 
-    # what a site tells of its own
+    # what differs from site to site
 
     @abc.abstractmethod
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
-        """Return the address of a file."""
+        """Return the URL of a file."""
 
     @abc.abstractmethod
     def info(self, repository: str, *, revision: str) -> RepositoryInfo:
@@ -121,9 +117,9 @@ class Site(abc.ABC):
 
     @abc.abstractmethod
     def refusal(
-        self, response: httpx.Response, *, repository: str, revision: str, path: str | None = None
+        self, response: Response, *, repository: str, revision: str, path: str | None = None
     ) -> Gguf2OllamaError:
-        """Make the error for an answer that refuses something; its body may be unread.
+        """Return the error for an answer that refuses something; its body may be unread.
 
         Args:
             response: The answer.
@@ -134,21 +130,14 @@ class Site(abc.ABC):
 
     @abc.abstractmethod
     def protocol_error(self, what: str) -> ServerRefused:
-        """Make the error for an answer that no such site gives."""
+        """Return the error for an answer that no such site gives."""
 
     def quantized_repos(self, repository: str) -> list[str]:
-        """Name repositories that carry GGUF made from this one; none where the site cannot be asked that."""
+        """Return repositories that carry GGUF made from this one; none where a site has no such search."""
         del repository
         return []
 
     # what is asked of all sites alike
-
-    def unexpected_content(self, file: RepositoryFile, repository: str, what: str) -> ServerRefused:
-        """Make the error for an answer that holds something else than a file."""
-        return ServerRefused(
-            f"{self.settings.endpoint} sends something else than {file.path} of {repository}: {what}",
-            hint=self.protocol_error(what).hint,
-        )
 
     def read_file(self, repository: str, path: str, *, revision: str, most_bytes: int) -> bytes:
         """Return the bytes of a small file.
@@ -157,147 +146,95 @@ class Site(abc.ABC):
             Gguf2OllamaError: The site refuses; also where it is longer than allowed.
         """
         url = self.file_url(repository, path, commit=revision)
-        content, _ = self._get(
-            url, repository=repository, revision=revision, path=path, most_bytes=most_bytes
-        )
-        return content
+        refuse = self._refuser(repository, revision=revision, path=path)
+        return bytes(self.http.get(url, limit=most_bytes, refuse=refuse))
 
-    def require_access(self, repository: str, path: str, *, commit: str) -> None:
-        """Check that a file may be read, so that a refusal is explained before anything is fetched.
+    def remote_file(self, repository: str, file: RepositoryFile, *, commit: str) -> RemoteFile:
+        """Return a file, to be read or downloaded; nothing is sent yet."""
+        return RemoteFile(
+            self.http,
+            self.file_url(repository, file.path, commit=commit),
+            name=self.label(repository, file.path),
+            size=file.size,
+            mark=self.mark(file),
+            has_digest=file.sha256 is not None,
+            refuse=self._refuser(repository, revision=commit, path=file.path),
+            unexpected=lambda what: ServerRefused(
+                f"unexpected content instead of {self.label(repository, file.path)}: {what}",
+                hint=self.protocol_error(what).hint,
+            ),
+        )
+
+    def label(self, repository: str, path: str) -> str:
+        """Return what messages call a file."""
+        return f"{path} of {repository}"
+
+    def open_header(self, repository: str, file: RepositoryFile, *, commit: str) -> RangeReader:
+        """Open a file to read its header where it is; close it after use.
 
         Raises:
             Gguf2OllamaError: The site refuses.
         """
-        url = self.file_url(repository, path, commit=commit)
-        for is_last in self._attempts():
-            with self.foreign_errors(is_last=is_last):
-                response = self._http.send(self._request("HEAD", url), follow_redirects=False)
-                if response.status_code < _BAD:
-                    return
-                self._raise_or_wait(
-                    response, is_last=is_last, repository=repository, revision=commit, path=path
-                )
+        return RangeReader(self.remote_file(repository, file, commit=commit))
 
-    @contextlib.contextmanager
-    def open_file(self, url: str, *, start: int) -> Iterator[httpx.Response]:
-        """Ask for a file from a byte on; give the answer, of which nothing is read yet.
-
-        A redirect to another host is followed without what tells who asks. What httpx raises comes as it is.
-
-        Raises:
-            ServerRefused: It leads from an encrypted address to one that is not.
-        """
-        request = self._request("GET", url, self.range_headers(url, start=start))
-        response = self._http.send(request, stream=True)
-        self._coming.add(response)
-        try:
-            if request.url.scheme == "https" and response.url.scheme != "https":
-                raise self.protocol_error(f"it sends on to {response.url.host}, which is not encrypted")
-            yield response
-        finally:
-            self._coming.discard(response)
-            response.close()
-
-    def range_headers(self, url: str, *, start: int) -> Mapping[str, str]:
-        """Return the headers that ask for a file from a byte on."""
-        del url
-        return {"Range": f"bytes={start}-"} if start else {}
-
-    @contextlib.contextmanager
-    def foreign_errors(self, *, is_last: bool = True) -> Iterator[None]:
-        """Turn what httpx raises into ours; when it is not the last attempt, only log it.
-
-        Where no connection comes about, there is no network: that is told at once.
-        """
-        http_error, timeout, no_connection = self._errors
-        try:
-            yield
-        except http_error as error:
-            is_stall = isinstance(error, timeout)
-            kind = ServerStalled if is_stall else ServerUnreachable
-            what = (
-                "does not answer in time"
-                if is_stall
-                else f"cannot be reached: {str(error) or type(error).__name__}"
-            )
-            if is_last or isinstance(error, no_connection):
-                raise kind(f"{self.settings.endpoint} {what}", hint=self._network_hint) from error
-            _LOG.warning("%s %s; asking again", self.settings.endpoint, what)
-
-    @property
-    def _network_hint(self) -> str:
-        return "check the network; HF_HUB_OFFLINE=1 uses what was downloaded before"
-
-    def _request(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> httpx.Request:
-        return self._http.build_request(method, url, headers={**self.settings.own_headers, **(headers or {})})
-
-    def _is_own(self, url: str) -> bool:
-        mine, theirs = urlsplit(self.settings.endpoint), urlsplit(url)
-        return (mine.scheme, mine.netloc) == (theirs.scheme, theirs.netloc)
-
-    def _attempts(self) -> Iterator[bool]:
-        """Return whether an attempt is the last, with a pause before each but the first."""
-        yield not self.retry_pauses
-        for number, pause in enumerate(self.retry_pauses, start=1):
-            time.sleep(pause)
-            yield number == len(self.retry_pauses)
-
-    def _get_json(self, url: str, *, repository: str, revision: str = "main") -> tuple[Any, str | None]:
-        """Return an answer in JSON, and the address of the next page."""
-        content, following = self._get(url, repository=repository, revision=revision, most_bytes=_MOST_BYTES)
-        try:
-            return json.loads(content), following
-        except (ValueError, RecursionError) as error:
-            page = content.lstrip()[:1] == b"<"
-            raise self.protocol_error("it sends a web page" if page else "it sends no JSON") from error
-
-    def _get(
-        self, url: str, *, repository: str, revision: str, most_bytes: int, path: str | None = None
-    ) -> tuple[bytes, str | None]:
-        """Return the body of an answer, and the address of the next page."""
-        for is_last in self._attempts():
-            with (
-                self.foreign_errors(is_last=is_last),
-                contextlib.closing(self._http.send(self._request("GET", url), stream=True)) as response,
-            ):
-                if response.status_code >= _BAD:
-                    self._raise_or_wait(
-                        response, is_last=is_last, repository=repository, revision=revision, path=path
-                    )
-                    continue
-                content = bytearray()
-                for piece in response.iter_bytes():
-                    content += piece
-                    if len(content) > most_bytes:
-                        raise self.protocol_error("its answer has no end")
-                return bytes(content), response.links.get("next", {}).get("url")
-        raise AssertionError  # the last attempt returns or raises
-
-    def _raise_or_wait(
-        self,
-        response: httpx.Response,
-        *,
-        is_last: bool,
-        repository: str,
-        revision: str,
-        path: str | None = None,
-    ) -> None:
-        """Raise what a refusal means; wait instead where the next attempt may do better."""
-        problem = self.refusal(response, repository=repository, revision=revision, path=path)
-        pause = retry_pause(response)
-        if is_last or pause is None:
-            raise problem
-        _LOG.warning("%s; asking again", problem.message)
-        time.sleep(pause)
-
-
-def retry_pause(response: httpx.Response) -> float | None:
-    """Return the seconds that a server wants us to wait; ``None`` where waiting is of no use, or too long."""
-    if response.status_code != _TOO_MANY and response.status_code < _SERVER_ERROR:
+    def fetch_by_library(self, repository: str, file: RepositoryFile, *, commit: str) -> Path | None:
+        """Let the site's own library download a file into its cache; ``None`` where that is not wanted."""
+        del repository, file, commit
         return None
-    told = response.headers.get("retry-after", "")
-    pause = float(told) if told.isascii() and told.isdigit() and len(told) < 9 else 0.0  # noqa: PLR2004
-    return pause if pause <= _LONGEST_PAUSE else None
+
+    def mark(self, file: RepositoryFile) -> str:
+        """Return what the site calls the state of a file; empty where that is not known, or no use."""
+        del file
+        return ""
+
+    def _refuser(
+        self, repository: str, *, revision: str, path: str | None = None
+    ) -> Callable[[Response], Gguf2OllamaError]:
+        return lambda response: self.refusal(response, repository=repository, revision=revision, path=path)
+
+    def _get_json(self, url: str, *, repository: str, revision: str, limit: int = REVISION_BYTES) -> object:
+        return self.http.get_json(
+            url,
+            limit=limit,
+            refuse=self._refuser(repository, revision=revision),
+            unexpected=self.protocol_error,
+        )
+
+    def _explain(self, failure: Failure) -> ServerProblem:
+        problem = explain(failure)
+        if failure.kind in _NO_NETWORK:
+            problem.hint = self.offline_hint
+        return problem
+
+
+@contextlib.contextmanager
+def open_site(settings: SiteSettings, *, notify: Callable[[str], None] = ignore) -> Iterator[Site | None]:
+    """Open a site; ``None`` where the environment wants no network.
+
+    Args:
+        settings: Which, and how it is used.
+        notify: Called with a line when something takes longer than a user would expect.
+    """
+    if settings.is_offline:
+        yield None
+        return
+    with _site(settings, notify=notify) as site:
+        yield site
+
+
+def _site(settings: SiteSettings, *, notify: Callable[[str], None]) -> Site:
+    if isinstance(settings, HubSettings):
+        from gguf2ollama.sources.huggingface import HubSite  # noqa: PLC0415 - it imports this module
+
+        return HubSite(settings, notify=notify)
+    if isinstance(settings, ModelScopeSettings):
+        from gguf2ollama.sources.modelscope import ModelScopeSite  # noqa: PLC0415 - as above
+
+        return ModelScopeSite(settings, notify=notify)
+    from gguf2ollama.sources.url import UrlSite  # noqa: PLC0415 - as above
+
+    assert isinstance(settings, UrlSettings)  # noqa: S101 - there are no others
+    return UrlSite(settings, notify=notify)
 
 
 def is_commit(text: object) -> bool:

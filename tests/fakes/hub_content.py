@@ -50,7 +50,8 @@ class StoredFile:
         size = content.stat().st_size if isinstance(content, Path) else _size(content)
         sha256 = _sha256(content)
         is_large = path.endswith((".gguf", ".safetensors", ".bin", ".dat")) or ".gguf." in path
-        oid = hashlib.sha1(f"blob {size} {sha256}".encode()).hexdigest()  # noqa: S324 - as Git names things
+        kept = content if isinstance(content, bytes) and not is_large else sha256.encode()  # or a pointer
+        oid = hashlib.sha1(f"blob {len(kept)}\0".encode() + kept).hexdigest()  # noqa: S324 - as Git names things
         return cls(content=content, size=size, sha256=sha256 if is_large else None, oid=oid, digest=sha256)
 
     @property

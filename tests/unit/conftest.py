@@ -5,7 +5,6 @@ import random
 import time
 
 import pytest
-from huggingface_hub import constants
 
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.planning.layers import lay_out_image
@@ -56,7 +55,7 @@ def image_of():
 @pytest.fixture(autouse=True)
 def _no_token_of_the_user(monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-token"))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from gguf2ollama.errors import (
 )
 from gguf2ollama.events import ignore
 from gguf2ollama.sources.download import Download
+from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.huggingface import HubSite, parse_file
 from gguf2ollama.sources.repository import read_repository
 from gguf2ollama.sources.settings import HubSettings
@@ -42,7 +43,6 @@ def get(hub, settings):
             download = Download(
                 site=site,
                 cached=use.cached(name, revision="main"),
-                wants_xet=use.wants_xet,
                 repository=name,
                 commit=repository.info.commit,
                 folder=folder,
@@ -159,7 +159,7 @@ def test_a_file_that_stays_damaged_ends_it(hub, get, content):
     hub.add("o/r", {NAME: content})
     hub.inject("GET cdn", Spoil(), times=-1)
 
-    with pytest.raises(VerificationFailed, match="came twice"):
+    with pytest.raises(VerificationFailed, match="checksum mismatch after two downloads"):
         get()
     assert len(hub.lines("GET cdn")) == 2
 
@@ -197,7 +197,7 @@ def test_a_fault_that_stays_is_told(hub, get, content):
     hub.add("o/r", {NAME: content})
     hub.inject("GET cdn", Answer(503), times=-1)
 
-    with pytest.raises(ServerRefused, match="fault of its own"):
+    with pytest.raises(ServerRefused, match="returned HTTP 503"):
         get()
 
 
@@ -205,7 +205,7 @@ def test_a_rate_limit_that_is_too_long_to_wait_for_is_told(hub, get, content):
     hub.add("o/r", {NAME: content})
     hub.inject("GET cdn", Answer(429, headers={"Retry-After": "3600"}))
 
-    with pytest.raises(ServerRefused, match="too often") as error:
+    with pytest.raises(ServerRefused, match="rate limited") as error:
         get()
     assert "3600 seconds" in (error.value.hint or "")
 
@@ -222,7 +222,7 @@ def test_a_rate_limit_that_is_too_long_to_wait_for_is_told(hub, get, content):
 )
 def test_a_mirror_that_sends_something_else_is_told(hub, get, content, answer, problem):
     hub.add("o/r", {NAME: content})
-    hub.inject("GET site resolve", answer)
+    hub.inject("GET site resolve", answer, times=-1)
 
     with pytest.raises(ServerRefused, match=problem):
         get()
@@ -263,7 +263,7 @@ def test_another_file_in_the_folder_stays(hub, get, tmp_path, content):
     hub.add("o/r", {NAME: content})
     (tmp_path / NAME).write_bytes(b"mine")
 
-    with pytest.raises(UsageProblem, match="another file"):
+    with pytest.raises(UsageProblem, match="already exists and is not"):
         get(folder=tmp_path)
     assert (tmp_path / NAME).read_bytes() == b"mine"
 
@@ -279,7 +279,7 @@ def test_the_token_goes_to_the_hub_alone(hub, get, settings, content):
 
 @pytest.mark.parametrize(
     "token,problem",
-    [(None, "accepted its conditions"), ("hf_stranger", "has no access"), ("hf_expired", "its time is over")],
+    [(None, "is gated$"), ("hf_stranger", "has no access"), ("hf_expired", "invalid or expired")],
 )
 def test_what_is_gated_is_explained_and_no_token_shown(hub, get, settings, content, token, problem):
     hub.add("o/r", {NAME: content}, access="gated", readers={"hf_good"})
@@ -292,7 +292,7 @@ def test_what_is_gated_is_explained_and_no_token_shown(hub, get, settings, conte
 def test_a_hub_that_is_not_there_is_told(hub, get, settings):
     gone = replace(settings, endpoint="http://127.0.0.1:9")
 
-    with pytest.raises(ServerUnreachable, match="cannot be reached"):
+    with pytest.raises(ServerUnreachable, match="cannot connect to"):
         get(use=gone, pauses=())
 
 
@@ -361,7 +361,7 @@ def test_what_is_announced_as_xet_comes_by_ranges_where_xet_cannot_be_had(
     assert done.path.read_bytes() == content
     assert hub.sent[NAME] == len(content)
     assert bool(told) == bool(hub.lines("xet-read-token")) == wants_xet
-    assert all("plain HTTP" in one for one in told)
+    assert all("over HTTP instead" in line for line in told)
     assert str(done.path) == try_to_load_from_cache(
         "o/r", NAME, cache_dir=settings.cache, revision=hub.repositories["o/r"].refs["main"]
     )
@@ -409,7 +409,7 @@ class TestTheWayToTheHub:
             with (
                 HubSite(HubSettings(endpoint=safe.url, cache=tmp_path), retry_pauses=()) as site,
                 pytest.raises(ServerRefused, match="not encrypted"),
-                site.open_file(site.file_url("o/r", NAME, commit=commit), start=0),
+                site.open_header("o/r", RepositoryFile(path=NAME, size=len(content)), commit=commit),
             ):
                 pass
 
@@ -429,7 +429,7 @@ class TestTheWayToTheHub:
 
         with (
             HubSite(settings, retry_pauses=()) as site,
-            pytest.raises(ServerRefused, match="goes on nowhere"),
+            pytest.raises(ServerRefused, match="continues on another server"),
         ):
             site.files("o/r", commit=hub.repositories["o/r"].refs["main"])
 

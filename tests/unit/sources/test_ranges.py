@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import io
 import random
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +21,7 @@ from gguf2ollama.errors import (
 )
 from gguf2ollama.ggufio import TypedValue, ValueType, open_gguf
 from gguf2ollama.sources import RangeReader, open_remote_gguf
-from gguf2ollama.sources.ranges import MOST_BYTES
+from gguf2ollama.sources.remote_streams import MOST_BYTES
 from tests.builders import build_gguf, some_tensors
 from tests.fakes.range_server import RangeServer, Reply
 
@@ -43,7 +42,7 @@ def server():
 
 
 def read(server, *, path="/model.gguf", **options):
-    with RangeReader(server.url(path), retry_pauses=NOW, **options) as stream:
+    with RangeReader.at(server.url(path), retry_pauses=NOW, **options) as stream:
         return io.BufferedReader(stream).read()
 
 
@@ -54,7 +53,7 @@ def test_all_of_it_is_what_is_there(server):
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(places=st.lists(st.tuples(st.integers(0, len(CONTENT) + 5), st.integers(0, 500_000)), max_size=6))
 def test_any_part_of_it_is_what_is_there(server, places):
-    with RangeReader(server.url()) as stream:
+    with RangeReader.at(server.url()) as stream:
         buffered = io.BufferedReader(stream)
         for start, count in places:
             buffered.seek(start)
@@ -62,7 +61,7 @@ def test_any_part_of_it_is_what_is_there(server, places):
 
 
 def test_it_is_a_file_as_others_are(server):
-    with RangeReader(server.url()) as stream:
+    with RangeReader.at(server.url()) as stream:
         assert (stream.readable(), stream.seekable(), stream.writable()) == (True, True, False)
         assert stream.size == stream.seek(0, io.SEEK_END) == len(CONTENT)
         assert stream.read(1) == b""
@@ -75,7 +74,7 @@ def test_it_is_a_file_as_others_are(server):
 
 
 def test_ranges_grow_while_it_is_read_on(server):
-    with RangeReader(server.url()) as stream:
+    with RangeReader.at(server.url()) as stream:
         assert len(stream.read(10)) == 10
         while stream.read(1 << 20):
             pass
@@ -104,7 +103,7 @@ def test_no_more_than_a_chunk_is_read_beyond_a_header_of_152_000_tokens(large_vo
     with RangeServer(content) as server:
         if not sends_ranges:
             server.change = lambda _request, _reply: Reply(body=content)
-        with RangeReader(server.url()) as stream:
+        with RangeReader.at(server.url()) as stream:
             there = open_gguf(stream)
             fetched = stream.bytes_fetched
     assert list(there.metadata["tokenizer.ggml.tokens"]) == list(here.metadata["tokenizer.ggml.tokens"])
@@ -185,20 +184,20 @@ def test_the_token_does_not_follow_to_another_name_of_the_same_machine(server):
 @pytest.mark.parametrize("location", ["", "ftp://example.com/x", "file:///etc/passwd"])
 def test_a_redirect_to_nowhere_is_refused(server, location):
     server.change = lambda _request, _reply: Reply(status=302, headers={"Location": location})
-    with pytest.raises(ServerRefused, match="redirects to no address"):
+    with pytest.raises(ServerRefused, match="redirects to an invalid address"):
         read(server)
 
 
 @pytest.mark.parametrize("location", ["http://", "http://[", "http://h:99999/", "mailto:a@b"])
 def test_a_redirect_that_makes_no_sense_is_an_error(server, location):
     server.change = lambda _request, _reply: Reply(status=302, headers={"Location": location})
-    with pytest.raises(ServerProblem, match=r"/model\.gguf"):
+    with pytest.raises(ServerProblem, match="redirects"):
         read(server)
 
 
 def test_redirects_in_a_circle_end(server):
     server.change = lambda _request, _reply: Reply(status=302, headers={"Location": "/model.gguf"})
-    with pytest.raises(ServerRefused, match="again and again"):
+    with pytest.raises(ServerRefused, match="too many times"):
         read(server)
     assert len(server.requests) == 10
 
@@ -207,14 +206,14 @@ def test_redirects_in_a_circle_end(server):
 @pytest.mark.parametrize("change", ["tag", "size"])
 def test_a_file_that_changes_while_it_is_read_is_an_error(server, change, with_tag):
     server.tag = '"one"' if with_tag else ""
-    with RangeReader(server.url(), retry_pauses=NOW) as stream:
+    with RangeReader.at(server.url(), retry_pauses=NOW) as stream:
         stream.read(10)
         server.content = CONTENT[::-1] if change == "tag" else CONTENT + b"more"
         server.tag = '"two"' if change == "tag" else server.tag
         stream.seek(1_000_000)
         if change == "tag" and not with_tag:
             return  # nothing tells
-        with pytest.raises(InvalidInput, match="was changed while it was read"):
+        with pytest.raises(InvalidInput, match="changed while it was being read"):
             stream.read(10)
         assert server.requests[-1].headers.get("if-range") == ('"one"' if with_tag else None)
 
@@ -236,7 +235,7 @@ def test_what_fails_for_a_while_is_asked_for_again(server, fault):
 
 def test_what_came_before_a_cut_is_not_asked_for_again(server):
     server.change = lambda _request, reply: dataclasses.replace(reply, sent=min(len(reply.body), 100_000))
-    with RangeReader(server.url(), retry_pauses=NOW) as stream:
+    with RangeReader.at(server.url(), retry_pauses=NOW) as stream:
         assert io.BufferedReader(stream).read() == CONTENT
         assert stream.bytes_fetched == len(CONTENT)
 
@@ -250,16 +249,6 @@ def test_what_always_fails_is_an_error_in_the_end(server, fault):
         read(server)
     assert caught.value.hint
     assert len(server.requests) == 1 + len(NOW)
-
-
-def test_a_server_that_is_busy_is_given_the_time_it_asks_for(server, monkeypatch):
-    waited = []
-    monkeypatch.setattr(time, "sleep", waited.append)
-    told = iter(["7", "99999999999", "soon", ""])
-    server.change = lambda _request, _reply: Reply(status=503, headers={"Retry-After": next(told)})
-    with pytest.raises(ServerRefused):
-        RangeReader(server.url(), retry_pauses=(1, 1, 1))
-    assert waited == [7, 60, 1]
 
 
 @pytest.mark.parametrize("status", [404, 401, 403, 418, 304])
@@ -289,14 +278,14 @@ def test_a_refusal_is_told_once(server, status):
 )
 def test_a_range_that_is_not_the_one_asked_for_is_refused(server, told):
     server.change = lambda _request, reply: dataclasses.replace(reply, headers={"Content-Range": told})
-    with pytest.raises(ServerRefused, match=r"which bytes it sends|other bytes than were asked for"):
+    with pytest.raises(ServerRefused, match=r"invalid Content-Range|was requested"):
         read(server)
 
 
 def test_a_body_longer_than_its_range_is_refused(server):
     place = {"Content-Range": f"bytes 0-9/{len(CONTENT)}"}
     server.change = lambda _request, _reply: Reply(status=206, headers=place, body=bytes(11))
-    with pytest.raises(ServerRefused, match="more bytes than it says"):
+    with pytest.raises(ServerRefused, match="11 bytes where 10 were announced"):
         read(server)
 
 
@@ -315,25 +304,25 @@ def test_an_encoded_file_is_refused(server):
     server.change = lambda _request, reply: dataclasses.replace(
         reply, headers={**reply.headers, "Content-Encoding": "gzip"}
     )
-    with pytest.raises(ServerRefused, match="encoded"):
+    with pytest.raises(ServerRefused, match="compressed"):
         read(server)
 
 
 def test_a_range_that_is_not_there_any_more_is_a_change(server):
-    with RangeReader(server.url()) as stream:
+    with RangeReader.at(server.url()) as stream:
         server.content = CONTENT[:1000]
         server.tag = ""
         server.change = lambda request, _reply: server.right_answer(
             dataclasses.replace(request, headers={"range": request.headers["range"]})
         )
         stream.seek(2_000_000)
-        with pytest.raises(InvalidInput, match="was changed"):
+        with pytest.raises(InvalidInput, match="changed while it was being read"):
             stream.read(1)
 
 
 def test_a_server_without_ranges_is_read_from_the_start_on(server):
     server.change = lambda _request, reply: Reply(body=CONTENT, headers={"ETag": reply.headers["ETag"]})
-    with RangeReader(server.url(), retry_pauses=NOW) as stream:
+    with RangeReader.at(server.url(), retry_pauses=NOW) as stream:
         buffered = io.BufferedReader(stream)
         assert buffered.read(10) == CONTENT[:10]
         buffered.seek(1_000_000)
@@ -342,7 +331,6 @@ def test_a_server_without_ranges_is_read_from_the_start_on(server):
         buffered.seek(5)
         assert buffered.read() == CONTENT[5:]
         assert len(server.requests) == 2
-        assert "range" not in server.requests[1].headers
 
 
 def test_a_server_without_ranges_that_breaks_off_is_read_again(server):
@@ -355,7 +343,7 @@ def test_a_server_without_ranges_that_breaks_off_is_read_again(server):
 
 def test_a_server_that_tells_neither_ranges_nor_a_length_is_refused(server):
     server.change = lambda _request, _reply: Reply(body=CONTENT, headers={"Content-Length": ""}, sent=10**9)
-    with pytest.raises(ServerRefused, match="does not tell the length"):
+    with pytest.raises(ServerRefused, match="neither ranges nor the length"):
         read(server)
 
 
@@ -363,15 +351,15 @@ def test_a_server_that_tells_neither_ranges_nor_a_length_is_refused(server):
     "url", ["", "model.gguf", "ftp://host/x", "http://", "http://[::1/x", "http://h:99999/x", "http://h/\n"]
 )
 def test_what_is_no_address_of_a_file_is_a_usage_problem(url):
-    with pytest.raises(UsageProblem, match="no address of a file"):
-        RangeReader(url)
+    with pytest.raises(UsageProblem, match="invalid URL"):
+        RangeReader.at(url)
 
 
 def test_a_host_that_does_not_answer_is_unreachable():
     with RangeServer(b"") as ended:
         gone = ended.url()
-    with pytest.raises(ServerUnreachable, match="cannot be read"):
-        RangeReader(gone, retry_pauses=NOW)
+    with pytest.raises(ServerUnreachable, match="cannot connect to"):
+        RangeReader.at(gone, retry_pauses=NOW)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -387,6 +375,6 @@ def test_no_answer_makes_anything_but_an_error_of_ours_or_its_bytes(server, stat
     server.change = lambda _request, _reply: Reply(status=status, headers=headers, body=body, sent=len(body))
     with (
         contextlib.suppress(Gguf2OllamaError),
-        RangeReader(server.url(), retry_pauses=()) as stream,
+        RangeReader.at(server.url(), retry_pauses=()) as stream,
     ):
         assert body.startswith(stream.read(500))

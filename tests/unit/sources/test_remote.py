@@ -243,7 +243,7 @@ def test_a_file_that_is_none_is_told(hub):
 def test_what_is_gated_is_explained_before_it_is_looked_at(hub, model):
     hub.add("o/r", {"m-Q4_K_M.gguf": model}, access="gated", readers={"hf_good"})
 
-    with pytest.raises(ServerRefused, match="accepted its conditions"):
+    with pytest.raises(ServerRefused, match="is gated"):
         inspect("o/r")
 
 

@@ -133,7 +133,7 @@ def test_a_signature_is_shown_nowhere(server, cache, tmp_path, capsys):
     out, err = capsys.readouterr()
 
     assert "s3cret" not in out + err
-    assert "may not be read" in err
+    assert "is denied (HTTP 403)" in err
     names = [str(path) for path in tmp_path.rglob("*")]
     assert any(str(cache) in name for name in names)
     assert not any("s3cret" in name for name in names)
@@ -196,7 +196,7 @@ def test_a_file_that_changes_while_it_comes_is_told(server, tmp_path):
 
     server.change = change
 
-    with pytest.raises(InvalidInput, match="was changed while it was read"):
+    with pytest.raises(InvalidInput, match="changed while it was being read"):
         download(server.url())
 
 
@@ -209,7 +209,7 @@ def test_a_server_without_ranges_is_downloaded_from(server, model):
 def test_a_server_that_tells_no_length_is_told(server):
     server.change = lambda _request, _reply: Reply(headers={"Content-Length": ""}, body=b"", sent=0)
 
-    with pytest.raises(ServerRefused, match="how long"):
+    with pytest.raises(ServerRefused, match="neither ranges nor the length"):
         download(server.url())
 
 
@@ -239,7 +239,7 @@ def test_a_folder_gets_the_file_and_it_is_known_there(server, model, tmp_path):
 
 
 def test_nobody_is_there(tmp_path):
-    with pytest.raises(ServerUnreachable, match="cannot be reached"):
+    with pytest.raises(ServerUnreachable, match="cannot connect to"):
         build("http://127.0.0.1:9/m.gguf", store=tmp_path / "store")
 
 
