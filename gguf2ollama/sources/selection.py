@@ -118,8 +118,9 @@ class Catalogue:
             if _is_wanted(one, quant, ignores_mark=True):
                 _require_whole(one, self.repository)
         self._require_models()
-        told = ", ".join(dict.fromkeys(one.quant for one in self.models if one.quant)) or "none named in its files"
-        raise NotFound(f"{self.repository} has no quantization {quant!r}", hint=f"it has {told}")
+        found = dict.fromkeys(variant.quant for variant in self.models if variant.quant)
+        hint = f"it has {', '.join(found) or 'none named in its files'}"
+        raise NotFound(f"{self.repository} has no quantization {quant!r}", hint=hint)
 
     def _choose_usual(self, fits: Callable[[int], bool | None]) -> Choice:
         self._require_models()

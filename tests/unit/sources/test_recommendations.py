@@ -139,7 +139,7 @@ def test_the_chat_template_of_today_can_be_taken(publish):
 def test_there_may_be_none_to_take(publish):
     publish()
 
-    with pytest.raises(UsageProblem, match="no chat template"):
+    with pytest.raises(UsageProblem, match="could not be found"):
         inspect("o/Tiny-GGUF", verify=False, chat_template="upstream")
 
 
