@@ -32,7 +32,6 @@ NOT_YET = frozenset(
         "memory",
         "names",
         "oci",
-        "ollama",
         "sources",
         "templates",
         "verification",

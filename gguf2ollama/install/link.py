@@ -11,15 +11,15 @@ from gguf2ollama.ggufio.copying import Meter
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest
-from gguf2ollama.ollama.store import Arrival, LocalStore
+from gguf2ollama.ollama.store import BlobResult, LocalStore
 from gguf2ollama.planning.layers import Image, Weights
 
 __all__ = ["StoreRoute"]
 
-_ARRIVALS: dict[Arrival, str] = {
-    "there": "was there already",
-    "cloned": "cloned, nothing copied",
-    "linked": "linked, nothing copied",
+_OUTCOMES: dict[BlobResult, str] = {
+    "existing": "already exists",
+    "reflinked": "reflinked (0 bytes copied)",
+    "hardlinked": "hard-linked (0 bytes copied)",
     "copied": "copied",
 }
 
@@ -44,32 +44,32 @@ class StoreRoute:
         """
         self.hashing.keep_only(self.image.weights)
         digests = self.hashing.digests(self.image)
-        arrivals = {layer.name: self._link(layer, digests[layer.name]) for layer in self.image.weights}
-        to_copy = [layer for layer in self.image.weights if arrivals[layer.name] is None]
+        results = {layer.name: self._link(layer, digests[layer.name]) for layer in self.image.weights}
+        to_copy = [layer for layer in self.image.weights if results[layer.name] is None]
         self.store.require(sum(layer.size for layer in to_copy))
         for layer in to_copy:
-            arrivals[layer.name] = self._copy(layer, digests[layer.name])
-        for title, arrival in arrivals.items():
-            self.notify(f"{title}: {_ARRIVALS[arrival or 'copied']}")
+            results[layer.name] = self._copy(layer, digests[layer.name])
+        for title, result in results.items():
+            self.notify(f"{title}: {_OUTCOMES[result or 'copied']}")
         for text in (*self.image.texts, self.image.config):
             self.store.add_bytes(text.content)
         written = self.store.write_manifest(name, self.image.manifest(digests))
         if written.full != name.full:
             self.notify(f"the store has this model as {written.short}, which differs only in case: kept")
 
-    def _link(self, layer: Weights, digest: Digest) -> Arrival | None:
+    def _link(self, layer: Weights, digest: Digest) -> BlobResult | None:
         if not layer.is_file:
             return None
-        arrival = self.store.link_file(layer.shards[0].path, digest, size=layer.size)
-        if arrival in {"cloned", "linked"}:
+        result = self.store.link_file(layer.shards[0].path, digest, size=layer.size)
+        if result in {"reflinked", "hardlinked"}:
             try:
                 layer.require_unchanged()  # since it was hashed
             except Gguf2OllamaError:
                 self.store.discard(digest)
                 raise
-        return arrival
+        return result
 
-    def _copy(self, layer: Weights, digest: Digest) -> Arrival:
+    def _copy(self, layer: Weights, digest: Digest) -> BlobResult:
         meter = Meter(f"writing {layer.name}", layer.size, self.progress)
         return self.store.add_file(
             lambda target: layer.write_to(target, report=meter), digest, size=layer.size

@@ -153,7 +153,7 @@ class HttpClient:
             refuse: Returns the error for any other status from 300 on; may read the body's beginning.
             follow: Whether redirects of a GET or HEAD are followed.
             seconds: In which the whole answer is due, body included.
-            is_alive: Asked after ``idle_timeout`` seconds of silence whether to keep waiting.
+            is_alive: Called after ``idle_timeout`` seconds of silence; returns whether to keep waiting.
             is_idempotent: Whether it may be sent again after it was; as GET and HEAD may, by default.
 
         Raises:
@@ -257,7 +257,7 @@ class HttpClient:
             limit: The most bytes that it honestly has.
             headers: Sent along.
             refuse: As :meth:`open` takes it.
-            unexpected: Returns the error for an answer that is something else; told what is wrong with it.
+            unexpected: Returns the error for any other response; called with what is wrong with it.
             seconds: In which each attempt has to be complete.
         """
         content = self.get(url, limit=limit, headers=headers, refuse=refuse, seconds=seconds)

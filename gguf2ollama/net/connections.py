@@ -144,7 +144,7 @@ class Connection(httpcore2.NetworkStream):
         self._backend = backend
 
     def read(self, max_bytes: int, timeout: float | Wait | None = None) -> bytes:
-        """Wait for bytes, as the request's :class:`Wait` says; give none at the end."""
+        """Wait for bytes, as the request's :class:`Wait` says; return none at the end."""
         wait = timeout if isinstance(timeout, Wait) else Wait(idle=30.0 if timeout is None else timeout)
         while True:
             if wait.is_past_deadline:

@@ -1,8 +1,8 @@
 """Parse JSON from a server in bounded memory.
 
-What ``json.loads`` makes of a text may be 30 times as large: ``[{},{},…`` takes 90 bytes of memory for each 3
-of text. So the objects are counted before any is made; the figures are those of CPython 3.11 to 3.14 on a
-64-bit machine (``sys.getsizeof``, and 16 bytes for the garbage collector), rounded up.
+The result of ``json.loads`` may be 30 times as large as its text: ``[{},{},…`` takes 90 bytes of memory for
+each 3 of text. So the values are counted before they are parsed; the figures are those of CPython 3.11 to
+3.14 on a 64-bit machine (``sys.getsizeof``, and 16 bytes for the garbage collector), rounded up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEY = re.compile(r'"([^"\\]*+)"\s*+:')
 
 
 def parse_json(content: bytearray, memory_factor: int = MEMORY_FACTOR) -> object:
-    """Parse a text, and empty it: so that it need not be held together with what is made of it.
+    """Parse a text, and empty it, so that text and result are not in memory together.
 
     Raises:
         ValueError: It is not JSON (UTF-8), is nested too deeply, or would take more than ``memory_factor``

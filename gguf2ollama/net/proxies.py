@@ -11,7 +11,7 @@ __all__ = ["is_loopback", "proxy_for"]
 def proxy_for(url: str) -> str | None:
     """Return the proxy for a URL (``http_proxy``, ``https_proxy``, ``all_proxy``, ``no_proxy``), or ``None``.
 
-    This machine is never asked through one: a proxy could not reach it.
+    This machine is never reached through one: the proxy would connect to its own loopback.
     """
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 10 ms; not for this machine
 

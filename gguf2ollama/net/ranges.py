@@ -1,4 +1,4 @@
-"""Ranges of a file over HTTP (RFC 9110, section 14): asked for, and checked, here alone."""
+"""Ranges of a file over HTTP (RFC 9110, section 14): the one place that requests and checks them."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class ByteRange:
 def check_content_range(
     status: int, headers: Mapping[str, str], *, wanted: ByteRange, size: int | None = None
 ) -> tuple[ByteRange | None, int]:
-    """Check that a 206 or 416 answers the range that was asked for.
+    """Check that a 206 or 416 matches the range that was requested.
 
     Args:
         status: 206 or 416.
         headers: Of the answer, their names in lower case.
-        wanted: What was asked for.
+        wanted: The requested range.
         size: The bytes of the whole file where they are known.
 
     Returns:
-        The bytes that come, which may be fewer than were asked for (``None`` for a 416), and the size of the
-        whole file.
+        The range in the response, which may be shorter than requested (``None`` for a 416), and the size of
+        the whole file.
 
     Raises:
         ValueError: It is another range, or of a file of another size; the message is for the user.

@@ -1,4 +1,4 @@
-"""An answer, whose body is read as it comes and never beyond what it may honestly have."""
+"""A response, whose body is read as it arrives and never beyond its limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ERROR_LIMIT = 64 << 10  # bytes of an error's text
 
 
 class Response:
-    """An answer, whose body is read as it comes; a context manager.
+    """A response, whose body is read as it arrives; a context manager.
 
     Attributes:
         status: The HTTP status.
@@ -63,7 +63,7 @@ class Response:
         """Return the bytes of the body as they come.
 
         Raises:
-            ServerProblem: The connection broke off, or nothing comes any more.
+            ServerProblem: The connection was lost or stalled.
         """
         while True:
             with self._translate():
@@ -77,7 +77,7 @@ class Response:
         """Read the whole body.
 
         Raises:
-            ServerRefused: It is longer than ``limit`` bytes, or compressed though that was not asked for.
+            ServerRefused: It is longer than ``limit`` bytes, or compressed though that was not requested.
             ServerProblem: As :meth:`chunks`.
         """
         self.require_plain()
@@ -110,7 +110,7 @@ class Response:
         encoding = self.headers.get("content-encoding", "identity").lower()
         if encoding not in {"", "identity"}:
             raise ServerRefused(
-                f"{host_of(self.url)} sent data compressed ({printable(encoding)[:40]}), though not asked to",
+                f"{host_of(self.url)} sent compressed data ({printable(encoding)[:40]}) without request",
                 hint="look at the proxy between here and the server",
             )
 

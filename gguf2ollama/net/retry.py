@@ -1,8 +1,8 @@
-"""Try again what failed for the moment: the only such loop there is.
+"""Retry what failed temporarily: the only retry loop.
 
-An error says itself whether the same request may go better (``ServerProblem.retry_after``): set by
+An error says itself whether a retry may succeed (``ServerProblem.retry_after``): set by
 :class:`~gguf2ollama.net.client.HttpClient` for a request that may be repeated (GET and HEAD; any other only
-where it surely was not sent), when a connection broke off or stalled, and for HTTP 429, 500, 502, 503
+where it surely was not sent), when a connection was lost or stalled, and for HTTP 429, 500, 502, 503
 and 504.
 """
 
@@ -20,7 +20,7 @@ from gguf2ollama.errors import ServerProblem
 __all__ = ["LONGEST_PAUSE", "RETRY_PAUSES", "Budget", "parse_retry_after", "retry"]
 
 RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each new attempt of what failed for the moment."""
+"""Seconds before each retry."""
 
 LONGEST_PAUSE = 60.0
 """Seconds that a server may ask us to wait (``Retry-After``); where it asks for more, its error is final."""
@@ -42,7 +42,7 @@ class Budget:
         self._used = 0
 
     def progress(self) -> None:
-        """Note that bytes came which will not be asked for again."""
+        """Note that bytes arrived which will not be requested again."""
         self._used = 0
 
     def next_pause(self) -> float | None:

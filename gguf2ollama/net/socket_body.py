@@ -37,7 +37,7 @@ def send_request(
     """Send a request with all of its body.
 
     A server may answer and hang up before it has all of it, to say why it does not want it: so a connection
-    that breaks off is no error yet.
+    that is lost is not an error yet.
 
     Args:
         stream: The connection.
@@ -70,7 +70,7 @@ def read_reply(
 
     Raises:
         httpcore2.ReadTimeout: Nothing comes.
-        httpcore2.ReadError: The connection broke off.
+        httpcore2.ReadError: The connection was lost.
         httpcore2.RemoteProtocolError: What comes is not HTTP.
     """
     response = http.client.HTTPResponse(_Incoming(stream, wait), method=method)  # type: ignore[arg-type]

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 __all__ = ["NOTE_AFTER", "Wait"]
 
 NOTE_AFTER = 5.0
-"""Seconds of silence after which the user is told what is waited for."""
+"""Seconds of silence after which the user is notified."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Wait:
     """The patience of one request; handed to its connection in place of a timeout.
 
-    A timeout of each read alone can't tell work from death (a server that hashes 100 GB says nothing for
-    minutes), nor a slow answer from one that drips a byte at a time.
+    A timeout of each read cannot distinguish work from a hang (a server that hashes 100 GB is silent for
+    minutes), nor a slow response from one that drips a byte at a time.
 
     Attributes:
         idle: Seconds of silence that are a stall.
         deadline: The moment (``time.monotonic``) by which the whole answer is due; ``None``: no limit.
-        is_alive: Asked after ``idle`` seconds of silence; while it returns true, the wait goes on.
+        is_alive: Called after ``idle`` seconds of silence; while it returns true, the wait continues.
         notify: Called once, after ``NOTE_AFTER`` seconds of silence.
     """
 

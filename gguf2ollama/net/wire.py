@@ -1,4 +1,4 @@
-"""Requests on the wire: httpcore2's pools, one for each proxy, and what they raise in our kinds.
+"""Requests on the wire: httpcore2's pools, one for each proxy, and their exceptions by kind.
 
 This module imports httpcore2 (40 ms of CPU) and is itself imported when the first request is sent.
 """
@@ -53,7 +53,7 @@ class SocketBody(Protocol):
         """Read it in chunks, where it has to pass through this process."""
 
     def send_over(self, connection: socket.socket) -> None:
-        """Send it over a connection; raises ``OSError`` when that breaks off."""
+        """Send it over a connection; raises ``OSError`` when that is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

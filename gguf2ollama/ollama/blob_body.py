@@ -1,4 +1,4 @@
-"""The body of a blob on its way to the server."""
+"""The body of a request that uploads a blob."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STEP = 4 << 20  # bytes that the system copies between two reports
 
 
 def opener(source: Path | Callable[[], BinaryIO]) -> Callable[[], BinaryIO]:
-    """Return what opens the source anew, from its start, each time it is called."""
+    """Return what opens the source, from its start, each time it is called."""
     if not isinstance(source, Path):
         return source
 
@@ -31,7 +31,7 @@ def opener(source: Path | Callable[[], BinaryIO]) -> Callable[[], BinaryIO]:
 
 
 def body(open_source: Callable[[], BinaryIO], *, size: int, task: str, progress: Progress) -> Iterator[bytes]:
-    """Read the source in pieces and report what has been taken up.
+    """Read the source in chunks and report what was read.
 
     Raises:
         InvalidInput: It has more or fewer bytes than ``size``.
@@ -50,12 +50,12 @@ def body(open_source: Callable[[], BinaryIO], *, size: int, task: str, progress:
 
 
 class PiecesBody:
-    """A body made of pieces of files, which the system can copy into a socket by itself.
+    """A body of pieces of files, which the system can copy into a socket by itself.
 
     Args:
         pieces: Its bytes, in order.
         task: What progress and errors call it.
-        progress: Told what has been sent.
+        progress: Called with the bytes sent.
     """
 
     def __init__(self, pieces: Sequence[BlobPiece], *, task: str, progress: Progress) -> None:
@@ -85,7 +85,7 @@ class PiecesBody:
         Raises:
             InvalidInput: A file has become shorter.
             NotFound: A file is gone.
-            OSError: The connection broke off.
+            OSError: The connection was lost.
         """
         self._report(0)
         for start, step in self._steps(_STEP):
@@ -107,6 +107,6 @@ class PiecesBody:
 
 def _changed(task: str, size: int) -> InvalidInput:
     return InvalidInput(
-        f"{task} failed: the file no longer has the {size:,} bytes that it had",
-        hint="something writes to it: wait until that is done, then run the same command again",
+        f"{task} failed: the file changed, it no longer has {size:,} bytes",
+        hint="wait until nothing writes to it, then run the same command again",
     )

@@ -1,4 +1,4 @@
-"""The client: one method for each thing that Ollama's REST interface does."""
+"""The client: one method for each endpoint of Ollama's REST interface."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
 __all__ = ["STALL_TIMEOUT", "Client"]
 
 STALL_TIMEOUT = 60.0
-"""Seconds of silence after which a server is asked whether it lives, and in which it has to answer."""
+"""Seconds of silence after which a server is probed, and in which it has to respond."""
 
 _RETRY_PAUSES = (0.5, 2.0)
 
@@ -31,17 +31,17 @@ class Client:
     """A connection to one Ollama server.
 
     Nothing is sent before a method is called. All methods may be called from several threads. A method that
-    gives a ``Stream`` has sent its request when it returns; the others return when the work is done.
+    returns a ``Stream`` has sent its request when it returns; the others return when the work is done.
 
     Every method raises, besides what it names itself: ``ServerUnreachable`` when nothing answers or the
-    connection breaks off, ``ServerStalled`` when it goes silent, ``ServerRefused`` (or the class that fits
+    connection is lost, ``ServerStalled`` when it goes silent, ``ServerRefused`` (or the class that fits
     better) for an error of the server's own; each with a hint.
 
     Args:
         address: Where the server is; as ``OLLAMA_HOST`` says when it is not given.
         api_key: Sent to that server as ``Authorization: Bearer``; ``OLLAMA_API_KEY`` by default, empty: none.
         ca_file: Certificates (PEM) to trust in place of the system's and those of ``SSL_CERT_FILE``.
-        stall_timeout: Seconds of silence before the server is asked whether it lives.
+        stall_timeout: Seconds of silence before the server is probed.
         retry_pauses: Seconds before each new attempt of a request that may be repeated, uploads included.
         notify: Called with a sentence when something takes longer than a user would expect.
 
@@ -86,32 +86,32 @@ class Client:
     # the server
 
     def version(self) -> ServerVersion:
-        """Ask which Ollama it is; a build that names no release counts as the newest known.
+        """Return the server's version; a build that names no release counts as the newest known.
 
         Raises:
-            ServerRefused: It answers, but not as Ollama does.
+            ServerRefused: It answers, but is not an Ollama server.
         """
         fields = self._api.version()
         try:
             return ServerVersion.reported(fields.text("version"))
         except ValueError as error:
             raise ServerRefused(
-                f"{fields.origin} did not report a version: {error}",
+                f"{fields.origin} did not return a version: {error}",
                 hint="check that OLLAMA_HOST (or --host) leads to Ollama and not to another server",
             ) from error
 
     def features(self) -> ServerFeatures:
-        """Ask for the version, and return what that Ollama can do."""
+        """Return what the server supports, by its version."""
         return ServerFeatures.of(self.version())
 
     def clock(self) -> datetime | None:
-        """Return the time by the server's own clock, to the second; ``None`` where it does not say."""
+        """Return the time by the server's own clock, to the second; ``None`` if the response has no date."""
         return self._api.date("/api/version")
 
     # blobs
 
     def has_blob(self, digest: Digest) -> bool:
-        """Ask whether a blob is in the server's store."""
+        """Return whether a blob is in the server's store."""
         return self._api.exists(f"/api/blobs/{digest}")
 
     def upload_blob(
@@ -123,22 +123,22 @@ class Client:
         label: str | None = None,
         progress: Progress = ignore,
     ) -> bool:
-        """Send a blob, unless the server has it; tell whether it was sent.
+        """Send a blob, unless the server has it; return whether it was sent.
 
-        When the connection breaks off, the blob is sent again from its start, as often as the client was
-        told to. Ollama checks the digest itself and keeps nothing of an upload that broke off.
+        When the connection is lost, the blob is sent again from its start, after each of the client's
+        ``retry_pauses``. Ollama verifies the digest itself and keeps nothing of an incomplete upload.
 
         Args:
-            source: A file, what opens the bytes anew from their start each time it is called, or the pieces
-                that the bytes come from: those of files are the quickest way over a plain connection.
+            source: A file, a function that opens the bytes from their start each time it is called, or pieces
+                of files and bytes: those of files are sent fastest over a plain connection.
             digest: Its sha256, under which it is kept.
             size: Its length in bytes.
             label: What to call it in progress and errors; the file's name when it is not given.
-            progress: Told of the bytes sent.
+            progress: Called with the bytes sent.
 
         Raises:
             InvalidInput: The source has other bytes than its digest says, or another length than ``size``.
-            NotFound: The file is not there.
+            NotFound: The file does not exist.
             NotEnoughSpace: The server's disk is full.
         """
         label = label or (source.name if isinstance(source, Path) else str(digest))
@@ -175,12 +175,12 @@ class Client:
         requires: str | None = None,
         family: str | None = None,
     ) -> Stream[Status]:
-        """Make a model from uploaded blobs, or a variant of one that is there (servers from 0.5.5 on).
+        """Create a model from uploaded blobs, or a variant of an existing one (servers from 0.5.5 on).
 
         Args:
-            name: What to call it; a model of that name is replaced.
-            files: The blobs by file name; the server tells weights from projectors by what is in them, and
-                shards by names of the form ``NAME-00001-of-00003.gguf``.
+            name: Its name; a model of that name is replaced.
+            files: The blobs by file name; the server distinguishes weights from projectors by their contents,
+                and shards by names of the form ``NAME-00001-of-00003.gguf``.
             from_: The model to make a variant of, instead of ``files``.
             template: A Go template; without one the server may choose one, or use the GGUF's own.
             system: The default system message.
@@ -194,10 +194,10 @@ class Client:
 
         Raises:
             InvalidShards: The shards are not one whole set.
-            InvalidGguf: A file is no GGUF.
-            InvalidModelfile: The template is none.
+            InvalidGguf: A file is not a GGUF.
+            InvalidModelfile: The template is invalid.
             NotEnoughSpace: The server's disk is full.
-            UsageProblem: The server takes no such name, parameter or adapter.
+            UsageProblem: The server does not accept the name, a parameter or an adapter.
         """
         wanted = {
             "from": None if from_ is None else str(from_),
@@ -225,11 +225,11 @@ class Client:
         return tuple(LocalModel.parse(model) for model in self._api.get("/api/tags").inners("models"))
 
     def show(self, name: ModelName | str, *, verbose: bool = False) -> ModelInfo:
-        """Tell all about one model.
+        """Return all about one model.
 
         Args:
             name: The model.
-            verbose: Give the large arrays of the metadata (megabytes) and the tensors too.
+            verbose: Include the large arrays of the metadata (megabytes) and the tensors.
 
         Raises:
             NotFound: The server has no such model.
@@ -243,7 +243,7 @@ class Client:
 
         Raises:
             NotFound: The server has no such model.
-            UsageProblem: The server takes no such name.
+            UsageProblem: The server does not accept the name.
         """
         names = {"source": str(source), "destination": str(to)}
         self._api.send("POST", "/api/copy", names, subject=str(source))
@@ -294,7 +294,7 @@ class Client:
         answer_format: str | Mapping[str, object] | None = None,
         keep_alive: str | float | None = None,
     ) -> Stream[Chunk]:
-        """Ask for the next message of a chat; the model is loaded if it is not yet.
+        """Generate the next message of a chat; the model is loaded if it is not yet.
 
         Args:
             name: The model.
@@ -310,10 +310,12 @@ class Client:
             NotEnoughSpace: It does not fit the memory.
             UsageProblem: The model cannot do that.
         """
-        wanted = _asking(tools=tools, options=options, think=think, keep_alive=keep_alive, form=answer_format)
+        fields = _options(
+            tools=tools, options=options, think=think, keep_alive=keep_alive, form=answer_format
+        )
         return self._api.stream(
             "/api/chat",
-            {"model": str(name), "messages": [dict(message) for message in messages], **wanted},
+            {"model": str(name), "messages": [dict(message) for message in messages], **fields},
             subject=str(name),
             parse=Chunk.parse_chat,
             is_last=_is_last_chunk,
@@ -327,7 +329,7 @@ class Client:
         tools: Sequence[Mapping[str, object]] = (),
         think: bool | str | None = None,
     ) -> str:
-        """Return the prompt that a chat becomes, without asking the model (servers from 0.11.5 on).
+        """Return the rendered prompt of a chat, without generating (servers from 0.11.5 on).
 
         The model is loaded all the same, and nothing of the chat is cut off to fit its context.
 
@@ -336,7 +338,7 @@ class Client:
             ServerRefused: The template fails, or the server renders nothing.
         """
         # an older server answers the chat instead, which is not to take long
-        wanted = _asking(tools=tools, options={"num_predict": 1}, think=think, keep_alive=None, form=None)
+        wanted = _options(tools=tools, options={"num_predict": 1}, think=think, keep_alive=None, form=None)
         chat = {
             "model": str(name),
             "messages": [dict(message) for message in messages],
@@ -349,8 +351,8 @@ class Client:
         rendered = Chunk.parse_chat(answer).rendered_template
         if rendered is None:
             raise ServerRefused(
-                f"{answer.origin} did not render the template of {name}",
-                hint="it takes Ollama 0.11.5 or newer",
+                f"{answer.origin} did not return the prompt of {name}",
+                hint="Ollama 0.11.5 or newer is required",
             )
         return rendered
 
@@ -366,13 +368,13 @@ class Client:
         answer_format: str | Mapping[str, object] | None = None,
         keep_alive: str | float | None = None,
     ) -> Stream[Chunk]:
-        """Ask for the continuation of a prompt; the model is loaded if it is not yet.
+        """Generate the continuation of a prompt; the model is loaded if it is not yet.
 
         Args:
             name: The model.
             prompt: The text; put into the model's template.
             system: A system message in place of the model's own.
-            raw: Give the model the prompt as it is, without a template.
+            raw: Send the prompt as it is, without a template.
             options: Parameters for this answer, before those of the model.
             think: Whether, or how much, to reason first; the server decides when it is not given.
             answer_format: ``json``, or a JSON schema that the answer is to follow.
@@ -383,7 +385,7 @@ class Client:
             NotEnoughSpace: It does not fit the memory.
             UsageProblem: The model cannot do that.
         """
-        wanted = _asking(tools=(), options=options, think=think, keep_alive=keep_alive, form=answer_format)
+        wanted = _options(tools=(), options=options, think=think, keep_alive=keep_alive, form=answer_format)
         return self._api.stream(
             "/api/generate",
             {"model": str(name), "prompt": prompt, "raw": raw, **_given({"system": system}), **wanted},
@@ -476,7 +478,7 @@ def _given(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _asking(
+def _options(
     *,
     tools: Sequence[Mapping[str, object]],
     options: Mapping[str, object] | None,

@@ -1,6 +1,6 @@
-"""What went wrong on the way to the server or in it, as one of our errors with what to do next.
+"""What went wrong in the server or on the connection to it, as one of our errors with what to do next.
 
-Ollama tells its errors apart only by their text. The texts were read in its source (``server/routes.go``,
+Ollama's errors differ only in their text. The texts were read in its source (``server/routes.go``,
 ``create.go``, ``create_split_gguf.go``, ``images.go``, ``sched.go``, ``llm/llama_server.go``,
 ``llm/status.go`` of 0.34.4 and 0.32.15, ``llm/server.go`` of 0.17.4).
 """
@@ -97,11 +97,9 @@ _SMALLER = (
     "choose a smaller context (--ctx) or a smaller quantization, or free memory: `gguf2ollama ps` lists what"
     " is loaded, `gguf2ollama stop NAME` unloads it"
 )
-_SERVER_LOG = (
-    "the server's log says more (Linux: `journalctl -u ollama`; elsewhere ~/.ollama/logs/server.log)"
-)
+_SERVER_LOG = "see the server's log (Linux: `journalctl -u ollama`; elsewhere ~/.ollama/logs/server.log)"
 _NAMES = (
-    "a name reads NAME, NAME:TAG or NAMESPACE/NAME:TAG: letters, digits, `_`, `-` and `.`, not starting with"
+    "use NAME, NAME:TAG or NAMESPACE/NAME:TAG: letters, digits, `_`, `-` and `.`, not starting with"
     " `-` or `.`, at most 80 in each part"
 )
 _TRANSFERS = ("/api/pull", "/api/push")
@@ -119,14 +117,14 @@ _RULES = (
         r"|not enough memory|insufficient memory|failed to allocate|allocation failed"
         r"|failed to reserve graph|out_of_device_memory|ErrorOutOfMemory",
         NotEnoughSpace,
-        "the Ollama server at {address} has not enough memory for {subject}: {said}",
+        "the Ollama server at {address} does not have enough memory for {subject}: {said}",
         _SMALLER,
     ),
     _rule(
         r"^model ['\"].*['\"] not found|/manifests/.*: (?:no such file|the system cannot find)",
         NotFound,
         "Ollama at {address} has no model {subject}",
-        "`gguf2ollama list` shows the models that it has",
+        "`gguf2ollama list` shows its models",
     ),
     _rule(
         r"pull model manifest: (?:file does not exist|404)",
@@ -144,18 +142,18 @@ _RULES = (
         r"insecure protocol http",
         UsageProblem,
         "{subject} names a registry over plain http, which Ollama refuses",
-        "pass --insecure if that registry is meant",
+        "pass --insecure to use that registry all the same",
     ),
     _rule(
         r"no Location header in response",
         ServerRefused,
-        "Ollama cannot pull {subject}: the registry sends blobs itself, and Ollama insists on a redirect",
+        "Ollama cannot pull {subject}: the registry sends blobs itself, and Ollama requires a redirect",
         "use a registry that redirects to its storage (Ollama issue 7244), or build from the files",
     ),
     _rule(
         r"^unauthorized|not authorized|access denied|unknown ollama key",
         ServerRefused,
-        "the registry does not let this server do that with {subject}: {said}",
+        "the registry denied access to {subject}: {said}",
         "run `ollama signin` on the server's machine, or add its public key to your account",
     ),
     _rule(
@@ -168,34 +166,34 @@ _RULES = (
     _rule(
         r"^pull model manifest: ",
         ServerRefused,
-        "the Ollama server at {address} neither has the model nor gets it from the registry: {said}",
-        "`gguf2ollama list` shows the models that it has",
+        "the Ollama server at {address} does not have the model and cannot pull it: {said}",
+        "`gguf2ollama list` shows its models",
         paths=("/api/create",),
     ),
     _rule(
         r"file must be downloaded again",
         ServerRefused,
-        "the registry sent other bytes of {subject} than its manifest promises: {said}",
+        "checksum mismatch: the registry sent different bytes of {subject} than its manifest lists: {said}",
         "pull it again; if that does not help, the registry's copy is damaged",
         paths=_TRANSFERS,
     ),
     _rule(
         r"permission denied|access is denied|read-only file system",
         ServerRefused,
-        "the Ollama server at {address} may not write its own store: {said}",
-        "check the owner and the permissions of its models folder (OLLAMA_MODELS)",
+        "the Ollama server at {address} cannot write its model directory: {said}",
+        "check owner and permissions of the directory that OLLAMA_MODELS names there",
     ),
     _rule(
         r"digest mismatch",
         InvalidInput,
-        "{subject} does not have the bytes that its digest promises: {said}",
-        "the file changed while it was read, or its known digest is stale: run it again with --rehash",
+        "checksum mismatch: {subject} does not match its digest: {said}",
+        "the file changed while it was being read, or its cached digest is stale: run again with --rehash",
     ),
     _rule(
         r"split GGUF|has \d+ shards, expected \d+|invalid split file|illegal split file|missing first shard",
         InvalidShards,
-        "Ollama at {address} does not take these shards as one model: {said}",
-        "hand over all shards of one model under the names NAME-00001-of-0000N.gguf, or merge them first"
+        "Ollama at {address} does not accept these shards as one model: {said}",
+        "pass all shards of one model, named NAME-00001-of-0000N.gguf, or merge them first"
         " (`gguf2ollama merge`)",
     ),
     _rule(
@@ -203,135 +201,135 @@ _RULES = (
         r"|^unknown type$|mixed model file types|exceeds file size|^unsupported file type"
         r"|^error reading GGUF|failed to validate GGUF|EOF$",
         InvalidGguf,
-        "Ollama at {address} does not take the file as a GGUF: {said}",
-        "`gguf2ollama inspect FILE` tells what is wrong with it",
+        "Ollama at {address} does not accept the file as GGUF: {said}",
+        "`gguf2ollama inspect FILE` shows what is wrong with it",
         paths=("/api/create",),
     ),
     _rule(
         r"unable to generate parser for this template",
         ServerRefused,
-        "llama.cpp cannot work with the chat template of {subject}, and so does not start: {said}",
-        "build it with a Go template (--template FILE), which Ollama then uses instead",
+        "llama.cpp cannot use the chat template of {subject} and does not start: {said}",
+        "build it with a Go template (--template FILE), which Ollama uses instead",
     ),
     _rule(
         r"unknown (?:model )?architecture|unsupported (?:model )?architecture|unknown pre-tokenizer type"
         r"|unknown tokenizer",
         ServerRefused,
         "the llama.cpp of the Ollama server at {address} cannot run this model: {said}",
-        "a newer Ollama may know it: update the server",
+        "update the server: a newer Ollama may support it",
     ),
     _rule(
         r"LoRA adapters are no longer supported|is a LoRA adapter|only one adapter is currently supported",
         UsageProblem,
-        "Ollama at {address} takes no LoRA adapter: {said}",
+        "Ollama at {address} does not accept LoRA adapters: {said}",
         "merge the adapter into the model first (llama.cpp's llama-export-lora)",
     ),
     _rule(
         r"quantization is only supported|unsupported quantiz",
         UsageProblem,
-        "Ollama does not quantize a GGUF when it takes it in: {said}",
-        "quantize it first with llama.cpp's llama-quantize, or take another quantization of the model",
+        "Ollama cannot quantize GGUF files: {said}",
+        "quantize it first with llama.cpp's llama-quantize, or choose another quantization of the model",
     ),
     _rule(
         r"template error|^template: ",
         InvalidModelfile,
-        "Ollama does not take the TEMPLATE: {said}",
+        "invalid TEMPLATE: {said}",
         "TEMPLATE is a Go template: see Go's text/template and Ollama's list of functions",
     ),
     _rule(
         r"invalid requires version|license must be",
         InvalidModelfile,
-        "Ollama does not take a value of the Modelfile: {said}",
+        "invalid value in the Modelfile: {said}",
         "REQUIRES is a version such as 0.34.1, LICENSE a text",
     ),
     _rule(
         r"is no longer supported|unknown parameter|option \"\w+\" must be|invalid (?:int|float|bool) value",
         UsageProblem,
-        "Ollama at {address} does not take a parameter: {said}",
-        "`gguf2ollama modelfile SOURCE` shows all parameters; leave that one out or correct it",
+        "Ollama at {address} does not accept a parameter: {said}",
+        "`gguf2ollama modelfile SOURCE` shows all parameters; correct that one or leave it out",
     ),
     _rule(
         r"invalid model name|^(?:name|source|destination) \".*\" is invalid|unqualified name",
         UsageProblem,
-        "Ollama takes no such name for a model ({subject}): {said}",
+        "invalid model name {subject}: {said}",
         _NAMES,
     ),
     _rule(
         r"^model is required",
         ServerRefused,
-        "the Ollama server at {address} lost sight of {subject} for a moment: {said}",
-        "another model may have been removed at that moment: run the same command again",
+        "the Ollama server at {address} could not find {subject} for a moment: {said}",
+        "another model may have been removed at the same time: run the same command again",
     ),
     _rule(
         r"request entity too large|content too large",
         ServerRefused,
-        "a proxy before the Ollama server at {address} takes no body of this size: {said}",
-        "raise its limit (nginx: client_max_body_size), or go to the server without it",
+        "a proxy in front of {address} does not accept uploads of this size: {said}",
+        "raise its limit (nginx: client_max_body_size), or connect to the server without it",
     ),
     _rule(
         r"does not support|think value",
         UsageProblem,
         "Ollama at {address} cannot do that with {subject}: {said}",
-        "`gguf2ollama show NAME` lists what the model can do",
+        "`gguf2ollama show NAME` lists its capabilities",
     ),
     _rule(
         r"server busy",
         ServerRefused,
-        "the Ollama server at {address} has too many requests waiting",
+        "the Ollama server at {address} is busy: too many requests are waiting",
         "try again later, or raise OLLAMA_MAX_QUEUE on the server",
     ),
     _rule(
         r"llama-server binary not found|unable to find llama-server",
         ServerRefused,
-        "the Ollama server at {address} is installed without llama-server and can run no model: {said}",
-        "install Ollama again on that machine, with its whole lib/ollama folder",
+        "the Ollama server at {address} is installed without llama-server and cannot run models: {said}",
+        "reinstall Ollama on that machine, with its whole lib/ollama directory",
     ),
     _rule(
         r"path or Modelfile are required",
         ServerRefused,
-        "the Ollama server at {address} is too old to take uploaded files: {said}",
+        "the Ollama server at {address} is too old to create models from uploaded files: {said}",
         "update Ollama on that machine to 0.5.5 or newer",
     ),
     _rule(
         r"^neither 'from' or 'files' was specified",
         UsageProblem,
-        "there is nothing to make {subject} of",
-        "name a GGUF, or a model that is there",
+        "no source to create {subject} from",
+        "pass a GGUF, or the name of an existing model",
     ),
     _rule(
         r"blob not found|sha256[-:][0-9a-f]{64}: (?:no such file|the system cannot find)",
         ServerRefused,
-        "a blob that was there is gone from the store of the Ollama server at {address}: {said}",
-        "something else removed it or the server was restarted: run the same command again",
+        "a blob has disappeared from the store of the Ollama server at {address}: {said}",
+        "it was removed, or the server was restarted: run the same command again",
     ),
     _rule(
         r"timed out waiting for llama",
         ServerRefused,
-        "the Ollama server at {address} gave up loading {subject}: {said}",
-        "raise OLLAMA_LOAD_TIMEOUT on the server; its log says how far the load had come",
+        "loading {subject} timed out on the Ollama server at {address}: {said}",
+        "raise OLLAMA_LOAD_TIMEOUT on the server; its log shows how far loading had come",
     ),
     _rule(
         r"signal: (?:segmentation fault|illegal instruction)",
         ServerRefused,
-        "the program that runs the model for the Ollama server at {address} crashed with {subject}: {said}",
-        "that is a fault of llama.cpp with this processor or this model: update Ollama; in a virtual machine"
+        "llama-server crashed with {subject} on the Ollama server at {address}: {said}",
+        "this is a bug in llama.cpp with this processor or this model: update Ollama; in a virtual machine"
         f" with AMX, start the server with LLAMA_ARG_REPACK=0; {_SERVER_LOG}",
     ),
     _rule(
         r"unexpected EOF|\bEOF$|process has terminated|no longer running|unexpectedly stopped"
         r"|unable to load model|error loading model|failed to load model",
         ServerRefused,
-        "the program that runs the model for the Ollama server at {address} failed with {subject}: {said}",
-        f"memory is the commonest cause (a smaller --ctx or quantization needs less); {_SERVER_LOG}",
+        "llama-server failed with {subject} on the Ollama server at {address}: {said}",
+        f"most often memory is short (a smaller --ctx or quantization needs less); {_SERVER_LOG}",
     ),
 )
 
 
 def explain_refusal(text: str, *, status: int, call: ApiCall) -> Gguf2OllamaError:
-    """Explain an error that the server told.
+    """Return the error for what the server reports.
 
     Args:
-        text: The error's text; empty where the answer had none.
+        text: The error's text; empty where the response had none.
         status: The HTTP status code, or 0 for an error in the middle of a stream.
         call: The request.
     """
@@ -344,19 +342,19 @@ def explain_refusal(text: str, *, status: int, call: ApiCall) -> Gguf2OllamaErro
             return rule.apply(named, said=said, status=status)
     if status == _FORBIDDEN and not said:
         return ServerRefused(
-            f"{call.origin} is forbidden: Ollama on loopback answers only to the machine's own names",
+            f"{call.origin} returned HTTP 403: Ollama on loopback answers only to the machine's own names",
             hint="use an IP address or `localhost` in OLLAMA_HOST",
             status=status,
         )
     if status == _NOT_FOUND:
         return ServerRefused(
-            f"{call.origin} is not there ({said or 'no reason given'}): not Ollama, or one of another age",
+            f"{call.origin} returned HTTP 404: not an Ollama server, or an unsupported version",
             hint="check OLLAMA_HOST (or --host), and the server's version with `ollama --version`",
             status=status,
         )
-    answered = f"answered with status {status}" if status else "ended with an error"
+    outcome = f"returned HTTP {status}" if status else "failed"
     return ServerRefused(
-        f"{call.origin} {answered}: {said or 'it gave no reason'}",
+        f"{call.origin} {outcome}: {said or 'no reason given'}",
         hint=_SERVER_LOG if status >= _SERVER_ERROR or not status else None,
         status=status,
     )
@@ -384,8 +382,8 @@ def printable(text: str) -> str:
     return kept if len(kept) <= _TEXT_LIMIT else f"{kept[:_TEXT_LIMIT]}…"
 
 
-_START = "start it with `ollama serve`, or say where it is with OLLAMA_HOST or --host"
-_AGAIN = "see whether the server still runs (`ollama serve`) and what its log says, then run the same again"
+_START = "start it with `ollama serve`, or set its address with OLLAMA_HOST or --host"
+_AGAIN = "check that the server is running (`ollama serve`) and its log, then run the same command again"
 
 _FAILURES: dict[FailureKind, tuple[type[ServerProblem], str, str]] = {
     FailureKind.CONNECT: (ServerUnreachable, "cannot connect to Ollama at {address}: {detail}", _START),

@@ -1,7 +1,7 @@
-"""Read the fields of a JSON answer without trusting it.
+"""Read the fields of a JSON response without trusting it.
 
 A missing key or a null gives the empty value of its type, since servers of other versions leave fields
-out. A key of another type is an answer that breaks the interface: it is refused by name, and never
+out. A key of another type is a response that breaks the interface: it is refused by name, and never
 becomes a ``TypeError`` later on.
 """
 
@@ -30,7 +30,7 @@ _TIMESTAMP = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A JSON object of an answer.
+    """A JSON object of a response.
 
     Attributes:
         content: The object.
@@ -45,7 +45,7 @@ class Fields:
         """Parse one JSON object; a ``bytearray`` is empty afterwards.
 
         Raises:
-            ServerRefused: It is not JSON, or no object, or would take too much memory.
+            ServerRefused: It is not JSON, not an object, or would take too much memory.
         """
         is_page = content[:64].lstrip()[:1] == b"<"
         try:
@@ -53,9 +53,9 @@ class Fields:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            looks = "an HTML page" if is_page else "something that is no JSON object"
+            looks = "an HTML page" if is_page else "not a JSON object"
             raise ServerRefused(
-                f"{origin} gave {looks}: that is not how Ollama answers",
+                f"unexpected response to {origin}: {looks}",
                 hint=_HINT,
             )
         return cls(value, origin)
@@ -128,6 +128,7 @@ class Fields:
 
     def _ill_typed(self, key: str, wanted: str) -> ServerRefused:
         return ServerRefused(
-            f"{self.origin} gave {key!r} as {self.content.get(key)!r:.80}, not as {wanted}",
+            f"unexpected response to {self.origin}: {key!r} is {self.content.get(key)!r:.80},"
+            f" expected {wanted}",
             hint=_HINT,
         )

@@ -1,6 +1,6 @@
-"""A registry on loopback for the length of one build: it serves models from where their bytes are.
+"""A registry on loopback for the duration of one build: it serves models from where their bytes are.
 
-Ollama pulls from any server that answers ``/v2/<namespace>/<model>/manifests/<tag>`` and blobs, but insists
+Ollama pulls from any server that answers ``/v2/<namespace>/<model>/manifests/<tag>`` and blobs, but requires
 that a blob redirects to another host name, which it compares as text (``server/download.go`` from 0.5.4 to
 0.34.4). ``[::ffff:127.0.0.1]`` is another text than ``127.0.0.1`` and the same address: Go connects to it by
 IPv4, even where the kernel has no IPv6, and asks neither a name server nor a proxy. ``localhost`` could lead
@@ -42,13 +42,13 @@ _MOST_STRANGERS = 32  # connections without the token; Ollama's own show it at o
 
 
 class PrivateRegistry:
-    """Serves what it is told to offer on 127.0.0.1 while its ``with`` block runs.
+    """Serves the models offered on 127.0.0.1 while its ``with`` block runs.
 
     Args:
         label: Begins the tag of every model; letters, digits and ``-``, at most 70.
 
     Raises:
-        ServerProblem: There is no free port on 127.0.0.1.
+        ServerProblem: No port is free on 127.0.0.1.
     """
 
     def __init__(self, *, label: str) -> None:
@@ -56,8 +56,8 @@ class PrivateRegistry:
             self._server = _Server(token=secrets.token_hex(16), label=label)
         except OSError as error:
             raise ServerProblem(
-                f"no port can be opened on {_ADDRESS}, from which the server would pull: {error}",
-                hint="--via upload needs none",
+                f"cannot open a port on {_ADDRESS} for the server to pull from: {error}",
+                hint="use --via upload, which needs none",
             ) from error
         # a daemon: an interruption before the block begins leaves nobody to end it
         self._thread = threading.Thread(
@@ -76,7 +76,7 @@ class PrivateRegistry:
             steps.callback(self._server.shutdown)
 
     def offer(self, manifest: Manifest, blobs: Mapping[Digest, Sequence[BlobPiece]]) -> ModelName:
-        """Serve a model more; give the name by which an Ollama on this machine pulls it, over plain HTTP.
+        """Serve one more model; return the name by which an Ollama on this machine pulls it, over plain HTTP.
 
         Args:
             manifest: What is served under that name.
@@ -170,7 +170,7 @@ class _Server(ThreadingHTTPServer):
         return f"http://[::ffff:{_ADDRESS}]:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that leaves is no mishap, and Ollama tells what it could not get."""
+        """Say nothing: clients may leave, and Ollama reports what it could not get."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -183,19 +183,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def version_string(self) -> str:
-        """Tell nothing of what is running here."""
+        """Reveal nothing about the system."""
         return "gguf2ollama"
 
     def do_HEAD(self) -> None:
-        """Return what a GET would give; for a blob, its length."""
+        """Return what a GET would return; for a blob, its length."""
         self._answer(with_body=False)
 
     def do_GET(self) -> None:
-        """Return the manifest, the way to a blob, or (a range of) a blob."""
+        """Return the manifest, the redirect to a blob, or (a range of) a blob."""
         self._answer(with_body=True)
 
     def send_error(self, *_: object) -> None:
-        """Tell nobody more than that: methods that are not served, and what is no HTTP."""
+        """Answer 404 and no more to unknown methods, and to what is not HTTP."""
         self.close_connection = True
         self._head(404, 0)
 
@@ -204,11 +204,11 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.server.token
         kinds = {
             f"/v2/{TEMPORARY_NAMESPACE}/{token}/manifests": self._send_manifest,
-            f"/v2/{TEMPORARY_NAMESPACE}/{token}/blobs": self._send_way_to_blob,
+            f"/v2/{TEMPORARY_NAMESPACE}/{token}/blobs": self._send_redirect,
             f"/{token}": self._send_blob,
         }
         for secret, send in kinds.items():
-            # in a time that says nothing of the token
+            # in constant time, which reveals nothing about the token
             if secrets.compare_digest(secret.encode(), folder.encode()):
                 self.server.trust(self.connection)
                 send(last, with_body=with_body)
@@ -233,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.served.add(tag)
             self.wfile.write(content)
 
-    def _send_way_to_blob(self, digest: str, *, with_body: bool) -> None:
+    def _send_redirect(self, digest: str, *, with_body: bool) -> None:
         if with_body and digest in self.server.pieces:
             self._head(307, 0, Location=f"{self.server.other_url}/{self.server.token}/{digest}")
         else:

@@ -22,8 +22,8 @@ _LAST_CODE_POINT = 0x10FFFF
 def parse_parameters(text: str) -> Mapping[str, object]:
     """Return each parameter's value: a text, a number, true or false.
 
-    ``stop``, and whatever occurs on several lines, is a tuple. A value that is none of these stays the text
-    it is; a line that is no parameter is left out.
+    ``stop``, and whatever occurs on several lines, is a tuple. A value that is none of these stays text;
+    a line that is not a parameter is left out.
     """
     found: dict[str, list[object]] = {}
     for line in text.split("\n"):

@@ -1,6 +1,6 @@
-"""What Ollama answers, as values.
+"""Responses of Ollama, as values.
 
-They are built leniently: unknown keys are ignored, missing ones give empty values, and only a key of the
+They are parsed leniently: unknown keys are ignored, missing ones are empty values, and only a key of the
 wrong type is an error (see ``fields``). Source: ``api/types.go`` of Ollama 0.34.4.
 """
 
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDetails:
-    """What a model is made of.
+    """Format, architecture and size of a model.
 
     Attributes:
         format: ``gguf`` or ``safetensors``.
@@ -40,7 +40,7 @@ class ModelDetails:
         parameter_size: For a person: ``134.52M``.
         quantization_level: Such as ``Q4_K_M``.
         parent_model: The model that it was made from, where that is known.
-        runner: What runs it (``llamacpp``, ``ggml``, ``mlx``); servers before 0.40 say nothing here.
+        runner: What runs it (``llamacpp``, ``ggml``, ``mlx``); empty before 0.40.
     """
 
     format: str
@@ -53,7 +53,7 @@ class ModelDetails:
 
     @classmethod
     def parse(cls, fields: Fields) -> ModelDetails:
-        """Read the ``details`` of an answer."""
+        """Read the ``details`` of a response."""
         return cls(
             format=fields.text("format"),
             family=fields.text("family"),
@@ -74,8 +74,8 @@ class LocalModel:
         size: Bytes of all its blobs.
         digest: The sha256 of its manifest, in hexadecimal.
         modified: When its manifest was written.
-        details: What it is made of.
-        capabilities: What it can do, such as ``completion`` and ``tools``; older servers say nothing here.
+        details: Format, architecture and size.
+        capabilities: What it can do, such as ``completion`` and ``tools``; empty on older servers.
         remote_host: For a model that runs elsewhere: where.
     """
 
@@ -89,7 +89,7 @@ class LocalModel:
 
     @classmethod
     def parse(cls, fields: Fields) -> LocalModel:
-        """Read one of the ``models`` of an answer."""
+        """Read one of the ``models`` of a response."""
         return cls(
             name=fields.text("name") or fields.text("model"),
             size=fields.integer("size"),
@@ -112,7 +112,7 @@ class RunningModel:
         size_vram: Bytes of these that are on a GPU.
         context_length: Tokens of the context it was loaded with; 0 where the server does not say.
         expires: When it will be unloaded.
-        details: What it is made of.
+        details: Format, architecture and size.
     """
 
     name: str
@@ -125,7 +125,7 @@ class RunningModel:
 
     @classmethod
     def parse(cls, fields: Fields) -> RunningModel:
-        """Read one of the ``models`` of an answer."""
+        """Read one of the ``models`` of a response."""
         return cls(
             name=fields.text("name") or fields.text("model"),
             digest=fields.text("digest"),
@@ -139,7 +139,7 @@ class RunningModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """All that the server tells of one model (``POST /api/show``).
+    """All that the server returns about one model (``POST /api/show``).
 
     Attributes:
         template: The template that will be used: the Go TEMPLATE, or, from 0.30 on, the GGUF's own Jinja
@@ -149,7 +149,7 @@ class ModelInfo:
         messages: Messages that go before every chat: pairs of role and content.
         license: The licenses, joined.
         modelfile: A Modelfile that would make the model again.
-        details: What it is made of.
+        details: Format, architecture and size.
         metadata: The GGUF's metadata without the large arrays (all of it with ``verbose``).
         projector_metadata: The same of the projector, if it has one.
         tensors: With ``verbose``: names, types and shapes.
@@ -180,7 +180,7 @@ class ModelInfo:
 
     @classmethod
     def parse(cls, fields: Fields) -> ModelInfo:
-        """Read the whole answer. Up to 0.34.4, renderer and parser stand in the Modelfile alone."""
+        """Read the whole response. Up to 0.34.4, renderer and parser stand in the Modelfile alone."""
         modelfile = fields.text("modelfile")
         return cls(
             template=fields.text("template"),
@@ -215,10 +215,10 @@ class Status:
     """One line of a create, pull or push.
 
     Attributes:
-        text: What the server is doing: ``pulling manifest``, ``writing manifest``, at the end ``success``.
+        text: ``pulling manifest``, ``writing manifest``, at the end ``success``.
         digest: The blob that it is about, or nothing.
         total: Bytes of that blob; 0 when the line is about none.
-        completed: Bytes of it that are there.
+        completed: Bytes of it transferred so far.
     """
 
     text: str
@@ -249,7 +249,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A call of a tool by the model; ``arguments`` by name, as JSON has them."""
+    """A tool call by the model; ``arguments`` by name, as JSON has them."""
 
     name: str
     arguments: Mapping[str, object]
@@ -264,7 +264,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """What an answer took: durations in seconds, counts in tokens."""
+    """What a response took: durations in seconds, counts in tokens."""
 
     total_duration: float
     load_duration: float
@@ -288,16 +288,16 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A piece of an answer of chat or generate.
+    """A chunk of the response of chat or generate.
 
     Attributes:
         content: Text of the answer.
-        thinking: Text of the reasoning before it.
+        thinking: Reasoning before it.
         tool_calls: Calls that are whole.
-        done: Whether this is the last piece.
+        done: Whether this is the last chunk.
         done_reason: Why it ended: ``stop``, ``length``, ``load``, ``unload``.
-        metrics: What it took; only in the last piece.
-        rendered_template: Where only rendering was asked for: the prompt as the model would get it.
+        metrics: What it took; only in the last chunk.
+        rendered_template: The rendered prompt, where only rendering was requested.
     """
 
     content: str = ""

@@ -1,10 +1,10 @@
-"""Requests to Ollama's REST interface and their responses: what every endpoint has in common.
+"""Requests to Ollama's REST interface and their responses: what all endpoints have in common.
 
 Loading a model of a hundred gigabytes, or hashing one at ``create``, may take minutes without a byte on the
-wire, so a timeout cannot tell work from death. A request that may take long therefore has none; instead, each
-time nothing came for ``stall_timeout`` seconds the server is asked for its version on a connection of its
-own. While it answers, the wait goes on. TCP keep-alive notices the case in between: a server that lives, but
-lost this one connection.
+wire, so a timeout cannot distinguish work from a hang. A request that may take long therefore has none;
+instead, after each ``stall_timeout`` seconds without data the server's version is requested on another
+connection. While that succeeds, the wait continues. TCP keep-alive covers the case in between: a server that
+is alive, but lost this one connection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _VERSION_LIMIT = 64 << 10
 _LIST_LIMIT = 16 << 20  # 40,000 models
 _ANSWER_LIMIT = 64 << 20  # a verbose `show` carries the whole vocabulary
 _ANSWER_SECONDS = 180.0  # for all of a short response
-_VOCABULARY_FACTOR = 30  # bytes of memory for each of a list of tokens, most of them a few letters
+_VOCABULARY_FACTOR = 30  # bytes of memory per byte of JSON that is mostly tokens of a few letters
 _NOT_FOUND = 404
 _FIRST_ERROR, _FAILED = 400, 500
 _ANY_STATUS = range(300, 500)  # of a server that lives; 502 is what a proxy says of one that does not
@@ -47,7 +47,7 @@ class RestApi:
         address: Where the server is.
         api_key: Sent to it as ``Authorization: Bearer``, and to nobody else.
         ca_file: Certificates (PEM) to trust in place of the system's.
-        stall_timeout: Seconds of silence before the server is asked whether it lives.
+        stall_timeout: Seconds of silence before the server is probed.
         retry_pauses: Seconds before each new attempt of a request that may be repeated.
         notify: Called with a sentence when something takes longer than a user would expect.
     """
@@ -171,7 +171,7 @@ class RestApi:
         return Stream(response, parse=parse, is_last=is_last, is_flowing=is_flowing, call=call)
 
     def upload(self, path: str, body: Callable[[], Iterable[bytes]], *, size: int, subject: str) -> None:
-        """Post ``size`` bytes as they are; again from their start when the connection breaks off.
+        """Post ``size`` bytes as they are; again from their start when the connection is lost.
 
         Args:
             path: The endpoint, whose outcome is the same however often they are sent.
@@ -229,7 +229,7 @@ class RestApi:
         )
 
     def _is_alive(self) -> bool:
-        """Ask the server for its version, on another connection than the one that waits."""
+        """Return whether the server responds on another connection than the one that waits."""
         try:
             self._http.open("GET", f"{self._base_url}/api/version", accept=_ANY_STATUS, follow=False).close()
         except ServerProblem:
@@ -246,7 +246,7 @@ class Stream(Generic[_T]):
 
     The work is under way once the stream is there. Iterate to the end; to stop early, close the stream (or
     leave its ``with`` block): that ends the work on the server. Errors come from iterating: the server's
-    own, a connection that breaks off or stalls, and a response that ends before it is complete.
+    own, a lost or stalled connection, and a response that ends before it is complete.
     """
 
     def __init__(
@@ -304,7 +304,7 @@ class Stream(Generic[_T]):
                 if self._is_last(value):
                     return
         raise ServerRefused(
-            f"{call.origin} ended before it was complete",
+            f"the response to {call.origin} ended before it was complete",
             hint="the server may have been stopped; run the same command again",
         )
 
@@ -324,16 +324,16 @@ def _refused(response: Response, *, call: ApiCall) -> Gguf2OllamaError:
     if response.status < _FIRST_ERROR:
         return ServerRefused(
             f"{call.origin} redirects to {printable(response.headers.get('location', 'nowhere'))}",
-            hint="give that address in OLLAMA_HOST (or --host) if it is the server that you mean",
+            hint="set OLLAMA_HOST (or --host) to that address if it is the right server",
             status=response.status,
         )
     content = response.read_start()
     text = content.decode("utf-8", errors="replace")
     try:
-        said = _error_in(Fields.parse(content, origin=call.origin))
+        reason = _error_in(Fields.parse(content, origin=call.origin))
     except ServerRefused:
-        said = _HTML_TAG.sub(" ", text) if text.lstrip()[:1] == "<" else text
-    return explain_refusal(said, status=response.status, call=call)
+        reason = _HTML_TAG.sub(" ", text) if text.lstrip()[:1] == "<" else text
+    return explain_refusal(reason, status=response.status, call=call)
 
 
 def _read_fields(

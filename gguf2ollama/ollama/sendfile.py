@@ -1,4 +1,4 @@
-"""Bytes on their way to a server: given ones, and ranges of files that the system copies into a socket."""
+"""Contents of a blob: bytes, and ranges of files that the system copies into a socket (``sendfile``)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["BlobPiece", "FilePiece", "cut", "read_piece", "send_piece", "total"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilePiece:
-    """Bytes of a file that stand at one place of a blob.
+    """A range of a file that is part of a blob.
 
     Attributes:
         path: The file.
-        offset: Where they begin in it.
-        length: How many they are.
+        offset: Where it begins in the file.
+        length: Its length in bytes.
     """
 
     path: Path
@@ -52,13 +52,13 @@ def cut(pieces: Sequence[BlobPiece], *, start: int, end: int) -> Iterator[BlobPi
 
 
 def send_piece(connection: socket.socket, piece: BlobPiece) -> int:
-    """Send a piece and give the bytes sent: fewer where its file has become shorter.
+    """Send a piece and return the bytes sent: fewer if its file has become shorter.
 
     Those of a file are copied by the system itself, where it can (``sendfile``).
 
     Raises:
-        NotFound: The file is gone.
-        OSError: The connection broke off.
+        NotFound: The file no longer exists.
+        OSError: The connection was lost.
     """
     if isinstance(piece, bytes):
         connection.sendall(piece)
@@ -71,7 +71,7 @@ def read_piece(piece: BlobPiece) -> bytes:
     """Return the bytes of a piece: fewer where its file has become shorter.
 
     Raises:
-        NotFound: The file is gone.
+        NotFound: The file no longer exists.
     """
     if isinstance(piece, bytes):
         return piece

@@ -1,7 +1,7 @@
 """Ollama's store of models on a disk of this machine.
 
 ``blobs/sha256-<hex>``, and manifests in one of two layouts, or both (see ``store_layout``). A running server
-sees a manifest as soon as it is there, and prunes blobs that no manifest names when it starts: so blobs are
+sees a manifest as soon as it is written, and prunes blobs that no manifest names when it starts: so blobs are
 written first and the manifest last, by a rename. To the server everything four folders deep in ``manifests``
 is a manifest, and one that it cannot read keeps it from pruning: so a manifest that is not yet whole lies
 further up.
@@ -36,13 +36,15 @@ from gguf2ollama.ollama.store_layout import (
     v2_path,
 )
 
-__all__ = ["Arrival", "LocalStore"]
+__all__ = ["BlobResult", "LocalStore"]
 
-Arrival = Literal["there", "cloned", "linked", "copied"]
+BlobResult = Literal["existing", "reflinked", "hardlinked", "copied"]
+"""How a blob came into the store."""
+
 _CHUNK = 1 << 20
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _FILE_MODE = 0o644  # of all that Ollama writes
-# what tells that a file cannot be hard-linked into the store, and has to be copied
+# errors that say that a file cannot be hard-linked into the store, and has to be copied
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 _FICLONE = 0x40049409  # linux/fs.h
 _NO_CLONE = {
@@ -60,7 +62,7 @@ _NO_CLONE = {
 class LocalStore:
     """A store below ``root``, which is what ``OLLAMA_MODELS`` names.
 
-    A blob that is there is never written again, and nothing is written through a symbolic link that leads
+    An existing blob is never written again, and nothing is written through a symbolic link that leads
     out of the store.
     """
 
@@ -80,7 +82,7 @@ class LocalStore:
             return False
 
     def add_bytes(self, content: bytes) -> Digest:
-        """Keep some bytes, and give their digest.
+        """Store some bytes, and return their digest.
 
         Raises:
             NotEnoughSpace: The disk is full.
@@ -93,10 +95,10 @@ class LocalStore:
             self._settle(self.blob_path(digest))
         return digest
 
-    def link_file(self, path: Path, digest: Digest, *, size: int) -> Arrival | None:
-        """Keep a file whose digest is known without copying it; ``None`` where it has to be copied.
+    def link_file(self, path: Path, digest: Digest, *, size: int) -> BlobResult | None:
+        """Store a file whose digest is known without copying it; ``None`` where it has to be copied.
 
-        A clone is best, where the file system makes one: it shares the bytes until one of both is changed.
+        A reflink is best, where the file system has them: it shares the bytes until one of both changes.
         A hard link is the same file under two names.
 
         Args:
@@ -105,45 +107,45 @@ class LocalStore:
             size: Its length in bytes.
 
         Raises:
-            InvalidInput: A blob of that digest is there, and damaged.
+            InvalidInput: The store has a blob of that digest which is damaged.
             UsageProblem: The store cannot be written.
         """
         if self._is_kept(digest, size=size):
-            return "there"
+            return "existing"
         blob = self.blob_path(digest)
         with disk_errors(blob):
             if _clone(path, blob):
                 self._settle(blob)
-                return "cloned"
-            return "linked" if _link(path, blob) else None
+                return "reflinked"
+            return "hardlinked" if _link(path, blob) else None
 
     def add_stream(
         self, stream: BinaryIO, digest: Digest, *, size: int, task: str, progress: Progress = ignore
-    ) -> Arrival:
-        """Keep what a stream gives, hashed on its way.
+    ) -> BlobResult:
+        """Store the contents of a stream, hashed while they are copied.
 
         Raises:
-            InvalidInput: What came is not what the digest says.
+            InvalidInput: The contents do not match the digest.
             NotEnoughSpace: The disk is full.
             UsageProblem: The store cannot be written.
         """
         if self._is_kept(digest, size=size):
-            return "there"
+            return "existing"
         blob = self.blob_path(digest)
         with atomic_file(blob, size=size) as target:
             copied = _copy_hashed(
-                stream, target, told=lambda done: progress(Update(task=task, done=done, total=size))
+                stream, target, notify=lambda done: progress(Update(task=task, done=done, total=size))
             )
             if copied != digest:
                 raise InvalidInput(
-                    f"the bytes that came have the digest {copied}, not {digest}",
-                    hint="the file changed while it was read; run the command again",
+                    f"checksum mismatch: expected {digest}, got {copied}",
+                    hint="the file changed while it was being read; run the command again",
                 )
         self._settle(blob)
         return "copied"
 
-    def add_file(self, write: Callable[[BinaryIO], None], digest: Digest, *, size: int) -> Arrival:
-        """Keep what a function writes, whose digest is known; its bytes may be shared with other files.
+    def add_file(self, write: Callable[[BinaryIO], None], digest: Digest, *, size: int) -> BlobResult:
+        """Store what a function writes, whose digest is known; its bytes may be shared with other files.
 
         Args:
             write: Gets a new file, and writes to its descriptor.
@@ -151,22 +153,22 @@ class LocalStore:
             size: Its length in bytes.
 
         Raises:
-            InvalidInput: It wrote fewer or more bytes, or a blob of that digest is there, and damaged.
+            InvalidInput: It wrote fewer or more bytes, or a blob of that digest exists and is damaged.
             NotEnoughSpace: The disk is full.
             UsageProblem: The store cannot be written.
         """
         if self._is_kept(digest, size=size):
-            return "there"
+            return "existing"
         blob = self.blob_path(digest)
         with atomic_file(blob, size=size) as target:
             write(target)
             if (written := os.fstat(target.fileno()).st_size) != size:
-                raise InvalidInput(f"{written:,} bytes came for the blob {digest}, {size:,} were expected")
+                raise InvalidInput(f"blob {digest} has {written:,} bytes, expected {size:,}")
         self._settle(blob)
         return "copied"
 
     def write_manifest(self, name: ModelName, manifest: Manifest) -> ModelName:
-        """Return a model its name; all its blobs must be there.
+        """Write the manifest of a model, and so its name; all its blobs must be in the store.
 
         It is written to ``manifests``, which every version of Ollama reads; where the name stands in
         ``manifests-v2``, it is written there first, since 0.40 then reads nothing else. A name that differs
@@ -181,7 +183,7 @@ class LocalStore:
         """
         for blob in manifest.blobs:
             if not self._is_kept(blob.digest, size=blob.size):
-                raise InvalidInput(f"the blob {blob.digest} of {name.short} is not in {self.root}")
+                raise InvalidInput(f"blob {blob.digest} of {name.short} is missing in {self.root}")
         entry = self.find(name)
         name = name if entry is None else entry.name
         path, content = v2_path(self.root, name), manifest.to_bytes()
@@ -198,7 +200,7 @@ class LocalStore:
         return name
 
     def find(self, name: ModelName, *, reads_v2: bool = True) -> StoreEntry | None:
-        """Find what stands under a name, in either layout; ``None`` when there is no such model.
+        """Find what stands under a name, in either layout; ``None`` if the model does not exist.
 
         Args:
             name: The name.
@@ -207,14 +209,14 @@ class LocalStore:
         return find_entry(self.root, name, reads_v2=reads_v2)
 
     def read_manifest(self, name: ModelName, *, reads_v2: bool = True) -> Manifest | None:
-        """Return a model's manifest; ``None`` when there is no such model.
+        """Return a model's manifest; ``None`` if the model does not exist.
 
         Args:
             name: The name.
             reads_v2: Whether the Ollama that it is for reads ``manifests-v2``.
 
         Raises:
-            InvalidInput: What is there is not a manifest, or a link that leads nowhere or out of the store.
+            InvalidInput: It is not a manifest, or a link that leads nowhere or out of the store.
         """
         entry = self.find(name, reads_v2=reads_v2)
         if entry is None:
@@ -231,7 +233,7 @@ class LocalStore:
         what it leads to (``server/model_list.go``, read, not tried).
 
         Raises:
-            InvalidInput: What is there cannot be read.
+            InvalidInput: It cannot be read.
         """
         entry = self.find(name)
         if entry is None:
@@ -241,7 +243,7 @@ class LocalStore:
         entries = parsed.entries if isinstance(parsed, ManifestList) else ()
         with disk_errors(entry.path):
             times = {entry.path.stat().st_mtime, entry.path.lstat().st_mtime}
-        return {Digest.of(content).hex, *(one.digest.hex for one in entries)}, times
+        return {Digest.of(content).hex, *(child.digest.hex for child in entries)}, times
 
     def discard(self, digest: Digest) -> None:
         """Remove a blob that no manifest names."""
@@ -257,7 +259,7 @@ class LocalStore:
         self._remove(entry.path)
 
     def require(self, needed: int) -> None:
-        """Check that ``needed`` bytes are free, once what killed processes left has gone.
+        """Check that ``needed`` bytes are free, after removing what killed processes left.
 
         Raises:
             NotEnoughSpace: Fewer bytes are free.
@@ -273,7 +275,7 @@ class LocalStore:
         return self.root / "blobs" / digest.blob_name
 
     def _is_kept(self, digest: Digest, *, size: int) -> bool:
-        """Whether the blob is there; a blob of another size is an error that only its owner can mend."""
+        """Whether the blob exists; a blob of another size is an error that only its owner can fix."""
         path = self.blob_path(digest)
         try:
             with disk_errors(path):
@@ -283,13 +285,13 @@ class LocalStore:
             return False
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             raise InvalidInput(
-                f"{path} has {found.st_size:,} bytes, {size:,} were expected",
-                hint="the blob is damaged: remove that file, then run the command again",
+                f"blob {path} is damaged: it has {found.st_size:,} bytes, expected {size:,}",
+                hint="remove that file, then run the command again",
             )
         return True
 
     def _write_v2(self, path: Path, content: bytes) -> Descriptor:
-        """Keep a manifest as a blob, and have its name lead there; where that was no link, copy it.
+        """Store a manifest as a blob and link its name to that; where the name was not a link, copy it.
 
         Returns:
             The layer by which 0.40 keeps older versions from pruning that blob.
@@ -327,12 +329,12 @@ class LocalStore:
         with disk_errors(folder):
             if not self._is_within(folder):
                 raise UsageProblem(
-                    f"{folder} leads out of the store {self.root}", hint="remove that symbolic link"
+                    f"{folder} is a symbolic link out of the store {self.root}", hint="remove that link"
                 )
-            missing = [one for one in (folder, *folder.parents) if not one.exists()]
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
-        for one in missing:
-            self._own(one)
+        for path in missing:
+            self._own(path)
 
     def _is_within(self, folder: Path) -> bool:
         return folder.resolve().is_relative_to(self.root.resolve())
@@ -344,7 +346,7 @@ class LocalStore:
         self._own(path)
 
     def _own(self, path: Path) -> None:
-        """Return what root has written to the owner of the store, whose server must be able to remove it."""
+        """Change the owner of what root wrote to the owner of the store, whose server removes it."""
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
         if is_root and hasattr(os, "chown"):
             with disk_errors(path):
@@ -355,7 +357,7 @@ class LocalStore:
 
 
 def _clone(source: Path, blob: Path) -> bool:
-    """Let the file system share the bytes of a file with a new one (Linux: Btrfs, XFS, bcachefs)."""
+    """Reflink a file (Linux: Btrfs, XFS, bcachefs)."""
     ioctl = _ioctl()
     if ioctl is None:
         return False
@@ -386,7 +388,7 @@ def _symlink(path: Path, target: Path) -> bool:
     """Make a symbolic link; false where the file system has none, or the system reserves them (Windows)."""
     try:
         path.symlink_to(target)
-    except (OSError, NotImplementedError):  # whatever it is: the file that is written instead tells
+    except (OSError, NotImplementedError):  # whatever it is: writing a file instead shows
         return False
     return True
 
@@ -407,7 +409,7 @@ def _link(source: Path, blob: Path) -> bool:
     return True
 
 
-def _copy_hashed(source: BinaryIO, target: BinaryIO, *, told: Callable[[int], None]) -> Digest:
+def _copy_hashed(source: BinaryIO, target: BinaryIO, *, notify: Callable[[int], None]) -> Digest:
     import hashlib  # noqa: PLC0415 - links need no hash
 
     state, done = hashlib.sha256(), 0
@@ -415,5 +417,5 @@ def _copy_hashed(source: BinaryIO, target: BinaryIO, *, told: Callable[[int], No
         state.update(piece)
         target.write(piece)
         done += len(piece)
-        told(done)
+        notify(done)
     return Digest(state.hexdigest())

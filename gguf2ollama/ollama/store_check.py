@@ -1,4 +1,4 @@
-"""Check a store: whether every model in it is whole, and what lies about in it."""
+"""Check a store: whether every model in it is complete, and what in it is unused."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _WEIGHTS = (MediaType.MODEL.value, MediaType.PROJECTOR.value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFinding:
-    """One thing that is wrong with a store, or lies about in it.
+    """One thing that is wrong with a store, or unused in it.
 
     Attributes:
-        level: An ``error`` keeps a model from running; a ``note`` takes room only.
+        level: An ``error`` keeps a model from running; a ``note`` takes only space.
         path: The file that it is about.
         message: What is wrong, and what to do.
     """
@@ -94,8 +94,8 @@ def check_store(
         progress: Called with the bytes hashed.
     """
     found = [*_models(store, MANIFESTS_V2), *_models(store, MANIFESTS)]
-    models = [one for one in found if isinstance(one, _Model)]
-    findings = [one for one in found if isinstance(one, StoreFinding)]
+    models = [item for item in found if isinstance(item, _Model)]
+    findings = [item for item in found if isinstance(item, StoreFinding)]
     named = {blob.digest.blob_name: blob for model in models for blob in model.blobs}
     newer = {_key(model.entry): model for model in models if model.entry and model.entry.is_v2}
     for model in models:
@@ -109,7 +109,7 @@ def check_store(
                 StoreFinding(
                     level="error",
                     path=path,
-                    message="its bytes are not what its name says: remove it, then make its models again",
+                    message="checksum mismatch: remove it, then build or pull its models again",
                 )
             )
     return (*findings, *_doubled(store, models), *_unnamed(store, named))
@@ -122,7 +122,9 @@ def _key(entry: StoreEntry) -> str:
 def _models(store: LocalStore, layout: str) -> Iterator[_Model | StoreFinding]:
     for path in manifest_files(store.root, layout):
         if path.name.startswith(".") and path.name.endswith(".part"):
-            yield StoreFinding(level="note", path=path, message="a write was broken off: it may be removed")
+            yield StoreFinding(
+                level="note", path=path, message="left by an interrupted write: may be removed"
+            )
             continue
         try:
             yield _read(store, path)
@@ -133,7 +135,7 @@ def _models(store: LocalStore, layout: str) -> Iterator[_Model | StoreFinding]:
             yield StoreFinding(
                 level="note",
                 path=path,
-                message="a build was broken off: `gguf2ollama doctor --fix` removes it",
+                message="left by an interrupted build; `gguf2ollama doctor --fix` removes it",
             )
 
 
@@ -143,7 +145,7 @@ def _unreadable(store: LocalStore, path: Path, error: Exception) -> StoreFinding
         return StoreFinding(
             level="error",
             path=path,
-            message=f"{error}: remove that link, Ollama before 0.40 lists no model at all while it is there",
+            message=f"{error}; remove it: Ollama before 0.40 lists no models at all while it exists",
         )
     entry = entry_at(path)
     other = store.find(entry.name) if is_dangling and entry is not None else None
@@ -151,11 +153,11 @@ def _unreadable(store: LocalStore, path: Path, error: Exception) -> StoreFinding
         return StoreFinding(
             level="note",
             path=path,
-            message=f"{error}: remove that link, Ollama uses {other.path} in its place",
+            message=f"{error}; remove it: Ollama uses {other.path} instead",
         )
     hint = getattr(error, "hint", None)
     return StoreFinding(
-        level="error", path=path, message=f"it cannot be read: {error}{f' ({hint})' if hint else ''}"
+        level="error", path=path, message=f"cannot read it: {error}{f' ({hint})' if hint else ''}"
     )
 
 
@@ -169,8 +171,8 @@ def _read(store: LocalStore, path: Path) -> _Model:
         return _Model(path=path, entry=entry, digest=digest, manifests=((digest, parsed),), documents=own)
     manifests, problem = _listed(store, parsed)
     documents = (
-        Descriptor(media_type="", digest=one, size=store.blob_path(one).stat().st_size)
-        for one, _ in manifests
+        Descriptor(media_type="", digest=child, size=store.blob_path(child).stat().st_size)
+        for child, _ in manifests
     )
     return _Model(
         path=path,
@@ -185,21 +187,21 @@ def _read(store: LocalStore, path: Path) -> _Model:
 def _listed(store: LocalStore, found: ManifestList) -> tuple[tuple[tuple[Digest, Manifest], ...], str]:
     """Read the manifests of a list, the preferred first; not all need to be in the store."""
     manifests, problem = [], ""
-    for one in found.preferred:
+    for child in found.preferred:
         try:
-            manifests.append((one.digest, read_manifest_blob(store.root, one.digest)))
+            manifests.append((child.digest, read_manifest_blob(store.root, child.digest)))
         except Gguf2OllamaError as error:  # noqa: PERF203 - a list is short
             problem = problem or error.message
     return tuple(manifests), problem
 
 
 def _broken(store: LocalStore, model: _Model) -> Iterator[StoreFinding]:
-    """Say what keeps a model from running: of a list, one manifest that is whole is enough."""
+    """Find what keeps a model from running; of a list, one complete manifest is enough."""
     if model.problem:
         yield StoreFinding(
             level="error",
             path=model.path,
-            message=f"no manifest of its list can be read: {model.problem}; make or pull the model again",
+            message=f"no manifest in its list can be read: {model.problem}; build or pull the model again",
         )
         return
     faults = [list(_missing(store, model.title, manifest)) for _, manifest in model.manifests]
@@ -210,7 +212,7 @@ def _broken(store: LocalStore, model: _Model) -> Iterator[StoreFinding]:
         yield StoreFinding(
             level="note",
             path=model.path,
-            message=f"it is for the runner {runners[0]!r}, which is not known here: it is left as it is",
+            message=f"it is for the unknown runner {runners[0]!r}; not checked further",
         )
 
 
@@ -220,13 +222,13 @@ def _missing(store: LocalStore, title: str, manifest: Manifest) -> Iterator[Stor
         if MediaType.is_manifest(blob.media_type):
             continue  # what 0.40 adds for older versions; nothing loads it
         if not path.is_file():
-            yield StoreFinding(level="error", path=path, message=f"{title} needs it, and it is not there")
+            yield StoreFinding(level="error", path=path, message=f"missing; {title} needs it")
         elif (size := path.stat().st_size) != blob.size:
             yield StoreFinding(
                 level="error",
                 path=path,
-                message=f"it has {size:,} bytes, {title} says {blob.size:,}: "
-                "remove it, make its models again",
+                message=f"it has {size:,} bytes, {title} expects {blob.size:,}:"
+                " remove it, then build or pull its models again",
             )
 
 
@@ -240,7 +242,7 @@ def _superseded(model: _Model, over: _Model) -> Iterator[StoreFinding]:
         yield StoreFinding(
             level="note",
             path=model.path,
-            message=f"Ollama from 0.40 on uses {over.path} under that name, which is another model:"
+            message=f"Ollama 0.40+ uses {over.path} for that name, which is a different model:"
             " remove the file of the one that you do not want",
         )
 
@@ -260,7 +262,7 @@ def _alike(models: Sequence[_Model]) -> Iterator[StoreFinding]:
             yield StoreFinding(
                 level="note",
                 path=model.path,
-                message=f"its name differs from {other.short} only in case, and Ollama takes both for one:"
+                message=f"its name differs from {other.short} only in case, and Ollama treats both as one:"
                 " remove the file of the one that you do not want",
             )
 
@@ -278,7 +280,7 @@ def _has_digest(path: Path, blob: Descriptor, *, progress: Progress) -> bool:
 
 
 def _doubled(store: LocalStore, models: Sequence[_Model]) -> Iterator[StoreFinding]:
-    """Name the copies that Ollama 0.40 made of models, with their bytes, and how to be rid of them.
+    """Find the copies that Ollama 0.40 made of models, with their bytes, and how to remove them.
 
     0.40 rewrites some GGUFs after their first chat: it puts the copy into the list of manifests of the model,
     and besides under the name ``llamacpp:<digest of its manifest>``, which stays when the model is removed
@@ -297,7 +299,7 @@ def _doubled(store: LocalStore, models: Sequence[_Model]) -> Iterator[StoreFindi
             yield StoreFinding(
                 level="note",
                 path=store.blob_path(weights[0][0]),
-                message=_rid_of(
+                message=_how_to_free(
                     name,
                     [owner.entry.name.short for owner in owners if owner.entry],
                     n_bytes=sum(size for _, size in weights),
@@ -317,15 +319,15 @@ def _is_linked(path: Path) -> bool:
     return path.is_file() and path.stat().st_nlink > 1
 
 
-def _rid_of(copy: str, names: Sequence[str], *, n_bytes: int, is_linked: bool) -> str:
+def _how_to_free(copy: str, names: Sequence[str], *, n_bytes: int, is_linked: bool) -> str:
     if not names:
         return (
-            f"a copy that Ollama made of a model that is gone or was made again takes {n_bytes:,} bytes:"
+            f"a copy that Ollama made of a model since removed or rebuilt takes {n_bytes:,} bytes:"
             f" `gguf2ollama rm {copy}` frees them"
         )
     what = f"Ollama made this second copy of {' and '.join(names)}, {n_bytes:,} bytes:"
     if len(names) > 1 or is_linked:  # to remove a blob that is a file of the user's, too, frees nothing
-        return f"{what} build it again with gguf2ollama, then `gguf2ollama rm {copy}` frees them"
+        return f"{what} rebuild it with gguf2ollama, then `gguf2ollama rm {copy}` frees them"
     steps = (f"rm {names[0]}", f"cp {copy} {names[0]}", f"rm {copy}")
     commands = " && ".join(f"gguf2ollama {step}" for step in steps)
     return f"{what} `{commands}` keeps the copy and frees the other"
@@ -335,6 +337,6 @@ def _unnamed(store: LocalStore, named: Container[str]) -> Iterator[StoreFinding]
     for path in sorted((store.root / "blobs").iterdir() if (store.root / "blobs").is_dir() else ()):
         if path.name in named:
             continue
-        is_broken_off = path.name.endswith(".part") or "-partial" in path.name
-        what = "a write was broken off" if is_broken_off else "no model names it"
-        yield StoreFinding(level="note", path=path, message=f"{what}: the server removes it when it starts")
+        is_partial = path.name.endswith(".part") or "-partial" in path.name
+        what = "left by an interrupted write" if is_partial else "no model uses it"
+        yield StoreFinding(level="note", path=path, message=f"{what}; the server removes it when it starts")

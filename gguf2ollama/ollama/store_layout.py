@@ -1,11 +1,11 @@
-"""Where a store keeps the manifest of a model: two layouts, which may stand side by side.
+"""Where a store keeps the manifest of a model: two layouts, which may exist side by side.
 
 ``manifests/<host>/<namespace>/<model>/<tag>`` is the manifest itself (``manifest/paths.go`` of 0.34.4); every
 version reads it. From 0.40 on, a model that Ollama creates, pulls or copies is ``manifests-v2/…/<tag>``, a
 symbolic link to the blob of its manifest (a hard link or a copy where there are no links); the host of
 Ollama's own library is ``ollama.com`` there, and the colon of a host is ``%3A``. A name in ``manifests-v2``
 goes before the same name in ``manifests``, unless its link leads nowhere. A manifest may be a list of
-others, whose blobs are beside it.
+others, whose blobs are in the same store.
 
 What is said here of 0.40 was read in the change that became 0.40.0; the tests stand on fixtures, not on that
 version.
@@ -44,7 +44,7 @@ _OLD_HOST, _V2_HOST = "registry.ollama.ai", "ollama.com"
 _DEFAULT_HOSTS = {_OLD_HOST, _V2_HOST}
 _BLOB_NAME = re.compile(r"sha256-[0-9a-f]{64}\Z")
 _CAP_BYTES = 4 << 20
-_AGAIN = "make or pull the model again"
+_AGAIN = "build or pull the model again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class StoreEntry:
 
     @property
     def is_dangling(self) -> bool:
-        """Whether it is a link to something that is not there."""
+        """Whether it is a link whose target does not exist."""
         return self.path.is_symlink() and not self.path.exists()
 
 
@@ -78,13 +78,13 @@ def old_paths(root: Path, name: ModelName) -> tuple[Path, ...]:
     """Return where ``manifests`` may have a name, in the order in which it is looked for."""
     host, *rest = name.manifest_parts
     others = (_DEFAULT_HOSTS - {host.lower()}) if host.lower() in _DEFAULT_HOSTS else ()
-    return tuple(root.joinpath(MANIFESTS, one, *rest) for one in (host, *others))
+    return tuple(root.joinpath(MANIFESTS, other, *rest) for other in (host, *others))
 
 
 def find_entry(root: Path, name: ModelName, *, reads_v2: bool = True) -> StoreEntry | None:
     """Find what stands under a name, or under one that differs only in the case of letters.
 
-    A server holds such names for one (``getExistingName``, server/routes.go of 0.34.4). A link that leads
+    A server treats such names as one (``getExistingName``, server/routes.go of 0.34.4). A link that leads
     nowhere counts where nothing else has the name.
 
     Args:
@@ -145,21 +145,20 @@ def read_entry(root: Path, path: Path) -> bytes:
             store, or the bytes there are not what their name says. The message doesn't name the path.
     """
     if path.is_symlink() and not path.exists():
-        raise InvalidInput(f"it is a link to {str(path.readlink())!r}, which is not there", hint=_AGAIN)
+        raise InvalidInput(f"dangling link to {str(path.readlink())!r}", hint=_AGAIN)
     digest = None
     if path.parts[-5] == MANIFESTS_V2 and path.is_symlink():
         target = path.resolve()
         blob = root / "blobs" / target.name
         if not _BLOB_NAME.match(target.name) or not blob.is_file() or not blob.samefile(target):
             raise InvalidInput(
-                f"it is a link to {str(path.readlink())!r}, which is not a blob of this store:"
-                " Ollama does not read it",
+                f"link to {str(path.readlink())!r}, which is not a blob of this store: Ollama ignores it",
                 hint=f"remove that link, and {_AGAIN}",
             )
         digest = Digest.parse(target.name)
     content = _read(path)
     if digest is not None and Digest.of(content) != digest:
-        raise InvalidInput(f"the blob {digest.blob_name} is damaged", hint=_AGAIN)
+        raise InvalidInput(f"blob {digest.blob_name} is damaged", hint=_AGAIN)
     return content
 
 
@@ -167,11 +166,11 @@ def read_manifest_blob(root: Path, digest: Digest) -> Manifest:
     """Read a manifest that a list of manifests names.
 
     Raises:
-        InvalidInput: It is not there, damaged, or not the manifest of a model.
+        InvalidInput: It is missing, damaged, or not the manifest of a model.
     """
     content = _read(root / "blobs" / digest.blob_name)
     if Digest.of(content) != digest:
-        raise InvalidInput(f"the blob {digest.blob_name} is damaged")
+        raise InvalidInput(f"blob {digest.blob_name} is damaged")
     return Manifest.parse(content)
 
 
@@ -190,15 +189,15 @@ def runnable_manifest(root: Path, entry: StoreEntry) -> Manifest:
             return read_manifest_blob(root, child.digest)
         except InvalidInput as error:  # noqa: PERF203 - a list is short
             problems.append(error.message)
-    raise InvalidInput(f"no manifest of its list can be read: {problems[0]}", hint=_AGAIN)
+    raise InvalidInput(f"no manifest in its list can be read: {problems[0]}", hint=_AGAIN)
 
 
 def _read(path: Path) -> bytes:
-    """Read a small regular file; a pipe or a device would have us wait, or read for ever."""
+    """Read a small regular file; a pipe or a device would block, or never end."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InvalidInput(f"{path.name} is not a file")
         with path.open("rb") as stream:
             return stream.read(_CAP_BYTES + 1)
     except OSError as error:
-        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}") from error
+        raise InvalidInput(f"cannot read {path.name}: {error.strerror}") from error

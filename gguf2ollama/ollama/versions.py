@@ -1,8 +1,8 @@
-"""Which Ollama it is, and what that Ollama can do.
+"""The version of an Ollama server, and what that version supports.
 
 The versions at which a feature came or went were read in Ollama's source and tried on real servers up to
-0.34.4; what is said of 0.35 and 0.40 rests on release notes and on tests against fakes. A server is always
-asked for its version, never assumed to have one.
+0.34.4; what is said of 0.35 and 0.40 rests on release notes and on tests against fakes. The version is
+always requested, never assumed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _VERSION = re.compile(
     r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.+-]{0,64})?\Z"
 )
 _UNSTAMPED = (0, 0, 0)
-_LONGEST = 64  # characters of a version that is no release
+_LONGEST = 64  # characters of a version that does not name a release
 
 
 @total_ordering
@@ -29,7 +29,7 @@ class ServerVersion:
     """The version that a server reports; versions compare as releases do.
 
     Attributes:
-        text: What the server said, as it said it.
+        text: As the server reports it.
         release: Major, minor and patch; ``(0, 0, 0)`` where the text names no release.
         prerelease: What follows a hyphen (``rc1``), or nothing.
     """
@@ -58,7 +58,7 @@ class ServerVersion:
         """Read what a server reports; a build of one's own may call itself anything (``dev``).
 
         Raises:
-            ValueError: There is no text.
+            ValueError: The text is empty.
         """
         try:
             return cls.parse(text)
@@ -80,7 +80,7 @@ class ServerVersion:
 
     @property
     def note(self) -> str | None:
-        """What a person should know of this version, if anything."""
+        """What a user should know about this version, if anything."""
         newest = ".".join(map(str, NEWEST_KNOWN))
         if self.is_unstamped:
             return (
@@ -109,13 +109,13 @@ class ServerVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFeatures:
-    """What an Ollama can do, by its version; see :meth:`of`.
+    """What an Ollama server supports, by its version; see :meth:`of`.
 
     Attributes:
         takes_files: ``/api/create`` takes ``files`` (uploaded blobs by name) instead of a Modelfile's text.
         shows_prompts: ``/api/chat`` returns the rendered prompt (``_debug_render_only``).
         native_templates: The GGUF's own Jinja template can render a chat (``llama-server --jinja``).
-        takes_shards: A sharded GGUF may be handed over as it is; elsewhere it is merged first.
+        takes_shards: A sharded GGUF is accepted as it is; older servers need it merged first.
         rewrites_gguf: ``create`` rewrites the GGUF: two copies on disk, and another digest.
         keeps_shards: Each shard stays a layer of its own, with the digest of its file.
         takes_adapters: LoRA adapters are accepted at ``create``.
@@ -170,4 +170,4 @@ _FEATURES = {
     "manifests_v2": ((0, 40, 0), _NEVER),
     "migrates_models": ((0, 40, 0), _NEVER),
 }
-assert _FEATURES.keys() == {one.name for one in fields(ServerFeatures)}  # noqa: S101 - a feature has its row
+assert _FEATURES.keys() == {field.name for field in fields(ServerFeatures)}  # noqa: S101 - one row each

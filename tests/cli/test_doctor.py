@@ -85,7 +85,7 @@ def test_what_lies_about_is_noted_and_no_error(call, store):
     done = call("doctor", "--store", store, "--json")
     assert done.code == 0
     assert [one["level"] for one in done.json] == ["note"] * 3
-    assert any("a build was broken off" in one["message"] for one in done.json)
+    assert any("left by an interrupted build" in one["message"] for one in done.json)
 
 
 def test_a_folder_that_is_no_store_is_not_found(call, tmp_path):

@@ -73,7 +73,7 @@ def test_what_we_write_is_kept_as_it_is_and_nothing_is_noted(call, local, old, v
         assert json.loads(v2_path(root, PATH).read_bytes())["runner"] == "llamacpp"
     assert names(call) == ["mine:latest"]
     checked = call("doctor", "--store", root)
-    assert (checked.code, [line for line in checked.out.splitlines() if "no model names it" not in line]) == (
+    assert (checked.code, [line for line in checked.out.splitlines() if "no model uses it" not in line]) == (
         0,
         [],
     )
@@ -169,7 +169,7 @@ def test_a_name_that_stands_in_the_newer_layout_is_changed_there_without_a_serve
             assert [row.name for row in server.store.rows()] == ["mine:latest"]
             assert server.store.find("mine")[1].layers[0].digest == str(Digest.of(gguf.read_bytes()))
     notes = call("doctor", "--store", root).out.splitlines()
-    assert all("no model names it" in note for note in notes), "blobs of the model that was there before"
+    assert all("no model uses it" in note for note in notes), "blobs of the model that was there before"
 
 
 def test_a_new_store_gets_what_every_version_reads(call, gguf, tmp_path):

@@ -135,7 +135,7 @@ def test_a_file_that_is_gone_is_not_found(client, server, pieces):
 
 
 def test_a_digest_that_is_not_that_of_the_bytes_is_told(client, pieces):
-    with pytest.raises(InvalidInput, match="does not have the bytes"):
+    with pytest.raises(InvalidInput, match="does not match its digest"):
         client.upload_blob(pieces, digest=Digest.of(b"other"), size=len(CONTENT))
 
 

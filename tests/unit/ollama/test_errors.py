@@ -102,15 +102,15 @@ def test_every_rule_is_reached_by_a_text():
 def test_an_unknown_text_is_shown_with_where_it_came_from():
     error = explain_refusal("the moon is full", status=500, call=CALL)
     assert type(error) is errors.ServerRefused
-    assert error.message == "POST /api/chat at http://h:11434 answered with status 500: the moon is full"
+    assert error.message == "POST /api/chat at http://h:11434 returned HTTP 500: the moon is full"
     assert error.status == 500
     assert "log" in error.hint
 
 
 def test_an_answer_without_a_text_has_a_sentence_all_the_same():
-    assert "gave no reason" in explain_refusal("", status=502, call=CALL).message
+    assert "no reason given" in explain_refusal("", status=502, call=CALL).message
     assert "localhost" in explain_refusal("", status=403, call=CALL).hint
-    assert "not Ollama" in explain_refusal("404 page not found", status=404, call=CALL).message
+    assert "not an Ollama server" in explain_refusal("404 page not found", status=404, call=CALL).message
 
 
 @given(st.text(), st.sampled_from([0, 400, 403, 404, 500]))

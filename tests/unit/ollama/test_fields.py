@@ -58,7 +58,7 @@ def value_or_refusal(read):
 def test_any_answer_becomes_a_value_or_is_refused_by_name(content, parse):
     value = value_or_refusal(lambda: parse(fields(content)))
     if isinstance(value, ServerRefused):
-        assert value.message.startswith("GET /api/x at http://h")
+        assert value.message.startswith("unexpected response to GET /api/x at http://h")
         assert value.hint
 
 
@@ -70,7 +70,7 @@ def test_any_answer_becomes_a_value_or_is_refused_by_name(content, parse):
 def test_any_text_is_an_object_or_refused(text):
     value = value_or_refusal(lambda: Fields.parse(text, origin="GET /api/x at http://h"))
     if isinstance(value, ServerRefused):
-        assert "that is not how Ollama answers" in value.message
+        assert "unexpected response to GET /api/x" in value.message
     else:
         assert isinstance(value.content, dict)
 
@@ -79,10 +79,10 @@ def test_any_text_is_an_object_or_refused(text):
     "text, looks",
     [
         ("  <!doctype html><p>hi", "an HTML page"),
-        ("[1]", "no JSON object"),
-        ("", "no JSON object"),
-        ("[" * 100_000, "no JSON object"),
-        ('{"a": ' + "9" * 5000 + "}", "no JSON object"),
+        ("[1]", "not a JSON object"),
+        ("", "not a JSON object"),
+        ("[" * 100_000, "not a JSON object"),
+        ('{"a": ' + "9" * 5000 + "}", "not a JSON object"),
     ],
 )
 def test_what_came_instead_of_an_object_is_named(text, looks):
@@ -117,12 +117,12 @@ def test_what_is_missing_or_null_is_empty():
     ],
 )
 def test_another_type_is_refused_by_the_name_of_its_key(read, value):
-    with pytest.raises(ServerRefused, match="gave 'key' as"):
+    with pytest.raises(ServerRefused, match="'key' is"):
         read(fields({"key": value}), "key")
 
 
 def test_an_inner_object_says_where_it_was():
-    with pytest.raises(ServerRefused, match=r"GET /api/x at http://h, details gave 'family' as 1"):
+    with pytest.raises(ServerRefused, match=r"GET /api/x at http://h, details: 'family' is 1"):
         fields({"details": {"family": 1}}).inner("details").text("family")
 
 

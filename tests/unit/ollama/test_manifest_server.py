@@ -136,7 +136,7 @@ def test_nobody_else_can_listen_on_the_same_address(registry):
 
 def test_without_a_port_there_is_one_sentence(monkeypatch):
     monkeypatch.setattr(manifest_server, "_ADDRESS", "192.0.2.1")  # of nobody: RFC 5737
-    with pytest.raises(ServerProblem, match="no port") as caught:
+    with pytest.raises(ServerProblem, match="cannot open a port") as caught:
         PrivateRegistry(label="a1")
     assert caught.value.hint
 

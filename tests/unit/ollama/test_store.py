@@ -39,15 +39,15 @@ def blob(store, content=CONTENT):
 
 
 def test_a_file_is_linked_not_copied(store, source):
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
     assert blob(store).samefile(source)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "there"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "existing"
 
 
 def test_a_file_behind_a_symbolic_link_is_linked_itself(store, source, tmp_path):
     link = tmp_path / "link.gguf"
     link.symlink_to(source)
-    assert store.link_file(link, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
+    assert store.link_file(link, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
     assert not blob(store).is_symlink()
     assert blob(store).samefile(source)
 
@@ -78,7 +78,7 @@ def test_a_private_file_is_copied_so_that_the_server_can_read_it(store, source):
 
 def test_a_copy_that_is_not_what_was_hashed_is_refused(store):
     wrong = io.BytesIO(b"b" * len(CONTENT))
-    with pytest.raises(InvalidInput, match="digest"):
+    with pytest.raises(InvalidInput, match="checksum mismatch"):
         store.add_stream(wrong, Digest.of(CONTENT), size=len(CONTENT), task="copying")
     assert list((store.root / "blobs").iterdir()) == []
 
@@ -111,7 +111,7 @@ def test_a_manifest_reads_back(store):
 
 def test_a_manifest_is_not_written_before_its_blobs(store):
     store.add_bytes(b"config")
-    with pytest.raises(InvalidInput, match="is not in"):
+    with pytest.raises(InvalidInput, match="is missing in"):
         store.write_manifest(NAME, manifest_of(b"config", b"missing"))
     assert store.read_manifest(NAME) is None
 
@@ -122,7 +122,7 @@ def test_nothing_is_written_through_a_link_that_leads_out(store, tmp_path):
     (store.root / "manifests").mkdir()
     (store.root / "manifests" / "registry.ollama.ai").symlink_to(outside)
     store.add_bytes(b"config")
-    with pytest.raises(UsageProblem, match="leads out"):
+    with pytest.raises(UsageProblem, match="symbolic link out of"):
         store.write_manifest(NAME, manifest_of(b"config"))
     assert list(outside.iterdir()) == []
 
@@ -156,9 +156,9 @@ def test_a_blob_that_is_there_is_not_touched(store, source):
     store.add_bytes(CONTENT)
     before = blob(store).stat()
     store.add_bytes(CONTENT)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "there"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "existing"
     with source.open("rb") as stream:
-        assert store.add_stream(stream, Digest.of(CONTENT), size=len(CONTENT), task="copying") == "there"
+        assert store.add_stream(stream, Digest.of(CONTENT), size=len(CONTENT), task="copying") == "existing"
     after = blob(store).stat()
     assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (
         before.st_ino,
@@ -178,7 +178,7 @@ def test_blobs_behind_a_link_that_leads_out_are_not_written(store, source, tmp_p
     (store.root / "blobs").rename(outside)
     (store.root / "blobs").symlink_to(outside)
     assert not store.is_writable
-    with pytest.raises(UsageProblem, match="leads out"):
+    with pytest.raises(UsageProblem, match="symbolic link out of"):
         store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
     assert list(outside.iterdir()) == []
 
@@ -188,7 +188,7 @@ def test_a_clone_that_the_file_system_refuses_leaves_nothing(store, source, monk
         raise OSError(errno.EOPNOTSUPP, "no clones here")
 
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: refuse)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "linked"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
     assert [path.name for path in (store.root / "blobs").iterdir()] == [Digest.of(CONTENT).blob_name]
 
 
@@ -198,7 +198,7 @@ def test_a_clone_is_taken_before_a_link(store, source, monkeypatch):
 
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: clone)
     source.chmod(0o600)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "cloned"
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "reflinked"
     assert blob(store).read_bytes() == CONTENT
     assert not blob(store).samefile(source)
     assert stat.S_IMODE(blob(store).stat().st_mode) == 0o644

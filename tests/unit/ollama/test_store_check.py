@@ -84,7 +84,7 @@ def test_of_a_list_one_manifest_that_is_whole_is_enough(root, check):
         (
             "error",
             f"blobs/{llamacpp.layers[0].digest.blob_name}",
-            f"ollama.com/{PATH} needs it, and it is not there",
+            f"missing; ollama.com/{PATH} needs it",
         )
     ]
 
@@ -93,7 +93,7 @@ def test_a_list_of_which_nothing_is_there_is_an_error(root, check):
     write_v2(root, PATH, ManifestList(entries=(ManifestEntry(digest=Digest.of(b"gone")),)))
     ((level, path, message),) = check()
     assert (level, path) == ("error", f"manifests-v2/ollama.com/{PATH}")
-    assert "no manifest of its list can be read" in message
+    assert "no manifest in its list can be read" in message
 
 
 def test_a_manifest_whose_bytes_were_changed_is_an_error(root, check):
@@ -109,11 +109,11 @@ def test_a_link_that_leads_nowhere_is_an_error_and_a_note_where_the_model_is_in_
     write_link(v2_path(root, PATH), "../../../../blobs/sha256-" + "0" * 64)
     ((level, path, message),) = check()
     assert (level, path) == ("error", f"manifests-v2/ollama.com/{PATH}")
-    assert "which is not there (make or pull the model again)" in message
+    assert "(build or pull the model again)" in message
     write_old(root, PATH, add_model(root, WEIGHTS))
     ((level, _, message),) = check()
     assert level == "note"
-    assert "remove that link" in message
+    assert "remove it" in message
     assert str(old_path(root, PATH)) in message
 
 
@@ -122,7 +122,7 @@ def test_a_link_that_leads_nowhere_in_the_older_layout_is_an_error(root, check):
     write_link(old_path(root, PATH), "nowhere")
     ((level, _, message),) = check()
     assert level == "error"
-    assert "which is not there: remove that link" in message
+    assert "; remove it: Ollama before 0.40" in message
 
 
 def test_a_link_out_of_the_store_is_an_error(root, check, tmp_path):
@@ -164,7 +164,7 @@ def test_what_a_build_left_is_noted_in_either_layout(root, check):
     manifest = add_model(root, WEIGHTS)
     write_v2(root, f"{TEMPORARY_NAMESPACE}/smol/abc", manifest)
     write_old(root, f"{TEMPORARY_NAMESPACE}/smol/def", manifest)
-    assert [(level, "broken off" in message) for level, _, message in check()] == [("note", True)] * 2
+    assert [(level, "interrupted" in message) for level, _, message in check()] == [("note", True)] * 2
 
 
 def test_a_name_that_ollama_does_not_take_is_read_all_the_same(root, check):
@@ -201,7 +201,7 @@ def test_of_a_file_that_is_linked_the_copy_goes_and_not_the_file(root, check, tm
     ((level, _, message),) = check()
     assert level == "note"
     assert message.endswith(
-        f"{len(CONVERTED):,} bytes: build it again with gguf2ollama, then `gguf2ollama rm llamacpp:{digits}`"
+        f"{len(CONVERTED):,} bytes: rebuild it with gguf2ollama, then `gguf2ollama rm llamacpp:{digits}`"
         " frees them"
     )
 
@@ -213,7 +213,7 @@ def test_a_copy_without_its_model_is_noted_until_it_is_removed(root, check):
     write_v2(root, PATH, add_model(root, WEIGHTS, runner="llamacpp"))  # as a build leaves it
     (message,) = [message for _, _, message in check() if "llamacpp:" in message]
     assert message == (
-        "a copy that Ollama made of a model that is gone or was made again takes"
+        "a copy that Ollama made of a model since removed or rebuilt takes"
         f" {len(CONVERTED):,} bytes: `gguf2ollama rm llamacpp:{digits}` frees them"
     )
     old_path(root, f"library/llamacpp/{digits}").unlink()

@@ -101,7 +101,7 @@ def test_of_a_list_the_manifest_for_llama_cpp_is_read_else_the_first_that_can_be
     (root / "blobs" / entries[2].digest.blob_name).unlink()
     assert store.read_manifest(NAME) == ggml
     (root / "blobs" / entries[1].digest.blob_name).write_bytes(b"{}")
-    with pytest.raises(InvalidInput, match="no manifest of its list can be read"):
+    with pytest.raises(InvalidInput, match="no manifest in its list can be read"):
         store.read_manifest(NAME)
 
 
@@ -113,9 +113,9 @@ def test_a_manifest_for_a_runner_that_is_not_known_is_read(store, root):
 
 def test_a_link_that_leads_nowhere_is_said_unless_the_older_layout_has_the_name(store, root, models):
     write_link(v2_path(root, PATH), "../../../../blobs/sha256-" + "0" * 64)
-    with pytest.raises(InvalidInput, match=r"me/smol/q4: it is a link to .*, which is not there") as caught:
+    with pytest.raises(InvalidInput, match=r"me/smol/q4: dangling link to ") as caught:
         store.read_manifest(NAME)
-    assert "make or pull the model again" in caught.value.hint
+    assert "build or pull the model again" in caught.value.hint
     write_old(root, PATH, models[0])
     assert store.read_manifest(NAME) == models[0]
 
@@ -132,7 +132,7 @@ def test_a_link_to_anything_but_a_blob_is_said(store, root, models, tmp_path, ta
 
 def test_a_link_in_a_ring_is_said(store, root):
     write_link(v2_path(root, PATH), "q4")
-    with pytest.raises(InvalidInput, match="which is not there"):
+    with pytest.raises(InvalidInput, match="dangling link"):
         store.read_manifest(NAME)
 
 
@@ -192,7 +192,7 @@ def test_a_name_that_the_older_layout_may_not_have_is_not_changed_in_the_newer(s
     write_v2(root, PATH, models[1])
     (tmp_path / "outside").mkdir()
     write_link(root / "manifests", tmp_path / "outside")
-    with pytest.raises(UsageProblem, match="leads out of the store"):
+    with pytest.raises(UsageProblem, match="symbolic link out of the store"):
         store.write_manifest(NAME, models[0])
     assert store.read_manifest(NAME) == models[1]
     assert list((tmp_path / "outside").iterdir()) == []
@@ -243,7 +243,7 @@ def test_nothing_is_written_through_a_folder_that_leads_out(store, root, models,
         models[1].to_bytes(),
     )
     write_link(root / layout, outside)
-    with pytest.raises(UsageProblem, match="leads out of the store"):
+    with pytest.raises(UsageProblem, match="symbolic link out of the store"):
         store.write_manifest(NAME, models[0])
     assert inside.read_bytes() == models[1].to_bytes()
     assert [path.name for path in outside.rglob("*") if path.is_file()] == ["q4"]
