@@ -34,7 +34,7 @@ def main() -> int:
     except Gguf2OllamaError as error:
         print(f"{error}; {error.hint}", file=sys.stderr)
         return error.exit_code
-    print(f"made {built.name.short} at {built.where}")
+    print(f"created {built.name.short} on {built.where}")
     return 0
 
 

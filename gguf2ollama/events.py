@@ -18,13 +18,13 @@ class Update:
             piece of work carry the same ``task``; two pieces that run side by side carry different ones.
         done: How much is done so far; never falls within one task, except when a transfer starts over.
         total: How much there is in all, or ``None`` while that is not known.
-        unit: What both count: bytes, or things such as prompts.
+        unit: What both count: bytes, or items such as prompts.
     """
 
     task: str
     done: int
     total: int | None
-    unit: Literal["bytes", "things"] = "bytes"
+    unit: Literal["bytes", "items"] = "bytes"
 
     @property
     def is_complete(self) -> bool:

@@ -25,7 +25,6 @@ NOT_YET = frozenset(
         "_resources.py",
         "api",
         "chat",
-        "cli",
         "fs",
         "ggufio",
         "install",
@@ -242,7 +241,7 @@ def _not_shown(node: ast.AST) -> Iterator[ast.AST]:
 
 def _is_command(node: ast.AST) -> bool:
     decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else ()
-    return any(isinstance(one, ast.Call) and _name(one.func) in {"command", "group"} for one in decorators)
+    return any(isinstance(one, ast.Call) and _name(one.func) in {"verb", "group"} for one in decorators)
 
 
 def _name(function: ast.expr) -> str:

@@ -1,4 +1,4 @@
-"""Progress bars on a terminal: of bytes with their speed, of things with their number."""
+"""Progress bars on a terminal: bytes with their speed, items with their count."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME_WIDTH = 36  # with the numbers it leaves room for a bar in 80 columns
 
 
 def make_display() -> Progress:
-    """Make the display on stderr, a line for each task; it tells its ``unit``, ``bytes`` or ``things``."""
+    """Return the display on stderr, a line for each task; tasks have a ``unit``, ``bytes`` or ``items``."""
     return Progress(
         _Name(table_column=Column()),
         BarColumn(bar_width=None, table_column=Column(ratio=1)),
@@ -36,7 +36,7 @@ def make_display() -> Progress:
 
 
 class _Name(ProgressColumn):
-    """What is done, without its middle where it is long: shards differ at the end of their names."""
+    """What is done, shortened in the middle if it is long: shards differ at the end of their names."""
 
     def render(self, task: Task) -> Text:
         name = task.description
@@ -48,7 +48,7 @@ class _Name(ProgressColumn):
 
 class _Amount(DownloadColumn):
     def render(self, task: Task) -> Text:
-        if task.fields.get("unit") != "things":
+        if task.fields.get("unit") != "items":
             return super().render(task)
         total = "?" if task.total is None else int(task.total)
         return Text(f"{int(task.completed)}/{total}", style="progress.download")
@@ -56,4 +56,4 @@ class _Amount(DownloadColumn):
 
 class _Speed(TransferSpeedColumn):
     def render(self, task: Task) -> Text:
-        return Text() if task.fields.get("unit") == "things" else super().render(task)
+        return Text() if task.fields.get("unit") == "items" else super().render(task)

@@ -1,4 +1,4 @@
-"""Write the rules that were learnt of a chat template, for a person.
+"""Write the rules that were found in a chat template, for a person.
 
 What a text depends on is named as in ``gguf2ollama.chat.synthesis.facts``.
 """
@@ -21,7 +21,7 @@ _INDENT = "  "
 
 
 def explained(explanation: Explanation) -> str:
-    """Write what was learnt, and what no compared conversation reaches."""
+    """Write the rules, and the branches that no compared conversation reaches."""
     return "\n".join([*_learnt(explanation), "", *_unreached(explanation)])
 
 
@@ -48,53 +48,55 @@ def _learnt(explanation: Explanation) -> Iterator[str]:
 
     learnt = explanation.learnt
     if not isinstance(learnt, Synthesis):
-        yield f"RULES  none follow from what the chat template prints: {learnt.reason}"
+        yield f"RULES  none found: {learnt.reason}"
         return
     yield "RULES"
     yield from _rules(learnt.rules)
-    yield from (f"not learnt ({one.feature}): {one.reason}" for one in learnt.lacking)
+    yield from (f"unsupported ({item.feature}): {item.reason}" for item in learnt.lacking)
 
 
 def _unreached(explanation: Explanation) -> Iterator[str]:
     if not explanation.unreached:
-        yield "BRANCHES  every branch of the chat template is reached by a conversation that is compared"
+        yield "BRANCHES  every branch of the chat template is covered by a compared conversation"
         return
-    yield "BRANCHES that no compared conversation reaches"
-    yield from (f"{_INDENT}line {one.line}: {one.kind} {one.text}" for one in explanation.unreached)
+    yield "BRANCHES that no compared conversation covers"
+    yield from (
+        f"{_INDENT}line {branch.line}: {branch.kind} {branch.text}" for branch in explanation.unreached
+    )
 
 
 def _rules(rules: Rules) -> Iterator[str]:
     for role, block in rules.blocks.items():
         yield f"{role} message:"
-        yield from _indented(_decision("begins with", block.opening, _quoted))
+        yield from _indented(_decision("prefix", block.opening, _quoted))
         for slot in block.slots:
             yield from _indented(_slot(slot))
-    yield "the end, for the model to answer:"
+    yield "generation prompt:"
     yield from _indented(_decision("is", rules.ending, _quoted))
     if rules.marks:
-        yield f"marks: whether an answer's text names {' or '.join(sorted(rules.marks))} and is not cut there"
-    yield from (f"{_quoted(text)} is the date, as {form}" for text, form in rules.dates.items())
+        yield f"think tags: depends on an uncut {' or '.join(sorted(rules.marks))} in the reply"
+    yield from (f"{_quoted(text)} is the date in the format {form}" for text, form in rules.dates.items())
 
 
 def _slot(slot: Slot) -> Iterator[str]:
     yield f"{slot.kind}:"
     lines = [
-        *_decision("is", slot.shown, lambda is_shown: "" if is_shown else "left out"),
-        *_decision("stands behind", slot.literal, _quoted),
-        *_decision("loses on its left", slot.left, _trimmed),
-        *_decision("loses on its right", slot.right, _trimmed),
-        *([f"stands before {_quoted(slot.suffix)}"] if slot.suffix else []),
-        *([f"is written as {slot.form}"] if slot.form is not None else []),
-        *(_decision("gives way, where empty, to", slot.empty, _quoted) if slot.empty is not None else []),
+        *_decision("is", slot.shown, lambda is_shown: "" if is_shown else "omitted"),
+        *_decision("prefix", slot.literal, _quoted),
+        *_decision("trims on the left", slot.left, _trimmed),
+        *_decision("trims on the right", slot.right, _trimmed),
+        *([f"suffix {_quoted(slot.suffix)}"] if slot.suffix else []),
+        *([f"written as {slot.form}"] if slot.form is not None else []),
+        *(_decision("if empty, replaced by", slot.empty, _quoted) if slot.empty is not None else []),
     ]
-    yield from _indented(lines or ["is shown as it is"])
+    yield from _indented(lines or ["unchanged"])
 
 
 def _decision(what: str, decision: Decision[V], write: Callable[[V], str]) -> Iterator[str]:
-    """Write a line for each value that a decision comes to, and when; none for what is not worth a word."""
+    """Write a line for each value of a decision and its conditions; none for a value with nothing to show."""
     for value, conditions in _leaves(decision):
-        if told := write(value):
-            yield f"{what} {told}" + (f"  where {', '.join(conditions)}" if conditions else "")
+        if text := write(value):
+            yield f"{what} {text}" + (f"  if {', '.join(conditions)}" if conditions else "")
 
 
 def _leaves(decision: Decision[V], *conditions: str) -> Iterator[tuple[V, tuple[str, ...]]]:
@@ -105,7 +107,7 @@ def _leaves(decision: Decision[V], *conditions: str) -> Iterator[tuple[V, tuple[
         return
     known: list[str] = []
     for values, then in decision.cases:
-        named = sorted(one or "none" for one in values)
+        named = sorted(value or "none" for value in values)
         known += named
         yield from _leaves(then, *conditions, f"{decision.fact} = {' or '.join(named)}")
     yield from _leaves(decision.otherwise, *conditions, f"{decision.fact} ≠ {' or '.join(known)}")

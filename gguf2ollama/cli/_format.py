@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
-__all__ = ["age", "columns", "escaped", "size"]
+__all__ = ["age", "columns", "one_line", "printable", "size"]
 
 _KILO = 1000
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -17,7 +17,7 @@ def size(count: float) -> str:
     value, unit = float(count), 0
     while value >= _KILO and unit < len(_UNITS) - 1:
         value, unit = value / _KILO, unit + 1
-    digits = 0 if unit == 0 or value >= 10 else 1  # noqa: PLR2004 - two digits tell enough
+    digits = 0 if unit == 0 or value >= 10 else 1  # noqa: PLR2004 - two digits are enough
     return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
@@ -33,14 +33,24 @@ def age(moment: datetime, *, now: datetime | None = None) -> str:
     return "now"
 
 
-def escaped(text: str) -> str:
-    """Return a text in one line, with what a terminal might obey written as an escape."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+def printable(text: str, *, keep: str = "\n\t") -> str:
+    """Return a text with the control characters that a terminal might obey written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line: line ends, too, are written as escapes."""
+    return printable(text, keep="")
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write rows under a header in columns that line up, two spaces apart."""
-    table = [list(header), *map(list, rows)]
+    table = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     return "\n".join(line.rstrip() for line in lines)

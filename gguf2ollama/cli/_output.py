@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gguf2ollama.cli._format import printable
 from gguf2ollama.events import Progress, Update, ignore
 
 __all__ = ["Output"]
@@ -20,46 +21,77 @@ _SHOWN_AFTER = 0.5  # seconds; what is done sooner needs no bar
 
 
 class Output:
-    """What one call was told of its output: ``--json``, ``--quiet``, ``--verbose``."""
+    """The output of one call, as its ``--json``, ``--quiet`` and ``--verbose`` want it.
+
+    Lines for people have their control characters escaped. While progress bars are shown, lines appear above
+    them.
+    """
 
     def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
+        self._bars: _Bars | None = None
 
     def data(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Write a JSON value to stdout."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        self._write(json.dumps(value, indent=2, ensure_ascii=False))
 
     def text(self, text: str, *, newline: bool = True) -> None:
-        """Write text to stdout; bytes of a file that are no UTF-8 are shown escaped."""
-        click.echo(text.encode("utf-8", "backslashreplace"), nl=newline)
+        """Write text to stdout: byte for byte into a pipe or file, escaped on a terminal."""
+        self._write(text, newline=newline)
 
     def note(self, text: str) -> None:
-        """Return what is being done, unless ``--quiet``."""
+        """Write a line about what is being done to stderr, unless ``--quiet``."""
         if not self.quiet:
-            click.echo(text.encode("utf-8", "backslashreplace"), err=True)
+            self._write_above_bars(text)
 
     def detail(self, text: str) -> None:
-        """Return what only ``--verbose`` wants to know."""
+        """Write a line to stderr with ``--verbose`` only."""
         if self.verbose:
             self.note(text)
 
     def warn(self, text: str) -> None:
-        """Return what may surprise; ``--quiet`` does not silence it."""
-        click.echo(f"warning: {text}".encode("utf-8", "backslashreplace"), err=True)
+        """Write a warning to stderr; ``--quiet`` does not silence it."""
+        self._write_above_bars(f"warning: {text}")
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Show progress while the block runs, where there is a terminal to show it on."""
+        """Show progress while the block runs, if stderr is a terminal."""
         if self.quiet or not sys.stderr.isatty():
             yield ignore
             return
-        bars = _Bars()
+        self._bars = bars = _Bars()
         try:
             yield bars.update
         finally:
+            self._bars = None
             bars.close()
+
+    @contextlib.contextmanager
+    def log_messages(self) -> Iterator[None]:
+        """Write what is logged while the block runs: ours with ``--verbose``, of others only warnings."""
+        from gguf2ollama.cli._log import handle_records  # noqa: PLC0415 - `logging` is not needed for help
+
+        with handle_records(self._log, verbose=self.verbose):
+            yield
+
+    def _log(self, text: str, *, is_warning: bool) -> None:
+        if is_warning:
+            self.warn(text)
+        else:
+            self.detail(text)
+
+    def _write(self, text: str, *, newline: bool = True) -> None:
+        if self._bars is not None:  # stdout may be the same terminal
+            self._bars.close()
+        text = printable(text) if sys.stdout.isatty() else text
+        click.echo(text.encode("utf-8", "backslashreplace"), nl=newline)
+
+    def _write_above_bars(self, text: str) -> None:
+        line = printable(text)
+        if self._bars is None or not self._bars.print(line):
+            click.echo(line.encode("utf-8", "backslashreplace"), err=True)
 
 
 class _Bars:
@@ -83,10 +115,22 @@ class _Bars:
             bar = self._bars[update.task]
             self._display.update(bar, completed=update.done, total=update.total)
 
+    def print(self, line: str) -> bool:
+        """Print a line above the bars; return whether there are any."""
+        with self._lock:
+            if self._display is None:
+                return False
+            line = line.encode("utf-8", "backslashreplace").decode()
+            self._display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            return True
+
     def close(self) -> None:
+        """Leave the bars as they are; later updates begin new ones."""
         with self._lock:
             if self._display is not None:
                 self._display.stop()
+                self._display = None
+                self._bars.clear()
 
     def _show(self) -> Any:  # noqa: ANN401 - rich's display, imported here alone
         if self._display is None:

@@ -1,4 +1,4 @@
-"""Show what a GGUF is and what would be made of it."""
+"""Show what a GGUF contains and what build would create."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LONGEST = 60  # characters of a value in a table
 def describe(inspection: Inspection) -> str:
     """Write the facts of the file, the family with its evidence, each value with its origin, and the prompts.
 
-    Of these, how many come out as the authors meant, by each way that was tried.
+    Of the prompts, how many match the chat template, by each way of rendering that was tried.
     """
     parts = [
         columns(("MODEL", ""), _facts(inspection)),
         columns(("FAMILY", ""), _family(inspection)),
-        columns(("VALUE", "", "FROM"), _values(inspection)),
+        columns(("SETTING", "VALUE", "ORIGIN"), _values(inspection)),
     ]
     if inspection.tried is not None:
         parts.append(choice_table(inspection.tried.choice))
@@ -32,12 +32,12 @@ def describe(inspection: Inspection) -> str:
 
 
 def describe_origin(inspection: Inspection) -> str:
-    """Write where the files are that were not here, and how little of them was fetched."""
+    """Write where the files are that are not local, and how little of them was downloaded."""
     origin = inspection.files.origin
     if origin is None:
         return ""
-    total = inspection.model.total_bytes + sum(one.size for one in inspection.files.projectors)
-    return f"fetched {size(origin.bytes_fetched)} of {size(total)}: {origin.place} ({origin.reason})"
+    total = inspection.model.total_bytes + sum(projector.size for projector in inspection.files.projectors)
+    return f"Downloaded {size(origin.bytes_fetched)} of {size(total)}: {origin.place} ({origin.reason})"
 
 
 def _facts(inspection: Inspection) -> list[tuple[str, str]]:
@@ -61,17 +61,19 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
 
 def _family(inspection: Inspection) -> list[tuple[str, str]]:
     detection = inspection.detection
-    title = detection.profile.title if detection.profile else "none that is known"
-    rows = [("family", title), ("because", detection.reason)]
-    rows += [("seen", one.what) for one in detection.evidence if one.what != detection.reason]
-    rows += [("not", f"{one.family}: {one.reason}") for one in detection.runners_up]
+    title = detection.profile.title if detection.profile else "unknown"
+    rows = [("family", title), ("reason", detection.reason)]
+    rows += [("evidence", item.what) for item in detection.evidence if item.what != detection.reason]
+    rows += [("ruled out", f"{other.family}: {other.reason}") for other in detection.runners_up]
     return rows
 
 
 def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
     recipe = inspection.recipe
     rows = [
-        (name, _short(one.value), one.source) for name, one in recipe.parameters.items() if name != "stop"
+        (name, _short(parameter.value), parameter.source)
+        for name, parameter in recipe.parameters.items()
+        if name != "stop"
     ]
     rows += [("stop", _short(text), source) for text, source in recipe.stop_sources.items()]
     rows.append(("SYSTEM", _short(recipe.system.value), recipe.system.source))
@@ -80,11 +82,11 @@ def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
         rows.append(("companion", _short(recipe.companion), recipe.companion_source))
     if recipe.parser.value is not None:
         rows.append(("PARSER", _short(recipe.parser.value), recipe.parser.source))
-        rows.append(("REQUIRES", _short(recipe.modelfile.requires), "the oldest Ollama with that parser"))
+        rows.append(("REQUIRES", _short(recipe.modelfile.requires), "oldest Ollama with this parser"))
     rows += [
-        (key, "-", "left out of the header")
+        (key, "-", "removed from the header")
         if value is None
-        else (key, _short(value.value), "put into the header")
+        else (key, _short(value.value), "written into the header")
         for key, value in inspection.patch.changes.items()
     ]
     rows += [("LICENSE", _short(text), "general.license in the GGUF") for text in recipe.modelfile.licenses]
@@ -173,7 +175,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
 
 
 def plan_json(built: Built) -> dict[str, Any]:
-    """Return what was or would be made as JSON values."""
+    """Return what was or would be created as JSON values."""
     return {
         "name": built.name.short,
         "where": built.where,

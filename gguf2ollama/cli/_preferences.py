@@ -1,4 +1,4 @@
-"""The options by which a user prefers something to what the GGUF and its family's profile say."""
+"""The options that override what the GGUF and its family's profile say."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from gguf2ollama.cli._options import option
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.fs.atomic import disk_errors
 
@@ -23,28 +22,77 @@ _CAP_BYTES = 1 << 20  # of a template or a system text
 
 
 def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """Add what a user may prefer, from ``--ctx`` to ``--mmproj``; the verb gets it as ``preferences``."""
+    """Add the options of model and source, from ``--ctx`` to ``--revision``, as ``preferences``."""
 
-    @click.option(
-        "--ctx", default="auto", metavar="N|auto|max", help="Tokens of the context.  [default: auto]"
+    @option(
+        "--ctx",
+        group="model",
+        default="auto",
+        metavar="N|auto|max",
+        help="Context length in tokens, e.g. 8192 or 8k.  [default: auto]",
     )
-    @click.option("--param", "params", multiple=True, metavar="K=V", help="A PARAMETER; may repeat.")
-    @click.option("--system", metavar="TEXT", help='The SYSTEM text; "" for none.')
-    @click.option("--system-file", metavar="FILE", help="A file with the SYSTEM text; - for stdin.")
-    @click.option("--template", metavar="FILE", help="A file with a Go TEMPLATE; - for stdin.")
-    @click.option(
+    @option(
+        "--param",
+        "params",
+        group="model",
+        multiple=True,
+        metavar="K=V",
+        help="Set a PARAMETER, e.g. temperature=0.7; can be repeated.",
+    )
+    @option("--system", group="model", metavar="TEXT", help='Set the SYSTEM prompt; "" for none.')
+    @option(
+        "--system-file",
+        group="model",
+        metavar="FILE",
+        help="Read the SYSTEM prompt from a file; - for stdin.",
+    )
+    @option(
+        "--template",
+        group="model",
+        metavar="FILE",
+        help="Read a Go TEMPLATE from a file; - for stdin.",
+    )
+    @option(
         "--chat-template",
+        group="model",
         metavar="FILE|upstream",
-        help="A file with a Jinja chat template, for the model to carry instead of its own; - for stdin;"
-        " upstream for that of the model that it was made from, on the same site.",
+        help="Replace the chat template in the GGUF: a file with Jinja, - for stdin, or upstream for the"
+        " current one of the base model.",
     )
-    @click.option("--license", "licenses", multiple=True, metavar="FILE", help="A file with a LICENSE text.")
-    @click.option("--mmproj", multiple=True, metavar="FILE", help="A projector for images or sound.")
-    @click.option("--quant", metavar="NAME", help="Of a repository: the quantization, such as Q4_K_M.")
-    @click.option(
-        "--file", "hub_file", metavar="PATH", help="Of a repository: a file, any shard, or a folder."
+    @option(
+        "--license",
+        "licenses",
+        group="model",
+        multiple=True,
+        metavar="FILE",
+        help="Add a LICENSE from a file; can be repeated.",
     )
-    @click.option("--revision", metavar="REV", help="Of a repository: a branch, a tag or a commit.")
+    @option(
+        "--mmproj",
+        group="model",
+        multiple=True,
+        metavar="FILE",
+        help="Add a projector for images or audio; can be repeated.",
+    )
+    @option(
+        "--quant",
+        group="source",
+        metavar="NAME",
+        help="Quantization to use, e.g. Q4_K_M (repositories only).",
+    )
+    @option(
+        "--file",
+        "hub_file",
+        group="source",
+        metavar="PATH",
+        help="File to use: a GGUF, any shard of one, or a folder (repositories only).",
+    )
+    @option(
+        "--revision",
+        group="source",
+        metavar="REV",
+        help="Branch, tag or commit to use (repositories only).",
+    )
     @functools.wraps(verb)
     def wrapped(
         *arguments: object,
@@ -62,7 +110,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         **options: object,
     ) -> None:
         if system is not None and system_file is not None:
-            raise UsageProblem("--system and --system-file exclude each other", hint="give one of them")
+            raise UsageProblem("--system and --system-file exclude each other", hint="use only one of them")
         preferences: Preferences = {
             "context": ctx,
             "parameters": _parse_parameters(params),
@@ -85,10 +133,11 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 def verify_option(verb: Callable[..., None]) -> Callable[..., None]:
     """Add ``--no-verify``; the verb gets it as ``no_verify``."""
-    return click.option(
+    return option(
         "--no-verify",
+        group="verification",
         is_flag=True,
-        help="Compare no prompts with those the authors meant; go by the family alone.",
+        help="Choose the template by model family alone, and compare no prompts.",
     )(verb)
 
 
@@ -105,7 +154,7 @@ def read_text(name: str) -> str:
 
     Raises:
         NotFound: There is no such file.
-        UsageProblem: It is too long, or no UTF-8.
+        UsageProblem: It is too long, or not valid UTF-8.
     """
     if name == "-":
         content = sys.stdin.buffer.read(_CAP_BYTES + 1)
@@ -113,8 +162,10 @@ def read_text(name: str) -> str:
         with disk_errors(Path(name)), Path(name).open("rb") as stream:
             content = stream.read(_CAP_BYTES + 1)
     if len(content) > _CAP_BYTES:
-        raise UsageProblem(f"{name} has more than {_CAP_BYTES:,} bytes", hint="is that the right file?")
+        raise UsageProblem(
+            f"{name} is larger than {_CAP_BYTES:,} bytes", hint="check that it is the right file"
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"{name} is no UTF-8 text", hint="save it as UTF-8") from error
+        raise UsageProblem(f"{name} is not valid UTF-8", hint="save it as UTF-8") from error

@@ -1,4 +1,4 @@
-"""Show how prompts compare with those that were meant."""
+"""Show how prompts compare with those of the chat template."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mappin
 
 
 def choice_table(choice: TemplateChoice) -> str:
-    """Write what was tried to render a model's chats and how well each does, the chosen one first."""
-    tried = [(("taken", way(choice.chosen)), choice.chosen.parity.scores)]
-    tried += [(("", way(one)), one.parity.scores) for one in choice.others]
-    lines = [scores_table(("PROMPTS", "BY"), tried)]
+    """Write what was tried to render a model's chats and how well each matches, the selected one first."""
+    tried = [(("selected", way(choice.chosen)), choice.chosen.parity.scores)]
+    tried += [(("", way(other)), other.parity.scores) for other in choice.others]
+    lines = [scores_table(("PROMPTS", "RENDERER"), tried)]
     lines += [f"note: {remark}" for remark in choice.remarks]
     return "\n".join(lines)
 
@@ -51,8 +51,8 @@ def way(candidate: Candidate) -> str:
 def scores_json(scores: Mapping[Feature, Score]) -> dict[str, Any]:
     """Return the counts by feature as JSON values."""
     return {
-        name: {"exact": one.exact, "json_equal": one.json_equal, "compared": one.compared}
-        for name, one in scores.items()
+        name: {"exact": score.exact, "json_equal": score.json_equal, "compared": score.compared}
+        for name, score in scores.items()
     }
 
 
@@ -84,7 +84,7 @@ def candidate_json(candidate: Candidate) -> dict[str, Any]:
 
 
 def choice_json(choice: TemplateChoice) -> dict[str, Any]:
-    """Return what was chosen as JSON values, with every conversation that does not come out as meant."""
+    """Return what was chosen as JSON values, with every conversation that does not match."""
     chosen = choice.chosen
     return {
         **candidate_json(chosen),

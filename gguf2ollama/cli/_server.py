@@ -19,7 +19,7 @@ __all__ = ["ca_file", "connect", "model_name"]
 
 
 def connect(host: str | None) -> Client:
-    """Return a client for ``--host``, else for ``OLLAMA_HOST``, else for the usual port of this machine."""
+    """Return a client for ``--host``, else for ``OLLAMA_HOST``, else for Ollama's default address."""
     from gguf2ollama.ollama import Client  # noqa: PLC0415 - most of the help needs no network
 
     address = ServerAddress.parse(host) if host else ServerAddress.from_environment(os.environ)
@@ -34,11 +34,11 @@ def ca_file() -> Path | None:
 
 
 def model_name(text: str) -> str:
-    """Check the name of a model, and give it as the server takes it.
+    """Check the name of a model, and return it as the server writes it.
 
     Raises:
-        UsageProblem: It is no name.
+        UsageProblem: It is not a valid name.
     """
     if not text.strip():
-        raise UsageProblem("the name of the model is empty", hint="`gguf2ollama list` shows names")
+        raise UsageProblem("the model name is empty", hint="`gguf2ollama list` shows the names")
     return str(ModelName.parse(text))

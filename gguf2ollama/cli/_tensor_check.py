@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gguf2ollama.cli._format import columns, escaped
+from gguf2ollama.cli._format import columns, one_line
 
 if TYPE_CHECKING:
     from gguf2ollama.verification.tensor_check import TensorCheck
@@ -23,7 +23,7 @@ def describe_tensors(check: TensorCheck) -> str:
         ("checked", f"{n_checked:,} of {check.n_tensors:,}, {check.n_elements:,} elements"),
         ("damaged", f"{len(check.damaged):,}"),
     ]
-    return "\n".join([columns(("TENSORS", ""), rows), *(escaped(str(tensor)) for tensor in check.damaged)])
+    return "\n".join([columns(("TENSORS", ""), rows), *(one_line(str(tensor)) for tensor in check.damaged)])
 
 
 def tensor_warnings(check: TensorCheck) -> Iterator[str]:
@@ -73,6 +73,6 @@ def tensor_check_json(check: TensorCheck) -> dict[str, Any]:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(escaped(name) for name in names[:_NAMED])
+    shown = ", ".join(one_line(name) for name in names[:_NAMED])
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return f"{len(names):,} {'tensors' if len(names) > 1 else 'tensor'} ({shown}{more})"

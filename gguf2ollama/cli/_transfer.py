@@ -1,4 +1,4 @@
-"""Show the progress of a pull or a push as the server tells it."""
+"""Show the progress of a pull or a push as the server reports it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["follow"]
 
 def follow(statuses: Iterable[Status], *, verb: str, output: Output) -> None:
     """Follow a stream to its end: a bar for each blob, a line for each step that is new."""
-    told = ""
+    shown = ""
     with output.progress() as progress:
         for status in statuses:
             if status.digest and status.total:
                 task = f"{verb} {status.digest.removeprefix('sha256:')[:12]}"
                 progress(Update(task=task, done=status.completed, total=status.total))
-            elif status.text != told:
-                told = status.text
-                output.detail(told)
+            elif status.text != shown:
+                shown = status.text
+                output.detail(shown)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gguf2ollama.cli._options import host_option, output_options, source_argument
+from gguf2ollama.cli._options import host_option, option, output_options, source_argument, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, plan_json
 from gguf2ollama.cli._preferences import preference_options, verify_option
@@ -20,31 +20,62 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("build", short_help="Make an Ollama model from a GGUF.")
+@verb("build")
 @source_argument
-@click.option("--name", metavar="NAME", help="The model's name.  [default: made from the file's]")
+@option(
+    "--name", "-n", group="model", metavar="NAME", help="Name of the model.  [default: from the file name]"
+)
 @preference_options
-@verify_option
-@click.option("--run", "prompt", metavar="PROMPT", help="Ask the model this when it is there.")
-@click.option(
+@option(
+    "--locked",
+    group="source",
+    metavar="FILE",
+    help="Build exactly what the lock file records, or fail.",
+)
+@option("--rehash", group="source", is_flag=True, help="Compute digests again instead of using cached ones.")
+@option(
     "--via",
+    group="transport",
     type=click.Choice(["auto", "link", "pull", "upload"]),
     default="auto",
-    help="The way to the server: link into its store, pull by it from us, upload through its interface.",
+    help="How the files reach Ollama: link (no copy), pull, upload or auto.  [default: auto]",
 )
-@click.option("--rehash", is_flag=True, help="Hash files even where their digests are remembered.")
-@click.option(
-    "--no-load", is_flag=True, help="Do not load the model to see whether it runs and how it is prompted."
+@option(
+    "--stream",
+    group="transport",
+    is_flag=True,
+    help="Upload from a repository without keeping a local copy.",
 )
-@click.option("--allow-mismatch", is_flag=True, help="Keep a model that is not quite what was asked for.")
-@click.option("--dry-run", is_flag=True, help="Show what would be made, and make nothing.")
-@click.option("--store", metavar="DIR", help="Write the folder of a store; no server is asked.")
-@click.option("--for-ollama", metavar="VERSION", help="With --store: the Ollama that will run it.")
-@click.option("--stream", is_flag=True, help="From a repository into the server, with no copy here.")
-@click.option("--lock", metavar="FILE", help="Write down what it was made of: commit, digests, version.")
-@click.option("--locked", metavar="FILE", help="Make what that file says, or nothing.")
-@click.option("--quantize", hidden=True, metavar="TYPE")
 @host_option
+@option(
+    "--store",
+    group="transport",
+    metavar="DIR",
+    help="Write into an Ollama model directory; no server is used.",
+)
+@option(
+    "--for-ollama",
+    group="transport",
+    metavar="VERSION",
+    help="Ollama version that will run the model (with --store).  [default: the newest tested]",
+)
+@verify_option
+@option(
+    "--no-load",
+    group="verification",
+    is_flag=True,
+    help="Do not load the model to check that it runs and how it is prompted.",
+)
+@option(
+    "--allow-mismatch",
+    group="verification",
+    is_flag=True,
+    help="Keep the model even if verification fails.",
+)
+@option("--run", "prompt", metavar="PROMPT", help="Ask the model this once it is created.")
+@option("--dry-run", is_flag=True, help="Show what would be created, and create nothing.")
+@option("--lock", metavar="FILE", help="Write a lock file (commit, digests, Ollama version).")
+@option("--quantize", hidden=True, metavar="TYPE")
 @output_options
 def command(
     *,
@@ -67,7 +98,9 @@ def command(
     preferences: Preferences,
     output: Output,
 ) -> None:
-    """Make an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, a repository, or a URL.
+    """Create an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, a repository, or a URL.
+
+    A model of the same name is kept until the new one is verified.
 
     \b
     gguf2ollama build Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
@@ -113,12 +146,12 @@ def command(
 def _check(*, quantize: str | None, prompt: str | None, store: str | None, dry_run: bool) -> None:
     if quantize is not None:
         raise UsageProblem(
-            "Ollama from 0.30 on quantizes no GGUF while it makes a model",
-            hint=f"run `llama-quantize IN.gguf OUT.gguf {quantize.upper()}` of llama.cpp first, or choose a"
+            "Ollama 0.30+ cannot quantize GGUF files",
+            hint=f"run llama.cpp's `llama-quantize IN.gguf OUT.gguf {quantize.upper()}` first, or choose a"
             " GGUF of that quantization",
         )
     if prompt is not None and (store is not None or dry_run):
-        raise UsageProblem("--run needs a server that has the model", hint="leave out --store and --dry-run")
+        raise UsageProblem("--run needs a server", hint="leave out --store and --dry-run")
 
 
 def _report(built: Built, *, output: Output) -> None:
@@ -135,8 +168,16 @@ def _report(built: Built, *, output: Output) -> None:
         output.note(describe_origin(built.inspection))
     if not built.is_done or output.verbose:
         output.text(describe(built.inspection))
-    verb = "made" if built.is_done else "would make"
-    output.note(f"{verb} {built.name.short} at {built.where} (Ollama {built.version})")
+    output.note(_outcome(built))
+
+
+def _outcome(built: Built) -> str:
+    to_server = built.via != "store"
+    where = f"{'on' if to_server else 'in'} {built.where} (Ollama {built.version})"
+    if not built.is_done:
+        return f"Would create {built.name.short} {where}"
+    run = f". Run it with: ollama run {built.name.short}" if to_server else ""
+    return f"Created {built.name.short} {where}{run}"
 
 
 def _ask(built: Built, prompt: str, *, host: str | None, output: Output) -> None:
@@ -145,6 +186,8 @@ def _ask(built: Built, prompt: str, *, host: str | None, output: Output) -> None
 
     with connect(host) as client:
         if "embedding" in built.inspection.recipe.capabilities:
-            raise UsageProblem(f"{built.name.short} embeds texts and does not chat", hint="leave out --run")
+            raise UsageProblem(
+                f"{built.name.short} is an embedding model and cannot chat", hint="leave out --run"
+            )
         quiet = Output(as_json=False, quiet=output.quiet, verbose=output.verbose)
         answer(client, str(built.name), [{"role": "user", "content": prompt}], output=quiet)

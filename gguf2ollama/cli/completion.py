@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from gguf2ollama.cli._app import PROGRAM, group
+from gguf2ollama.cli._app import group
+from gguf2ollama.cli._options import verb
+from gguf2ollama.cli._verbs import PROGRAM
 from gguf2ollama.errors import UsageProblem
 
 __all__ = ["command"]
 
 
-@click.command("completion", short_help="Print the completion script for a shell.")
+@verb("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """Print the completion script for SHELL.
@@ -23,5 +25,5 @@ def command(shell: str) -> None:
     """  # noqa: D301 - click's mark for lines that are not wrapped
     script = get_completion_class(shell)
     if script is None:
-        raise UsageProblem(f"no completion for {shell}", hint="choose bash, zsh or fish")
+        raise UsageProblem(f"no completion script for {shell}", hint="choose bash, zsh or fish")
     click.echo(script(group, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE").source())

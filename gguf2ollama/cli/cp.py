@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
 
 __all__ = ["command"]
 
 
-@click.command("cp", short_help="Copy a model to another name.")
+@verb("cp")
 @click.argument("source", metavar="MODEL")
 @click.argument("destination", metavar="NAME")
 @host_option
@@ -24,4 +24,4 @@ def command(*, source: str, destination: str, host: str | None, output: Output) 
     if output.as_json:
         output.data({"source": old, "destination": new})
     else:
-        output.note(f"copied {old} to {new}")
+        output.note(f"Copied {old} to {new}")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import click
 
 from gguf2ollama.cli._format import size
-from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli._output import Output
 
 __all__ = ["command"]
 
 
-@click.command("download", short_help="Download a model.")
+@verb("download")
 @click.argument("source", metavar="SOURCE")
-@click.option("--quant", metavar="NAME", help="The quantization, such as Q4_K_M.")
-@click.option("--file", "hub_file", metavar="PATH", help="A file, any shard of one, or a folder.")
-@click.option("--revision", metavar="REV", help="A branch, a tag or a commit.")
-@click.option(
-    "--local-dir", metavar="DIR", help="Put the files there.  [default: the cache of the site's tools]"
+@option("--quant", metavar="NAME", help="Quantization to download, e.g. Q4_K_M.")
+@option("--file", "hub_file", metavar="PATH", help="File to download: a GGUF, any shard of one, or a folder.")
+@option("--revision", metavar="REV", help="Branch, tag or commit.  [default: the main branch]")
+@option(
+    "--local-dir", metavar="DIR", help="Download into this folder.  [default: the cache of the site's tools]"
 )
 @output_options
 def command(
@@ -29,12 +29,12 @@ def command(
     local_dir: str | None,
     output: Output,
 ) -> None:
-    """Download a model, and print where its files are.
+    """Download a model, and print the paths of its files.
 
-    SOURCE is owner/repo, owner/repo:Q4_K_M or hf://owner/repo/path@revision on the Hub, the same with ms://
-    on ModelScope, the address of a page of one, or the URL of a GGUF. A download that was broken off is gone
-    on with. The variables of the environment (HF_TOKEN, HF_ENDPOINT, MODELSCOPE_API_TOKEN and so on) mean
-    what they do to all tools of the site.
+    SOURCE is owner/repo, owner/repo:Q4_K_M or hf://owner/repo/path@revision on Hugging Face, the same with
+    ms:// on ModelScope, the address of a model's page, or the URL of a GGUF. Interrupted downloads are
+    resumed. Environment variables (HF_TOKEN, HF_ENDPOINT, MODELSCOPE_API_TOKEN and so on) work as in the
+    site's own tools.
 
     \b
     gguf2ollama download Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
@@ -67,4 +67,4 @@ def command(
         return
     for one in done.files:
         output.text(str(one.path))
-    output.note(f"fetched {size(done.bytes_fetched)}")
+    output.note(f"Downloaded {size(done.bytes_fetched)}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from gguf2ollama.cli._explain import explained, explanation_json
-from gguf2ollama.cli._options import output_options, source_argument
+from gguf2ollama.cli._options import option, output_options, source_argument, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
 from gguf2ollama.cli._preferences import preference_options, verify_option
@@ -22,14 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("inspect", short_help="Tell what a GGUF holds, and what would be made of it.")
+@verb("inspect")
 @source_argument
-@click.option("--metadata", is_flag=True, help="Print all keys of the GGUF; of an array, its length.")
-@click.option(
-    "--explain-template", is_flag=True, help="Print what was learnt of the chat template, rule by rule."
-)
-@click.option(
-    "--check-tensors", is_flag=True, help="Decode all tensors; find NaN, infinities and damaged blocks."
+@option("--metadata", is_flag=True, help="Print all keys of the GGUF; arrays by their length.")
+@option("--explain-template", is_flag=True, help="Print the rules that were found in the chat template.")
+@option(
+    "--check-tensors",
+    group="verification",
+    is_flag=True,
+    help="Decode all tensors, and find NaN, infinities and damaged blocks.",
 )
 @preference_options
 @verify_option
@@ -44,17 +43,19 @@ def command(
     no_verify: bool,
     output: Output,
 ) -> None:
-    """Show what SOURCE holds, its family and the evidence, and where each value would come from.
+    """Show what SOURCE contains, its model family and the evidence, and where each value would come from.
 
-    What can render its chats is tried, and the prompts that come out as the authors meant are counted; no
-    server is asked. Of what is elsewhere, only the headers are fetched.
+    Each way of rendering its chats is tried, and the prompts that match its chat template are counted; no
+    server is used. Of files that are not local, only the headers are downloaded.
 
-    With --check-tensors, the whole files are read; it ends with 4 when a tensor is damaged.
+    With --check-tensors, whole files are read; exits with 4 if a tensor is damaged.
     """
     from gguf2ollama.planning.plan import inspect  # noqa: PLC0415 - not needed for help
 
     if explain_template and no_verify:
-        raise UsageProblem("--explain-template and --no-verify exclude each other", hint="leave out one")
+        raise UsageProblem(
+            "--explain-template and --no-verify exclude each other", hint="use only one of them"
+        )
     if check_tensors:
         _require_local(source)
     inspection = inspect(source, verify=not no_verify, **preferences)
@@ -107,11 +108,11 @@ def _explain(inspection: Inspection) -> Explanation:
     from gguf2ollama.api.explain_template import explain_template  # noqa: PLC0415 - not needed for help
 
     if inspection.unserved:
-        raise NotFound(str(inspection.unserved), hint="give another chat template with --chat-template FILE")
+        raise NotFound(str(inspection.unserved), hint="use another chat template with --chat-template FILE")
     if inspection.tried is None:
         raise NotFound(
             f"{inspection.model.name} has no chat template to explain",
-            hint="give one with --chat-template FILE",
+            hint="use one with --chat-template FILE",
         )
     return explain_template(inspection.tried)
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import click
-
 from gguf2ollama.cli._format import age, columns, size
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect
 
 __all__ = ["command"]
 
 
-@click.command("list", short_help="List the models of a server.")
+@verb("list")
 @host_option
 @output_options
 def command(*, host: str | None, output: Output) -> None:
-    """List the models of a server, each once."""
+    """List the models on a server, each once."""
     from gguf2ollama.api.listing import list_once  # noqa: PLC0415 - not needed for help
 
     with connect(host) as client:
@@ -24,8 +22,8 @@ def command(*, host: str | None, output: Output) -> None:
     models = listed.models
     for copy in listed.abandoned:
         output.note(
-            "not listed: a copy that Ollama made of a model that is gone or was made again takes"
-            f" {copy.size:,} bytes; `gguf2ollama rm {copy.name}` frees them"
+            f"Not listed: Ollama's converted copy of a model that was removed or rebuilt ({size(copy.size)});"
+            f" `gguf2ollama rm {copy.name}` deletes it"
         )
     if output.as_json:
         output.data(

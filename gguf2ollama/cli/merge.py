@@ -7,28 +7,28 @@ from pathlib import Path
 import click
 
 from gguf2ollama.cli._format import size
-from gguf2ollama.cli._options import output_options, require_local
+from gguf2ollama.cli._options import option, output_options, require_local, verb
 from gguf2ollama.cli._output import Output
 
 __all__ = ["command"]
 
 
-@click.command("merge", short_help="Write the shards of a GGUF into one file.")
+@verb("merge")
 @click.argument("shards", nargs=-1, required=True, metavar="SHARD...", callback=require_local)
-@click.option("--output", "-o", "target", required=True, metavar="FILE", help="The file to write.")
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
-@click.option(
+@option("--output", "-o", "target", required=True, metavar="FILE", help="File to write.")
+@option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+@option(
     "--drop-split-keys",
     is_flag=True,
-    help="Leave out the split.* keys that llama-gguf-split keeps: gives back the file that was split.",
+    help="Drop the split.* keys that llama-gguf-split keeps; restores the file that was split.",
 )
 @output_options
 def command(
     *, shards: tuple[str, ...], target: str, force: bool, drop_split_keys: bool, output: Output
 ) -> None:
-    """Write the shards of a GGUF into one file: SHARD is any of them, or all in any order.
+    """Merge the shards of a GGUF into one file. SHARD is any of them, or all in any order.
 
-    The bytes are those of `llama-gguf-split --merge`.
+    The result is byte for byte that of `llama-gguf-split --merge`.
     """
     from gguf2ollama.ggufio import ShardSet, merge  # noqa: PLC0415 - not needed for help
 
@@ -45,4 +45,4 @@ def command(
     if output.as_json:
         output.data({"file": str(written), "bytes": count, "shards": len(model.shards)})
     else:
-        output.note(f"merged {len(model.shards)} shards into {written} ({size(count)})")
+        output.note(f"Merged {len(model.shards)} shards into {written} ({size(count)})")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import click
-
-from gguf2ollama.cli._options import output_options, source_argument
+from gguf2ollama.cli._options import option, output_options, source_argument, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._preferences import preference_options, read_text, verify_option
 from gguf2ollama.errors import InvalidModelfile
@@ -18,12 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("modelfile", short_help="Print the Modelfile for a GGUF; touches no server.")
+@verb("modelfile")
 @source_argument
-@click.option("--lint", "only_lint", is_flag=True, help="SOURCE is a Modelfile: tell what is wrong with it.")
-@click.option(
-    "--for-ollama", metavar="VERSION", help="The Ollama that will create the model.  [default: any]"
-)
+@option("--lint", "only_lint", is_flag=True, help="Check a Modelfile instead: SOURCE is its path.")
+@option("--for-ollama", metavar="VERSION", help="Ollama version that will create the model.  [default: any]")
 @preference_options
 @verify_option
 @output_options
@@ -36,9 +32,9 @@ def command(
     preferences: Preferences,
     output: Output,
 ) -> None:
-    """Print the Modelfile for SOURCE, each value with where it came from; no server is asked.
+    """Print the Modelfile for SOURCE, with a comment on where each value comes from; no server is used.
 
-    FROM names the files as SOURCE does: write the Modelfile to the folder where you are. It works with any
+    FROM names the files as SOURCE does, so write the Modelfile to the current folder. It works with any
     Ollama; with --for-ollama 0.30 or later, the chat template in the GGUF renders chats where it does best.
 
     \b

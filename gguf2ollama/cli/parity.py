@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gguf2ollama.cli._format import columns
-from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._prompts import choice_json, scores_json, scores_table, way
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("parity", short_help="Tell how well Ollama can render each chat template of a folder.")
+@verb("parity")
 @click.argument("folder")
-@click.option("--for-ollama", metavar="VERSION", help="The Ollama that renders.  [default: the newest tried]")
+@option("--for-ollama", metavar="VERSION", help="Ollama version that renders.  [default: the newest tested]")
 @output_options
 def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     """Choose for each chat template in FOLDER (*.jinja) what renders its chats best, as build would.
 
-    More than eighty conversations are compared with what transformers makes of them, with tools and thinking
-    where the template knows them; no server is asked. The counts are the prompts that come out byte for byte.
+    More than eighty conversations, with tools and thinking where the template supports them, are compared
+    with what transformers renders; no server is used. The counts are the prompts that match byte for byte.
 
     \b
     gguf2ollama parity ./templates
@@ -47,9 +47,11 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
 
 def _described(found: FolderParity) -> str:
     rows = [((one.name, way(one.tried.choice.chosen)), one.scores) for one in found.templates if one.tried]
-    parts = [scores_table(("TEMPLATE", "BY"), [*rows, (("all exact", ""), found.totals)])] if rows else []
+    parts = (
+        [scores_table(("TEMPLATE", "RENDERER"), [*rows, (("all exact", ""), found.totals)])] if rows else []
+    )
     if refused := [(one.name, one.refusal) for one in found.templates if one.tried is None]:
-        parts.append(columns(("NOT RENDERED", "BECAUSE"), refused))
+        parts.append(columns(("NOT RENDERED", "REASON"), refused))
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gguf2ollama.cli._format import size
-from gguf2ollama.cli._options import output_options, require_local
+from gguf2ollama.cli._options import option, output_options, require_local, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._preferences import read_text
 from gguf2ollama.errors import UsageProblem
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("patch-template", short_help="Write a GGUF with another chat template.")
+@verb("patch-template")
 @click.argument("source", metavar="FILE", callback=require_local)
-@click.option("--output", "-o", "target", required=True, metavar="OUT", help="The file to write.")
-@click.option("--chat-template", metavar="FILE", help="A file with a Jinja chat template; - for stdin.")
-@click.option("--remove", is_flag=True, help="Leave the chat template out instead.")
-@click.option(
+@option("--output", "-o", "target", required=True, metavar="OUT", help="File to write.")
+@option("--chat-template", metavar="FILE", help="File with the new Jinja chat template; - for stdin.")
+@option("--remove", is_flag=True, help="Remove the chat template instead.")
+@option(
     "--variant",
     metavar="NAME",
-    help="Change only the template of that name, such as tool_use; else one takes the place of all.",
+    help="Change only the variant of this name, e.g. tool_use; otherwise one template replaces all.",
 )
-@click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@option("--force", is_flag=True, help="Overwrite OUT if it exists.")
 @output_options
 def command(
     *,
@@ -40,9 +40,9 @@ def command(
     force: bool,
     output: Output,
 ) -> None:
-    """Write FILE with another chat template to OUT; all else of it stays as it is, byte by byte.
+    """Write a copy of FILE with another chat template to OUT; everything else stays the same, byte for byte.
 
-    Of a model in shards, FILE is the first: the template is there, and the others need no change.
+    Of a model in shards, FILE is the first shard, which holds the template; the others need no change.
 
     \b
     gguf2ollama patch-template model.gguf -o patched.gguf --chat-template chat_template.jinja
@@ -52,7 +52,8 @@ def command(
 
     if (chat_template is None) is not remove:
         raise UsageProblem(
-            "give either --chat-template or --remove", hint="for example --chat-template chat_template.jinja"
+            "exactly one of --chat-template and --remove is required",
+            hint="for example: --chat-template chat_template.jinja",
         )
     with output.progress() as progress:
         written = patch_template(
@@ -69,10 +70,10 @@ def command(
 def _report(written: PatchedFile, *, output: Output) -> None:
     count, shards = written.path.stat().st_size, written.shard.count
     if written.left_out:
-        output.warn(f"left out as well: the variants {', '.join(written.left_out)} of the chat template")
+        output.warn(f"also removed: the chat template's variants {', '.join(written.left_out)}")
     if output.as_json:
         output.data({"file": str(written.path), "bytes": count, "left_out": list(written.left_out)})
         return
-    output.note(f"wrote {written.path} ({size(count)})")
+    output.note(f"Wrote {written.path} ({size(count)})")
     if shards > 1:
-        output.note(f"it is shard 1 of {shards}, and goes with the others as they are")
+        output.note(f"It is shard 1 of {shards}; use it with the other shards unchanged")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from gguf2ollama.cli._format import age, columns, size
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect
 from gguf2ollama.ollama import RunningModel
@@ -13,11 +11,11 @@ from gguf2ollama.ollama import RunningModel
 __all__ = ["command"]
 
 
-@click.command("ps", short_help="List the models in memory.")
+@verb("ps")
 @host_option
 @output_options
 def command(*, host: str | None, output: Output) -> None:
-    """List the models that a server has in memory."""
+    """List the models that are loaded in a server's memory."""
     with connect(host) as client:
         models = client.ps()
     if output.as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
 from gguf2ollama.cli._transfer import follow
@@ -12,17 +12,17 @@ from gguf2ollama.cli._transfer import follow
 __all__ = ["command"]
 
 
-@click.command("pull", short_help="Pull a model from a registry.")
+@verb("pull")
 @click.argument("model")
-@click.option("--insecure", is_flag=True, help="Allow plain HTTP to the registry.")
+@option("--insecure", is_flag=True, help="Allow plain HTTP to the registry.")
 @host_option
 @output_options
 def command(*, model: str, insecure: bool, host: str | None, output: Output) -> None:
     """Have the server pull MODEL from a registry."""
     name = model_name(model)
     with connect(host) as client:
-        follow(client.pull(name, insecure=insecure), verb="pulling", output=output)
+        follow(client.pull(name, insecure=insecure), verb="Pulling", output=output)
     if output.as_json:
         output.data({"pulled": name})
     else:
-        output.note(f"pulled {name}")
+        output.note(f"Pulled {name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
 from gguf2ollama.cli._transfer import follow
@@ -12,17 +12,17 @@ from gguf2ollama.cli._transfer import follow
 __all__ = ["command"]
 
 
-@click.command("push", short_help="Push a model to a registry.")
+@verb("push")
 @click.argument("model")
-@click.option("--insecure", is_flag=True, help="Allow plain HTTP to the registry.")
+@option("--insecure", is_flag=True, help="Allow plain HTTP to the registry.")
 @host_option
 @output_options
 def command(*, model: str, insecure: bool, host: str | None, output: Output) -> None:
     """Have the server push MODEL to a registry."""
     name = model_name(model)
     with connect(host) as client:
-        follow(client.push(name, insecure=insecure), verb="pushing", output=output)
+        follow(client.push(name, insecure=insecure), verb="Pushing", output=output)
     if output.as_json:
         output.data({"pushed": name})
     else:
-        output.note(f"pushed {name}")
+        output.note(f"Pushed {name}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gguf2ollama.cli._format import columns, size
-from gguf2ollama.cli._options import output_options
+from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli._output import Output
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ __all__ = ["command"]
 _FITS = {True: "yes", False: "no", None: "?"}
 
 
-@click.command("quants", short_help="List the models of a repository.")
+@verb("quants")
 @click.argument("repository", metavar="REPOSITORY")
-@click.option("--revision", metavar="REV", help="A branch, a tag or a commit.")
+@option("--revision", metavar="REV", help="Branch, tag or commit.  [default: the main branch]")
 @output_options
 def command(*, repository: str, revision: str | None, output: Output) -> None:
-    """List the models of REPOSITORY (owner/repo, ms://owner/repo), and tell which fit this machine's memory.
+    """List the GGUF models in REPOSITORY (owner/repo, ms://owner/repo), and which fit this machine's memory.
 
-    The one marked with * is taken when none is named.
+    The default, which is used without --quant and --file, is marked with *.
     """
     from gguf2ollama.api.quants import list_quants  # noqa: PLC0415 - not needed for help
 
@@ -37,13 +37,12 @@ def command(*, repository: str, revision: str | None, output: Output) -> None:
     if table.rows:
         output.text(columns(header, [_row(row, table=table) for row in table.rows]))
     for one in table.beside:
-        output.note(f"beside it: {one.files[0].path} ({one.kind.value}, {size(one.n_bytes)})")
+        output.note(f"Also available: {one.files[0].path} ({one.kind.value}, {size(one.n_bytes)})")
     if table.choice is not None:
-        output.note(
-            f"taken when none is named: {table.choice.variant.quant or 'this'} ({table.choice.reason})"
-        )
+        variant = table.choice.variant
+        output.note(f"Default: {variant.quant or variant.files[0].path} ({table.choice.reason})")
     elif table.problem:
-        output.note(f"one has to be named: {table.problem}")
+        output.note(f"No default: {table.problem}. Choose one with --quant or --file")
 
 
 def _row(row: QuantRow, *, table: QuantTable) -> tuple[str, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
 
 __all__ = ["command"]
 
 
-@click.command("rm", short_help="Remove models from a server.")
+@verb("rm")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @host_option
 @output_options
@@ -21,6 +21,6 @@ def command(*, models: tuple[str, ...], host: str | None, output: Output) -> Non
     with connect(host) as client:
         for name in names:
             client.delete(name)
-            output.note(f"removed {name}")
+            output.note(f"Removed {name}")
     if output.as_json:
         output.data({"removed": names})

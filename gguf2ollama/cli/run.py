@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
 
@@ -20,11 +20,11 @@ __all__ = ["answer", "command"]
 _LEAVE = {"/bye", "/exit", "/quit"}
 
 
-@click.command("run", short_help="Ask a model, once or in a chat.")
+@verb("run")
 @click.argument("model")
 @click.argument("prompt", nargs=-1, metavar="[PROMPT]...")
-@click.option("--system", help="A system message for this chat.")
-@click.option("--think/--no-think", default=None, help="Have the model think, or not; default: as it will.")
+@option("--system", metavar="TEXT", help="System message for this chat.")
+@option("--think/--no-think", default=None, help="Turn thinking on or off.  [default: the model's own]")
 @host_option
 @output_options
 def command(
@@ -36,7 +36,7 @@ def command(
     host: str | None,
     output: Output,
 ) -> None:
-    """Ask MODEL: PROMPT once, else what stdin holds, else a chat on the terminal."""
+    """Ask MODEL the PROMPT, or what stdin holds; without either, chat on the terminal."""
     name = model_name(model)
     messages = [{"role": "system", "content": system}] if system else []
     with connect(host) as client:
@@ -61,12 +61,12 @@ def answer(
     think: bool | None = None,
     output: Output,
 ) -> str:
-    """Ask the model and show its answer as it comes; give the answer."""
+    """Ask the model, show its answer as it comes, and return it."""
     with client.chat(name, messages, think=think) as chunks:
         if output.as_json:
-            told = _collect(chunks)
-            output.data(told)
-            return str(told["content"])
+            whole = _collect(chunks)
+            output.data(whole)
+            return str(whole["content"])
         return _show(chunks, output=output)
 
 
@@ -108,8 +108,8 @@ def _show(chunks: Iterable[Chunk], *, output: Output) -> str:
 def _chat(
     client: Client, name: str, messages: list[dict[str, str]], *, think: bool | None, output: Output
 ) -> None:
-    """Talk until the user leaves; Ctrl-C ends an answer, and an empty line is not sent."""
-    output.note("Talk to the model; /clear forgets the chat, /bye or Ctrl-D leaves.")
+    """Chat until the user leaves; Ctrl-C ends an answer, and an empty line is not sent."""
+    output.note("Chat with the model (/clear to reset, /bye or Ctrl-D to exit)")
     start = len(messages)
     while True:
         try:
@@ -124,9 +124,9 @@ def _chat(
         elif text:
             messages.append({"role": "user", "content": text})
             try:
-                told = answer(client, name, messages, think=think, output=output)
+                reply = answer(client, name, messages, think=think, output=output)
             except KeyboardInterrupt:
                 messages.pop()
                 output.note("\n(interrupted)")
             else:
-                messages.append({"role": "assistant", "content": told})
+                messages.append({"role": "assistant", "content": reply})

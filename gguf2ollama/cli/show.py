@@ -5,26 +5,26 @@ from __future__ import annotations
 import click
 
 from gguf2ollama.cli._format import columns
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
 from gguf2ollama.ollama import ModelInfo
 
 __all__ = ["command"]
 
-_LONG_TEXT = 400  # characters of a template or licence that the overview shows
+_LONG_TEXT = 400  # characters of a template or license that the overview shows
 
 
-@click.command("show", short_help="Show a model of a server.")
+@verb("show")
 @click.argument("model")
-@click.option("--modelfile", "what", flag_value="modelfile", help="Print the Modelfile alone.")
-@click.option("--template", "what", flag_value="template", help="Print the template alone.")
-@click.option("--system", "what", flag_value="system", help="Print the system text alone.")
-@click.option("--license", "what", flag_value="license", help="Print the licence alone.")
+@option("--modelfile", "what", flag_value="modelfile", help="Print only the Modelfile.")
+@option("--template", "what", flag_value="template", help="Print only the template.")
+@option("--system", "what", flag_value="system", help="Print only the system prompt.")
+@option("--license", "what", flag_value="license", help="Print only the license.")
 @host_option
 @output_options
 def command(*, model: str, what: str | None, host: str | None, output: Output) -> None:
-    """Show what a server tells of MODEL."""
+    """Show what a server reports about MODEL."""
     with connect(host) as client:
         info = client.show(model_name(model))
     if output.as_json:
@@ -71,6 +71,6 @@ def _overview(info: ModelInfo) -> str:
         parts.append(columns(("PARAMETER", ""), rows))
     for title, text in (("SYSTEM", info.system), ("TEMPLATE", info.template), ("LICENSE", info.license)):
         if text:
-            more = f"\n… ({len(text):,} characters in all)" if len(text) > _LONG_TEXT else ""
+            more = f"\n… ({len(text):,} characters in total)" if len(text) > _LONG_TEXT else ""
             parts.append(f"{title}\n{text[:_LONG_TEXT]}{more}")
     return "\n\n".join(parts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gguf2ollama.cli._options import output_options, require_local
+from gguf2ollama.cli._options import option, output_options, require_local, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.errors import UsageProblem
 
@@ -17,14 +17,19 @@ _SIZE = re.compile(r"(\d+)([MG])", re.IGNORECASE | re.ASCII)
 _FACTORS = {"M": 10**6, "G": 10**9}
 
 
-@click.command("split", short_help="Write one GGUF as shards.")
+@verb("split")
 @click.argument("source", metavar="FILE", callback=require_local)
-@click.option("--max-size", metavar="N(M|G)", help="Bytes of tensors in a shard: 500M, 2G (decimal).")
-@click.option("--max-tensors", type=click.IntRange(min=1), metavar="N", help="Tensors in a shard.")
-@click.option(
-    "--output", "-o", "prefix", required=True, metavar="PREFIX", help="Shards are PREFIX-0000N-of-…."
+@option("--max-size", metavar="N(M|G)", help="Most bytes of tensors in a shard: 500M, 2G (decimal).")
+@option("--max-tensors", type=click.IntRange(min=1), metavar="N", help="Most tensors in a shard.")
+@option(
+    "--output",
+    "-o",
+    "prefix",
+    required=True,
+    metavar="PREFIX",
+    help="Shards are written to PREFIX-00001-of-….gguf.",
 )
-@click.option("--force", is_flag=True, help="Replace shards that are there.")
+@option("--force", is_flag=True, help="Overwrite shards that exist.")
 @output_options
 def command(
     *,
@@ -35,11 +40,13 @@ def command(
     force: bool,
     output: Output,
 ) -> None:
-    """Write FILE as shards, as `llama-gguf-split --split` does: llama.cpp and Ollama take them."""
+    """Split FILE into shards as `llama-gguf-split --split` does; llama.cpp and Ollama can load them."""
     from gguf2ollama.ggufio import split  # noqa: PLC0415 - not needed for help
 
     if (max_size is None) == (max_tensors is None):
-        raise UsageProblem("give either --max-size or --max-tensors", hint="for example --max-size 2G")
+        raise UsageProblem(
+            "exactly one of --max-size and --max-tensors is required", hint="for example: --max-size 2G"
+        )
     with output.progress() as progress:
         written = split(
             Path(source),
@@ -52,12 +59,12 @@ def command(
     if output.as_json:
         output.data({"shards": [{"file": str(path), "bytes": path.stat().st_size} for path in written]})
     else:
-        output.note(f"wrote {len(written)} shards: {written[0]} …")
+        output.note(f"Wrote {len(written)} shards: {written[0]} …")
 
 
 def _bytes(text: str) -> int:
     """Read a size as `llama-gguf-split` does: a whole number of M (10^6) or G (10^9) bytes."""
     match = _SIZE.fullmatch(text)
     if match is None or int(match[1]) == 0:
-        raise UsageProblem(f"{text!r} is no size", hint="give a whole number with M or G: 500M, 2G")
+        raise UsageProblem(f"invalid --max-size {text!r}", hint="use a whole number with M or G: 500M, 2G")
     return int(match[1]) * _FACTORS[match[2].upper()]

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import click
 
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
 
 __all__ = ["command"]
 
 
-@click.command("stop", short_help="Take a model out of memory.")
+@verb("stop")
 @click.argument("model")
 @host_option
 @output_options
 def command(*, model: str, host: str | None, output: Output) -> None:
-    """Take MODEL out of the server's memory."""
+    """Unload MODEL from the server's memory."""
     name = model_name(model)
     with connect(host) as client:
         client.unload(name)
     if output.as_json:
         output.data({"stopped": name})
     else:
-        output.note(f"stopped {name}")
+        output.note(f"Unloaded {name}")

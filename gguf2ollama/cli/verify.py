@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gguf2ollama import __version__
-from gguf2ollama.cli._app import PROGRAM
 from gguf2ollama.cli._format import columns
-from gguf2ollama.cli._options import host_option, output_options
+from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._prompts import case_json, scores_json, scores_table
+from gguf2ollama.cli._verbs import PROGRAM
 from gguf2ollama.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -25,22 +25,28 @@ _SHOWN = 3  # differences; all of them with --verbose
 _LINES = 20  # of one difference
 
 
-@click.command("verify", short_help="Prove that a model is prompted as its authors meant.")
+@verb("verify")
 @click.argument("model")
-@click.option("--source", metavar="SOURCE", help="The GGUF it was made of, where the server does not tell.")
-@click.option("--quick", is_flag=True, help="Ask a tiny stand-in with the same template; load no model.")
-@click.option("--report", metavar="FILE", help="Write what was found as one HTML file.")
+@option(
+    "--source",
+    metavar="SOURCE",
+    help="GGUF that the model was created from, if the server does not show its chat template.",
+)
+@option(
+    "--quick", is_flag=True, help="Use a tiny probe model with the same template; the model is not loaded."
+)
+@option("--report", metavar="FILE", help="Write a report as one HTML file.")
 @host_option
 @output_options
 def command(
     *, model: str, source: str | None, quick: bool, report: str | None, host: str | None, output: Output
 ) -> None:
-    """Compare the prompts that a server makes for MODEL with those its authors meant, and try it.
+    """Compare the prompts that a server renders for MODEL with those of its chat template, and try the model.
 
-    Dozens of conversations are rendered, with tools and thinking where the chat template knows them; then
-    the model is asked a few things. A tiny stand-in shows what Ollama would have made of the GGUF by itself.
-    Ends with 6 when a usual chat, tools or thinking are prompted otherwise, or a check fails; what differs in
-    rare contents, reasoning history and assistant prefill is counted and shown.
+    Dozens of conversations are rendered, with tools and thinking where the chat template supports them; then
+    the model is asked a few questions. A tiny probe model shows what a plain `ollama create` of the GGUF
+    would render. Exits with 6 if plain chats, tools or thinking are prompted differently, or a check fails;
+    differences in rare contents, reasoning history and assistant prefill are counted and shown.
     """
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
     from gguf2ollama.fs.atomic import atomic_file  # noqa: PLC0415 - not needed for help
@@ -61,7 +67,7 @@ def command(
         page = render_report(found, written_by=f"{PROGRAM} {__version__}")
         with atomic_file(Path(report), replace=True) as stream:
             stream.write(page.encode("utf-8", "backslashreplace"))
-        output.note(f"wrote {report}")
+        output.note(f"Wrote {report}")
     if output.as_json:
         output.data(_json(found))
     else:
@@ -69,7 +75,7 @@ def command(
     if not found.is_proven:
         raise VerificationFailed(
             f"{found.name.short} at {found.where}: {summary(found)}",
-            hint="build it again, which chooses what fits best; --report FILE shows every prompt",
+            hint="run `gguf2ollama build` again, which chooses the best template",
         )
     output.note(f"{found.name.short} at {found.where}: {summary(found)}")
 
@@ -80,18 +86,22 @@ def _described(found: Verification, *, every: bool) -> str:
     rows = [((found.name.short, found.way), found.parity.scores)]
     by_itself = found.by_itself
     if isinstance(by_itself, ByItself):
-        rows.append((("Ollama by itself", by_itself.way), by_itself.parity.scores))
-    parts = [scores_table(("PROMPTS", "BY"), rows)]
+        rows.append((("ollama create", by_itself.way), by_itself.parity.scores))
+    parts = [scores_table(("PROMPTS", "RENDERER"), rows)]
     if not isinstance(by_itself, ByItself):
-        parts.append(f"What Ollama makes of it by itself is not known: {by_itself.reason}")
+        parts.append(f"Not compared with a plain `ollama create`: {by_itself.reason}")
     if found.checks:
         parts.append(
-            columns(("CHECK", "", "SEEN"), [(one.name, one.state, one.detail) for one in found.checks])
+            columns(
+                ("CHECK", "RESULT", "DETAIL"), [(one.name, one.state, one.detail) for one in found.checks]
+            )
         )
-    faults = found.parity.faults
-    parts += [_difference(case) for case in (faults if every else faults[:_SHOWN])]
-    if not every and len(faults) > _SHOWN:
-        parts.append(f"and {len(faults) - _SHOWN} more: --verbose shows all, --report writes them")
+    mismatches = found.parity.faults
+    parts += [_difference(case) for case in (mismatches if every else mismatches[:_SHOWN])]
+    if not every and len(mismatches) > _SHOWN:
+        parts.append(
+            f"… {len(mismatches) - _SHOWN} more: show them with --verbose, or write them with --report FILE"
+        )
     return "\n\n".join(parts)
 
 
@@ -104,9 +114,9 @@ def _difference(case: Case) -> str:
         shown = list(lines_of_difference(case.want.prompt, case.got.prompt))
         lines += shown[:_LINES]
         if len(shown) > _LINES:
-            lines.append(f"… {len(shown) - _LINES} lines more")
+            lines.append(f"… {len(shown) - _LINES} more lines")
     elif isinstance(case.got, Refused):
-        lines.append(f"the server refuses it: {case.got.reason}")
+        lines.append(f"rejected by the server: {case.got.reason}")
     return "\n  ".join(lines)
 
 

@@ -196,7 +196,7 @@ def compare_on_server(
     bos = authors.bos if way == "RENDERER" and authors.adds_bos else ""
     cases = []
     for number, (conversation, told, want) in enumerate(zip(conversations, asked, wanted, strict=True)):
-        progress(Update(task=task, done=number, total=len(conversations), unit="things"))
+        progress(Update(task=task, done=number, total=len(conversations), unit="items"))
         cases.append(
             compare_timely(
                 conversation,
@@ -205,7 +205,7 @@ def compare_on_server(
                 mean=partial(_meant, authors, template, told),
             )
         )
-    progress(Update(task=task, done=len(conversations), total=len(conversations), unit="things"))
+    progress(Update(task=task, done=len(conversations), total=len(conversations), unit="items"))
     return Parity(tuple(cases))
 
 

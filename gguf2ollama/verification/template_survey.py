@@ -127,9 +127,9 @@ def rate_templates(
     with Renderer() as renderer:
         rated = []
         for number, path in enumerate(paths):
-            progress(Update(task=_TASK, done=number, total=len(paths), unit="things"))
+            progress(Update(task=_TASK, done=number, total=len(paths), unit="items"))
             rated.append(_rate(path, target=target, renderer=renderer))
-    progress(Update(task=_TASK, done=len(paths), total=len(paths), unit="things"))
+    progress(Update(task=_TASK, done=len(paths), total=len(paths), unit="items"))
     return FolderParity(version=version.text, templates=tuple(rated))
 
 

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from gguf2ollama.cli._app import PROGRAM, VERBS, group
+from gguf2ollama.cli._app import group
+from gguf2ollama.cli._verbs import PROGRAM, VERBS
 
 _WIDTH = 100  # columns
 

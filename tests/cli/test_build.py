@@ -110,7 +110,7 @@ def test_a_dry_run_asks_only_for_the_version_and_shows_the_plan(call, server, gg
     done = call("build", gguf, "--dry-run")
     assert done.code == 0
     assert "num_ctx" in done.out
-    assert "would make tiny-chat:q4_k_m" in done.err
+    assert "Would create tiny-chat:q4_k_m" in done.err
     assert server.endpoints() == ["GET /api/version"]
 
 

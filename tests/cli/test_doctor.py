@@ -28,13 +28,13 @@ def blobs_of(store, name="library/mine/latest"):
 def test_a_whole_store_is_well(call, store):
     done = call("doctor", "--store", store)
     assert (done.code, done.out) == (0, "")
-    assert "every model is whole" in done.err
+    assert "no damage found" in done.err
 
 
 def test_the_store_is_the_one_that_ollama_uses(call, store, monkeypatch):
     monkeypatch.setenv("OLLAMA_MODELS", str(store))
     done = call("doctor")
-    assert (done.code, done.err) == (0, f"{store}: every model is whole\n")
+    assert (done.code, done.err) == (0, f"{store}: no damage found\n")
 
 
 def test_where_no_store_is_the_places_are_named(call, tmp_path, monkeypatch):
@@ -42,7 +42,7 @@ def test_where_no_store_is_the_places_are_named(call, tmp_path, monkeypatch):
     monkeypatch.setattr("gguf2ollama.install.transport.known_stores", lambda _environ: stores)
     done = call("doctor")
     assert done.code == 3
-    assert f"no store is at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.err
+    assert f"no Ollama model directory found at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.err
     assert "--store" in done.err
 
 
@@ -115,7 +115,7 @@ def test_fix_removes_from_a_store_what_nobody_can_use_any_more(call, store):
     assert old.exists()
     done = call("doctor", "--store", store, "--quick", "--fix")
     assert done.code == 0
-    assert f"removed {TEMPORARY_NAMESPACE}/old:{UNKNOWN}" in done.err
+    assert f"Removed {TEMPORARY_NAMESPACE}/old:{UNKNOWN}" in done.err
     assert (old.exists(), young.exists(), part.exists()) == (False, True, False)
     assert all(blob.exists() for blob in blobs_of(store))
 
@@ -139,7 +139,7 @@ def test_fix_removes_from_a_server_with_no_store_here(call, server, gguf, monkey
     remember(server, gguf, call, hours=25)
     done = call("doctor", "--fix", *(["--host", server.url] if is_named else []))
     assert done.code == 0
-    assert f"removed {TEMPORARY_NAMESPACE}/other:{UNKNOWN}" in done.err
+    assert f"Removed {TEMPORARY_NAMESPACE}/other:{UNKNOWN}" in done.err
     assert list(server.store.models) == ["mine:latest"]
 
 
@@ -149,7 +149,7 @@ def test_fix_without_a_server_looks_after_the_store(call, store, monkeypatch):
     old = leave(store, "old", hours=25)
     done = call("doctor", "--fix")
     assert done.code == 0
-    assert "no server answers" in done.err
+    assert "No server is running" in done.err
     assert not old.exists()
 
 

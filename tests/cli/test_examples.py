@@ -63,7 +63,7 @@ def test_the_library_builds_with_progress_of_its_own(call, server, tmp_path):
     path = tiny_llama(tmp_path / "model.gguf")
     done = example(server, sys.executable, EXAMPLES / "library.py", path, "mine")
     assert done.returncode == 0, done.stderr
-    assert "made mine:latest" in done.stdout
+    assert "Created mine:latest" in done.stdout
     assert "100 %" in done.stderr
     assert call("show", "mine", "--json").json["parameters"]["num_ctx"] == 2048
     done = example(server, sys.executable, EXAMPLES / "library.py", tmp_path / "nowhere.gguf", "mine")

@@ -40,7 +40,7 @@ def test_each_template_is_told_with_what_renders_it_and_how_well(call, folder):
     done = call("parity", folder)
     assert done.code == 0, done.err
     rows = [line.split() for line in done.out.splitlines()]
-    assert rows[0] == ["TEMPLATE", "BY", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL", "ODD"]
+    assert rows[0] == ["TEMPLATE", "RENDERER", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL", "ODD"]
     assert [row[:3] for row in rows[1:4]] == [
         ["a", "patched", "25/25"],
         ["b", "synthesised", "25/25"],

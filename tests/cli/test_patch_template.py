@@ -34,7 +34,7 @@ def with_variants(tmp_path):
 def test_a_file_is_written_with_another_template_and_all_else_as_it_was(call, gguf, jinja, out):
     done = call("patch-template", gguf, "-o", out, "--chat-template", jinja)
     assert (done.code, done.out) == (0, ""), done.err
-    assert f"wrote {out}" in done.err
+    assert f"Wrote {out}" in done.err
     before, after = open_gguf(gguf), open_gguf(out)
     assert after.metadata[KEY] == OWN
     assert list(before.metadata) == list(after.metadata)
@@ -60,14 +60,14 @@ def test_a_template_can_be_taken_away_and_only_once(call, gguf, out, tmp_path):
 
 def test_variants_give_way_and_are_named(call, with_variants, jinja, out):
     done = call("patch-template", with_variants, "-o", out, "--chat-template", jinja)
-    assert "left out as well: the variants tool_use" in done.err
+    assert "also removed: the chat template's variants tool_use" in done.err
     assert [key for key in open_gguf(out).metadata if key.startswith(KEY)] == [KEY]
 
 
 def test_one_variant_can_be_changed_alone(call, with_variants, jinja, out):
     done = call("patch-template", with_variants, "-o", out, "--chat-template", jinja, "--variant", "tool_use")
     assert done.code == 0, done.err
-    assert "left out" not in done.err
+    assert "also removed" not in done.err
     metadata = open_gguf(out).metadata
     assert (metadata[KEY], metadata[f"{KEY}.tool_use"]) == (CHATML_TEMPLATE, OWN)
 
@@ -104,8 +104,8 @@ def test_the_first_shard_is_written_and_goes_with_the_others(call, gguf, jinja, 
 @pytest.mark.parametrize(
     "arguments,code,words",
     [
-        ([], 2, "either --chat-template or --remove"),
-        (["--chat-template", "{jinja}", "--remove"], 2, "either --chat-template or --remove"),
+        ([], 2, "exactly one of --chat-template and --remove"),
+        (["--chat-template", "{jinja}", "--remove"], 2, "exactly one of --chat-template and --remove"),
         (["--chat-template", "{nowhere}"], 3, "is not there"),
         (["--chat-template", "{jinja}", "--variant", "a.b"], 2, "name of a variant"),
         (["--remove", "--variant", "rag"], 3, "no variant rag"),
@@ -123,7 +123,7 @@ BAD = {
     "empty": (b" \n", "is empty"),
     "not Jinja": (b"{% for message in messages %}\n{{ oops", "not valid Jinja: line 2"),
     "Go": (b"{{ range .Messages }}{{ .Content }}{{ end }}", "--template"),
-    "not UTF-8": (b"\xff\xfe", "no UTF-8"),
+    "not UTF-8": (b"\xff\xfe", "not valid UTF-8"),
     "too long": (b"x" * ((1 << 20) + 1), "1,048,576"),
     "nested": (b"{{ " + b"(" * 50_000 + b" }}", "not valid Jinja"),
     "NUL": (b"a\x00b", "NUL"),
@@ -150,7 +150,7 @@ def test_inspect_and_modelfile_go_by_the_template_that_is_given(call, gguf, jinj
     assert told["recipe"]["template"]["origin"] == "native"
     assert "--chat-template" in told["recipe"]["template"]["source"]
     assert told["recipe"]["patched_keys"] == [KEY]
-    assert "put into the header" in call("inspect", gguf, "--chat-template", jinja).out
+    assert "written into the header" in call("inspect", gguf, "--chat-template", jinja).out
     written = call("modelfile", gguf, "--chat-template", jinja).out
     assert CHATML_MARK not in written
     assert "gguf2ollama patch-template" in written
@@ -162,7 +162,7 @@ def test_inspect_and_modelfile_go_by_the_template_that_is_given(call, gguf, jinj
 def test_inspect_shows_what_is_left_out_of_the_header(call, with_variants, jinja):
     shown = call("inspect", with_variants, "--chat-template", jinja).out
     lines = {line.split()[0]: line for line in shown.splitlines() if "header" in line}
-    assert {key: "left out" in line for key, line in lines.items()} == {
+    assert {key: "removed from" in line for key, line in lines.items()} == {
         KEY: False,
         f"{KEY}.tool_use": True,
         "tokenizer.chat_templates": True,

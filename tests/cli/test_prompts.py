@@ -198,8 +198,8 @@ def test_inspect_tells_what_was_tried_and_how_well_it_does(call, tmp_path):
     assert native["exact"] is False
     shown = call("inspect", path).out
     rows = [line.split() for line in shown[shown.index("PROMPTS") :].splitlines()]
-    assert rows[0] == ["PROMPTS", "BY", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL", "ODD"]
-    assert rows[1][:3] == ["taken", "synthesised", "25/25"]
+    assert rows[0] == ["PROMPTS", "RENDERER", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL", "ODD"]
+    assert rows[1][:3] == ["selected", "synthesised", "25/25"]
     assert rows[2][:2] == ["native", "25/25"]
 
 
@@ -227,7 +227,7 @@ def test_marks_of_thinking_that_change_what_is_printed_are_explained(call, tmp_p
     shown = call(
         "inspect", tiny_llama(tmp_path / "tiny.gguf", chat_template=template), "--explain-template"
     ).out
-    assert "marks: whether an answer's text names </think> and is not cut there" in shown
+    assert "think tags: depends on an uncut </think> in the reply" in shown
     assert "marks = yes" in shown
 
 

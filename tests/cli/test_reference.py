@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.cli._app import VERBS
+from gguf2ollama.cli._verbs import VERBS
 from tests.cli.reference import reference
 
 CHECKOUT = Path(__file__).resolve().parents[2]

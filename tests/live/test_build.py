@@ -93,7 +93,7 @@ def test_the_readme_command_builds_and_answers(ollama_server, smollm2):
     done = command(ollama_server, "build", smollm2, "--name", "smol", *SHORT, "--run", "Say hi")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-    assert f"made smol:latest at {ollama_server.url}" in done.stderr
+    assert f"Created smol:latest on {ollama_server.url}" in done.stderr
 
 
 def test_the_official_client_and_the_program_list_show_and_run_what_was_built(ollama_server, smollm2):

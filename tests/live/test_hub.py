@@ -134,7 +134,7 @@ def test_a_dry_run_against_a_server_fetches_headers_only(hub, call, host, smollm
     done = call("build", REPOSITORY, "--dry-run", "--host", host)
 
     assert done.returncode == 0, done.stderr
-    assert "would make" in done.stderr
+    assert "Would create" in done.stderr
     assert sum(hub.sent.values()) < 4_000_000
 
 

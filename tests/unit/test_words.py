@@ -69,7 +69,7 @@ def test_words_are_found_between_values_and_not_in_their_names():
 def test_docstrings_are_read_of_commands_alone():
     assert rules("def f():\n    'What is told.'") == []
     assert rules("X = 1\n'What is told.'") == []
-    assert rules("@click.command('x')\ndef f():\n    'What is told.'") != []
+    assert rules("@verb('x')\ndef f():\n    'What is told.'") != []
 
 
 def test_patterns_and_templates_are_not_prose():

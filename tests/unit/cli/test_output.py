@@ -1,14 +1,17 @@
 """What people and programs read of a call."""
 
 import json
+import logging
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from gguf2ollama.cli import run
-from gguf2ollama.cli._app import VERBS, group
+from gguf2ollama.cli._app import group
 from gguf2ollama.cli._format import age, columns, size
 from gguf2ollama.cli._output import Output
+from gguf2ollama.cli._verbs import VERBS
 from gguf2ollama.errors import (
     Gguf2OllamaError,
     InvalidGguf,
@@ -76,7 +79,7 @@ def failing(monkeypatch):
     def install(error):
         @click.command("list")
         @click.option("--json", is_flag=True)
-        @click.option("--verbose", is_flag=True)
+        @click.option("--verbose", "-v", is_flag=True)
         def command(**_options):
             raise error
 
@@ -133,15 +136,61 @@ def test_an_error_is_json_where_json_was_asked_for(failing, capsys):
     }
 
 
-def test_verbose_shows_the_traceback(failing, capsys):
+@pytest.mark.parametrize("option", ["--verbose", "-v"])
+def test_verbose_shows_the_traceback(failing, capsys, option):
     failing(NotFound("gone"))
-    run(["list", "--verbose"])
+    run(["list", option])
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_wrong_call_is_a_usage_error(capsys):
-    assert run(["nonsense"]) == 2
-    assert "nonsense" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "arguments,message,hint",
+    [
+        (["bild", "x"], "no such command: bild", "did you mean build?"),
+        (["nonsense"], "no such command: nonsense", "`gguf2ollama --help` lists all commands"),
+        (["build", "x", "--nmae", "y"], "no such option: --nmae", "did you mean --name?"),
+        (["list", "--zzz"], "no such option: --zzz", "`gguf2ollama list --help` shows the usage"),
+        (["build"], "missing argument 'SOURCE'", "`gguf2ollama build --help` shows the usage"),
+        (
+            ["build", "x", "--via", "fax"],
+            "invalid value for '--via': 'fax' is not one of 'auto', 'link', 'pull', 'upload'",
+            "`gguf2ollama build --help` shows the usage",
+        ),
+        (
+            ["list", "extra"],
+            "got unexpected extra argument (extra)",
+            "`gguf2ollama list --help` shows the usage",
+        ),
+    ],
+)
+def test_a_wrong_call_is_an_error_with_a_hint(capsys, arguments, message, hint):
+    assert run(arguments) == 2
+    assert capsys.readouterr() == ("", f"error: {message}\nhint: {hint}\n")
+    assert run([*arguments, "--json"]) == 2
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error == {"message": message, "hint": hint, "exit_code": 2}
+
+
+def test_options_of_build_are_listed_in_groups(capsys):
+    assert run(["build", "--help"]) == 0
+    titles = re.findall(r"^(\w+) options:$", capsys.readouterr().out, re.MULTILINE)
+    assert titles == ["Model", "Source", "Transport", "Verification", "Output"]
+    assert run(["merge", "--help"]) == 0
+    assert "\nOptions:\n" in capsys.readouterr().out
+
+
+def test_every_option_is_explained_in_one_style():
+    import click  # noqa: PLC0415
+
+    with click.Context(group) as context:
+        for verb in VERBS:
+            options = [
+                one for one in group.get_command(context, verb).params if isinstance(one, click.Option)
+            ]
+            for option in options:
+                assert option.hidden or re.fullmatch(r"[A-Z].*\.(  \[default: .*\])?", option.help), (
+                    option.help
+                )
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["completion", "bash"]])
@@ -165,6 +214,39 @@ def test_text_that_is_no_utf8_is_shown_escaped(capsys):
     output.text("a\udcffb")
     output.data({"key": "ü\udcff"})
     assert capsys.readouterr().out == 'a\\udcffb\n{\n  "key": "ü\\udcff"\n}\n'
+
+
+def test_lines_with_control_characters_are_escaped(capsys):
+    output = Output(as_json=False, quiet=False, verbose=True)
+    for write in (output.note, output.detail, output.warn):
+        write("a\x1b[31mb\x9b\nc")
+    assert capsys.readouterr().err == "a\\x1b[31mb\\x9b\nc\n" * 2 + "warning: a\\x1b[31mb\\x9b\nc\n"
+
+
+def test_data_is_escaped_on_a_terminal_alone(capsys, monkeypatch):
+    output = Output(as_json=False, quiet=False, verbose=False)
+    output.text("a\x1bb\tc")
+    assert capsys.readouterr().out == "a\x1bb\tc\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    output.text("a\x1bb\tc")
+    assert capsys.readouterr().out == "a\\x1bb\tc\n"
+
+
+def test_cells_of_a_table_take_one_line():
+    assert columns(("NAME",), [("a\nb\x1b",)]) == "NAME\na\\nb\\x1b"
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_log_records_are_shown_with_verbose_and_warnings_always(capsys, verbose):
+    output = Output(as_json=False, quiet=False, verbose=verbose)
+    with output.log_messages():
+        logging.getLogger("gguf2ollama.net.retry").debug("waiting %s s", 2)
+        logging.getLogger("gguf2ollama.net").warning("slow")
+        logging.getLogger("some.library").info("chatter")
+        logging.getLogger("some.library").warning("old")
+    logging.getLogger("gguf2ollama.net.retry").debug("after the call")
+    detail = "net.retry: waiting 2 s\n" if verbose else ""
+    assert capsys.readouterr().err == f"{detail}warning: net: slow\nwarning: some.library: old\n"
 
 
 def test_progress_is_not_shown_where_there_is_no_terminal(capsys):

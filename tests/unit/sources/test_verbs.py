@@ -47,7 +47,7 @@ def test_quants_is_a_table_with_a_choice(hub, call):
     assert [row[0] for row in rows[1:]] == [
         *("Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_0", "Q5_K_M", "Q6_K", "Q8_0", "FP16")
     ]
-    assert "taken when none is named" in err
+    assert "Default: Q4_K_M" in err
 
 
 def test_quants_as_json_tells_files_and_bytes(hub, call, model):

@@ -223,9 +223,9 @@ def test_the_command_shows_both(server, gguf):
     done = run("mine", "--host", built(server, gguf).url)
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split()[:3] == ["PROMPTS", "BY", "PLAIN"]
+    assert lines[0].split()[:3] == ["PROMPTS", "RENDERER", "PLAIN"]
     assert lines[1].split()[:2] == ["mine:latest", "native"]
-    assert lines[2].startswith("Ollama by itself  native")
+    assert lines[2].startswith("ollama create  native")
     assert "It answers and stops" in done.stdout
     assert "All prompts match the model's chat template exactly" in done.stderr
 
@@ -236,7 +236,7 @@ def test_the_command_ends_with_6_and_a_readable_difference(server, gguf):
     assert done.exception.exit_code == 6
     assert "different: plain, one turn\n  -<|im_start|>user says:⏎\n" in done.stdout
     assert "  +W Hello" in done.stdout
-    assert "more: --verbose shows all" in done.stdout
+    assert "more: show them with --verbose" in done.stdout
     assert (
         run("mine", "--host", server.url, "--source", gguf, "--quick", "--verbose").stdout.count("different:")
         > 30
