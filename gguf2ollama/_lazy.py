@@ -24,8 +24,10 @@ def lazy_exports(
 
     Args:
         package: Its ``__name__``.
-        homes: The names that each of its modules has to export.
+        homes: The names that each of its modules has to export; none that is a module's name, which would
+            stand for the module once that is loaded.
     """
+    assert homes.keys().isdisjoint(name for names in homes.values() for name in names), package  # noqa: S101
 
     def load(name: str) -> Any:  # noqa: ANN401 - what the module keeps under that name
         for home, names in homes.items():

@@ -88,4 +88,4 @@ def own_worker(monkeypatch):
     """Have each renderer of the test start a process of its own, and choose anew, as in earnest."""
     monkeypatch.setattr("gguf2ollama.chat.reference.renderer.WorkerProcess", WorkerProcess)
     monkeypatch.setattr("gguf2ollama.planning.template_selection.choose_template", choose_template)
-    monkeypatch.setattr("gguf2ollama.chat.selection.synthesise", synthesise)
+    monkeypatch.setattr("gguf2ollama.chat.synthesis.synthesise", synthesise)

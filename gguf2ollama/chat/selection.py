@@ -357,7 +357,9 @@ class _Trial:
 
         Else with a parser, where there is one that reads them.
         """
-        reading = ollama_template.read(gotmpl.parse(go_template))
+        from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - only where a TEMPLATE is tried
+
+        reading = ollama_template.read(parse(go_template))
         is_honoured = self._is_honoured(go_template, what)
         parser = None
         if not is_honoured or self._misses_calls(go_template, reading):
@@ -386,10 +388,12 @@ class _Trial:
     def _with_go(
         self, origin: Origin, why: str, go_template: str, *, parser: answer_parsers.AnswerParser | None = None
     ) -> Candidate:
+        from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - only where a TEMPLATE is tried
+
         fitted = ollama_template.Fitted(text=go_template) if origin == "user" else self._fitted(go_template)
         if fitted.fields:
             why = f"{why}, without {', '.join(fitted.fields)}, which Ollama {self._question.version} lacks"
-        parsed = gotmpl.parse(fitted.text)
+        parsed = parse(fitted.text)
         reading = ollama_template.read(parsed)
         capabilities = reading.capabilities & {"tools", "thinking"}
         if thinks_by_family(self._question.architecture, version=self._question.version):

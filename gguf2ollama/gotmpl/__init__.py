@@ -1,9 +1,7 @@
 """Go's text/template as Ollama uses it, in pure Python.
 
-:func:`parse` gives the tree of a template; :func:`render` makes a prompt of the body of ``/api/chat`` as a
-server of a version does, :func:`execute` as Ollama's template package does; :func:`read` gives what Ollama
-reads from a template, and :func:`honours` whether it renders with it at all;
-:func:`fit` makes one of it that an older Ollama knows.
+:func:`gguf2ollama.gotmpl.parse.parse` returns the tree of a template, and
+:class:`gguf2ollama.gotmpl.exec.Program` prints it; Ollama's use of templates is in ``ollama_template``.
 
 Known differences from Go. All are errors here where Go prints something; never is another text printed:
 
@@ -25,8 +23,7 @@ from gguf2ollama._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from gguf2ollama.gotmpl.nodes import Place, Template
-    from gguf2ollama.gotmpl.parse import parse
 
-__all__ = ["Place", "Template", "parse"]
+__all__ = ["Place", "Template"]
 
-__getattr__, __dir__ = lazy_exports(__name__, {"nodes": ("Place", "Template"), "parse": ("parse",)})
+__getattr__, __dir__ = lazy_exports(__name__, {"nodes": ("Place", "Template")})

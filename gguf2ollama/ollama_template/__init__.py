@@ -8,18 +8,18 @@ from gguf2ollama._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from gguf2ollama.ollama_template.downgrade import Fitted, fit
-    from gguf2ollama.ollama_template.execute import execute, render
+    from gguf2ollama.ollama_template.execute import render
     from gguf2ollama.ollama_template.introspect import Reading, read
     from gguf2ollama.ollama_template.template_precedence import Verdict, honours
     from gguf2ollama.ollama_template.tool_parser import read_calls
 
-__all__ = ["Fitted", "Reading", "Verdict", "execute", "fit", "honours", "read", "read_calls", "render"]
+__all__ = ["Fitted", "Reading", "Verdict", "fit", "honours", "read", "read_calls", "render"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "downgrade": ("Fitted", "fit"),
-        "execute": ("execute", "render"),
+        "execute": ("render",),
         "introspect": ("Reading", "read"),
         "template_precedence": ("Verdict", "honours"),
         "tool_parser": ("read_calls",),

@@ -16,7 +16,7 @@ from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, 
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
-from gguf2ollama.gotmpl import parse
+from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.planning.recipe import Recipe

@@ -10,7 +10,7 @@ import pytest
 
 from gguf2ollama import build
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.gotmpl import parse
+from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.gotmpl.versions import is_since
 from gguf2ollama.install.transport import Via
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools

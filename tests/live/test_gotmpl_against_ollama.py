@@ -17,12 +17,14 @@ from typing import Any
 import httpx
 import pytest
 
-from gguf2ollama import gotmpl, ollama_template
+from gguf2ollama import ollama_template
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.families import load_profiles
+from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.oci import go_json
+from gguf2ollama.ollama_template.execute import execute
 from tests import reference
 from tests.builders import tiny_llama
 from tests.live import parts
@@ -55,7 +57,7 @@ class Ours:
 
 def _ours(template: str, body: Mapping[str, Any], *, version: str) -> Ours:
     try:
-        return Ours(ollama_template.execute(template, body, version=version))
+        return Ours(execute(template, body, version=version))
     except InvalidInput as error:
         return Ours(None, error.message)
 
@@ -215,7 +217,7 @@ def test_made_up_templates_are_read_as_in_go(go):
         answer = program.ask(template, BODIES[0])
         if answer["phase"] == "parse":
             continue
-        reading = ollama_template.read(gotmpl.parse(template))
+        reading = ollama_template.read(parse(template))
         read = sorted(reading.variables), list(reading.thinking), reading.tool_tag
         assert read == (answer["vars"], answer["thinking"], answer["tool_tag"]), template
         thoughts += all(reading.thinking)
@@ -341,7 +343,7 @@ def test_a_server_honours_a_template_where_we_say_so(server, jinja, tmp_path):
             assert (shown["template"] == template) == verdict.honoured, (name, verdict.reason)
             if verdict.honoured:
                 capabilities = set(shown["capabilities"]) - {"completion"}
-                assert capabilities == ollama_template.read(gotmpl.parse(template)).capabilities, name
+                assert capabilities == ollama_template.read(parse(template)).capabilities, name
             asked.delete("gotmpl-variant")
     finally:
         asked.delete(base)

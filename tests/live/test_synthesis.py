@@ -21,7 +21,7 @@ from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, as_asked
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
 from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.gotmpl import parse
+from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.ollama_template import read
 from tests.builders import tiny_llama
 from tests.live.servers import RunningOllama

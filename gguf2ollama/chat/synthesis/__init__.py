@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 from gguf2ollama._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.synthesis.describe import describe
     from gguf2ollama.chat.synthesis.rules import Rules
     from gguf2ollama.chat.synthesis.synthesis import Lack, NotSynthesised, Synthesis, synthesise
 
-__all__ = ["Lack", "NotSynthesised", "Rules", "Synthesis", "describe", "synthesise"]
+__all__ = ["Lack", "NotSynthesised", "Rules", "Synthesis", "synthesise"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "describe": ("describe",),
         "rules": ("Rules",),
         "synthesis": ("Lack", "NotSynthesised", "Synthesis", "synthesise"),
     },

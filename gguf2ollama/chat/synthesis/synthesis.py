@@ -27,7 +27,7 @@ from gguf2ollama.chat.synthesis.rules import Rules, Slot
 from gguf2ollama.chat.synthesis.session import Session
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.gotmpl import parse
+from gguf2ollama.gotmpl.parse import parse
 
 __all__ = ["Lack", "NotSynthesised", "Synthesis", "synthesise"]
 

@@ -13,7 +13,7 @@ from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.gotmpl import parse
+from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 from gguf2ollama.modelfiles import Modelfile, parse_modelfile, render_modelfile
 from gguf2ollama.ollama_template import honours, read, render

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gguf2ollama import ollama_template
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.gotmpl import state
+from gguf2ollama.ollama_template.execute import execute
 from gguf2ollama.ollama_template.go_json import marshal
 from tests.unit.gotmpl import cases
 from tests.unit.gotmpl.templates import BODIES, make_template
@@ -15,20 +15,20 @@ from tests.unit.gotmpl.templates import BODIES, make_template
 @pytest.mark.parametrize("what", cases.PRINTED)
 def test_prints_what_go_prints(what):
     template, printed = cases.PRINTED[what]
-    assert ollama_template.execute(cases.HEAD + template, cases.BODY) == printed
+    assert execute(cases.HEAD + template, cases.BODY) == printed
 
 
 @pytest.mark.parametrize("arguments", cases.FORMATTED)
 def test_formats_as_go_formats(arguments):
     template = f"{cases.HEAD}{{{{ printf {arguments} }}}}"
-    assert ollama_template.execute(template, cases.BODY) == cases.FORMATTED[arguments]
+    assert execute(template, cases.BODY) == cases.FORMATTED[arguments]
 
 
 @pytest.mark.parametrize("template", cases.FAILING)
 def test_failures_name_place_and_reason(template):
     line, column, reason = cases.FAILING[template]
     with pytest.raises(InvalidModelfile, match=re.escape(f"line {line}, column {column}: ")) as failed:
-        ollama_template.execute(template + cases.HEAD, cases.BODY)
+        execute(template + cases.HEAD, cases.BODY)
     assert reason in failed.value.message
     assert failed.value.hint
 
@@ -37,7 +37,7 @@ def test_failures_name_place_and_reason(template):
 @given(st.integers(min_value=0, max_value=1 << 32), st.sampled_from(BODIES))
 def test_made_up_templates_print_or_fail_clearly(seed, body):
     try:
-        prompt = ollama_template.execute(make_template(seed), body)
+        prompt = execute(make_template(seed), body)
     except InvalidModelfile as error:
         assert error.hint  # noqa: PT017  # both outcomes are fine, nothing else is
     else:
@@ -50,9 +50,9 @@ def test_slicing_every_byte_out_gives_the_text_again(content):
     byte = "{{ slice (slice $s $i) 0 1 }}"
     walk = f"{{{{ $s := (index .Messages 0).Content }}}}{{{{ range $i := len $s }}}}{byte}{{{{ end }}}}"
     body = {"messages": [{"role": "user", "content": text}]}
-    assert ollama_template.execute(cases.HEAD + walk, body) == text.encode(
-        "utf-16-le", "surrogatepass"
-    ).decode("utf-16-le", "replace")
+    assert execute(cases.HEAD + walk, body) == text.encode("utf-16-le", "surrogatepass").decode(
+        "utf-16-le", "replace"
+    )
 
 
 @given(
@@ -95,36 +95,36 @@ def _as_go(value):
 def test_what_does_not_end_is_ended(template, monkeypatch):
     monkeypatch.setattr(state, "MAX_STEPS", 200_000)  # the same, sooner
     with pytest.raises(InvalidModelfile, match=r"steps|MiB|deep"):
-        ollama_template.execute(template + "{{ .Messages }}", cases.BODY)
+        execute(template + "{{ .Messages }}", cases.BODY)
 
 
 @pytest.mark.parametrize("version", ["0.14.0", "0.34.4"])
 @pytest.mark.parametrize("name", cases.NESTED)
 def test_properties_of_properties(name, version):
     template, printed = cases.NESTED[name]
-    assert ollama_template.execute(cases.HEAD + template, cases.NESTED_BODY, version=version) == printed
+    assert execute(cases.HEAD + template, cases.NESTED_BODY, version=version) == printed
 
 
 @pytest.mark.parametrize("template", cases.NESTED_FAILING, ids=cases.NESTED_FAILING.values())
 def test_what_cannot_be_done_with_the_walk_over_properties(template):
     with pytest.raises(InvalidModelfile, match=cases.NESTED_FAILING[template]):
-        ollama_template.execute(cases.HEAD + template, cases.NESTED_BODY)
+        execute(cases.HEAD + template, cases.NESTED_BODY)
 
 
 @pytest.mark.parametrize("template", cases.NESTED_REFUSED)
 def test_the_walk_over_properties_is_not_printed(template):
     with pytest.raises(InvalidModelfile, match="memory address"):
-        ollama_template.execute(cases.HEAD + template, cases.NESTED_BODY)
+        execute(cases.HEAD + template, cases.NESTED_BODY)
 
 
 def test_before_0_14_properties_of_properties_are_a_map_without_order():
     template, _ = cases.NESTED["in the order of the request"]
     with pytest.raises(InvalidModelfile, match="cannot iterate over"):
-        ollama_template.execute(cases.HEAD + template, cases.NESTED_BODY, version="0.13.5")
+        execute(cases.HEAD + template, cases.NESTED_BODY, version="0.13.5")
 
 
 @pytest.mark.parametrize("template", cases.REFUSED, ids=cases.REFUSED.values())
 def test_what_we_do_otherwise_than_go_is_an_error(template):
     with pytest.raises(InvalidModelfile, match=cases.REFUSED[template]) as refused:
-        ollama_template.execute(cases.HEAD + template, cases.BODY)
+        execute(cases.HEAD + template, cases.BODY)
     assert refused.value.hint

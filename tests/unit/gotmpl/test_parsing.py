@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gguf2ollama import gotmpl, ollama_template
+from gguf2ollama import ollama_template
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.gotmpl import nodes
-from gguf2ollama.gotmpl.parse import MAX_NESTING, MAX_TEMPLATE_CHARACTERS
+from gguf2ollama.gotmpl.parse import MAX_NESTING, MAX_TEMPLATE_CHARACTERS, parse
+from gguf2ollama.ollama_template.execute import execute
 from tests.unit.gotmpl import cases
 from tests.unit.gotmpl.templates import make_template
 
@@ -26,7 +27,7 @@ _PIECES = st.sampled_from(
 def test_what_is_no_template_is_refused_with_place_and_reason(template):
     line, column, reason = cases.BROKEN[template]
     with pytest.raises(InvalidModelfile, match=re.escape(f"line {line}, column {column}: ")) as refused:
-        gotmpl.parse(template)
+        parse(template)
     assert reason in refused.value.message
     assert refused.value.hint
 
@@ -34,7 +35,7 @@ def test_what_is_no_template_is_refused_with_place_and_reason(template):
 @given(st.lists(_PIECES, max_size=40).map("".join))
 def test_any_text_parses_or_is_refused(text):
     try:
-        template = gotmpl.parse(text)
+        template = parse(text)
         ollama_template.read(template)
     except InvalidModelfile as error:
         assert error.hint  # noqa: PT017  # each of both outcomes is fine, nothing else is
@@ -45,16 +46,16 @@ def test_any_text_parses_or_is_refused(text):
 @given(st.text(max_size=60))
 def test_any_unicode_parses_or_is_refused(text):
     with contextlib.suppress(InvalidModelfile):
-        gotmpl.parse("{{ " + text + " }}")
+        parse("{{ " + text + " }}")
 
 
 @given(st.integers(min_value=0, max_value=1 << 32))
 def test_sensible_templates_parse(seed):
-    gotmpl.parse(make_template(seed, mistakes=0).replace("nil", "0"))
+    parse(make_template(seed, mistakes=0).replace("nil", "0"))
 
 
 def test_nodes_know_their_places():
-    template = gotmpl.parse("a\n{{ if .A }}é{{ print $.B.C }}{{ end }}")
+    template = parse("a\n{{ if .A }}é{{ print $.B.C }}{{ end }}")
     text, branch = template.root.nodes
     assert isinstance(text, nodes.Text)
     assert (text.text, text.place) == ("a\n", nodes.Place(1, 1))
@@ -70,7 +71,7 @@ def test_nodes_know_their_places():
 
 
 def test_blocks_and_definitions_are_templates_of_their_own():
-    template = gotmpl.parse('{{ define "a" }}x{{ end }}{{ block "b" . }}y{{ end }}')
+    template = parse('{{ define "a" }}x{{ end }}{{ block "b" . }}y{{ end }}')
     assert set(template.bodies) == {b"", b"a", b"b"}
 
 
@@ -79,32 +80,32 @@ def test_blocks_and_definitions_are_templates_of_their_own():
 )
 def test_deep_blocks_are_refused(opening, closing):
     with pytest.raises(InvalidModelfile, match="nested more than 100 levels"):
-        gotmpl.parse(opening * (MAX_NESTING + 1) + closing * (MAX_NESTING + 1))
+        parse(opening * (MAX_NESTING + 1) + closing * (MAX_NESTING + 1))
 
 
 def test_deep_parentheses_are_refused():
     with pytest.raises(InvalidModelfile, match="nested more than 100 levels"):
-        gotmpl.parse("{{ " + "(" * 100_000)
+        parse("{{ " + "(" * 100_000)
 
 
 def test_what_nests_as_deep_as_is_allowed_runs():
     deep = MAX_NESTING - 1
-    assert ollama_template.execute("{{ if 1 }}" * deep + "{{ .System }}" + "{{ end }}" * deep, {}) == ""
+    assert execute("{{ if 1 }}" * deep + "{{ .System }}" + "{{ end }}" * deep, {}) == ""
     chain = "{{ if 0 }}" + "{{ else if 0 }}" * (deep // 2) + "{{ else }}x{{ end }}"
-    assert ollama_template.execute(chain + "{{ .Response }}", {}) == "x"
-    assert ollama_template.execute("{{ " + "(" * deep + "1" + ")" * deep + " }}{{ .Response }}", {}) == "1"
+    assert execute(chain + "{{ .Response }}", {}) == "x"
+    assert execute("{{ " + "(" * deep + "1" + ")" * deep + " }}{{ .Response }}", {}) == "1"
 
 
 def test_a_template_of_megabytes_is_refused():
     with pytest.raises(InvalidModelfile, match="too long"):
-        gotmpl.parse("x" * (MAX_TEMPLATE_CHARACTERS + 1))
+        parse("x" * (MAX_TEMPLATE_CHARACTERS + 1))
 
 
 def test_half_a_surrogate_pair_becomes_a_replacement_character():
-    assert gotmpl.parse("a\ud800b").text == "a\ufffdb"
+    assert parse("a\ud800b").text == "a\ufffdb"
 
 
 def test_functions_can_be_named():
-    gotmpl.parse("{{ shout . }}", functions={"shout"})
+    parse("{{ shout . }}", functions={"shout"})
     with pytest.raises(InvalidModelfile, match="function json is not defined"):
-        gotmpl.parse("{{ json . }}", functions=())
+        parse("{{ json . }}", functions=())

@@ -6,6 +6,7 @@ import pytest
 
 from gguf2ollama import ollama_template
 from gguf2ollama.errors import InvalidModelfile, UsageProblem
+from gguf2ollama.ollama_template.execute import execute
 
 _DAY = date(2031, 9, 17)
 _CHAT = {
@@ -56,8 +57,8 @@ def test_it_tells_what_gave_way():
 @pytest.mark.parametrize("version", ["0.5.4", "0.6.5", "0.8.0"])
 def test_a_template_that_would_fail_there_runs(version):
     with pytest.raises(InvalidModelfile, match="has no field Thinking"):
-        ollama_template.execute(_THINKS, _CHAT, version=version)
-    assert ollama_template.execute(fit(_THINKS, version).text, _CHAT, version=version) == "qar"
+        execute(_THINKS, _CHAT, version=version)
+    assert execute(fit(_THINKS, version).text, _CHAT, version=version) == "qar"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gguf2ollama import ollama_template
 from gguf2ollama.errors import InvalidInput, InvalidModelfile, UsageProblem
+from gguf2ollama.ollama_template.execute import execute
 from tests.unit.gotmpl.cases import HEAD
 
 _TOOL = {
@@ -92,7 +93,7 @@ _MESSAGE_COPY = (
 
 
 def _execute(template: str, body=_BODY, *, version: str = "0.34.4", **options) -> str:
-    return ollama_template.execute(HEAD + template, body, version=version, **options)
+    return execute(HEAD + template, body, version=version, **options)
 
 
 @pytest.mark.parametrize("version", _FUNCTIONS)
@@ -187,9 +188,7 @@ def test_before_0_5_13_no_range_walks_over_a_number():
     with pytest.raises(InvalidModelfile, match=r"needs Ollama 0\.5\.13"):
         _execute("{{ range 2 }}{{ . }}{{ end }}", version="0.5.12")
     with pytest.raises(InvalidModelfile, match=r"needs Ollama 0\.5\.13"):
-        ollama_template.execute(
-            "{{ range 2 }}{{ . }}{{ end }}{{ .Prompt }}{{ .Response }}", _BODY, version="0.5.12"
-        )
+        execute("{{ range 2 }}{{ . }}{{ end }}{{ .Prompt }}{{ .Response }}", _BODY, version="0.5.12")
     assert _execute("{{ range 2 }}{{ . }}{{ end }}", version="0.5.13") == "01"
 
 
@@ -290,47 +289,45 @@ def test_systems_are_joined_and_stay_where_they_are():
 def test_without_messages_a_template_runs_once_per_exchange():
     body = _chat(("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"))
     template = "[{{ .System }}|{{ .Prompt }}|{{ .Response }}]"
-    assert ollama_template.execute(template, body) == "[s|a|b][|c|"
+    assert execute(template, body) == "[s|a|b][|c|"
 
 
 def test_a_last_answer_is_continued():
     body = _chat(("user", "a"), ("assistant", "b"))
-    assert ollama_template.execute("[{{ .Prompt }}|{{ .Response }}]", body) == "[a|b"
+    assert execute("[{{ .Prompt }}|{{ .Response }}]", body) == "[a|b"
 
 
 def test_a_system_in_between_ends_an_exchange():
     body = _chat(("user", "a"), ("system", "s"), ("user", "b"))
-    assert ollama_template.execute("[{{ .System }}|{{ .Prompt }}|{{ .Response }}]", body) == "[|a|][s|b|"
+    assert execute("[{{ .System }}|{{ .Prompt }}|{{ .Response }}]", body) == "[|a|][s|b|"
 
 
 def test_a_response_is_added_where_there_is_none():
     body = _chat(("user", "a"), ("assistant", "b"), ("user", "c"))
-    assert ollama_template.execute("<{{ .Prompt }}>", body) == "<a>b<c>"
+    assert execute("<{{ .Prompt }}>", body) == "<a>b<c>"
 
 
 def test_what_uses_the_response_in_an_if_loses_what_is_behind_it():
     body = _chat(("user", "a"))
     template = "{{ .Prompt }}{{ if true }}({{ .Response }}){{ end }}!"
-    assert ollama_template.execute(template, body) == "a("
+    assert execute(template, body) == "a("
 
 
 def test_a_response_before_an_else_breaks_the_server():
     with pytest.raises(InvalidModelfile, match="crashes Ollama's server"):
-        ollama_template.execute("{{ if .Prompt }}{{ .Response }}{{ else }}x{{ end }}", _chat(("user", "a")))
+        execute("{{ if .Prompt }}{{ .Response }}{{ else }}x{{ end }}", _chat(("user", "a")))
 
 
 def test_the_last_exchange_knows_none_of_ollamas_functions():
     with pytest.raises(InvalidModelfile, match="function json is not defined"):
-        ollama_template.execute("{{ json .Prompt }}{{ .Response }}", _chat(("user", "a")))
+        execute("{{ json .Prompt }}{{ .Response }}", _chat(("user", "a")))
 
 
 def test_a_missing_value_has_fields_in_the_last_exchange_only():
     body = _chat(("user", "a"))
-    assert ollama_template.execute("{{ .Gone.Foo }}{{ .Response }}", body) == "<no value>"
+    assert execute("{{ .Gone.Foo }}{{ .Response }}", body) == "<no value>"
     with pytest.raises(InvalidModelfile, match="the field Foo of a missing value"):
-        ollama_template.execute(
-            "{{ .Gone.Foo }}{{ .Response }}", _chat(("user", "a"), ("assistant", "b"), ("user", "c"))
-        )
+        execute("{{ .Gone.Foo }}{{ .Response }}", _chat(("user", "a"), ("assistant", "b"), ("user", "c")))
 
 
 # Thinking, dates, images, and what a server refuses.
@@ -399,7 +396,7 @@ def test_images_are_numbered_through_the_chat():
         ({"messages": ["x"]}, r"messages\[0\]: expected an object"),
         ({"messages": [{"role": "user", "content": 1}]}, r"messages\[0\]\.content: expected a string"),
         ({"messages": [{"content": [{"type": "text"}]}]}, r"messages\[0\]\.content: expected a string"),
-        ({"messages": [{"images": ["#"]}]}, r"images\[0\]: expected a file in base64"),
+        ({"messages": [{"images": ["#"]}]}, r"images\[0\]: expected a base64-encoded file"),
         (
             {"messages": [{"tool_calls": [{"function": {"arguments": "{}"}}]}]},
             "arguments: expected an object",

@@ -1,11 +1,12 @@
 import pytest
 
-from gguf2ollama import gotmpl, ollama_template
+from gguf2ollama import ollama_template
 from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.gotmpl.parse import parse
 
 
 def _read(template: str) -> ollama_template.Reading:
-    return ollama_template.read(gotmpl.parse(template))
+    return ollama_template.read(parse(template))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
 from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.gotmpl import parse
-from gguf2ollama.ollama_template import execute
+from gguf2ollama.gotmpl.parse import parse
+from gguf2ollama.ollama_template.execute import execute
 
 VERSION = "0.34.4"
 CHATS = [canonical(one, path="go", version=VERSION) for one in battery()]

@@ -9,8 +9,8 @@ from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference_prompt import claims_of
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
 from gguf2ollama.errors import InvalidInput, InvalidModelfile
-from gguf2ollama.gotmpl import parse
-from gguf2ollama.ollama_template import execute
+from gguf2ollama.gotmpl.parse import parse
+from gguf2ollama.ollama_template.execute import execute
 from tests.unit.chat.synthesis.conftest import CHATS, VERSION
 
 pytestmark = [pytest.mark.corpus, pytest.mark.timeout(1200)]

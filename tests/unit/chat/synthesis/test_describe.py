@@ -1,4 +1,4 @@
-from gguf2ollama.chat.synthesis import describe
+from gguf2ollama.chat.synthesis.describe import describe
 from tests.unit.chat.synthesis.families import PLAIN, THINKING
 
 

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama.chat.synthesis.go_writer import GoWriter
-from gguf2ollama.gotmpl import parse
-from gguf2ollama.ollama_template import execute
+from gguf2ollama.gotmpl.parse import parse
+from gguf2ollama.ollama_template.execute import execute
 
 BODY = {"messages": [{"role": "user", "content": "x"}]}
 TEXTS = st.lists(

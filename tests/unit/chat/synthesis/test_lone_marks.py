@@ -7,9 +7,9 @@ import pytest
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.synthesis import describe
-from gguf2ollama.gotmpl import parse
-from gguf2ollama.ollama_template import execute
+from gguf2ollama.chat.synthesis.describe import describe
+from gguf2ollama.gotmpl.parse import parse
+from gguf2ollama.ollama_template.execute import execute
 from tests.unit.chat.synthesis.conftest import VERSION
 from tests.unit.chat.synthesis.families import LONE_MARKS_AND_CALLS, PLAIN, THINKING
 

@@ -4,7 +4,7 @@ import pytest
 
 from gguf2ollama.chat.synthesis import NotSynthesised, synthesise
 from gguf2ollama.errors import InvalidInput
-from gguf2ollama.ollama_template import execute
+from gguf2ollama.ollama_template.execute import execute
 from tests.unit.chat.synthesis.families import PLAIN, TOOLS
 
 TURN = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '\\n' }}{% endfor %}"

@@ -30,9 +30,9 @@ from gguf2ollama.chat.synthesis.tool_forms.go_values import go_value
 from gguf2ollama.chat.synthesis.tool_forms.notation import NOTATION_PROBES, notation_of
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED, Tool, held_out_tools, tool
 from gguf2ollama.chat.synthesis.tool_forms.styles import JSON_STYLES, PYTHON
-from gguf2ollama.gotmpl import parse
+from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.jinja.environment import make_environment
-from gguf2ollama.ollama_template import execute
+from gguf2ollama.ollama_template.execute import execute
 from tests import reference
 
 _LOOP = "{% for t in tools %}{% set f = t.function %}{% set p = f.parameters %}BODY{% endfor %}"
