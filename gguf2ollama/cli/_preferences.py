@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama.cli._options import option
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.fs.errors import disk_errors
 
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter

@@ -65,7 +65,7 @@ def command(
         )
     if report is not None:
         page = render_report(found, written_by=f"{PROGRAM} {__version__}")
-        with atomic_file(Path(report), replace=True) as stream:
+        with atomic_file(Path(report), kind="report") as stream:
             stream.write(page.encode("utf-8", "backslashreplace"))
         output.note(f"Wrote {report}")
     if output.as_json:

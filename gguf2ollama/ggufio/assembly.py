@@ -15,7 +15,7 @@ from gguf2ollama.ggufio.reader import GgufFile, open_gguf
 __all__ = ["Shard", "ShardName", "assemble", "gather", "gguf_paths", "group", "set_name", "shard_name"]
 
 _SHARD_NAME = re.compile(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
-_OTHER_MODEL = "they are of different models, or of different versions of one: get all shards from one source"
+_OTHER_MODEL = "they belong to different models or versions: get all shards from the same source"
 _NAMED = 5  # missing files that an error names
 
 
@@ -90,14 +90,14 @@ def assemble(shards: Sequence[Shard]) -> tuple[Shard, ...]:
     for shard in shards[1:]:
         _check_kinship(first, shard)
     if len(shards) > 1 and first.gguf.split is None:
-        raise InvalidShards(f"{first.path} and {shards[1].path} are two whole GGUFs", hint="name one of them")
+        raise InvalidShards(f"{first.path} and {shards[1].path} are both complete", hint="name one of them")
     by_no: dict[int, Shard] = {}
     for shard in shards:
         twin = by_no.setdefault(shard.no, shard)
         if twin is not shard:
             raise InvalidShards(
-                f"shard {shard.no + 1} of {shard.count} is there twice: {twin.path} and {shard.path}",
-                hint="leave only one of them in the folder",
+                f"duplicate shard {shard.no + 1} of {shard.count}: {twin.path} and {shard.path}",
+                hint="keep only one of them in the directory",
             )
     missing = [no for no in range(first.count) if no not in by_no]
     if missing:
@@ -222,8 +222,8 @@ def _check_kinship(one: Shard, other: Shard) -> None:
     if (mine is None) is not (yours is None):
         whole, shard = (one, other) if mine is None else (other, one)
         raise InvalidShards(
-            f"{whole.path} is a whole GGUF, {shard.path} is a shard of another",
-            hint="name one of them; a whole file needs no shards",
+            f"{whole.path} is a complete GGUF, {shard.path} is a shard of another",
+            hint="name one of them; a complete file needs no shards",
         )
     if mine is None or yours is None:
         return
@@ -234,7 +234,7 @@ def _check_kinship(one: Shard, other: Shard) -> None:
     ):
         if here != there:
             raise InvalidShards(
-                f"{one.path} and {other.path} do not belong together: {what}: {here} and {there}",
+                f"{one.path} and {other.path} are not shards of one model: {what}: {here} and {there}",
                 hint=_OTHER_MODEL,
             )
 
@@ -261,18 +261,19 @@ def _check_contents(ordered: Sequence[Shard]) -> None:
                 continue
             if shard.gguf.metadata.raw(key) != first.gguf.metadata.raw(key):
                 raise InvalidShards(
-                    f"{first.path} and {shard.path} do not belong together: {key} differs", hint=_OTHER_MODEL
+                    f"{first.path} and {shard.path} are not shards of one model: {key} differs",
+                    hint=_OTHER_MODEL,
                 )
         for tensor in shard.gguf.tensors:
             owner = owners.setdefault(tensor.name, shard)
             if owner is not shard:
                 raise InvalidShards(
-                    f"tensor {tensor.name!r} is both in {owner.path} and in {shard.path}", hint=_OTHER_MODEL
+                    f"tensor {tensor.name!r} is in both {owner.path} and {shard.path}", hint=_OTHER_MODEL
                 )
     split = first.gguf.split
     if split is not None and len(owners) != split.tensors_count:
         raise InvalidShards(
-            f"the shards of {set_name(ordered)} hold {len(owners):,} tensors, their headers tell of "
+            f"the shards of {set_name(ordered)} have {len(owners):,} tensors, but their headers declare "
             f"{split.tensors_count:,}",
             hint=_OTHER_MODEL,
         )

@@ -1,9 +1,8 @@
-"""Copy bytes from file to file by the quickest way the system has."""
+"""Write a file from ranges of GGUF files, which must not change meanwhile, and given bytes."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,17 +11,14 @@ from typing import BinaryIO
 
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import Progress, Update
-from gguf2ollama.fs.atomic import can_share, disk_errors
+from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.sharing import CHANGED, copy_range, write_all
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range
 from gguf2ollama.ggufio.reader import GgufFile
 
-__all__ = ["CHANGED", "Meter", "copy_range", "open_unchanged", "refuse_inputs", "write_all", "write_ranges"]
+__all__ = ["Meter", "open_unchanged", "refuse_inputs", "write_ranges"]
 
-_STEP_BYTES = 32 << 20  # between two reports of progress
-_BLOCK_BYTES = 4096  # what file systems share is made of
 _BUFFER_BYTES = 1 << 20  # larger ones are slower: they fit no cache of a core
-CHANGED = "wait until it is written, then try again"
-_UNABLE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV}
 
 
 @contextlib.contextmanager
@@ -39,49 +35,6 @@ def open_unchanged(path: Path, gguf: GgufFile) -> Iterator[io.FileIO]:
         _require_unchanged(stream, path, gguf)
         yield stream
         _require_unchanged(stream, path, gguf)
-
-
-def copy_range(
-    source: io.FileIO, target: BinaryIO, *, offset: int, length: int, report: Callable[[int], None]
-) -> None:
-    """Append a range of one file to another at its descriptor's position, past any buffer.
-
-    A file system that can share bytes between files is asked to (``copy_file_range``): it does where the
-    range lies in its blocks in the same way in both files. Elsewhere that call is slower than to read and
-    write (on ext4 of Linux 6.18 by a third).
-
-    Args:
-        source: An unbuffered file.
-        target: A file; nothing may be left in its buffer.
-        offset: Where the range begins.
-        length: Bytes of the range.
-        report: Called with the bytes of each step when it is done.
-
-    Raises:
-        FileChanged: The source ends within the range.
-    """
-    end = offset + length
-    can_ask = length >= _BUFFER_BYTES and hasattr(os, "copy_file_range")
-    is_shared = can_ask and can_share(source.fileno(), target.fileno())
-    while is_shared and offset < end:
-        try:
-            count = os.copy_file_range(source.fileno(), target.fileno(), _step(offset, end), offset)
-        except OSError as error:
-            if error.errno not in _UNABLE:
-                raise
-            break
-        if count == 0:
-            break
-        offset += count
-        report(count)
-    _read_and_write(source, target, offset=offset, end=end, report=report)
-
-
-def write_all(target: BinaryIO, content: bytes | memoryview) -> None:
-    """Write to the descriptor's position, past any buffer."""
-    left = memoryview(content)
-    while left:
-        left = left[os.write(target.fileno(), left) :]
 
 
 def write_ranges(
@@ -130,7 +83,8 @@ def refuse_inputs(target: Path, inputs: Iterable[Path]) -> None:
         with contextlib.suppress(FileNotFoundError):
             if target.samefile(path):
                 raise UsageProblem(
-                    f"{target} cannot be written: it is {path}, which is read", hint="choose another name"
+                    f"cannot write {target}: it is the input file {path}",
+                    hint="choose another name",
                 )
 
 
@@ -149,31 +103,7 @@ class Meter:
         self._progress(Update(task=self._task, done=self._done, total=self._total))
 
 
-def _step(offset: int, end: int) -> int:
-    """Return how far to go at once: through whole blocks, which can be shared, or to where they begin."""
-    left = min(end - offset, _STEP_BYTES)
-    if rest := -offset % _BLOCK_BYTES:
-        return min(rest, left)
-    return left - left % _BLOCK_BYTES or left
-
-
-def _read_and_write(
-    source: io.FileIO, target: BinaryIO, *, offset: int, end: int, report: Callable[[int], None]
-) -> None:
-    if offset == end:
-        return
-    buffer = memoryview(bytearray(min(end - offset, _BUFFER_BYTES)))
-    source.seek(offset)
-    while offset < end:
-        count = source.readinto(buffer[: end - offset])
-        if not count:
-            raise FileChanged(f"{source.name} ended at byte {offset:,} while it was read", hint=CHANGED)
-        write_all(target, buffer[:count])
-        offset += count
-        report(count)
-
-
 def _require_unchanged(stream: BinaryIO, path: Path, gguf: GgufFile) -> None:
     status = os.fstat(stream.fileno())
     if (status.st_size, status.st_mtime_ns) != (gguf.size, gguf.modified_ns):
-        raise FileChanged(f"{path} was changed while it was read", hint=CHANGED)
+        raise FileChanged(f"{path} changed while it was being read", hint=CHANGED)

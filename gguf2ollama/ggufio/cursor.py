@@ -21,9 +21,9 @@ CHUNK_BYTES = 1 << 20
 MAX_HEADER_BYTES = 128 << 20
 """A longer header is refused; that of a model with 262,144 tokens and half a million merges has 20 MB."""
 
-CUT = "the file may have been cut while it was copied or downloaded: get it again"
-DAMAGED = "the file is damaged, or was written by a broken converter: get it again or from another source"
-CONVERT = "get a newer GGUF of the model, or convert it again with a current llama.cpp"
+CUT = "the file is incomplete: copy or download it again"
+DAMAGED = "the file is corrupt, or its converter is broken: download it again or from another source"
+CONVERT = "get a newer GGUF of the model, or convert it with a current llama.cpp"
 
 _RUN = 64
 _WORTH_A_PATTERN = 1 << 15  # strings; with fewer, compiling it takes longer than the walk
@@ -119,18 +119,16 @@ class Cursor:
         at = self.position
         length = self.uint64()
         if length > limit:
-            raise self.error(
-                f"{what} of {length:,} bytes, longer than the {limit:,} that the format allows", at=at
-            )
+            raise self.error(f"{what} is {length:,} bytes long, the format allows {limit:,}", at=at)
         content = self.raw(length)
         try:
             text = content.decode()
         except UnicodeDecodeError as error:
             raise self.error(
-                f"{what} {printable(repr(content))} is not UTF-8 ({error.reason})", at=at
+                f"{what} {printable(repr(content))} is not valid UTF-8 ({error.reason})", at=at
             ) from None
         if "\x00" in text:
-            raise self.error(f"{what} {printable(repr(text))} holds a NUL byte", at=at)
+            raise self.error(f"{what} {printable(repr(text))} contains a NUL byte", at=at)
         return text
 
     def skip(self, count: int) -> int:
@@ -195,13 +193,13 @@ class Cursor:
     def _fill(self, end: int) -> None:
         """Read on until the bytes up to ``end`` are there."""
         if end > self.size:
-            raise self.error(f"it runs {end - self.size:,} bytes beyond the end of the file", hint=CUT)
+            raise self.error(f"it extends {end - self.size:,} bytes beyond the end of the file", hint=CUT)
         if end > MAX_HEADER_BYTES:
-            raise self.error(f"the header is longer than the {MAX_HEADER_BYTES:,} bytes that are accepted")
+            raise self.error(f"the header exceeds the limit of {MAX_HEADER_BYTES:,} bytes")
         while len(self._buffer) < end:
             chunk = self._stream.read(min(CHUNK_BYTES, self.size - len(self._buffer)))
             if not chunk:
-                raise self.error(f"the file ended at byte {len(self._buffer):,} while it was read", hint=CUT)
+                raise self.error(f"unexpected end of file at byte {len(self._buffer):,}", hint=CUT)
             self._buffer += chunk
 
     def _string_beyond_end(self, start: int) -> InvalidGguf:
@@ -214,7 +212,7 @@ class Cursor:
                 break
             number, position = number + 1, position + 8 + length
         return self.error(
-            f"its element {number:,} is a string of {length:,} bytes, which runs beyond the end of the file",
+            f"its element {number:,} is a string of {length:,} bytes that extends beyond the end of the file",
             at=position,
             hint=CUT,
         )

@@ -108,7 +108,7 @@ def read_entries(cursor: Cursor, count: int) -> dict[str, Entry]:
             raise cursor.error("its name is empty", at=start, hint=DAMAGED)
         cursor.label = key
         if key in entries:
-            raise cursor.error("it is there twice", at=start, hint=DAMAGED)
+            raise cursor.error("duplicate key", at=start, hint=DAMAGED)
         kind = _read_value_type(cursor)
         value_start = _skip_value(cursor, kind)
         entries[key] = Entry(kind, start, value_start, cursor.position)
@@ -120,7 +120,7 @@ def _read_value_type(cursor: Cursor) -> ValueType:
     at = cursor.position
     number = cursor.uint32()
     if number not in _VALUE_TYPES:
-        raise cursor.error(f"value type {number} is not known", at=at, hint=DAMAGED)
+        raise cursor.error(f"unknown value type {number}", at=at, hint=DAMAGED)
     return _VALUE_TYPES[number]
 
 
@@ -133,7 +133,7 @@ def _skip_value(cursor: Cursor, kind: ValueType) -> int:
         length = cursor.uint64()
         if length > MAX_STRING_BYTES and length <= cursor.size - cursor.position:
             raise cursor.error(
-                f"a string of {length:,} bytes is longer than the {MAX_STRING_BYTES:,} accepted", at=at
+                f"a string of {length:,} bytes exceeds the limit of {MAX_STRING_BYTES:,}", at=at
             )
         return cursor.skip(length)
     start = cursor.skip(kind.size)
@@ -151,17 +151,17 @@ def _skip_array(cursor: Cursor, *, depth: int) -> int:
     left = cursor.size - start
     if count * kind.size > left:
         raise cursor.error(
-            f"an array of {count:,} {kind.name} does not fit into the {left:,} bytes left of the file",
+            f"an array of {count:,} {kind.name} does not fit into the remaining {left:,} bytes of the file",
             at=at,
             hint=DAMAGED,
         )
     if count > MAX_ARRAY_ELEMENTS:
-        raise cursor.error(f"an array of {count:,} is longer than the {MAX_ARRAY_ELEMENTS:,} accepted", at=at)
+        raise cursor.error(f"an array of {count:,} exceeds the limit of {MAX_ARRAY_ELEMENTS:,}", at=at)
     if kind is ValueType.STRING:
         cursor.skip_strings(count)
     elif kind is ValueType.ARRAY:
         if depth == MAX_ARRAY_DEPTH:
-            raise cursor.error(f"arrays are nested deeper than {MAX_ARRAY_DEPTH}", at=at)
+            raise cursor.error(f"arrays are nested more than {MAX_ARRAY_DEPTH} deep", at=at)
         for _ in range(count):
             _skip_array(cursor, depth=depth + 1)
     else:
@@ -174,4 +174,4 @@ def _skip_array(cursor: Cursor, *, depth: int) -> int:
 def _check_bools(cursor: Cursor, start: int) -> None:
     """Check the bytes from ``start`` to the position."""
     for wrong in cursor.since(start).translate(None, b"\x00\x01")[:1]:
-        raise cursor.error(f"a bool is {wrong}, neither 0 nor 1", at=start, hint=DAMAGED)
+        raise cursor.error(f"invalid bool {wrong}: expected 0 or 1", at=start, hint=DAMAGED)

@@ -104,7 +104,7 @@ def chat_template_patch(
         UsageProblem: The text holds a NUL, is too long for a GGUF, or the variant's name cannot be one.
     """
     if text is not None and "\x00" in text:
-        raise UsageProblem("the chat template holds a NUL, at which llama.cpp would cut it")
+        raise UsageProblem("the chat template contains a NUL character, where llama.cpp would cut it off")
     value = None if text is None else TypedValue(ValueType.STRING, text)
     wanted: dict[str, TypedValue | None]
     if variant is not None:
@@ -122,26 +122,26 @@ def chat_template_patch(
 
 def _check(key: str, value: TypedValue | None) -> None:
     if key in _LAYOUT:
-        raise UsageProblem(f"{key} cannot be changed: where the tensors are depends on it")
+        raise UsageProblem(f"cannot change {key}: the positions of the tensors depend on it")
     try:
         length = len(key.encode())
     except UnicodeEncodeError as error:
-        raise UsageProblem(f"{key!r} cannot be a key: it is no Unicode") from error
+        raise UsageProblem(f"invalid key {key!r}: not valid Unicode") from error
     if not 0 < length <= MAX_KEY_BYTES or "\x00" in key:
-        raise UsageProblem(f"{key[:60]!r} cannot be a key: one has 1 to {MAX_KEY_BYTES:,} bytes and no NUL")
+        raise UsageProblem(f"invalid key {key[:60]!r}: a key has 1 to {MAX_KEY_BYTES:,} bytes and no NUL")
     if value is not None and isinstance(value.value, str):
         size = len(value.value.encode("utf-8", "surrogatepass"))
         if size > MAX_STRING_BYTES:
             raise UsageProblem(
-                f"{key} cannot be {size:,} bytes long, {MAX_STRING_BYTES:,} are the most that is read"
+                f"the value of {key} is too long: {size:,} bytes, the limit is {MAX_STRING_BYTES:,}"
             )
 
 
 def _variant_key(variant: str) -> str:
     if variant == "default" or not _VARIANT_NAME.fullmatch(variant):
         raise UsageProblem(
-            f"{variant[:80]!r} cannot be the name of a variant",
-            hint="one has letters, digits and _, such as tool_use; the default template has no name",
+            f"invalid variant name {variant[:80]!r}",
+            hint="use letters, digits and _, such as tool_use; the default template has no name",
         )
     return f"{CHAT_TEMPLATE}.{variant}"
 

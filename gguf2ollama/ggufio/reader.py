@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
 from gguf2ollama.errors import InvalidGguf, NotFound, UsageProblem
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor
 from gguf2ollama.ggufio.metadata import LEAST_KEY_BYTES, MAX_KEYS, Entry, Metadata, read_entries
 from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger
@@ -112,7 +112,7 @@ class GgufFile:
         try:
             return self._by_name[name]
         except KeyError:
-            raise NotFound(f"{self.name} has no tensor {name!r}") from None
+            raise NotFound(f"{self.name}: no tensor {name!r}") from None
 
 
 def open_gguf(source: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> GgufFile:
@@ -139,7 +139,7 @@ def open_gguf(source: str | os.PathLike[str] | BinaryIO, *, name: str | None = N
                 modified_ns = os.fstat(stream.fileno()).st_mtime_ns
                 return _read(stream, name=name or str(path), path=path, modified_ns=modified_ns)
     if not source.seekable():
-        raise UsageProblem(f"{name or source!r} cannot be read: the stream is not seekable")
+        raise UsageProblem(f"cannot read {name or source!r}: the stream is not seekable")
     stream_name = getattr(source, "name", None)
     name = name or (stream_name if isinstance(stream_name, str) else "stream")
     return _read(source, name=name, path=None, modified_ns=None)
@@ -148,16 +148,16 @@ def open_gguf(source: str | os.PathLike[str] | BinaryIO, *, name: str | None = N
 def _require_regular(path: Path) -> None:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise UsageProblem(f"{path} is a folder, not a GGUF", hint="name a file in it")
+        raise UsageProblem(f"{path} is a directory, not a GGUF file", hint="name a file in it")
     if not stat.S_ISREG(mode):
-        raise UsageProblem(f"{path} is a device or a pipe, not a GGUF", hint="save it to a file first")
+        raise UsageProblem(f"{path} is a device or a pipe, not a GGUF file", hint="save it to a file first")
 
 
 def _read(stream: BinaryIO, *, name: str, path: Path | None, modified_ns: int | None) -> GgufFile:
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     if size == 0:
-        raise InvalidGguf(f"{name} is empty", hint=CUT)
+        raise InvalidGguf(f"{name}: the file is empty", hint=CUT)
     cursor = Cursor(stream, name=name, size=size)
     version = _read_version(cursor)
     tensor_count = _read_count(cursor, "tensors", limit=MAX_TENSORS, least_bytes=LEAST_TENSOR_BYTES)
@@ -189,7 +189,7 @@ def _read_version(cursor: Cursor) -> int:
     head = cursor.peek(HEAD_BYTES)
     if not head.startswith(MAGIC) and not MAGIC.startswith(head):
         problem, hint = describe_stranger(head)
-        raise InvalidGguf(f"{cursor.name} is no GGUF: {problem}", hint=hint)
+        raise InvalidGguf(f"{cursor.name} is not a GGUF file: {problem}", hint=hint)
     at = cursor.skip(len(MAGIC)) + len(MAGIC)
     raw = cursor.raw(4)
     little, big = int.from_bytes(raw, "little"), int.from_bytes(raw, "big")
@@ -201,12 +201,14 @@ def _read_version(cursor: Cursor) -> int:
     of = "" if cursor.order == "little" else " (big endian)"
     if version < min(VERSIONS):
         raise cursor.error(
-            f"version {version}{of} of the format is no longer read by anything", at=at, hint=CONVERT
+            f"GGUF version {version}{of} is no longer supported by llama.cpp",
+            at=at,
+            hint=CONVERT,
         )
     raise cursor.error(
-        f"version {version}{of} of the format is not known; the newest is {max(VERSIONS)}",
+        f"unsupported GGUF version {version}{of}; the newest supported is {max(VERSIONS)}",
         at=at,
-        hint="look for a newer gguf2ollama, or for a GGUF of version 3",
+        hint="update gguf2ollama, or get a GGUF of version 3",
     )
 
 
@@ -218,9 +220,7 @@ def _read_count(cursor: Cursor, what: str, *, limit: int, least_bytes: int) -> i
             f"{count:,} {what} do not fit into a file of {cursor.size:,} bytes", at=at, hint=DAMAGED
         )
     if count > limit:
-        raise cursor.error(
-            f"{count:,} {what} are more than the {limit:,} that are accepted", at=at, hint=DAMAGED
-        )
+        raise cursor.error(f"{count:,} {what} exceed the limit of {limit:,}", at=at, hint=DAMAGED)
     return count
 
 
@@ -231,10 +231,10 @@ def _read_alignment(cursor: Cursor, metadata: Metadata, entries: Mapping[str, En
     cursor.section, cursor.label = "key", key
     at = entries[key].start
     if entries[key].type is not ValueType.UINT32:
-        raise cursor.error(f"it is of type {entries[key].type.name}, not UINT32", at=at, hint=DAMAGED)
+        raise cursor.error(f"expected type UINT32, found {entries[key].type.name}", at=at, hint=DAMAGED)
     alignment = metadata[key]
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-        raise cursor.error(f"the alignment {alignment} is not a power of two", at=at, hint=DAMAGED)
+        raise cursor.error(f"alignment {alignment} is not a power of two", at=at, hint=DAMAGED)
     return alignment
 
 
@@ -248,7 +248,7 @@ def _read_split(cursor: Cursor, metadata: Metadata, entries: Mapping[str, Entry]
         value = metadata[key]
         if found is not kind or not isinstance(value, int):
             raise cursor.error(
-                f"it is of type {found.name}, not {kind.name}", at=entries[key].start, hint=DAMAGED
+                f"expected type {kind.name}, found {found.name}", at=entries[key].start, hint=DAMAGED
             )
         numbers[key] = value
     count = numbers.get("split.count", 0)
@@ -258,8 +258,8 @@ def _read_split(cursor: Cursor, metadata: Metadata, entries: Mapping[str, Entry]
     cursor.label = "split.count"
     for key in SPLIT_KEYS:
         if key not in numbers:
-            raise cursor.error(f"it is there, and {key} is not", at=at, hint=DAMAGED)
+            raise cursor.error(f"{key} is missing", at=at, hint=DAMAGED)
     no = numbers["split.no"]
     if no >= count:
-        raise cursor.error(f"this would be shard {no + 1:,} of {count:,}", at=at, hint=DAMAGED)
+        raise cursor.error(f"shard number out of range: {no + 1:,} of {count:,}", at=at, hint=DAMAGED)
     return SplitInfo(no=no, count=count, tensors_count=numbers["split.tensors.count"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gguf2ollama.errors import NotFound, UsageProblem
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.assembly import Shard, assemble, gather, gguf_paths, group, set_name, shard_name
 from gguf2ollama.ggufio.metadata import Metadata
 from gguf2ollama.ggufio.reader import GgufFile
@@ -40,7 +40,7 @@ class ShardSet:
         """
         shards = [Shard.open(path) for path in paths]
         if not shards:
-            raise UsageProblem("no file was given")
+            raise UsageProblem("no file given")
         return cls(shards=assemble(shards))
 
     @classmethod
@@ -149,7 +149,7 @@ class ModelFolder:
         if len(models) > 1:
             names = ", ".join(sorted(each.shards[0].path.name for each in models))
             raise UsageProblem(
-                f"{place} holds {len(models)} models: {names}",
+                f"{place} contains {len(models)} models: {names}",
                 hint=f"name one of them, such as {models[0].shards[0].path}",
             )
         return cls(
@@ -163,7 +163,7 @@ class ModelFolder:
 def _no_model(folder: Path, sets: Sequence[ShardSet]) -> NotFound:
     if not sets:
         below = next((path.parent for path in sorted(folder.glob("*/*.gguf"))), None)
-        hint = f"{below} has some: name that folder" if below else "name a GGUF, or a folder with one"
-        return NotFound(f"{folder} holds no GGUF file", hint=hint)
+        hint = f"name the directory {below}" if below else "name a GGUF file, or a directory with one"
+        return NotFound(f"no GGUF file in {folder}", hint=hint)
     found = ", ".join(f"{each.shards[0].path.name} ({each.role.value})" for each in sets)
-    return NotFound(f"{folder} holds no model, only {found}", hint="put the model there, or name it")
+    return NotFound(f"no model in {folder}, only {found}", hint="put the model there, or name it")

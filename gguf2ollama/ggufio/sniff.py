@@ -9,30 +9,30 @@ HEAD_BYTES = 512
 
 _DOWNLOAD = "download the file itself"
 _CONVERT = "convert it to GGUF first, with llama.cpp's convert_hf_to_gguf.py"
-_OLD = "it comes from before August 2023; look for a GGUF of the same model"
+_OLD = "the format was replaced in August 2023; get a GGUF of the same model"
 
 _MAGICS: tuple[tuple[bytes, str, str], ...] = (
     (
         b"version https://git-lfs.github.com/spec/",
-        "this is a Git LFS pointer",
-        "fetch the file itself with `git lfs pull`",
+        "it is a Git LFS pointer",
+        "fetch the file itself: git lfs pull",
     ),
-    (b"lmgg", "this is a GGML file, a format that llama.cpp dropped", _OLD),
-    (b"fmgg", "this is a GGMF file, a format that llama.cpp dropped", _OLD),
-    (b"tjgg", "this is a GGJT file, a format that llama.cpp dropped", _OLD),
-    (b"algg", "this is a GGLA file, an old LoRA format that llama.cpp dropped", _OLD),
+    (b"lmgg", "it is a GGML file, a format that llama.cpp no longer supports", _OLD),
+    (b"fmgg", "it is a GGMF file, a format that llama.cpp no longer supports", _OLD),
+    (b"tjgg", "it is a GGJT file, a format that llama.cpp no longer supports", _OLD),
+    (b"algg", "it is a GGLA file, a LoRA format that llama.cpp no longer supports", _OLD),
     (
         b"PK\x03\x04",
-        "this is a ZIP archive (PyTorch checkpoints are ones too)",
+        "it is a ZIP archive (such as a PyTorch checkpoint)",
         f"unpack it; if it is a checkpoint, {_CONVERT}",
     ),
-    (b"\x80\x02", "this is a Python pickle, such as an old PyTorch checkpoint", _CONVERT),
-    (b"\x80\x04", "this is a Python pickle", _CONVERT),
-    (b"\x1f\x8b", "this is gzip-compressed", "unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "this is zstd-compressed", "unpack it first"),
-    (b"BZh", "this is bzip2-compressed", "unpack it first"),
-    (b"\xfd7zXZ\x00", "this is xz-compressed", "unpack it first"),
-    (b"7z\xbc\xaf\x27\x1c", "this is a 7-Zip archive", "unpack it first"),
+    (b"\x80\x02", "it is a Python pickle, such as an old PyTorch checkpoint", _CONVERT),
+    (b"\x80\x04", "it is a Python pickle", _CONVERT),
+    (b"\x1f\x8b", "it is gzip-compressed", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "it is zstd-compressed", "unpack it first"),
+    (b"BZh", "it is bzip2-compressed", "unpack it first"),
+    (b"\xfd7zXZ\x00", "it is xz-compressed", "unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "it is a 7-Zip archive", "unpack it first"),
 )
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")
 
@@ -45,16 +45,16 @@ def describe_stranger(head: bytes) -> tuple[str, str]:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(_PAGES):
         return (
-            "this is a web page, not a model",
-            f"{_DOWNLOAD}: on Hugging Face, the link with /resolve/ in place of /blob/",
+            "it is a web page, not a model",
+            f"{_DOWNLOAD}: on Hugging Face, use the link with /resolve/ instead of /blob/",
         )
     if _is_safetensors(head):
-        return "this is a safetensors file", _CONVERT
+        return "it is a safetensors file", _CONVERT
     if text.startswith((b"{", b"[")):
-        return "this is JSON, not a model", f"{_DOWNLOAD}; what came may be a server's error message"
+        return "it is JSON, not a model", f"{_DOWNLOAD}; this may be a server's error message"
     if not head.strip(b"\x00"):
-        return "it begins with nothing but zeros, as a download that was interrupted", f"{_DOWNLOAD} again"
-    return f"it begins with {head[:4]!r}, a GGUF with b'GGUF'", "check that this is the file you mean"
+        return "it begins with zeros only, as interrupted downloads do", f"{_DOWNLOAD} again"
+    return f"it begins with {head[:4]!r}, expected b'GGUF'", "check that this is the right file"
 
 
 def _is_safetensors(head: bytes) -> bool:

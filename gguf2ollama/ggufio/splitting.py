@@ -9,7 +9,9 @@ from pathlib import Path
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.fs.atomic import already_there, check_free_space, disk_errors
+from gguf2ollama.fs.atomic import already_exists
+from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.space import check_free_space
 from gguf2ollama.ggufio.assembly import Shard, shard_name
 from gguf2ollama.ggufio.copying import Meter, refuse_inputs, write_ranges
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Zeros, coalesce, tensor_ranges
@@ -57,18 +59,19 @@ def split(
     whole = Shard.open(source)
     if whole.count > 1:
         raise UsageProblem(
-            f"{whole.path} is shard {whole.no + 1} of {whole.count} already", hint="merge the shards first"
+            f"{whole.path} is already a shard, {whole.no + 1} of {whole.count}",
+            hint="merge the shards first",
         )
     groups = _group(whole.gguf.tensors, max_bytes=max_bytes, max_tensors=max_tensors)
     _check_count(whole, len(groups))
     base = Path(prefix)
     if not base.name:
-        raise UsageProblem(f"{prefix} is no beginning of a file name", hint="name one, such as out/model")
+        raise UsageProblem(f"invalid output prefix {str(prefix)!r}", hint="use a prefix such as out/model")
     targets = [base.with_name(shard_name(base.name, no=no, count=len(groups))) for no in range(len(groups))]
     for target in targets:
         refuse_inputs(target, [whole.path])
         if not replace and os.path.lexists(target):
-            raise already_there(target)
+            raise already_exists(target)
     shards = [_Plan.of(whole, group, no=no, count=len(groups)) for no, group in enumerate(groups)]
     size = sum(shard.size for shard in shards)
     check_free_space(base.parent, size)
@@ -124,10 +127,10 @@ def _group(
 ) -> list[list[TensorInfo]]:
     """Deal the tensors out in order, by exactly one of the limits."""
     if (max_bytes is None) == (max_tensors is None):
-        raise UsageProblem("give either max_bytes or max_tensors")
+        raise UsageProblem("pass either max_bytes or max_tensors")
     limit = max_bytes if max_tensors is None else max_tensors
     if limit is None or limit < 1:
-        raise UsageProblem(f"{limit} is no limit for a shard", hint="give at least 1")
+        raise UsageProblem(f"invalid shard limit {limit}", hint="use at least 1")
     groups: list[list[TensorInfo]] = []
     filled = limit
     for tensor in tensors:
@@ -142,11 +145,9 @@ def _group(
 
 def _check_count(whole: Shard, count: int) -> None:
     if count <= 1:
-        raise UsageProblem(
-            f"{whole.path} would be a single shard, there is nothing to split", hint="set a lower limit"
-        )
+        raise UsageProblem(f"nothing to split: {whole.path} fits in a single shard", hint="set a lower limit")
     if count > MAX_SHARDS:
         raise UsageProblem(
-            f"{count:,} shards are more than the {MAX_SHARDS:,} that can be numbered",
+            f"too many shards: {count:,}, the limit is {MAX_SHARDS:,}",
             hint="set a higher limit",
         )

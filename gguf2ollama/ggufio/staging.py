@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gguf2ollama.fs.atomic import disk_errors, publish_new, sync_folder
+from gguf2ollama.fs.atomic import publish_new, sync_folder
+from gguf2ollama.fs.errors import disk_errors
 
 __all__ = ["publish", "staging_folder"]
 

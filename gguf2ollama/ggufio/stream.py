@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import FileChanged
-from gguf2ollama.ggufio.copying import CHANGED, open_unchanged
+from gguf2ollama.fs.sharing import CHANGED
+from gguf2ollama.ggufio.copying import open_unchanged
 from gguf2ollama.ggufio.ranges import GivenBytes, Range, Zeros
 from gguf2ollama.ggufio.reader import GgufFile
 
@@ -43,7 +44,7 @@ class RangeStream(io.RawIOBase):
         """Say yes."""
         return True
 
-    def notify(self) -> int:
+    def tell(self) -> int:
         """Return the position in bytes."""
         return self._position
 
@@ -51,7 +52,7 @@ class RangeStream(io.RawIOBase):
         """Go to a position, which may lie beyond the end."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError(f"there is no byte {base + offset}")
+            raise ValueError(f"negative seek position {base + offset}")
         self._position = base + offset
         return self._position
 
@@ -92,7 +93,7 @@ class RangeStream(io.RawIOBase):
             while window:
                 count = file.readinto(window)
                 if not count:
-                    raise FileChanged(f"{source.path} became shorter while it was read", hint=CHANGED)
+                    raise FileChanged(f"{source.path} was truncated while it was being read", hint=CHANGED)
                 window = window[count:]
 
     def _open(self, path: Path) -> io.FileIO:

@@ -79,12 +79,12 @@ def read_tensors(cursor: Cursor, count: int) -> dict[str, TensorInfo]:
         cursor.label = number
         cursor.label = name = cursor.name_text("its name", MAX_TENSOR_NAME_BYTES)
         if name in tensors:
-            raise cursor.error("it is there twice", at=start, hint=DAMAGED)
+            raise cursor.error("duplicate tensor name", at=start, hint=DAMAGED)
         at = cursor.position
         dimensions = cursor.uint32()
         if dimensions > MAX_DIMENSIONS:
             raise cursor.error(
-                f"{dimensions:,} dimensions, ggml has at most {MAX_DIMENSIONS}", at=at, hint=DAMAGED
+                f"it has {dimensions:,} dimensions, ggml supports {MAX_DIMENSIONS}", at=at, hint=DAMAGED
             )
         *shape, kind, offset = cursor.unpack(layouts[dimensions])
         tensors[name] = _describe(cursor, name, tuple(shape), kind, offset, at=at)
@@ -98,25 +98,23 @@ def _describe(
     """Check a description whose dimensions stand at byte ``at``."""
     if kind in REMOVED_TENSOR_TYPES:
         removed = REMOVED_TENSOR_TYPES[kind]
-        raise cursor.error(f"its type {removed} ({kind}) was dropped by llama.cpp", at=at, hint=CONVERT)
+        raise cursor.error(f"its type {removed} ({kind}) was removed from llama.cpp", at=at, hint=CONVERT)
     if kind not in _TENSOR_TYPES:
-        raise cursor.error(f"its type {kind} is not known", at=at, hint="look for a newer gguf2ollama")
+        raise cursor.error(f"unknown tensor type {kind}", at=at, hint="update gguf2ollama")
     stored = _TENSOR_TYPES[kind]
     n_elements = math.prod(shape)
     if n_elements == 0:
-        raise cursor.error(f"its shape {shape} holds no element", at=at, hint=DAMAGED)
+        raise cursor.error(f"its shape {shape} has no elements", at=at, hint=DAMAGED)
     row = shape[0] if shape else 1
     if row % stored.block_size:
         raise cursor.error(
-            f"its rows of {row:,} elements are not whole blocks of {stored.block_size} ({stored.name})",
+            f"its row length {row:,} is not a multiple of the block size {stored.block_size} ({stored.name})",
             at=at,
             hint=DAMAGED,
         )
     n_bytes = tensor_bytes(stored, n_elements)
     if max(n_elements, n_bytes) > MAX_COUNT:
-        raise cursor.error(
-            f"its shape {shape} has more elements or bytes than 64 bits count", at=at, hint=DAMAGED
-        )
+        raise cursor.error(f"its shape {shape} overflows 64 bits", at=at, hint=DAMAGED)
     return TensorInfo(name, shape, stored, offset, n_elements, n_bytes)
 
 
@@ -142,7 +140,7 @@ def check_layout(
         cursor.label = cut.name
         raise cursor.error(
             f"{needed - cursor.size:,} bytes of tensor data are missing: the file has {cursor.size:,} bytes "
-            f"and its header tells of {needed:,}",
+            f"and its header declares {needed:,}",
             at=data_offset + cut.offset,
             hint=CUT,
         )

@@ -17,7 +17,8 @@ from typing import BinaryIO, Literal, TypeAlias
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.fs.atomic import disk_errors, resumable_file
+from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.resumable import resumable_file
 from gguf2ollama.ggufio.assembly import Shard
 from gguf2ollama.ggufio.copying import Meter, refuse_inputs, write_ranges
 from gguf2ollama.ggufio.patching import UNCHANGED, HeaderPatch
@@ -220,7 +221,7 @@ def merge(
             of the shards.
     """
     if shards.first.split is None:
-        raise UsageProblem(f"{shards.first.name} is whole, there is nothing to merge", hint="use it as it is")
+        raise UsageProblem(f"nothing to merge: {shards.first.name} is a single file", hint="use it as it is")
     return MergedView(shards, split_keys=split_keys).copy_to(target, replace=replace, progress=progress)
 
 

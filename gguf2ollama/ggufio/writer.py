@@ -102,7 +102,7 @@ def encode_entry(key: str, value: TypedValue, *, byte_order: ByteOrder) -> bytes
     try:
         return _text(key, mark) + struct.pack(f"{mark}I", value.type) + _value(value, mark)
     except (struct.error, OverflowError, TypeError, UnicodeError) as error:
-        raise UsageProblem(f"{key} cannot be {value.type.name} {value.value!r:.80}: {error}") from error
+        raise UsageProblem(f"{key}: invalid {value.type.name} {value.value!r:.80}: {error}") from error
 
 
 def encode_header(
@@ -146,13 +146,13 @@ def normalized(tensor: TensorInfo) -> TensorInfo:
 
 def _with_alignment(metadata: Mapping[str, TypedValue], alignment: int) -> dict[str, TypedValue]:
     if alignment < 1 or alignment & (alignment - 1):
-        raise UsageProblem(f"the alignment {alignment} is not a power of two")
+        raise UsageProblem(f"alignment {alignment} is not a power of two")
     key = "general.alignment"
     typed = dict(metadata)
     if alignment != DEFAULT_ALIGNMENT:
         typed.setdefault(key, TypedValue(ValueType.UINT32, alignment))
     if key in typed and typed[key].value != alignment:
-        raise UsageProblem(f"{key} is {typed[key].value}, the alignment {alignment}")
+        raise UsageProblem(f"{key} is {typed[key].value}, but the alignment is {alignment}")
     return typed
 
 
@@ -180,7 +180,7 @@ def _value(value: TypedValue, mark: str) -> bytes:
     if value.type is ValueType.STRING:
         return _text(value.value, mark)
     if value.type is ValueType.BOOL and not isinstance(value.value, bool):
-        raise TypeError("it is neither true nor false")
+        raise TypeError("expected true or false")
     if value.type is not ValueType.ARRAY:
         return struct.pack(mark + value.type.code, value.value)
     return _array(value, mark)
@@ -188,10 +188,10 @@ def _value(value: TypedValue, mark: str) -> bytes:
 
 def _array(value: object, mark: str) -> bytes:
     if not isinstance(value, TypedValue):
-        raise TypeError("an array of arrays takes each as TypedValue")
+        raise TypeError("nested arrays must be TypedValue instances")
     kind, elements = value.element_type, value.value
     if kind is None or not isinstance(elements, Sequence):
-        raise TypeError("an array needs the type of its elements and a sequence of them")
+        raise TypeError("an array needs an element type and a sequence")
     head = struct.pack(f"{mark}IQ", kind, len(elements))
     if kind is ValueType.STRING:
         return head + b"".join(_text(element, mark) for element in elements)
@@ -202,6 +202,6 @@ def _array(value: object, mark: str) -> bytes:
 
 def _text(text: object, mark: str) -> bytes:
     if not isinstance(text, str):
-        raise TypeError(f"{text!r:.80} is no string")
+        raise TypeError(f"expected a string, got {text!r:.80}")
     encoded = text.encode("utf-8", "surrogateescape")
     return struct.pack(f"{mark}Q", len(encoded)) + encoded

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gguf2ollama.errors import Gguf2OllamaError, NotEnoughSpace
-from gguf2ollama.fs.atomic import free_bytes
+from gguf2ollama.fs.space import free_bytes
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.transport import is_seen, known_stores
 from gguf2ollama.names import ModelName
@@ -100,8 +100,8 @@ def _missing_bytes(client: Client, blobs: Path, layer: Weights, digest: Digest) 
 
 def _short(blobs: Path, *, free: int, needed: int, copies: int) -> NotEnoughSpace:
     why = f", since this Ollama rewrites what is uploaded and keeps {copies} copies meanwhile"
-    less = ", or take --via link or pull, which need less"
+    less = ", or use --via link or pull, which need less"
     return NotEnoughSpace(
-        f"{blobs} has {free:,} bytes free, {needed:,} are needed{why if copies > 1 else ''}",
+        f"not enough space in {blobs}: {needed:,} bytes needed, {free:,} free{why if copies > 1 else ''}",
         hint=f"free space there, for example with `gguf2ollama rm NAME`{less if copies > 1 else ''}",
     )

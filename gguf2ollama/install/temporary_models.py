@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.ollama import Client, LocalModel
 from gguf2ollama.ollama.store import LocalStore

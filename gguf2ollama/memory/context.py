@@ -64,7 +64,7 @@ def read_shape(metadata: Mapping[str, Any], *, weight_bytes: int) -> ModelShape:
         if isinstance(value, Sequence) and not isinstance(value, str):
             value = max((item for item in value if isinstance(item, int)), default=0)
         if not isinstance(value, int) or value < 0:
-            raise InvalidGguf(f"{architecture}.{key} is {value!r}, a whole number was expected there")
+            raise InvalidGguf(f"invalid {architecture}.{key} {value!r}: expected an integer >= 0")
         return value
 
     heads = whole("attention.head_count")
@@ -100,7 +100,7 @@ def parse_context(text: str) -> int | str:
         return lowered
     digits, factor = (lowered[:-1], 1024) if lowered.endswith("k") else (lowered, 1)
     if not (digits.isascii() and digits.isdigit()) or not 0 < int(digits) * factor < 1 << 31:
-        raise UsageProblem(f"{text!r} is no context length", hint="give tokens (8192 or 8k), auto or max")
+        raise UsageProblem(f"invalid --ctx {text!r}", hint="use a token count (8192 or 8k), auto or max")
     return int(digits) * factor
 
 
@@ -114,18 +114,16 @@ def choose_context(shape: ModelShape, wanted: int | str, *, free_bytes: int | No
     """
     trained = shape.context_length
     if isinstance(wanted, int):
-        beyond = f", beyond the {trained:,} it was trained for" if trained and wanted > trained else ""
-        return ContextChoice(tokens=wanted, reason=f"as asked for{beyond}")
+        beyond = f", more than the {trained:,} it was trained for" if trained and wanted > trained else ""
+        return ContextChoice(tokens=wanted, reason=f"as requested{beyond}")
     if trained is None:
-        return ContextChoice(tokens=_FALLBACK, reason="the GGUF tells no context length")
+        return ContextChoice(tokens=_FALLBACK, reason="the GGUF declares no context length")
     if wanted == "max":
-        return ContextChoice(tokens=trained, reason="all that the model was trained for")
+        return ContextChoice(tokens=trained, reason="the model's full context")
     ceiling = min(trained, _HIGHEST)
     if free_bytes is None:
         tokens = min(ceiling, _UNKNOWN_MEMORY)
-        why = (
-            "all that the model was trained for" if tokens == trained else "the server's memory is not known"
-        )
+        why = "the model's full context" if tokens == trained else "the server's free memory is unknown"
         return ContextChoice(tokens=tokens, reason=why)
     return _fit(shape, ceiling, free_bytes=free_bytes)
 
@@ -150,9 +148,9 @@ def _fit(shape: ModelShape, ceiling: int, *, free_bytes: int) -> ContextChoice:
     free = f"{free_bytes / 2**30:.1f} GiB of free memory"
     if fitting >= ceiling:
         whole = ceiling == shape.context_length
-        why = "all that the model was trained for" if whole else "more only when asked for (--ctx N or max)"
-        return ContextChoice(tokens=ceiling, reason=f"{why}; fits {free}")
+        why = "the model's full context" if whole else "larger with --ctx N or max"
+        return ContextChoice(tokens=ceiling, reason=f"{why}; fits in {free}")
     lowest = min(_LOWEST, ceiling)
     tokens = max(fitting // _STEP * _STEP, lowest)
-    why = "as much as fits" if fitting >= lowest else "the least that is of use; it may not fit"
+    why = "the largest that fits in" if fitting >= lowest else "the smallest useful length; it may not fit in"
     return ContextChoice(tokens=tokens, reason=f"{why} {free}")

@@ -19,7 +19,7 @@ _DEFAULT_NAMESPACE = "library"
 _DEFAULT_TAG = "latest"
 _SCHEMES = ("http", "https")
 _LONGEST_PART = 80
-_EXAMPLE = "a name looks like mymodel, mymodel:q4 or me/mymodel:latest"
+_EXAMPLE = "use a name such as mymodel, mymodel:q4 or me/mymodel:latest"
 _DRIVE = re.compile(r"[A-Za-z]:")
 _TOKEN = re.compile(r"[0-9][0-9-]{0,15}")
 
@@ -64,7 +64,7 @@ class ModelName:
             _check(name, getattr(self, name))
         if self.protocol_scheme not in _SCHEMES:
             raise UsageProblem(
-                f"{shown(self.protocol_scheme)} is no scheme of a registry", hint="use http:// or https://"
+                f"unsupported registry scheme {shown(self.protocol_scheme)}", hint="use http:// or https://"
             )
 
     @classmethod
@@ -145,7 +145,7 @@ class ModelName:
             UsageProblem: The token holds anything else.
         """
         if not _TOKEN.fullmatch(token):
-            raise UsageProblem(f"{shown(token)} cannot be part of the tag of a temporary model")
+            raise UsageProblem(f"invalid prefix {shown(token)} for a tag")
         return ModelName(
             namespace=TEMPORARY_NAMESPACE,
             model=self.model,
@@ -162,16 +162,16 @@ class ModelName:
 def _check(name: str, value: str) -> None:
     part = _PARTS[name]
     if not value:
-        raise UsageProblem(f"the name of the model has no {name}", hint=_EXAMPLE)
+        raise UsageProblem(f"invalid model name: the {name} is missing", hint=_EXAMPLE)
     if len(value) > part.longest:
         raise UsageProblem(
-            f"the {name} {shown(value)} has {len(value)} characters, Ollama takes at most {part.longest}",
+            f"the {name} {shown(value)} in the model name is longer than {part.longest} characters",
             hint=_EXAMPLE,
         )
     if not part.pattern.fullmatch(value):
         raise UsageProblem(
-            f"{shown(value)} cannot be the {name} in the name of a model",
-            hint=f"Ollama takes {part.allowed}, beginning with a letter, digit or _; {_EXAMPLE}",
+            f"invalid {name} {shown(value)} in a model name",
+            hint=f"start with a letter, a digit or _ and use {part.allowed}; {_EXAMPLE}",
         )
     if name == "host" and _DRIVE.match(value):
-        raise UsageProblem(f"the host {shown(value)} reads as a drive letter", hint=_EXAMPLE)
+        raise UsageProblem(f"the host {shown(value)} in the model name looks like a drive", hint=_EXAMPLE)

@@ -24,7 +24,7 @@ _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _HOST_NAME = re.compile(r"[a-z0-9_.-]+")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 _PORT = re.compile(r"[0-9]{1,5}")
-_FORMS = "write host, host:port, [IPv6]:port or a URL such as http://127.0.0.1:11434"
+_FORMS = "use host, host:port, [IPv6]:port or a URL such as http://127.0.0.1:11434"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class ServerAddress:
         """
         rest = (text or "").strip().strip("\"'").strip()
         if len(rest) > _MAX_LENGTH:
-            raise UsageProblem(f"the server's address has {len(rest)} characters", hint=_FORMS)
+            raise UsageProblem(f"the server address is longer than {_MAX_LENGTH} characters", hint=_FORMS)
         scheme, separator, after = rest.partition("://")
         if not separator:
             scheme, after, default_port = "http", rest, _OLLAMA_PORT
@@ -62,7 +62,7 @@ class ServerAddress:
             scheme = scheme.lower()
             default_port = _PORTS[scheme]
         else:
-            raise UsageProblem(f"{shown(scheme)} is no scheme of an Ollama server", hint=_FORMS)
+            raise UsageProblem(f"unsupported scheme {shown(scheme)} in the server address", hint=_FORMS)
         if rest == _CLOUD_HOST:
             scheme, default_port = "https", 443
         authority, _, path = after.partition("/")
@@ -110,8 +110,8 @@ def _split_port(authority: str) -> tuple[str, int | None]:
     """Part host and port; the port is ``None`` where there is none, or an impossible one."""
     if "@" in authority:
         raise UsageProblem(
-            "the server's address holds a user name or a password, which Ollama does not take",
-            hint="leave out what stands before the @",
+            "the server address must not contain a user name or password",
+            hint="remove everything before the @",
         )
     if authority.startswith("["):
         host, bracket, rest = authority[1:].partition("]")
@@ -155,10 +155,10 @@ def _connectable(host: str) -> str:
 
 def _read_path(text: str) -> str:
     if "?" in text or "#" in text or not text.isprintable():
-        raise UsageProblem("the server's address has more than a path after the host", hint=_FORMS)
+        raise UsageProblem("invalid server address: only a path may follow the host", hint=_FORMS)
     path = urllib.parse.quote(text.strip("/ "), safe=_PATH_SAFE)
     return f"/{path}" if path else ""
 
 
 def _no_address(text: str) -> UsageProblem:
-    return UsageProblem(f"{shown(text)} is no address of a server", hint=_FORMS)
+    return UsageProblem(f"invalid server address {shown(text)}", hint=_FORMS)

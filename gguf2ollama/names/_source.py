@@ -28,7 +28,7 @@ _SCHEMES: dict[str, SiteKey] = {"hf://": "hf", "ms://": "ms", "ms-ai://": "ms-ai
 _NO_OWNERS = frozenset({"api", "collections", "datasets", "docs", "models", "spaces"})
 _MAX_LENGTH = 8192
 _FORMS = (
-    "give a file, a folder or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
+    "use a file, a directory or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
     "hf://owner/repo/path, ms://owner/repo/path or https://…"
 )
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -129,7 +129,7 @@ def parse_source(
         UsageProblem: The text is none of the forms.
     """
     if not text.strip() or "\0" in text or len(text) > _MAX_LENGTH:
-        raise UsageProblem(f"{shown(text)} names no model", hint=_FORMS)
+        raise UsageProblem(f"invalid source {shown(text)}", hint=_FORMS)
     path = _expand_home(text)
     if os.path.lexists(path):
         return LocalSource(path=path)
@@ -182,8 +182,8 @@ def _parse_url(
     # neither a password nor a signed query may reach a message
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise UsageProblem(
-            "a URL with a user name or a password in it is not taken",
-            hint="leave out what stands before the @",
+            "the URL must not contain a user name or password",
+            hint="remove everything before the @",
         )
     try:
         parts = urllib.parse.urlsplit(text)
@@ -191,7 +191,7 @@ def _parse_url(
     except ValueError:
         is_usable = False
     if not is_usable or not text.isprintable() or " " in text:
-        raise UsageProblem(f"{shown(text.partition('?')[0])} is no URL of a file", hint=_FORMS)
+        raise UsageProblem(f"invalid URL {shown(text.partition('?')[0])}", hint=_FORMS)
     if hub_endpoint and text.startswith(f"{hub_endpoint}/"):
         return _parse_hub_page(text, path=urllib.parse.urlsplit(text.removeprefix(hub_endpoint)).path)
     if modelscope_endpoint and text.startswith(f"{modelscope_endpoint}/"):
@@ -218,8 +218,8 @@ def _parse_modelscope_page(text: str, *, site: SiteKey, prefix: str = "") -> Hub
     is_revision = revision is None or re.fullmatch(_REVISION, revision)
     if not match or not is_revision or (inside is not None and not _is_clean(inside)):
         raise UsageProblem(
-            f"{shown(text.partition('?')[0])} is no page of a model on ModelScope",
-            hint="give that of a repository or of a file in it, or ms://owner/repo",
+            f"{shown(text.partition('?')[0])}: not the page of a model on ModelScope",
+            hint="use the URL of a repository or of a file in it, or ms://owner/repo",
         )
     return HubSource(owner=match["owner"], repo=match["repo"], path=inside, revision=revision, site=site)
 
@@ -230,8 +230,8 @@ def _parse_hub_page(text: str, *, path: str) -> HubSource:
     inside = match["path"] if match else None
     if not match or match["owner"] in _NO_OWNERS or (inside and not _is_clean(inside)):
         raise UsageProblem(
-            f"{shown(text.partition('?')[0])} is no page of a model on the Hub",
-            hint="give that of a repository or of a file in it, or owner/repo",
+            f"{shown(text.partition('?')[0])}: not the page of a model on Hugging Face",
+            hint="use the URL of a repository or of a file in it, or owner/repo",
         )
     return HubSource(owner=match["owner"], repo=match["repo"], path=inside, revision=match["revision"])
 
@@ -239,7 +239,9 @@ def _parse_hub_page(text: str, *, path: str) -> HubSource:
 def _parse_repository(text: str) -> HubSource:
     match = _REPOSITORY.fullmatch(text)
     if not match or match["rest"]:
-        raise UsageProblem(f"{shown(text)} is neither there nor a repository nor a URL", hint=_FORMS)
+        raise UsageProblem(
+            f"{shown(text)}: no such file, and not a repository (owner/repo) or URL", hint=_FORMS
+        )
     return HubSource(owner=match["owner"], repo=match["repo"], quant=match["quant"])
 
 
@@ -269,7 +271,8 @@ def _is_clean(path: str) -> bool:
 
 
 def _refuse_place(text: str, site: SiteKey) -> NoReturn:
-    where = "the Hub" if site == "hf" else "ModelScope"
+    where = "Hugging Face" if site == "hf" else "ModelScope"
     raise UsageProblem(
-        f"{shown(text)} is no place on {where}", hint=f"write {site}://owner/repo[/path][@revision]"
+        f"{shown(text)}: not a repository or file on {where}",
+        hint=f"use {site}://owner/repo[/path][@revision]",
     )

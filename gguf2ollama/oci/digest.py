@@ -25,7 +25,7 @@ class Digest:
     def __post_init__(self) -> None:
         if not _HEX.match(self.hex):
             raise InvalidInput(
-                f"{self.hex[:80]!r} is not a sha256 digest", hint="one is 64 lower-case hexadecimal digits"
+                f"{self.hex[:80]!r} is not a sha256 digest", hint="use 64 lower-case hexadecimal digits"
             )
 
     @classmethod
@@ -37,7 +37,7 @@ class Digest:
         """
         algorithm, separator, digits = text[:7], text[6:7], text[7:]
         if algorithm[:6] != "sha256" or separator not in {":", "-"}:
-            raise InvalidInput(f"{text[:80]!r} is not a sha256 digest", hint="one reads sha256:<64 digits>")
+            raise InvalidInput(f"{text[:80]!r} is not a sha256 digest", hint="use sha256:<64 hex digits>")
         return cls(digits)
 
     @classmethod

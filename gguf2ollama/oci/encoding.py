@@ -31,8 +31,8 @@ def go_json(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
         return (_encode(value) + "\n").encode()
     except UnicodeEncodeError as error:
         raise InvalidInput(
-            f"a text is not valid Unicode after {error.object[max(error.start - 20, 0) : error.start]!r}",
-            hint="write that text anew",
+            f"invalid Unicode after {error.object[max(error.start - 20, 0) : error.start]!r}",
+            hint="remove the lone surrogate",
         ) from error
 
 
@@ -51,7 +51,7 @@ def _encode(value: Any) -> str:  # noqa: ANN401 - any JSON value
 def _number(value: float) -> str:
     """Format a float as Go does: shortest digits, exponents only for very large or small values."""
     if not math.isfinite(value):
-        raise InvalidInput(f"{value} is not a number that JSON can carry", hint="give a finite number")
+        raise InvalidInput(f"JSON cannot represent {value}", hint="use a finite number")
     if value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
     if not _EXPONENT_BELOW <= abs(value) < _EXPONENT_FROM:

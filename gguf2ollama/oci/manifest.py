@@ -91,13 +91,13 @@ class Descriptor:
             InvalidInput: A field is missing or of another type.
         """
         if not isinstance(value, Mapping):
-            raise InvalidInput("a layer of the manifest is not a JSON object")
+            raise InvalidInput("invalid manifest: a layer is not a JSON object")
         media_type, digest, size = value.get("mediaType"), value.get("digest"), value.get("size")
         origin = value.get("from", "")
         if not isinstance(media_type, str) or not isinstance(digest, str) or not isinstance(origin, str):
-            raise InvalidInput("a layer of the manifest lacks its mediaType or digest")
+            raise InvalidInput("invalid manifest: a layer has no mediaType or digest")
         if not isinstance(size, int) or size < 0:
-            raise InvalidInput(f"the layer {digest[:80]} of the manifest has no size in bytes")
+            raise InvalidInput(f"invalid manifest: layer {digest[:80]!r} has no size")
         return cls(media_type=media_type, digest=Digest.parse(digest), size=size, from_=origin)
 
 
@@ -138,7 +138,7 @@ class Manifest:
         """
         manifest = parse_manifest(content)
         if isinstance(manifest, ManifestList):
-            raise InvalidInput("it is a list of manifests, not the manifest of a model")
+            raise InvalidInput("expected a model's manifest, found a list of manifests")
         return manifest
 
     @property
@@ -184,17 +184,17 @@ def parse_manifest(content: bytes) -> Manifest | ManifestList:
         InvalidInput: It is neither a manifest nor a list of manifests.
     """
     if len(content) > _CAP_BYTES:
-        raise InvalidInput(f"the manifest has {len(content):,} bytes, at most {_CAP_BYTES:,} are read")
+        raise InvalidInput(f"the manifest is too large: {len(content):,} bytes, the limit is {_CAP_BYTES:,}")
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput("the manifest is not JSON") from error
+        raise InvalidInput("invalid manifest: not valid JSON") from error
     if not isinstance(value, dict):
-        raise InvalidInput("the manifest is not a JSON object")
+        raise InvalidInput("invalid manifest: not a JSON object")
     if value.get("mediaType") == _LIST_TYPE:
         return _parse_list(value.get("manifests"))
     if not isinstance(value.get("layers"), list):
-        raise InvalidInput("the manifest has no list of layers")
+        raise InvalidInput("invalid manifest: no list of layers")
     return Manifest(
         config=Descriptor.from_json(value.get("config")),
         layers=tuple(Descriptor.from_json(layer) for layer in value["layers"]),
@@ -205,17 +205,17 @@ def parse_manifest(content: bytes) -> Manifest | ManifestList:
 
 def _parse_list(entries: object) -> ManifestList:
     if not isinstance(entries, list) or not entries:
-        raise InvalidInput("the list of manifests is empty")
+        raise InvalidInput("invalid list of manifests: it is empty")
     if len(entries) > _CAP_ENTRIES:
-        raise InvalidInput(f"the list has {len(entries):,} manifests, at most {_CAP_ENTRIES} are read")
+        raise InvalidInput(f"too many manifests in the list: {len(entries):,}, the limit is {_CAP_ENTRIES}")
     return ManifestList(entries=tuple(map(_parse_entry, entries)))
 
 
 def _parse_entry(value: object) -> ManifestEntry:
     if not isinstance(value, Mapping) or not isinstance(value.get("digest"), str):
-        raise InvalidInput("an entry of the list of manifests has no digest")
+        raise InvalidInput("invalid list of manifests: an entry has no digest")
     if value.get("mediaType", MANIFEST_TYPE) != MANIFEST_TYPE:
-        raise InvalidInput("an entry of the list of manifests is not the manifest of a model")
+        raise InvalidInput("invalid list of manifests: an entry is not a model's manifest")
     return ManifestEntry(
         digest=Digest.parse(value["digest"]), runner=_text(value, "runner"), format=_text(value, "format")
     )
@@ -224,5 +224,5 @@ def _parse_entry(value: object) -> ManifestEntry:
 def _text(value: Mapping[str, Any], key: str) -> str:
     text = value.get(key, "")
     if not isinstance(text, str):
-        raise InvalidInput(f"the {key} of the manifest is not a text")
+        raise InvalidInput(f"invalid manifest: {key} is not a string")
     return text

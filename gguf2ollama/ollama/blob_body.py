@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.events import Progress, Update
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ollama.sendfile import BlobPiece, cut, read_piece, send_piece, total
 
 __all__ = ["PiecesBody", "body", "opener"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.fs.errors import disk_errors
 
 __all__ = ["BlobPiece", "FilePiece", "cut", "read_piece", "send_piece", "total"]
 

@@ -22,7 +22,9 @@ from typing import BinaryIO, Literal
 
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
-from gguf2ollama.fs.atomic import atomic_file, check_free_space, clear_abandoned, disk_errors, sync_folder
+from gguf2ollama.fs.atomic import atomic_file, clear_abandoned, sync_folder
+from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.space import check_free_space
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import MANIFEST_TYPE, Descriptor, Digest, Manifest, ManifestList, parse_manifest
 from gguf2ollama.ollama.store_layout import (

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
-from gguf2ollama.fs.atomic import atomic_file, disk_errors
+from gguf2ollama.fs.atomic import atomic_file
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.names import HubSource, SiteKey, parse_source
 from gguf2ollama.oci import Digest
 from gguf2ollama.sources.local import ModelFiles
@@ -224,7 +225,7 @@ def write_lock(path: str | os.PathLike[str], built: Built) -> None:
         UsageProblem: It was not made of a repository, or the file cannot be written.
     """
     content = json.dumps({"format": _FORMAT} | asdict(Lock.of(built)), indent=2, ensure_ascii=False)
-    with atomic_file(Path(path)) as stream:
+    with atomic_file(Path(path), kind="lock file") as stream:
         stream.write(f"{content}\n".encode())
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
-from gguf2ollama.fs.atomic import atomic_file, disk_errors
+from gguf2ollama.fs.atomic import atomic_file
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.sources.gguf_files import RepositoryFile
 
 __all__ = ["CachedRepository", "HubCache", "ModelScopeCache", "UrlCache", "file_lock"]

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from gguf2ollama.errors import NotFound, ServerRefused, UsageProblem, VerificationFailed
 from gguf2ollama.events import Progress, Update
-from gguf2ollama.fs.atomic import atomic_file, check_free_space, disk_errors
-from gguf2ollama.ggufio.copying import copy_range
+from gguf2ollama.fs.atomic import atomic_file
+from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.sharing import copy_range
+from gguf2ollama.fs.space import check_free_space
 from gguf2ollama.sources.cache import CachedRepository, file_lock
 from gguf2ollama.sources.fetch import Fetch
 from gguf2ollama.sources.gguf_files import RepositoryFile

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gguf2ollama.fs.atomic import disk_errors
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.net import Budget, ByteRange
 from gguf2ollama.sources.remote_file import RemoteFile
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import FileChanged, InvalidGguf
 from gguf2ollama.events import Progress, ignore
+from gguf2ollama.fs.sharing import CHANGED
 from gguf2ollama.ggufio import ByteOrder, Shard, TensorInfo, TensorType
-from gguf2ollama.ggufio.copying import CHANGED, Meter, open_unchanged
+from gguf2ollama.ggufio.copying import Meter, open_unchanged
 from gguf2ollama.ggufio.tensors import tensor_bytes
 from gguf2ollama.install.parallel import at_once
 from gguf2ollama.verification.tensor_blocks import Checker, NotCheckable, make_checker

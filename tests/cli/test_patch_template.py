@@ -106,8 +106,8 @@ def test_the_first_shard_is_written_and_goes_with_the_others(call, gguf, jinja, 
     [
         ([], 2, "exactly one of --chat-template and --remove"),
         (["--chat-template", "{jinja}", "--remove"], 2, "exactly one of --chat-template and --remove"),
-        (["--chat-template", "{nowhere}"], 3, "is not there"),
-        (["--chat-template", "{jinja}", "--variant", "a.b"], 2, "name of a variant"),
+        (["--chat-template", "{nowhere}"], 3, "no such file"),
+        (["--chat-template", "{jinja}", "--variant", "a.b"], 2, "invalid variant name"),
         (["--remove", "--variant", "rag"], 3, "no variant rag"),
     ],
 )

@@ -233,7 +233,7 @@ def test_the_digest_of_a_layer_is_that_of_the_file(server, model, shards, via):
 
 def test_a_link_writes_next_to_nothing(server, client, model, shards):
     for name in [one.name for one in client.list()]:
-        client.delete(name)  # so that no blob is there already
+        client.delete(name)  # so that no blob already exists
     files = [model, *(shards if server.features.keeps_shards else [])]
     before = allocated(server.store)
     build(model, name="linked", host=server.url, via="link", load=False)
@@ -460,7 +460,7 @@ def test_a_disk_that_is_too_small_ends_with_7_before_anything_is_written(
         build(small, name="small", host=server.url, load=False)
         before = manifest_bytes(server, "small")
         how = {"store": server.store} if via == "store" else {"host": server.url, "via": via}
-        with pytest.raises(NotEnoughSpace, match=f"{model.stat().st_size:,} are needed") as caught:
+        with pytest.raises(NotEnoughSpace, match=f"{model.stat().st_size:,} bytes needed") as caught:
             build(model, name="small", **how)
         assert str(server.store / "blobs") in str(caught.value)
         assert caught.value.exit_code == 7
@@ -515,7 +515,7 @@ def test_the_disk_of_a_store_that_is_not_ours_to_write_is_counted(open_folder, d
         environ = {"OLLAMA_MODELS": str(server.store)}
         cache = DigestCache(tmp_path / "digests.json")
         with Client(server.url) as client, Hashing(cache=cache, progress=ignore) as hashing:
-            with as_nobody(), pytest.raises(NotEnoughSpace, match="are needed"):
+            with as_nobody(), pytest.raises(NotEnoughSpace, match="bytes needed"):
                 require_server_space(client, weights_alone(large), hashing=hashing, environ=environ)
             with as_nobody():
                 require_server_space(client, weights_alone(small), hashing=hashing, environ=environ)

@@ -54,7 +54,7 @@ def test_where_a_file_was_touched_while_it_was_read_all_begins_anew(model, via):
         assert built.is_done
         assert list(server.store.models) == ["mine:latest"]
     assert [one for one in told if "changed" in one] == [
-        f"{model} was changed while it was read; starting over"
+        f"{model} changed while it was being read; starting over"
     ]
 
 
@@ -73,7 +73,7 @@ def test_what_was_changed_before_all_began_anew_is_in_the_model(model, tmp_path)
 
 
 def test_a_file_that_does_not_rest_is_refused(model, tmp_path):
-    with pytest.raises(FileChanged, match=r"tiny\.gguf was changed while it was read"):
+    with pytest.raises(FileChanged, match=r"tiny\.gguf changed while it was being read"):
         build(model, name="mine", store=tmp_path / "store", verify=False, progress=Meddler(model, times=9))
     assert not list(tmp_path.rglob("manifests/*/*/*/*"))
     assert not DigestCache()._entries

@@ -1,4 +1,4 @@
-"""A file is there whole or not at all."""
+"""A file is written completely or not at all, and resumed after a kill."""
 
 import contextlib
 import errno
@@ -10,8 +10,11 @@ import time
 import pytest
 
 from gguf2ollama.errors import NotEnoughSpace, NotFound, UsageProblem
-from gguf2ollama.fs import atomic
-from gguf2ollama.fs.atomic import atomic_file, check_free_space, disk_errors, resumable_file
+from gguf2ollama.fs import resumable, space
+from gguf2ollama.fs.atomic import atomic_file
+from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.resumable import resumable_file
+from gguf2ollama.fs.space import check_free_space
 
 
 def test_a_file_appears_whole_and_nothing_is_left_beside_it(tmp_path):
@@ -43,7 +46,7 @@ def test_an_existing_file_is_kept_when_it_may_not_be_replaced(tmp_path):
     target = tmp_path / "file"
     target.write_bytes(b"old")
     with (
-        pytest.raises(UsageProblem, match="is there already"),
+        pytest.raises(UsageProblem, match="already exists"),
         atomic_file(target, replace=False) as stream,
     ):
         stream.write(b"new")
@@ -58,7 +61,7 @@ def test_a_file_that_came_in_between_is_kept(tmp_path):
             stream.write(b"ours")
             target.write_bytes(b"theirs")
 
-    with pytest.raises(UsageProblem, match="is there already"):
+    with pytest.raises(UsageProblem, match="already exists"):
         race()
     assert target.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [target]
@@ -81,12 +84,12 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_a_folder_is_no_target(tmp_path):
-    with pytest.raises(UsageProblem, match="is a folder"), atomic_file(tmp_path):
+    with pytest.raises(UsageProblem, match="is a directory"), atomic_file(tmp_path):
         pass
 
 
 def test_more_bytes_than_any_disk_has_are_refused_before_the_work(tmp_path):
-    with pytest.raises(NotEnoughSpace, match="bytes free"):
+    with pytest.raises(NotEnoughSpace, match="bytes needed"):
         check_free_space(tmp_path, 1 << 62)
     with pytest.raises(NotEnoughSpace), atomic_file(tmp_path / "file", size=1 << 62):
         pytest.fail("the block must not run")
@@ -160,7 +163,7 @@ def test_what_killed_processes_left_counts_as_free_space(tmp_path, monkeypatch):
     left = tmp_path / ".file.0123456789ab.part"
     left.write_bytes(b"much")
     os.utime(left, (0, 0))
-    monkeypatch.setattr(atomic, "free_bytes", lambda _folder: 0 if left.exists() else 5)
+    monkeypatch.setattr(space, "free_bytes", lambda _folder: 0 if left.exists() else 5)
     with atomic_file(tmp_path / "file", size=5) as stream:
         stream.write(b"12345")
     assert (tmp_path / "file").read_bytes() == b"12345"
@@ -206,7 +209,7 @@ def test_a_file_is_on_disk_before_its_name_unless_a_new_one_need_not_be(tmp_path
 @contextlib.contextmanager
 def write_half(target, *, identity=b"x"):
     """Leave what a process leaves that is killed while it writes; give its place."""
-    path = atomic._resumable_path(target, identity)
+    path = resumable._resumable_path(target, identity)
     path.write_bytes(b"1")
     yield path
 
@@ -236,7 +239,7 @@ def test_what_may_not_be_ours_is_left_alone(tmp_path, monkeypatch, change):
         left = stack.enter_context(write_half(target, identity=b"y" if change == "other bytes" else b"x"))
         if change.endswith("start"):
             place = tmp_path / "boot_id"
-            monkeypatch.setattr(atomic, "_BOOT", place)
+            monkeypatch.setattr(resumable, "_BOOT", place)
             if change == "another start":
                 place.write_bytes(b"another")
         elif change == "second name":
@@ -268,9 +271,9 @@ def test_what_another_user_put_there_is_left_alone(tmp_path):
 
 @on_linux
 def test_what_is_there_already_needs_no_space_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic, "free_bytes", lambda _folder: 1 << 20)
+    monkeypatch.setattr(space, "free_bytes", lambda _folder: 1 << 20)
     target, size = tmp_path / "file", 3 << 20
-    left = atomic._resumable_path(target, b"x")
+    left = resumable._resumable_path(target, b"x")
     left.write_bytes(bytes(size - 100))
     with resumable_file(target, identity=b"x", size=size) as (stream, done):
         stream.write(bytes(size - done))
@@ -299,7 +302,7 @@ def test_a_file_that_came_meanwhile_is_kept_by_one_that_can_be_gone_on_with(tmp_
             stream.write(b"ours")
             target.write_bytes(b"theirs")
 
-    with pytest.raises(UsageProblem, match="is there already"):
+    with pytest.raises(UsageProblem, match="already exists"):
         race()
     assert target.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [target]

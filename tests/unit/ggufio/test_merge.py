@@ -13,7 +13,8 @@ import pytest
 
 from gguf2ollama.errors import InvalidGguf, NotEnoughSpace, NotFound, UsageProblem
 from gguf2ollama.events import Update
-from gguf2ollama.ggufio import MergedView, ShardSet, SplitKeys, copying, merge
+from gguf2ollama.fs import sharing
+from gguf2ollama.ggufio import MergedView, ShardSet, SplitKeys, merge
 from tests.builders import build_gguf, build_shards, make_tensor, some_tensors
 
 needs_copy_file_range = pytest.mark.skipif(
@@ -76,13 +77,13 @@ def one_step_only() -> Callable[..., int]:
 
 
 @pytest.fixture
-def sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+def shares_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the file system for one that shares bytes, in steps that a small file has several of."""
-    monkeypatch.setattr(copying, "can_share", lambda *_files: True)
-    monkeypatch.setattr(copying, "_STEP_BYTES", 1 << 16)
+    monkeypatch.setattr(sharing, "can_share", lambda *_files: True)
+    monkeypatch.setattr(sharing, "_STEP_BYTES", 1 << 16)
 
 
-@pytest.mark.usefixtures("sharing")
+@pytest.mark.usefixtures("shares_bytes")
 def test_writes_the_same_where_the_system_has_no_copy_file_range(
     shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +92,7 @@ def test_writes_the_same_where_the_system_has_no_copy_file_range(
 
 
 @needs_copy_file_range
-@pytest.mark.usefixtures("sharing")
+@pytest.mark.usefixtures("shares_bytes")
 def test_a_file_system_that_shares_bytes_is_asked_in_whole_blocks(
     shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_file_system_that_shares_bytes_is_asked_in_whole_blocks(
 
 
 @needs_copy_file_range
-@pytest.mark.usefixtures("sharing")
+@pytest.mark.usefixtures("shares_bytes")
 @pytest.mark.parametrize("make", [lambda: refuse, lambda: do_nothing, one_step_only])
 def test_writes_the_same_where_copy_file_range_fails(
     shards: ShardSet,
@@ -122,7 +123,7 @@ def test_writes_the_same_where_copy_file_range_fails(
 
 
 @needs_copy_file_range
-@pytest.mark.usefixtures("sharing")
+@pytest.mark.usefixtures("shares_bytes")
 def test_a_real_failure_of_copy_file_range_is_no_reason_to_try_again(
     shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,16 +139,16 @@ def test_a_real_failure_of_copy_file_range_is_no_reason_to_try_again(
 def test_space_is_checked_before_anything_is_written(
     shards: ShardSet, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gguf2ollama.fs.atomic.free_bytes", lambda _folder: len(expected) - 1)
+    monkeypatch.setattr("gguf2ollama.fs.space.free_bytes", lambda _folder: len(expected) - 1)
     updates: list[Update] = []
-    with pytest.raises(NotEnoughSpace, match=f"{len(expected):,} are needed"):
+    with pytest.raises(NotEnoughSpace, match=f"{len(expected):,} bytes needed"):
         merge(shards, tmp_path / "m.gguf", progress=updates.append)
     assert updates == []
 
 
 def test_a_whole_file_needs_no_merge(tmp_path: Path) -> None:
     whole = ShardSet.discover(build_gguf(tmp_path / "whole.gguf"))
-    with pytest.raises(UsageProblem, match=r"whole\.gguf is whole, there is nothing to merge"):
+    with pytest.raises(UsageProblem, match=r"nothing to merge: .*whole\.gguf is a single file"):
         merge(whole, tmp_path / "m.gguf")
 
 
@@ -160,7 +161,7 @@ def test_a_set_of_one_shard_is_merged(tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_kept(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
     target = tmp_path / "m.gguf"
     target.write_text("precious")
-    with pytest.raises(UsageProblem, match="is there already"):
+    with pytest.raises(UsageProblem, match="already exists"):
         merge(shards, target)
     assert target.read_text() == "precious"
     assert merge(shards, target, replace=True).read_bytes() == expected
@@ -187,7 +188,7 @@ def test_an_input_is_never_written_to(shards: ShardSet, tmp_path: Path, way: str
     else:
         (tmp_path / "link").symlink_to(victim.parent)
         target = tmp_path / "link" / victim.name
-    with pytest.raises(UsageProblem, match="which is read"):
+    with pytest.raises(UsageProblem, match="it is the input file"):
         merge(shards, target, replace=True)
     assert victim.read_bytes() == before
 
@@ -211,15 +212,15 @@ def test_nothing_is_left_when_it_is_interrupted(shards: ShardSet, tmp_path: Path
 def test_a_shard_that_shrinks_meanwhile_is_told(
     shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: str
 ) -> None:
-    monkeypatch.setattr(copying, "can_share", lambda *_files: plain == "copy_file_range")
-    monkeypatch.setattr(copying, "_STEP_BYTES", 1000)
-    monkeypatch.setattr(copying, "_BUFFER_BYTES", 1000)
+    monkeypatch.setattr(sharing, "can_share", lambda *_files: plain == "copy_file_range")
+    monkeypatch.setattr(sharing, "_STEP_BYTES", 1000)
+    monkeypatch.setattr(sharing, "_BUFFER_BYTES", 1000)
 
     def shrink(update: Update) -> None:
         if 5000 < update.done < 7000:
             os.truncate(shards.shards[0].path, 4000)
 
-    with pytest.raises(InvalidGguf, match="while it was read"):
+    with pytest.raises(InvalidGguf, match="while being read"):
         merge(shards, tmp_path / "m.gguf", progress=shrink)
     assert not (tmp_path / "m.gguf").exists()
 

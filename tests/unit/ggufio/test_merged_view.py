@@ -161,7 +161,7 @@ def test_seeks_as_a_file_does(shards: ShardSet) -> None:
         assert stream.seek(0) == 0
         assert stream.read(4) == b"GGUF"
         assert stream.seek(4, io.SEEK_CUR) == 8
-        with pytest.raises(ValueError, match="no byte"):
+        with pytest.raises(ValueError, match="negative seek position"):
             stream.raw.seek(-1)
 
 
@@ -210,7 +210,7 @@ def test_a_shard_that_was_changed_is_told(shards: ShardSet, tmp_path: Path, chan
         (tmp_path / "new").replace(path)
         os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
     for use in (view.sha256, lambda: view.copy_to(tmp_path / "m.gguf"), lambda: view.open().read()):
-        with pytest.raises(InvalidGguf, match=r"00002-of-00003\.gguf was changed while it was read"):
+        with pytest.raises(InvalidGguf, match=r"00002-of-00003\.gguf changed while it was being read"):
             use()
     assert not (tmp_path / "m.gguf").exists()
 
@@ -223,5 +223,5 @@ def test_a_shard_that_is_changed_during_the_reading_is_told(shards: ShardSet) ->
         stream.raw.read(1)
         os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
         stream.raw.seek(-1 - view.ranges()[-1].length, io.SEEK_END)
-        with pytest.raises(InvalidGguf, match="was changed"):
+        with pytest.raises(InvalidGguf, match="changed while"):
             stream.raw.read(1)

@@ -84,7 +84,7 @@ def test_a_template_that_is_there_as_another_type_is_replaced(tmp_path: Path) ->
 
 @pytest.mark.parametrize("variant", ["", "default", "a b", "a.b", "é", "x" * 65, "tokenizer\x00"])
 def test_a_name_that_no_variant_has_is_refused(tmp_path: Path, variant: str) -> None:
-    with pytest.raises(UsageProblem, match="cannot be the name of a variant"):
+    with pytest.raises(UsageProblem, match="invalid variant name"):
         patched(tmp_path, {}, "new", variant=variant)
 
 

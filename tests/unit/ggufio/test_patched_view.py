@@ -262,13 +262,13 @@ def test_a_file_that_was_changed_is_told(path: Path, tmp_path: Path) -> None:
     view = PatchedView(Shard.open(path), patch(new=text("x")))
     path.write_bytes(path.read_bytes() + b"x")
     for use in (view.sha256, lambda: view.copy_to(tmp_path / "o.gguf"), lambda: content_of(view)):
-        with pytest.raises(InvalidGguf, match="was changed"):
+        with pytest.raises(InvalidGguf, match="changed while"):
             use()
     assert not (tmp_path / "o.gguf").exists()
 
 
 def test_the_file_itself_is_never_written_to(path: Path) -> None:
-    with pytest.raises(UsageProblem, match="which is read"):
+    with pytest.raises(UsageProblem, match="it is the input file"):
         PatchedView(Shard.open(path), patch(new=text("x"))).copy_to(path, replace=True)
 
 
@@ -323,5 +323,5 @@ def test_what_no_reader_would_take_is_refused(key: str, value: TypedValue | None
 
 
 def test_a_value_that_does_not_fit_its_type_is_refused(path: Path) -> None:
-    with pytest.raises(UsageProblem, match="cannot be UINT8"):
+    with pytest.raises(UsageProblem, match="invalid UINT8 256"):
         PatchedView(Shard.open(path), patch(a=TypedValue(ValueType.UINT8, 256)))

@@ -77,7 +77,7 @@ def test_reads_both_versions_in_both_byte_orders(
 def test_finds_a_tensor_by_name(tmp_path: Path) -> None:
     gguf = open_gguf(build_gguf(tmp_path / "m.gguf"))
     assert gguf.tensor("token_embd.weight") is gguf.tensors[0]
-    with pytest.raises(NotFound, match=r"m\.gguf has no tensor 'output\.weight'"):
+    with pytest.raises(NotFound, match=r"m\.gguf: no tensor 'output\.weight'"):
         gguf.tensor("output.weight")
 
 
@@ -194,12 +194,12 @@ def test_a_merged_file_is_whole_whatever_keys_are_left(
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="is not there"):
+    with pytest.raises(NotFound, match="no such file"):
         open_gguf(tmp_path / "m.gguf")
 
 
 def test_a_folder_is_no_gguf(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="is a folder"):
+    with pytest.raises(UsageProblem, match="is a directory"):
         open_gguf(tmp_path)
 
 

@@ -73,7 +73,7 @@ STRANGERS = [
     (b"fmgg" + bytes(60), "GGMF file", "August 2023"),
     (b"tjgg" + bytes(60), "GGJT file", "August 2023"),
     (b"\x1f\x8b\x08", "gzip", "unpack"),
-    (bytes(4096), "nothing but zeros", "again"),
+    (bytes(4096), "zeros only", "again"),
     (b"FUGG" + bytes(60), "begins with b'FUGG'", "check"),
     (b"GGUX" + bytes(60), "begins with b'GGUX'", "check"),
 ]
@@ -81,7 +81,7 @@ STRANGERS = [
 
 @pytest.mark.parametrize("content,problem,hint", STRANGERS, ids=lambda value: str(value)[:20])
 def test_says_what_a_file_is_that_is_no_gguf(content: bytes, problem: str, hint: str) -> None:
-    with pytest.raises(InvalidGguf, match=r"^x\.gguf is no GGUF: ") as caught:
+    with pytest.raises(InvalidGguf, match=r"^x\.gguf is not a GGUF file: ") as caught:
         open_bytes(content)
     assert problem in str(caught.value)
     assert hint in str(caught.value.hint)
@@ -90,18 +90,18 @@ def test_says_what_a_file_is_that_is_no_gguf(content: bytes, problem: str, hint:
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.touch()
-    with pytest.raises(InvalidGguf, match=r"m\.gguf is empty"):
+    with pytest.raises(InvalidGguf, match=r"m\.gguf: the file is empty"):
         open_gguf(path)
 
 
 @pytest.mark.parametrize(
     "version,order,told",
     [
-        (1, "<", "version 1 of"),
-        (1, ">", r"version 1 \(big endian\) of"),
-        (4, "<", "version 4 of"),
-        (4, ">", r"version 4 \(big endian\) of"),
-        (0, "<", "version 0 of"),
+        (1, "<", "version 1 is no longer"),
+        (1, ">", r"version 1 \(big endian\) is no longer"),
+        (4, "<", "unsupported GGUF version 4"),
+        (4, ">", r"unsupported GGUF version 4 \(big endian\)"),
+        (0, "<", "version 0 is no longer"),
     ],
 )
 def test_other_versions_are_named_in_the_right_byte_order(version: int, order: str, told: str) -> None:
@@ -122,26 +122,35 @@ BROKEN = {
     ),
     "one key too many": (raw_header(raw_entry("a", UINT8, b"\1"), key_count=2), "2 (at byte"),
     "key longer than the file": (raw_header(raw_text("a", length=60_000) + bytes(60)), "key 1 (at byte"),
-    "key longer than a key may be": (raw_header(raw_text("a", length=1 << 40) + bytes(60)), "65,535 that"),
+    "key longer than a key may be": (
+        raw_header(raw_text("a", length=1 << 40) + bytes(60)),
+        "the format allows 65,535",
+    ),
     "empty key": (
         raw_header(raw_entry("", UINT8, b"\1") + bytes(9)),
         "key 1 (at byte 24): its name is empty",
     ),
-    "key that is no UTF-8": (raw_header(raw_entry(b"\xff\xfe", UINT8, b"\1") + bytes(9)), "is not UTF-8"),
-    "key with a NUL": (raw_header(raw_entry("a\0b", UINT8, b"\1")), "holds a NUL byte"),
+    "key that is no UTF-8": (
+        raw_header(raw_entry(b"\xff\xfe", UINT8, b"\1") + bytes(9)),
+        "is not valid UTF-8",
+    ),
+    "key with a NUL": (raw_header(raw_entry("a\0b", UINT8, b"\1")), "contains a NUL byte"),
     "key twice": (
         raw_header(raw_entry("aa", UINT8, b"\1"), raw_entry("aa", UINT8, b"\2")),
-        "key 'aa' (at byte 39): it is there twice",
+        "key 'aa' (at byte 39): duplicate key",
     ),
-    "unknown value type": (raw_header(raw_entry("a", 13, bytes(9))), "key 'a' (at byte 33): value type 13"),
-    "bad bool": (raw_header(raw_entry("a", BOOL, b"\2")), "key 'a' (at byte 37): a bool is 2"),
+    "unknown value type": (
+        raw_header(raw_entry("a", 13, bytes(9))),
+        "key 'a' (at byte 33): unknown value type 13",
+    ),
+    "bad bool": (raw_header(raw_entry("a", BOOL, b"\2")), "key 'a' (at byte 37): invalid bool 2"),
     "bad bool in an array": (
         raw_header(raw_entry("a", ARRAY, raw_array(BOOL, 3, b"\0\1\xff"))),
-        "key 'a' (at byte 49): a bool is 255",
+        "key 'a' (at byte 49): invalid bool 255",
     ),
     "string longer than the file": (
         raw_header(raw_entry("a", STRING, raw_text("b", length=1 << 62))),
-        "key 'a' (at byte 45): it runs 4,611,686,018,427,387,",
+        "key 'a' (at byte 45): it extends 4,611,686,018,427,387,",
     ),
     "array longer than the file": (
         raw_header(raw_entry("a", ARRAY, raw_array(UINT32, 1 << 61))),
@@ -155,14 +164,14 @@ BROKEN = {
         raw_header(raw_entry("a", ARRAY, raw_array(STRING, 1, raw_text("", length=(1 << 64) - 1)))),
         "its element 0 is a string of 18,446,744,073,709,551,615 bytes",
     ),
-    "unknown element type": (raw_header(raw_entry("a", ARRAY, raw_array(77, 1))), "value type 77"),
+    "unknown element type": (raw_header(raw_entry("a", ARRAY, raw_array(77, 1))), "unknown value type 77"),
     "arrays too deep": (
         raw_header(raw_entry("a", ARRAY, raw_array(ARRAY, 1) * 4 + raw_array(UINT8, 0))),
-        "nested deeper than 4",
+        "nested more than 4 deep",
     ),
     "alignment of another type": (
         raw_header(raw_entry("general.alignment", 10, struct.pack("<Q", 32))),
-        "key 'general.alignment' (at byte 24): it is of type UINT64, not UINT32",
+        "key 'general.alignment' (at byte 24): expected type UINT32, found UINT64",
     ),
     "alignment zero": (
         raw_header(raw_entry("general.alignment", UINT32, struct.pack("<I", 0))),
@@ -174,52 +183,52 @@ BROKEN = {
     ),
     "split.count as text": (
         raw_header(raw_entry("split.count", STRING, raw_text("3"))),
-        "key 'split.count' (at byte 24): it is of type STRING, not UINT16",
+        "key 'split.count' (at byte 24): expected type UINT16, found STRING",
     ),
     "split.no as UINT32": (
         raw_header(raw_entry("split.no", UINT32, bytes(4))),
-        "key 'split.no' (at byte 24): it is of type UINT32, not UINT16",
+        "key 'split.no' (at byte 24): expected type UINT16, found UINT32",
     ),
-    "split.count alone": (raw_header(raw_entry("split.count", 2, b"\3\0")), "split.no is not"),
+    "split.count alone": (raw_header(raw_entry("split.count", 2, b"\3\0")), "split.no is missing"),
     "shard 4 of 3": (
         raw_header(
             raw_entry("split.no", 2, b"\3\0"),
             raw_entry("split.count", 2, b"\3\0"),
             raw_entry("split.tensors.count", 5, b"\3\0\0\0"),
         ),
-        "shard 4 of 3",
+        "shard number out of range: 4 of 3",
     ),
     "tensor twice": (
         raw_header(tensors=[T, T], data=bytes(128)),
-        "tensor 't' (at byte 57): it is there twice",
+        "tensor 't' (at byte 57): duplicate tensor name",
     ),
-    "tensor name too long": (raw_header(tensors=[raw_tensor("n" * 65)]), "longer than the 64"),
-    "tensor name that is no UTF-8": (raw_header(tensors=[raw_tensor(b"\xc3")]), "is not UTF-8"),
+    "tensor name too long": (raw_header(tensors=[raw_tensor("n" * 65)]), "the format allows 64"),
+    "tensor name that is no UTF-8": (raw_header(tensors=[raw_tensor(b"\xc3")]), "is not valid UTF-8"),
     "five dimensions": (raw_header(tensors=[raw_tensor(shape=[1] * 5)]), "5 dimensions"),
     "2^32-1 dimensions": (
         raw_header(tensors=[raw_tensor(dimensions=(1 << 32) - 1)]),
         "4,294,967,295 dimensions",
     ),
-    "a dimension of zero": (raw_header(tensors=[raw_tensor(shape=[32, 0])]), "holds no element"),
+    "a dimension of zero": (raw_header(tensors=[raw_tensor(shape=[32, 0])]), "has no elements"),
     "elements beyond 64 bits": (
         raw_header(tensors=[raw_tensor(shape=[1 << 32, 1 << 31])]),
-        "tensor 't' (at byte 33): its shape (4294967296, 2147483648) has more",
+        "tensor 't' (at byte 33): its shape (4294967296, 2147483648) overflows",
     ),
-    "bytes beyond 64 bits": (raw_header(tensors=[raw_tensor(shape=[1 << 61])]), "has more elements or bytes"),
+    "bytes beyond 64 bits": (raw_header(tensors=[raw_tensor(shape=[1 << 61])]), "overflows 64 bits"),
     "product that wraps to something small": (
         raw_header(tensors=[raw_tensor(shape=[1 << 32, 1 << 32, 1 << 32])]),
-        "has more elements or bytes",
+        "overflows 64 bits",
     ),
     "half a block": (
         raw_header(tensors=[raw_tensor(shape=[33], kind=2)]),
-        "33 elements are not whole blocks of 32",
+        "33 is not a multiple of the block size 32",
     ),
     "a single number in blocks": (
         raw_header(tensors=[raw_tensor(shape=[], kind=2)]),
-        "1 elements are not whole blocks of 32",
+        "1 is not a multiple of the block size 32",
     ),
-    "removed tensor type": (raw_header(tensors=[raw_tensor(kind=31)]), "its type Q4_0_4_4 (31) was dropped"),
-    "unknown tensor type": (raw_header(tensors=[raw_tensor(kind=99)]), "its type 99 is not known"),
+    "removed tensor type": (raw_header(tensors=[raw_tensor(kind=31)]), "its type Q4_0_4_4 (31) was removed"),
+    "unknown tensor type": (raw_header(tensors=[raw_tensor(kind=99)]), "unknown tensor type 99"),
     "misaligned tensor": (
         raw_header(tensors=[raw_tensor(offset=16)], data=bytes(999)),
         "is not aligned to 32",
@@ -252,21 +261,21 @@ def test_each_broken_rule_is_told_with_key_or_tensor_and_offset(content: bytes, 
 def test_more_than_anyone_needs_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = sample()
     monkeypatch.setattr(reader if name == "MAX_KEYS" else metadata, name, 2)
-    with pytest.raises(InvalidGguf, match="accepted"):
+    with pytest.raises(InvalidGguf, match="the limit of"):
         open_bytes(content)
 
 
 def test_more_tensors_than_anyone_needs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     content = sample()
     monkeypatch.setattr(reader, "MAX_TENSORS", 1)
-    with pytest.raises(InvalidGguf, match="2 tensors are more than the 1"):
+    with pytest.raises(InvalidGguf, match="2 tensors exceed the limit of 1"):
         open_bytes(content)
 
 
 def test_a_header_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     content = sample()
     monkeypatch.setattr("gguf2ollama.ggufio.cursor.MAX_HEADER_BYTES", 200)
-    with pytest.raises(InvalidGguf, match="longer than the 200 bytes that are accepted"):
+    with pytest.raises(InvalidGguf, match="exceeds the limit of 200 bytes"):
         open_bytes(content)
 
 
@@ -275,7 +284,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path: Path) -> None:
         def read(self, size: int | None = -1, /) -> bytes:
             return super().read(min(size or 0, max(0, 40 - self.tell())))
 
-    with pytest.raises(InvalidGguf, match="ended at byte 40"):
+    with pytest.raises(InvalidGguf, match="unexpected end of file at byte 40"):
         open_gguf(Shrinking(tiny_llama(tmp_path / "m.gguf").read_bytes()))
 
 

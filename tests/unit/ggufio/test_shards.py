@@ -167,7 +167,7 @@ def test_a_broken_shard_is_named(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     paths[1].write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(
-        InvalidGguf, match=r"model-00002-of-00003\.gguf is no GGUF: this is a Git LFS pointer"
+        InvalidGguf, match=r"model-00002-of-00003\.gguf is not a GGUF file: it is a Git LFS pointer"
     ):
         ShardSet.discover(paths[0])
 
@@ -176,16 +176,16 @@ def test_a_doubled_shard_is_named(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     copy = tmp_path / "copy.gguf"
     copy.write_bytes(paths[1].read_bytes())
-    with pytest.raises(InvalidShards, match=r"shard 2 of 3 is there twice: .*00002.*copy\.gguf"):
+    with pytest.raises(InvalidShards, match=r"duplicate shard 2 of 3: .*00002.*copy\.gguf"):
         ShardSet.from_paths([*paths, copy])
-    with pytest.raises(InvalidShards, match="shard 2 of 3 is there twice"):
+    with pytest.raises(InvalidShards, match="duplicate shard 2 of 3"):
         ShardSet.from_paths([paths[0], paths[1], paths[1]])
 
 
 def test_a_copy_of_one_shard_under_the_name_of_another_is_told(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     paths[2].write_bytes(paths[1].read_bytes())
-    with pytest.raises(InvalidShards, match=r"shard 2 of 3 is there twice: .*00002-of-00003.*00003-of-00003"):
+    with pytest.raises(InvalidShards, match=r"duplicate shard 2 of 3: .*00002-of-00003.*00003-of-00003"):
         ShardSet.discover(paths[0])
 
 
@@ -193,19 +193,19 @@ def test_a_whole_file_among_shards_is_named(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     whole = build_gguf(tmp_path / "whole.gguf")
     for given in ([*paths, whole], [whole, *paths]):
-        with pytest.raises(InvalidShards, match=r"whole\.gguf is a whole GGUF, .* is a shard of another"):
+        with pytest.raises(InvalidShards, match=r"whole\.gguf is a complete GGUF, .* is a shard of another"):
             ShardSet.from_paths(given)
 
 
 def test_two_whole_files_are_no_set(tmp_path: Path) -> None:
     paths = [build_gguf(tmp_path / name) for name in ("a.gguf", "b.gguf")]
-    with pytest.raises(InvalidShards, match="two whole GGUFs"):
+    with pytest.raises(InvalidShards, match="are both complete"):
         ShardSet.from_paths(paths)
 
 
 def test_shards_of_sets_of_other_sizes_do_not_belong_together(tmp_path: Path) -> None:
     three, two = build_shards(tmp_path, count=3), build_shards(tmp_path, name="two", count=2)
-    with pytest.raises(InvalidShards, match="do not belong together: shards in the set: 3 and 2"):
+    with pytest.raises(InvalidShards, match="are not shards of one model: shards in the set: 3 and 2"):
         ShardSet.from_paths([three[0], two[1], three[2]])
 
 
@@ -223,7 +223,7 @@ def test_a_shard_of_a_model_with_the_same_count_of_tensors_is_told(tmp_path: Pat
     (tmp_path / "o").mkdir()
     shifted = [make_tensor(f"blk.{number}.weight") for number in (8, 9, 4, 5, 6, 7)]
     paths[1].write_bytes(build_shards(tmp_path / "o", tensors=shifted)[1].read_bytes())
-    with pytest.raises(InvalidShards, match=r"tensor 'blk\.4\.weight' is both in .*00002.* and in .*00003"):
+    with pytest.raises(InvalidShards, match=r"tensor 'blk\.4\.weight' is in both .*00002.* and .*00003"):
         ShardSet.discover(paths[0])
 
 
@@ -233,7 +233,7 @@ def test_fewer_tensors_than_the_headers_tell_are_told(tmp_path: Path) -> None:
         build_gguf(tmp_path / f"{no}.gguf", metadata=keys[no], tensors=[make_tensor(f"t{no}")])
         for no in (0, 1)
     ]
-    with pytest.raises(InvalidShards, match="hold 2 tensors, their headers tell of 3"):
+    with pytest.raises(InvalidShards, match="have 2 tensors, but their headers declare 3"):
         ShardSet.from_paths(paths)
 
 
@@ -248,7 +248,7 @@ def test_a_shard_of_another_architecture_is_told(tmp_path: Path) -> None:
         )
         for no in (0, 1)
     ]
-    with pytest.raises(InvalidShards, match=r"do not belong together: general\.architecture differs"):
+    with pytest.raises(InvalidShards, match=r"are not shards of one model: general\.architecture differs"):
         ShardSet.from_paths(paths)
 
 

@@ -90,10 +90,10 @@ def test_writes_the_same_where_the_system_has_no_copy_file_range(
 @pytest.mark.parametrize(
     "limits,told",
     [
-        ({}, "give either"),
-        ({"max_bytes": 5, "max_tensors": 5}, "give either"),
-        ({"max_tensors": 0}, "0 is no limit"),
-        ({"max_bytes": -1}, "-1 is no limit"),
+        ({}, "pass either"),
+        ({"max_bytes": 5, "max_tensors": 5}, "pass either"),
+        ({"max_tensors": 0}, "invalid shard limit 0"),
+        ({"max_bytes": -1}, "invalid shard limit -1"),
         ({"max_tensors": 7}, "a single shard"),
         ({"max_bytes": 10**12}, "a single shard"),
     ],
@@ -111,7 +111,7 @@ def test_more_shards_than_can_be_numbered_are_refused(
 ) -> None:
     assert splitting.MAX_SHARDS == 65535
     monkeypatch.setattr(splitting, "MAX_SHARDS", 6)
-    with pytest.raises(UsageProblem, match="7 shards are more than the 6"):
+    with pytest.raises(UsageProblem, match="too many shards: 7, the limit is 6"):
         split(whole, tmp_path / "m", max_tensors=1)
 
 
@@ -122,14 +122,14 @@ def test_a_file_without_tensors_cannot_be_split(tmp_path: Path) -> None:
 
 def test_a_shard_is_not_split_again(tmp_path: Path) -> None:
     path = build_shards(tmp_path)[1]
-    with pytest.raises(UsageProblem, match="is shard 2 of 3 already") as caught:
+    with pytest.raises(UsageProblem, match="is already a shard, 2 of 3") as caught:
         split(path, tmp_path / "m", max_tensors=1)
     assert "merge" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("prefix", ["/", "."])
 def test_a_prefix_needs_a_name(whole: Path, prefix: str) -> None:
-    with pytest.raises(UsageProblem, match="no beginning of a file name"):
+    with pytest.raises(UsageProblem, match="invalid output prefix"):
         split(whole, prefix, max_tensors=3)
 
 
@@ -142,7 +142,7 @@ def test_a_missing_source_or_folder_is_told(whole: Path, tmp_path: Path) -> None
 
 def test_files_that_are_there_are_kept(whole: Path, tmp_path: Path) -> None:
     (tmp_path / SEVEN[2]).write_text("precious")
-    with pytest.raises(UsageProblem, match=r"m-00003-of-00003\.gguf is there already"):
+    with pytest.raises(UsageProblem, match=r"m-00003-of-00003\.gguf already exists"):
         split(whole, tmp_path / "m", max_tensors=3)
     assert names(tmp_path) == [SEVEN[2], "whole.gguf"]
     split(whole, tmp_path / "m", max_tensors=3, replace=True)
@@ -152,13 +152,13 @@ def test_files_that_are_there_are_kept(whole: Path, tmp_path: Path) -> None:
 
 def test_the_source_is_never_written_to(tmp_path: Path) -> None:
     whole = build_gguf(tmp_path / SEVEN[1], tensors=some_tensors(7))
-    with pytest.raises(UsageProblem, match="which is read"):
+    with pytest.raises(UsageProblem, match="it is the input file"):
         split(whole, tmp_path / "m", max_tensors=3, replace=True)
     assert names(tmp_path) == [SEVEN[1]]
 
 
 def test_space_is_checked_first(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gguf2ollama.fs.atomic.free_bytes", lambda _folder: 100)
+    monkeypatch.setattr("gguf2ollama.fs.space.free_bytes", lambda _folder: 100)
     with pytest.raises(NotEnoughSpace):
         split(whole, tmp_path / "m", max_tensors=3)
 
@@ -178,7 +178,7 @@ def test_all_is_as_before_when_one_shard_cannot_have_its_name(
         real(source, target)
 
     monkeypatch.setattr(os, "link", link)
-    with pytest.raises(UsageProblem, match="there already"):
+    with pytest.raises(UsageProblem, match="already exists"):
         split(whole, tmp_path / "m", max_tensors=3, replace=replace == "replacing")
     assert names(tmp_path) == before
     if replace == "replacing":

@@ -29,7 +29,7 @@ from gguf2ollama.ggufio import Tensor, TensorType, TypedValue, ValueType, open_g
     ids=str,
 )
 def test_a_value_that_does_not_fit_its_type_is_refused(tmp_path: Path, value: TypedValue) -> None:
-    with pytest.raises(UsageProblem, match=r"the\.key cannot be"):
+    with pytest.raises(UsageProblem, match=r"the\.key: invalid"):
         write_gguf(tmp_path / "m.gguf", metadata={"the.key": value})
     assert list(tmp_path.iterdir()) == []
 
@@ -49,7 +49,7 @@ def test_an_alignment_that_is_no_power_of_two_is_refused(alignment: int) -> None
 
 def test_an_alignment_that_the_metadata_contradicts_is_refused() -> None:
     said = {"general.alignment": TypedValue(ValueType.UINT32, 64)}
-    with pytest.raises(UsageProblem, match=r"general\.alignment is 64, the alignment 32"):
+    with pytest.raises(UsageProblem, match=r"general\.alignment is 64, but the alignment is 32"):
         write_gguf(io.BytesIO(), metadata=said)
 
 

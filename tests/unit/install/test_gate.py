@@ -181,7 +181,7 @@ def test_thinking_that_ollama_turns_on_and_the_model_would_not_is_a_warning(serv
 def test_others_without_a_chat_template_continue_text(server, tmp_path):
     built = build(tiny_llama(tmp_path / "base.gguf", chat_template=None), name="mine", host=server.url)
     assert server.store.models["mine:latest"].renderer == ""
-    assert "does not chat" in built.inspection.warnings[0]
+    assert "looks like a base model" in built.inspection.warnings[0]
 
 
 def test_a_template_of_the_user_that_a_renderer_would_replace_is_refused(server, tmp_path):

@@ -60,7 +60,7 @@ def test_too_little_room_is_told_in_bytes_with_the_folder_and_what_to_do(require
     with pytest.raises(NotEnoughSpace) as caught:
         require(free=size - 1)
     blobs = server.store.folder / "blobs"
-    assert str(caught.value) == f"{blobs} has {size - 1:,} bytes free, {size:,} are needed"
+    assert str(caught.value) == f"not enough space in {blobs}: {size:,} bytes needed, {size - 1:,} free"
     assert "gguf2ollama rm" in caught.value.hint
     assert caught.value.exit_code == 7
     assert list(blobs.iterdir()) == []
@@ -68,7 +68,7 @@ def test_too_little_room_is_told_in_bytes_with_the_folder_and_what_to_do(require
 
 def test_a_model_that_is_rewritten_needs_room_for_every_copy(require, size):
     with pytest.raises(
-        NotEnoughSpace, match=f"{3 * size:,} are needed, since this Ollama rewrites"
+        NotEnoughSpace, match=f"{3 * size:,} bytes needed, .* free, since this Ollama rewrites"
     ) as caught:
         require(free=3 * size - 1, copies=3)
     assert "pull" in caught.value.hint
@@ -130,7 +130,7 @@ def test_a_store_that_is_not_ours_to_write_is_known_by_its_models(
         known.store.look_into_folder()
         if not known.store.features.manifests_v2:  # that fake has digests of its own
             monkeypatch.setattr("tests.fakes.ollama_store.Model.digest", Digest.of(path.read_bytes()).hex)
-        with pytest.raises(NotEnoughSpace, match="bytes free"):
+        with pytest.raises(NotEnoughSpace, match="bytes needed"):
             require(free=size - 1, host=known.url)
 
 
@@ -141,5 +141,5 @@ def test_a_store_is_known_by_a_model_that_was_rewritten(require, server, gguf, s
     monkeypatch.setattr(LocalStore, "is_writable", False)
     with FakeOllama(version=version) as known:
         known.store.folder = folder
-        with pytest.raises(NotEnoughSpace, match="bytes free"):
+        with pytest.raises(NotEnoughSpace, match="bytes needed"):
             require(free=size - 1, host=known.url)

@@ -64,7 +64,7 @@ def test_context_lengths_are_read(text, value):
 
 @pytest.mark.parametrize("text", ["", "0", "-5", "k", "1.5k", "lots", "9999999999", "٣"])
 def test_what_is_no_context_length_is_refused(text):
-    with pytest.raises(UsageProblem, match="no context length"):
+    with pytest.raises(UsageProblem, match="invalid --ctx"):
         parse_context(text)
 
 
@@ -89,7 +89,7 @@ def test_auto_says_so_when_not_even_the_least_fits():
 
 def test_auto_is_cautious_about_a_machine_it_cannot_see():
     choice = choose_context(SHAPE, "auto", free_bytes=None)
-    assert (choice.tokens, choice.reason) == (8192, "the server's memory is not known")
+    assert (choice.tokens, choice.reason) == (8192, "the server's free memory is unknown")
 
 
 def test_auto_never_goes_beyond_what_the_model_was_trained_for():
@@ -105,7 +105,7 @@ def test_max_is_what_the_model_was_trained_for():
 def test_a_number_is_taken_as_it_is_and_said_to_be_beyond():
     choice = choose_context(SHAPE, 200_000, free_bytes=GIB)
     assert choice.tokens == 200_000
-    assert "beyond the 131,072" in choice.reason
+    assert "more than the 131,072" in choice.reason
 
 
 def test_this_machine_tells_its_free_memory():

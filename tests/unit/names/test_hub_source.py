@@ -46,7 +46,7 @@ def test_a_page_of_the_hub_is_a_place_on_it(text, expected):
     ],
 )
 def test_another_page_is_refused(text):
-    with pytest.raises(UsageProblem, match="no page of a model"):
+    with pytest.raises(UsageProblem, match="not the page of a model"):
         parse_source(text)
 
 

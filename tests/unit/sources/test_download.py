@@ -231,7 +231,7 @@ def test_a_mirror_that_sends_something_else_is_told(hub, get, content, answer, p
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(hub, get):
     hub.add("o/r", {NAME: Hollow(1 << 60)})
 
-    with pytest.raises(NotEnoughSpace, match="are needed"):
+    with pytest.raises(NotEnoughSpace, match="bytes needed"):
         get()
     assert hub.lines("GET cdn") == []
 

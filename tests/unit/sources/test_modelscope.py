@@ -521,7 +521,7 @@ class TestVerbs:
             (("inspect", "ms://o/r:Q9"), 3, "o/r has no quantization 'Q9'"),
             (("inspect", "ms://o/r@v9"), 3, "o/r has no revision 'v9'"),
             (("inspect", "ms://o/weights"), 3, "o/weights has no GGUF file, only safetensors"),
-            (("quants", "ms://o"), 2, "is no place on ModelScope"),
+            (("quants", "ms://o"), 2, "not a repository or file on ModelScope"),
         ],
     )
     def test_bad_input_is_a_sentence_and_an_exit_code(self, site, call, model, arguments, code, sentence):

@@ -114,7 +114,7 @@ def test_no_more_than_a_chunk_is_read_beyond_a_header_of_152_000_tokens(large_vo
 
 
 def test_a_header_is_read_by_its_address_and_a_broken_one_named_by_it(large_vocabulary, server):
-    with pytest.raises(InvalidGguf, match=r"http://127\.0\.0\.1:\d+/model\.gguf is no GGUF"):
+    with pytest.raises(InvalidGguf, match=r"http://127\.0\.0\.1:\d+/model\.gguf is not a GGUF file"):
         open_remote_gguf(server.url("/model.gguf?signature=secret"))
     with RangeServer(large_vocabulary.read_bytes()) as other:
         assert open_remote_gguf(other.url()).name == other.url()

@@ -105,7 +105,7 @@ def test_modelfile_says_how_to_get_the_files(hub, call, model):
         (("build", "o/gated"), 5, "o/gated is gated"),
         (("build", "o/cut"), 4, "o/cut has 1 of the 2 shards of m-Q8_0; missing: m-Q8_0-00002-of-00002.gguf"),
         (("build", "o/weights"), 3, "o/weights has no GGUF file, only safetensors"),
-        (("build", "o/large"), 7, "are needed"),
+        (("build", "o/large"), 7, "bytes needed"),
         (("build", "o/several"), 2, "o/several has 2 models: a-7b-Q4_0.gguf, b-7b-Q4_0.gguf"),
         (("quants", "./nowhere.gguf"), 2, "is no repository on the Hub"),
         (("download", "./nowhere.gguf"), 2, "is no place on the Hub"),
