@@ -24,7 +24,6 @@ NOT_YET = frozenset(
     {
         "_resources.py",
         "api",
-        "chat",
         "install",
         "sources",
         "templates",
@@ -82,7 +81,7 @@ _TEMPORARY = re.compile(r"\b\w*(tempor|tmp|partial|staging)\w*", re.IGNORECASE)
 _ERROR = re.compile(
     r"(Error|Problem|NotFound|Invalid\w+|Server[A-Z]\w+|VerificationFailed|NotEnoughSpace|FileChanged)$"
 )
-_CODE = re.compile(r"\{\{|\{%|\(\?:")  # templates, and patterns
+_CODE = re.compile(r"\{\{|\{%|#\}|\(\?:")  # templates, and patterns
 _NO_PROSE = {"compile", "TypeVar", "getLogger", "fullmatch", "search", "match", "sub"}
 _JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<style>.*?</style>", re.DOTALL)
 

@@ -48,22 +48,19 @@ _HARMONY_END = "<|end|>"
 _CONTROL = 3  # llama.cpp's type of tokens that are not printed
 _CAP_CHARACTERS = 32 << 10  # of 102 real chat templates the longest writes 6 kB around three messages
 
-_SHOWS = 'thoughts show in /api/generate and `ollama run NAME "…"`'
-_WITHOUT_TOOLS = (
-    f"{_SHOWS}: only a chat template with tools can have a TEMPLATE beside it that declares tags and is not"
-    " rendered with"
-)
+_SHOWS = 'reasoning is part of the output of /api/generate and `ollama run NAME "…"`'
+_WITHOUT_TOOLS = f"{_SHOWS}: think tags can be declared only for chat templates with tools"
 _UNSURE = (
-    f"{_SHOWS}, if the model thinks: its chat template leaves that open, and with tags declared an answer"
-    " without a thought would not keep the `format` that is asked for"
+    f"{_SHOWS} if the model thinks: its chat template leaves that open, and with declared think tags an"
+    " answer without reasoning would not follow a requested `format`"
 )
 _HIDDEN = (
     f"{_SHOWS}: {_OPENING} and {_CLOSING} are control tokens of this model, which llama-server does not"
-    " print, so that Ollama would not see the end of a thought"
+    " print, so Ollama would not see the end of the reasoning"
 )
 _SPOILS_FORMAT = (
-    f"{_SHOWS}: the prompt opens a thought, and with tags declared Ollama before"
-    f" {_FIRST_WITH_FORMAT_BEHIND_THOUGHTS} takes an answer in a `format` for the thought"
+    f"{_SHOWS}: the prompt ends with an open think tag, and with declared think tags Ollama before"
+    f" {_FIRST_WITH_FORMAT_BEHIND_THOUGHTS} takes an answer in a requested `format` for reasoning"
 )
 
 

@@ -87,12 +87,12 @@ def changes() -> Iterator[Change]:
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
     yield Change(make=_with_results_kept)
-    yield Change(make=_rewriting(with_brackets, why="the server takes no number behind a dot"))
-    why = "the server fills in no %s"
+    yield Change(make=_rewriting(with_brackets, why="the server does not support numbers after a dot"))
+    why = "the server does not fill in %s"
     yield Change(make=_rewriting(with_formats_joined, why=why))
-    why = "the server refuses what is missing and has a method's name"
+    why = "the server fails on missing keys that are named like methods"
     yield Change(make=_rewriting(with_missing_members, why=why), may_mend=_refuses)
-    why = "the server prints None, lists and objects in another way"
+    why = "the server prints None, lists and objects differently"
     yield Change(make=_rewriting(with_values_printed, why=why), may_mend=_misses_values)
 
 
@@ -103,7 +103,7 @@ def late_changes() -> Iterator[Change]:
     text.
     """
     yield Change(make=partial(_with_system, is_named=False), may_mend=lambda shown: shown.moves_system)
-    why = "the server leaves white space around texts that is not ASCII"
+    why = "the server does not trim non-ASCII whitespace"
     yield Change(
         make=_rewriting(with_wide_trims, why=why),
         may_mend=lambda shown: any(map(_leaves_wide_spaces, shown.faults)),
@@ -145,7 +145,7 @@ def _without_variable(text: str, *, name: str) -> Patch | None:
     renamed = _rename(text, name, unused_name(text, name))
     if renamed is None:
         return None
-    return Patch(text=renamed, why=(f"{name} is given by the server and not by transformers",))
+    return Patch(text=renamed, why=(f"{name} is set by the server but not by transformers",))
 
 
 def _with_system(text: str, *, is_named: bool) -> Patch | None:
@@ -153,7 +153,7 @@ def _with_system(text: str, *, is_named: bool) -> Patch | None:
         return None
     return Patch(
         text=_before(text, "{% if messages and messages[0].content == '' %}{% endif %}"),
-        why=("the server would put the system message into the first question",),
+        why=("the server would merge the system message into the first user message",),
     )
 
 
@@ -167,7 +167,7 @@ def _with_system_refused(text: str) -> Patch | None:
     refusal = "{{ raise_exception('This chat template takes no system message.') }}"
     return Patch(
         text=_before(text, f"{{% if messages and messages[0].role == 'system' %}}{refusal}{{% endif %}}"),
-        why=("the server would not start with a template that refuses system messages",),
+        why=("the server would not start with a template that rejects system messages",),
     )
 
 
@@ -178,7 +178,7 @@ def _with_known_switch(text: str) -> Patch | None:
     renamed = _rename(text, _OTHER_SWITCH, _SWITCH)
     if renamed is None:
         return None
-    return Patch(text=renamed, why=(f"the server gives the switch {_OTHER_SWITCH} as {_SWITCH} alone",))
+    return Patch(text=renamed, why=(f"the server passes the switch {_OTHER_SWITCH} as {_SWITCH} only",))
 
 
 def _with_thinking_seen(text: str) -> Patch | None:
@@ -187,7 +187,7 @@ def _with_thinking_seen(text: str) -> Patch | None:
     known = _with_known_switch(text) or Patch(text=text, why=())
     return Patch(
         text=_before(known.text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
-        why=("the server would not see that the model thinks", *known.why),
+        why=("the server would not detect that the model thinks", *known.why),
     )
 
 
@@ -196,8 +196,8 @@ def _with_results_kept(text: str) -> Patch | None:
     if _MOVES_RESULTS not in text or _TAKES_RESULTS in text:
         return None
     return Patch(
-        text=_before(text, f"{_TAKES_RESULTS} messages with results are told as they are. #}}"),
-        why=("the server would put results into the messages that call",),
+        text=_before(text, _TAKES_RESULTS + " messages with results are told as they are. #}"),
+        why=("the server would merge tool results into the messages with the calls",),
     )
 
 
@@ -221,7 +221,7 @@ def keep_out_detection(text: str) -> Patch:
     room = filling * (_DETECTION_DISTANCE // len(filling) + 1)
     comment = f"{{# {room}#}}"
     kept = text if text.startswith(comment) else _before(text, comment)
-    return Patch(text=kept, why=("the server would put another template before it",))
+    return Patch(text=kept, why=("the server would replace it with another template",))
 
 
 def _before(text: str, addition: str) -> str:

@@ -102,7 +102,7 @@ class _Trial:
         """Return the candidates, the cheapest to try first."""
         asked = self._question
         if asked.user is not None:
-            yield self._with_go("user", "the TEMPLATE that was given", asked.user)
+            yield self._with_go("user", "the given TEMPLATE", asked.user)
             return
         native = None
         if asked.is_native:
@@ -113,7 +113,7 @@ class _Trial:
         if asked.gets_renderer:  # of Ollama's own, which goes before whatever there is
             return
         if asked.may_template and asked.profile is not None:
-            yield from self._by_template("profile", "the TEMPLATE of the family", asked.profile)
+            yield from self._by_template("profile", "the family's TEMPLATE", asked.profile)
         if asked.is_native and asked.may_patch:
             yield from self._patched(native)
         if asked.may_template and self._is_worth_learning():
@@ -200,8 +200,8 @@ class _Trial:
         for one in self.found:
             plain, used, *_ = one.faults
             if plain + self.may_be_displaced(one) == 0 and used < one.parity.scores["tools"].compared:
-                why = "Ollama would not read the model's calls of tools with it"
-                self.remarks.append(f"no TEMPLATE was made from the chat template: {why}")
+                why = "Ollama would not parse the model's tool calls with it"
+                self.remarks.append(f"no TEMPLATE was generated from the chat template: {why}")
                 return False
         return True
 
@@ -267,7 +267,7 @@ class _Trial:
 
     def _try_patch(self, patch: Patch, *, beating: Candidate | None = None) -> Candidate | None:
         reasons = "; ".join(patch.why)
-        why = f"the chat template in the GGUF with a change, since {reasons}"
+        why = f"the chat template in the GGUF, patched because {reasons}"
         return self._with_native("patched", why, patch.text, beating=beating)
 
     def _with_native(
@@ -367,9 +367,9 @@ class _Trial:
         if parser is None and is_honoured:
             yield self._with_go(origin, what, go_template)
         elif parser is not None:
-            why = f"{what}, with Ollama's parser {parser.name} for the answers"
+            why = f"{what}, with Ollama's answer parser {parser.name}"
             if not continues_answers(parser):
-                self.remarks.append(f"{why}: it takes what continues an answer for a thought, told to think")
+                self.remarks.append(f"{why}: with thinking on, it parses a continued answer as reasoning")
             yield self._with_go(origin, why, go_template, parser=parser)
 
     def _misses_calls(self, go_template: str, reading: ollama_template.Reading) -> bool:
@@ -392,7 +392,8 @@ class _Trial:
 
         fitted = ollama_template.Fitted(text=go_template) if origin == "user" else self._fitted(go_template)
         if fitted.fields:
-            why = f"{why}, without {', '.join(fitted.fields)}, which Ollama {self._question.version} lacks"
+            lacking = ", ".join(fitted.fields)
+            why = f"{why}, without {lacking} (not supported by Ollama {self._question.version})"
         parsed = parse(fitted.text)
         reading = ollama_template.read(parsed)
         capabilities = reading.capabilities & {"tools", "thinking"}
@@ -402,7 +403,7 @@ class _Trial:
         if parser is not None:
             capabilities |= {"tools", "thinking"} if parser.thinks else {"tools"}
         if misses_calls:
-            self.remarks.append(f"{why}: Ollama would not read the model's calls of tools")
+            self.remarks.append(f"{why}: Ollama would not parse the model's tool calls")
         return Candidate(
             origin=origin,
             why=why,
@@ -454,10 +455,10 @@ class _Trial:
         return verdict.honoured
 
     def _synthesised(self) -> Iterator[Candidate]:
-        what = "a TEMPLATE made from the chat template"
+        what = "a TEMPLATE generated from the chat template"
         found = synthesis.synthesise(self._renderer, self._question.authors)
         if not isinstance(found, synthesis.Synthesis):
-            self.remarks.append(f"no TEMPLATE could be made from the chat template: {found.reason}")
+            self.remarks.append(f"no TEMPLATE could be generated from the chat template: {found.reason}")
             return
         self.remarks += [f"{what}: {one.reason}" for one in found.lacking]
         try:

@@ -11,7 +11,7 @@ DATED = (
     + "{% if add_generation_prompt %}[assistant] {% endif %}"
 )
 BAD = {
-    "broken": (b"{% for message in messages %}{{ oops", "no Jinja"),
+    "broken": (b"{% for message in messages %}{{ oops", "not valid Jinja"),
     "empty": (b" \n", "empty"),
     "endless": (
         b"{% for a in range(99999) %}{% for b in range(99999) %}{{ 'x' * 999 }}{% endfor %}{% endfor %}",
@@ -79,7 +79,7 @@ def test_conversations_that_differ_are_told_with_both_prompts(call, folder):
     assert one["origin"] == "native"
     assert one["differing"]
     assert all(case["want"] != case["got"] for case in one["differing"])
-    assert any("no TEMPLATE could be made" in remark for remark in one["remarks"])
+    assert any("no TEMPLATE could be generated" in remark for remark in one["remarks"])
 
 
 def test_what_an_ollama_cannot_render_at_all_counts_as_exact_in_nothing(call, folder):
@@ -87,7 +87,7 @@ def test_what_an_ollama_cannot_render_at_all_counts_as_exact_in_nothing(call, fo
     told = call("parity", folder, "--json", "--for-ollama", "0.29.0").json
     assert told["templates"][1]["renders"] is True
     reason = told["templates"][1]["reason"]
-    assert "nothing is known to render its chats on Ollama 0.29.0: no TEMPLATE could be made" in reason
+    assert "nothing is known to render its chats on Ollama 0.29.0: no TEMPLATE could be generated" in reason
     assert told["rendering"] == 2
     assert (told["totals"]["plain"]["exact"], told["totals"]["plain"]["compared"]) == (1, 2)
 

@@ -95,11 +95,11 @@ def require_parser(render: Render, found: Reasoning) -> None:
     try:
         json.loads(_as_utf8(told[start : told.rfind("}") + 1]), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise TemplateFault(f"Automatic parser generation failed: a call is no JSON ({error})") from error
+        raise TemplateFault(f"Automatic parser generation failed: a call is not JSON ({error})") from error
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _as_utf8(text: str) -> bytes:

@@ -99,8 +99,8 @@ def builds_of(version: str) -> tuple[Build, ...]:
     match = _VERSION.match(version.strip())
     if match is None:
         raise UsageProblem(
-            f"{version[:80]!r} is not a version of Ollama",
-            hint="give one such as 0.34.4 (`ollama --version`)",
+            f"invalid Ollama version {version[:80]!r}",
+            hint="use a version such as 0.34.4 (see `ollama --version`)",
         )
     major, minor, patch = match.groups()
     release = (int(major), int(minor), int(patch or 0))

@@ -103,7 +103,7 @@ class _Result:
         """
         known = self.watched.get(id(self.at(*path)))
         if known is None:
-            raise NotForeseen(f"a template that puts another value in the place of {path[-1]!r}")
+            raise NotForeseen(f"a template that replaces the value of {path[-1]!r}")
         return known
 
     def at(self, *path: str | int) -> Value:
@@ -118,7 +118,7 @@ class _Result:
             is_right = isinstance(held, dict) and isinstance(value, list) is isinstance(step, int)
             if not is_right or step not in held:
                 missing = ".".join(map(str, path))
-                raise TemplateFault(f"it changes the chats that llama.cpp tries it with, {missing} is gone")
+                raise TemplateFault(f"it removes {missing} from llama.cpp's test conversations")
             value = held[step]
         return value
 

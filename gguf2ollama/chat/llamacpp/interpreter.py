@@ -109,7 +109,7 @@ class Template:
         except RecursionError as error:
             raise NotForeseen("macros or values that are nested too deeply") from error
         except (OverflowError, ValueError, MemoryError) as error:
-            raise NotForeseen(f"a computation that Python refuses ({error})") from error
+            raise NotForeseen(f"a computation that fails in Python ({error})") from error
         except Jump as error:
             raise NotForeseen("a break or continue outside of a loop") from error
         finally:
@@ -124,7 +124,7 @@ def load(source: str, dialect: Dialect) -> Template:
         TemplateFault: llama.cpp does not take it.
     """
     if "format(" in source and not dialect.formats_text:
-        raise NotForeseen("a text that is formatted, which this build cannot do")
+        raise NotForeseen("formatting of strings, which this llama.cpp build lacks")
     body = parse(as_bytes_text(source))
     try:
         return Template(only_adds_at_the_end(body, "add_generation_prompt"), _Compiler(dialect).body(body))

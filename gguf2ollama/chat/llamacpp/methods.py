@@ -91,7 +91,7 @@ def _as_ascii(text: str) -> str:
     try:
         told = text.encode("latin-1").decode()
     except UnicodeDecodeError as error:
-        raise NotForeseen("a character that the template cuts apart") from error
+        raise NotForeseen("a character that the template splits") from error
     units = (told[at] if told[at].isascii() else _escaped(told[at]) for at in range(len(told)))
     return capped("".join(units))
 
@@ -251,7 +251,7 @@ def _sorted(keys: list[Any], how: str) -> list[int]:
     order = sorted(range(len(keys)), key=functools.cmp_to_key(ordered))
     are_equal = any(ordered(left, right) == 0 for left, right in itertools.pairwise(order))
     if are_equal and len(keys) > _STABLE_ITEMS:
-        raise NotForeseen("a long list with equal items is sorted")
+        raise NotForeseen("sorting a long list with equal items")
     return order
 
 
@@ -322,7 +322,7 @@ def _strftime_now(run: Run, arguments: list[Any]) -> str:
     try:
         text = run.now.strftime(arguments[0])
     except ValueError as error:
-        raise NotForeseen("a format of dates that Python does not know") from error
+        raise NotForeseen("a date format that Python does not support") from error
     if not 0 < len(text) < 100:  # noqa: PLR2004 - the size of the buffer there
         raise TemplateFault("strftime_now: failed to format time")
     return text

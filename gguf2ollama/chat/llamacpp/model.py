@@ -48,7 +48,7 @@ class NativeTemplate:
         if conversation.think and not thinks:
             return Refused("400: the model does not support thinking", "failed")
         if conversation.tools and self._has_tool_use:
-            return Unpredictable("with tools, llama.cpp takes another chat template of the GGUF (tool_use)")
+            return Unpredictable("with tools, llama.cpp uses another chat template of the GGUF (tool_use)")
         asked = canonical(conversation, path="native", version=self._version)
         if thinks and asked.think is None:
             asked = replace(asked, think=True)
@@ -96,7 +96,7 @@ def read_native(
     clock = now or datetime.now().astimezone()
     loaded = [start(text, build=build, tokens=tokens, now=clock) for build in builds_of(version)]
     if not loaded:
-        loaded = [Unpredictable(f"the llama.cpp of Ollama {version} is not modelled")]
+        loaded = [Unpredictable(f"the llama.cpp of Ollama {version} is not supported")]
     thinks = shows_thinking(text) or thinks_by_family(family, version=version)
     refused = [one.reason for one in loaded if isinstance(one, Refused)]
     return NativeTemplate(
@@ -122,4 +122,4 @@ def _essence(outcome: Prediction) -> object:
 
 def _undecided(outcomes: Sequence[Prediction]) -> Unpredictable:
     unknown = next((one for one in outcomes if isinstance(one, Unpredictable)), None)
-    return unknown or Unpredictable("the builds of llama.cpp that this version may come with do not agree")
+    return unknown or Unpredictable("the llama.cpp builds that this version may ship with differ")

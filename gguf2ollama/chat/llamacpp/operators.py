@@ -87,7 +87,7 @@ def _with_text(how: str, left: Value, right: Value) -> Value:
     if how == "*" and any(texts) and (_is_integer(left) or _is_integer(right)):
         text, times = (left, right) if texts[0] else (right, left)
         if len(text) * times > CAP_CHARACTERS:
-            raise NotForeseen("a text that is repeated beyond all measure")
+            raise NotForeseen("a string repeated too often")
         return Joined(text * times)
     if how in {"in", "not in"} and (all(texts) or isinstance(right, dict)):
         return contains(left, right) is (how == "in")
@@ -133,7 +133,7 @@ def _as_empty(how: str, left: Value, right: Value, problem: str) -> str:
 def _computed(how: str, left: float, right: float) -> Value:
     one, other = float(left), float(right)
     if one != left or other != right:
-        raise NotForeseen("an integer that no float holds")
+        raise NotForeseen("an integer too large for a float")
     if how in _COMPARISONS:
         return _COMPARISONS[how](one, other)
     if how in "/%" and not other:

@@ -79,7 +79,7 @@ class _Parser:
 
     def _next(self) -> Token:
         if self._at >= len(self._tokens):
-            raise TemplateFault("the template ends within a block")
+            raise TemplateFault("unexpected end of template in a block")
         self._at += 1
         return self._tokens[self._at - 1]
 
@@ -354,7 +354,7 @@ class _Parser:
             return argument
         value = self._expression()
         if not isinstance(argument, Name):
-            raise NotForeseen("a keyword argument whose key is no name")
+            raise NotForeseen("a keyword argument whose key is not a name")
         return KeywordArgument(argument.name, value)
 
     def _members(self, operand: Expression) -> Expression:
@@ -382,7 +382,7 @@ class _Parser:
             start, stop, step = [*parts, None, None, None][:3]
             return Slice(start, stop, step)
         if not parts or parts[0] is None:
-            raise NotForeseen("brackets with nothing in them")
+            raise NotForeseen("empty brackets")
         return parts[0]
 
     def _primary(self) -> Expression:

@@ -131,5 +131,5 @@ def _without_system(messages: Messages) -> Messages:
     if not others:
         return []
     if not isinstance(system["content"], str) or not isinstance(others[0]["content"], str):
-        raise TemplateFault("a system text cannot be merged into a list of parts")
+        raise TemplateFault("a system message cannot be merged into a list of content parts")
     return [others[0] | {"content": f"{system['content']}\n{others[0]['content']}"}, *others[1:]]

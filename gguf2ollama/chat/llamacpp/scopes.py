@@ -73,7 +73,7 @@ class Run:
         """
         self.steps -= 1 + extra
         if self.steps < 0:
-            raise NotForeseen("a template that takes far more steps than any chat should")
+            raise NotForeseen("a template that exceeds the limit of steps")
 
     def mark(self, value: Value, operation: str | None = None) -> None:
         """Note that an input was asked for, and for what."""

@@ -81,7 +81,7 @@ def start(text: str, *, build: Build, tokens: Tokens, now: datetime) -> Loaded |
     if len(text) > _CAP_CHARACTERS:
         return Unpredictable(f"the chat template has more than {_CAP_CHARACTERS:,} characters")
     if not text.strip():
-        return Unpredictable("the chat template is empty; llama.cpp puts one of its own in its place")
+        return Unpredictable("the chat template is empty; llama.cpp replaces it with its own")
     source = _patched(text)
     try:
         template = load(source, build.dialect)
@@ -115,7 +115,7 @@ def _cause(fault: TemplateFault) -> Cause:
 
 
 def _sentence(reason: NotForeseen) -> str:
-    return f"it cannot be told what llama.cpp does here: {reason}"
+    return f"llama.cpp's output cannot be predicted: {reason}"
 
 
 _CHANNEL_CHECK = (
@@ -157,7 +157,7 @@ class _Learner:
             TemplateFault: llama.cpp can make no parser of it.
         """
         if not self.build.misses_text and (not self.support.string_content or "<SPECIAL_10>" in source):
-            raise NotForeseen(f"a template that {self.build.name} learns in a way of its own")
+            raise NotForeseen(f"a template that {self.build.name} parses in its own way")
         found = find_reasoning(self, source, supports_calls=self.support.tool_calls)
         if self.support.tool_calls:
             require_parser(self, found)

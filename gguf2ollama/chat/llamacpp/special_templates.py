@@ -150,7 +150,7 @@ def _parsed(content: object) -> object:
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def continued_turn(prompt: str) -> str:

@@ -51,7 +51,7 @@ def _same(arguments: list[Any]) -> Value:
 def _whole(arguments: list[Any]) -> str:
     """Return the text, where it is not put together of several that would each be treated by itself."""
     if isinstance(at(arguments, 0), Joined):
-        raise NotForeseen("capitals of a text that is put together of several")
+        raise NotForeseen("capitalizing a concatenated string")
     return _text(arguments)
 
 
@@ -106,7 +106,7 @@ def _replace(arguments: list[Any]) -> str:
     if len(arguments) > 3 and as_integer(arguments[3]) > 0:  # noqa: PLR2004 - the fourth
         raise TemplateFault("String replace with count argument not implemented")
     if len(text) + text.count(old) * len(new) > CAP_CHARACTERS:
-        raise NotForeseen("a text that grows beyond all measure")
+        raise NotForeseen("a string that grows too large")
     return text.replace(old, new)
 
 
@@ -165,7 +165,7 @@ def _indent(arguments: list[Any]) -> str:
     if not lines[-1]:
         lines.pop()
     if len(text) + len(lines) * len(margin) > CAP_CHARACTERS:
-        raise NotForeseen("a text that grows beyond all measure")
+        raise NotForeseen("a string that grows too large")
     told = ""
     for line in lines:
         has_begun = bool(told)

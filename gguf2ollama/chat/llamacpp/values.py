@@ -98,7 +98,7 @@ def as_bytes_text(text: str) -> str:
     try:
         return text.encode().decode("latin-1")
     except UnicodeEncodeError as error:
-        raise NotForeseen("a text that is no UTF-8") from error
+        raise NotForeseen("a string that is not valid UTF-8") from error
 
 
 def as_text(text: str) -> str:
@@ -112,7 +112,7 @@ def as_text(text: str) -> str:
     try:
         return text.encode("latin-1").decode()
     except UnicodeDecodeError as error:
-        raise NotForeseen("a character that the template cuts apart") from error
+        raise NotForeseen("a character that the template splits") from error
 
 
 def from_json(value: Value) -> Value:
@@ -137,7 +137,7 @@ def capped(text: str) -> str:
         NotForeseen: It is.
     """
     if len(text) > CAP_CHARACTERS:
-        raise NotForeseen(f"a text of more than {CAP_CHARACTERS >> 20} MB")
+        raise NotForeseen(f"a string of more than {CAP_CHARACTERS >> 20} MB")
     return text
 
 
@@ -153,7 +153,7 @@ def bounded(value: Value) -> Value:
         if isinstance(one, (dict, list, tuple)):
             count += len(one)
             if count > _CAP_ITEMS:
-                raise NotForeseen(f"a value that holds more than {_CAP_ITEMS:,} others, or itself")
+                raise NotForeseen(f"a value that contains more than {_CAP_ITEMS:,} others, or itself")
             waiting += one.values() if isinstance(one, dict) else one
     return value
 
@@ -213,7 +213,7 @@ def are_equal(left: Value, right: Value) -> bool:
     if isinstance(left, (list, tuple, dict)):
         return _are_alike(bounded(left), bounded(right))
     if isinstance(left, Function) or isinstance(right, Function):
-        raise NotForeseen("functions that are compared")
+        raise NotForeseen("a comparison of functions")
     if isinstance(left, float) and not math.isfinite(left):
         raise NotForeseen("a float that is not finite")
     return bool(left == right)
@@ -271,7 +271,7 @@ def _shown(value: Value) -> str:
     if isinstance(value, str):
         return to_json(value) if "'" in value else f"'{value}'"
     if value is UNDEFINED or isinstance(value, Function):
-        raise NotForeseen(f"a list that holds a value of type {type_name(value)} is printed")
+        raise NotForeseen(f"printing a list with a value of type {type_name(value)}")
     return to_text(value)
 
 

@@ -109,7 +109,7 @@ class WorkerProcess:
                 line = self._lines.get(timeout=max(0.0, min(left, _POLL_SECONDS)))
             except queue.Empty:
                 if left <= 0:
-                    raise LimitBroken(f"was not done after {self._wall_seconds():g} seconds") from None
+                    raise LimitBroken(f"did not finish within {self._wall_seconds():g} seconds") from None
                 if not self._is_memory_limited and _resident_bytes(process.pid) > self._limits.memory_bytes:
                     raise LimitBroken(_tell(self._limits, "memory")) from None
                 continue
@@ -125,7 +125,7 @@ class WorkerProcess:
         code = self._end(grace_seconds=_END_SECONDS)
         if code == -getattr(signal, "SIGPROF", 0):
             return _tell(self._limits, "time")
-        return f"broke the renderer, which ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
+        return f"crashed the renderer, which ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
 
     def _end(self, *, grace_seconds: float = 0) -> int:
         """End the worker, after the time that it is given to end by itself; give how it ended."""
@@ -155,9 +155,8 @@ def _homes() -> list[str]:
 
 def _no_start(why: str) -> Gguf2OllamaError:
     return Gguf2OllamaError(
-        f"the process that renders chat templates did not start: {why}",
-        hint="install gguf2ollama where this user may run it, in a virtual environment of its own;"
-        " --no-verify does without that process",
+        f"the process that renders chat templates failed to start: {why}",
+        hint="install gguf2ollama in a virtual environment that this user can run, or pass --no-verify",
     )
 
 
@@ -193,10 +192,10 @@ def _parse(line: bytes) -> list[dict[str, Any]]:
 def _tell(limits: Limits, limit: object) -> str:
     sentences = {
         "time": f"ran for more than {limits.seconds:g} seconds",
-        "memory": f"took more than {limits.memory_bytes >> 20:,} MiB of memory",
+        "memory": f"used more than {limits.memory_bytes >> 20:,} MiB of memory",
         "output": f"printed more than {limits.characters:,} characters",
     }
-    return sentences.get(str(limit), "broke a limit")
+    return sentences.get(str(limit), "exceeded a limit")
 
 
 def _resident_bytes(pid: int) -> int:

@@ -94,9 +94,9 @@ class Renderer:
             with self._lock:
                 facts = self._worker.ask(message)[0]
         except LimitBroken as error:
-            raise InvalidInput(f"{name} {error} while it was compiled", hint=HINT) from None
+            raise InvalidInput(f"{name} {error} while being compiled", hint=HINT) from None
         if "invalid" in facts:
-            raise InvalidInput(f"{name} is no Jinja that transformers takes: {facts['invalid']}", hint=HINT)
+            raise InvalidInput(f"{name} is not valid Jinja for transformers: {facts['invalid']}", hint=HINT)
         return facts
 
     def _ask(self, message: str, *, load: str) -> list[dict[str, Any]]:
@@ -114,14 +114,14 @@ def _check_text(text: str, *, name: str) -> None:
         raise InvalidInput(f"{name} is empty", hint=HINT)
     if len(text) > MAX_TEMPLATE_BYTES:
         raise InvalidInput(
-            f"{name} has {len(text):,} characters, more than the {MAX_TEMPLATE_BYTES:,} bytes that are read",
+            f"{name} is too long: {len(text):,} characters, the limit is {MAX_TEMPLATE_BYTES:,} bytes",
             hint=HINT,
         )
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise InvalidInput(f"{name} is no UTF-8 at character {error.start:,}", hint=HINT) from None
+        raise InvalidInput(f"{name} is not valid UTF-8 at character {error.start:,}", hint=HINT) from None
     if size > MAX_TEMPLATE_BYTES:
         raise InvalidInput(
-            f"{name} has {size:,} bytes, more than the {MAX_TEMPLATE_BYTES:,} that are read", hint=HINT
+            f"{name} is too long: {size:,} bytes, the limit is {MAX_TEMPLATE_BYTES:,}", hint=HINT
         )

@@ -80,7 +80,7 @@ def cut_at_continuation(outcome: Outcome, *, content: str) -> Outcome:
     mark = CONTINUED.strip()
     if content.strip() not in prompt or mark not in prompt:
         return Refused(
-            "the template does not show the last message as it is, so it cannot be continued", "failed"
+            "the template does not print the last message unchanged, so it cannot be continued", "failed"
         )
     end = prompt.rindex(mark)
     return Rendered(prompt[:end] if prompt.startswith(CONTINUED, end) else prompt[:end].rstrip())

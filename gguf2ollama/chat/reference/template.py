@@ -22,7 +22,7 @@ from gguf2ollama.errors import InvalidInput
 
 __all__ = ["HINT", "Ask", "ReferenceTemplate", "encode"]
 
-HINT = "the template is damaged or hostile: take the model from another source, or give it another template"
+HINT = "the template is damaged or malicious: use another source of the model, or pass --chat-template FILE"
 
 Ask: TypeAlias = Callable[..., list[dict[str, Any]]]
 """Takes a message, and the one that loads its template."""
@@ -192,7 +192,7 @@ class ReferenceTemplate:
             try:
                 return self._ask(message, load=self._load)
             except LimitBroken as error:
-                self._broken = f"{self.name} {error} while a chat was rendered"
+                self._broken = f"{self.name} {error} while rendering a chat"
         raise InvalidInput(self._broken, hint=HINT)
 
 

@@ -37,7 +37,7 @@ def find_forms(session: Session) -> Forms:
     tools = _tools_form(session)
     (prompt,) = session.render([_CALLED])
     if prompt is None:
-        raise Unlearnable("the template refuses calls of tools")
+        raise Unlearnable("the template rejects tool calls")
     call, result = _CALLED.messages[1].calls[0], _CALLED.messages[2]
     (key,) = call.arguments
     arguments = _arguments_form(session) if key in prompt else None
@@ -49,7 +49,7 @@ def find_forms(session: Session) -> Forms:
         if any(text in one for one in alone)
     )
     if tools is None and not call_kinds and arguments is None:
-        raise Unlearnable("the template shows neither tools nor calls")
+        raise Unlearnable("the template prints neither tools nor tool calls")
     return Forms(tools=tools, arguments=arguments, result=results, call_kinds=call_kinds)
 
 

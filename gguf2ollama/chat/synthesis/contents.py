@@ -35,7 +35,7 @@ def learn_trimming(rules: Rules, observed: Sequence[Observed]) -> Rules:
             (lefts if end.is_left else rights)[end.role, end.kind].append(Example(end.facts, end.trim))
 
     def trimmed(role: str, slot: Slot) -> Slot:
-        what = f"what is taken off the {slot.kind} text"
+        what = f"the trimming of the {slot.kind} text"
         left, right = lefts[role, slot.kind], rights[role, slot.kind]
         return replace(
             slot,
@@ -83,7 +83,7 @@ def ends(rules: Rules, one: Observed) -> Iterator[End]:
             == literal
         ]
         if len(found) != 1:
-            raise Unlearnable("what is taken off the ends of texts follows no rule")
+            raise Unlearnable("the trimming of texts follows no known rule")
         for piece, trim, is_left in zip(sides, found[0], (False, True), strict=True):
             if piece is not None and trim is not None:
                 yield End(role=piece.role, kind=piece.kind, facts=piece.facts, is_left=is_left, trim=trim)
@@ -133,7 +133,7 @@ def gaps_between(rules: Rules, one: Observed) -> list[Gap]:
     kinds = [gap.ahead.kind for gap in gaps if gap.ahead]
     seen = [event.mark.kind for event in one.observation.events]
     if [{"said": "assistant"}.get(kind, kind) for kind in kinds] != seen:
-        raise Unlearnable("what is shown depends on the text")
+        raise Unlearnable("the output depends on the text")
     return gaps
 
 
@@ -152,7 +152,7 @@ def learn_empty(rules: Rules, role: str, observed: Sequence[Observed]) -> Rules:
         if all(agrees(candidate, one) for one in observed):
             return candidate
     examples = [Example(*_alone(rules, role, one)) for one in observed]
-    decision: Decision[str] = explain(examples, what=f"what stands for an empty {role} text")
+    decision: Decision[str] = explain(examples, what=f"the output for an empty {role} text")
 
     def emptied(host: str, slot: Slot) -> Slot:
         return replace(slot, empty=decision) if host == slot.kind == role else slot
@@ -186,4 +186,4 @@ def _alone(rules: Rules, role: str, one: Observed) -> tuple[Facts, str]:
         if len(head) + len(tail) <= len(literal) and literal.startswith(head) and literal.endswith(tail):
             return gap.pieces[at].facts, literal[len(head) : len(literal) - len(tail)]
         break
-    raise Unlearnable(f"what stands for an empty {role} text follows no rule")
+    raise Unlearnable(f"the output for an empty {role} text follows no known rule")

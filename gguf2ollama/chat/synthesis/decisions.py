@@ -72,7 +72,7 @@ class Inconsistent(Exception):
     """The same facts beside two different values: what the value depends on is not among the facts."""
 
     def __init__(self, first: object, second: object) -> None:
-        super().__init__(f"{first!r} and {second!r} beside the same facts")
+        super().__init__(f"{first!r} and {second!r} for the same facts")
         self.first = first
         self.second = second
 

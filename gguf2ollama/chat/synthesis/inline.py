@@ -76,7 +76,7 @@ def learn_inline(rules: Rules, session: Session, *, thinks: Sequence[Think], sco
             ]
     decision = _decision(ways) if ways else Leaf(None)
     if decision is None:
-        raise Unlearnable("what becomes of thinking within an answer's text follows no rule")
+        raise Unlearnable("the handling of reasoning within an answer's text follows no known rule")
     return replace(rules, inline=decision)
 
 

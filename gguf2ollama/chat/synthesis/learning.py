@@ -138,7 +138,7 @@ class _Learner:
         for event in reversed(events):
             if event.mark.kind not in self.moved:
                 if event.mark.message > host:
-                    raise Unlearnable("messages are printed in another order than they were said")
+                    raise Unlearnable("messages are not printed in order")
                 host = event.mark.message
             hosts.insert(0, host)
         printed: list[_Printed] = []
@@ -166,7 +166,7 @@ class _Learner:
             for before, text in self.openings.get(role, {}).items()
         ]
         return Block(
-            opening=explain(opening, what=f"how {role} messages begin") if opening else Leaf(""),
+            opening=explain(opening, what=f"the start of {role} messages") if opening else Leaf(""),
             slots=tuple(self._slot(role, kind) for kind in kinds),
         )
 
@@ -229,7 +229,7 @@ class _Learner:
             before = chat.printed[-1].event.mark.kind if chat.printed else "start"
             tail = chat.one.observation.tail[len(self.suffixes.get(before, "")) :]
             examples.append(Example({**chat.facts[-1], "before": before}, tail))
-        return explain(examples, what="the text behind the last message")
+        return explain(examples, what="the text after the last message")
 
     def _suffixes(self) -> dict[str, str]:
         """Find for each kind the text that always stands behind it.
@@ -337,7 +337,7 @@ def _kinds(marks: Sequence[Mark]) -> list[str]:
             kinds.append(mark.kind)
     called = [mark.call for mark in marks if mark.kind in CALL_KINDS]
     if called != sorted(called) or any(each != by_call[0] for each in by_call.values()):
-        raise Unlearnable("the calls of a message are not printed one like the other")
+        raise Unlearnable("the tool calls of a message are printed differently from each other")
     return kinds
 
 
@@ -357,7 +357,7 @@ def _ordered(found: Sequence[Sequence[str]], role: str) -> list[str]:
     while later:
         first = next((kind for kind in later if not any(kind in behind for behind in later.values())), None)
         if first is None:
-            raise Unlearnable(f"the parts of a {role} message stand in more than one order")
+            raise Unlearnable(f"the parts of a {role} message are printed in varying order")
         order.append(first)
         del later[first]
     return order

@@ -64,7 +64,7 @@ def learn_marks(rules: Rules, session: Session, plan: Plan) -> tuple[Rules, list
     rules = _with_trims(rules, [one for one in padded if _is_whole(one)])
     held_out = session.observe([Asked(probe=one) for one in _held_out(marks, plan)])
     if not all(agrees(rules, one) for one in held_out if _is_whole(one)):
-        raise Unlearnable("what becomes of a lone mark of thinking in an answer's text follows no rule")
+        raise Unlearnable("the handling of unpaired think tags follows no known rule")
     return rules, list(dict.fromkeys(_feature(one.probe) for one in observed if not _is_whole(one)))
 
 
@@ -157,12 +157,10 @@ def _with_literals(rules: Rules, observed: Sequence[Observed]) -> Rules:
             is_before = gap.ahead is not None and gap.ahead.kind == "assistant"
             lost = gap.text[len(literal) :] if is_before else ""
             if gap.text != literal + lost or (lost and not gap.pieces[-1].text.endswith(lost)):
-                raise Unlearnable(
-                    "a lone mark of thinking in an answer's text changes more than what is before it"
-                )
+                raise Unlearnable("an unpaired think tag changes more than the text before it")
             if gap.ahead is not None and is_before:
                 examples.append(Example(gap.ahead.facts, lost))
-    left_out = explain(examples, what="what is left out before an answer's text with a lone mark of thinking")
+    left_out = explain(examples, what="the text left out before an answer with an unpaired think tag")
     return _with_slot(rules, lambda slot: replace(slot, literal=combined(slot.literal, left_out, _without)))
 
 
@@ -199,5 +197,5 @@ def _told(known: Decision[V], examples: Sequence[Example[V]]) -> Decision[V]:
     """
     if all(decide(known, one.facts) == one.value for one in examples):
         return known
-    marked = explain(examples, what="what becomes of an answer's text with a lone mark of thinking")
+    marked = explain(examples, what="the output of an answer with an unpaired think tag")
     return _where_marked(marked, known)

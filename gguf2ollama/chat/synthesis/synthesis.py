@@ -49,12 +49,13 @@ class Lack:
 
 _REFUSED_SYSTEM = Lack(
     feature="plain",
-    reason="the chat template takes no system text: it is said before the first question, in the same turn",
+    reason="the chat template rejects system messages: the system prompt is prepended to the first user"
+    " message",
 )
 _CUT_AT_MARKS: Mapping[Feature, str] = {
-    "plain": "some answers' texts are cut at a lone mark of thinking, as <think> that nothing closes",
-    "thinking": "some answers' texts beside thinking are cut at a lone mark of thinking in them",
-    "tools": "some answers' texts beside calls are cut at a lone mark of thinking in them",
+    "plain": "some answers are cut at an unpaired think tag, such as an unclosed <think>",
+    "thinking": "some answers with reasoning are cut at an unpaired think tag",
+    "tools": "some answers with tool calls are cut at an unpaired think tag",
 }
 
 
@@ -173,7 +174,7 @@ class _Synthesiser:
         try:
             parse(go_template)
         except InvalidModelfile as problem:
-            raise Unlearnable(f"no TEMPLATE can tell it: {problem.message}") from problem
+            raise Unlearnable(f"no TEMPLATE can express it: {problem.message}") from problem
         return go_template
 
     def _wanted(self) -> Iterator[Sequence[Feature]]:
@@ -199,12 +200,12 @@ class _Synthesiser:
             return self._learn(plan)
         except Unlearnable as problem:
             rules, lacks = self._learn(replace(plan, is_parallel=False))
-            return rules, [Lack(feature="tools", reason=f"several calls at once: {problem}"), *lacks]
+            return rules, [Lack(feature="tools", reason=f"parallel tool calls: {problem}"), *lacks]
 
     def _learn(self, plan: Plan) -> tuple[Rules, list[Lack]]:
         observed = self.session.observe(list(base(plan)))
         if not any(one.generates for one in observed):
-            raise Unlearnable("the template refuses every chat")
+            raise Unlearnable("the template rejects every conversation")
         rules = self._dated(_numbered(observed, plan.forms))
         rules = learn_trimming(rules, self.session.observe(list(padded(plan))))
         rules, lacks = self._with_empty(rules, observed, plan.forms)
@@ -242,15 +243,18 @@ class _Synthesiser:
             Unlearnable: They do not hold for ordinary chats.
         """
         if any(name in text for text in rules.texts() for name in _PROBED_TOOLS):
-            raise Unlearnable("tools are shown in some chats only")
+            raise Unlearnable("tools are printed in some conversations only")
         if wrong := differing(rules, self.session, list(held_out_chats(plan))):
-            raise Unlearnable(f"longer chats follow other rules than those found ({wrong[0].name})")
+            raise Unlearnable(f"longer conversations do not follow the rules found ({wrong[0].name})")
         texts = list(held_out_texts())
         wrong = differing(rules, self.session, texts)
         if len(wrong) > len(texts) / 2:
-            raise Unlearnable("what is printed depends on what texts say")
+            raise Unlearnable("the output depends on the content of texts")
         names = dict.fromkeys(one.name for one in wrong)
-        return [Lack(feature="plain", reason=f"what is printed depends on texts ({name})") for name in names]
+        return [
+            Lack(feature="plain", reason=f"the output depends on the content of texts ({name})")
+            for name in names
+        ]
 
     def _with_empty(
         self, rules: Rules, observed: Sequence[Observed], forms: Forms | None
@@ -278,7 +282,7 @@ class _Synthesiser:
         if differing(learnt, self.session, chats):
             learnt = self._silent(rules, role, [*observed, *empties], forms)
         if differing(learnt, self.session, chats):
-            raise Unlearnable(f"what stands for an empty {role} text follows no rule")
+            raise Unlearnable(f"the output for an empty {role} text follows no known rule")
         rules = learnt
         asked = list(blank(role))
         for candidate in (rules, replace(rules, blank=rules.blank | {role})):
@@ -293,7 +297,7 @@ class _Synthesiser:
         dates = {text: form for text, form in found.items() if any(text in one for one in texts)}
         for form in dates.values():
             if unknown := unknown_parts(form):
-                raise Unlearnable(f"a date is printed with {unknown[0]}, which Ollama cannot tell")
+                raise Unlearnable(f"the date format uses {unknown[0]}, which Ollama cannot provide")
         levelled = bool({"low", "high"} & set(map(think_value, self._thinks(["thinking"]))))
         return replace(rules, dates=dates, levelled=levelled)
 

@@ -102,7 +102,7 @@ def test_a_chat_template_without_thinking_gets_no_tags_and_no_note():
 
 
 @pytest.mark.parametrize(
-    "text, says", [(TURNS, ""), (THINKS_WITHOUT_TOOLS, "only a chat template with tools")]
+    "text, says", [(TURNS, ""), (THINKS_WITHOUT_TOOLS, "only for chat templates with tools")]
 )
 def test_a_chat_template_without_tools_gets_none(text, says):
     found = made(text)

@@ -34,7 +34,7 @@ def test_a_patched_template_renders_what_the_template_does(renderer: Renderer, t
     patches = [*patches_for(text), keep_out_detection(text)]
     assert len(patches) >= 4
     for patch in patches:
-        if any("enable_thinking is given" in why for why in patch.why):
+        if any("enable_thinking is set" in why for why in patch.why):
             continue  # without the switch, what depends on it is another thing
         assert renderer.load(patch.text, bos="<s>", eos="</s>").render(requests) == meant, patch.why
 
@@ -61,7 +61,7 @@ def test_a_new_name_is_one_that_the_template_does_not_have():
     "text", ["", "no variables", "{{ message.date_string }}", "{{ 'date_string' }}", "{{ 'date_string }}"]
 )
 def test_what_names_no_such_variable_gets_no_new_name(text: str):
-    assert not any("given by the server" in why for patch in patches_for(text) for why in patch.why)
+    assert not any("set by the server" in why for patch in patches_for(text) for why in patch.why)
 
 
 def test_a_switch_is_given_by_the_name_that_the_server_knows():
@@ -90,11 +90,11 @@ def shown(*faults: Case, moves_system: bool = False) -> Shown:
 @pytest.mark.parametrize(
     "why, mended, not_mended",
     [
-        ("into the first question", shown(moves_system=True), shown(case(want="a", got="b"))),
-        ("has a method's name", shown(case(want="a", got=None)), shown(case(want="a", got="b"))),
+        ("into the first user message", shown(moves_system=True), shown(case(want="a", got="b"))),
+        ("named like methods", shown(case(want="a", got=None)), shown(case(want="a", got="b"))),
         ("prints None", shown(case(want="a None", got="a ")), shown(case(want="a None", got="None b"))),
         ("prints None", shown(case(want="['a']", got="a")), shown(case(want="a", got="a "))),
-        ("not ASCII", shown(case(want="a", got="a\u3000")), shown(case(want="a\xa0b", got="a\xa0c"))),
+        ("non-ASCII", shown(case(want="a", got="a\u3000")), shown(case(want="a\xa0b", got="a\xa0c"))),
     ],
 )
 def test_a_change_is_tried_only_where_it_could_mend_something(why: str, mended: Shown, not_mended: Shown):
@@ -106,7 +106,7 @@ def test_a_change_is_tried_only_where_it_could_mend_something(why: str, mended: 
 
 
 def test_a_system_message_stays_where_a_template_says_nothing_of_it():
-    (patch,) = (one for one in patches_for(COUNTED_TURNS) if "first question" in one.why[0])
+    (patch,) = (one for one in patches_for(COUNTED_TURNS) if "first user message" in one.why[0])
     (asked,) = (one for one in battery() if one.name == "system, one turn")
     moved, kept = (read_native(text, version="0.34.4", now=_NOW) for text in (COUNTED_TURNS, patch.text))
     assert (moved.moves_system, kept.moves_system) == (True, False)

@@ -275,7 +275,7 @@ def test_a_template_that_llama_cpp_alone_renders_makes_a_model_and_nothing_is_co
 @pytest.mark.usefixtures("own_worker")
 def test_where_no_second_process_can_be_started_the_way_on_is_told(server, gguf, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
-    with pytest.raises(Gguf2OllamaError, match="did not start") as caught:
+    with pytest.raises(Gguf2OllamaError, match="failed to start") as caught:
         build(gguf, name="mine", host=server.url)
     assert "--no-verify" in caught.value.hint
     assert not server.store.models

@@ -68,7 +68,7 @@ def find_arguments_form(render: RenderArguments) -> ArgumentsForm | Refusal:
     whole = {f"kq{number}": value for number, values in enumerate(_SAMPLES.values()) for value in values[:1]}
     text, *held_out = render([whole, {}, *_HELD_OUT])
     if text is None:
-        return Refusal(reason="the template refuses the call")
+        return Refusal(reason="the template rejects the tool call")
     for style in JSON_STYLES:
         form = WholeArguments(style=style)
         if (place := form.locate(text, whole)) is not None:
@@ -86,7 +86,7 @@ def _checked(
         is_refused = text is None and not arguments
         if not is_refused and text != f"{before}{form.print(arguments)}{after}":
             names = ", ".join(sorted({kind_of(value) for value in arguments.values()})) or "none"
-            return Refusal(reason=f"arguments are written by other rules than those found ({names})")
+            return Refusal(reason=f"arguments do not follow the rules found ({names})")
     return form
 
 
@@ -104,7 +104,7 @@ def _learn_each(render: RenderArguments, held_out: Sequence[str | None]) -> Argu
     *texts, both = render([*asked, pair])
     known = [text for text in texts if text is not None]
     if len(known) != len(texts) or both is None:
-        return Refusal(reason="the template refuses some kinds of arguments")
+        return Refusal(reason="the template rejects some kinds of arguments")
     before, after = common_ends(known)
     entries = [text[len(before) : len(text) - len(after)] for text in known]
     own = [_notation(entries[len(singles) : -1]), escapes_of(entries[-1])]
@@ -117,7 +117,7 @@ def _learn_each(render: RenderArguments, held_out: Sequence[str | None]) -> Argu
         ]
         parts = _parts_of(kind, seen, own)
         if parts is None:
-            return Refusal(reason=f"an argument that is {_NAMES[kind]} is written in no known way")
+            return Refusal(reason=f"an argument that is {_NAMES[kind]} is printed in an unknown format")
         cases[kind] = parts
     return _with_between(tuple(cases.items()), (before, after), both, pair, held_out)
 
@@ -198,7 +198,7 @@ def _with_between(
     first, second = (f"{before}{alone.print({key: value})}" for key, value in pair.items())
     second = second.removeprefix(before) + after
     if not both.startswith(first) or not both.endswith(second) or len(both) < len(first) + len(second):
-        return Refusal(reason="two arguments are not written as each by itself")
+        return Refusal(reason="two arguments are printed differently from each one alone")
     between = both[len(first) : len(both) - len(second)]
     none = held_out[0] if held_out[0] is not None else before + after
     outer_before, outer_after = before, after

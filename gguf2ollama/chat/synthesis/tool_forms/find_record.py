@@ -121,7 +121,7 @@ class _Search:
             between_of(bodies[:count], inner_of(text, self._around)) for count, text in ((2, two), (3, three))
         }
         if len(between) > 1 or None in between:
-            raise Unlearnable("the tools are not written one like the other")
+            raise Unlearnable("tools are printed differently from each other")
         self._between = between.pop() or ""
         samples = []
         for one, body in zip(varied, bodies, strict=True):
@@ -236,7 +236,7 @@ def _holes_of(printed: str, text: str, count: int) -> list[str]:
         Unlearnable: The texts differ elsewhere too.
     """
     if printed.count(_HOLE) != count:
-        raise Unlearnable("parameters are not printed of every tool")
+        raise Unlearnable("the parameters of some tools are not printed")
     before, *between, after = printed.split(_HOLE)
     pieces = [inner_of(text, (before, after))]
     for middle in between:

@@ -73,7 +73,7 @@ def learn_record(
             break
         record = learnt
     if record is None:
-        raise Unlearnable("no part of a tool is printed in a way that is known")
+        raise Unlearnable("no part of a tool is printed in a known format")
     return record
 
 
@@ -150,7 +150,7 @@ def _cut(
     if any(mark in text for mark in sample.marks for text in texts):
         if sample.may_fail:
             return None
-        raise Unlearnable("a field of a tool is printed in a way that is not known")
+        raise Unlearnable("a field of a tool is printed in an unknown format")
     return _Cut(scope=sample.scope, parts=tuple(cut), texts=tuple(texts))
 
 
@@ -181,7 +181,7 @@ def _record_of(cuts: Sequence[_Cut]) -> Record:
     for number, (part, nth) in enumerate(order):
         present = learn_table([(cut.scope, (part, nth) in cut.parts) for cut in cuts])
         if present is None:
-            raise Unlearnable(f"when {_told(part)} is printed follows no rule that is known")
+            raise Unlearnable(f"whether {_told(part)} is printed follows no known rule")
         steps.append(Step(part=part, present=present, before=_before(number, order, cuts)))
     return Record(steps=tuple(steps), after=_before(len(order), order, cuts))
 
@@ -206,7 +206,7 @@ def _order(sequences: Sequence[Sequence[tuple[Part, int]]]) -> list[tuple[Part, 
             (part for part in followers if not any(part in later for later in followers.values())), None
         )
         if first is None:
-            raise Unlearnable("the fields of a tool are not always in one order")
+            raise Unlearnable("the fields of a tool are printed in varying order")
         order.append(first)
         del followers[first]
     return order
@@ -227,6 +227,6 @@ def _before(
     for last, samples in sorted(seen.items()):
         table = learn_table(samples)
         if table is None:
-            raise Unlearnable("what stands between two fields of a tool follows no rule that is known")
+            raise Unlearnable("the separator between two fields of a tool follows no known rule")
         tables.append((last, table))
     return tuple(tables)

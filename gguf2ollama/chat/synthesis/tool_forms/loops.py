@@ -21,7 +21,7 @@ Render: TypeAlias = Callable[[Sequence[Sequence[Tool]]], Sequence[str | None]]
 Wrap: TypeAlias = Callable[[Mapping[str, Schema]], Tool]
 
 _WHOLE = "\ue000"
-_NOT_EACH = "several are not written as each by itself"
+_NOT_EACH = "several are printed differently from each one alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def find_loops(
     *singles, pair, triple = texts
     known = [(one, text) for one, text in zip(flat, singles, strict=True) if text is not None]
     if len(known) < len(backwards) or None in singles[:3] or pair is None or triple is None:
-        raise Unlearnable("the template refuses some tools")
+        raise Unlearnable("the template rejects some tools")
     around = common_ends([text for _, text in known])
     scopes: list[Scope] = [{KEY: key, REQUIRED: False, **schema} for (key, schema), _ in known]
     pieces = [inner_of(text, around) for _, text in known]
@@ -81,9 +81,9 @@ def inner_of(text: str | None, around: tuple[str, str]) -> str:
     """
     before, after = around
     if text is None:
-        raise Unlearnable("the template refuses some tools")
+        raise Unlearnable("the template rejects some tools")
     if not (text.startswith(before) and text[len(before) :].endswith(after)):
-        raise Unlearnable("what stands around the tools depends on them")
+        raise Unlearnable("the text around the tools depends on them")
     return text[len(before) : len(text) - len(after)]
 
 

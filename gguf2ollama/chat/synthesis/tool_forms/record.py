@@ -115,7 +115,7 @@ def _decided(tables: Sequence[tuple[int, Table]], last: int, scope: Scope) -> st
     for number, table in tables:
         if number == last:
             return str(table.decide(scope))
-    raise Unknown("no such parts were seen one behind the other")
+    raise Unknown("these parts were never seen in a row")
 
 
 def print_part(part: Part, scope: Scope, record: Record | None) -> str:
@@ -130,7 +130,7 @@ def print_part(part: Part, scope: Scope, record: Record | None) -> str:
         raise Unknown(f"{'.'.join(part.path)} is missing")
     if isinstance(part, EachItem):
         if isinstance(value, str):
-            raise TypeError("a text is no list")
+            raise TypeError("a string is not a list")
         return part.between.join(
             one.join(part.marks) if isinstance(one, str) else json.dumps(one) for one in value
         )

@@ -48,13 +48,13 @@ def find_result_form(render: RenderResults) -> ResultForm | Refusal:
     """
     text, *held_out = render([_LEARNT, *_HELD_OUT])
     if text is None:
-        return Refusal(reason="the template refuses the result")
+        return Refusal(reason="the template rejects the tool result")
     for style in _STYLES:
         form = ResultForm(style=style)
         if (place := form.locate(text, _LEARNT)) is not None:
             before, after = text[: place[0]], text[place[1] :]
             wanted = [f"{before}{form.print(content)}{after}" for content in _HELD_OUT]
             if held_out != wanted:
-                return Refusal(reason="results are written by what stands in them")
+                return Refusal(reason="the format of results depends on their content")
             return form
-    return Refusal(reason="the result is not printed, or in a way that isn't known")
+    return Refusal(reason="the result is not printed, or in an unknown format")

@@ -61,7 +61,7 @@ class Style:
         """
         if self.is_of_texts:
             if not isinstance(value, str):
-                raise TypeError(f"{type(value).__name__} is no text")
+                raise TypeError(f"{type(value).__name__} is not a string")
             return self._text(value)
         value = plain_value(value)
         if self.notation == "python":

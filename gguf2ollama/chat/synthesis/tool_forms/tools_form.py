@@ -82,7 +82,7 @@ def find_tools_form(render: RenderTools) -> ToolsForm | Refusal:
     """
     texts = render([MARKED[:1], MARKED[:2], MARKED])
     if None in texts:
-        return Refusal(reason="the template refuses tools")
+        return Refusal(reason="the template rejects tools")
     one, two, three = (text for text in texts if text is not None)
     nodes = _whole_values(three)
     if isinstance(nodes, Refusal):
@@ -93,7 +93,7 @@ def find_tools_form(render: RenderTools) -> ToolsForm | Refusal:
     form = ToolsForm(nodes=nodes)
     for tools, text in ((MARKED[:1], one), (MARKED[:2], two), (MARKED, three)):
         if form.locate(text, tools) is None:
-            return Refusal(reason=f"{len(tools)} tools are written otherwise than three")
+            return Refusal(reason=f"{len(tools)} tools are printed differently from three")
     return _held_to(form, _around(form, three), render)
 
 
@@ -114,7 +114,7 @@ def _held_to(form: ToolsForm, around: tuple[str, str], render: RenderTools) -> T
     ]
     ordinary = [name for name in wrong if name in ORDINARY or name.startswith("four tools")]
     if ordinary:
-        return Refusal(reason=f"tools with {ordinary[0]} are written by other rules than those found")
+        return Refusal(reason=f"tools with {ordinary[0]} do not follow the rules found")
     return replace(form, exceptions=tuple(wrong))
 
 
@@ -133,7 +133,7 @@ def _whole_values(text: str) -> tuple[Node, ...] | Refusal:
             return _around_list(before, Print(path=(), style=style), after)
     events = _events(text)
     if not any(event.node.path in _VALUES for event in events):
-        return Refusal(reason="no whole value of a tool is printed")
+        return Refusal(reason="no complete value of a tool is printed")
     return _grouped(text, events)
 
 
@@ -195,7 +195,7 @@ def _grouped(text: str, events: Sequence[_Event]) -> tuple[Node, ...] | Refusal:
     """Make of the events loops over the tools, with the texts between them."""
     inside = "".join(text[one.end : other.start] for one, other in pairwise(events))
     if _is_marked(text[: events[0].start] + inside + text[events[-1].end :]):
-        return Refusal(reason="a part of the tools is printed in a way that isn't known")
+        return Refusal(reason="a part of the tools is printed in an unknown format")
     nodes: list[Node] = []
     groups = _rounds(events)
     for at_group, group in enumerate(groups):
@@ -224,7 +224,7 @@ def _loop(text: str, group: Sequence[_Event]) -> EachTool | Refusal:
     ]
     between = {text[one.end : other.start] for one, other in pairwise(group) if one.tool != other.tool}
     if any(body != bodies[0] for body in bodies) or len(between) != 1:
-        return Refusal(reason="the tools are not written one like the other")
+        return Refusal(reason="tools are printed differently from each other")
     return EachTool(body=bodies[0], between=between.pop())
 
 

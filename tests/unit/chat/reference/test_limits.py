@@ -130,7 +130,7 @@ def test_no_worker_is_one_clear_error(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with (
         Renderer(limits=TIGHT) as renderer,
-        pytest.raises(Gguf2OllamaError, match=r"did not start: .*No such file") as caught,
+        pytest.raises(Gguf2OllamaError, match=r"failed to start: .*No such file") as caught,
     ):
         renderer.load("x")
     assert caught.value.hint

@@ -142,7 +142,7 @@ def test_what_no_template_may_have_is_refused(renderer, text):
 def test_what_is_no_template_is_told_with_its_line(renderer, text, reason):
     with pytest.raises(InvalidInput) as caught:
         renderer.load(text, name="the template of x.gguf")
-    assert f"the template of x.gguf is no Jinja that transformers takes: {reason}" in caught.value.message
+    assert f"the template of x.gguf is not valid Jinja for transformers: {reason}" in caught.value.message
     assert caught.value.hint
 
 
@@ -151,9 +151,9 @@ def test_what_is_no_template_is_told_with_its_line(renderer, text, reason):
     [
         ("", "the chat template is empty"),
         (" \n", "the chat template is empty"),
-        ("x" * (MAX_TEMPLATE_BYTES + 1), "has 1,048,577 characters, more than the 1,048,576 bytes"),
-        ("é" * (MAX_TEMPLATE_BYTES // 2 + 1), "has 1,048,578 bytes, more than the 1,048,576"),
-        ("ab\udcff", "the chat template is no UTF-8 at character 2"),
+        ("x" * (MAX_TEMPLATE_BYTES + 1), "1,048,577 characters, the limit is 1,048,576 bytes"),
+        ("é" * (MAX_TEMPLATE_BYTES // 2 + 1), "1,048,578 bytes, the limit is 1,048,576"),
+        ("ab\udcff", "the chat template is not valid UTF-8 at character 2"),
     ],
 )
 def test_texts_that_are_not_read_at_all(renderer, text, message):

@@ -54,7 +54,7 @@ def test_what_is_seen_most_stands_for_what_was_never_seen():
 
 
 def test_the_same_facts_beside_two_values_follow_no_rule():
-    with pytest.raises(Inconsistent, match="beside the same facts"):
+    with pytest.raises(Inconsistent, match="for the same facts"):
         learn([Example({"last": "yes"}, "x"), Example({"last": "yes"}, "y")], order=ORDER)
 
 

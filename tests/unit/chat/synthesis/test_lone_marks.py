@@ -130,7 +130,7 @@ def test_texts_that_are_cut_at_a_lone_mark_beside_calls_are_lacking(learn):
     )
     assert template != LONE_MARKS_AND_CALLS
     assert [(one.feature, one.reason) for one in learn(template).lacking] == [
-        ("tools", "some answers' texts beside calls are cut at a lone mark of thinking in them")
+        ("tools", "some answers with tool calls are cut at an unpaired think tag")
     ]
 
 
@@ -146,5 +146,5 @@ def test_marks_that_change_what_stands_behind_a_text_are_lacking(learn, differen
     found = learn(template)
     assert found.rules.marks == frozenset()
     assert [one.feature for one in found.lacking] == ["plain"]
-    assert "lone mark of thinking" in found.lacking[0].reason
+    assert "unpaired think tag" in found.lacking[0].reason
     assert list(differences(template, found)) == ["marks of thinking in the text"]

@@ -13,21 +13,21 @@ TURN = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '\\n' }}{% 
 @pytest.mark.parametrize(
     "template, reason",
     [
-        ("{{ raise_exception('no') }}", "the template refuses every chat"),
+        ("{{ raise_exception('no') }}", "the template rejects every conversation"),
         (
             "{% for m in messages | reverse %}{{ m.role + ': ' + m.content }}{% endfor %}",
-            "messages are printed in another order than they were said",
+            "messages are not printed in order",
         ),
         (
             TURN + "{{ 'x' if messages[-1].content | length > 9 else 'y' }}",
-            "what is taken off the ends of texts follows no rule",
+            "the trimming of texts follows no known rule",
         ),
         (
             "{{ 'An odd number.' if messages | length in [3, 5] else 'Others.' }}" + TURN,
             "is sometimes",
         ),
-        ("{{ strftime_now('%H:%M') }}" + TURN, "a date is printed with %H, which Ollama cannot tell"),
-        ("{{ 'x' * 250000 }}" + TURN, "no TEMPLATE can tell it: the Go template is too long"),
+        ("{{ strftime_now('%H:%M') }}" + TURN, "the date format uses %H, which Ollama cannot provide"),
+        ("{{ 'x' * 250000 }}" + TURN, "no TEMPLATE can express it: the Go template is too long"),
     ],
 )
 def test_a_template_that_follows_no_rule_is_refused_with_a_reason(template, reason, renderer, authors):
@@ -39,7 +39,7 @@ def test_a_template_that_follows_no_rule_is_refused_with_a_reason(template, reas
 def test_what_depends_on_the_text_is_lacking(learn):
     template = TURN + "{{ 'Think!' if '</think>' in messages[-1].content else 'Go.' }}"
     assert [lack.reason for lack in learn(template).lacking] == [
-        "what is printed depends on texts (marks of thinking in a question)"
+        "the output depends on the content of texts (marks of thinking in a question)"
     ]
 
 
@@ -59,7 +59,7 @@ def test_tools_that_some_chats_show_are_not_taken_for_text_of_the_template(learn
     assert "tools" not in found.features
     assert "xq0tool" not in found.go_template
     assert [lack.reason for lack in found.lacking if lack.feature == "tools"] == [
-        "tools are shown in some chats only"
+        "tools are printed in some conversations only"
     ]
 
 
@@ -69,7 +69,7 @@ def test_calls_at_once_that_follow_no_rule_do_not_spoil_single_ones(learn, diffe
     template = TOOLS[name].replace("{{ call.function.arguments | tojson + '}", odd + "{{ '}")
     found = learn(template)
     assert "tools" in found.features
-    assert all(lack.reason.startswith("several calls at once") for lack in found.lacking)
+    assert all(lack.reason.startswith("parallel tool calls") for lack in found.lacking)
     wrong = differences(template, found, features=("tools",))
     assert wrong
     assert all("parallel" in chat for chat in wrong)

@@ -202,8 +202,8 @@ def test_an_exception_is_printed_otherwise_than_by_the_template() -> None:
 @pytest.mark.parametrize(
     "block, reason",
     [
-        ("{{ raise_exception('no tools') }}", "refuses tools"),
-        ("{% for t in tools %}{{ t.function.name | reverse }}{% endfor %}", "no rule that is known"),
+        ("{{ raise_exception('no tools') }}", "rejects tools"),
+        ("{% for t in tools %}{{ t.function.name | reverse }}{% endfor %}", "no known rule"),
         (
             "{% for t in tools %}{{ t.function.parameters.properties | length }}{% endfor %}",
             "depends on them",
@@ -211,17 +211,17 @@ def test_an_exception_is_printed_otherwise_than_by_the_template() -> None:
         ("{{ tools[:2] | tojson }}", "depends on them"),
         (
             "{% for t in tools %}{{ t | tojson if t.function.name.startswith('xq') }}{% endfor %}",
-            "by other rules",
+            "do not follow the rules found",
         ),
         (
             _LOOP.replace("BODY", "{{ f.name }}: {{ p.properties | map('upper') | join(', ') }};"),
-            "no rule that is known",
+            "no known rule",
         ),
         (
             _LOOP.replace(
                 "BODY", "{{ f.name }}{% for k in p.properties %}{{ loop.index }}. {{ k }}{% endfor %};"
             ),
-            "not written as each by itself",
+            "differently from each one alone",
         ),
     ],
 )
@@ -331,9 +331,12 @@ def _arguments_in_go(form: ArgumentsForm, arguments: Mapping[str, Any]) -> str:
 @pytest.mark.parametrize(
     "template, reason",
     [
-        ("{{ raise_exception('no calls') if messages[1].tool_calls }}", "refuses"),
-        (_CALL + "{{ a.values() | list | length }}" + _END, "in no known way"),
-        (_CALL + "{{ (a | tojson) if a.city is not defined else 'Paris' }}" + _END, "by other rules"),
+        ("{{ raise_exception('no calls') if messages[1].tool_calls }}", "rejects"),
+        (_CALL + "{{ a.values() | list | length }}" + _END, "in an unknown format"),
+        (
+            _CALL + "{{ (a | tojson) if a.city is not defined else 'Paris' }}" + _END,
+            "do not follow the rules found",
+        ),
     ],
 )
 def test_arguments_of_no_known_form_are_refused(template: str, reason: str) -> None:
@@ -363,7 +366,7 @@ def test_results_that_depend_on_what_stands_in_them_are_refused() -> None:
     template = "{% for m in messages %}" + printed + "{% endfor %}"
     refusal = find_result_form(_results_renderer(template))
     assert isinstance(refusal, Refusal)
-    assert "what stands in them" in refusal.reason
+    assert "depends on their content" in refusal.reason
 
 
 _FRAGMENTS = st.lists(
