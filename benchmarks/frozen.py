@@ -32,9 +32,9 @@ from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.gotmpl import parse
 from gguf2ollama.ollama_template import read, render
-from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.recipe import system_text
-from gguf2ollama.planning.target import parse_version, target_of
+from gguf2ollama.planning.settings import ModelSettings
+from gguf2ollama.planning.target import Target, parse_version, target_of
 from gguf2ollama.planning.template_selection import Tried, try_templates
 
 __all__ = [

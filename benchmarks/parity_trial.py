@@ -110,7 +110,7 @@ class Trial:
             except Gguf2OllamaError as error:
                 return self._without_model(error, seconds=time.perf_counter() - start)
             seconds = time.perf_counter() - start
-        tried = built.inspection.tried
+        tried = built.plan.inspection.tried
         chosen = tried.choice.chosen if tried is not None else None
         with self._server.made() as model:
             carried = chosen.chat_template if chosen is not None else None

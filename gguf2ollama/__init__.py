@@ -1,12 +1,13 @@
-"""Turn GGUF models into Ollama models, prompted as their authors meant.
+"""Any GGUF becomes a model that runs in Ollama, prompted by its own chat template.
 
 ::
 
     from gguf2ollama import build, inspect, modelfile
 
-    build("model.gguf", name="mine")
+    result = build("Qwen/Qwen2.5-7B-Instruct-GGUF", quant="q4_k_m")
+    print(result.name)
 
-The functions are loaded when they are first used.
+Everything here is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -15,48 +16,115 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gguf2ollama.api.build import build
-    from gguf2ollama.api.build_job import Built
-    from gguf2ollama.errors import Gguf2OllamaError
+    from gguf2ollama.api.build import BuildResult, build, plan_build
+    from gguf2ollama.api.download import download
+    from gguf2ollama.api.inspect import inspect
+    from gguf2ollama.api.modelfile import modelfile
+    from gguf2ollama.api.quants import QuantTable, list_quants
+    from gguf2ollama.errors import (
+        FileChanged,
+        Gguf2OllamaError,
+        InvalidGguf,
+        InvalidInput,
+        InvalidModelfile,
+        InvalidShards,
+        NotEnoughSpace,
+        NotFound,
+        ServerProblem,
+        ServerRefused,
+        ServerStalled,
+        ServerUnreachable,
+        UsageProblem,
+        VerificationFailed,
+    )
     from gguf2ollama.events import Progress, Update
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
     from gguf2ollama.modelfiles import Parameter
-    from gguf2ollama.planning.plan import Inspection, inspect, modelfile
-    from gguf2ollama.planning.template_patch import patch_template
+    from gguf2ollama.ollama import Client
+    from gguf2ollama.planning.options import BuildOptions
+    from gguf2ollama.planning.plan import BuildPlan, Inspection
+    from gguf2ollama.planning.template_patch import PatchedFile, patch_template
+    from gguf2ollama.sources.fetch_model import DownloadedModel
+    from gguf2ollama.sources.model import SourceSelection
     from gguf2ollama.verification.verify import Verification, verify
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Built",
+    "BuildOptions",
+    "BuildPlan",
+    "BuildResult",
+    "Client",
+    "DownloadedModel",
+    "FileChanged",
     "Gguf2OllamaError",
     "Inspection",
+    "InvalidGguf",
+    "InvalidInput",
+    "InvalidModelfile",
+    "InvalidShards",
+    "NotEnoughSpace",
+    "NotFound",
     "Parameter",
+    "PatchedFile",
     "Progress",
+    "QuantTable",
+    "ServerProblem",
+    "ServerRefused",
+    "ServerStalled",
+    "ServerUnreachable",
     "ShardSet",
+    "SourceSelection",
     "Update",
+    "UsageProblem",
     "Verification",
+    "VerificationFailed",
     "__version__",
     "build",
+    "download",
     "inspect",
+    "list_quants",
     "merge",
     "modelfile",
     "open_gguf",
     "patch_template",
+    "plan_build",
     "split",
     "verify",
 ]
 
 _HOMES = {
-    "errors": ("Gguf2OllamaError",),
+    "api.build": ("BuildResult", "build", "plan_build"),
+    "api.download": ("download",),
+    "api.inspect": ("inspect",),
+    "api.modelfile": ("modelfile",),
+    "api.quants": ("QuantTable", "list_quants"),
+    "errors": (
+        "FileChanged",
+        "Gguf2OllamaError",
+        "InvalidGguf",
+        "InvalidInput",
+        "InvalidModelfile",
+        "InvalidShards",
+        "NotEnoughSpace",
+        "NotFound",
+        "ServerProblem",
+        "ServerRefused",
+        "ServerStalled",
+        "ServerUnreachable",
+        "UsageProblem",
+        "VerificationFailed",
+    ),
+    "events": ("Progress", "Update"),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
     "modelfiles": ("Parameter",),
-    "events": ("Progress", "Update"),
-    "planning.template_patch": ("patch_template",),
+    "ollama": ("Client",),
+    "planning.options": ("BuildOptions",),
+    "planning.plan": ("BuildPlan", "Inspection"),
+    "planning.template_patch": ("PatchedFile", "patch_template"),
+    "sources.fetch_model": ("DownloadedModel",),
+    "sources.model": ("SourceSelection",),
     "verification.verify": ("Verification", "verify"),
-    "api.build": ("build",),
-    "api.build_job": ("Built",),
-    "planning.plan": ("Inspection", "inspect", "modelfile"),
 }
 
 

@@ -1,162 +1,378 @@
-"""Make an Ollama model of a GGUF."""
+"""Build an Ollama model from a GGUF: everything is planned and checked before the first byte of it moves."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gguf2ollama.errors import FileChanged, UsageProblem
+from gguf2ollama.errors import FileChanged, ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, ignore
+from gguf2ollama.install.destination import OpenDestination, open_destination
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
-from gguf2ollama.install.transaction import OtherRendering
-from gguf2ollama.names import ModelName, ServerAddress
+from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.names import ModelName
 from gguf2ollama.planning.layers import lay_out_weights
-from gguf2ollama.planning.lock import LockCheck
-from gguf2ollama.sources.digest_cache import DigestCache
-from gguf2ollama.sources.resolve import obtain_model
+from gguf2ollama.planning.options import BuildOptions
+from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.resolve import ModelRef, fetch, resolve
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from gguf2ollama.install.transaction import Check
+    from gguf2ollama.modelfiles import Parameter
+    from gguf2ollama.planning.lock import Lock
+    from gguf2ollama.planning.plan import BuildPlan
+    from gguf2ollama.planning.target import Destination, Via
 
-    from gguf2ollama.api.build_job import Built
-    from gguf2ollama.install.transport import Via
-    from gguf2ollama.planning.plan import Preferences
-    from gguf2ollama.planning.target import Rendering
-
-__all__ = ["build"]
+__all__ = ["BuildResult", "build", "plan_build"]
 
 
-def build(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """What was made.
+
+    Attributes:
+        plan: What was planned, and is so.
+        differences: Where the server made something else, which was allowed.
+        warnings: What else may surprise of what the server made, one sentence each.
+    """
+
+    plan: BuildPlan
+    differences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> ModelName:
+        """The model's name."""
+        return self.plan.name
+
+
+def build(  # noqa: D417 - what a model is to be stands at `inspect`
     source: str | os.PathLike[str],
     *,
+    quant: str | None = None,
+    file: str | None = None,
+    revision: str | None = None,
     name: str | None = None,
     host: str | None = None,
     ca_file: Path | None = None,
     via: Via = "auto",
     store: str | os.PathLike[str] | None = None,
     for_ollama: str | None = None,
-    rehash: bool = False,
-    load: bool = True,
+    context: int | str = "auto",
+    parameters: Sequence[Parameter] = (),
+    system: str | None = None,
+    template: str | None = None,
+    chat_template: str | None = None,
+    licenses: Sequence[str] = (),
+    projectors: Sequence[str | os.PathLike[str]] = (),
     verify: bool = True,
+    load: bool = True,
     allow_mismatch: bool = False,
-    dry_run: bool = False,
-    locked: str | os.PathLike[str] | None = None,
+    rehash: bool = False,
     stream: bool = False,
+    lock: str | os.PathLike[str] | None = None,
+    locked: str | os.PathLike[str] | None = None,
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
-    **preferences: Unpack[Preferences],
-) -> Built:
-    """Make an Ollama model of a GGUF: on a server, or in the folder of a store with no server.
+) -> BuildResult:
+    """Build an Ollama model from a GGUF: on a server, or in a model directory with no server.
 
-    A model of that name that is there already stays as it was until the new one has been checked. Where a
-    file is changed while it is read, all begins anew, once: Ollama gives what is linked into its store
-    another time whenever it makes a model of it.
+    Options, output paths, the server and its transports are checked before a source is asked for anything;
+    the plan is made from headers; and no file is downloaded before all checks have passed. A model of that
+    name that is there already stays as it was until the new one has been checked. Where a file changes while
+    it is being read, the build starts over, once: Ollama touches what is linked into its model directory
+    whenever it makes a model of it.
 
     Args:
-        source: A GGUF file, any shard of one, a folder, a place on the Hub (``owner/repo``,
-            ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or the address of a page), the same on
-            ModelScope (``ms://``), or the URL of a GGUF.
+        source: As for :func:`gguf2ollama.inspect`.
+        quant, file, revision: Of a repository: which model; see :func:`gguf2ollama.inspect`.
         name: The model's name; made from the file's when not given.
         host: The server's address; ``OLLAMA_HOST`` when not given.
         ca_file: Certificates (PEM) to trust for that server, in place of the system's.
-        via: The way to the server: ``"link"`` into its store, ``"pull"`` by the server from us, ``"upload"``
-            through its interface, or ``"auto"`` for the first of these that works.
-        store: A store's folder to write instead of asking a server.
-        for_ollama: The version of Ollama that a store is written for; the newest tested when not given.
+        via: How the files reach Ollama: ``"link"`` into its model directory, ``"pull"`` by the server from
+            us, ``"upload"`` through its API, or ``"auto"`` for the first of these that works.
+        store: A model directory to write instead of asking a server.
+        for_ollama: The version of Ollama that ``store`` is written for; the newest tested when not given.
+        context, parameters, system, template, chat_template, licenses, projectors, verify: What the model is
+            to be; see :func:`gguf2ollama.inspect`.
+        load: Whether the model is loaded once, so that what the server cannot run is found now, and prompts
+            are compared on the server.
+        allow_mismatch: Whether a model that differs from the plan is kept.
         rehash: Whether files are hashed even where their digests are remembered.
-        load: Whether the model is loaded once, so that what the server cannot run is found now.
-        verify: Whether prompts are compared with those the authors meant: offline to choose the template, and
-            then, where the model is loaded, on the server.
-        allow_mismatch: Whether a model that differs from what was asked for is kept.
-        dry_run: Whether to stop before anything is written.
-        locked: A lock file; what is made is what it says, or nothing.
         stream: Whether what the server lacks goes from its repository through to it, with no copy here.
+        lock: A lock file to write: what the model was made of.
+        locked: A lock file; what is made is what it records, or nothing.
         progress: Called with the bytes downloaded, hashed, copied and sent.
         notify: Called with a line about each step.
-        preferences: See :class:`Preferences`.
 
     Raises:
         Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
     """
-    wanted = None if name is None else _parse_name(name)
-    _check(to_store=store is not None, via=via, for_ollama=for_ollama, stream=stream)
-    lock = LockCheck(locked)
-    source, preferences = lock.take(source, preferences)
+    options = BuildOptions(
+        name=name,
+        via=via,
+        context=context,
+        parameters=tuple(parameters),
+        system=system,
+        template=template,
+        chat_template=chat_template,
+        licenses=tuple(licenses),
+        projectors=tuple(projectors),
+        verify=verify,
+        load=load,
+        allow_mismatch=allow_mismatch,
+        rehash=rehash,
+        stream=stream,
+    )
+    selection = SourceSelection(quant=quant, file=file, revision=revision)
+    if lock is not None:
+        from gguf2ollama.planning.lock import require_lockable  # noqa: PLC0415 - for a lock file alone
 
-    def attempt(rendering: Rendering) -> Built:
-        digests = DigestCache(is_trusted=not rehash)
-        with Hashing(cache=digests, progress=progress) as hashing:
-            files = obtain_model(
-                source,
-                projectors=preferences.get("projectors", ()),
-                selection=preferences.get("hub"),
-                digests=None if dry_run or stream else digests,
-                runs_locally=store is not None or _address(host).is_loopback,
-                progress=progress,
-                notify=notify,
-            )
-            lock.require_files(files)
-            if not dry_run and not stream and preferences.get("chat_template") is None:
-                # what most servers will be given, while the server is asked and the recipe is made
-                hashing.submit(lay_out_weights(files, takes_shards=True))
-            # loaded while files are hashed
-            from gguf2ollama.api.build_job import BuildJob  # noqa: PLC0415
+        require_lockable(lock, source)
+    with _opened(
+        source,
+        selection=selection,
+        options=options,
+        host=host,
+        ca_file=ca_file,
+        store=store,
+        for_ollama=for_ollama,
+        locked=locked,
+        progress=progress,
+        notify=notify,
+    ) as job:
+        result = job.run()
+    if lock is not None:
+        from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - as above
 
-            job = BuildJob(
-                files=files,
-                name=wanted,
-                lock=lock,
-                hashing=hashing,
-                load=load,
-                verify=verify,
-                allow_mismatch=allow_mismatch,
-                stream=stream,
-                progress=progress,
-                notify=notify,
-                preferences=preferences,
-                rendering=rendering,
-            )
-            if store is not None:
-                return job.to_store(Path(store), for_ollama=for_ollama, dry_run=dry_run)
-            return job.to_server(
-                _address(host), ca_file=ca_file, via="upload" if stream else via, dry_run=dry_run
-            )
-
-    def attempts(rendering: Rendering) -> Built:
-        try:
-            return attempt(rendering)
-        except FileChanged as changed:
-            notify(f"{changed}; starting over")
-        return attempt(rendering)
-
-    try:
-        return attempts("by capabilities")
-    except OtherRendering as other:
-        rendering = other.rendering
-    notify(f"this server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
-    return attempts(rendering)  # from the start, since Ollama has touched what is linked into its store
+        write_lock(lock, result.plan)
+    return result
 
 
-def _check(*, to_store: bool, via: Via, for_ollama: str | None, stream: bool) -> None:
-    if to_store and via != "auto":
-        raise UsageProblem("--via and --store exclude each other", hint="--store asks no server")
-    if not to_store and for_ollama is not None:
+def plan_build(
+    source: str | os.PathLike[str],
+    *,
+    quant: str | None = None,
+    file: str | None = None,
+    revision: str | None = None,
+    name: str | None = None,
+    host: str | None = None,
+    ca_file: Path | None = None,
+    via: Via = "auto",
+    store: str | os.PathLike[str] | None = None,
+    for_ollama: str | None = None,
+    context: int | str = "auto",
+    parameters: Sequence[Parameter] = (),
+    system: str | None = None,
+    template: str | None = None,
+    chat_template: str | None = None,
+    licenses: Sequence[str] = (),
+    projectors: Sequence[str | os.PathLike[str]] = (),
+    verify: bool = True,
+    allow_mismatch: bool = False,
+    stream: bool = False,
+    locked: str | os.PathLike[str] | None = None,
+    notify: Callable[[str], None] = ignore,
+) -> BuildPlan:
+    """Plan a build, and make nothing: what :func:`build` does before it moves anything.
+
+    The arguments are those of :func:`build`. Whether a server can pull from this machine is not tried, since
+    that would make a model on it, and be it for a moment.
+
+    Raises:
+        Gguf2OllamaError: As :func:`build` does.
+    """
+    options = BuildOptions(
+        name=name,
+        via=via,
+        context=context,
+        parameters=tuple(parameters),
+        system=system,
+        template=template,
+        chat_template=chat_template,
+        licenses=tuple(licenses),
+        projectors=tuple(projectors),
+        verify=verify,
+        allow_mismatch=allow_mismatch,
+        stream=stream,
+    )
+    with _opened(
+        source,
+        selection=SourceSelection(quant=quant, file=file, revision=revision),
+        options=options,
+        host=host,
+        ca_file=ca_file,
+        store=store,
+        for_ollama=for_ollama,
+        locked=locked,
+        is_tested=False,
+        notify=notify,
+    ) as job:
+        return job.plan_only()
+
+
+@contextlib.contextmanager
+def _opened(
+    source: str | os.PathLike[str],
+    *,
+    selection: SourceSelection,
+    options: BuildOptions,
+    host: str | None,
+    ca_file: Path | None,
+    store: str | os.PathLike[str] | None,
+    for_ollama: str | None,
+    locked: str | os.PathLike[str] | None,
+    is_tested: bool = True,
+    progress: Progress = ignore,
+    notify: Callable[[str], None],
+) -> Iterator[_Build]:
+    """Check all that needs no source, and keep the connection to the server open."""
+    if store is not None and (options.via != "auto" or options.stream):
+        what = "--stream" if options.stream else "--via"
+        raise UsageProblem(f"{what} and --store exclude each other", hint="--store asks no server")
+    if store is None and for_ollama is not None:
         raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
-    if stream and (to_store or via not in {"auto", "upload"}):
-        raise UsageProblem("--stream is an upload to a server", hint="leave out --store and --via")
+    options.check()
+    lock: Lock | None = None
+    if locked is not None:
+        from gguf2ollama.planning.lock import read_lock  # noqa: PLC0415 - for a lock file alone
 
-
-def _address(host: str | None) -> ServerAddress:
-    return ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
-
-
-def _parse_name(text: str) -> ModelName:
-    name = ModelName.parse(text)
-    if name.has_reserved_tag:
-        raise UsageProblem(
-            f"Ollama takes the tag {name.tag} for where a model runs, and would not find {name.short} here",
-            hint="choose another tag",
+        lock = read_lock(locked)
+        lock.require_source(source)
+        source, selection, options = lock.place, SourceSelection(), lock.applied_to(options)
+    with open_destination(
+        host=host,
+        ca_file=ca_file,
+        store=store,
+        for_ollama=for_ollama,
+        via="upload" if options.stream else options.via,
+        is_tested=is_tested,
+        notify=notify,
+    ) as opened:
+        yield _Build(
+            source=source,
+            selection=selection,
+            options=options,
+            lock=lock,
+            opened=opened,
+            progress=progress,
+            notify=notify,
         )
-    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Build:
+    source: str | os.PathLike[str]
+    selection: SourceSelection
+    options: BuildOptions
+    lock: Lock | None
+    opened: OpenDestination
+    progress: Progress
+    notify: Callable[[str], None]
+
+    def plan_only(self) -> BuildPlan:
+        digests = DigestCache()
+        return self._plan(self._resolve(digests), self.opened.destination)
+
+    def run(self) -> BuildResult:
+        from gguf2ollama.install.transaction import OtherRendering  # noqa: PLC0415 - not needed for help
+
+        destination = self.opened.destination
+        try:
+            return self._attempts(destination)
+        except OtherRendering as other:
+            rendering = other.rendering
+        self.notify(f"This server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
+        # from the start, since Ollama has touched what is linked into its model directory
+        return self._attempts(dataclasses.replace(destination, rendering=rendering))
+
+    def _attempts(self, destination: Destination) -> BuildResult:
+        try:
+            return self._attempt(destination)
+        except FileChanged as changed:
+            self.notify(f"{changed}; starting over")
+        return self._attempt(destination)
+
+    def _attempt(self, destination: Destination) -> BuildResult:
+        digests = DigestCache(is_trusted=not self.options.rehash)
+        with Hashing(cache=digests, progress=self.progress) as hashing:
+            ref = self._resolve(digests)
+            if ref.files.are_local and self.options.chat_template is None:
+                # what most servers will be given, while the plan is made
+                hashing.submit(lay_out_weights(ref.files, takes_shards=True))
+            plan = self._plan(ref, destination)
+            self._preflight(plan, ref)
+            if not self.options.stream:
+                files = fetch(ref, digests=digests, progress=self.progress, notify=self.notify)
+                plan = plan.with_files(files)
+            return self._install(plan, hashing)
+
+    def _resolve(self, digests: DigestCache) -> ModelRef:
+        ref = resolve(
+            self.source,
+            selection=self.selection,
+            projectors=self.options.projectors,
+            free_bytes=self._free_bytes(),
+            digests=digests,
+            notify=self.notify,
+        )
+        if self.lock is not None:
+            self.lock.require_files(ref.files)
+        return ref
+
+    def _plan(self, ref: ModelRef, destination: Destination) -> BuildPlan:
+        from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed
+
+        found = plan(ref.files, options=self.options, destination=destination, free_bytes=self._free_bytes())
+        if self.lock is not None:
+            self.lock.require_plan(found)
+        return found
+
+    def _preflight(self, plan: BuildPlan, ref: ModelRef) -> None:
+        from gguf2ollama.install.preflight import preflight  # noqa: PLC0415 - as above
+
+        folder = None if self.options.stream else ref.folder
+        preflight(plan, client=self.opened.client, store=self.opened.store, folder=folder)
+
+    def _install(self, plan: BuildPlan, hashing: Hashing) -> BuildResult:
+        from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - as above
+        from gguf2ollama.install.transaction import install_model  # noqa: PLC0415
+        from gguf2ollama.install.transport import open_transport  # noqa: PLC0415
+
+        client, store = self.opened.client, self.opened.store
+        if client is None:
+            assert store is not None  # noqa: S101 - one of them is the destination
+            StoreTransport(
+                store=store,
+                image=plan.image,
+                hashing=hashing,
+                progress=self.progress,
+                notify=self.notify,
+            ).make(plan.name)
+            return BuildResult(plan=plan)
+        transport = open_transport(
+            plan, client=client, store=store, hashing=hashing, progress=self.progress, notify=self.notify
+        )
+        try:
+            found = install_model(client, plan, transport, check=self._check(plan), notify=self.notify)
+        except ServerRefused as error:  # by an upload it might have had a TEMPLATE of its own
+            plan.require_loadable(cause=error)
+            raise
+        return BuildResult(plan=plan, differences=found.differences, warnings=found.warnings)
+
+    def _check(self, plan: BuildPlan) -> Check | None:
+        client, tried = self.opened.client, plan.inspection.tried
+        if client is None or tried is None:
+            return None
+        from gguf2ollama.verification.build_check import BuildCheck  # noqa: PLC0415 - as above
+
+        return BuildCheck(client=client, plan=plan, tried=tried, progress=self.progress, notify=self.notify)
+
+    def _free_bytes(self) -> int | None:
+        return free_memory_bytes() if self.opened.destination.runs_locally else None

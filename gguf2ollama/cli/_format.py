@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 
+from gguf2ollama.names import size
+
 __all__ = ["age", "columns", "one_line", "printable", "size"]
 
-_KILO = 1000
-_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 _AGES = ((31_536_000, "year"), (2_592_000, "month"), (604_800, "week"), (86_400, "day"), (3_600, "hour"))
-
-
-def size(count: float) -> str:
-    """Write a number of bytes in decimal units, as ``ollama list`` does: ``98 MB``, ``4.7 GB``."""
-    value, unit = float(count), 0
-    while value >= _KILO and unit < len(_UNITS) - 1:
-        value, unit = value / _KILO, unit + 1
-    digits = 0 if unit == 0 or value >= 10 else 1  # noqa: PLR2004 - two digits are enough
-    return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
 def age(moment: datetime, *, now: datetime | None = None) -> str:

@@ -8,10 +8,10 @@ from gguf2ollama.cli._format import columns, size
 from gguf2ollama.cli._prompts import choice_json, choice_table
 
 if TYPE_CHECKING:
-    from gguf2ollama.api.build_job import Built
-    from gguf2ollama.planning.plan import Inspection
+    from gguf2ollama.api.build import BuildResult
+    from gguf2ollama.planning.plan import BuildPlan, Inspection
 
-__all__ = ["describe", "describe_origin", "inspection_json", "plan_json"]
+__all__ = ["describe", "describe_origin", "inspection_json", "plan_json", "result_json"]
 
 _LONGEST = 60  # characters of a value in a table
 
@@ -174,15 +174,35 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def plan_json(built: Built) -> dict[str, Any]:
-    """Return what was or would be created as JSON values."""
+def plan_json(plan: BuildPlan) -> dict[str, Any]:
+    """Return what would be made as JSON values."""
+    at = plan.destination
     return {
-        "name": built.name.short,
-        "where": built.where,
-        "via": built.via,
-        "ollama": str(built.version),
-        "done": built.is_done,
-        "differences": list(built.differences),
-        "server_warnings": list(built.warnings),
-        **inspection_json(built.inspection),
+        "name": plan.name.short,
+        "where": at.where,
+        "via": at.transport,
+        "via_reason": at.reason,
+        "ollama": str(at.version),
+        "done": False,
+        "bytes_to_fetch": plan.bytes_to_fetch,
+        "layers": [
+            {"media_type": layer.media_type.value, "name": layer.name, "bytes": layer.size}
+            for layer in plan.image.weights
+        ]
+        + [
+            {"media_type": text.media_type.value, "name": None, "bytes": len(text.content)}
+            for text in plan.image.texts
+        ],
+        "differences": [],
+        "server_warnings": [],
+        **inspection_json(plan.inspection),
+    }
+
+
+def result_json(result: BuildResult) -> dict[str, Any]:
+    """Return what was made as JSON values."""
+    return plan_json(result.plan) | {
+        "done": True,
+        "differences": list(result.differences),
+        "server_warnings": list(result.warnings),
     }

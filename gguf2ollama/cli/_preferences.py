@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from gguf2ollama.cli._options import option
 from gguf2ollama.errors import UsageProblem
@@ -14,9 +14,24 @@ from gguf2ollama.fs.errors import disk_errors
 
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter
-    from gguf2ollama.planning.plan import Preferences
 
-__all__ = ["preference_options", "read_text", "verify_option"]
+__all__ = ["ModelKeywords", "preference_options", "read_text", "verify_option"]
+
+
+class ModelKeywords(TypedDict):
+    """What ``build``, ``inspect`` and ``modelfile`` have in common; see :func:`gguf2ollama.inspect`."""
+
+    quant: str | None
+    file: str | None
+    revision: str | None
+    context: int | str
+    parameters: Sequence[Parameter]
+    system: str | None
+    template: str | None
+    chat_template: str | None
+    licenses: Sequence[str]
+    projectors: Sequence[str]
+
 
 _CAP_BYTES = 1 << 20  # of a template or a system text
 
@@ -111,7 +126,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         if system is not None and system_file is not None:
             raise UsageProblem("--system and --system-file exclude each other", hint="use only one of them")
-        preferences: Preferences = {
+        preferences: ModelKeywords = {
             "context": ctx,
             "parameters": _parse_parameters(params),
             "system": system if system_file is None else read_text(system_file),
@@ -121,11 +136,10 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
             else read_text(chat_template),
             "licenses": tuple(read_text(path) for path in licenses),
             "projectors": mmproj,
+            "quant": quant,
+            "file": hub_file,
+            "revision": revision,
         }
-        if quant or hub_file or revision:
-            from gguf2ollama.sources.remote import SourceSelection  # noqa: PLC0415 - with a repository alone
-
-            preferences["hub"] = SourceSelection(quant=quant, file=hub_file, revision=revision)
         verb(*arguments, preferences=preferences, **options)
 
     return wrapped

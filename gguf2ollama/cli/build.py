@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 from gguf2ollama.cli._options import host_option, option, output_options, source_argument, verb
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._plan import describe, describe_origin, plan_json
+from gguf2ollama.cli._plan import describe, describe_origin, plan_json, result_json
 from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from gguf2ollama.api.build_job import Built
-    from gguf2ollama.install.transport import Via
-    from gguf2ollama.planning.plan import Preferences
+    from gguf2ollama.api.build import BuildResult
+    from gguf2ollama.cli._preferences import ModelKeywords
+    from gguf2ollama.planning.plan import BuildPlan
+    from gguf2ollama.planning.target import Via
 
 __all__ = ["command"]
+
+
+class Where(TypedDict):
+    """What a plan and a build have in common, beside what the model is to be."""
+
+    name: str | None
+    host: str | None
+    ca_file: Path | None
+    via: Via
+    store: str | None
+    for_ollama: str | None
+    verify: bool
+    allow_mismatch: bool
+    stream: bool
+    locked: str | None
 
 
 @verb("build")
@@ -95,7 +112,7 @@ def command(
     locked: str | None,
     quantize: str | None,
     host: str | None,
-    preferences: Preferences,
+    preferences: ModelKeywords,
     output: Output,
 ) -> None:
     """Create an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, a repository, or a URL.
@@ -110,37 +127,40 @@ def command(
     gguf2ollama build ./qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf
     gguf2ollama build ./model.gguf --store /srv/ollama/models
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    from gguf2ollama.api.build import build  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.cli._server import ca_file  # noqa: PLC0415
-
     _check(quantize=quantize, prompt=prompt, store=store, dry_run=dry_run)
+    from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
+
+    where: Where = {
+        "name": name,
+        "host": host,
+        "ca_file": ca_file(),
+        "via": via,
+        "store": store,
+        "for_ollama": for_ollama,
+        "verify": not no_verify,
+        "allow_mismatch": allow_mismatch,
+        "stream": stream,
+        "locked": locked,
+    }
+    if dry_run:
+        _show_plan(source, lock=lock, where=where, preferences=preferences, output=output)
+        return
+    from gguf2ollama.api.build import build  # noqa: PLC0415 - not needed for help
+
     with output.progress() as progress:
-        built = build(
+        result = build(
             source,
-            name=name,
-            host=host,
-            ca_file=ca_file(),
-            store=store,
-            via=via,
-            for_ollama=for_ollama,
             rehash=rehash,
             load=not no_load,
-            verify=not no_verify,
-            allow_mismatch=allow_mismatch,
-            dry_run=dry_run,
-            locked=locked,
-            stream=stream,
+            lock=lock,
             progress=progress,
             notify=output.note,
+            **where,
             **preferences,
         )
-    if lock is not None:
-        from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - with --lock alone
-
-        write_lock(lock, built)
-    _report(built, output=output)
+    _report(result, output=output)
     if prompt is not None:
-        _ask(built, prompt, host=host, output=output)
+        _ask(result, prompt, host=host, output=output)
 
 
 def _check(*, quantize: str | None, prompt: str | None, store: str | None, dry_run: bool) -> None:
@@ -154,40 +174,55 @@ def _check(*, quantize: str | None, prompt: str | None, store: str | None, dry_r
         raise UsageProblem("--run needs a server", hint="leave out --store and --dry-run")
 
 
-def _report(built: Built, *, output: Output) -> None:
-    for warning in built.inspection.warnings:
+def _show_plan(
+    source: str, *, lock: str | None, where: Where, preferences: ModelKeywords, output: Output
+) -> None:
+    from gguf2ollama.api.build import plan_build  # noqa: PLC0415 - not needed for help
+
+    plan = plan_build(source, notify=output.note, **where, **preferences)
+    if lock is not None:
+        from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - with --lock alone
+
+        write_lock(lock, plan)
+    for warning in plan.warnings:
         output.warn(warning)
-    for warning in built.warnings:
+    if output.as_json:
+        output.data(plan_json(plan))
+        return
+    if plan.inspection.files.origin is not None:
+        output.note(describe_origin(plan.inspection))
+    output.text(describe(plan.inspection))
+    output.note(f"Would create {_where(plan)}")
+
+
+def _report(result: BuildResult, *, output: Output) -> None:
+    plan = result.plan
+    for warning in (*plan.warnings, *result.warnings):
         output.warn(warning)
-    for difference in built.differences:
+    for difference in result.differences:
         output.warn(f"{difference} (allowed by --allow-mismatch)")
     if output.as_json:
-        output.data(plan_json(built))
+        output.data(result_json(result))
         return
-    if not built.is_done and built.inspection.files.origin is not None:
-        output.note(describe_origin(built.inspection))
-    if not built.is_done or output.verbose:
-        output.text(describe(built.inspection))
-    output.note(_outcome(built))
+    if output.verbose:
+        output.text(describe(plan.inspection))
+    run = "" if plan.destination.transport == "store" else f". Run it with: ollama run {plan.name.short}"
+    output.note(f"Created {_where(plan)}{run}")
 
 
-def _outcome(built: Built) -> str:
-    to_server = built.via != "store"
-    where = f"{'on' if to_server else 'in'} {built.where} (Ollama {built.version})"
-    if not built.is_done:
-        return f"Would create {built.name.short} {where}"
-    run = f". Run it with: ollama run {built.name.short}" if to_server else ""
-    return f"Created {built.name.short} {where}{run}"
+def _where(plan: BuildPlan) -> str:
+    at = plan.destination
+    return f"{plan.name.short} {'in' if at.transport == 'store' else 'on'} {at.where} (Ollama {at.version})"
 
 
-def _ask(built: Built, prompt: str, *, host: str | None, output: Output) -> None:
+def _ask(result: BuildResult, prompt: str, *, host: str | None, output: Output) -> None:
     from gguf2ollama.cli._server import connect  # noqa: PLC0415 - with --run alone
     from gguf2ollama.cli.run import answer  # noqa: PLC0415
 
     with connect(host) as client:
-        if "embedding" in built.inspection.recipe.capabilities:
+        if "embedding" in result.plan.inspection.recipe.capabilities:
             raise UsageProblem(
-                f"{built.name.short} is an embedding model and cannot chat", hint="leave out --run"
+                f"{result.name.short} is an embedding model and cannot chat", hint="leave out --run"
             )
         quiet = Output(as_json=False, quiet=output.quiet, verbose=output.verbose)
-        answer(client, str(built.name), [{"role": "user", "content": prompt}], output=quiet)
+        answer(client, str(result.name), [{"role": "user", "content": prompt}], output=quiet)

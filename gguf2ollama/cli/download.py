@@ -40,13 +40,14 @@ def command(
     gguf2ollama download Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
     gguf2ollama download bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0 --local-dir .
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    from gguf2ollama.sources.fetch_model import download  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.sources.remote import SourceSelection  # noqa: PLC0415
+    from gguf2ollama.api.download import download  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
         done = download(
             source,
-            selection=SourceSelection(quant=quant, file=hub_file, revision=revision),
+            quant=quant,
+            file=hub_file,
+            revision=revision,
             folder=local_dir,
             progress=progress,
             notify=output.note,

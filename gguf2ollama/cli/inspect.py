@@ -14,7 +14,8 @@ from gguf2ollama.errors import NotFound, UsageProblem
 
 if TYPE_CHECKING:
     from gguf2ollama.api.explain_template import Explanation
-    from gguf2ollama.planning.plan import Inspection, Preferences
+    from gguf2ollama.cli._preferences import ModelKeywords
+    from gguf2ollama.planning.plan import Inspection
     from gguf2ollama.verification.tensor_check import TensorCheck
 
 __all__ = ["command"]
@@ -39,7 +40,7 @@ def command(
     metadata: bool,
     explain_template: bool,
     check_tensors: bool,
-    preferences: Preferences,
+    preferences: ModelKeywords,
     no_verify: bool,
     output: Output,
 ) -> None:
@@ -50,7 +51,7 @@ def command(
 
     With --check-tensors, whole files are read; exits with 4 if a tensor is damaged.
     """
-    from gguf2ollama.planning.plan import inspect  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.api.inspect import inspect  # noqa: PLC0415 - not needed for help
 
     if explain_template and no_verify:
         raise UsageProblem(

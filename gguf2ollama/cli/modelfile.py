@@ -11,7 +11,7 @@ from gguf2ollama.cli._preferences import preference_options, read_text, verify_o
 from gguf2ollama.errors import InvalidModelfile
 
 if TYPE_CHECKING:
-    from gguf2ollama.planning.plan import Preferences
+    from gguf2ollama.cli._preferences import ModelKeywords
 
 __all__ = ["command"]
 
@@ -29,7 +29,7 @@ def command(
     only_lint: bool,
     for_ollama: str | None,
     no_verify: bool,
-    preferences: Preferences,
+    preferences: ModelKeywords,
     output: Output,
 ) -> None:
     """Print the Modelfile for SOURCE, with a comment on where each value comes from; no server is used.
@@ -44,7 +44,7 @@ def command(
     if only_lint:
         _lint(source, output=output)
         return
-    from gguf2ollama.planning.plan import modelfile  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.api.modelfile import modelfile  # noqa: PLC0415 - not needed for help
 
     text = modelfile(source, for_ollama=for_ollama, verify=not no_verify, **preferences)
     if output.as_json:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gguf2ollama.errors import InvalidInput, ServerProblem
 from gguf2ollama.events import Progress, Update
-from gguf2ollama.install.blob_parts import pieces_of
+from gguf2ollama.ggufio import FileRange, GivenBytes
 from gguf2ollama.install.hashing import Hashing
-from gguf2ollama.install.parallel import at_once
+from gguf2ollama.install.parallel import run_parallel
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
+from gguf2ollama.ollama.sendfile import BlobPiece, FilePiece
 from gguf2ollama.planning.layers import Weights
 
-__all__ = ["send_weights"]
+__all__ = ["pieces_of", "send_weights"]
 
 _UPLOADS = 4  # at the same time; the server hashes each on one core
 
@@ -55,5 +56,20 @@ def send_weights(
             raise
         return digest
 
-    digests = at_once(send, layers, most=_UPLOADS)
+    digests = run_parallel(send, layers, most=_UPLOADS)
     return {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
+
+
+def pieces_of(layer: Weights) -> tuple[BlobPiece, ...]:
+    """Return the pieces of a layer of weights, in order; nothing is read."""
+    return tuple(_pieces(layer))
+
+
+def _pieces(layer: Weights) -> Iterator[BlobPiece]:
+    for piece in layer.ranges:
+        if isinstance(piece, FileRange):
+            yield FilePiece(path=piece.path, offset=piece.offset, length=piece.length)
+        elif isinstance(piece, GivenBytes):
+            yield piece.content
+        else:
+            yield bytes(piece.length)

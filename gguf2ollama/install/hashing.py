@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gguf2ollama.events import Progress, Update
 from gguf2ollama.ggufio import GivenBytes
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.fair_share import Turns
 from gguf2ollama.oci import Digest, hash_stream
 from gguf2ollama.planning.layers import Image, Weights
-from gguf2ollama.sources.digest_cache import DigestCache
 
 if TYPE_CHECKING:
     from typing_extensions import Self

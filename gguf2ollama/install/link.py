@@ -14,7 +14,7 @@ from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.store import BlobResult, LocalStore
 from gguf2ollama.planning.layers import Image, Weights
 
-__all__ = ["StoreRoute"]
+__all__ = ["StoreTransport"]
 
 _OUTCOMES: dict[BlobResult, str] = {
     "existing": "already exists",
@@ -25,8 +25,8 @@ _OUTCOMES: dict[BlobResult, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreRoute:
-    """The way into a store that is ours to write."""
+class StoreTransport:
+    """The transport into a model directory that is ours to write."""
 
     store: LocalStore
     image: Image

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-__all__ = ["at_once"]
+__all__ = ["run_parallel"]
 
 _WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
 _T = TypeVar("_T")
@@ -18,7 +18,7 @@ class _StoppedError(Exception):
     """Something else failed, so that this is not wanted any more."""
 
 
-def at_once(work: Callable[[_T, Callable[[], None]], _R], items: Sequence[_T], *, most: int) -> list[_R]:
+def run_parallel(work: Callable[[_T, Callable[[], None]], _R], items: Sequence[_T], *, most: int) -> list[_R]:
     """Return what ``work`` gives for each item, in their order.
 
     Args:

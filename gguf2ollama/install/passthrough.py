@@ -9,19 +9,19 @@ from typing import BinaryIO, cast
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, Update
-from gguf2ollama.install.parallel import at_once
+from gguf2ollama.install.parallel import run_parallel
 from gguf2ollama.install.upload import create_model
 from gguf2ollama.names import HubSource, ModelName, parse_source
 from gguf2ollama.oci import Digest
-from gguf2ollama.ollama import Client, ServerFeatures
+from gguf2ollama.ollama import Client
 from gguf2ollama.planning.layers import Weights
-from gguf2ollama.planning.plan import Inspection
+from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.remote_streams import FileStream
 from gguf2ollama.sources.settings import settings_for
 from gguf2ollama.sources.site import Site, open_site
 
-__all__ = ["StreamRoute"]
+__all__ = ["StreamTransport"]
 
 _AT_ONCE = 4
 _BUFFER_BYTES = 1 << 20
@@ -29,22 +29,20 @@ _LOCALLY = "leave out --stream, so that it is downloaded first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRoute:
+class StreamTransport:
     """The way from a repository through this machine into a server; a blob that is there is not even fetched.
 
     The digests are those that its site tells, and the server checks the bytes against them.
 
     Attributes:
         client: The server.
-        inspection: What is made; its files are in a repository.
-        features: What the server can do.
+        plan: What is made; its files are in a repository.
         progress: Called with the bytes sent.
         notify: Told what is there already.
     """
 
     client: Client
-    inspection: Inspection
-    features: ServerFeatures
+    plan: BuildPlan
     progress: Progress
     notify: Callable[[str], None]
 
@@ -56,32 +54,32 @@ class StreamRoute:
             UsageProblem: It cannot be made without a copy here.
         """
         sources = self._files()
-        layers = self.inspection.lay_out_image(takes_shards=True).weights
+        layers = self.plan.inspection.lay_out_image(takes_shards=True).weights
         with open_site(settings_for(self._source())) as site:
             if site is None:
                 raise UsageProblem("--stream needs a network, and HF_HUB_OFFLINE is set", hint=_LOCALLY)
-            digests = at_once(
+            digests = run_parallel(
                 lambda pair, check: self._send(*pair, site=site, check=check),
                 list(zip(layers, sources, strict=True)),
                 most=_AT_ONCE,
             )
         files = {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
-        create_model(self.client, name, files=files, recipe=self.inspection.recipe)
+        create_model(self.client, name, files=files, recipe=self.plan.inspection.recipe)
 
     def _files(self) -> tuple[RepositoryFile, ...]:
         """Return the files there, once it is sure that they can be taken as they are."""
-        origin = self.inspection.files.origin
+        origin = self.plan.inspection.files.origin
         if origin is None or not origin.files:
             raise UsageProblem(
                 "--stream is for a repository on the Hub or on ModelScope", hint="leave it out"
             )
-        if self.inspection.patch:
+        if self.plan.inspection.patch:
             raise UsageProblem("a changed chat template needs a copy of the file here", hint=_LOCALLY)
-        if self.inspection.model.is_split and not self.features.takes_shards:
+        if self.plan.inspection.model.is_split and not self.plan.destination.features.takes_shards:
             raise UsageProblem(
                 "this Ollama takes no shards, and to merge them they have to be here", hint=_LOCALLY
             )
-        n_files = len(self.inspection.files.paths)
+        n_files = len(self.plan.inspection.files.paths)
         if n_files != len(origin.files) or any(file.sha256 is None for file in origin.files):
             raise UsageProblem("not all files are there with a digest", hint=_LOCALLY)
         return origin.files
@@ -105,13 +103,13 @@ class StreamRoute:
         return digest
 
     def _open(self, file: RepositoryFile, *, site: Site) -> BinaryIO:
-        origin = self.inspection.files.origin
+        origin = self.plan.inspection.files.origin
         assert origin is not None  # noqa: S101 - these files came from there
         stream = FileStream(site.remote_file(self._source().repo_id, file, commit=origin.commit))
         return cast("BinaryIO", io.BufferedReader(stream, _BUFFER_BYTES))
 
     def _source(self) -> HubSource:
-        origin = self.inspection.files.origin
+        origin = self.plan.inspection.files.origin
         source = parse_source(origin.place) if origin is not None else None
         if not isinstance(source, HubSource):
             raise UsageProblem("--stream is for a repository on the Hub or ModelScope", hint="leave it out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem
@@ -11,18 +11,21 @@ from gguf2ollama.events import Progress
 from gguf2ollama.install.blobs import send_weights
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.preflight import require_server_space
+from gguf2ollama.install.temporary_models import leased_name
 from gguf2ollama.names import ModelName
-from gguf2ollama.oci import Manifest
+from gguf2ollama.oci import Manifest, MediaType, ModelConfig
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.manifest_server import PrivateRegistry
-from gguf2ollama.planning.layers import Image
+from gguf2ollama.planning.layers import Image, Text
 
-__all__ = ["PullRoute"]
+__all__ = ["PullTransport", "require_pull"]
+
+_TEST = ModelName.parse("transport-test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PullRoute:
-    """The way for a server on this machine whose store is not ours to write.
+class PullTransport:
+    """The transport for a server on this machine whose model directory is not ours to write.
 
     The server pulls what makes the model: its manifest, config, texts and parameters. The weights it finds in
     its store then, since they were sent as blobs before: Ollama checks the digest of a blob while it writes
@@ -51,29 +54,51 @@ class PullRoute:
         """
         layers = self.image.weights
         self.hashing.keep_only(layers)
-        require_server_space(self.client, self.image, hashing=self.hashing)
-        with PrivateRegistry(label=name.tag.partition("-")[0]) as registry:
-            # whether the server reaches us shows before anything large is sent
-            texts_alone = Manifest(config=self.image.config.descriptor, layers=self.image.text_layers)
-            with self._pulled(texts_alone, registry):
-                pass
-            digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
-            with self._pulled(self.image.manifest(digests), registry) as pulled:
-                self.client.copy(pulled, to=name)
-
-    @contextlib.contextmanager
-    def _pulled(self, manifest: Manifest, registry: PrivateRegistry) -> Iterator[ModelName]:
-        """Have a model on the server for as long as the block runs; give its name there."""
+        require_server_space(self.client, self.image, digests=lambda: self.hashing.digests(self.image))
+        digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
         texts = (*self.image.texts, self.image.config)
-        name = registry.offer(manifest, {text.descriptor.digest: (text.content,) for text in texts})
-        try:
-            self.client.pull(name, insecure=True).drain()
-            if not registry.has_served(name):
-                raise ServerProblem(
-                    "the server pulled from another program than this one",
-                    hint="it seems to run in a container or behind a tunnel: use --via upload",
-                )
-            yield name
-        finally:
-            with contextlib.suppress(Gguf2OllamaError):
-                self.client.delete(name)
+        with (
+            PrivateRegistry(label=_label(name)) as registry,
+            _pulled(self.client, self.image.manifest(digests), texts, registry=registry) as pulled,
+        ):
+            self.client.copy(pulled, to=name)
+
+
+def require_pull(client: Client) -> None:
+    """Check that a server can pull from this machine: it pulls a model without weights, which is removed.
+
+    Raises:
+        ServerProblem: It cannot.
+    """
+    config = Text(
+        media_type=MediaType.CONFIG,
+        content=ModelConfig(family="", families=(), parameter_size="", file_type="").to_bytes(),
+    )
+    with leased_name(_TEST) as name, PrivateRegistry(label=_label(name)) as registry:
+        manifest = Manifest(config=config.descriptor, layers=())
+        with _pulled(client, manifest, (config,), registry=registry):
+            pass
+
+
+@contextlib.contextmanager
+def _pulled(
+    client: Client, manifest: Manifest, texts: Sequence[Text], *, registry: PrivateRegistry
+) -> Iterator[ModelName]:
+    """Have a model on the server for as long as the block runs; return its name there."""
+    name = registry.offer(manifest, {text.descriptor.digest: (text.content,) for text in texts})
+    try:
+        client.pull(name, insecure=True).drain()
+        if not registry.has_served(name):
+            raise ServerProblem(
+                "the server pulled from another program than this one",
+                hint="it seems to run in a container or behind a tunnel: use --via upload",
+            )
+        yield name
+    finally:
+        with contextlib.suppress(Gguf2OllamaError):
+            client.delete(name)
+
+
+def _label(name: ModelName) -> str:
+    """Return the token in a temporary name, by which what an interrupted build leaves is found."""
+    return name.tag.partition("-")[0]

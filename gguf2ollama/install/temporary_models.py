@@ -19,15 +19,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
+from gguf2ollama.environment import cache_folder
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.ollama import Client, LocalModel
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_layout import list_entries
-from gguf2ollama.sources.digest_cache import cache_folder
 
-__all__ = ["remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
+__all__ = ["leased_name", "remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
 
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; by then the age of the models decides
@@ -64,6 +64,13 @@ def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
             raise
         finally:
             remove_abandoned(client, models=related)
+
+
+@contextlib.contextmanager
+def leased_name(name: ModelName) -> Iterator[ModelName]:
+    """Return a temporary name that nobody sweeps as long as the block runs; nothing of others is removed."""
+    with _lease() as token:
+        yield name.temporary(token)
 
 
 def remove_abandoned(client: Client, *, models: Iterable[ModelName] | None = None) -> tuple[ModelName, ...]:

@@ -1,4 +1,4 @@
-"""Make a model through the server's REST interface: upload the files, then create."""
+"""Make a model through the server's REST API: upload the files, then create."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gguf2ollama.ollama import Client
 from gguf2ollama.planning.layers import Image
 from gguf2ollama.planning.recipe import Recipe
 
-__all__ = ["UploadRoute", "create_model"]
+__all__ = ["UploadTransport", "create_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UploadRoute:
-    """The way that needs nothing but the interface; the server may put a template of its own before ours.
+class UploadTransport:
+    """The transport that needs nothing but the API; the server may put a template of its own before ours.
 
     Attributes:
         client: The server.
@@ -48,7 +48,9 @@ class UploadRoute:
         """
         layers = self.image.weights
         self.hashing.keep_only(layers)
-        require_server_space(self.client, self.image, hashing=self.hashing, copies=self.copies)
+        require_server_space(
+            self.client, self.image, digests=lambda: self.hashing.digests(self.image), copies=self.copies
+        )
         files = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
         create_model(self.client, name, files=files, recipe=self.recipe)
 
@@ -70,6 +72,6 @@ def create_model(client: Client, name: ModelName, *, files: Mapping[str, Digest]
         system=wanted.system,
         # without this list the model would get the stops of a template that the server detects
         parameters={"stop": [], **wanted.parameters_json()},
-        messages=[{"role": one.role, "content": one.content} for one in wanted.messages],
+        messages=[{"role": message.role, "content": message.content} for message in wanted.messages],
         licenses=wanted.licenses,
     ).drain()

@@ -2,6 +2,7 @@
 
 from gguf2ollama.names._model_name import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.names._server_address import ServerAddress
+from gguf2ollama.names._shown import size
 from gguf2ollama.names._source import HubSource, LocalSource, SiteKey, Source, UrlSource, parse_source
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "Source",
     "UrlSource",
     "parse_source",
+    "size",
 ]

@@ -34,7 +34,7 @@ from gguf2ollama.oci import (
     go_json,
     parameter_size_label,
 )
-from gguf2ollama.sources.local import ModelFiles
+from gguf2ollama.sources.model import ModelFiles
 
 if TYPE_CHECKING:
     from gguf2ollama.planning.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Write down what a build was made of, and make the same again or nothing.
+"""Record what a build was made of, and make the same again or nothing.
 
 A lock file is JSON, to be kept beside what uses the model::
 
@@ -9,30 +9,31 @@ A lock file is JSON, to be kept beside what uses the model::
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.outputs import require_writable
 from gguf2ollama.names import HubSource, SiteKey, parse_source
 from gguf2ollama.oci import Digest
-from gguf2ollama.sources.local import ModelFiles
+from gguf2ollama.planning.options import BuildOptions
+from gguf2ollama.planning.plan import BuildPlan
+from gguf2ollama.planning.recipe import Recipe
+from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import parse_place, shown_place
 
-if TYPE_CHECKING:
-    from gguf2ollama.api.build_job import Built
-    from gguf2ollama.planning.plan import Preferences
-    from gguf2ollama.planning.recipe import Recipe
-
-__all__ = ["Lock", "LockCheck", "LockedFile", "read_lock", "write_lock"]
+__all__ = ["Lock", "LockedFile", "read_lock", "require_lockable", "write_lock"]
 
 _FORMAT = 1
 _CAP_BYTES = 1 << 20
+_NOT_LOCKABLE = "a lock file is for what comes from the Hub or ModelScope, where a commit names it"
 _HINT = "build with --lock to write a new lock file, or undo what has changed"
 
 
@@ -72,17 +73,17 @@ class Lock:
     ollama: str
 
     @classmethod
-    def of(cls, built: Built) -> Lock:
-        """Take down what a build was made of.
+    def of(cls, plan: BuildPlan) -> Lock:
+        """Record what a build is made of.
 
         Raises:
-            UsageProblem: It was not made of a repository.
+            UsageProblem: It is not made of a repository.
         """
-        origin, recipe = built.inspection.files.origin, built.inspection.recipe
+        origin, recipe = plan.inspection.files.origin, plan.inspection.recipe
         source = None if origin is None or not origin.commit else parse_source(origin.place)
         if origin is None or not isinstance(source, HubSource):
             raise UsageProblem(
-                "a lock file is for what comes from the Hub or ModelScope, where a commit names it",
+                _NOT_LOCKABLE,
                 hint="leave out --lock",
             )
         context = recipe.parameters.get("num_ctx")
@@ -91,11 +92,11 @@ class Lock:
             repository=source.repo_id,
             revision=source.revision or "",
             commit=origin.commit,
-            files=_locked(built.inspection.files),
+            files=_locked(plan.inspection.files),
             context=None if context is None else int(context.value),
             template_sha256=Digest.of((recipe.template.value or recipe.chat_template).encode()).hex,
             recipe_sha256=_recipe_digest(recipe),
-            ollama=built.version.text,
+            ollama=plan.destination.version.text,
         )
 
     @property
@@ -137,13 +138,19 @@ class Lock:
         if found:
             raise VerificationFailed(f"{next(iter(found))} is not in the lock file", hint=_HINT)
 
-    def require_plan(self, built: Built) -> None:
+    def applied_to(self, options: BuildOptions) -> BuildOptions:
+        """Return the options that lead to what the file records: its context, unless another was given."""
+        if self.context is None or options.context != "auto":
+            return options
+        return dataclasses.replace(options, context=self.context)
+
+    def require_plan(self, plan: BuildPlan) -> None:
         """Check that what would be made is what was made then.
 
         Raises:
             VerificationFailed: It is not.
         """
-        now = Lock.of(built)
+        now = Lock.of(plan)
         for what, then, today in (
             ("the version of Ollama", self.ollama, now.ollama),
             ("what renders its chats", self.template_sha256, now.template_sha256),
@@ -151,53 +158,10 @@ class Lock:
         ):
             if then != today:
                 raise VerificationFailed(
-                    f"{built.name.short} would not be what the lock file says: {what} differs,"
+                    f"{plan.name.short} would not be what the lock file says: {what} differs,"
                     f" {then[:12]} then and {today[:12]} now",
                     hint=_HINT,
                 )
-
-
-class LockCheck:
-    """Holds a build to a lock file; without one, to nothing.
-
-    Args:
-        path: The lock file, or ``None``.
-
-    Raises:
-        InvalidInput: It is none.
-        NotFound: There is no such file.
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        self._lock = None if path is None else read_lock(path)
-
-    def take(
-        self, source: str | os.PathLike[str], preferences: Preferences
-    ) -> tuple[str | os.PathLike[str], Preferences]:
-        """Return the source and the preferences that lead to what the file says.
-
-        Raises:
-            UsageProblem: The source names something else.
-        """
-        if self._lock is None:
-            return source, preferences
-        from gguf2ollama.sources.remote import SourceSelection  # noqa: PLC0415 - with a lock file alone
-
-        self._lock.require_source(source)
-        taken: Preferences = {**preferences, "hub": SourceSelection()}
-        if preferences.get("context", "auto") == "auto" and self._lock.context is not None:
-            taken["context"] = self._lock.context
-        return self._lock.place, taken
-
-    def require_files(self, files: ModelFiles) -> None:
-        """Check that files are those of the lock file; raises ``VerificationFailed``."""
-        if self._lock is not None:
-            self._lock.require_files(files)
-
-    def require_plan(self, built: Built) -> None:
-        """Check that what would be made is what was made then; raises ``VerificationFailed``."""
-        if self._lock is not None:
-            self._lock.require_plan(built)
 
 
 def read_lock(path: str | os.PathLike[str]) -> Lock:
@@ -218,13 +182,25 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         ) from error
 
 
-def write_lock(path: str | os.PathLike[str], built: Built) -> None:
-    """Write down what a build was made of.
+def require_lockable(path: str | os.PathLike[str], source: str | os.PathLike[str]) -> None:
+    """Check before anything else that a lock file of a build could be written.
+
+    Raises:
+        UsageProblem: The source is not a repository, the file is there already, or its folder can't be
+            written.
+    """
+    if not isinstance(parse_place(source), HubSource):
+        raise UsageProblem(_NOT_LOCKABLE, hint="leave out --lock")
+    require_writable(Path(path), what="lock file")
+
+
+def write_lock(path: str | os.PathLike[str], plan: BuildPlan) -> None:
+    """Record what a build was made of.
 
     Raises:
         UsageProblem: It was not made of a repository, or the file cannot be written.
     """
-    content = json.dumps({"format": _FORMAT} | asdict(Lock.of(built)), indent=2, ensure_ascii=False)
+    content = json.dumps({"format": _FORMAT} | asdict(Lock.of(plan)), indent=2, ensure_ascii=False)
     with atomic_file(Path(path), kind="lock file") as stream:
         stream.write(f"{content}\n".encode())
 

@@ -1,102 +1,118 @@
-"""What a model is to be: what the user and its publishers ask for, and the Ollama that will run it."""
+"""What the user asks for: values, checked as far as that needs neither a source nor a server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.memory.context import parse_context
+from gguf2ollama.names import ModelName
+from gguf2ollama.planning.target import Via
 
 if TYPE_CHECKING:
-    from gguf2ollama.memory.context import ContextChoice
     from gguf2ollama.modelfiles import Parameter
 
-__all__ = ["ModelSettings", "Published", "Target", "Value"]
+__all__ = ["UPSTREAM", "BuildOptions", "ModelOptions"]
+
+UPSTREAM = "upstream"
+"""The chat template of the model that a GGUF was made from, as its site has it, instead of a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What matters of the Ollama that will run the model.
+class ModelOptions:
+    """What a model is to be; it precedes what the GGUF, its publishers and its family's profile say.
 
     Attributes:
-        version: Its version; ``None`` where the Modelfile is for any.
-        native_templates: Whether it can render with the chat template of the GGUF itself.
-        create_replaces_template: Whether it may put its own template first, as ``create`` does.
-        header_is_editable: Whether the header of the GGUF may be changed on the way.
-        takes_templates: Whether a TEMPLATE can render chats.
-        has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
-        model_name: The model part of the name that the model will have there; ``""`` where it is not known.
+        context: Tokens of the context, ``"auto"`` or ``"max"``.
+        parameters: PARAMETER values; ``stop`` may repeat.
+        system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
+        template: The TEMPLATE text.
+        chat_template: A Jinja text that the model carries instead of the chat template in its header, or
+            :data:`UPSTREAM`.
+        licenses: LICENSE texts, instead of those in the GGUF.
+        projectors: Files of projectors (mmproj), instead of the one in the folder or repository.
+        verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
+            which takes up to a second; otherwise the detected family decides.
     """
 
-    version: str | None = None
-    native_templates: bool = True
-    create_replaces_template: bool = True
-    header_is_editable: bool = False
-    takes_templates: bool = True
-    has_companions: bool = False
-    model_name: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """A value, and where it came from."""
-
-    value: Any
-    source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """What the publishers of a model recommend beside the GGUF.
-
-    Attributes:
-        parameters: What they say of this very GGUF; it goes before what stands in it.
-        fallbacks: What the authors say of the model that it was made from; it goes behind that.
-        stops: Stop strings, and where each came from.
-        system, template: Texts that they want a chat to have.
-        chat_template: The chat template of the model that it was made from, as it is today.
-    """
-
-    parameters: Mapping[str, Value] = field(default_factory=dict)
-    fallbacks: Mapping[str, Value] = field(default_factory=dict)
-    stops: Mapping[str, str] = field(default_factory=dict)
-    system: Value | None = None
-    template: Value | None = None
-    chat_template: Value | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSettings:
-    """What the user asked for; it goes before everything else.
-
-    Attributes:
-        context: ``num_ctx`` and its reason; ``None`` leaves it to the server.
-        parameters: PARAMETER values in the order given; ``stop`` may repeat.
-        system: The SYSTEM text; ``""`` for none at all, ``None`` for the default.
-        template: The TEMPLATE text, or ``None``.
-        chat_template: The chat template that was put into the header, which the metadata holds; ``None``
-            where it is the file's own.
-        licenses: LICENSE texts.
-        published: What the publishers recommend, where the user asks for nothing else.
-    """
-
-    context: ContextChoice | None = None
+    context: int | str = "auto"
     parameters: tuple[Parameter, ...] = ()
     system: str | None = None
     template: str | None = None
     chat_template: str | None = None
     licenses: tuple[str, ...] = ()
-    published: Published = field(default_factory=Published)
+    projectors: tuple[str | os.PathLike[str], ...] = ()
+    verify: bool = True
 
     @property
-    def given_template(self) -> Value | None:
-        """The TEMPLATE that is wanted whatever else there is: the user's, else the publishers'."""
+    def context_tokens(self) -> int | str:
+        """The context as tokens, ``"auto"`` or ``"max"``.
+
+        Raises:
+            UsageProblem: It is none of these.
+        """
+        return parse_context(self.context) if isinstance(self.context, str) else self.context
+
+    def check(self) -> None:
+        """Check what needs no source.
+
+        Raises:
+            InvalidModelfile: The TEMPLATE doesn't parse.
+            UsageProblem: The context, or the chat template, is invalid.
+        """
+        _ = self.context_tokens
         if self.template is not None:
-            return Value(value=self.template, source="--template")
-        return self.published.template
+            from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - with --template alone
+
+            parse(self.template)
+        if self.chat_template is not None and self.chat_template != UPSTREAM:
+            from gguf2ollama.planning.template_patch import require_chat_template  # noqa: PLC0415 - as above
+
+            require_chat_template(self.chat_template)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions(ModelOptions):
+    """What a build is to do, beside what the model is to be.
+
+    Attributes:
+        name: The model's name; made from the file's where ``None``.
+        via: The transport to the server, or ``"auto"`` for the first that works.
+        stream: Whether what the server lacks goes from its repository through to it, with no copy here.
+        rehash: Whether files are hashed even where their digests are remembered.
+        load: Whether the model is loaded once, so that what the server cannot run is found now.
+        allow_mismatch: Whether a model that differs from the plan is kept.
+    """
+
+    name: str | None = None
+    via: Via = "auto"
+    stream: bool = False
+    rehash: bool = False
+    load: bool = True
+    allow_mismatch: bool = False
 
     @property
-    def given_system(self) -> Value | None:
-        """The SYSTEM text that is wanted whatever else there is: the user's, else the publishers'."""
-        if self.system is not None:
-            return Value(value=self.system or None, source="--system")
-        return self.published.system
+    def model_name(self) -> ModelName | None:
+        """The name that was given.
+
+        Raises:
+            UsageProblem: Ollama would not take it, or not find it again.
+        """
+        if self.name is None:
+            return None
+        name = ModelName.parse(self.name)
+        if name.has_reserved_tag:
+            raise UsageProblem(
+                f"{name.short}: the tag ':{name.tag}' is reserved by Ollama for where a model runs",
+                hint="choose another tag",
+            )
+        return name
+
+    def check(self) -> None:
+        """Check what needs neither a source nor a server; see :meth:`ModelOptions.check`."""
+        super(BuildOptions, self).check()  # the short form finds no class in one with slots
+        _ = self.model_name
+        if self.stream and self.via not in {"auto", "upload"}:
+            raise UsageProblem("--stream is an upload to a server", hint="leave out --via")

@@ -1,67 +1,36 @@
-"""Look at a GGUF and decide what would be made of it; nothing is written, no server is asked."""
+"""Decide what a model will be and how it gets to Ollama, from headers alone: pure but for the clock."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING
 
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.errors import UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import UNCHANGED
-from gguf2ollama.memory.context import ModelShape, choose_context, parse_context, read_shape
-from gguf2ollama.memory.hardware import free_memory_bytes
-from gguf2ollama.modelfiles import Parameter, render_modelfile
+from gguf2ollama.memory.context import ModelShape, choose_context, read_shape
+from gguf2ollama.names import ModelName
+from gguf2ollama.planning.default_name import suggest_name
 from gguf2ollama.planning.layers import Image, lay_out_image
-from gguf2ollama.planning.options import ModelSettings, Target
+from gguf2ollama.planning.migration import warn_of_second_copy
+from gguf2ollama.planning.options import UPSTREAM, BuildOptions, ModelOptions
 from gguf2ollama.planning.recipe import Recipe, plan_recipe
-from gguf2ollama.planning.target import parse_version, target_of
+from gguf2ollama.planning.settings import ModelSettings
+from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, parse_version
 from gguf2ollama.planning.template_patch import require_chat_template
-from gguf2ollama.sources.local import ModelFiles
-from gguf2ollama.sources.resolve import obtain_model
+from gguf2ollama.sources.model import ModelFiles
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from gguf2ollama.planning.template_selection import Tried, Unserved
-    from gguf2ollama.sources.remote import SourceSelection
 
-__all__ = ["UPSTREAM", "Inspection", "Preferences", "inspect", "modelfile"]
-
-UPSTREAM = "upstream"
-"""The chat template of the model that a GGUF was made from, as its site has it, instead of a text."""
+__all__ = ["BuildPlan", "Inspection", "plan_build", "plan_model"]
 
 # what `build` does wherever it need not upload
 _BUILT = Target(create_replaces_template=False, header_is_editable=True, has_companions=True)
-
-
-class Preferences(TypedDict, total=False):
-    """What a user may want of a model; it goes before what the GGUF and its family's profile say.
-
-    Attributes:
-        context: Tokens of the context, ``"auto"`` (the default) or ``"max"``.
-        parameters: PARAMETER values; ``stop`` may repeat.
-        system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
-        template: The TEMPLATE text.
-        chat_template: A Jinja text that the model carries instead of the chat template in its header, or
-            :data:`UPSTREAM`.
-        licenses: LICENSE texts, instead of what the GGUF tells.
-        projectors: Files of projectors (mmproj), instead of the one in the folder.
-        hub: Which of the models of a repository.
-    """
-
-    context: int | str
-    parameters: Sequence[Parameter]
-    system: str | None
-    template: str | None
-    chat_template: str | None
-    licenses: Sequence[str]
-    projectors: Sequence[str | os.PathLike[str]]
-    hub: SourceSelection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,63 +76,129 @@ class Inspection:
         return lay_out_image(self.files, recipe=self.recipe, takes_shards=takes_shards, patch=self.patch)
 
 
-def inspect(
-    source: str | os.PathLike[str] | ModelFiles,
-    *,
-    target: Target | None = None,
-    free_bytes: int | Literal["here"] | None = "here",
-    verify: bool = True,
-    **preferences: Unpack[Preferences],
-) -> Inspection:
-    """Read the header of a GGUF, tell its family, choose its template, and plan its recipe.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPlan:
+    """What a build will make, and where; nothing but headers was read for it.
+
+    Attributes:
+        name: The model's name.
+        inspection: What the GGUF is, and the recipe.
+        destination: Where it is built, for which Ollama, and by which transport.
+        options: What was asked for.
+    """
+
+    name: ModelName
+    inspection: Inspection
+    destination: Destination
+    options: BuildOptions
+
+    @property
+    def image(self) -> Image:
+        """All that the model will be made of, as the transport takes it."""
+        features = self.destination.features
+        by_create = self.destination.transport == "upload"
+        return self.inspection.lay_out_image(
+            takes_shards=features.takes_shards if by_create else features.keeps_shards
+        )
+
+    @property
+    def bytes_to_fetch(self) -> int:
+        """Bytes of files that are not on this machine yet; some may be in a cache."""
+        files = self.inspection.files
+        return 0 if files.are_local else sum(shard.size for shard in files.shards)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may surprise, one sentence each."""
+        is_uploaded = self.destination.transport == "upload"
+        version, model = self.destination.version, self.inspection.model
+        return (
+            *self.inspection.warnings,
+            *(warn_of_second_copy(version, model) if is_uploaded else ()),
+        )
+
+    def with_files(self, files: ModelFiles) -> BuildPlan:
+        """Return the plan for the same files, which are on this machine now."""
+        inspection = dataclasses.replace(self.inspection, files=files)
+        return dataclasses.replace(self, inspection=inspection)
+
+    def require_loadable(self, *, cause: Exception | None = None) -> None:
+        """Check that nothing is known that keeps the server from loading the model.
+
+        Raises:
+            VerificationFailed: Its chat template does, and no TEMPLATE takes its place.
+        """
+        unserved = self.inspection.unserved
+        if unserved is not None and unserved.refusal:
+            raise VerificationFailed(
+                f"Ollama {self.destination.version} cannot load {self.name.short}: {unserved.refusal}",
+                hint="use --chat-template FILE to give it another (upstream: that of the original model)",
+            ) from cause
+
+
+def plan_build(
+    files: ModelFiles, *, options: BuildOptions, destination: Destination, free_bytes: int | None
+) -> BuildPlan:
+    """Plan a build.
 
     Args:
-        source: A GGUF file, any shard of one, or a folder; or the files of a model that were found already.
-        target: The Ollama it is for; when not given any, for which it is built and not made by ``create``.
-        free_bytes: Memory of the machine that will run it: this one's, or ``None`` where it is not known.
-        verify: Whether prompts are compared with those the authors meant to choose the template, which takes
-            up to a second; otherwise the detection decides.
-        preferences: See :class:`Preferences`.
+        files: The model; headers are enough.
+        options: What was asked for.
+        destination: Where it is built.
+        free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
 
     Raises:
-        InvalidGguf: A file is no GGUF, or a broken one.
-        InvalidInput: The chat template in the file is none, or takes no conversation.
-        InvalidShards: The shards are not one whole set.
-        NotFound: There is no such file, or no GGUF in the folder.
-        UsageProblem: The folder holds several models, the file is none that runs by itself, or the chat
-            template that was given is none.
+        Gguf2OllamaError: As :func:`plan_model` does.
+        VerificationFailed: It is known that the server could not load the model.
     """
-    projectors = preferences.get("projectors", ())
-    files = (
-        source
-        if isinstance(source, ModelFiles)
-        else obtain_model(source, projectors=projectors, selection=preferences.get("hub"))
+    name = options.model_name or suggest_name(files.model.name)
+    inspection = plan_model(
+        files,
+        options=options,
+        target=destination.target(model_name=name.model, header_is_editable=not options.stream),
+        free_bytes=free_bytes,
     )
+    plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
+    is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may well load it
+    by_create = destination.transport == "upload"  # which might give it a TEMPLATE of its own
+    if not by_create and is_predicted and not options.allow_mismatch:
+        plan.require_loadable()
+    return plan
+
+
+def plan_model(
+    files: ModelFiles, *, options: ModelOptions, target: Target | None = None, free_bytes: int | None
+) -> Inspection:
+    """Tell the family of a model, choose what renders its chats, and plan its recipe.
+
+    Args:
+        files: The model; headers are enough.
+        options: What was asked for.
+        target: The Ollama it is for; when not given any, for which it is built and not made by ``create``.
+        free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
+
+    Raises:
+        InvalidInput: The chat template in the file is none, or takes no conversation.
+        UsageProblem: The file is none that runs by itself, or the chat template that was given is none.
+    """
     model = files.model
-    chat_template = preferences.get("chat_template")
-    if chat_template == UPSTREAM:
-        chat_template = _upstream(files)
+    chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
     patch = _patch(model, chat_template=chat_template)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
     shape = read_shape(metadata, weight_bytes=model.total_bytes)
-    context = preferences.get("context", "auto")
     detection = detect(metadata, profiles=load_profiles())
     settings = ModelSettings(
-        context=choose_context(
-            shape,
-            parse_context(context) if isinstance(context, str) else context,
-            free_bytes=free_memory_bytes() if free_bytes == "here" else free_bytes,
-        ),
-        parameters=tuple(preferences.get("parameters", ())),
-        system=preferences.get("system"),
-        template=preferences.get("template"),
+        context=choose_context(shape, options.context_tokens, free_bytes=free_bytes),
+        parameters=options.parameters,
+        system=options.system,
+        template=options.template,
         chat_template=chat_template,
-        licenses=tuple(preferences.get("licenses", ())),
+        licenses=options.licenses,
         published=files.published,
     )
     target = target or _BUILT
     tried, unserved = None, None
-    if verify:
+    if options.verify:
         from gguf2ollama.planning.template_selection import (  # noqa: PLC0415 - heavy
             Unserved,
             changed_template_patch,
@@ -197,33 +232,6 @@ def inspect(
     )
 
 
-def modelfile(
-    source: str | os.PathLike[str],
-    *,
-    for_ollama: str | None = None,
-    verify: bool = True,
-    **preferences: Unpack[Preferences],
-) -> str:
-    """Write the Modelfile for a GGUF, each value with where it came from; see :func:`inspect`.
-
-    Args:
-        source: As for :func:`inspect`.
-        for_ollama: The version of Ollama that ``ollama create`` will be run with; when not given, the
-            Modelfile is for any.
-        verify: As for :func:`inspect`.
-        preferences: See :class:`Preferences`.
-
-    Raises:
-        InvalidModelfile: A value holds what a Modelfile cannot carry.
-        UsageProblem: ``for_ollama`` is not a version.
-    """
-    target = Target()
-    if for_ollama is not None:
-        target = target_of(parse_version(for_ollama), create_replaces_template=True, header_is_editable=False)
-    inspection = inspect(source, target=target, verify=verify, **preferences)
-    return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
-
-
 def _upstream(files: ModelFiles) -> str:
     if (found := files.published.chat_template) is None:
         raise UsageProblem(
@@ -238,35 +246,6 @@ def _patch(model: ShardSet, *, chat_template: str | None) -> HeaderPatch:
         return UNCHANGED
     require_chat_template(chat_template)
     return chat_template_patch(model.first, chat_template)
-
-
-def _comments(inspection: Inspection) -> dict[str, str]:
-    recipe = inspection.recipe
-    comments = {name: one.source for name, one in recipe.parameters.items() if name != "stop"}
-    comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
-    comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
-    comments |= {"PARSER": recipe.parser.source, "REQUIRES": "the oldest Ollama with the parser below"}
-    if recipe.companion is not None:
-        comments |= {
-            "TEMPLATE": f"{recipe.companion_source}. Chats are rendered with {recipe.template.source}",
-            "REQUIRES": "an older Ollama would render chats with the TEMPLATE below",
-        }
-    notes = [f"NOTE: {warning}" for warning in inspection.warnings]
-    if (tried := inspection.tried) is not None:
-        parity = tried.choice.chosen.parity
-        notes.insert(0, f"Predicted prompt match on Ollama {tried.version}: {parity}.")
-    if (origin := inspection.files.origin) is not None:
-        notes.append(
-            f"NOTE: `gguf2ollama download {origin.place} --local-dir .` gets the files to where FROM is."
-        )
-    if inspection.model.is_split:
-        notes.append("NOTE: Ollama takes the shards from 0.30 on; merge them for an older one.")
-    if inspection.patch:
-        notes.append(
-            "NOTE: this is for a file that carries the other chat template: write it with"
-            " `gguf2ollama patch-template`, and name it in FROM."
-        )
-    return comments | {"": "\n".join(["Made by gguf2ollama.", *notes])}
 
 
 def _written(path: Path) -> str:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.families import Detection, Features, stops_for
 from gguf2ollama.modelfiles import Modelfile, Parameter, lint
-from gguf2ollama.planning.options import ModelSettings, Target, Value
+from gguf2ollama.planning.settings import ModelSettings
+from gguf2ollama.planning.target import Target
+from gguf2ollama.sources.model import Value
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.candidate import TemplateChoice

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
-from gguf2ollama.planning.options import Target
 
-__all__ = ["NEWEST_TESTED", "Rendering", "parse_version", "require_uploads", "target_of"]
+__all__ = [
+    "NEWEST_TESTED",
+    "Destination",
+    "Rendering",
+    "Target",
+    "Transport",
+    "Via",
+    "parse_version",
+    "require_uploads",
+    "target_of",
+]
 
 NEWEST_TESTED = "0.34.4"
 """The newest Ollama that everything was tried with."""
+
+
+Transport: TypeAlias = Literal["link", "pull", "upload", "store"]
+"""How a model gets to Ollama: linked into a server's model directory, pulled by a server from us, uploaded
+through its API, or written to a model directory that no server has to serve."""
+
+Via: TypeAlias = Literal["auto", "link", "pull", "upload"]
+"""The transport that the user asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What matters of the Ollama that will run the model.
+
+    Attributes:
+        version: Its version; ``None`` where the Modelfile is for any.
+        native_templates: Whether it can render with the chat template of the GGUF itself.
+        create_replaces_template: Whether it may put its own template first, as ``create`` does.
+        header_is_editable: Whether the header of the GGUF may be changed on the way.
+        takes_templates: Whether a TEMPLATE can render chats.
+        has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
+        model_name: The model part of the name that the model will have there; ``""`` where it is not known.
+    """
+
+    version: str | None = None
+    native_templates: bool = True
+    create_replaces_template: bool = True
+    header_is_editable: bool = False
+    takes_templates: bool = True
+    has_companions: bool = False
+    model_name: str = ""
 
 
 def parse_version(text: str) -> ServerVersion:
@@ -47,12 +88,55 @@ environment (``shouldPreferChatTemplate`` in ``server/images.go`` of 0.34.4 and 
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a model is built, and by which transport.
+
+    Attributes:
+        where: The server's address, or the model directory.
+        version: The version of Ollama that will run it.
+        transport: How it gets there.
+        reason: Why it is that transport.
+        runs_locally: Whether this machine will run it.
+        rendering: What the server is known to render with.
+    """
+
+    where: str
+    version: ServerVersion
+    transport: Transport
+    reason: str = ""
+    runs_locally: bool = True
+    rendering: Rendering = "by capabilities"
+
+    @property
+    def features(self) -> ServerFeatures:
+        """What that Ollama can do."""
+        return ServerFeatures.of(self.version)
+
+    def target(self, *, model_name: str, header_is_editable: bool) -> Target:
+        """Return what that Ollama does with a GGUF.
+
+        Args:
+            model_name: The model part of the name that the model gets.
+            header_is_editable: Whether the header of the GGUF may be changed on the way.
+        """
+        # `create`, which ends an upload, looks for a template of its own
+        return target_of(
+            self.version,
+            create_replaces_template=self.transport == "upload",
+            header_is_editable=header_is_editable,
+            rendering=self.rendering,
+            model_name=model_name,
+        )
+
+
 def target_of(
     version: ServerVersion,
     *,
     create_replaces_template: bool = False,
     header_is_editable: bool = True,
     rendering: Rendering = "by capabilities",
+    model_name: str = "",
 ) -> Target:
     """Return what an Ollama does with a GGUF that is built for it.
 
@@ -61,6 +145,7 @@ def target_of(
         create_replaces_template: Whether ``create`` makes the model, which looks for a template of its own.
         header_is_editable: Whether the header of the GGUF may be changed on the way.
         rendering: What the server is set up to render with.
+        model_name: The model part of the name that the model gets; ``""`` where it is not known.
     """
     has_native = ServerFeatures.of(version).native_templates
     if (
@@ -74,4 +159,5 @@ def target_of(
         header_is_editable=header_is_editable,
         takes_templates=not has_native or rendering != "chat template",
         has_companions=has_native and rendering == "by capabilities",
+        model_name=model_name,
     )

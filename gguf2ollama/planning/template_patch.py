@@ -42,6 +42,8 @@ def require_chat_template(text: str) -> None:
         raise UsageProblem("the chat template is empty", hint="is that the right file?")
     if (size := len(text.encode("utf-8", "surrogatepass"))) > _CAP_BYTES:
         raise UsageProblem(f"the chat template has {size:,} bytes, more than the {_CAP_BYTES:,} accepted")
+    if "\0" in text:
+        raise UsageProblem("the chat template contains a NUL, where llama.cpp would cut it off")
     if error := find_syntax_error(text):
         raise UsageProblem(
             f"the chat template is not valid Jinja: {error}", hint="a Go template is given with --template"

@@ -18,8 +18,9 @@ from gguf2ollama.families import Detection, stops_for
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
-from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.recipe import system_text
+from gguf2ollama.planning.settings import ModelSettings
+from gguf2ollama.planning.target import Target
 
 __all__ = ["Tried", "Unserved", "changed_template_patch", "try_templates"]
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.ggufio import Shard, ShardSet
-from gguf2ollama.names import HubSource, LocalSource, UrlSource
-from gguf2ollama.oci import Digest
-from gguf2ollama.sources.digest_cache import DigestCache
+from gguf2ollama.names import LocalSource
 from gguf2ollama.sources.download import Download, Downloaded
-from gguf2ollama.sources.local import ModelFiles, require_projector
+from gguf2ollama.sources.local import require_projector
+from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_place
-from gguf2ollama.sources.remote import Remote, RemoteModel, SourceSelection, open_remote
+from gguf2ollama.sources.remote import Remote, RemoteModel, open_remote, reopen_remote
 
-__all__ = ["DownloadedModel", "download", "download_model"]
+__all__ = ["DownloadedModel", "download_model", "fetch_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,110 +39,124 @@ class DownloadedModel:
         return sum(file.bytes_fetched for file in self.files)
 
 
-def download(
+def download_model(
     source: str,
     *,
-    selection: SourceSelection | None = None,
-    folder: str | os.PathLike[str] | None = None,
+    selection: SourceSelection,
+    folder: str | os.PathLike[str] | None,
+    free_bytes: int | None,
+    digests: KnownDigests,
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
 ) -> DownloadedModel:
     """Download a model into the cache that all tools of its site share, or into a folder.
 
     Args:
-        source: ``owner/repo``, ``owner/repo:QUANT``, ``hf://owner/repo/path@revision``, the same with ``ms://``,
-            a page of one, or the URL of a file.
+        source: ``owner/repo``, ``owner/repo:QUANT``, ``hf://owner/repo/path@revision``, the same with
+            ``ms://``, a page of one, or the URL of a file.
         selection: Which of the models there.
         folder: Where the files are put, under their names in the repository; the cache when not given.
+        free_bytes: Memory of the machine that will run it, which decides between quantizations.
+        digests: What is known of files, and learns the digest of each as it lands.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
 
     Raises:
         NotEnoughSpace: The disk is too small.
         NotFound: There is no such repository, revision or model.
-        ServerProblem: The site cannot be asked, or refuses.
+        ServerProblem: The site cannot be reached, or refuses.
         UsageProblem: The source is on this machine, or names several models.
-        VerificationFailed: A file came twice with another digest than its site tells.
+        VerificationFailed: A file came twice with another digest than its site reports.
     """
     parsed = parse_place(source)
     if isinstance(parsed, LocalSource):
         raise UsageProblem(
-            f"{source} is no place on the Hub, and no URL",
+            f"{source} is on this machine, there is nothing to download",
             hint="give owner/repo, ms://owner/repo or https://…",
         )
-    with open_remote(parsed, selection=selection or SourceSelection()) as remote:
+    with open_remote(parsed, selection=selection, free_bytes=free_bytes, notify=notify) as remote:
+        notify(remote.model.found)
         return _download(
             remote,
             folder=None if folder is None else Path(folder),
-            digests=DigestCache(),
+            digests=digests,
             progress=progress,
             notify=notify,
         )
 
 
-def download_model(
-    source: HubSource | UrlSource,
+def fetch_model(
+    model: RemoteModel,
+    headers: ModelFiles,
     *,
-    selection: SourceSelection,
-    digests: DigestCache,
-    projectors: Sequence[Shard] = (),
-    runs_locally: bool = True,
+    digests: KnownDigests,
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
 ) -> ModelFiles:
-    """Download a model into the cache, and read its headers.
+    """Download the files of a model into the cache whose headers were read at their site.
 
     Args:
-        source: Where it is.
-        selection: Which of the models there.
-        digests: What is known of files, and learns what is found.
-        projectors: Projectors on this machine, instead of the one in the repository.
-        runs_locally: Whether this machine will run it.
+        model: The files at their site.
+        headers: What was read of them; projectors that are on this machine stay.
+        digests: What is known of files, and learns the digest of each as it lands.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
 
     Raises:
+        FileChanged: A file is not the one whose header was read.
         InvalidGguf: A file is no GGUF, or a broken one.
-        Gguf2OllamaError: As :func:`download` does.
+        Gguf2OllamaError: As :func:`download_model` does.
     """
-    with open_remote(
-        source, selection=selection, runs_locally=runs_locally, takes_projector=not projectors
-    ) as remote:
+    with reopen_remote(model, notify=notify) as remote:
         done = _download(remote, folder=None, digests=digests, progress=progress, notify=notify)
-        count = len(remote.model.choice.variant.files)
-        found = ShardSet.from_paths([file.path for file in done.files[:count]])
-        beside = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
-        headers = {shard.path: shard.gguf for shard in (*found.shards, *beside)}
-        for file in done.files:
-            _learn(digests, file, head_bytes=headers[file.path].data_offset)
-        digests.save()
-        return ModelFiles(
-            model=found,
-            projectors=tuple(projectors) or beside,
-            origin=remote.model.origin(bytes_fetched=done.bytes_fetched),
-            published=remote.published(found.shards[0]),
-        )
+    count = len(model.choice.variant.files)
+    found = ShardSet.from_paths([file.path for file in done.files[:count]])
+    beside = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
+    here = {shard.path: shard.gguf for shard in (*found.shards, *beside)}
+    for file in done.files:
+        _learn(digests, file, head_bytes=here[file.path].data_offset)
+    digests.save()
+    if any(file.sha256 is None for file in model.files):
+        _require_same(found, headers.model)
+    origin = headers.origin
+    assert origin is not None  # noqa: S101 - it was read at a site
+    return dataclasses.replace(
+        headers,
+        model=found,
+        projectors=beside or headers.projectors,
+        origin=dataclasses.replace(origin, bytes_fetched=origin.bytes_fetched + done.bytes_fetched),
+        are_local=True,
+    )
+
+
+def _require_same(found: ShardSet, planned: ShardSet) -> None:
+    """Check that the files that came have the headers that were read.
+
+    A URL may serve another file by now; what a repository reports has a digest, which was checked.
+    """
+    for shard, before in zip(found.shards, planned.shards, strict=True):
+        now, then = shard.gguf, before.gguf
+        is_same = now.data_offset == then.data_offset and shard.size == before.size
+        if not is_same or now.tensors != then.tensors:
+            raise FileChanged(f"{shard.path.name} changed at its site while it was being read")
 
 
 def _download(
     remote: Remote,
     *,
     folder: Path | None,
-    digests: DigestCache,
+    digests: KnownDigests,
     progress: Progress,
     notify: Callable[[str], None],
 ) -> DownloadedModel:
     model, info = remote.model, remote.model.repository.info
-    names = ", ".join(file.path for file in model.files)
-    n_bytes = sum(file.size for file in model.files)
-    notify(f"{info.name}: {names}, {n_bytes:,} bytes ({model.choice.reason})")
     work = Download(
         site=remote.site,
         cached=remote.cached,
         repository=info.name,
         commit=info.commit,
         folder=folder,
-        known_digest=lambda path: _known(digests, path),
+        known_digest=digests.of_file,
         progress=progress,
         notify=notify,
     )
@@ -155,11 +169,6 @@ def _download(
     return DownloadedModel(model=model, files=files)
 
 
-def _learn(digests: DigestCache, file: Downloaded, *, head_bytes: int = 0) -> None:
+def _learn(digests: KnownDigests, file: Downloaded, *, head_bytes: int = 0) -> None:
     if file.sha256 is not None:
-        digests.learn(str(file.path.resolve()), Digest(file.sha256), head_bytes=head_bytes)
-
-
-def _known(digests: DigestCache, path: Path) -> str | None:
-    found = digests.get((str(path.resolve()),))
-    return found.hex if found else None
+        digests.learn_file(file.path, file.sha256, head_bytes=head_bytes)

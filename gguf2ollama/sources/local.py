@@ -4,63 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.names import LocalSource, parse_source
-from gguf2ollama.planning.options import Published
+from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import shown_place
 
-if TYPE_CHECKING:
-    from gguf2ollama.sources.gguf_files import RepositoryFile
-
-__all__ = ["ModelFiles", "Origin", "find_model", "find_projectors", "require_projector"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where the files of a model were found that were not on this machine.
-
-    Attributes:
-        place: What names them: ``hf://owner/repo/path@revision``, or a URL.
-        commit: The commit of the repository; empty where there is none.
-        reason: Why it is these files.
-        bytes_fetched: Bytes that came over the network.
-        files: What the repository tells of the files: their paths, lengths and digests.
-    """
-
-    place: str
-    commit: str
-    reason: str
-    bytes_fetched: int
-    files: tuple[RepositoryFile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFiles:
-    """The files of one model.
-
-    Attributes:
-        model: Its shards; one where it is whole.
-        projectors: Files that turn images or sound into embeddings for it.
-        left_out: Adapters in the folder, which Ollama no longer takes.
-        origin: Where they come from; ``None`` where they were on this machine.
-        published: What the publishers recommend beside them.
-    """
-
-    model: ShardSet
-    projectors: tuple[Shard, ...] = ()
-    left_out: tuple[Path, ...] = ()
-    origin: Origin | None = None
-    published: Published = field(default_factory=Published)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """All of them, as they were given or found."""
-        return tuple(shard.path for shard in (*self.model.shards, *self.projectors))
+__all__ = ["find_model", "find_projectors", "require_projector"]
 
 
 def find_model(

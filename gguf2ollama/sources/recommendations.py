@@ -17,7 +17,7 @@ from typing import Any
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 from gguf2ollama.modelfiles import PARAMETERS
 from gguf2ollama.names import HubSource, parse_source
-from gguf2ollama.planning.options import Published, Value
+from gguf2ollama.sources.model import Published, Value
 from gguf2ollama.sources.repository import Repository
 from gguf2ollama.sources.site import Site
 

@@ -4,47 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.errors import FileChanged, UsageProblem
+from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf
 from gguf2ollama.ggufio.assembly import assemble
 from gguf2ollama.memory.context import fits_memory
-from gguf2ollama.memory.hardware import free_memory_bytes
-from gguf2ollama.names import HubSource, UrlSource
+from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
-from gguf2ollama.planning.options import Published
 from gguf2ollama.sources.cache import CachedRepository
-from gguf2ollama.sources.digest_cache import DigestCache
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
-from gguf2ollama.sources.local import ModelFiles, Origin, require_projector
+from gguf2ollama.sources.local import require_projector
+from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, SourceSelection
 from gguf2ollama.sources.recommendations import read_published
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Catalogue, Choice
 from gguf2ollama.sources.settings import SiteSettings, settings_for
 from gguf2ollama.sources.site import Site, open_site
 
-__all__ = ["Remote", "RemoteModel", "SourceSelection", "look_at", "open_remote"]
+__all__ = ["Remote", "RemoteModel", "open_remote", "read_headers", "reopen_remote"]
 
 _REVISION = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSelection:
-    """Which of a repository's models is wanted; each may be ``None``.
-
-    Attributes:
-        quant: The quantization, in any case.
-        file: A file, any shard, or a folder with one model.
-        revision: A branch, a tag or a commit.
-    """
-
-    quant: str | None = None
-    file: str | None = None
-    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +57,13 @@ class RemoteModel:
         """The commit; empty for a URL, of which no state has a name."""
         return "" if isinstance(self.source, UrlSource) else self.repository.info.commit
 
+    @property
+    def found(self) -> str:
+        """One line about what was found."""
+        names = ", ".join(file.path for file in self.files)
+        n_bytes = sum(file.size for file in self.files)
+        return f"Found {names} in {self.repository.info.name} ({size(n_bytes)}; {self.choice.reason})"
+
     def origin(self, *, bytes_fetched: int) -> Origin:
         """Return where it was found."""
         return Origin(
@@ -94,7 +85,7 @@ class RemoteModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """A model that was found, and the open way to it.
+    """A model that was found, and the open connection to its site.
 
     Attributes:
         model: The model.
@@ -124,25 +115,27 @@ def open_remote(
     source: HubSource | UrlSource,
     *,
     selection: SourceSelection,
-    runs_locally: bool = True,
+    free_bytes: int | None = None,
     takes_projector: bool = True,
+    notify: Callable[[str], None] = ignore,
 ) -> Iterator[Remote]:
-    """Find the model that a source names, and keep the way to it open.
+    """Find the model that a source names, and keep the connection to its site open.
 
     Args:
         source: The repository, with what was written behind its name, or the URL.
         selection: What was asked for besides.
-        runs_locally: Whether this machine will run it, so that its memory decides.
+        free_bytes: Memory of the machine that will run it, which decides between quantizations.
         takes_projector: Whether a projector of the repository comes along.
+        notify: Called with a line where the site keeps us waiting.
 
     Raises:
         InvalidShards: The repository lacks shards of it.
         NotFound: There is no such repository, revision or model.
-        ServerProblem: The site cannot be asked, or refuses.
-        UsageProblem: There are several models, or selection contradict the source.
+        ServerProblem: The site cannot be reached, or refuses.
+        UsageProblem: There are several models, or the selection contradicts the source.
     """
     settings = settings_for(source)
-    with open_site(settings) as site:
+    with open_site(settings, notify=notify) as site:
         if isinstance(source, UrlSource):
             assert site is not None  # noqa: S101 - no variable keeps from a URL
             model = _find_at_url(source, selection, site=site)
@@ -152,45 +145,52 @@ def open_remote(
                 selection,
                 settings=settings,
                 site=site,
-                runs_locally=runs_locally,
+                free_bytes=free_bytes,
                 takes_projector=takes_projector,
             )
         yield Remote(model=model, settings=settings, site=site)
 
 
-def look_at(
-    source: HubSource | UrlSource,
-    *,
-    selection: SourceSelection,
-    projectors: Sequence[Shard] = (),
-    runs_locally: bool = True,
-) -> ModelFiles:
+@contextlib.contextmanager
+def reopen_remote(model: RemoteModel, *, notify: Callable[[str], None] = ignore) -> Iterator[Remote]:
+    """Connect once more to the site of a model that was found; no repository is listed again.
+
+    Raises:
+        FileChanged: A file at a URL is another by now.
+    """
+    settings = settings_for(model.source)
+    with open_site(settings, notify=notify) as site:
+        if isinstance(model.source, UrlSource) and site is not None:
+            again = _find_at_url(model.source, SourceSelection(), site=site)
+            if again.files != model.files or again.repository.info != model.repository.info:
+                raise FileChanged(f"{again.repository.info.name} changed while it was being read")
+        yield Remote(model=model, settings=settings, site=site)
+
+
+def read_headers(remote: Remote, *, projectors: Sequence[Shard] = (), digests: KnownDigests) -> ModelFiles:
     """Read the headers of a model where it is; of its files, some megabytes are fetched.
 
     What the cache holds already is read there.
 
     Args:
-        source: Where it is.
-        selection: Which of the models there.
+        remote: The model.
         projectors: Projectors on this machine, instead of the one in the repository.
-        runs_locally: Whether this machine will run it.
+        digests: What is known of files in the cache.
 
     Raises:
         InvalidGguf: A file is no GGUF, or a broken one.
-        Gguf2OllamaError: As :func:`open_remote` does.
+        ServerProblem: The site cannot be reached, or refuses.
     """
-    with open_remote(
-        source, selection=selection, runs_locally=runs_locally, takes_projector=not projectors
-    ) as remote:
-        headers = _Headers(remote)
-        shards = assemble([headers.read(file) for file in remote.model.choice.variant.files])
-        found = tuple(require_projector(headers.read(file)) for file in remote.model.projectors)
-        return ModelFiles(
-            model=ShardSet(shards=shards),
-            projectors=tuple(projectors) or found,
-            origin=remote.model.origin(bytes_fetched=headers.bytes_fetched),
-            published=remote.published(shards[0]),
-        )
+    headers = _Headers(remote, digests=digests)
+    shards = assemble([headers.read(file) for file in remote.model.choice.variant.files])
+    found = tuple(require_projector(headers.read(file)) for file in remote.model.projectors)
+    return ModelFiles(
+        model=ShardSet(shards=shards),
+        projectors=tuple(projectors) or found,
+        origin=remote.model.origin(bytes_fetched=headers.bytes_fetched),
+        published=remote.published(shards[0]),
+        are_local=False,
+    )
 
 
 def _find_in_repository(
@@ -199,7 +199,7 @@ def _find_in_repository(
     *,
     settings: SiteSettings,
     site: Site | None,
-    runs_locally: bool,
+    free_bytes: int | None,
     takes_projector: bool,
 ) -> RemoteModel:
     quant = _one_of("--quant", selection.quant, source.quant)
@@ -208,7 +208,6 @@ def _find_in_repository(
     if revision is not None and not _REVISION.fullmatch(revision):
         raise UsageProblem(f"{revision[:80]!r} is no revision", hint="give a branch, a tag or a commit")
     repository = read_repository(source.repo_id, revision=revision, settings=settings, site=site)
-    free_bytes = free_memory_bytes() if runs_locally else None
     catalogue = repository.catalogue
     choice = catalogue.choose(
         quant=quant, file=file, fits=lambda count: fits_memory(count, free_bytes=free_bytes)
@@ -224,7 +223,7 @@ def _find_in_repository(
 
 def _find_at_url(source: UrlSource, selection: SourceSelection, *, site: Site) -> RemoteModel:
     name = public_url(source.url)
-    if selection.quant or selection.file or selection.revision:
+    if selection:
         raise UsageProblem(
             f"{name} is one file: --quant, --file and --revision are for repositories", hint="leave them out"
         )
@@ -243,12 +242,12 @@ def _find_at_url(source: UrlSource, selection: SourceSelection, *, site: Site) -
 class _Headers:
     """Reads headers of a model's files, and counts the bytes that were fetched for them."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, *, digests: KnownDigests) -> None:
         self.bytes_fetched = 0
         self._site = remote.site
         self._info = remote.model.repository.info
         self._cached = remote.cached
-        self._digests = DigestCache()
+        self._digests = digests
 
     def read(self, file: RepositoryFile) -> Shard:
         return Shard(path=Path(*PurePosixPath(file.path).parts), gguf=self._open(file))
@@ -268,8 +267,10 @@ class _Headers:
         """Return whether the cache holds a file, where it may also hold an older one of that name."""
         if not path.is_file():
             return False
-        known = None if self._cached.has_blobs else self._digests.get((str(path.resolve()),))
-        return self._cached.has_blobs or (known is not None and known.hex == file.sha256)
+        if self._cached.has_blobs:
+            return True
+        known = self._digests.of_file(path)
+        return known is not None and known == file.sha256
 
 
 def _one_of(option: str, wished: str | None, written: str | None) -> str | None:

@@ -1,70 +1,108 @@
-"""Find the files of a model wherever its source is: here, in a repository, or at a URL."""
+"""Find the model that a source names, wherever that is: its headers, and later its files."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import LocalSource
-from gguf2ollama.sources.local import ModelFiles, find_model, find_projectors
+from gguf2ollama.sources.local import find_model, find_projectors
+from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_place
 
 if TYPE_CHECKING:
-    from gguf2ollama.sources.digest_cache import DigestCache
-    from gguf2ollama.sources.remote import SourceSelection
+    from gguf2ollama.sources.remote import RemoteModel
 
-__all__ = ["obtain_model"]
+__all__ = ["ModelRef", "fetch", "resolve"]
 
 
-def obtain_model(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRef:
+    """A model that a source names, of which nothing but headers was read.
+
+    Attributes:
+        files: Its files: headers, digests known, recommendations.
+        remote: What names the very same files at their site; ``None`` where they are on this machine.
+        folder: Where a fetch puts what is not there yet; ``None`` where there is nothing to fetch.
+    """
+
+    files: ModelFiles
+    remote: RemoteModel | None = None
+    folder: Path | None = None
+
+
+def resolve(
     source: str | os.PathLike[str],
     *,
+    selection: SourceSelection,
     projectors: Sequence[str | os.PathLike[str]] = (),
-    selection: SourceSelection | None = None,
-    digests: DigestCache | None = None,
-    runs_locally: bool = True,
-    progress: Progress = ignore,
+    free_bytes: int | None,
+    digests: KnownDigests,
     notify: Callable[[str], None] = ignore,
-) -> ModelFiles:
-    """Find the model that a source names, and its projectors.
+) -> ModelRef:
+    """Find the model that a source names, and its projectors; only headers are read.
 
     Args:
         source: A file, any shard, a folder, a place on the Hub or on ModelScope, or a URL.
-        projectors: Projectors on this machine.
         selection: Which of a repository's models.
-        digests: What learns the digests of files that are downloaded; ``None`` to look at headers only.
-        runs_locally: Whether this machine will run it.
-        progress: Called with the bytes that are downloaded.
-        notify: Called with a line about each step.
+        projectors: Projectors on this machine.
+        free_bytes: Memory of the machine that will run it, which decides between quantizations; ``None``
+            where it is not known.
+        digests: What is known of files on this machine.
+        notify: Called with a line about what was found.
 
     Raises:
         Gguf2OllamaError: As :func:`gguf2ollama.sources.local.find_model` does, and what its site refuses.
     """
     parsed = parse_place(source)
     if isinstance(parsed, LocalSource):
-        if selection is not None and (selection.quant or selection.file or selection.revision):
+        if selection:
             raise UsageProblem(
                 f"{source} is on this machine: --quant, --file and --revision are for repositories",
                 hint="name the file itself",
             )
-        return find_model(parsed.path, projectors=projectors)
+        return ModelRef(files=find_model(parsed.path, projectors=projectors))
     # for remote sources alone
-    from gguf2ollama.sources.fetch_model import download_model  # noqa: PLC0415
-    from gguf2ollama.sources.remote import SourceSelection, look_at  # noqa: PLC0415
+    from gguf2ollama.sources.remote import open_remote, read_headers  # noqa: PLC0415
 
     named = find_projectors(projectors)
-    selection = selection or SourceSelection()
-    if digests is None:
-        return look_at(parsed, selection=selection, projectors=named, runs_locally=runs_locally)
-    return download_model(
-        parsed,
-        selection=selection,
-        digests=digests,
-        projectors=named,
-        runs_locally=runs_locally,
-        progress=progress,
-        notify=notify,
-    )
+    with open_remote(
+        parsed, selection=selection, free_bytes=free_bytes, takes_projector=not named, notify=notify
+    ) as remote:
+        notify(remote.model.found)
+        files = read_headers(remote, projectors=named, digests=digests)
+        return ModelRef(files=files, remote=remote.model, folder=remote.cached.root)
+
+
+def fetch(
+    ref: ModelRef,
+    *,
+    digests: KnownDigests,
+    progress: Progress = ignore,
+    notify: Callable[[str], None] = ignore,
+) -> ModelFiles:
+    """Have the files of a model on this machine: the very ones whose headers were read.
+
+    Args:
+        ref: The model.
+        digests: What is known of files, and learns the digest of each as it lands.
+        progress: Called with the bytes of each file, from several threads.
+        notify: Called with a line about each step.
+
+    Raises:
+        FileChanged: A file at a URL is not the one whose header was read.
+        Gguf2OllamaError: As :func:`gguf2ollama.sources.fetch_model.download_files` does.
+    """
+    if ref.remote is None:
+        return ref.files
+    # for remote sources alone
+    from gguf2ollama.sources.fetch_model import fetch_model  # noqa: PLC0415
+
+    files = fetch_model(ref.remote, ref.files, digests=digests, progress=progress, notify=notify)
+    return dataclasses.replace(files, published=ref.files.published)

@@ -11,15 +11,15 @@ from typing import Any
 
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.events import ignore
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.temporary_models import temporary_name
-from gguf2ollama.install.transaction import FirstThatWorks, Route
-from gguf2ollama.install.transport import Via, choose_route
+from gguf2ollama.install.transport import Transport, choose_transport
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest, MediaType, ModelConfig
 from gguf2ollama.ollama import Client
 from gguf2ollama.planning.layers import Image, Text, lay_out_weights
-from gguf2ollama.sources.digest_cache import DigestCache
+from gguf2ollama.planning.target import Via
 from gguf2ollama.sources.local import find_model
 from gguf2ollama.verification.probe_model import stand_in
 
@@ -67,7 +67,7 @@ def stand_in_on_server(
         cache = DigestCache(Path(folder) / "digests.json", is_trusted=False)
         with Hashing(cache=cache, progress=ignore) as hashing:
             try:
-                _route(client, path, settings, via=via, hashing=hashing).make(temporary)
+                _transport(client, path, settings, via=via, hashing=hashing).make(temporary)
                 client.load(temporary)
                 yield temporary
             finally:
@@ -76,20 +76,20 @@ def stand_in_on_server(
                         remove(temporary)
 
 
-def _route(client: Client, path: Path, settings: Settings, *, via: Via, hashing: Hashing) -> Route:
-    choice = choose_route(client, via=via)
-    create = _Create(client=client, path=path, settings=settings)
-    if choice.via == "upload":
-        return create
+def _transport(client: Client, path: Path, settings: Settings, *, via: Via, hashing: Hashing) -> Transport:
+    choice = choose_transport(client, via=via)
+    if choice.transport == "upload":
+        return _Create(client=client, path=path, settings=settings)
     image = _image(path, settings)
     if choice.store is not None:
-        from gguf2ollama.install.link import StoreRoute  # noqa: PLC0415 - only where a store is ours
+        from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - only where a store is ours
 
-        return StoreRoute(store=choice.store, image=image, hashing=hashing, progress=ignore, notify=ignore)
-    from gguf2ollama.install.registry_pull import PullRoute  # noqa: PLC0415 - an HTTP server, for this way alone
+        return StoreTransport(
+            store=choice.store, image=image, hashing=hashing, progress=ignore, notify=ignore
+        )
+    from gguf2ollama.install.registry_pull import PullTransport  # noqa: PLC0415 - an HTTP server
 
-    pull = PullRoute(client=client, image=image, hashing=hashing, progress=ignore)
-    return pull if choice.is_certain else FirstThatWorks(first=pull, otherwise=create, notify=ignore)
+    return PullTransport(client=client, image=image, hashing=hashing, progress=ignore)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from gguf2ollama.fs.sharing import CHANGED
 from gguf2ollama.ggufio import ByteOrder, Shard, TensorInfo, TensorType
 from gguf2ollama.ggufio.copying import Meter, open_unchanged
 from gguf2ollama.ggufio.tensors import tensor_bytes
-from gguf2ollama.install.parallel import at_once
+from gguf2ollama.install.parallel import run_parallel
 from gguf2ollama.verification.tensor_blocks import Checker, NotCheckable, make_checker
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def check_tensors(shards: Sequence[Shard], *, progress: Progress = ignore) -> Te
 
         return _check_part(part, report=report)
 
-    results = at_once(check_part, parts, most=min(os.cpu_count() or 1, _MOST_THREADS))
+    results = run_parallel(check_part, parts, most=min(os.cpu_count() or 1, _MOST_THREADS))
     damaged, zeros = _by_tensor(parts, results)
     return TensorCheck(
         n_tensors=sum(len(shard.gguf.tensors) for shard in shards),

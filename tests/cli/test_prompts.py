@@ -81,7 +81,7 @@ def test_what_is_not_loaded_is_not_compared_and_that_is_told(call, server, gguf)
     done = call("build", gguf, "--no-load")
     assert done.code == 0, done.err
     assert compared(server) == 0
-    assert "prompt check skipped (--no-load)" in done.err
+    assert "Prompt check skipped (--no-load)" in done.err
     assert "prompt check skipped" not in call("build", gguf, "--no-load", "--no-verify").err
 
 

@@ -172,7 +172,7 @@ def test_ollama_create_by_itself_loses_the_default_system_prompt(ollama_server, 
 def test_a_template_that_nobody_knows_is_rendered_by_the_gguf_itself(client, host, tmp_path):
     path = tiny_llama(tmp_path / "own.gguf", chat_template=OWN_TEMPLATE)
     built = build(path, host=host, via="pull")
-    assert built.inspection.recipe.template_origin == "native"
+    assert built.plan.inspection.recipe.template_origin == "native"
     assert client.render("own", [{"role": "user", "content": "Hi"}]) == "[user] Hi ~~ [assistant] "
 
 
@@ -212,7 +212,7 @@ def test_what_detection_would_displace_is_made_in_another_way(client, host, tmp_
     path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
     built = build(path, name="kept-out", host=host, via="upload")
     assert built.differences == ()
-    assert built.inspection.recipe.template_origin in {"synthesised", "profile", "patched"}
+    assert built.plan.inspection.recipe.template_origin in {"synthesised", "profile", "patched"}
     assert not has_leftovers(client)
     assert not client.ps()
     assert client.render("kept-out", [{"role": "user", "content": "Hi"}]) == (
@@ -267,7 +267,7 @@ def test_an_architecture_that_the_server_cannot_run_is_found_now(client, host, t
 def test_an_embedding_model_gets_no_template(client, host, tmp_path):
     path = tiny_llama(tmp_path / "embeds.gguf", metadata={"llama.pooling_type": 1})
     built = build(path, host=host)
-    assert built.inspection.recipe.capabilities == ("embedding",)
+    assert built.plan.inspection.recipe.capabilities == ("embedding",)
     assert "embedding" in client.show("embeds").capabilities
 
 

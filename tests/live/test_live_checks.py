@@ -96,7 +96,7 @@ def test_what_build_makes_is_proven_and_does_all_that_it_claims(
         found = verify("scripted", host=ollama_server.url, source=path)
         assert {one.name: one.state for one in found.checks} == _ALL, found.checks
         assert found.is_proven, [case.conversation.name for case in found.parity.faults]
-        assert built.inspection.recipe.template_origin == "native"
+        assert built.plan.inspection.recipe.template_origin == "native"
         assert client.show("scripted").parser == ""
     finally:
         with contextlib.suppress(NotFound):

@@ -122,10 +122,10 @@ def test_a_model_comes_by_every_way_and_answers(server, client, version, model, 
         pytest.skip("models are made over the interface from 0.5.5 on")
     path, name = model if source == "file" else shards[1], f"smol-{source}-{via}"
     built = build(path, name=name, host=server.url, via=via, system="Be brief.", parameters=[])
-    assert (built.is_done, built.via, built.differences) == (True, via, ())
+    assert (built.plan.destination.transport, built.differences) == (via, ())
     shown = client.show(name)
     assert shown.system == "Be brief."
-    assert shown.template == built.inspection.recipe.modelfile.template
+    assert shown.template == built.plan.inspection.recipe.modelfile.template
     assert "<|im_end|>" in shown.parameters["stop"]
     assert say(client, name)
     assert not any(TEMPORARY_NAMESPACE in one.name for one in client.list())
@@ -183,13 +183,13 @@ def test_no_chat_breaks_at_what_the_server_does_not_know(
 ):
     path = tiny_llama(tmp_path / "talkative.gguf", chat_template=template)
     built = build(path, name="talkative", host=server.url, verify=verify, via="link")
-    if built.inspection.recipe.template_origin == "none":
+    if built.plan.inspection.recipe.template_origin == "none":
         pytest.skip("no family has this chat template")
     try:
         assert isinstance(say(client, "talkative"), str)
         if version >= ServerVersion.parse("0.5.13"):
             assert isinstance(say(client, "talkative", TOOL_TALK, tools=[TOOL]), str)
-        elif any("end in an error" in one for one in built.inspection.recipe.warnings):
+        elif any("end in an error" in one for one in built.plan.inspection.recipe.warnings):
             with pytest.raises(Gguf2OllamaError, match="range can't iterate"):
                 say(client, "talkative", TOOL_TALK, tools=[TOOL])
     finally:

@@ -66,9 +66,9 @@ def weights(server, name):
 def test_the_real_model_is_prompted_by_the_template_that_was_given(way, source):
     server, via = way
     built = build(source, name="patched", host=server.url, via=via, chat_template=TEMPLATE)
-    assert (built.via, built.differences) == (via, ())
+    assert (built.plan.destination.transport, built.differences) == (via, ())
     # where the server may put a template of its own before it, a comment keeps that out
-    assert built.inspection.recipe.template_origin == ("patched" if via == "upload" else "native")
+    assert built.plan.inspection.recipe.template_origin == ("patched" if via == "upload" else "native")
     with Client(server.url) as client:
         assert client.show("patched").template.endswith(TEMPLATE)
         assert client.render("patched", MESSAGES) == RENDERED

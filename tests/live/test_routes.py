@@ -25,6 +25,7 @@ from gguf2ollama.errors import (
     UsageProblem,
 )
 from gguf2ollama.events import ignore
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.preflight import require_server_space
 from gguf2ollama.names import TEMPORARY_NAMESPACE
@@ -33,7 +34,6 @@ from gguf2ollama.ollama import Client, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_check import check_store
 from gguf2ollama.planning.layers import Image, Text, lay_out_weights
-from gguf2ollama.sources.digest_cache import DigestCache
 from gguf2ollama.sources.local import find_model
 from tests.builders import tiny_llama
 from tests.live import parts
@@ -143,7 +143,7 @@ def test_every_way_makes_the_same_model(server, client, source):
     shown, answers, manifests = [], [], []
     for via in VIAS:
         built = build(source, name=f"by-{via}", host=server.url, via=via, parameters=wanted, **options)
-        assert (built.via, built.differences) == (via, ())
+        assert (built.plan.destination.transport, built.differences) == (via, ())
         found = client.show(f"by-{via}")
         shown.append(
             (found.template, found.system, dict(found.parameters), found.license, found.capabilities)
@@ -175,7 +175,7 @@ def test_every_way_prompts_the_model_alike(server, client, model):
     prompts, answers = [], []
     for via in VIAS:
         built = build(model, name=f"prompted-{via}", host=server.url, via=via)
-        assert (built.via, built.differences) == (via, ())
+        assert (built.plan.destination.transport, built.differences) == (via, ())
         prompts.append([client.render(f"prompted-{via}", messages) for messages in asked])
         answers.append(say(client, f"prompted-{via}"))
         client.unload(f"prompted-{via}")
@@ -271,7 +271,7 @@ def test_a_linked_file_is_not_hashed_again_when_ollama_touches_its_blob(server, 
 def test_a_template_that_detection_would_displace_stays_native(server, client, tmp_path, via):
     path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
     built = build(path, name=f"zephyr-{via}", host=server.url, via=via)
-    assert built.inspection.recipe.template_origin == "native"
+    assert built.plan.inspection.recipe.template_origin == "native"
     assert client.show(f"zephyr-{via}").template == NEAR_ZEPHYR
     messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
     rendered = client.render(f"zephyr-{via}", messages)
@@ -293,14 +293,17 @@ def exactly(template, messages):
 
 def test_the_way_is_a_link_where_the_store_is_ours_and_else_a_pull(ollama_server, monkeypatch, tmp_path):
     path = tiny_llama(tmp_path / "auto.gguf")
-    assert build(path, host=ollama_server.url, load=False).via == "pull"
+    assert build(path, host=ollama_server.url, load=False).plan.destination.transport == "pull"
     monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
     told = []
-    assert build(path, host=ollama_server.url, load=False, notify=told.append).via == "link"
+    assert (
+        build(path, host=ollama_server.url, load=False, notify=told.append).plan.destination.transport
+        == "link"
+    )
     assert any("way: link" in one and "ours to write" in one for one in told)
     (tmp_path / "other" / "blobs").mkdir(parents=True)
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "other"))
-    assert build(path, host=ollama_server.url, load=False).via == "pull"
+    assert build(path, host=ollama_server.url, load=False).plan.destination.transport == "pull"
     assert list((tmp_path / "other" / "blobs").iterdir()) == []
     with pytest.raises(UsageProblem):
         build(path, host=ollama_server.url, load=False, via="link")
@@ -337,14 +340,14 @@ def test_a_damaged_blob_is_told_and_left(server, client, tmp_path):
     assert "remove that file" in caught.value.hint
     assert blob.read_bytes() == b"half"
     blob.unlink()
-    assert build(path, name="damaged", host=server.url, via="link").is_done
+    assert build(path, name="damaged", host=server.url, via="link")
 
 
 def test_a_store_behind_a_symbolic_link_is_written(server, client, monkeypatch, tmp_path):
     (tmp_path / "models").symlink_to(server.store)
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
     path = tiny_llama(tmp_path / "behind.gguf")
-    assert build(path, host=server.url).via == "link"
+    assert build(path, host=server.url).plan.destination.transport == "link"
     assert client.show("behind").template
 
 
@@ -381,7 +384,7 @@ def test_a_store_that_is_not_ours_to_write_is_pulled_into(newest_ollama, open_fo
         # that user may not be allowed to run the interpreter of these tests, which trying a template takes
         how = {"host": server.url, "load": False, "verify": False}
         with as_nobody():
-            assert build(path, **how).via == "pull"
+            assert build(path, **how).plan.destination.transport == "pull"
             with pytest.raises(UsageProblem, match="--via link"):
                 build(path, via="link", **how)
             with pytest.raises(UsageProblem):
@@ -417,7 +420,10 @@ def test_a_store_on_another_disk_gets_a_copy_that_is_checked(part, model, monkey
     ):
         monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
         told = []
-        assert build(model, name="copied", host=server.url, notify=told.append).via == "link"
+        assert (
+            build(model, name="copied", host=server.url, notify=told.append).plan.destination.transport
+            == "link"
+        )
         assert f"{model.name}: copied" in told
         ((layer, blob),) = weights(server, "copied")
         assert layer["digest"] == f"sha256:{hashlib.sha256(blob.read_bytes()).hexdigest()}"
@@ -502,7 +508,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_the_next_call_does_it(
         check = check_store(LocalStore(server.store), hash_blobs=True)
         assert {one.level for one in check} <= {"note"}
         other.unlink()
-        assert build(model, name="large", host=server.url, via=via, load=False).is_done
+        assert build(model, name="large", host=server.url, via=via, load=False)
         assert say(client, "large")
 
 
@@ -543,7 +549,7 @@ def test_a_model_that_the_server_rewrites_needs_room_for_three(disk_of, monkeypa
         if not fits:
             with pytest.raises(NotEnoughSpace, match="rewrites what is uploaded"):
                 build(path, host=server.url, **how)
-        assert build(path, host=server.url, **how | ({} if fits else {"via": "pull"})).is_done
+        assert build(path, host=server.url, **how | ({} if fits else {"via": "pull"}))
 
 
 @pytest.mark.parametrize("via", VIAS)
@@ -610,7 +616,7 @@ def test_a_source_that_is_changed_while_it_is_read_is_read_anew_once(
     assert not has_leftovers(server)
     if not rests:
         assert f"{name}:latest" not in {one.name for one in client.list()}
-        assert build(path, name=name, host=server.url, via=via).is_done
+        assert build(path, name=name, host=server.url, via=via)
     if via != "upload":  # of which some servers make another file
         assert [blob.read_bytes() == path.read_bytes() for _, blob in weights(server, name)] == [True]
 
@@ -647,6 +653,6 @@ def test_a_server_that_dies_in_the_middle_is_told_and_the_next_call_does_it(part
         assert caught.value.hint
     with own_server(part, tmp_path) as server, Client(server.url) as client:
         assert [one.name for one in client.list()] == []
-        assert build(model, name="again", host=server.url, via=via).is_done
+        assert build(model, name="again", host=server.url, via=via)
         assert say(client, "again")
         assert not has_leftovers(server)

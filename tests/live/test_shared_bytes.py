@@ -83,7 +83,12 @@ def test_a_store_takes_a_clone_which_stays_as_it_is_when_the_file_is_changed(
     with running_ollama(part, program, folder) as server, Client(server.url) as client:
         monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
         before, told = used(folder), []
-        assert build(model, name="shared", host=server.url, load=False, notify=told.append).via == "link"
+        assert (
+            build(
+                model, name="shared", host=server.url, load=False, notify=told.append
+            ).plan.destination.transport
+            == "link"
+        )
         assert f"{model.name}: cloned, nothing copied" in told
         assert used(folder) - before < MEGABYTE
         blob = server.store / "blobs" / f"sha256-{digest}"

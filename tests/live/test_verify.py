@@ -245,4 +245,4 @@ def test_a_server_that_dies_while_prompts_are_compared_makes_no_model(part, tmp_
         assert caught.value.hint
     with running_ollama(part, program, tmp_path) as server, Client(server.url) as client:
         assert "own:latest" not in {model.name for model in client.list()}
-        assert build(path, name="own", host=server.url).is_done
+        assert build(path, name="own", host=server.url)

@@ -219,7 +219,10 @@ class ZooServer:
             built = build(path, name=name, host=self.ollama.url, via=via)  # type: ignore[arg-type]  # a Via
         except Gguf2OllamaError as error:
             return Outcome(state="refused", code=error.exit_code, detail=error.message), ()
-        return Outcome(state="made", detail=built.via), (*built.inspection.warnings, *built.warnings)
+        return Outcome(state="made", detail=built.plan.destination.transport), (
+            *built.plan.inspection.warnings,
+            *built.warnings,
+        )
 
     def ask(self, name: str, *, embeds: bool) -> Outcome:
         """Ask for embeddings or for answers, with tools where the model may have them, and unload it.

@@ -76,7 +76,7 @@ def test_a_chat_template_of_the_user_has_to_render_on_the_server(server, gguf, m
 def test_a_usual_chat_that_create_gets_wrong_as_well_is_a_warning(server, gguf, monkeypatch):
     surprise(monkeypatch, "one turn", everywhere=True)
     built = build(gguf, name="mine", host=server.url, via="pull")
-    assert (built.is_done, built.differences) == (True, ())
+    assert built.differences == ()
     (warning,) = built.warnings
     assert "plain conversations (one turn" in warning
     assert "render differently from the model's chat template on this server" in warning
@@ -93,14 +93,12 @@ def test_what_hardly_any_chat_has_is_a_warning(server, gguf, monkeypatch, name):
 
     monkeypatch.setattr(Client, "render", other)
     built = build(gguf, name="mine", host=server.url, via="pull")
-    assert built.is_done
     assert name in built.warnings[0]
 
 
 def test_a_server_that_shows_no_prompt_at_all_is_no_reason_to_refuse(server, gguf):
     server.inject(RENDER, Answer(status=500, body='{"error": "no such debug option"}'), times=1000)
     built = build(gguf, name="mine", host=server.url, via="pull")
-    assert built.is_done
     assert "plain conversations" in built.warnings[0]
 
 
@@ -125,7 +123,6 @@ def test_a_capability_that_nobody_gets_there_is_a_warning(server, tmp_path):
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=JSON_CALLS)
     server.altered["capabilities"] = ["completion"]
     built = build(path, name="mine", host=server.url, via="pull")
-    assert built.is_done
     assert any("does not see that the model supports" in one for one in built.warnings)
 
 
@@ -140,8 +137,10 @@ def test_an_upload_of_what_ollama_has_a_renderer_for_is_made_and_names_it(
     replaced, compared = built.warnings
     renderer = GIVEN_RENDERERS[architecture]
     assert f"Ollama renders its chats with the built-in renderer {renderer}" in replaced
-    assert "takes the place of the chat template in the GGUF" in built.inspection.warnings[0]
-    assert not [one for one in built.inspection.warnings if "conversations" in one], "nothing is predicted"
+    assert "takes the place of the chat template in the GGUF" in built.plan.inspection.warnings[0]
+    assert not [one for one in built.plan.inspection.warnings if "conversations" in one], (
+        "nothing is predicted"
+    )
     assert "--via link or pull keeps" in replaced
     assert f"render differently with {renderer}" in compared
     assert server.store.models["mine:latest"].template == ""
@@ -164,7 +163,7 @@ def test_without_a_chat_template_such_a_model_gets_that_renderer_by_any_way(
     made = server.store.models["mine:latest"]
     assert made.renderer == made.parser == renderer
     assert built.warnings == ()
-    (warning,) = (one for one in built.inspection.warnings if "chat template" in one)
+    (warning,) = (one for one in built.plan.inspection.warnings if "chat template" in one)
     assert (
         warning == f"the file has no chat template; Ollama's built-in renderer {renderer} renders its chats"
     )
@@ -175,13 +174,13 @@ def test_thinking_that_ollama_turns_on_and_the_model_would_not_is_a_warning(serv
     switch = f"{{% if enable_thinking | default({default}) %}}<think>{{% else %}}<think></think>{{% endif %}}"
     path = tiny_llama(tmp_path / "thinks.gguf", chat_template=CHATML_TEMPLATE + switch)
     built = build(path, name="mine", host=server.url)
-    assert any("has it think where a client" in one for one in built.inspection.warnings) is warns
+    assert any("has it think where a client" in one for one in built.plan.inspection.warnings) is warns
 
 
 def test_others_without_a_chat_template_continue_text(server, tmp_path):
     built = build(tiny_llama(tmp_path / "base.gguf", chat_template=None), name="mine", host=server.url)
     assert server.store.models["mine:latest"].renderer == ""
-    assert "looks like a base model" in built.inspection.warnings[0]
+    assert "looks like a base model" in built.plan.inspection.warnings[0]
 
 
 def test_a_template_of_the_user_that_a_renderer_would_replace_is_refused(server, tmp_path):
@@ -214,13 +213,13 @@ def test_a_server_that_takes_every_template_gets_none_that_is_to_be_passed_over(
     server.store.rendering = "TEMPLATE"
     told = []
     built = build(path, name="mine", host=server.url, via=via, notify=told.append)
-    assert built.inspection.recipe.companion is None
+    assert built.plan.inspection.recipe.companion is None
     if via == "pull":  # without a TEMPLATE such a server renders with the chat template
-        assert built.inspection.recipe.template_origin == "native"
+        assert built.plan.inspection.recipe.template_origin == "native"
         assert server.store.models["mine:latest"].template == ""
     else:
-        assert built.inspection.recipe.template_origin in {"profile", "synthesised"}
-        assert "tools" in built.inspection.recipe.capabilities
+        assert built.plan.inspection.recipe.template_origin in {"profile", "synthesised"}
+        assert "tools" in built.plan.inspection.recipe.capabilities
     assert any("OLLAMA_GO_TEMPLATE" in one for one in told) or via == "pull"
     assert set(server.store.models) == {"mine:latest"}
 
@@ -229,8 +228,8 @@ def test_a_server_that_takes_no_template_gets_the_chat_template(server, tmp_path
     trimmed = "{# You have access to the following functions in JSONSchema format #}" + XML_CALLS
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=trimmed)
     by_capabilities = build(path, name="mine", host=server.url, via="pull")
-    assert by_capabilities.inspection.recipe.template.value is not None
+    assert by_capabilities.plan.inspection.recipe.template.value is not None
     server.store.rendering = "chat template"
     path = tiny_llama(tmp_path / "chatml.gguf", chat_template=JSON_CALLS.replace("<tool_call>", "<call>"))
     built = build(path, name="other", host=server.url, via="pull")
-    assert built.inspection.recipe.template_origin in {"native", "patched"}
+    assert built.plan.inspection.recipe.template_origin in {"native", "patched"}

@@ -10,9 +10,9 @@ import pytest
 
 from gguf2ollama.errors import InvalidGguf, NotFound
 from gguf2ollama.events import ignore
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.oci import Digest
-from gguf2ollama.sources.digest_cache import DigestCache
 from tests.builders import build_gguf, make_tensor
 from tests.unit.conftest import hash_weights, settle
 

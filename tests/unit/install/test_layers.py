@@ -4,13 +4,12 @@ import dataclasses
 
 import pytest
 
-from gguf2ollama import Parameter
+from gguf2ollama import Parameter, inspect
 from gguf2ollama.errors import InvalidGguf, NotFound
 from gguf2ollama.ggufio import MergedView, ShardSet
 from gguf2ollama.modelfiles import Message
 from gguf2ollama.oci import Digest
 from gguf2ollama.planning.layers import lay_out_image
-from gguf2ollama.planning.plan import inspect
 from tests.builders import build_gguf, tiny_llama
 
 

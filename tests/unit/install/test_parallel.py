@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from gguf2ollama.errors import InvalidInput
-from gguf2ollama.install.parallel import at_once
+from gguf2ollama.install.parallel import run_parallel
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -17,11 +17,11 @@ def test_results_come_in_the_order_of_the_items():
         check()
         return item.upper()
 
-    assert at_once(work, ["first", "second"], most=2) == ["FIRST", "SECOND"]
+    assert run_parallel(work, ["first", "second"], most=2) == ["FIRST", "SECOND"]
 
 
 def test_nothing_to_do_gives_nothing():
-    assert at_once(lambda item, _check: item, [], most=4) == []
+    assert run_parallel(lambda item, _check: item, [], most=4) == []
 
 
 def test_a_failure_stops_what_runs_and_is_what_is_raised():
@@ -39,7 +39,7 @@ def test_a_failure_stops_what_runs_and_is_what_is_raised():
             stopped.set()
 
     with pytest.raises(InvalidInput, match="it failed"):
-        at_once(work, ["running", "failing"], most=2)
+        run_parallel(work, ["running", "failing"], most=2)
     assert stopped.is_set()
 
 
@@ -53,7 +53,7 @@ def test_what_has_not_begun_when_something_fails_is_never_begun():
         threading.Event().wait(0.05)
 
     with pytest.raises(InvalidInput):
-        at_once(work, range(100), most=1)
+        run_parallel(work, range(100), most=1)
     assert len(begun) < 100
 
 
@@ -72,5 +72,5 @@ def test_an_interrupt_of_the_waiting_thread_stops_what_runs(monkeypatch):
 
     monkeypatch.setattr("gguf2ollama.install.parallel.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        at_once(work, ["running"], most=1)
+        run_parallel(work, ["running"], most=1)
     assert stopped.is_set()

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from gguf2ollama import inspect
 from gguf2ollama.errors import InvalidGguf, InvalidInput, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import (
@@ -17,12 +18,11 @@ from gguf2ollama.ggufio import (
     open_gguf,
     split,
 )
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.layers import lay_out_image
-from gguf2ollama.planning.plan import inspect
 from gguf2ollama.planning.template_patch import patch_template
-from gguf2ollama.sources.digest_cache import DigestCache
 from tests.builders import CHATML_TEMPLATE, build_shards, tiny_llama
 from tests.unit.conftest import hash_weights, settle
 

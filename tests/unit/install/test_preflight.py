@@ -7,13 +7,13 @@ import pytest
 from gguf2ollama.errors import NotEnoughSpace
 from gguf2ollama.events import ignore
 from gguf2ollama.install import preflight
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.preflight import require_server_space
 from gguf2ollama.names import ServerAddress
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.store import LocalStore
-from gguf2ollama.sources.digest_cache import DigestCache
 from tests.fakes.ollama_server import FakeOllama
 from tests.stores import add_model, migrate, write_old, write_v2
 
@@ -40,7 +40,9 @@ def require(server, image_of, shards, tmp_path, monkeypatch):
             Hashing(cache=DigestCache(tmp_path / "digests.json"), progress=ignore) as hashing,
         ):
             environ = {"OLLAMA_MODELS": str(folder)}
-            require_server_space(client, image, hashing=hashing, copies=copies, environ=environ)
+            require_server_space(
+                client, image, digests=lambda: hashing.digests(image), copies=copies, environ=environ
+            )
 
     return one
 

@@ -4,11 +4,10 @@ import dataclasses
 
 import pytest
 
-from gguf2ollama import Parameter
+from gguf2ollama import Parameter, inspect
 from gguf2ollama.install.readback import differences, missing_capabilities, renders_with
 from gguf2ollama.ollama import ModelInfo
 from gguf2ollama.ollama.fields import Fields
-from gguf2ollama.planning.plan import inspect
 from tests.builders import tiny_llama
 
 OWN_TEMPLATE = (

@@ -211,7 +211,7 @@ def test_where_nothing_can_be_locked_age_alone_counts(server, client, monkeypatc
 
 def test_a_cache_that_cannot_be_written_keeps_nobody_from_building(server, gguf, locks):
     locks.write_bytes(b"a file where the folder would be")
-    assert build(gguf, name="mine", host=server.url, load=False, verify=False).is_done
+    assert build(gguf, name="mine", host=server.url, load=False, verify=False)
     assert list(server.store.models) == ["mine:latest"]
 
 

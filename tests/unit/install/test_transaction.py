@@ -42,7 +42,8 @@ def no_port(monkeypatch):
 
 def test_where_no_port_can_be_had_the_way_is_closed_and_another_is_taken(server, gguf, no_port):
     told = []
-    assert build(gguf, name="mine", host=server.url, notify=told.append).via == "upload"
+    built = build(gguf, name="mine", host=server.url, notify=told.append)
+    assert built.plan.destination.transport == "upload"
     assert any("cannot open a port" in one for one in told)
 
 
@@ -56,5 +57,5 @@ def test_where_no_port_can_be_had_and_no_other_way_is_wanted_that_is_said(server
 def test_an_old_model_that_does_not_even_run_can_be_replaced(server, gguf):
     build(gguf, name="mine", host=server.url, load=False)
     server.inject("POST /api/generate", Answer(status=500, body='{"error": "blob is missing"}'))
-    assert build(gguf, name="mine", host=server.url, load=False, system="new").is_done
+    assert build(gguf, name="mine", host=server.url, load=False, system="new")
     assert server.store.models["mine:latest"].system == "new"

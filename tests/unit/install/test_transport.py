@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from gguf2ollama.errors import UsageProblem
-from gguf2ollama.install.transport import choose_route, find_store
+from gguf2ollama.errors import ServerProblem, UsageProblem
+from gguf2ollama.install.transport import choose_transport, find_store
 from gguf2ollama.names import ServerAddress
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
@@ -121,39 +121,61 @@ def test_a_user_without_a_home_is_no_error(client, monkeypatch):
 @pytest.mark.parametrize("via", ["auto", "link"])
 def test_a_link_is_chosen_where_the_store_is_ours(client, theirs, monkeypatch, via):
     monkeypatch.setenv("OLLAMA_MODELS", str(theirs))
-    choice = choose_route(client, via=via)
-    assert (choice.via, choice.store, choice.is_certain) == ("link", LocalStore(theirs), True)
+    choice = choose_transport(client, via=via)
+    assert (choice.transport, choice.store) == ("link", LocalStore(theirs))
     assert choice.reason
 
 
-def test_a_pull_comes_next_and_may_turn_out_not_to_work(client):
-    choice = choose_route(client, via="auto")
-    assert (choice.via, choice.store, choice.is_certain) == ("pull", None, False)
+@pytest.mark.parametrize("via", ["auto", "pull"])
+def test_a_pull_comes_next_once_the_server_has_pulled_something_and_nothing_of_it_stays(client, server, via):
+    choice = choose_transport(client, via=via)
+    assert (choice.transport, choice.store) == ("pull", None)
+    assert server.endpoints().count("POST /api/pull") == 1
+    assert server.store.models == {}
 
 
-def test_a_pull_that_was_asked_for_is_not_looked_around_for(client, server):
-    choice = choose_route(client, via="pull")
-    assert (choice.via, choice.is_certain) == ("pull", True)
+def test_a_pull_may_be_planned_without_a_trial(client, server):
+    assert choose_transport(client, via="pull", is_tested=False).transport == "pull"
     assert server.endpoints() == []
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(500, '{"error": "connect: connection refused"}'),
+        Answer(200, '{"status": "success"}\n'),  # pulled from somebody else
+    ],
+)
+def test_where_the_server_cannot_pull_the_transport_is_an_upload_and_that_is_said(client, server, answer):
+    server.inject("POST /api/pull", answer)
+    lines = []
+    choice = choose_transport(client, via="auto", notify=lines.append)
+    assert choice.transport == "upload"
+    assert lines[0].startswith("Pull failed (")
+    assert lines[0].endswith("falling back to upload")
+    server.inject("POST /api/pull", answer)
+    with pytest.raises(ServerProblem):
+        choose_transport(client, via="pull")
+    assert server.store.models == {}
+
+
 def test_a_link_that_does_not_work_is_told_with_what_to_do(client):
-    with pytest.raises(UsageProblem, match="not found here") as caught:
-        choose_route(client, via="link")
+    with pytest.raises(UsageProblem, match="was not found") as caught:
+        choose_transport(client, via="link")
     assert "OLLAMA_MODELS" in caught.value.hint
 
 
 def test_an_upload_is_what_it_takes_for_another_machine(client):
     client.address = ServerAddress.parse("gpu.example:11434")
-    assert choose_route(client, via="auto").via == "upload"
-    assert choose_route(client, via="upload").via == "upload"
+    assert choose_transport(client, via="auto").transport == "upload"
+    assert choose_transport(client, via="upload").transport == "upload"
 
 
 @pytest.mark.parametrize("via", ["link", "pull"])
 def test_another_machine_takes_no_link_and_no_pull(client, server, via):
     client.address = ServerAddress.parse("192.0.2.7:11434")
     with pytest.raises(UsageProblem, match="on another") as caught:
-        choose_route(client, via=via)
+        choose_transport(client, via=via)
     assert "--via upload" in caught.value.hint
     assert server.endpoints() == []
 

@@ -31,7 +31,7 @@ def make(tmp_path):
 @pytest.fixture
 def lock(hub, make, tmp_path):
     path = tmp_path / "model.lock"
-    write_lock(path, make())
+    write_lock(path, make().plan)
     return path
 
 
@@ -52,7 +52,7 @@ def test_the_same_is_made_after_the_branch_has_moved(hub, make, lock, tmp_path):
 
     built = make(locked=lock)
 
-    origin = built.inspection.files.origin
+    origin = built.plan.inspection.files.origin
     assert origin is not None
     assert origin.commit == then["commit"]
     assert origin.files[0].sha256 == then["files"][0]["sha256"]
@@ -96,7 +96,7 @@ def test_a_lock_of_another_repository_is_refused(make, lock):
 
 def test_a_file_of_this_machine_cannot_be_locked(hub, make, tmp_path):
     with pytest.raises(UsageProblem, match="comes from the Hub"):
-        write_lock(tmp_path / "lock", make(tiny_llama(tmp_path / "mine.gguf")))
+        write_lock(tmp_path / "lock", make(tiny_llama(tmp_path / "mine.gguf")).plan)
 
 
 @given(

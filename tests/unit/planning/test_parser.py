@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from gguf2ollama import build
+from gguf2ollama import build, inspect, modelfile
+from gguf2ollama.api.inspect import inspect_for as api_inspect_for
 from gguf2ollama.cli._plan import describe, inspection_json
 from gguf2ollama.errors import VerificationFailed
 from gguf2ollama.modelfiles import lint, parse_modelfile
@@ -15,8 +16,9 @@ from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.layers import lay_out_image
-from gguf2ollama.planning.plan import inspect, modelfile
+from gguf2ollama.planning.options import ModelOptions
 from gguf2ollama.planning.target import target_of
+from gguf2ollama.sources.model import SourceSelection
 from tests.builders import tiny_llama
 from tests.calling_templates import JSON_CALLS, UNREADABLE, XML_CALLS
 from tests.fakes.ollama_server import FakeOllama
@@ -37,12 +39,16 @@ def calling(tmp_path):
     return tiny_llama(tmp_path / "calling.gguf", chat_template=TRIMMED)
 
 
+def inspect_for(path, target):
+    return api_inspect_for(path, selection=SourceSelection(), options=ModelOptions(), target=target)
+
+
 def target(version, *, create_replaces_template=False):
     return target_of(ServerVersion.parse(version), create_replaces_template=create_replaces_template)
 
 
 def test_inspect_tells_of_the_parser_and_why(calling):
-    found = inspect(calling, target=target("0.34.4"))
+    found = inspect_for(calling, target("0.34.4"))
     assert found.tried is not None
     chosen = found.tried.choice.chosen
     assert (chosen.origin, chosen.parser.name) == ("synthesised", "qwen3.5")
@@ -57,14 +63,14 @@ def test_inspect_tells_of_the_parser_and_why(calling):
 
 @pytest.mark.parametrize("text", [JSON_CALLS, UNREADABLE])
 def test_others_get_none(tmp_path, text):
-    found = inspect(tiny_llama(tmp_path / "other.gguf", chat_template=text), target=target("0.34.4"))
+    found = inspect_for(tiny_llama(tmp_path / "other.gguf", chat_template=text), target("0.34.4"))
     assert found.recipe.parser.value is None
     assert "PARSER" not in describe(found)
 
 
 @pytest.mark.parametrize("version", ["0.30.0", "0.32.14", "0.24.0"])
 def test_an_ollama_without_the_parser_never_gets_it(calling, version):
-    found = inspect(calling, target=target(version))
+    found = inspect_for(calling, target(version))
     assert found.recipe.parser.value is None
     assert found.tried is not None
     assert all(one.parser is None for one in (found.tried.choice.chosen, *found.tried.choice.others))
@@ -76,8 +82,8 @@ def test_a_renderer_that_create_would_put_before_the_template_is_avoided(tmp_pat
         chat_template=TRIMMED,
         metadata={"general.architecture": "nemotron_h", "nemotron_h.context_length": 2048},
     )
-    assert inspect(path, target=target("0.34.4", create_replaces_template=True)).recipe.parser.value is None
-    assert inspect(path, target=target("0.34.4")).recipe.parser.value == "qwen3.5"
+    assert inspect_for(path, target("0.34.4", create_replaces_template=True)).recipe.parser.value is None
+    assert inspect_for(path, target("0.34.4")).recipe.parser.value == "qwen3.5"
 
 
 def test_the_modelfile_says_so_and_the_linter_takes_it(calling):
@@ -114,7 +120,7 @@ def test_a_server_is_told_and_read_back(calling, via):
         assert built.differences == ()
         info = client.show("mine")
         assert (info.parser, info.renderer, info.requires) == ("qwen3.5", "", "0.32.15")
-        assert info.template == built.inspection.recipe.template.value
+        assert info.template == built.plan.inspection.recipe.template.value
 
 
 def test_a_server_that_leaves_the_parser_out_made_something_else(calling, monkeypatch):

@@ -13,8 +13,9 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.families import detect, load_profiles
 from gguf2ollama.memory.context import ContextChoice
 from gguf2ollama.modelfiles import Parameter
-from gguf2ollama.planning.options import ModelSettings, Target
 from gguf2ollama.planning.recipe import plan_recipe
+from gguf2ollama.planning.settings import ModelSettings
+from gguf2ollama.planning.target import Target
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 

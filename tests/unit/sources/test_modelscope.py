@@ -15,16 +15,13 @@ from modelscope_hub import HubApi
 from modelscope_hub.errors import NotExistError
 from requests.cookies import RequestsCookieJar
 
-from gguf2ollama import build, inspect
+from gguf2ollama import build, download, inspect
 from gguf2ollama.api.quants import list_quants
 from gguf2ollama.cli import run
 from gguf2ollama.errors import NotFound, ServerRefused, ServerUnreachable, UsageProblem, VerificationFailed
 from gguf2ollama.names import HubSource, UrlSource, parse_source
 from gguf2ollama.oci import Digest
-from gguf2ollama.planning.lock import write_lock
-from gguf2ollama.sources.fetch_model import download
 from gguf2ollama.sources.modelscope import ModelScopeSite, parse_file
-from gguf2ollama.sources.remote import SourceSelection
 from gguf2ollama.sources.settings import ModelScopeSettings
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.file_server import WEB_PAGE, Answer, Cut, Spoil
@@ -372,7 +369,7 @@ class TestDownload:
 
         assert inspect("ms://o/r", verify=False).model.metadata["general.name"] == "Tiny"
         assert download("ms://o/r").files[0].path == done.path
-        assert build("ms://o/r", store=tmp_path / "store", verify=False).is_done
+        assert build("ms://o/r", store=tmp_path / "store", verify=False)
         assert site.seen == []
         with pytest.raises(NotFound, match="HF_HUB_OFFLINE"):
             download("ms://o/other")
@@ -511,7 +508,7 @@ class TestVerbs:
 
         assert len(list_quants("ms://o/r").rows) == 2
         assert len(list_quants("ms://o/r", revision=old).rows) == 1
-        found = inspect("ms://o/r", verify=False, hub=SourceSelection(revision=old))
+        found = inspect("ms://o/r", verify=False, revision=old)
         assert found.files.origin.commit == old
 
     @pytest.mark.parametrize(
@@ -544,14 +541,14 @@ class TestVerbs:
     def test_a_lock_file_makes_the_same_again(self, site, model, tmp_path):
         repository = site.add("o/r", {NAME: model})
         lock = tmp_path / "model.lock"
-        write_lock(lock, build("ms://o/r", store=tmp_path / "store", verify=False))
+        build("ms://o/r", store=tmp_path / "store", verify=False, lock=lock)
         commit = repository.refs["master"]
         repository.commit({NAME: tiny_llama(tmp_path / "other.gguf", seed=1).read_bytes()}, branch="master")
 
         again = build("ms://o/r", store=tmp_path / "store", verify=False, locked=lock)
 
         assert json.loads(lock.read_text())["site"] == "ms"
-        assert again.inspection.files.origin.commit == commit
+        assert again.plan.inspection.files.origin.commit == commit
         with pytest.raises(UsageProblem, match="is of ms://o/r"):
             build("o/r", store=tmp_path / "store", locked=lock)
 
@@ -559,8 +556,8 @@ class TestVerbs:
         repository = site.add("o/r", {NAME: model})
         site.tells_commits = False
         lock = tmp_path / "model.lock"
-        write_lock(lock, build("ms://o/r", store=tmp_path / "store", verify=False))
-        assert build("ms://o/r", store=tmp_path / "store", verify=False, locked=lock).is_done
+        build("ms://o/r", store=tmp_path / "store", verify=False, lock=lock)
+        assert build("ms://o/r", store=tmp_path / "store", verify=False, locked=lock)
         repository.commit({NAME: tiny_llama(tmp_path / "other.gguf", seed=1).read_bytes()}, branch="master")
 
         with pytest.raises(VerificationFailed, match="not the one in the lock file"):

@@ -2,19 +2,28 @@ import os
 
 import pytest
 
-from gguf2ollama import build, inspect
+from gguf2ollama import build, download, inspect, plan_build
 from gguf2ollama.api.quants import list_quants
 from gguf2ollama.errors import InvalidGguf, InvalidShards, NotFound, ServerRefused, UsageProblem
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.oci import Digest
-from gguf2ollama.sources.digest_cache import DigestCache
-from gguf2ollama.sources.fetch_model import download
-from gguf2ollama.sources.remote import SourceSelection
-from gguf2ollama.sources.resolve import obtain_model
+from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.resolve import fetch, resolve
 from tests.builders import build_gguf, build_shards, tiny_llama
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_repositories import KNOWN, MB
 
 SHARDED = "Qwen/Qwen2.5-7B-Instruct-GGUF"
+
+
+def find(source, *, digests=None, **selection):
+    """Resolve a source as `build` does."""
+    return resolve(
+        source,
+        selection=SourceSelection(**selection),
+        free_bytes=None,
+        digests=digests or DigestCache(),
+    )
 
 
 @pytest.fixture
@@ -75,8 +84,8 @@ def test_shards_are_looked_at_in_order(hub, shards):
 def test_the_projector_comes_along(hub, model, projector):
     hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": projector, "mmproj-F32.gguf": projector})
 
-    for digests in (None, DigestCache()):
-        found = obtain_model("o/r", digests=digests)
+    ref = find("o/r")
+    for found in (ref.files, fetch(ref, digests=DigestCache())):
         assert [shard.path.name for shard in found.projectors] == ["mmproj-F16.gguf"]
 
 
@@ -84,7 +93,7 @@ def test_a_file_that_says_it_is_no_projector_is_refused(hub, model):
     hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": model})
 
     with pytest.raises(UsageProblem, match="is no projector"):
-        obtain_model("o/r")
+        find("o/r")
 
 
 def test_what_is_in_the_cache_is_not_fetched_to_be_looked_at(hub, model):
@@ -115,7 +124,7 @@ def test_the_digest_of_a_download_is_handed_on(hub, model):
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
     digests = DigestCache()
 
-    found = obtain_model("o/r", digests=digests)
+    found = fetch(find("o/r"), digests=digests)
 
     assert digests.get((str(found.paths[0].resolve()),)) == Digest.of(model)
 
@@ -149,15 +158,15 @@ def test_what_is_no_revision_is_refused(hub, model, revision):
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
 
     with pytest.raises(UsageProblem, match="is no revision"):
-        inspect("o/r", hub=SourceSelection(revision=revision))
+        inspect("o/r", revision=revision)
 
 
 def test_a_dry_run_downloads_nothing(hub, model, tmp_path):
     hub.add("o/r", {"m-Q4_K_M.gguf": Hollow(5_000 * MB, model)})
 
-    built = build("o/r", store=tmp_path / "store", dry_run=True, verify=False)
+    plan = plan_build("o/r", store=tmp_path / "store", verify=False)
 
-    assert not built.is_done
+    assert plan.bytes_to_fetch == 5_000 * MB
     assert sum(hub.sent.values()) < 2 * MB
     assert not (tmp_path / "store").exists()
 
@@ -170,7 +179,7 @@ def test_another_revision_is_another_model(hub, model):
 
     for revision in ("v1", old):
         assert [row.variant.quant for row in list_quants("o/r", revision=revision).rows] == ["Q4_K_M"]
-        assert inspect("o/r", verify=False, hub=SourceSelection(revision=revision)).files.origin.commit == old
+        assert inspect("o/r", verify=False, revision=revision).files.origin.commit == old
     assert len(list_quants("o/r").rows) == 2
 
 
@@ -212,17 +221,17 @@ def test_a_repository_without_gguf_names_those_that_carry_it(hub):
 @pytest.mark.parametrize(
     "source,selection,problem",
     [
-        ("o/r:Q4_K_M", SourceSelection(quant="Q8_0"), "contradicts SOURCE"),
-        ("hf://o/r/m-Q4_K_M.gguf", SourceSelection(file="x.gguf"), "contradicts SOURCE"),
-        ("hf://o/r@main", SourceSelection(revision="v1"), "contradicts SOURCE"),
-        ("tiny.gguf", SourceSelection(quant="Q8_0"), "is on this machine"),
+        ("o/r:Q4_K_M", {"quant": "Q8_0"}, "contradicts SOURCE"),
+        ("hf://o/r/m-Q4_K_M.gguf", {"file": "x.gguf"}, "contradicts SOURCE"),
+        ("hf://o/r@main", {"revision": "v1"}, "contradicts SOURCE"),
+        ("tiny.gguf", {"quant": "Q8_0"}, "is on this machine"),
     ],
 )
-def test_wishes_that_contradict_the_source_are_refused(hub, model, source, selection, problem):
+def test_a_selection_that_contradicts_the_source_is_refused(hub, model, source, selection, problem):
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
 
     with pytest.raises(UsageProblem, match=problem):
-        obtain_model(source, selection=selection)
+        find(source, **selection)
 
 
 def test_headers_that_do_not_belong_together_are_refused(hub, shards, model):

@@ -116,7 +116,7 @@ class TestRoute:
 
         built = build("o/r", host=server.url, stream=True, verify=False, name="mine")
 
-        assert built.via == "upload"
+        assert built.plan.destination.transport == "upload"
         assert str(Digest.of(content)) in server.store.blobs
         assert not list((tmp_path / "hf").rglob("*.gguf"))
 
@@ -153,5 +153,5 @@ class TestRoute:
 
     @pytest.mark.parametrize("options", [{"store": "store"}, {"via": "pull"}])
     def test_it_is_an_upload_to_a_server(self, options):
-        with pytest.raises(UsageProblem, match="upload to a server"):
+        with pytest.raises(UsageProblem, match=r"upload to a server|exclude each other"):
             build("o/r", stream=True, **options)

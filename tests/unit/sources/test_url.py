@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from gguf2ollama import build, inspect
+from gguf2ollama import build, download, inspect
 from gguf2ollama.cli import run
 from gguf2ollama.errors import (
     InvalidGguf,
@@ -14,16 +14,25 @@ from gguf2ollama.errors import (
     ServerUnreachable,
     UsageProblem,
 )
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.oci import Digest
 from gguf2ollama.planning.lock import write_lock
-from gguf2ollama.sources.digest_cache import DigestCache
-from gguf2ollama.sources.fetch_model import download
-from gguf2ollama.sources.remote import SourceSelection
-from gguf2ollama.sources.resolve import obtain_model
+from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.resolve import fetch, resolve
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.range_server import RangeServer, Reply
 
 SIGNED = "?X-Amz-Signature=s3cret&X-Amz-Expires=60"
+
+
+def find(source, *, digests=None, **selection):
+    """Resolve a source as `build` does."""
+    return resolve(
+        source,
+        selection=SourceSelection(**selection),
+        free_bytes=None,
+        digests=digests or DigestCache(),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -95,12 +104,12 @@ def test_shards_are_asked_for_beside_the_one_that_was_named(server, tmp_path):
     serve(server, shards)
     url = server.url("/x/m-q4_k_m-00002-of-00003.gguf")
 
-    found = obtain_model(url + SIGNED)
+    found = find(url + SIGNED).files
     built = build(url + SIGNED, store=tmp_path / "store", verify=False)
 
     assert len(found.model.shards) == 3
-    assert built.inspection.model.is_split
-    assert all(path.read_bytes() == shards[path.name] for path in built.inspection.files.paths)
+    assert built.plan.inspection.model.is_split
+    assert all(path.read_bytes() == shards[path.name] for path in built.plan.inspection.files.paths)
 
 
 def test_a_shard_that_is_missing_is_named(server, tmp_path):
@@ -246,18 +255,19 @@ def test_nobody_is_there(tmp_path):
 @pytest.mark.parametrize("selection", [{"quant": "Q8_0"}, {"file": "x"}, {"revision": "v1"}])
 def test_what_is_for_repositories_is_refused(server, selection):
     with pytest.raises(UsageProblem, match="are for repositories"):
-        inspect(server.url(), hub=SourceSelection(**selection))
+        inspect(server.url(), **selection)
 
 
 def test_a_lock_file_needs_a_commit(server, tmp_path):
     built = build(server.url(), store=tmp_path / "store", verify=False)
 
     with pytest.raises(UsageProblem, match="a commit names it"):
-        write_lock(tmp_path / "lock", built)
+        write_lock(tmp_path / "lock", built.plan)
 
 
 def test_what_was_downloaded_is_not_fetched_to_be_looked_at(server):
-    obtain_model(server.url(), digests=DigestCache())
+    digests = DigestCache()
+    fetch(find(server.url(), digests=digests), digests=digests)
     server.requests.clear()
 
     origin = inspect(server.url(), verify=False).files.origin

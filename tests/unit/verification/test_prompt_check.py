@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from gguf2ollama import build
+from gguf2ollama import build, plan_build
+from gguf2ollama.api.inspect import inspect_for
 from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
@@ -12,9 +13,11 @@ from gguf2ollama.chat.reference_prompt import claims_of, read_authors
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, ServerProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
+from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client, ServerVersion
-from gguf2ollama.planning.plan import inspect
+from gguf2ollama.planning.options import ModelOptions
 from gguf2ollama.planning.target import target_of
+from gguf2ollama.sources.model import SourceSelection
 from gguf2ollama.verification.prompt_check import compare_on_server, compare_timely, shows_prompts, way_of
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import XML_CALLS
@@ -166,14 +169,14 @@ def test_what_renders_is_told_by_the_template(server, client, gguf, told, wanted
 
 def test_a_build_whose_prompts_are_as_meant_is_told_nothing(server, gguf):
     built = build(gguf, name="mine", host=server.url)
-    assert (built.is_done, built.differences) == (True, ())
+    assert built.differences == ()
     assert RENDER in server.endpoints()
     assert not server.store.loaded
 
 
 @pytest.mark.parametrize("options", [{"verify": False}, {"load": False}])
 def test_without_loading_or_verifying_no_prompt_is_compared(server, gguf, options):
-    assert build(gguf, name="mine", host=server.url, **options).is_done
+    assert build(gguf, name="mine", host=server.url, **options)
     assert RENDER not in server.endpoints()
 
 
@@ -189,7 +192,6 @@ def test_a_plain_prompt_that_is_not_as_meant_makes_no_model(server, gguf):
 def test_a_mismatch_that_is_allowed_is_told(server, gguf):
     server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'))
     built = build(gguf, name="mine", host=server.url, allow_mismatch=True)
-    assert built.is_done
     assert any("1 plain conversations" in one for one in built.differences)
     assert list(server.store.models) == ["mine:latest"]
 
@@ -222,8 +224,8 @@ def test_answers_that_ollama_cuts_for_qwen3_are_no_surprise(server, tmp_path, vi
 
 def test_the_name_that_a_model_will_have_is_known_where_its_prompts_are_predicted(gguf, tmp_path):
     def spoiled(name):
-        built = build(gguf, name=name, store=tmp_path / "store", dry_run=True)
-        return [case.conversation.name for case in built.inspection.tried.choice.chosen.parity.faults]
+        plan = plan_build(gguf, name=name, store=tmp_path / "store")
+        return [case.conversation.name for case in plan.inspection.tried.choice.chosen.parity.faults]
 
     assert "nothing but white space" in spoiled("me/deepseek-r1:7b")
     assert "nothing but white space" not in spoiled("me/deepseek-r1-7b")
@@ -238,9 +240,9 @@ def test_a_template_with_which_the_model_cannot_be_loaded_is_refused_before_anyt
         build(path, name="mine", host=server.url, via="pull")
     with pytest.raises(VerificationFailed, match="cannot load"):
         build(path, name="mine", store=tmp_path / "store")
-    assert not server.store.blobs
+    assert str(Digest.of(path.read_bytes())) not in server.store.blobs
     assert not (tmp_path / "store").exists()
-    assert build(path, name="mine", store=tmp_path / "store", allow_mismatch=True).is_done
+    assert build(path, name="mine", store=tmp_path / "store", allow_mismatch=True)
 
 
 def test_an_upload_of_such_a_template_is_refused_when_the_server_fails(server, tmp_path):
@@ -264,12 +266,18 @@ def test_a_template_that_llama_cpp_alone_renders_makes_a_model_and_nothing_is_co
 ):
     path = tiny_llama(tmp_path / "alone.gguf", chat_template=text)
     built = build(path, name="mine", host=server.url)
-    assert built.is_done
-    (warning,) = (one for one in built.inspection.warnings if one.startswith("no prompts can be compared"))
+    (warning,) = (
+        one for one in built.plan.inspection.warnings if one.startswith("no prompts can be compared")
+    )
     assert "transformers does not render its chat template" in warning
     assert why in warning
     with pytest.raises(InvalidInput, match=re.escape(why)):  # and older ones have nothing to render it with
-        inspect(path, target=target_of(ServerVersion.parse("0.24.0")))
+        inspect_for(
+            path,
+            selection=SourceSelection(),
+            options=ModelOptions(),
+            target=target_of(ServerVersion.parse("0.24.0")),
+        )
 
 
 @pytest.mark.usefixtures("own_worker")
@@ -279,10 +287,10 @@ def test_where_no_second_process_can_be_started_the_way_on_is_told(server, gguf,
         build(gguf, name="mine", host=server.url)
     assert "--no-verify" in caught.value.hint
     assert not server.store.models
-    assert build(gguf, name="mine", host=server.url, verify=False).is_done
+    assert build(gguf, name="mine", host=server.url, verify=False)
 
 
 def test_an_old_server_is_asked_for_no_prompts(gguf):
     with FakeOllama(version="0.11.4") as server:
-        assert build(gguf, name="mine", host=server.url).is_done
+        assert build(gguf, name="mine", host=server.url)
         assert RENDER not in server.endpoints()

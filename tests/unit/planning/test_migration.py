@@ -3,8 +3,8 @@
 import pytest
 
 from gguf2ollama.ggufio import ShardSet
-from gguf2ollama.install.migration import is_migrated, warn_of_second_copy
 from gguf2ollama.ollama import ServerVersion
+from gguf2ollama.planning.migration import is_migrated, warn_of_second_copy
 from tests.builders import build_gguf
 
 TOKENS = ["x"] * 128_009 + ["<|eot_id|>"]

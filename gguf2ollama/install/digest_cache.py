@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gguf2ollama.environment import cache_folder
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.oci import Digest
 
-__all__ = ["DigestCache", "cache_folder"]
+__all__ = ["DigestCache"]
 
 _FORMAT = 1
 _CAP_BYTES = 16 << 20
@@ -98,6 +99,15 @@ class DigestCache:
             entry = {"state": state, "digest": str(digest)} | ({"head": head} if head else {})
             self._new[file] = self._entries[file] = entry
 
+    def of_file(self, path: Path) -> str | None:
+        """Return the digest of one file as it is now, as 64 hexadecimal digits; ``None`` if not known."""
+        found = self.get((str(path.resolve()),))
+        return found.hex if found else None
+
+    def learn_file(self, path: Path, sha256: str, *, head_bytes: int = 0) -> None:
+        """Learn the digest of a file that was hashed while it was written; see :meth:`learn`."""
+        self.learn(str(path.resolve()), Digest(sha256), head_bytes=head_bytes)
+
     def save(self) -> None:
         """Keep what was learnt, beside what other calls learnt meanwhile."""
         if self._path is None or not self._new:
@@ -108,14 +118,6 @@ class DigestCache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(self._path) as stream:
                 stream.write(content)
-
-
-def cache_folder() -> Path | None:
-    """Return the user's cache folder of this program; ``None`` for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    with contextlib.suppress(RuntimeError):
-        return (Path(base) if base else Path.home() / ".cache") / "gguf2ollama"
-    return None
 
 
 def _default_path() -> Path | None:

@@ -1,0 +1,98 @@
+"""Write the Modelfile for a GGUF."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gguf2ollama.api.inspect import inspect_for
+from gguf2ollama.modelfiles import render_modelfile
+from gguf2ollama.planning.options import ModelOptions
+from gguf2ollama.planning.plan import Inspection
+from gguf2ollama.planning.target import Target, parse_version, target_of
+from gguf2ollama.sources.model import SourceSelection
+
+if TYPE_CHECKING:
+    from gguf2ollama.modelfiles import Parameter
+
+__all__ = ["modelfile"]
+
+
+def modelfile(  # noqa: D417 - what a model is to be stands at `inspect`
+    source: str | os.PathLike[str],
+    *,
+    quant: str | None = None,
+    file: str | None = None,
+    revision: str | None = None,
+    for_ollama: str | None = None,
+    context: int | str = "auto",
+    parameters: Sequence[Parameter] = (),
+    system: str | None = None,
+    template: str | None = None,
+    chat_template: str | None = None,
+    licenses: Sequence[str] = (),
+    projectors: Sequence[str | os.PathLike[str]] = (),
+    verify: bool = True,
+) -> str:
+    """Write the Modelfile for a GGUF, each value with where it came from.
+
+    The arguments are those of :func:`gguf2ollama.inspect`, and
+
+    Args:
+        for_ollama: The version of Ollama that ``ollama create`` will be run with; when not given, the
+            Modelfile is for any.
+
+    Raises:
+        InvalidModelfile: A value holds what a Modelfile cannot carry.
+        UsageProblem: ``for_ollama`` is not a version.
+        Gguf2OllamaError: As :func:`gguf2ollama.inspect` does.
+    """
+    target = Target()
+    if for_ollama is not None:
+        target = target_of(parse_version(for_ollama), create_replaces_template=True, header_is_editable=False)
+    inspection = inspect_for(
+        source,
+        selection=SourceSelection(quant=quant, file=file, revision=revision),
+        options=ModelOptions(
+            context=context,
+            parameters=tuple(parameters),
+            system=system,
+            template=template,
+            chat_template=chat_template,
+            licenses=tuple(licenses),
+            projectors=tuple(projectors),
+            verify=verify,
+        ),
+        target=target,
+    )
+    return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
+
+
+def _comments(inspection: Inspection) -> dict[str, str]:
+    recipe = inspection.recipe
+    comments = {name: one.source for name, one in recipe.parameters.items() if name != "stop"}
+    comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
+    comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
+    comments |= {"PARSER": recipe.parser.source, "REQUIRES": "the oldest Ollama with the parser below"}
+    if recipe.companion is not None:
+        comments |= {
+            "TEMPLATE": f"{recipe.companion_source}. Chats are rendered with {recipe.template.source}",
+            "REQUIRES": "an older Ollama would render chats with the TEMPLATE below",
+        }
+    notes = [f"NOTE: {warning}" for warning in inspection.warnings]
+    if (tried := inspection.tried) is not None:
+        parity = tried.choice.chosen.parity
+        notes.insert(0, f"Predicted prompt match on Ollama {tried.version}: {parity}.")
+    if (origin := inspection.files.origin) is not None:
+        notes.append(
+            f"NOTE: `gguf2ollama download {origin.place} --local-dir .` gets the files to where FROM is."
+        )
+    if inspection.model.is_split:
+        notes.append("NOTE: Ollama takes the shards from 0.30 on; merge them for an older one.")
+    if inspection.patch:
+        notes.append(
+            "NOTE: this is for a file that carries the other chat template: write it with"
+            " `gguf2ollama patch-template`, and name it in FROM."
+        )
+    return comments | {"": "\n".join(["Made by gguf2ollama.", *notes])}

@@ -1,0 +1,103 @@
+"""Check the prompts of a model that was just built: what a plain ``ollama create`` gets right has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.errors import VerificationFailed
+from gguf2ollama.events import Progress
+from gguf2ollama.install.readback import missing_capabilities
+from gguf2ollama.install.transaction import Findings
+from gguf2ollama.names import ModelName
+from gguf2ollama.ollama import Client, ModelInfo
+from gguf2ollama.planning.plan import BuildPlan
+from gguf2ollama.planning.recipe import Recipe
+from gguf2ollama.planning.template_selection import Tried
+from gguf2ollama.verification.baseline import ByItself, LeftOut, ollama_by_itself
+from gguf2ollama.verification.prompt_check import Mismatches, mismatches
+
+__all__ = ["BuildCheck"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildCheck:
+    """Compares prompts and capabilities of a loaded model with what was planned.
+
+    What users meet and a plain ``ollama create`` gets right is a reason to keep no model; all else is said.
+    So is what a renderer of Ollama's own prints, which a server puts before whatever there is.
+
+    Attributes:
+        client: The server.
+        plan: What was built.
+        tried: What was predicted of its prompts.
+        progress: Called with the prompts compared.
+        notify: Called with a line about each step.
+    """
+
+    client: Client
+    plan: BuildPlan
+    tried: Tried
+    progress: Progress
+    notify: Callable[[str], None]
+
+    def __call__(self, name: ModelName, info: ModelInfo) -> Findings:
+        """Check a model that is loaded under a name.
+
+        Raises:
+            VerificationFailed: It is worse than what ``ollama create`` makes, and that is not allowed.
+        """
+        self.notify("Comparing prompts")
+        recipe = self._recipe
+        found = mismatches(self.client, name, info, tried=self.tried, recipe=recipe, progress=self.progress)
+        if info.renderer and not recipe.modelfile.renderer:
+            return Findings(warnings=(f"{found} render differently with {info.renderer}",) if found else ())
+        missing = missing_capabilities(info, recipe=recipe)
+        worse = self._worse_than_default(found.usual, missing) if found.usual or missing else ""
+        if worse and not self.plan.options.allow_mismatch:
+            raise VerificationFailed(
+                f"prompt check failed: {worse}",
+                hint="no model was made; please report this with the --verbose output; --allow-mismatch makes"
+                " the model, and `gguf2ollama verify` then shows what differs",
+            )
+        differing = found.rare if worse else found
+        warnings = []
+        if differing:
+            warnings.append(f"{differing} render differently from the model's chat template on this server")
+        if missing and not worse:
+            warnings.append(f"this server does not see that the model supports {', '.join(sorted(missing))}")
+        return Findings(differences=(worse,) if worse else (), warnings=tuple(warnings))
+
+    @property
+    def _recipe(self) -> Recipe:
+        return self.plan.inspection.recipe
+
+    def _worse_than_default(self, usual: Mismatches, missing: Collection[str]) -> str:
+        """Return what is wrong with this model, and right after a plain ``ollama create``; else ``""``."""
+        if self._recipe.template_origin == "user" or self._recipe.is_chat_template_given:
+            # a plain `create` does not have it
+            return f"{usual} render differently than your template should" if usual else ""
+        default = self._ollama_default()
+        if isinstance(default, LeftOut):
+            return ""
+        missed = usual.without({case.conversation.name for case in default.parity.faults})
+        lost = sorted(set(missing) & set(default.capabilities))
+        parts = [f"{missed} render differently from the model's chat template"] if missed else []
+        parts += [f"the model should support {', '.join(lost)}"] if lost else []
+        return f"{', and '.join(parts)}, where a plain `ollama create` is right" if parts else ""
+
+    def _ollama_default(self) -> ByItself | LeftOut:
+        """Return what a plain ``ollama create`` of the same GGUF comes to on that server."""
+        self.notify("Comparing with a plain `ollama create`")
+        with Renderer() as renderer:
+            return ollama_by_itself(
+                self.client,
+                self.plan.name,
+                self.plan.inspection.model.metadata,
+                authors=self.tried.authors,
+                template=self.tried.authors.load(renderer),
+                claims=self.tried.choice.claims,
+                version=self.tried.version,
+                progress=self.progress,
+            )
