@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.install.destination import OpenDestination, open_destination

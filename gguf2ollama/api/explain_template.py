@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.ollama_input import Path, canonical
 from gguf2ollama.chat.reference import Branch, Renderer
 from gguf2ollama.chat.reference_prompt import as_asked

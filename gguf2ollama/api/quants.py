@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.memory.context import fits_memory
 from gguf2ollama.memory.hardware import free_memory_bytes

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Parity
 from gguf2ollama.chat.reference_prompt import Authors, Claims
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS

@@ -25,10 +25,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gguf2ollama import ollama_template
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import Prediction
 from gguf2ollama.chat.outcome import Rendered

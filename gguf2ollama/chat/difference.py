@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["Piece", "lines_of_difference", "pieces_of_difference"]
 

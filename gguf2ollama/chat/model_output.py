@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import ReferenceTemplate, Request

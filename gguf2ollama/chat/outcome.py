@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["Cause", "Outcome", "Refused", "Rendered"]
 

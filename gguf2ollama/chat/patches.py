@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Case
 from gguf2ollama.chat.formatted_texts import with_formats_joined
 from gguf2ollama.chat.missing_members import with_missing_members

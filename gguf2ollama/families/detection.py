@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.families.matching import find_objection, read_system
 from gguf2ollama.families.profile import DefaultSystem, Features, ParameterDefault, Profile
 from gguf2ollama.families.stops import adds_bos, token_text

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.gotmpl.write import render_go_template
 from gguf2ollama.jinja.facts import ChatTemplate
 

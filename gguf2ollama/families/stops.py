@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.families.profile import Profile
 
 __all__ = ["Stop", "adds_bos", "served_token_text", "stops_for", "token_text"]

@@ -6,9 +6,9 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, InvalidShards
 from gguf2ollama.ggufio.reader import GgufFile, open_gguf
 

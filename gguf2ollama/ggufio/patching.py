@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio.metadata import MAX_KEY_BYTES, MAX_STRING_BYTES
 from gguf2ollama.ggufio.reader import SPLIT_KEYS, GgufFile

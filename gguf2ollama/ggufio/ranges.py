@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio.assembly import Shard
 from gguf2ollama.ggufio.tensors import TensorInfo, align
 

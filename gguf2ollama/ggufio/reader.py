@@ -10,11 +10,12 @@ import io
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, NotFound, UsageProblem
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.assembly import Shard, assemble, gather, gguf_paths, group, set_name, shard_name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor, printable
 from gguf2ollama.ggufio.ggml import REMOVED_TENSOR_TYPES, TensorType
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import quote_plus
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.fmt import print_values, printf, println
 from gguf2ollama.gotmpl.nodes import Place

@@ -7,8 +7,9 @@ that tree (:mod:`gguf2ollama.ollama_template.introspect`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = [
     "Action",

@@ -18,8 +18,10 @@ other types               :class:`Struct`, :class:`Slice`, :class:`Map`, :class:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = [
     "BYTES",

@@ -11,9 +11,9 @@ built with: 1.23 up to 0.5.12, 1.24 and newer from 0.5.13 on.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 
 __all__ = ["NEWEST", "OLDEST", "Dialect", "dialect", "is_since"]

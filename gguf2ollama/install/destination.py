@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.install.transport import choose_transport
 from gguf2ollama.names import ServerAddress
 from gguf2ollama.ollama import Client, ServerVersion

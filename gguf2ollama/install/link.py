@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.events import Progress
 from gguf2ollama.ggufio.copying import Meter

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, VerificationFailed
 from gguf2ollama.install.readback import differences, renders_with
 from gguf2ollama.install.temporary_models import temporary_name

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerProblem, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import ModelName

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.events import Progress
 from gguf2ollama.install.blobs import send_weights
 from gguf2ollama.install.hashing import Hashing

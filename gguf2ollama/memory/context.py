@@ -7,9 +7,9 @@ for each of its key-value heads, at two bytes a number (llama.cpp's default type
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 
 __all__ = ["ContextChoice", "ModelShape", "choose_context", "fits_memory", "parse_context", "read_shape"]

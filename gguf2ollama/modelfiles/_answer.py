@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["Event", "cutting_stops"]
 

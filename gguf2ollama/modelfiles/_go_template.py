@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.modelfiles._answer import Event
 
 __all__ = ["GoTemplate", "UnbalancedTemplateError", "read_go_template"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.modelfiles._answer import cutting_stops
 from gguf2ollama.modelfiles._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest

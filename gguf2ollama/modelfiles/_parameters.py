@@ -7,10 +7,11 @@ import math
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Literal, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = [
     "PARAMETERS",

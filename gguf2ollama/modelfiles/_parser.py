@@ -24,9 +24,10 @@ from __future__ import annotations
 import bisect
 import codecs
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NoReturn, cast
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.modelfiles._charset import drop_unprintable
 from gguf2ollama.modelfiles._parameters import is_name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias, get_args
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidModelfile, UsageProblem
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterStatus, Value, nearest, to_text, to_value
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import urllib.parse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names._shown import shown
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import ServerProblem, ServerStalled, ServerUnreachable
 from gguf2ollama.net.urls import host_of
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["ByteRange", "check_content_range", "content_length"]
 

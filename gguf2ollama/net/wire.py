@@ -9,7 +9,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpcore2
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import ServerProblem, UsageProblem
 from gguf2ollama.net.certificates import trusted_certificates
 from gguf2ollama.net.connections import Backend, ClosedError, DeadlineError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.oci.encoding import go_json
 
 __all__ = ["ModelConfig", "parameter_size_label"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput
 
 __all__ = ["Digest", "hash_stream"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.oci.digest import Digest
 from gguf2ollama.oci.encoding import go_json

@@ -8,8 +8,9 @@ Ollama's errors differ only in their text. The texts were read in its source (``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import (
     Gguf2OllamaError,
     InvalidGguf,

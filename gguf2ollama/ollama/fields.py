@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TypeVar
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import ServerRefused
 from gguf2ollama.net import MEMORY_FACTOR, parse_json
 

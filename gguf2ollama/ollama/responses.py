@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.modelfiles import parse_modelfile
 from gguf2ollama.ollama.fields import Fields

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.fs.errors import disk_errors
 
 __all__ = ["BlobPiece", "FilePiece", "cut", "read_piece", "send_piece", "total"]

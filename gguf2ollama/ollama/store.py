@@ -16,10 +16,10 @@ import os
 import platform
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.fs.atomic import atomic_file, clear_abandoned, sync_folder

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName

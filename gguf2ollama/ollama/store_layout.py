@@ -17,9 +17,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput, UsageProblem
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest, Manifest, ManifestList, parse_manifest

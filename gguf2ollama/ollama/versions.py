@@ -8,8 +8,10 @@ always requested, never assumed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import total_ordering
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["NEWEST_KNOWN", "ServerFeatures", "ServerVersion"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.gotmpl.fmt import printed
 from gguf2ollama.gotmpl.values import BYTES, GoType, Slice, Struct, Value

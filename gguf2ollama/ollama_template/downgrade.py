@@ -7,9 +7,9 @@ so that empty texts in their places print what is left. A date is another matter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.gotmpl.lex import Token, tokenize
 from gguf2ollama.gotmpl.versions import Dialect, dialect
 

@@ -7,9 +7,9 @@ Each rule is that of Ollama's source: ``template/template.go`` (``Identifiers``)
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.gotmpl.errors import ParsingError, invalid_template
 from gguf2ollama.gotmpl.nodes import (
     Action,

@@ -6,8 +6,7 @@ counted, and of templates with the same ones that is preferred which tells the r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
 from gguf2ollama.ollama_template.introspect import Reading, read

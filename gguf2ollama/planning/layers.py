@@ -6,10 +6,10 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio import (
     FileRange,
     FileView,

@@ -13,10 +13,11 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors

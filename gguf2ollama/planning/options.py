@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory.context import parse_context
 from gguf2ollama.names import ModelName

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.sources.model import Published, Value
 
 if TYPE_CHECKING:

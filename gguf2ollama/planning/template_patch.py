@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.families import find_syntax_error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.candidate import NothingRenders, Question, TemplateChoice
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.reference import Renderer, Request

@@ -8,10 +8,10 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors

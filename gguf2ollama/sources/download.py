@@ -8,9 +8,10 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, ServerRefused, UsageProblem, VerificationFailed
 from gguf2ollama.events import Progress, Update
 from gguf2ollama.fs.atomic import atomic_file

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.ggufio import Shard, ShardSet

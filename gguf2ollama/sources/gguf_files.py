@@ -11,9 +11,10 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio import ShardName, shard_name
 from gguf2ollama.sources.quantization import find_quant, without_quant
 

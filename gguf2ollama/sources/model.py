@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio import Shard, ShardSet
 
 if TYPE_CHECKING:

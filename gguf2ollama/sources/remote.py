@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf

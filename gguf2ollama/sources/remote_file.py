@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, NotFound, ServerRefused, ServerStalled
 from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger
 from gguf2ollama.net import Budget, ByteRange, HttpClient, Response, check_content_range, content_length

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
 from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.selection import Catalogue

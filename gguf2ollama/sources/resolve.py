@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import LocalSource

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ShardName
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant, group_files

@@ -11,10 +11,10 @@ from __future__ import annotations
 import abc
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused
 from gguf2ollama.events import ignore
 from gguf2ollama.net import RETRY_PAUSES, Failure, FailureKind, HttpClient, Response, explain

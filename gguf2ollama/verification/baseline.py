@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Parity
 from gguf2ollama.chat.reference_prompt import ORIGINAL_KEY, Authors, AuthorsTemplate, Claims
 from gguf2ollama.errors import Gguf2OllamaError

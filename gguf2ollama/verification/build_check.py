@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import VerificationFailed
 from gguf2ollama.events import Progress

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, without_bos
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.ollama_input import canonical

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import jinja2
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama._resources import templates_root
 from gguf2ollama.chat.comparison import Case, Parity, Score, Verdict
 from gguf2ollama.chat.difference import Piece, pieces_of_difference

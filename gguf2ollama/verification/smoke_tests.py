@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ollama import Client, ToolCall
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Parity, Score
 from gguf2ollama.chat.conversation import Feature
 from gguf2ollama.chat.reference import Renderer

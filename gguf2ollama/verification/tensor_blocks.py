@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio import ByteOrder, TensorType
 
 if TYPE_CHECKING:

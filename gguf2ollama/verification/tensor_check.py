@@ -12,9 +12,9 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, InvalidGguf
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.fs.sharing import CHANGED

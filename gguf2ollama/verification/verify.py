@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Parity
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, claims_of, read_authors

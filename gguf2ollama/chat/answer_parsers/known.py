@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.answer_parsers import flows
 from gguf2ollama.chat.answer_parsers.reading import Heard, Unread
 from gguf2ollama.chat.conversation import Conversation

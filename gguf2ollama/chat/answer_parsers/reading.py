@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["SPACE", "Call", "Heard", "Unread", "cut", "first_of", "without_begun"]
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.errors import TemplateFault
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, segments, split, without_white_space
 from gguf2ollama.chat.llamacpp.values import as_bytes_text

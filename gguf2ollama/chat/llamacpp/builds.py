@@ -16,8 +16,9 @@ are other kinds.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.interpreter import Dialect
 from gguf2ollama.errors import UsageProblem
 

@@ -10,10 +10,10 @@ Source: ``caps_get`` in ``common/jinja/caps.cpp`` of llama.cpp b10488 and b11095
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
 from gguf2ollama.chat.llamacpp.interpreter import Template
 from gguf2ollama.chat.llamacpp.scopes import Watch

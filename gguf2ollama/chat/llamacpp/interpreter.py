@@ -12,10 +12,11 @@ Source: ``common/jinja/runtime.cpp`` of llama.cpp b10488 and b11095.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp import nodes
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
 from gguf2ollama.chat.llamacpp.members import NOT_TOLD, attribute, item, part

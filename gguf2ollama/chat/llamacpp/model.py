@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.llamacpp.builds import builds_of
 from gguf2ollama.chat.llamacpp.server import Loaded, Prediction, Tokens, Unpredictable, start

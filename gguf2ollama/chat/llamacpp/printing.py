@@ -7,9 +7,9 @@ Source: ``exec_statements``, ``for_statement`` and ``gather_string_parts`` in ``
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.errors import TemplateFault
 from gguf2ollama.chat.llamacpp.scopes import Scope, weight
 from gguf2ollama.chat.llamacpp.values import (

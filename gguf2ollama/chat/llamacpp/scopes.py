@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.errors import NotForeseen
 from gguf2ollama.chat.llamacpp.values import Joined, LoopState, Value
 

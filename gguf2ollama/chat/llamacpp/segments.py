@@ -9,8 +9,9 @@ llama.cpp b10488 and b11095, which are the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["Segment", "Split", "common_prefix", "segments", "split", "without_white_space"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp.autoparser import Reasoning, find_reasoning, require_parser
 from gguf2ollama.chat.llamacpp.builds import Build

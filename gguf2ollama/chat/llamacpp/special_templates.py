@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["Family", "Messages", "family_of"]
 

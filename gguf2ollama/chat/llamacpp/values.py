@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
 
 __all__ = [

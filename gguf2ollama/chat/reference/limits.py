@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["MAX_TEMPLATE_BYTES", "Limits"]
 

@@ -6,13 +6,13 @@ notes that they were reached; neither prints, nor can the template see them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.reference.expressions import shorten, write_expression
 
 __all__ = ["Mark", "Marks", "mark_branches"]

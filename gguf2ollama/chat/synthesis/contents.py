@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts
 from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, explain
 from gguf2ollama.chat.synthesis.probes import Padding

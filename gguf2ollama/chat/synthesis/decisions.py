@@ -8,9 +8,10 @@ first.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Generic, TypeAlias, TypeVar
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = [
     "Branch",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Think
 from gguf2ollama.chat.synthesis.decisions import Branch, Decision, Leaf
 from gguf2ollama.chat.synthesis.facts import message_facts

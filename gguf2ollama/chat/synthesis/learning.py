@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Message
 from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Inconsistent, Leaf, learn
 from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, facts_of_messages

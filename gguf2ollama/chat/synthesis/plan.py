@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Role, Think
 from gguf2ollama.chat.synthesis.contents import PADDING
 from gguf2ollama.chat.synthesis.probes import Forms, Probe, probe

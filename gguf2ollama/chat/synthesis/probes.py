@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message, Role, Think, ToolCall
 from gguf2ollama.chat.synthesis.text_arguments import TextArguments
 from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, ToolsForm

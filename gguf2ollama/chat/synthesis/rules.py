@@ -8,10 +8,11 @@ facts, behind it one that does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import groupby
 from typing import Any, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.synthesis.decisions import Decision, Facts, Leaf, decide, leaves
 from gguf2ollama.chat.synthesis.facts import conversation_facts, facts_of_messages, message_facts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import without_bos
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.outcome import Rendered

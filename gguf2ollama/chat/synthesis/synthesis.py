@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Feature, Role, Think
 from gguf2ollama.chat.reference import Branch, ReferenceTemplate, Renderer
 from gguf2ollama.chat.reference.request import thinking_variables

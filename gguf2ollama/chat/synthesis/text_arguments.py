@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms import GoText
 from gguf2ollama.oci import go_json
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Message
 
 __all__ = ["MARKS", "Inline", "Trim"]

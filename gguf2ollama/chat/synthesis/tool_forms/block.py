@@ -6,9 +6,9 @@ A block is a row of nodes over a scope: the list of tools at the top, one tool i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.go_record import go_record
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoText
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Print, Text, at, go_print_of, joined

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = ["FEATURES", "KEY", "OTHER", "REQUIRED", "Scope", "Table", "Unknown", "learn_table"]
 

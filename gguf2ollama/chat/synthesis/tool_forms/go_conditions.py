@@ -9,9 +9,9 @@ there is an error, so they are asked for of objects only, and the latter where t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.features import Table
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Path, go_field
 from gguf2ollama.chat.synthesis.tool_forms.record import Record

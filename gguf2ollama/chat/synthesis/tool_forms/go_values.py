@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama._resources import templates_root
 from gguf2ollama.chat.synthesis.tool_forms.styles import Style
 from gguf2ollama.gotmpl.write import render_go_template

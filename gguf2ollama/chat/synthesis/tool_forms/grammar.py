@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoDefine, GoText, go_value
 from gguf2ollama.chat.synthesis.tool_forms.styles import Style
 from gguf2ollama.gotmpl.write import go_print

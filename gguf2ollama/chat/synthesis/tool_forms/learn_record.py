@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.features import Scope, Table, Unknown, learn_table
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Path, Print, at
 from gguf2ollama.chat.synthesis.tool_forms.marked_schemas import marks_in

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.affixes import common_ends, longest_common
 from gguf2ollama.chat.synthesis.tool_forms.features import KEY, REQUIRED, Scope
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Path

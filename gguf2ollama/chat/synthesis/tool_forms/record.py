@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.features import KEY, REQUIRED, Scope, Table, Unknown
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Path, Print, at
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.affixes import only_place
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoText, go_value
 from gguf2ollama.chat.synthesis.tool_forms.outcome import Refusal

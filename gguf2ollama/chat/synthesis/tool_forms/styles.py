@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from gguf2ollama._dataclass import dataclass
 
 __all__ = [
     "ESCAPES_PROBE",

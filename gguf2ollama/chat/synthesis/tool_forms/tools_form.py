@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import pairwise
 from typing import TypeAlias
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.synthesis.tool_forms.affixes import only_place
 from gguf2ollama.chat.synthesis.tool_forms.block import EachTool, Node, go_nodes, print_nodes
 from gguf2ollama.chat.synthesis.tool_forms.features import Unknown
