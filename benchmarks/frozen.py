@@ -30,7 +30,7 @@ from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import as_asked
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import Detection, detect, load_profiles
-from gguf2ollama.gotmpl import parse
+from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.ollama_template import read, render
 from gguf2ollama.planning.recipe import system_text
 from gguf2ollama.planning.settings import ModelSettings
