@@ -112,7 +112,7 @@ class BuildOptions(ModelOptions):
 
     def check(self) -> None:
         """Check what needs neither a source nor a server; see :meth:`ModelOptions.check`."""
-        super(BuildOptions, self).check()  # the short form finds no class in one with slots
+        super(BuildOptions, self).check()  # noqa: UP008 - the short form fails in a class with slots
         _ = self.model_name
         if self.stream and self.via not in {"auto", "upload"}:
             raise UsageProblem("--stream is an upload to a server", hint="leave out --via")
