@@ -26,8 +26,6 @@ NOT_YET = frozenset(
         "api",
         "install",
         "sources",
-        "templates",
-        "verification",
     }
 )
 

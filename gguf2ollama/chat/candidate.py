@@ -36,8 +36,8 @@ class Question:
         profile: The Go TEMPLATE of the family that was detected; ``None`` without one.
         user: The Go TEMPLATE that the user gave; no other is tried then.
         system: The system message that the model will have, ``""`` for none.
-        meant_system: The one that its prompts shall have; that of the user, and not what is written for the
-            family, which has to be what the authors' template says by itself.
+        expected_system: The one that its prompts must have; that of the user, and not what is written for
+            the family, which has to be what the authors' template says by itself.
         architecture: ``general.architecture`` of the model.
         model_name: The model part of the name that it will have; ``""`` where that is not known.
         adds_eos: Whether its tokenizer puts EOS behind a prompt.
@@ -56,7 +56,7 @@ class Question:
     profile: str | None = None
     user: str | None = None
     system: str = ""
-    meant_system: str = ""
+    expected_system: str = ""
     architecture: str = ""
     model_name: str = ""
     adds_eos: bool = False

@@ -501,7 +501,7 @@ class _Trial:
         new = [one for one in asked if one.name not in known]
         if new:
             capabilities = frozenset({"thinking"} if thinks else ())
-            taken = self._as_taken(capabilities, system=self._question.meant_system, of=new)
+            taken = self._as_taken(capabilities, system=self._question.expected_system, of=new)
             handed_on = [canonical(one, path=path, version=self._question.version) for one in taken]
             meant = self._question.authors.meant(self._template, handed_on)
             known.update(zip((one.name for one in new), meant, strict=True))

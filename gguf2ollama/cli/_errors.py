@@ -77,5 +77,6 @@ def _usage_problem(error: click.ClickException) -> UsageProblem:
 def _did_you_mean(name: str, known: Iterable[str]) -> str | None:
     import difflib  # noqa: PLC0415 - with a mistake alone
 
-    close = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}?" if close else None
+    names = {candidate.lstrip("-"): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lstrip("-"), names, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(names[match] for match in close)}?" if close else None

@@ -12,7 +12,7 @@ from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._prompts import choice_json, scores_json, scores_table, way
 
 if TYPE_CHECKING:
-    from gguf2ollama.verification.template_survey import FolderParity, TemplateParity
+    from gguf2ollama.verification.template_survey import SurveyedTemplate, TemplateSurvey
 
 __all__ = ["command"]
 
@@ -32,10 +32,10 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     gguf2ollama parity ./templates --for-ollama 0.32.15 --json > parity.json
     """  # noqa: D301 - click's mark for lines that are not wrapped
     from gguf2ollama.planning.target import NEWEST_TESTED  # noqa: PLC0415
-    from gguf2ollama.verification.template_survey import rate_templates  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.verification.template_survey import survey_templates  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
-        found = rate_templates(
+        found = survey_templates(
             folder, for_ollama=for_ollama or NEWEST_TESTED, progress=progress, notify=output.note
         )
     if output.as_json:
@@ -45,7 +45,7 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     output.note(f"{found.rendering} of {len(found.templates)} templates render (Ollama {found.version})")
 
 
-def _described(found: FolderParity) -> str:
+def _described(found: TemplateSurvey) -> str:
     rows = [((one.name, way(one.tried.choice.chosen)), one.scores) for one in found.templates if one.tried]
     parts = (
         [scores_table(("TEMPLATE", "RENDERER"), [*rows, (("all exact", ""), found.totals)])] if rows else []
@@ -55,7 +55,7 @@ def _described(found: FolderParity) -> str:
     return "\n\n".join(parts)
 
 
-def _json(found: FolderParity) -> dict[str, Any]:
+def _json(found: TemplateSurvey) -> dict[str, Any]:
     return {
         "ollama": found.version,
         "rendering": found.rendering,
@@ -64,7 +64,7 @@ def _json(found: FolderParity) -> dict[str, Any]:
     }
 
 
-def _template_json(one: TemplateParity) -> dict[str, Any]:
+def _template_json(one: SurveyedTemplate) -> dict[str, Any]:
     told = {"name": one.name, "file": str(one.path), "renders": one.renders}
     if one.tried is None:
         return {**told, "origin": None, "exact": False, "reason": one.refusal}

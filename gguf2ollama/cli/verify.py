@@ -72,24 +72,24 @@ def command(
         output.data(_json(found))
     else:
         output.text(_described(found, every=output.verbose))
-    if not found.is_proven:
+    if not found.is_verified:
         raise VerificationFailed(
-            f"{found.name.short} at {found.where}: {summary(found)}",
+            f"verification failed: {found.name.short} on {found.server}: {summary(found)}",
             hint="run `gguf2ollama build` again, which chooses the best template",
         )
-    output.note(f"{found.name.short} at {found.where}: {summary(found)}")
+    output.note(f"Verified {found.name.short} on {found.server}: {summary(found)}")
 
 
 def _described(found: Verification, *, every: bool) -> str:
-    from gguf2ollama.verification.baseline import ByItself  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.verification.baseline import OllamaDefault  # noqa: PLC0415 - not needed for help
 
-    rows = [((found.name.short, found.way), found.parity.scores)]
-    by_itself = found.by_itself
-    if isinstance(by_itself, ByItself):
-        rows.append((("ollama create", by_itself.way), by_itself.parity.scores))
+    rows = [((found.name.short, found.rendered_by), found.parity.scores)]
+    ollama_default = found.ollama_default
+    if isinstance(ollama_default, OllamaDefault):
+        rows.append((("ollama create", ollama_default.rendered_by), ollama_default.parity.scores))
     parts = [scores_table(("PROMPTS", "RENDERER"), rows)]
-    if not isinstance(by_itself, ByItself):
-        parts.append(f"Not compared with a plain `ollama create`: {by_itself.reason}")
+    if not isinstance(ollama_default, OllamaDefault):
+        parts.append(f"Not compared with a plain `ollama create`: {ollama_default.reason}")
     if found.checks:
         parts.append(
             columns(
@@ -123,23 +123,23 @@ def _difference(case: Case) -> str:
 def _json(found: Verification) -> dict[str, Any]:
     return {
         "name": found.name.short,
-        "where": found.where,
+        "where": found.server,
         "ollama": found.version,
-        "proven": found.is_proven,
-        "rendered_by": found.way,
+        "proven": found.is_verified,
+        "rendered_by": found.rendered_by,
         "capabilities": list(found.capabilities),
         "quick": found.is_quick,
         "scores": scores_json(found.parity.scores),
-        "ollama_by_itself": _by_itself_json(found),
+        "ollama_default": _by_itself_json(found),
         "cases": [case_json(case) for case in found.parity.cases],
         "checks": [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.checks],
     }
 
 
 def _by_itself_json(found: Verification) -> dict[str, Any]:
-    from gguf2ollama.verification.baseline import ByItself  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.verification.baseline import OllamaDefault  # noqa: PLC0415 - not needed for help
 
-    told = found.by_itself
-    if not isinstance(told, ByItself):
+    told = found.ollama_default
+    if not isinstance(told, OllamaDefault):
         return {"left_out": told.reason}
-    return {"rendered_by": told.way, "scores": scores_json(told.parity.scores)}
+    return {"rendered_by": told.rendered_by, "scores": scores_json(told.parity.scores)}

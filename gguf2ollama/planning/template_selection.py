@@ -33,14 +33,14 @@ class Tried:
         authors: What the authors meant.
         choice: What renders it best.
         version: The version of Ollama that it was tried for.
-        meant_system: The system message that prompts shall have where a conversation has none, ``""`` for
+        expected_system: The system message that prompts shall have where a conversation has none, ``""`` for
             what the chat template says by itself.
     """
 
     authors: Authors
     choice: TemplateChoice
     version: str
-    meant_system: str = ""
+    expected_system: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ def try_templates(
         profile=detection.go_template(),
         user=settings.given_template.value if settings.given_template else None,
         system=system_text(detection, settings=settings).value or "",
-        meant_system=(settings.given_system.value if settings.given_system else None) or "",
+        expected_system=(settings.given_system.value if settings.given_system else None) or "",
         architecture=str(metadata.get("general.architecture", "")),
         model_name=target.model_name,
         adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,
@@ -129,7 +129,7 @@ def try_templates(
                     hint="give another with --chat-template, or use --no-verify and --template FILE",
                 )
             return Unserved(version=version, remarks=choice.remarks, refusal=choice.refusal)
-    return Tried(authors=authors, choice=choice, version=version, meant_system=question.meant_system)
+    return Tried(authors=authors, choice=choice, version=version, expected_system=question.expected_system)
 
 
 def _refused_by_all(template: AuthorsTemplate) -> Refused | None:

@@ -1,4 +1,4 @@
-"""Find out how a server would prompt a model of which it is given nothing but the GGUF."""
+"""Find out how a plain ``ollama create`` of the same GGUF would be prompted."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
-from gguf2ollama.verification.probe_server import Settings, stand_in_on_server
-from gguf2ollama.verification.prompt_check import Way, compare_on_server, way_of
+from gguf2ollama.verification.probe_server import Settings, probe_on_server
+from gguf2ollama.verification.prompt_check import RenderedBy, compare_on_server, find_renderer
 
-__all__ = ["ByItself", "LeftOut", "ollama_by_itself"]
+__all__ = ["NotCompared", "OllamaDefault", "ollama_default"]
 
 _TEMPLATE_KEY = "tokenizer.chat_template"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByItself:
-    """What a plain ``ollama create`` of the same GGUF comes to.
+class OllamaDefault:
+    """The result of a plain ``ollama create`` of the same GGUF.
 
     Attributes:
-        way: What renders its chats.
-        parity: How its prompts compare with those the authors meant.
-        capabilities: What the server takes the model to be able to do.
+        rendered_by: What renders its chats.
+        parity: How its prompts compare with the reference prompts.
+        capabilities: The capabilities that the server reports.
     """
 
-    way: Way
+    rendered_by: RenderedBy
     parity: Parity
     capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Why it cannot be told: a phrase."""
+class NotCompared:
+    """Why there is no comparison with ``ollama create``: a phrase."""
 
     reason: str
 
 
-def ollama_by_itself(
+def ollama_default(
     client: Client,
     name: ModelName,
     metadata: Mapping[str, Any],
@@ -53,33 +53,33 @@ def ollama_by_itself(
     claims: Claims,
     version: str,
     progress: Progress = ignore,
-) -> ByItself | LeftOut:
-    """Let a server make a tiny stand-in of a model by itself, and compare its prompts.
+) -> OllamaDefault | NotCompared:
+    """Create a tiny probe of a model with a plain ``create``, and compare its prompts.
 
     Args:
         client: The server.
         name: The model.
         metadata: The metadata of its GGUF.
-        authors: What its authors meant.
-        template: Their chat template.
-        claims: What that makes something of; nothing else is asked.
+        authors: Its chat template and tokens.
+        template: The compiled chat template.
+        claims: The features that it uses; no other conversations are compared.
         version: The version of the server.
-        progress: Told the prompts compared.
+        progress: Called with the number of prompts compared.
 
     Raises:
-        ServerProblem: The server cannot be reached any more.
+        ServerProblem: The server can no longer be reached.
     """
     family = str(metadata.get("general.architecture", ""))
     if family in GIVEN_RENDERERS:
-        return LeftOut(f"it has a renderer of its own for {family}, which no stand-in of another kind gets")
+        return NotCompared(f"Ollama has a built-in renderer for {family}, which a probe model does not get")
     if ORIGINAL_KEY in metadata:
         metadata = {**metadata, _TEMPLATE_KEY: authors.chat_template}
     try:
-        with stand_in_on_server(
+        with probe_on_server(
             client, name, metadata, settings=Settings(family=family), via="upload"
         ) as temporary:
             info = client.show(temporary)
-            way = way_of(info, metadata)
+            rendered_by = find_renderer(info, metadata)
             parity = compare_on_server(
                 client,
                 temporary,
@@ -87,13 +87,13 @@ def ollama_by_itself(
                 authors=authors,
                 template=template,
                 claims=claims,
-                way=way,
+                rendered_by=rendered_by,
                 version=version,
-                meant_system="",
-                task="comparing with Ollama by itself",
+                expected_system="",
+                task="comparing with ollama create",
                 progress=progress,
             )
     except Gguf2OllamaError as error:
-        client.version()  # that it is gone is no matter of this model
-        return LeftOut(f"the server does not make or run such a model: {error.message}")
-    return ByItself(way=way, parity=parity, capabilities=info.capabilities)
+        client.version()  # a server that is gone says nothing about this model
+        return NotCompared(f"the server cannot create or run a probe model: {error.message}")
+    return OllamaDefault(rendered_by=rendered_by, parity=parity, capabilities=info.capabilities)

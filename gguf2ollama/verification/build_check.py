@@ -15,8 +15,8 @@ from gguf2ollama.ollama import Client, ModelInfo
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.recipe import Recipe
 from gguf2ollama.planning.template_selection import Tried
-from gguf2ollama.verification.baseline import ByItself, LeftOut, ollama_by_itself
-from gguf2ollama.verification.prompt_check import Mismatches, mismatches
+from gguf2ollama.verification.baseline import NotCompared, OllamaDefault, ollama_default
+from gguf2ollama.verification.prompt_check import Mismatches, check_prompts
 
 __all__ = ["BuildCheck"]
 
@@ -50,7 +50,9 @@ class BuildCheck:
         """
         self.notify("Comparing prompts")
         recipe = self._recipe
-        found = mismatches(self.client, name, info, tried=self.tried, recipe=recipe, progress=self.progress)
+        found = check_prompts(
+            self.client, name, info, tried=self.tried, recipe=recipe, progress=self.progress
+        )
         if info.renderer and not recipe.modelfile.renderer:
             return Findings(warnings=(f"{found} render differently with {info.renderer}",) if found else ())
         missing = missing_capabilities(info, recipe=recipe)
@@ -79,7 +81,7 @@ class BuildCheck:
             # a plain `create` does not have it
             return f"{usual} render differently than your template should" if usual else ""
         default = self._ollama_default()
-        if isinstance(default, LeftOut):
+        if isinstance(default, NotCompared):
             return ""
         missed = usual.without({case.conversation.name for case in default.parity.faults})
         lost = sorted(set(missing) & set(default.capabilities))
@@ -87,11 +89,11 @@ class BuildCheck:
         parts += [f"the model should support {', '.join(lost)}"] if lost else []
         return f"{', and '.join(parts)}, where a plain `ollama create` is right" if parts else ""
 
-    def _ollama_default(self) -> ByItself | LeftOut:
+    def _ollama_default(self) -> OllamaDefault | NotCompared:
         """Return what a plain ``ollama create`` of the same GGUF comes to on that server."""
         self.notify("Comparing with a plain `ollama create`")
         with Renderer() as renderer:
-            return ollama_by_itself(
+            return ollama_default(
                 self.client,
                 self.plan.name,
                 self.plan.inspection.model.metadata,

@@ -1,7 +1,7 @@
-"""A tiny model that stands in for a big one where only its prompts matter.
+"""A tiny probe model, to see how a server prompts a big one.
 
-It carries the chat template and the special tokens of the big one, and a server loads it in a fraction of a
-second. What it would say is of no use.
+It has the chat template and the special tokens of the big one, and a server loads it in a fraction of a
+second. Its answers are meaningless.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from gguf2ollama.families import adds_bos, token_text
 from gguf2ollama.ggufio import Tensor, TensorType, TypedValue, ValueType, write_gguf
 
-__all__ = ["stand_in"]
+__all__ = ["make_probe_model"]
 
 _NORMAL, _CONTROL = 1, 3  # llama.cpp's token types
 _WIDTH = 32
@@ -23,17 +23,17 @@ _TEMPLATE = "tokenizer.chat_template"
 _ADDS_EOS = "tokenizer.ggml.add_eos_token"
 
 
-def stand_in(metadata: Mapping[str, Any], *, name: str) -> bytes:
-    """Make the stand-in of a model: a llama of one block and some 300 tokens, about 100 kB.
+def make_probe_model(metadata: Mapping[str, Any], *, name: str) -> bytes:
+    """Return the probe of a model: a llama of one block and some 300 tokens, about 100 kB.
 
     Args:
         metadata: The metadata of the model.
-        name: What it calls itself. A server keeps one runner for models of the same bytes, whatever their
-            templates, so no two that are asked at the same time may have the same.
+        name: Its ``general.name``. A server keeps one runner for models of the same bytes, whatever their
+            templates, so two probes that are used at the same time need different names.
     """
     plain = _byte_tokens()
     texts = {name: token_text(metadata, name) for name in _SPECIAL}
-    # llama.cpp takes no vocabulary in which a token is told twice
+    # llama.cpp rejects a vocabulary with a duplicate token
     special = tuple(dict.fromkeys(text for text in texts.values() if text and text not in plain))
     special = special or ("<|end|>",)
     tokens = [*plain, *special]

@@ -1,4 +1,4 @@
-"""Put a tiny stand-in of a model on its server, for as long as its prompts are looked at."""
+"""Put a tiny probe of a model on its server, for as long as its prompts are compared."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from gguf2ollama.ollama import Client
 from gguf2ollama.planning.layers import Image, Text, lay_out_weights
 from gguf2ollama.planning.target import Via
 from gguf2ollama.sources.local import find_model
-from gguf2ollama.verification.probe_model import stand_in
+from gguf2ollama.verification.probe_model import make_probe_model
 
-__all__ = ["Settings", "stand_in_on_server"]
+__all__ = ["Settings", "probe_on_server"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What beside the GGUF decides how a server prompts a model.
+    """What apart from the GGUF decides how a server prompts a model.
 
     Attributes:
-        family: The architecture, of which Ollama treats some apart.
+        family: The architecture; Ollama has special cases for some.
         template: The TEMPLATE; ``""`` for none.
         system: The SYSTEM text; ``""`` for none.
         renderer, parser: Built-in ones; ``""`` for none.
@@ -45,25 +45,25 @@ class Settings:
 
 
 @contextlib.contextmanager
-def stand_in_on_server(
+def probe_on_server(
     client: Client, name: ModelName, metadata: Mapping[str, Any], *, settings: Settings, via: Via = "auto"
 ) -> Iterator[ModelName]:
-    """Return the name of a tiny model that is loaded, and removed when the block ends.
+    """Create and load a probe model, yield its name, and remove it when the block ends.
 
     Args:
         client: The server.
-        name: The model it stands in for.
+        name: The model that it represents.
         metadata: The metadata of that model's GGUF.
-        settings: What else it shares with that model.
-        via: The way to the server. Only after ``upload`` the server looks for a template of its own.
+        settings: What else it has in common with that model.
+        via: The transport. Only after ``upload`` the server looks for a template of its own.
 
     Raises:
         ServerProblem: The server cannot be reached, refuses, or cannot run a model with that chat template.
     """
     with temporary_name(client, name) as temporary, tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stand-in.gguf"
-        # llama.cpp asks more of the tokens of a file that calls itself phi-3: so not by the model's name
-        path.write_bytes(stand_in(metadata, name=temporary.tag))
+        path = Path(folder) / "probe.gguf"
+        # llama.cpp has special checks for files named phi-3, so the model's own name is not used
+        path.write_bytes(make_probe_model(metadata, name=temporary.tag))
         cache = DigestCache(Path(folder) / "digests.json", is_trusted=False)
         with Hashing(cache=cache, progress=ignore) as hashing:
             try:
@@ -94,24 +94,24 @@ def _transport(client: Client, path: Path, settings: Settings, *, via: Via, hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Create:
-    """The way that needs nothing but the interface."""
+    """The transport that needs nothing but the API."""
 
     client: Client
     path: Path
     settings: Settings
 
     def make(self, name: ModelName) -> None:
-        content, told = self.path.read_bytes(), self.settings
+        content, settings = self.path.read_bytes(), self.settings
         digest = Digest.of(content)
-        self.client.upload_blob((content,), digest=digest, size=len(content), label="the stand-in")
+        self.client.upload_blob((content,), digest=digest, size=len(content), label="the probe model")
         self.client.create(
             name,
             files={self.path.name: digest},
-            template=told.template or None,
-            system=told.system or None,
-            renderer=told.renderer or None,
-            parser=told.parser or None,
-            family=told.family or None,
+            template=settings.template or None,
+            system=settings.system or None,
+            renderer=settings.renderer or None,
+            parser=settings.parser or None,
+            family=settings.family or None,
         ).drain()
 
 

@@ -1,4 +1,4 @@
-"""Compare the prompts that a server makes for a model with those its authors meant."""
+"""Compare the prompts that a server renders for a model with the reference prompts."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from gguf2ollama.planning.template_selection import Tried
 
 __all__ = [
     "Mismatches",
-    "Way",
+    "RenderedBy",
+    "check_prompts",
+    "compare_at_same_time",
     "compare_on_server",
-    "compare_timely",
-    "mismatches",
+    "find_renderer",
     "shows_prompts",
-    "way_of",
 ]
 
-Way: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
+RenderedBy: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
 
 _NAMED = 3  # conversations that a message names
 _USUAL = frozenset({"plain", "tools", "thinking"})
-_ASKED_AGAIN = 3  # times, where a prompt tells the time
+_ATTEMPTS = 3  # if a prompt prints the time
 _SETTLED = {Verdict.exact, Verdict.refused}
 _TEMPLATE_KEY = "tokenizer.chat_template"
 _ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
@@ -47,15 +47,15 @@ _ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
 
 
 def shows_prompts(version: ServerVersion) -> bool:
-    """Return whether a server can show the prompt that a chat becomes."""
+    """Return whether a server can show the prompt that it renders for a chat."""
     return ServerFeatures.of(version).shows_prompts
 
 
-def way_of(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:
-    """Return what renders the chats of a model: of its Jinja text, a server tells the text as its template.
+def find_renderer(info: ModelInfo, metadata: Mapping[str, Any]) -> RenderedBy:
+    """Return what renders the chats of a model; a server reports its Jinja text as its template if that does.
 
     Args:
-        info: What the server tells of it.
+        info: What the server reports about it.
         metadata: The metadata of its GGUF.
     """
     if info.renderer:
@@ -65,15 +65,15 @@ def way_of(info: ModelInfo, metadata: Mapping[str, Any]) -> Way:
     try:
         parse(info.template)
     except Gguf2OllamaError:
-        return "native"  # no server keeps a TEMPLATE that does not parse
+        return "native"  # a server rejects a TEMPLATE that does not parse
     return "TEMPLATE"
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatches:
-    """Conversations whose prompts on a server are not what the authors' chat template makes.
+    """Conversations whose prompts on a server differ from those of the model's chat template.
 
-    Those that were predicted to differ are not among them, and none is of a server that shows no prompts
+    Those that were predicted to differ are left out. There are none for a server that does not show prompts
     (before 0.11.5).
     """
 
@@ -81,17 +81,17 @@ class Mismatches:
 
     @property
     def usual(self) -> Mismatches:
-        """Those that users meet: plain chats, tools, thinking."""
-        return Mismatches(tuple(one for one in self.cases if one.conversation.feature in _USUAL))
+        """Those of everyday use: plain chats, tools, thinking."""
+        return Mismatches(tuple(case for case in self.cases if case.conversation.feature in _USUAL))
 
     @property
     def rare(self) -> Mismatches:
-        """All others: contents that hardly any chat has, reasoning history, assistant prefill."""
-        return Mismatches(tuple(one for one in self.cases if one.conversation.feature not in _USUAL))
+        """All others: rare contents, reasoning history, assistant prefill."""
+        return Mismatches(tuple(case for case in self.cases if case.conversation.feature not in _USUAL))
 
     def without(self, names: Collection[str]) -> Mismatches:
         """Return those whose conversations have other names."""
-        return Mismatches(tuple(one for one in self.cases if one.conversation.name not in names))
+        return Mismatches(tuple(case for case in self.cases if case.conversation.name not in names))
 
     def __bool__(self) -> bool:
         return bool(self.cases)
@@ -107,7 +107,7 @@ class Mismatches:
         )
 
 
-def mismatches(
+def check_prompts(
     client: Client,
     name: ModelName,
     info: ModelInfo,
@@ -116,9 +116,9 @@ def mismatches(
     recipe: Recipe,
     progress: Progress = ignore,
 ) -> Mismatches:
-    """Return the conversations whose prompts differ from the authors', and were not predicted to.
+    """Return the conversations whose prompts differ from the reference, and were not predicted to.
 
-    Where a renderer of Ollama's own takes the place of what was planned, nothing was predicted.
+    If a built-in renderer of Ollama replaces what was planned, nothing was predicted.
     """
     if not shows_prompts(ServerVersion.parse(tried.version)):
         return Mismatches()
@@ -130,9 +130,9 @@ def mismatches(
             authors=tried.authors,
             template=tried.authors.load(renderer),
             claims=tried.choice.claims,
-            way=_way_planned(info, recipe),
+            rendered_by=_planned_renderer(info, recipe),
             version=tried.version,
-            meant_system=tried.meant_system,
+            expected_system=tried.expected_system,
             progress=progress,
         )
     if info.renderer and not recipe.modelfile.renderer:
@@ -141,7 +141,7 @@ def mismatches(
     return Mismatches(parity.faults).without(predicted)
 
 
-def _way_planned(info: ModelInfo, recipe: Recipe) -> Way:
+def _planned_renderer(info: ModelInfo, recipe: Recipe) -> RenderedBy:
     if info.renderer and not recipe.modelfile.renderer:
         return "RENDERER"
     return "native" if recipe.template.value is None else "TEMPLATE"
@@ -155,86 +155,94 @@ def compare_on_server(
     authors: Authors,
     template: AuthorsTemplate,
     claims: Claims,
-    way: Way,
+    rendered_by: RenderedBy,
     version: str,
-    meant_system: str,
+    expected_system: str,
     task: str = "comparing prompts",
     progress: Progress = ignore,
 ) -> Parity:
-    """Compare the prompts that a server makes with those that were meant, over the whole battery.
+    """Compare the prompts that a server renders with the reference prompts, over all test conversations.
 
     The model is loaded for it, if it is not. Ollama keeps one runner for all models of the same weights,
-    started with the settings of the first, whose template may then render: unload the model before, which
+    started with the settings of the first, whose template may then render: unload the model first, which
     ends that runner whatever its name.
 
     Args:
         client: The server.
         name: The model.
-        info: What the server tells of it.
-        authors: What its authors meant.
-        template: Their chat template.
-        claims: What that makes something of; nothing else is asked.
-        way: What renders on the server.
+        info: What the server reports about it.
+        authors: Its chat template and tokens.
+        template: The compiled chat template.
+        claims: The features that it uses; no other conversations are compared.
+        rendered_by: What renders on the server.
         version: The version of the server.
-        meant_system: The system message that prompts shall have where a conversation has none.
-        task: What progress calls it.
-        progress: Told the prompts compared.
+        expected_system: The system message that prompts must have if a conversation has none.
+        task: Its name in progress updates.
+        progress: Called with the number of prompts compared.
     """
-    conversations = [one for one in battery() if claims.includes(one)]
+    conversations = [conversation for conversation in battery() if claims.includes(conversation)]
     thinks = "thinking" in info.capabilities
     before = [Message(role=_ROLES[role], content=text) for role, text in info.messages if role in _ROLES]
-    asked = [
+    requested = [
         canonical(
-            as_asked(one, thinks=thinks, system=meant_system, before=before),
-            path="go" if way == "TEMPLATE" else "native",  # renderers, too, get messages and tools in order
+            as_asked(conversation, thinks=thinks, system=expected_system, before=before),
+            path="go"
+            if rendered_by == "TEMPLATE"
+            else "native",  # renderers get messages and tools in order, too
             version=version,
         )
-        for one in conversations
+        for conversation in conversations
     ]
-    wanted = authors.meant(template, asked)
-    # built-in renderers print the BOS that is then cut (`completionPrompt` in llm/llama_server.go of 0.34.4)
-    bos = authors.bos if way == "RENDERER" and authors.adds_bos else ""
+    wanted = authors.meant(template, requested)
+    # built-in renderers print the BOS, cut later (`completionPrompt` in llm/llama_server.go of 0.34.4)
+    bos = authors.bos if rendered_by == "RENDERER" and authors.adds_bos else ""
     cases = []
-    for number, (conversation, told, want) in enumerate(zip(conversations, asked, wanted, strict=True)):
+    for number, (conversation, request, want) in enumerate(
+        zip(conversations, requested, wanted, strict=True)
+    ):
         progress(Update(task=task, done=number, total=len(conversations), unit="items"))
         cases.append(
-            compare_timely(
+            compare_at_same_time(
                 conversation,
                 want=want,
                 ask=partial(_prompt, client, name, conversation, bos=bos),
-                mean=partial(_meant, authors, template, told),
+                render_reference=partial(_reference, authors, template, request),
             )
         )
     progress(Update(task=task, done=len(conversations), total=len(conversations), unit="items"))
     return Parity(tuple(cases))
 
 
-def compare_timely(
-    conversation: Conversation, *, want: Outcome, ask: Callable[[], Outcome], mean: Callable[[], Outcome]
+def compare_at_same_time(
+    conversation: Conversation,
+    *,
+    want: Outcome,
+    ask: Callable[[], Outcome],
+    render_reference: Callable[[], Outcome],
 ) -> Case:
-    """Compare a server's prompt with what is meant at the time, which a chat template may tell.
+    """Compare a server's prompt with the reference at the same time, since chat templates may print the time.
 
     Args:
         conversation: The conversation.
-        want: What was meant a while ago.
+        want: The reference prompt, rendered a while ago.
         ask: Asks the server for its prompt.
-        mean: Gives what is meant now.
+        render_reference: Renders the reference prompt now.
     """
     got = ask()
     case = compare(conversation, want=want, got=got)
-    for _ in range(_ASKED_AGAIN):
-        if case.verdict in _SETTLED or (meant := mean()) == case.want:
+    for _ in range(_ATTEMPTS):
+        if case.verdict in _SETTLED or (reference := render_reference()) == case.want:
             break
-        case = compare(conversation, want=meant, got=got)
+        case = compare(conversation, want=reference, got=got)
         if case.verdict not in _SETTLED:
             got = ask()
-            case = compare(conversation, want=meant, got=got)
+            case = compare(conversation, want=reference, got=got)
     return case
 
 
-def _meant(authors: Authors, template: AuthorsTemplate, told: Conversation) -> Outcome:
-    (meant,) = authors.meant(template, [told])
-    return meant
+def _reference(authors: Authors, template: AuthorsTemplate, request: Conversation) -> Outcome:
+    (prompt,) = authors.meant(template, [request])
+    return prompt
 
 
 def _prompt(client: Client, name: ModelName, conversation: Conversation, *, bos: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""Write a verification as a page that needs nothing else: one HTML file."""
+"""Write a verification as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gguf2ollama._resources import templates_root
 from gguf2ollama.chat.comparison import Case, Parity, Score, Verdict
 from gguf2ollama.chat.difference import Piece, pieces_of_difference
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.verification.baseline import ByItself, LeftOut
+from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
 from gguf2ollama.verification.verify import Verification
 
 __all__ = ["render_report", "summary"]
 
 _COLOURS = {Verdict.exact: "good", Verdict.json_equal: "near", Verdict.refused: "near"}
-_OPEN = 5  # differences of each feature that are shown at once
-_KEPT = frozenset("\n\t")  # control characters that a page may hold
+_OPEN = 5  # differences of each feature that are expanded
+_KEPT = frozenset("\n\t")  # control characters that a page may contain
 _TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
@@ -30,7 +30,7 @@ class _Shown:
 
     name: str
     verdict: str
-    by_itself: str
+    baseline: str
     colour: str
     note: str
     pieces: tuple[Piece, ...]
@@ -43,7 +43,7 @@ class _Group:
 
     feature: str
     score: Score
-    by_itself: Score
+    baseline: Score
     cases: tuple[_Shown, ...]
 
 
@@ -53,7 +53,7 @@ def render_report(verification: Verification, *, written_by: str) -> str:
     Everything from outside is escaped, and nothing is loaded from anywhere.
 
     Args:
-        verification: What was found.
+        verification: The result.
         written_by: The program and its version.
     """
     environment = jinja2.Environment(
@@ -65,15 +65,15 @@ def render_report(verification: Verification, *, written_by: str) -> str:
     )
     environment.filters["with_line_ends"] = _with_line_ends
     text = verification.authors.chat_template
-    told = verification.by_itself
+    baseline = verification.ollama_default
     return environment.get_template("verification.html.j2").render(
         title=f"Verification of {verification.name.short}",
-        is_proven=verification.is_proven,
+        is_verified=verification.is_verified,
         verdict=summary(verification),
         facts=tuple(_facts(verification)),
         groups=tuple(_groups(verification)),
-        has_by_itself=isinstance(told, ByItself),
-        by_itself=_tell_by_itself(told),
+        has_baseline=isinstance(baseline, OllamaDefault),
+        baseline=_baseline(baseline),
         checks=verification.checks,
         chat_template=text,
         chat_template_sha256=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
@@ -82,36 +82,38 @@ def render_report(verification: Verification, *, written_by: str) -> str:
 
 
 def summary(verification: Verification) -> str:
-    """Say in one sentence what was found."""
-    faults = verification.parity.faults
+    """Return the result in one line."""
+    mismatches = verification.parity.faults
     failed = [check.name for check in verification.checks if check.state == "failed"]
     compared = sum(score.compared for score in verification.parity.scores.values())
     if not verification.parity.score("plain").compared:
-        return "The authors' template takes none of the plain conversations, so nothing is proven."
-    if not faults and not failed:
-        return f"All prompts match the model's chat template exactly: {verification.parity}."
-    told = []
-    if faults and verification.is_proven:
-        told.append(f"Usual prompts match the model's chat template exactly, {len(faults)} rare ones differ")
-    elif faults:
-        told.append(f"{len(faults)} of {compared} prompts differ from the model's chat template")
+        return "nothing verified: the chat template rejects all plain conversations"
+    if not mismatches and not failed:
+        return f"all prompts match the model's chat template exactly ({verification.parity})"
+    parts = []
+    if mismatches and verification.is_verified:
+        parts.append(
+            f"everyday prompts match the model's chat template exactly, {len(mismatches)} rare ones differ"
+        )
+    elif mismatches:
+        parts.append(f"{len(mismatches)} of {compared} prompts differ from the model's chat template")
     if failed:
-        told.append(f"failed: {', '.join(failed)}")
-    return f"{'; '.join(told)} ({verification.parity})."
+        parts.append(f"failed checks: {', '.join(failed)}")
+    return f"{'; '.join(parts)} ({verification.parity})"
 
 
 def _facts(verification: Verification) -> Iterator[tuple[str, str]]:
-    yield "server", f"{verification.where}, Ollama {verification.version}"
-    yield "rendered by", verification.way
-    yield "asked", "a tiny stand-in with its template" if verification.is_quick else "the model itself"
-    yield "capabilities", ", ".join(verification.capabilities) or "none told"
+    yield "server", f"{verification.server}, Ollama {verification.version}"
+    yield "rendered by", verification.rendered_by
+    yield "tested", "a tiny probe model with its template" if verification.is_quick else "the model itself"
+    yield "capabilities", ", ".join(verification.capabilities) or "none reported"
     yield "tokens", f"BOS {verification.authors.bos!r}, EOS {verification.authors.eos!r}"
 
 
 def _groups(verification: Verification) -> Iterator[_Group]:
-    told = verification.by_itself
-    itself = told.parity if isinstance(told, ByItself) else Parity(())
-    verdicts = {case.conversation.name: case.verdict.value for case in itself.cases}
+    found = verification.ollama_default
+    baseline = found.parity if isinstance(found, OllamaDefault) else Parity(())
+    verdicts = {case.conversation.name: case.verdict.value for case in baseline.cases}
     for feature, score in verification.parity.scores.items():
         cases = [case for case in verification.parity.cases if case.conversation.feature == feature]
         cases.sort(key=lambda case: case.verdict in _COLOURS)
@@ -119,15 +121,15 @@ def _groups(verification: Verification) -> Iterator[_Group]:
             yield _Group(
                 feature=feature,
                 score=score,
-                by_itself=itself.score(feature),
+                baseline=baseline.score(feature),
                 cases=tuple(
-                    _shown(case, by_itself=verdicts.get(case.conversation.name, ""), is_open=number < _OPEN)
+                    _shown(case, baseline=verdicts.get(case.conversation.name, ""), is_open=number < _OPEN)
                     for number, case in enumerate(cases)
                 ),
             )
 
 
-def _shown(case: Case, *, by_itself: str, is_open: bool) -> _Shown:
+def _shown(case: Case, *, baseline: str, is_open: bool) -> _Shown:
     want, got = case.want, case.got
     pieces: tuple[Piece, ...] = ()
     if isinstance(want, Rendered):
@@ -139,7 +141,7 @@ def _shown(case: Case, *, by_itself: str, is_open: bool) -> _Shown:
     return _Shown(
         name=case.conversation.name,
         verdict=case.verdict.value,
-        by_itself=by_itself,
+        baseline=baseline,
         colour=_COLOURS.get(case.verdict, "bad"),
         note=_note(case, want=want, got=got),
         pieces=pieces,
@@ -149,30 +151,31 @@ def _shown(case: Case, *, by_itself: str, is_open: bool) -> _Shown:
 
 def _note(case: Case, *, want: Outcome, got: Outcome | None) -> str:
     if isinstance(want, Refused):
-        return f"The authors' template takes no such conversation: {want.reason}"
+        return f"Rejected by the chat template: {want.reason}"
     if isinstance(got, Refused):
-        return f"The server refuses it: {got.reason}"
+        return f"Rejected by the server: {got.reason}"
     return case.note
 
 
-def _tell_by_itself(told: ByItself | LeftOut) -> str:
-    if isinstance(told, LeftOut):
-        return f"What Ollama makes of the GGUF by itself is not known: {told.reason}."
-    by = "the chat template in it" if told.way == "native" else f"a {told.way} that it chooses"
-    return f"Ollama by itself, given the GGUF alone, prompts it by {by}: {told.parity}."
+def _baseline(found: OllamaDefault | NotCompared) -> str:
+    if isinstance(found, NotCompared):
+        return f"Not compared with a plain ollama create: {found.reason}."
+    native = found.rendered_by == "native"
+    renderer = "the chat template in it" if native else f"a {found.rendered_by} that Ollama chooses"
+    return f"A plain ollama create of the GGUF renders with {renderer}: {found.parity}."
 
 
 def _with_line_ends(text: str) -> str:
-    """Show white space, and by its code whatever else cannot be seen."""
+    """Show white space, and other invisible characters by their codes."""
     shown = text.replace("\r", "␍").replace("\n", "⏎\n").replace("\t", "→\t")
-    return "".join(one if one.isprintable() or one in _KEPT else _code(one) for one in shown)
+    return "".join(char if char.isprintable() or char in _KEPT else _code(char) for char in shown)
 
 
 def _printable(value: object) -> object:
-    """Show by their codes the characters that no page may hold, or that turn the writing round."""
+    """Show the characters that a page must not contain, or that change its direction, by their codes."""
     if not isinstance(value, str):
         return value
-    return "".join(_code(one) if one not in _KEPT and _is_control(one) else one for one in value)
+    return "".join(_code(char) if char not in _KEPT and _is_control(char) else char for char in value)
 
 
 def _is_control(character: str) -> bool:

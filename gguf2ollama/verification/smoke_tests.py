@@ -1,7 +1,7 @@
-"""Ask a model on a server a few things, and see whether server and model understand each other.
+"""Ask a model on a server a few questions, and see whether server and model understand each other.
 
-What is looked for are faults of the packaging: answers with marks in them that the server should have taken
-for a turn's end, a thought or a call. A model that does not do what it is asked is no such fault.
+The checks look for packaging bugs: answers that contain tokens which the server should have parsed as the
+end of a turn, reasoning or a tool call. A model that does not follow its instructions is not such a bug.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ollama import Client, ToolCall
 
-__all__ = ["Check", "State", "live_checks"]
+__all__ = ["Check", "State", "run_smoke_tests"]
 
 State: TypeAlias = Literal["passed", "failed", "inconclusive"]
 
@@ -35,11 +35,11 @@ _TOOL: dict[str, Any] = {
 }
 _TOOL_QUESTION = "How warm is it in Paris now? Use the tool."
 _TOOL_RESULT = "22 degrees Celsius"
-_THOUGHT_MARK = re.compile(
+_THINK_TAG = re.compile(
     r"</?(?:\w+:)?think(?:ing)?(?::\w+)?>|\[/?THINK\]|<\|(?:START|END)_THINKING\|>|<\|channel\|?>|<channel\|>"
 )
-# marks of calls, or the name of the tool behind something that no sentence has there
-_CALL_MARK = re.compile(
+# tags of tool calls, or the tool's name after a character that no sentence has there
+_CALL_TAG = re.compile(
     r"<\|?tool_calls?\b|\[TOOL_CALLS\]|<function=|<\|python_tag\|>|<\|START_ACTION\|>"
     r"|[<>\[{:=\"']\s*get_temperature\b"
 )
@@ -47,12 +47,12 @@ _CALL_MARK = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was tried.
+    """One check.
 
     Attributes:
-        name: What it was.
-        state: ``inconclusive`` where the model did not do what would have shown it.
-        detail: What was seen, one sentence.
+        name: What it checks.
+        state: ``inconclusive`` if the model did not do what would have shown it.
+        detail: What happened, one sentence.
     """
 
     name: str
@@ -60,25 +60,25 @@ class Check:
     detail: str
 
 
-def live_checks(
-    client: Client, name: str, *, capabilities: Sequence[str], marks: Sequence[str]
+def run_smoke_tests(
+    client: Client, name: str, *, capabilities: Sequence[str], end_tokens: Sequence[str]
 ) -> Iterator[Check]:
-    """Try what a model claims to do: load, answer and stop; call a tool and take its result; think.
+    """Try a model's capabilities: load, answer and stop; call a tool and use its result; think.
 
     Args:
         client: The server.
         name: The model.
-        capabilities: What it claims, as ``/api/show`` names it.
-        marks: Texts that end its turns, which no answer may hold.
+        capabilities: Its capabilities, as ``/api/show`` names them.
+        end_tokens: Texts that end its turns, which no answer may contain.
     """
-    asked: list[tuple[str, Callable[[], Check]]] = [("loads", lambda: _loads(client, name))]
+    checks: list[tuple[str, Callable[[], Check]]] = [("loads", lambda: _loads(client, name))]
     if "completion" in capabilities:
-        asked.append(("answers", lambda: _answers(client, name, marks=marks)))
+        checks.append(("answers", lambda: _answers(client, name, end_tokens=end_tokens)))
     if "tools" in capabilities:
-        asked.append(("calls a tool", lambda: _calls(client, name)))
+        checks.append(("calls a tool", lambda: _calls(client, name)))
     if "thinking" in capabilities:
-        asked.append(("thinks apart", lambda: _thinks(client, name)))
-    for title, check in asked:
+        checks.append(("separates reasoning", lambda: _thinks(client, name)))
+    for title, check in checks:
         yield _tried(title, check)
 
 
@@ -91,54 +91,56 @@ def _tried(title: str, check: Callable[[], Check]) -> Check:
 
 def _loads(client: Client, name: str) -> Check:
     client.load(name, tokens=1)
-    return Check(name="loads", state="passed", detail="The server runs it.")
+    return Check(name="loads", state="passed", detail="The server loads and runs it.")
 
 
-def _answers(client: Client, name: str, *, marks: Sequence[str]) -> Check:
+def _answers(client: Client, name: str, *, end_tokens: Sequence[str]) -> Check:
     answer = _ask(client, name, [_user("Say hello in one short sentence.")])
-    found = [mark for mark in marks if mark in answer.content]
+    found = [token for token in end_tokens if token in answer.content]
     if found:
-        return _check("answers", "failed", f"It runs on behind its end {found[0]!r}", answer)
+        return _check("answers", "failed", f"Output continues past end-of-turn token {found[0]!r}", answer)
     if not answer.content.strip() and not answer.thinking.strip():
-        return _check("answers", "failed", "It says nothing", answer)
+        return _check("answers", "failed", "Empty response", answer)
     if answer.reason != "stop":
-        return _check("answers", "inconclusive", f"It found no end within {_TOKENS} tokens", answer)
-    return _check("answers", "passed", "It answers and stops", answer)
+        return _check("answers", "inconclusive", f"No end of turn within {_TOKENS} tokens", answer)
+    return _check("answers", "passed", "Answers and stops", answer)
 
 
 def _calls(client: Client, name: str) -> Check:
     question = _user(_TOOL_QUESTION)
-    asked = _ask(client, name, [question], tools=[_TOOL])
-    if not asked.calls:
-        if found := _CALL_MARK.search(asked.content):
-            return _check("calls a tool", "failed", f"The server did not read its call {found[0]!r}", asked)
-        return _check("calls a tool", "inconclusive", "It called no tool", asked)
-    call = asked.calls[0]
+    first = _ask(client, name, [question], tools=[_TOOL])
+    if not first.calls:
+        if found := _CALL_TAG.search(first.content):
+            return _check(
+                "calls a tool", "failed", f"The server did not parse the tool call {found[0]!r}", first
+            )
+        return _check("calls a tool", "inconclusive", "No tool call", first)
+    call = first.calls[0]
     if call.name != _TOOL["function"]["name"]:
-        return _check("calls a tool", "inconclusive", f"It called {call.name!r}, which there is not", asked)
+        return _check("calls a tool", "inconclusive", f"Called the unknown tool {call.name!r}", first)
     called = {"id": call.id, "function": {"name": call.name, "arguments": dict(call.arguments)}}
     messages = [
         question,
-        {"role": "assistant", "content": asked.content, "tool_calls": [called]},
+        {"role": "assistant", "content": first.content, "tool_calls": [called]},
         {"role": "tool", "tool_name": call.name, "tool_call_id": call.id, "content": _TOOL_RESULT},
     ]
     answer = _ask(client, name, messages, tools=[_TOOL])
     if "22" in answer.content:
-        return _check("calls a tool", "passed", "It called the tool and took its result", answer)
-    return _check("calls a tool", "inconclusive", "It called the tool and did not tell its result", answer)
+        return _check("calls a tool", "passed", "Called the tool and used its result", answer)
+    return _check("calls a tool", "inconclusive", "Called the tool, but did not use its result", answer)
 
 
 def _thinks(client: Client, name: str) -> Check:
     thought = _ask(client, name, [_user("What is 7 times 8?")], think=True)
     plain = _ask(client, name, [_user("What is 7 times 8?")], think=False)
     for answer in (thought, plain):
-        if _THOUGHT_MARK.search(answer.content):
-            return _check("thinks apart", "failed", "Its answer holds marks of thinking", answer)
+        if _THINK_TAG.search(answer.content):
+            return _check("separates reasoning", "failed", "The answer contains think tags", answer)
     if not thought.thinking.strip():
-        return _check("thinks apart", "inconclusive", "It did not think", thought)
+        return _check("separates reasoning", "inconclusive", "No reasoning", thought)
     if plain.thinking.strip():
-        return _check("thinks apart", "inconclusive", "It thinks though it is told not to", plain)
-    return _check("thinks apart", "passed", "Its thoughts come apart from its answer", thought)
+        return _check("separates reasoning", "inconclusive", "Reasoning despite think=false", plain)
+    return _check("separates reasoning", "passed", "Reasoning is separate from the answer", thought)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,12 +166,12 @@ def _ask(
     think: bool | None = None,
 ) -> _Answer:
     with client.chat(name, messages, tools=tools, think=think, options=_OPTIONS) as chunks:
-        pieces = list(chunks)
+        received = list(chunks)
     return _Answer(
-        content="".join(one.content for one in pieces),
-        thinking="".join(one.thinking for one in pieces),
-        calls=tuple(call for one in pieces for call in one.tool_calls),
-        reason=pieces[-1].done_reason if pieces else "",
+        content="".join(chunk.content for chunk in received),
+        thinking="".join(chunk.thinking for chunk in received),
+        calls=tuple(call for chunk in received for call in chunk.tool_calls),
+        reason=received[-1].done_reason if received else "",
     )
 
 

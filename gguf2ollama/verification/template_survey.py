@@ -1,4 +1,4 @@
-"""Tell for many chat templates what an Ollama would make of their chats; no server is asked."""
+"""Find out for many chat templates how well an Ollama would render their chats; no server is used."""
 
 from __future__ import annotations
 
@@ -20,104 +20,105 @@ from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Target, parse_version, target_of
 from gguf2ollama.planning.template_selection import Tried, try_templates
 
-__all__ = ["FolderParity", "TemplateParity", "rate_templates"]
+__all__ = ["SurveyedTemplate", "TemplateSurvey", "survey_templates"]
 
 _TASK = "trying chat templates"
-# the tokens of a model are not known, so there stand texts that no template writes by itself
+# the tokens of the models are unknown, so these texts are used, which no template contains
 _BOS, _EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateParity:
-    """What was found out about one chat template.
+class SurveyedTemplate:
+    """The result for one chat template.
 
     Attributes:
         path: Its file.
-        tried: What renders it best, and how well; ``None`` where it does not render.
-        refusal: Why it does not render, a sentence; ``""`` where it does.
-        is_unserved: Whether it does render, and nothing there does it, or we stumble over it: then it counts
-            as one that is exact in nothing.
+        tried: What renders it best, and how well; ``None`` if it does not render.
+        refusal: Why it does not render, a sentence; ``""`` if it does.
+        is_unsupported: Whether transformers renders it but Ollama cannot, or a bug of ours prevents it: then
+            it counts as exact in nothing.
     """
 
     path: Path
     tried: Tried | None = None
     refusal: str = ""
-    is_unserved: bool = False
+    is_unsupported: bool = False
 
     @property
     def renders(self) -> bool:
-        """Whether its authors' renderer takes it, as far as is known."""
-        return self.tried is not None or self.is_unserved
+        """Whether transformers renders it, as far as is known."""
+        return self.tried is not None or self.is_unsupported
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
+        """The file's name without its suffix."""
         return self.path.stem
 
     @property
     def scores(self) -> dict[Feature, Score]:
-        """The counts by feature; none where it does not render."""
+        """The counts by feature; none if it does not render."""
         return self.tried.choice.chosen.parity.scores if self.tried else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderParity:
-    """What was found out about the chat templates of a folder.
+class TemplateSurvey:
+    """The results for the chat templates of a folder.
 
     Attributes:
-        version: The Ollama that they were tried for.
+        version: The Ollama version that they were tried for.
         templates: In the order of their names.
     """
 
     version: str
-    templates: tuple[TemplateParity, ...]
+    templates: tuple[SurveyedTemplate, ...]
 
     @property
     def rendering(self) -> int:
-        """How many templates render at all."""
-        return sum(one.renders for one in self.templates)
+        """The number of templates that render at all."""
+        return sum(template.renders for template in self.templates)
 
     @property
     def totals(self) -> dict[Feature, Score]:
-        """For each feature how many templates are exact in all its conversations, of those that know it."""
-        unserved = sum(one.is_unserved for one in self.templates)
+        """For each feature how many templates are exact in all its conversations, of those that use it."""
+        unsupported = sum(template.is_unsupported for template in self.templates)
         known: dict[Feature, list[Score]] = {feature: [] for feature in Parity(()).scores}
-        for one in self.templates:
-            for feature, score in one.scores.items():
+        for template in self.templates:
+            for feature, score in template.scores.items():
                 known[feature] += [score] if score.compared else []
         return {
             feature: Score(
-                exact=sum(one.is_exact for one in scores),
+                exact=sum(score.is_exact for score in scores),
                 json_equal=sum(
-                    one.exact + one.json_equal == one.compared and not one.is_exact for one in scores
+                    score.exact + score.json_equal == score.compared and not score.is_exact
+                    for score in scores
                 ),
-                compared=len(scores) + unserved,
+                compared=len(scores) + unsupported,
             )
             for feature, scores in known.items()
         }
 
 
-def rate_templates(
+def survey_templates(
     folder: str | os.PathLike[str],
     *,
     for_ollama: str = NEWEST_TESTED,
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
-) -> FolderParity:
-    """Choose for each chat template of a folder as ``build`` would, and count what comes out as meant.
+) -> TemplateSurvey:
+    """Choose for each chat template of a folder as ``build`` would, and count the exact prompts.
 
-    The tokens BOS and EOS of their models are not known; texts stand in for them that no template writes by
-    itself, and the tokenizer is taken to put BOS before a prompt.
+    The tokens BOS and EOS of their models are unknown; texts are used that no template contains, and the
+    tokenizer is assumed to put BOS before a prompt.
 
     Args:
         folder: Where the templates are, ``*.jinja``.
         for_ollama: The version of Ollama.
-        progress: Told the templates tried.
-        notify: Gets the note on a version that is newer than the newest known.
+        progress: Called with the number of templates tried.
+        notify: Called with a note about a version that is newer than the newest known.
 
     Raises:
-        NotFound: There is no such folder, or none in it.
-        UsageProblem: That is no version of Ollama, or one that is too old.
+        NotFound: There is no such folder, or no template in it.
+        UsageProblem: The version is invalid or too old.
     """
     version = parse_version(for_ollama)
     if version.note:
@@ -130,20 +131,18 @@ def rate_templates(
             progress(Update(task=_TASK, done=number, total=len(paths), unit="items"))
             rated.append(_rate(path, target=target, renderer=renderer))
     progress(Update(task=_TASK, done=len(paths), total=len(paths), unit="items"))
-    return FolderParity(version=version.text, templates=tuple(rated))
+    return TemplateSurvey(version=version.text, templates=tuple(rated))
 
 
 def _find(folder: Path) -> list[Path]:
     with disk_errors(folder):
-        found = [one for one in folder.iterdir() if one.suffix == ".jinja" and one.is_file()]
+        found = [path for path in folder.iterdir() if path.suffix == ".jinja" and path.is_file()]
     if not found:
-        raise NotFound(
-            f"{folder} holds no chat template", hint="name a folder with files that end with .jinja"
-        )
-    return sorted(found, key=lambda one: one.name)
+        raise NotFound(f"{folder}: no chat templates (*.jinja) found", hint="name a folder with .jinja files")
+    return sorted(found, key=lambda path: path.name)
 
 
-def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
+def _rate(path: Path, *, target: Target, renderer: Renderer) -> SurveyedTemplate:
     try:
         metadata = dict(_metadata(_read(path)))
         tried = try_templates(
@@ -154,33 +153,35 @@ def _rate(path: Path, *, target: Target, renderer: Renderer) -> TemplateParity:
             renderer=renderer,
         )
     except Gguf2OllamaError as error:
-        return TemplateParity(path=path, refusal=error.message)
-    except Exception as error:  # noqa: BLE001 - one that we stumble over must not hide the others
-        told = f"a fault of gguf2ollama: {type(error).__name__}: {error}"
-        return TemplateParity(path=path, refusal=told, is_unserved=True)
+        return SurveyedTemplate(path=path, refusal=error.message)
+    except Exception as error:  # noqa: BLE001 - a bug with one template must not hide the others
+        refusal = f"bug in gguf2ollama: {type(error).__name__}: {error}"
+        return SurveyedTemplate(path=path, refusal=refusal, is_unsupported=True)
     if isinstance(tried, Tried):
-        return TemplateParity(path=path, tried=tried)
-    # nothing says how the chats of a template are meant that its authors' renderer does not take
+        return SurveyedTemplate(path=path, tried=tried)
+    # without a rendering by transformers there is no reference to compare with
     is_unknown = tried is not None and tried.is_unknown
-    return TemplateParity(path=path, refusal=str(tried or "it is for no chats"), is_unserved=not is_unknown)
+    return SurveyedTemplate(
+        path=path, refusal=str(tried or "not a chat template"), is_unsupported=not is_unknown
+    )
 
 
 def _read(path: Path) -> str:
     with disk_errors(path), path.open("rb") as stream:
         content = stream.read(MAX_TEMPLATE_BYTES + 1)
     if len(content) > MAX_TEMPLATE_BYTES:
-        raise InvalidInput(f"the chat template has more than {MAX_TEMPLATE_BYTES:,} bytes")
+        raise InvalidInput(f"the chat template is larger than {MAX_TEMPLATE_BYTES:,} bytes")
     try:
         text = content.decode()  # line ends as they are
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"the chat template is no UTF-8 at byte {error.start:,}") from error
+        raise InvalidInput(f"the chat template is not valid UTF-8 at byte {error.start:,}") from error
     if not text.strip():
         raise InvalidInput("the chat template is empty")
     return text
 
 
 def _metadata(chat_template: str) -> Iterator[tuple[str, Any]]:
-    """Return what the header of a model would tell that carries a chat template."""
+    """Yield the metadata of a model with this chat template."""
     yield "tokenizer.chat_template", chat_template
     yield "tokenizer.ggml.tokens", (_BOS, _EOS)
     yield "tokenizer.ggml.bos_token_id", 0

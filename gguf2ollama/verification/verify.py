@@ -1,4 +1,4 @@
-"""Prove that a model on a server is prompted as its authors meant."""
+"""Verify that a model on a server is prompted exactly as its chat template says."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ from gguf2ollama.oci import MediaType
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.sources.local import find_model
-from gguf2ollama.verification.baseline import ByItself, LeftOut, ollama_by_itself
-from gguf2ollama.verification.probe_server import Settings, stand_in_on_server
-from gguf2ollama.verification.prompt_check import Mismatches, Way, compare_on_server, shows_prompts, way_of
-from gguf2ollama.verification.smoke_tests import Check, live_checks
+from gguf2ollama.verification.baseline import NotCompared, OllamaDefault, ollama_default
+from gguf2ollama.verification.probe_server import Settings, probe_on_server
+from gguf2ollama.verification.prompt_check import (
+    Mismatches,
+    RenderedBy,
+    compare_on_server,
+    find_renderer,
+    shows_prompts,
+)
+from gguf2ollama.verification.smoke_tests import Check, run_smoke_tests
 
 __all__ = ["Verification", "verify"]
 
@@ -36,44 +42,44 @@ _SHOWN_BY_PROMPTS = frozenset({"tools", "thinking"})  # of the capabilities
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found out about a model on a server.
+    """The result of verifying a model on a server.
 
     Attributes:
         name: The model.
-        where: The server's address.
+        server: The server's address.
         version: The server's version.
-        way: What renders its chats there.
-        capabilities: What the server takes it to be able to do.
-        authors: What its authors meant.
-        claims: What their chat template makes something of; no other conversation is compared.
-        parity: Each conversation, as meant and as the server renders it.
-        by_itself: What the server would have made of the GGUF by itself.
-        checks: What was asked of the model itself.
-        is_quick: Whether a tiny stand-in was asked in its place.
+        rendered_by: What renders its chats there.
+        capabilities: The capabilities that the server reports.
+        authors: Its chat template and tokens.
+        claims: The features that its chat template uses; no other conversations are compared.
+        parity: Each conversation, as the chat template and as the server renders it.
+        ollama_default: The same for a plain ``ollama create`` of the GGUF.
+        checks: The smoke tests of the model itself.
+        is_quick: Whether a tiny probe model was used instead.
     """
 
     name: ModelName
-    where: str
+    server: str
     version: str
-    way: Way
+    rendered_by: RenderedBy
     capabilities: tuple[str, ...]
     authors: Authors
     claims: Claims
     parity: Parity
-    by_itself: ByItself | LeftOut
+    ollama_default: OllamaDefault | NotCompared
     checks: tuple[Check, ...] = ()
     is_quick: bool = False
 
     @property
-    def is_proven(self) -> bool:
-        """Whether every prompt that users meet is exact, some plain ones among them, and no check failed.
+    def is_verified(self) -> bool:
+        """Whether every prompt of everyday use is exact, some plain ones among them, and no check failed.
 
-        Contents that hardly any chat has, reasoning history and assistant prefill are counted and shown: no
-        way of Ollama's renders those of all models.
+        Rare contents, reasoning history and assistant prefill are counted and shown: Ollama cannot render
+        those of all models.
         """
         has_plain = self.parity.score("plain").compared > 0
         is_exact = has_plain and not Mismatches(self.parity.faults).usual
-        return is_exact and all(one.state != "failed" for one in self.checks)
+        return is_exact and all(check.state != "failed" for check in self.checks)
 
 
 def verify(
@@ -86,27 +92,27 @@ def verify(
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
 ) -> Verification:
-    """Compare the prompts that a server makes for a model with those its authors meant, and try the model.
+    """Compare the prompts that a server renders for a model with the reference prompts, and try the model.
 
-    Beside it, a tiny stand-in tells what the server would have made of the GGUF by itself. The model is not
-    left in memory, unless it was there before.
+    A tiny probe model shows what a plain ``ollama create`` of the GGUF would render. The model is unloaded
+    afterwards, unless it was loaded before.
 
     Args:
         model: The model's name.
-        source: The GGUF it was made of. Without it, the authors' template is taken from the server's store,
-            where that is on this machine, or from what the server tells.
-        host: The server's address; ``OLLAMA_HOST`` when not given.
+        source: The GGUF that it was created from. Without it, the chat template is read from the server's
+            store, if that is on this machine, or from what the server reports.
+        host: The server's address; default: ``OLLAMA_HOST``.
         ca_file: Certificates (PEM) to trust for that server, in place of the system's.
-        quick: Whether a tiny stand-in with the same template and tokens is asked, and the model not loaded.
-        progress: Told the prompts compared.
+        quick: Whether a tiny probe model with the same template and tokens is used instead of the model.
+        progress: Called with the number of prompts compared.
         notify: Called with a line about each step.
 
     Raises:
-        InvalidInput: The authors' chat template is none.
-        NotFound: There is no such model, it has no chats, or nobody tells the authors' template.
+        InvalidInput: The chat template is invalid.
+        NotFound: There is no such model, it cannot chat, or its chat template cannot be found.
         ServerProblem: The server cannot be reached, refuses, or cannot run the model.
         UsageProblem: The server is too old to show its prompts.
-        VerificationFailed: A stand-in is not prompted as the model is.
+        VerificationFailed: The probe model is prompted differently from the model.
     """
     name = ModelName.parse(model)
     address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
@@ -114,7 +120,7 @@ def verify(
         version = client.version()
         if not shows_prompts(version):
             raise UsageProblem(
-                f"Ollama {version} at {address.base_url} is too old: prompts are shown from 0.11.5 on",
+                f"Ollama {version} at {address.base_url} is too old: it does not show prompts (0.11.5+ does)",
                 hint="update Ollama",
             )
         if version.note:
@@ -125,8 +131,8 @@ def verify(
         authors = read_authors(metadata)
         if authors is None:
             raise NotFound(
-                f"nobody tells how a chat with {name.short} is written: no chat template is found",
-                hint="name the GGUF that has one with --source",
+                f"no chat template found for {name.short}",
+                hint="name the GGUF with --source",
             )
         template = authors.load(renderer)
         subject = _Subject(
@@ -137,25 +143,25 @@ def verify(
             authors=authors,
             template=template,
             claims=claims_of(template),
-            way=way_of(info, metadata),
+            rendered_by=find_renderer(info, metadata),
             version=version.rules,
             progress=progress,
             notify=notify,
         )
         with contextlib.nullcontext() if quick else subject.left_as_it_was():
-            notify("asking what Ollama makes of it by itself")
-            by_itself = subject.by_itself()
+            notify("Comparing with a plain ollama create")
+            ollama_default = subject.ollama_default()
             parity, checks = subject.in_quick() if quick else subject.in_full()
     return Verification(
         name=name,
-        where=address.base_url,
+        server=address.base_url,
         version=version.text,
-        way=subject.way,
+        rendered_by=subject.rendered_by,
         capabilities=info.capabilities,
         authors=authors,
         claims=subject.claims,
         parity=parity,
-        by_itself=by_itself,
+        ollama_default=ollama_default,
         checks=checks,
         is_quick=quick,
     )
@@ -163,7 +169,7 @@ def verify(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
-    """A model on a server, and what has to be known to compare its prompts."""
+    """A model on a server, and what is needed to compare its prompts."""
 
     client: Client
     name: ModelName
@@ -172,14 +178,14 @@ class _Subject:
     authors: Authors
     template: AuthorsTemplate
     claims: Claims
-    way: Way
+    rendered_by: RenderedBy
     version: str
     progress: Progress
     notify: Callable[[str], None]
 
     @contextlib.contextmanager
     def left_as_it_was(self) -> Iterator[None]:
-        """Have the model in memory after the block only if it was there before."""
+        """Unload the model after the block, unless it was loaded before."""
         was_loaded = self.name.short in {running.name for running in self.client.ps()}
         try:
             yield
@@ -190,36 +196,38 @@ class _Subject:
 
     def in_full(self) -> tuple[Parity, tuple[Check, ...]]:
         """Load the model, compare its prompts and try it."""
-        self.notify("loading the model")
+        self.notify("Loading the model")
         self.client.unload(self.name)  # see compare_on_server
         self.client.load(self.name)
-        self.notify("comparing prompts")
+        self.notify("Comparing prompts")
         parity = self._compare(self.name, self.info)
-        self.notify("asking the model itself")
-        marks = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
-        found = live_checks(self.client, str(self.name), capabilities=self.info.capabilities, marks=marks)
+        self.notify("Asking the model")
+        end_tokens = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
+        found = run_smoke_tests(
+            self.client, str(self.name), capabilities=self.info.capabilities, end_tokens=end_tokens
+        )
         return parity, tuple(found)
 
     def in_quick(self) -> tuple[Parity, tuple[Check, ...]]:
-        """Compare the prompts of a stand-in; the model is not loaded."""
+        """Compare the prompts of a probe model; the model is not loaded."""
         info, metadata = self.info, self.metadata
-        if self.way == "native":  # what the server has may be changed
+        if self.rendered_by == "native":  # the template on the server may have been changed
             metadata = {**metadata, _TEMPLATE_KEY: info.template}
         settings = Settings(
             family=info.details.family,
-            template=info.template if self.way == "TEMPLATE" else "",
+            template=info.template if self.rendered_by == "TEMPLATE" else "",
             system=info.system,
             renderer=info.renderer,
             parser=info.parser,
         )
-        self.notify("comparing prompts of a stand-in")
-        with stand_in_on_server(self.client, self.name, metadata, settings=settings) as temporary:
+        self.notify("Comparing prompts of a probe model")
+        with probe_on_server(self.client, self.name, metadata, settings=settings) as temporary:
             self._require_alike(self.client.show(temporary))
             return self._compare(temporary, dataclasses.replace(info, messages=())), ()
 
-    def by_itself(self) -> ByItself | LeftOut:
-        """Compare the prompts of what the server makes of the GGUF by itself."""
-        return ollama_by_itself(
+    def ollama_default(self) -> OllamaDefault | NotCompared:
+        """Compare the prompts of a plain ``ollama create`` of the GGUF."""
+        return ollama_default(
             self.client,
             self.name,
             self.metadata,
@@ -230,35 +238,37 @@ class _Subject:
             progress=self.progress,
         )
 
-    def _compare(self, asked: ModelName, info: ModelInfo) -> Parity:
+    def _compare(self, name: ModelName, info: ModelInfo) -> Parity:
         return compare_on_server(
             self.client,
-            asked,
+            name,
             info,
             authors=self.authors,
             template=self.template,
             claims=self.claims,
-            way=self.way,
+            rendered_by=self.rendered_by,
             version=self.version,
-            meant_system=info.system,
+            expected_system=info.system,
             progress=self.progress,
         )
 
-    def _require_alike(self, told: ModelInfo) -> None:
-        same = told.template == self.info.template
-        if not same or (set(told.capabilities) ^ set(self.info.capabilities)) & _SHOWN_BY_PROMPTS:
+    def _require_alike(self, probe: ModelInfo) -> None:
+        same = probe.template == self.info.template
+        if not same or (set(probe.capabilities) ^ set(self.info.capabilities)) & _SHOWN_BY_PROMPTS:
             raise VerificationFailed(
-                f"the server prompts a stand-in of {self.name.short} in another way than the model itself",
-                hint="leave out --quick",
+                f"the server prompts a probe model differently from {self.name.short} itself",
+                hint="run it without --quick",
             )
 
 
 def _require_chats(name: ModelName, info: ModelInfo) -> None:
-    """Refuse a model that makes embeddings; servers before 0.6.4 tell no capabilities."""
+    """Refuse an embedding model; servers before 0.6.4 report no capabilities."""
     if info.capabilities and "completion" not in info.capabilities:
+        kind = ", ".join(info.capabilities)
+        article = "an" if kind[0] in "aeiou" else "a"
         raise NotFound(
-            f"{name.short} has no chats: it is for {', '.join(info.capabilities)}",
-            hint="name a model that answers; `gguf2ollama list` shows what is there",
+            f"{name.short} is {article} {kind} model; there is no chat prompt to verify",
+            hint="name a chat model; `gguf2ollama list` shows all models",
         )
 
 
@@ -270,21 +280,21 @@ def _metadata(
     source: str | os.PathLike[str] | None,
     version: ServerVersion,
 ) -> Mapping[str, Any]:
-    """Find the metadata of the model's GGUF: in the file it was made of, in the store, or from the server."""
+    """Return the metadata of the model's GGUF: from its source, the store, or the server."""
     if source is not None:
         return find_model(source).model.metadata
     store = find_store(client, environ=os.environ) if client.address.is_loopback else None
     reads_v2 = ServerFeatures.of(version).manifests_v2
     if store is not None and (found := _in_store(store, name, reads_v2=reads_v2)) is not None:
         return found
-    told = dict(client.show(name, verbose=True).metadata)
-    if way_of(info, told) == "native":  # then the server tells the chat template itself
-        told[_TEMPLATE_KEY] = info.template
-    return told
+    reported = dict(client.show(name, verbose=True).metadata)
+    if find_renderer(info, reported) == "native":  # then the server reports the chat template as TEMPLATE
+        reported[_TEMPLATE_KEY] = info.template
+    return reported
 
 
 def _in_store(store: LocalStore, name: ModelName, *, reads_v2: bool) -> Mapping[str, Any] | None:
     manifest = store.read_manifest(name, reads_v2=reads_v2)
     layers = manifest.layers if manifest else ()
-    weights = next((one for one in layers if one.media_type == MediaType.MODEL.value), None)
+    weights = next((layer for layer in layers if layer.media_type == MediaType.MODEL.value), None)
     return None if weights is None else open_gguf(store.blob_path(weights.digest)).metadata

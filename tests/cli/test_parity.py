@@ -18,7 +18,7 @@ BAD = {
         "more than",
     ),
     "huge": (b"x" * ((1 << 20) + 1), "1,048,576"),
-    "no text": (b"\xff\xfe", "no UTF-8 at byte 0"),
+    "no text": (b"\xff\xfe", "not valid UTF-8 at byte 0"),
     "refusing": (b"{{ raise_exception('Nobody may ask.') }}", "Nobody may ask."),
     "reaching": (b"{{ messages.__class__.__mro__ }}", ""),
 }
@@ -32,7 +32,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_each_template_is_told_with_what_renders_it_and_how_well(call, folder):
+def test_each_template_is_listed_with_what_renders_it_and_how_well(call, folder):
     (folder / "a.jinja").write_text(DATED, encoding="utf-8")
     (folder / "b.jinja").write_text(HEADERLESS, encoding="utf-8")
     (folder / "notes.txt").write_text("no template")
@@ -50,17 +50,17 @@ def test_each_template_is_told_with_what_renders_it_and_how_well(call, folder):
     assert "3 of 3 templates render (Ollama 0.34.4)" in done.err
 
 
-def test_everything_is_told_as_json(call, folder):
+def test_json_has_everything(call, folder):
     (folder / "a.jinja").write_text(DATED, encoding="utf-8")
     (folder / "b.jinja").write_text(HEADERLESS, encoding="utf-8")
-    told = call("parity", folder, "--json").json
-    assert (told["ollama"], told["rendering"]) == ("0.34.4", 3)
-    assert told["totals"]["plain"] == {"exact": 3, "json_equal": 0, "compared": 3}
-    dated, headerless, chatml = told["templates"]
+    result = call("parity", folder, "--json").json
+    assert (result["ollama"], result["rendering"]) == ("0.34.4", 3)
+    assert result["totals"]["plain"] == {"exact": 3, "json_equal": 0, "compared": 3}
+    dated, headerless, chatml = result["templates"]
     assert "date_string_" in dated["chat_template"]
     assert "{{" in headerless["go_template"]
     assert (chatml["go_template"], chatml["chat_template"]) == (None, None)
-    assert [one["exact"] for one in told["templates"]] == [True] * 3
+    assert [one["exact"] for one in result["templates"]] == [True] * 3
     assert headerless["others"][0]["origin"] == "native"
     assert headerless["reason"].endswith("plain 25/25, prefill 3/3, odd 5/5")
 
@@ -69,7 +69,7 @@ def test_everything_is_told_as_json(call, folder):
 UNRULY = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + HEADERLESS
 
 
-def test_conversations_that_differ_are_told_with_both_prompts(call, folder):
+def test_conversations_that_differ_are_shown_with_both_prompts(call, folder):
     (folder / "chatml.jinja").write_text(HEADERLESS, encoding="utf-8")
     (one,) = call("parity", folder, "--json").json["templates"]
     (native,) = (other for other in one["others"] if other["origin"] == "native")
@@ -84,32 +84,32 @@ def test_conversations_that_differ_are_told_with_both_prompts(call, folder):
 
 def test_what_an_ollama_cannot_render_at_all_counts_as_exact_in_nothing(call, folder):
     (folder / "unruly.jinja").write_text(UNRULY, encoding="utf-8")
-    told = call("parity", folder, "--json", "--for-ollama", "0.29.0").json
-    assert told["templates"][1]["renders"] is True
-    reason = told["templates"][1]["reason"]
+    result = call("parity", folder, "--json", "--for-ollama", "0.29.0").json
+    assert result["templates"][1]["renders"] is True
+    reason = result["templates"][1]["reason"]
     assert "nothing is known to render its chats on Ollama 0.29.0: no TEMPLATE could be generated" in reason
-    assert told["rendering"] == 2
-    assert (told["totals"]["plain"]["exact"], told["totals"]["plain"]["compared"]) == (1, 2)
+    assert result["rendering"] == 2
+    assert (result["totals"]["plain"]["exact"], result["totals"]["plain"]["compared"]) == (1, 2)
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_template_that_does_not_render_is_told_and_hides_no_other(call, folder, kind):
+def test_a_template_that_does_not_render_hides_no_other(call, folder, kind):
     content, words = BAD[kind]
     (folder / "bad.jinja").write_bytes(content)
-    told = call("parity", folder, "--json")
-    assert told.code == 0, told.err
-    bad, good = told.json["templates"]
+    result = call("parity", folder, "--json")
+    assert result.code == 0, result.err
+    bad, good = result.json["templates"]
     assert (bad["name"], bad["renders"], bad["origin"]) == ("bad", False, None)
     assert words in bad["reason"]
     assert (good["name"], good["exact"]) == ("chatml", True)
-    assert told.json["totals"]["plain"]["compared"] == 1
+    assert result.json["totals"]["plain"]["compared"] == 1
     assert "NOT RENDERED" in call("parity", folder).out
 
 
 def test_an_older_ollama_renders_with_a_go_template_alone(call, folder):
-    told = call("parity", folder, "--for-ollama", "0.17.4", "--json").json
-    (one,) = told["templates"]
-    assert told["ollama"] == "0.17.4"
+    result = call("parity", folder, "--for-ollama", "0.17.4", "--json").json
+    (one,) = result["templates"]
+    assert result["ollama"] == "0.17.4"
     assert one["origin"] in {"profile", "synthesised"}
     assert one["exact"] is True
 

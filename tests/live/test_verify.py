@@ -16,7 +16,7 @@ from gguf2ollama.chat.patches import keep_out_detection
 from gguf2ollama.errors import InvalidInput, NotFound, ServerProblem
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
-from gguf2ollama.verification.baseline import ByItself
+from gguf2ollama.verification.baseline import OllamaDefault
 from gguf2ollama.verification.verify import verify
 from tests.builders import tiny_llama
 from tests.live import parts
@@ -66,8 +66,8 @@ def make(ollama_server, client):
 
 
 @pytest.fixture(params=["store", "interface"])
-def told_by(request, ollama_server, monkeypatch):
-    """Let the authors' template be found in the server's store, or be told by the server alone."""
+def read_from(request, ollama_server, monkeypatch):
+    """Let the chat template be found in the server's store, or only be reported by the server."""
     if request.param == "store":
         monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
     return request.param
@@ -81,40 +81,40 @@ def is_clean(client):
     return not client.ps() and not any(TEMPORARY_NAMESPACE in model.name for model in client.list())
 
 
-def test_the_real_model_is_proven_and_ollama_by_itself_is_not_right(ollama_server, client, smollm2, told_by):
+def test_the_real_model_is_verified_and_ollama_create_is_wrong(ollama_server, client, smollm2, read_from):
     build(smollm2, name="smol", host=ollama_server.url, via="pull", load=False)
     found = verify("smol", host=ollama_server.url)
-    assert found.is_proven, [case.conversation.name for case in found.parity.faults]
-    assert (found.way, found.version) == ("native", ollama_server.version)
+    assert found.is_verified, [case.conversation.name for case in found.parity.faults]
+    assert (found.rendered_by, found.version) == ("native", ollama_server.version)
     assert {check.name: check.state for check in found.checks} == {"loads": "passed", "answers": "passed"}
-    assert isinstance(found.by_itself, ByItself)
-    assert found.by_itself.way == "TEMPLATE"
-    alone = found.by_itself.parity.score("plain")
+    assert isinstance(found.ollama_default, OllamaDefault)
+    assert found.ollama_default.rendered_by == "TEMPLATE"
+    alone = found.ollama_default.parity.score("plain")
     assert 0 < alone.exact < alone.compared, "detection loses the default system prompt, and that alone"
     assert is_clean(client)
 
 
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("via", ["pull", "upload"])
-def test_a_native_model_is_proven_by_whichever_way_it_came(ollama_server, client, make, tmp_path, via, quick):
+def test_a_native_model_is_verified_on_every_transport(ollama_server, client, make, tmp_path, via, quick):
     path = tiny_llama(tmp_path / "own.gguf", chat_template=TEMPLATE)
     found = verify(make(path, via=via), host=ollama_server.url, quick=quick)
-    assert (found.way, found.parity.score("plain").is_exact) == ("native", True)
-    assert isinstance(found.by_itself, ByItself)
-    assert found.by_itself.way == "native"
-    assert found.by_itself.parity.scores == found.parity.scores
+    assert (found.rendered_by, found.parity.score("plain").is_exact) == ("native", True)
+    assert isinstance(found.ollama_default, OllamaDefault)
+    assert found.ollama_default.rendered_by == "native"
+    assert found.ollama_default.parity.scores == found.parity.scores
     assert is_clean(client)
 
 
-def test_the_stand_in_comes_through_the_store_too(ollama_server, client, make, tmp_path, monkeypatch):
+def test_the_probe_comes_through_the_store_too(ollama_server, client, make, tmp_path, monkeypatch):
     monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.store))
     path = tiny_llama(tmp_path / "zephyr.gguf", chat_template=NEAR_ZEPHYR)
     name = make(path, via="link")
     blobs = set((ollama_server.store / "blobs").iterdir())
     found = verify(name, host=ollama_server.url, quick=True)
-    assert (found.way, found.parity.score("plain").is_exact) == ("native", True)
-    assert isinstance(found.by_itself, ByItself)
-    assert found.by_itself.way == "TEMPLATE", "that is what detection does"
+    assert (found.rendered_by, found.parity.score("plain").is_exact) == ("native", True)
+    assert isinstance(found.ollama_default, OllamaDefault)
+    assert found.ollama_default.rendered_by == "TEMPLATE", "that is what detection does"
     assert is_clean(client)
     left = set((ollama_server.store / "blobs").iterdir()) - blobs
     rewrites = ollama_server.features.rewrites_gguf
@@ -122,7 +122,7 @@ def test_the_stand_in_comes_through_the_store_too(ollama_server, client, make, t
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_a_wrong_template_is_told_apart_from_the_right_one_of_the_same_weights(
+def test_a_wrong_template_is_distinguished_from_the_right_one_of_the_same_weights(
     ollama_server, client, make, tmp_path, quick
 ):
     path = tiny_llama(tmp_path / "own.gguf", chat_template=TEMPLATE)
@@ -132,8 +132,8 @@ def test_a_wrong_template_is_told_apart_from_the_right_one_of_the_same_weights(
         found = {
             name: verify(name, host=ollama_server.url, source=path, quick=quick) for name in (second, first)
         }
-        assert (found[right].way, found[right].parity.score("plain").is_exact) == ("native", True)
-        assert (found[wrong].way, found[wrong].parity.score("plain").exact) == ("TEMPLATE", 0)
+        assert (found[right].rendered_by, found[right].parity.score("plain").is_exact) == ("native", True)
+        assert (found[wrong].rendered_by, found[wrong].parity.score("plain").exact) == ("TEMPLATE", 0)
         assert {case.verdict for case in found[wrong].parity.faults} == {Verdict.different}
         client.unload(first)
 
@@ -150,7 +150,7 @@ def test_a_build_is_compared_by_its_own_template_beside_a_model_of_the_same_weig
 
 
 def test_a_changed_header_is_compared_with_the_template_that_it_keeps(
-    ollama_server, client, make, tmp_path, told_by
+    ollama_server, client, make, tmp_path, read_from
 ):
     # a template that no server shows again but in the header of the GGUF
     path = tiny_llama(
@@ -159,14 +159,16 @@ def test_a_changed_header_is_compared_with_the_template_that_it_keeps(
         metadata={"gguf2ollama.chat_template": NEAR_ZEPHYR},
     )
     found = verify(make(path, via="upload"), host=ollama_server.url, quick=True)
-    assert (found.way, found.authors.chat_template) == ("native", NEAR_ZEPHYR)
+    assert (found.rendered_by, found.authors.chat_template) == ("native", NEAR_ZEPHYR)
     assert found.parity.score("plain").is_exact
-    assert isinstance(found.by_itself, ByItself)
-    assert found.by_itself.way == "TEMPLATE", "without the change"
+    assert isinstance(found.ollama_default, OllamaDefault)
+    assert found.ollama_default.rendered_by == "TEMPLATE", "without the change"
     assert is_clean(client)
 
 
-def test_the_messages_and_the_system_text_of_a_model_are_meant(ollama_server, client, make, tmp_path):
+def test_the_messages_and_the_system_prompt_of_a_model_are_part_of_the_reference(
+    ollama_server, client, make, tmp_path
+):
     path = tiny_llama(tmp_path / "own.gguf", chat_template=TEMPLATE)
     base = make(path, "base", system="Be kind.")
     messages = [{"role": "user", "content": "Once"}, {"role": "assistant", "content": "Then"}]
@@ -190,7 +192,7 @@ def test_a_model_in_memory_is_there_afterwards(ollama_server, client, make, tmp_
     assert [running.name for running in client.ps()] == [f"{name}:latest"]
 
 
-def test_what_cannot_be_verified_is_told(ollama_server, make, tmp_path):
+def test_what_cannot_be_verified_is_an_error(ollama_server, make, tmp_path):
     with pytest.raises(NotFound, match="no model nobody"):
         verify("nobody", host=ollama_server.url)
     bare = tiny_llama(tmp_path / "bare.gguf", chat_template=None)
@@ -219,10 +221,10 @@ def test_the_command_writes_a_page_and_ends_with_6(ollama_server, make, tmp_path
         check=False,
     )
     assert done.returncode == 6, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["proven"], told["ollama"]) == (False, ollama_server.version)
-    assert told["ollama_by_itself"]["rendered_by"] == "native"
-    assert told["cases"][0]["got"].startswith("W ")
+    result = json.loads(done.stdout)
+    assert (result["proven"], result["ollama"]) == (False, ollama_server.version)
+    assert result["ollama_default"]["rendered_by"] == "native"
+    assert result["cases"][0]["got"].startswith("W ")
     assert "<del>(1) USER" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 

@@ -267,7 +267,7 @@ class ZooServer:
             way=found.way,
             plain_faults=tuple(case.conversation.name for case in plain),
             failed_checks=tuple(f"{one.name}: {one.detail}" for one in found.checks if one.state == "failed"),
-            code=0 if found.is_proven else 6,
+            code=0 if found.is_verified else 6,
         )
 
     def try_model(

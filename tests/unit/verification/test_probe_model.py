@@ -1,4 +1,4 @@
-"""A stand-in carries what decides on prompts, and every reader takes it."""
+"""A probe model has all that determines prompts, and every reader accepts it."""
 
 import io
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gguf2ollama.chat.reference_prompt import read_authors
 from gguf2ollama.ggufio import open_gguf
-from gguf2ollama.verification.probe_model import stand_in
+from gguf2ollama.verification.probe_model import make_probe_model
 
 TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message.content }}{% endfor %}"
 METADATA = {
@@ -28,18 +28,18 @@ METADATA = {
 
 
 def read(content):
-    return open_gguf(io.BytesIO(content), name="stand-in.gguf")
+    return open_gguf(io.BytesIO(content), name="probe.gguf")
 
 
-def test_it_tells_the_authors_mind_as_the_model_does():
-    told = read_authors(read(stand_in(METADATA, name="one")).metadata)
-    assert told == read_authors(METADATA)
-    assert (told.bos, told.eos, told.adds_bos, told.tool_use) == ("<s>", "</s>", True, "{{ tools }}")
+def test_it_has_the_template_and_tokens_of_the_model():
+    result = read_authors(read(make_probe_model(METADATA, name="one")).metadata)
+    assert result == read_authors(METADATA)
+    assert (result.bos, result.eos, result.adds_bos, result.tool_use) == ("<s>", "</s>", True, "{{ tools }}")
 
 
-def test_the_official_reader_takes_it(tmp_path):
-    path = tmp_path / "stand-in.gguf"
-    path.write_bytes(stand_in(METADATA, name="one"))
+def test_the_official_reader_accepts_it(tmp_path):
+    path = tmp_path / "probe.gguf"
+    path.write_bytes(make_probe_model(METADATA, name="one"))
     official = gguf.GGUFReader(path)
     assert official.fields["tokenizer.chat_template"].contents() == TEMPLATE
     assert official.fields["tokenizer.ggml.add_eos_token"].contents() is False
@@ -50,20 +50,22 @@ def test_the_official_reader_takes_it(tmp_path):
 
 
 def test_no_two_names_have_the_same_bytes():
-    assert stand_in(METADATA, name="one") != stand_in(METADATA, name="two")
-    assert stand_in(METADATA, name="one") == stand_in(METADATA, name="one")
+    assert make_probe_model(METADATA, name="one") != make_probe_model(METADATA, name="two")
+    assert make_probe_model(METADATA, name="one") == make_probe_model(METADATA, name="one")
 
 
 @pytest.mark.parametrize("key", ["tokenizer.chat_template", "tokenizer.ggml.tokens"])
-def test_what_a_model_does_not_tell_is_left_out(key):
-    told = read(stand_in({name: value for name, value in METADATA.items() if name != key}, name="one"))
-    assert ("tokenizer.chat_template" in told.metadata) is (key != "tokenizer.chat_template")
-    assert ("tokenizer.ggml.bos_token_id" in told.metadata) is (key != "tokenizer.ggml.tokens")
+def test_what_a_model_lacks_is_left_out(key):
+    result = read(
+        make_probe_model({name: value for name, value in METADATA.items() if name != key}, name="one")
+    )
+    assert ("tokenizer.chat_template" in result.metadata) is (key != "tokenizer.chat_template")
+    assert ("tokenizer.ggml.bos_token_id" in result.metadata) is (key != "tokenizer.ggml.tokens")
 
 
 @given(st.lists(st.text(max_size=5), min_size=6, max_size=6))
-def test_a_vocabulary_tells_every_token_once_whatever_the_special_ones_are(texts):
-    made = read(stand_in({**METADATA, "tokenizer.ggml.tokens": texts}, name="one")).metadata
+def test_a_vocabulary_has_every_token_once_whatever_the_special_ones_are(texts):
+    made = read(make_probe_model({**METADATA, "tokenizer.ggml.tokens": texts}, name="one")).metadata
     tokens = list(made["tokenizer.ggml.tokens"])
     assert len(tokens) == len(set(tokens)) == made["llama.vocab_size"]
     assert len(made["tokenizer.ggml.token_type"]) == len(tokens)

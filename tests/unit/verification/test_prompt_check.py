@@ -1,4 +1,4 @@
-"""Prompts that a server makes, compared with those that were meant."""
+"""Prompts that a server renders, compared with the reference prompts."""
 
 import re
 
@@ -18,7 +18,12 @@ from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.planning.options import ModelOptions
 from gguf2ollama.planning.target import target_of
 from gguf2ollama.sources.model import SourceSelection
-from gguf2ollama.verification.prompt_check import compare_on_server, compare_timely, shows_prompts, way_of
+from gguf2ollama.verification.prompt_check import (
+    compare_at_same_time,
+    compare_on_server,
+    find_renderer,
+    shows_prompts,
+)
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
@@ -49,7 +54,7 @@ def client(server):
         yield client
 
 
-def compared(client, gguf, *, way="native", meant_system="", progress=lambda _: None):
+def compared(client, gguf, *, rendered_by="native", expected_system="", progress=lambda _: None):
     authors = read_authors(open_gguf(gguf).metadata)
     info = client.show("mine")
     with Renderer() as renderer:
@@ -61,9 +66,9 @@ def compared(client, gguf, *, way="native", meant_system="", progress=lambda _: 
             authors=authors,
             template=template,
             claims=claims_of(template),
-            way=way,
+            rendered_by=rendered_by,
             version="0.34.4",
-            meant_system=meant_system,
+            expected_system=expected_system,
             progress=progress,
         )
 
@@ -77,17 +82,17 @@ def test_every_conversation_is_compared(server, client, gguf):
     assert updates[-1].is_complete
 
 
-def test_a_renderer_is_told_tools_in_the_order_of_the_client(server, client, tmp_path):
+def test_a_renderer_gets_tools_in_the_order_of_the_client(server, client, tmp_path):
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
     build(path, name="mine", host=server.url, via="pull", verify=False, load=False)
     # the fake server has no renderers: what it prints natively is in that order, too
-    assert compared(client, path, way="RENDERER").score("tools").is_exact
-    assert not compared(client, path, way="TEMPLATE").score("tools").is_exact
+    assert compared(client, path, rendered_by="RENDERER").score("tools").is_exact
+    assert not compared(client, path, rendered_by="TEMPLATE").score("tools").is_exact
 
 
-def test_the_system_text_of_the_model_is_part_of_what_is_meant(server, client, gguf):
+def test_the_system_prompt_of_the_model_is_part_of_the_reference(server, client, gguf):
     build(gguf, name="mine", host=server.url, verify=False, system="Be kind.")
-    assert compared(client, gguf, meant_system="Be kind.").score("plain").is_exact
+    assert compared(client, gguf, expected_system="Be kind.").score("plain").is_exact
     assert not compared(client, gguf).score("plain").is_exact
 
 
@@ -100,16 +105,16 @@ def test_a_conversation_that_the_server_refuses_is_different(server, client, ggu
     assert "it broke" in first.got.reason
 
 
-def told(text):
+def answers(text):
     """Return what tells one thing after another, the last one for ever."""
     left = list(text)
     return lambda: Rendered(left.pop(0) if len(left) > 1 else left[0])
 
 
 @pytest.mark.parametrize(
-    "asked, meant, is_exact",
+    "rendered, reference, is_exact",
     [
-        ("1", "", True),  # nothing is asked twice where it is as meant
+        ("1", "", True),  # an exact prompt is not rendered again
         ("2", "2", True),  # a second went by before the server was asked
         ("23", "3", True),  # and another one while it was
         ("245", "35", True),
@@ -118,13 +123,17 @@ def told(text):
         ("2345678", "9876543", False),  # it ends where all goes on and on
     ],
 )
-def test_a_prompt_that_tells_the_time_is_compared_with_what_is_meant_then(asked, meant, is_exact):
+def test_a_prompt_that_prints_the_time_is_compared_with_the_reference_of_that_time(
+    rendered, reference, is_exact
+):
     conversation = next(iter(battery()))
-    case = compare_timely(conversation, want=Rendered("1"), ask=told(asked), mean=told(meant or "no"))
+    case = compare_at_same_time(
+        conversation, want=Rendered("1"), ask=answers(rendered), render_reference=answers(reference or "no")
+    )
     assert (case.verdict is Verdict.exact) is is_exact
 
 
-def test_a_model_that_is_told_the_time_to_the_second_is_built(server, tmp_path):
+def test_a_model_that_prints_the_time_to_the_second_is_built(server, tmp_path):
     text = CHATML_TEMPLATE.replace("{%", "{{ strftime_now('%H:%M:%S') }}{%", 1)
     path = tiny_llama(tmp_path / "clock.gguf", chat_template=text)
     assert build(path, name="mine", host=server.url).differences == ()
@@ -145,7 +154,7 @@ def test_old_servers_show_no_prompts(version, wanted):
 
 
 @pytest.mark.parametrize(
-    "told,wanted",
+    "altered,wanted",
     [
         ({"template": CHATML_TEMPLATE}, "native"),
         ({"template": CHATML_TEMPLATE + "{# changed #}"}, "native"),
@@ -156,18 +165,18 @@ def test_old_servers_show_no_prompts(version, wanted):
         ({"template": GO_CHATML, "renderer": "qwen3-coder"}, "RENDERER"),
     ],
 )
-def test_what_renders_is_told_by_the_template(server, client, gguf, told, wanted):
+def test_the_template_shows_what_renders(server, client, gguf, altered, wanted):
     build(gguf, name="mine", host=server.url, verify=False, load=False)
-    server.altered = told
+    server.altered = altered
     info = client.show("mine")
-    assert way_of(info, {"tokenizer.chat_template": CHATML_TEMPLATE}) == wanted
-    assert way_of(info, {}) == wanted
+    assert find_renderer(info, {"tokenizer.chat_template": CHATML_TEMPLATE}) == wanted
+    assert find_renderer(info, {}) == wanted
 
 
 # while a model is built
 
 
-def test_a_build_whose_prompts_are_as_meant_is_told_nothing(server, gguf):
+def test_a_build_with_the_right_prompts_has_no_mismatch(server, gguf):
     built = build(gguf, name="mine", host=server.url)
     assert built.differences == ()
     assert RENDER in server.endpoints()
@@ -180,7 +189,7 @@ def test_without_loading_or_verifying_no_prompt_is_compared(server, gguf, option
     assert RENDER not in server.endpoints()
 
 
-def test_a_plain_prompt_that_is_not_as_meant_makes_no_model(server, gguf):
+def test_a_wrong_plain_prompt_creates_no_model(server, gguf):
     server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'), times=4)
     with pytest.raises(VerificationFailed, match=r"4 plain conversations \(.*, …\)") as caught:
         build(gguf, name="mine", host=server.url)
@@ -189,7 +198,7 @@ def test_a_plain_prompt_that_is_not_as_meant_makes_no_model(server, gguf):
     assert not server.store.loaded
 
 
-def test_a_mismatch_that_is_allowed_is_told(server, gguf):
+def test_an_allowed_mismatch_is_reported(server, gguf):
     server.inject(RENDER, Answer(status=500, body='{"error": "it broke"}'))
     built = build(gguf, name="mine", host=server.url, allow_mismatch=True)
     assert any("1 plain conversations" in one for one in built.differences)
@@ -203,7 +212,7 @@ def test_a_server_that_is_gone_while_prompts_are_compared_makes_no_model(server,
     assert not server.store.models
 
 
-def test_what_was_foretold_is_no_surprise(server, tmp_path):
+def test_a_predicted_mismatch_is_accepted(server, tmp_path):
     # no TEMPLATE and no Ollama sends the thinking of earlier turns natively
     thinks = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n"
@@ -216,7 +225,7 @@ def test_what_was_foretold_is_no_surprise(server, tmp_path):
 
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
-def test_answers_that_ollama_cuts_for_qwen3_are_no_surprise(server, tmp_path, via):
+def test_replies_that_ollama_cuts_for_qwen3_are_accepted(server, tmp_path, via):
     path = tiny_llama(tmp_path / "qwen3.gguf", architecture="qwen3")
     template = GO_CHATML if via == "upload" else None
     assert build(path, name="mine", host=server.url, via=via, template=template).differences == ()
@@ -281,7 +290,7 @@ def test_a_template_that_llama_cpp_alone_renders_makes_a_model_and_nothing_is_co
 
 
 @pytest.mark.usefixtures("own_worker")
-def test_where_no_second_process_can_be_started_the_way_on_is_told(server, gguf, tmp_path, monkeypatch):
+def test_without_a_second_process_the_hint_names_no_verify(server, gguf, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
     with pytest.raises(Gguf2OllamaError, match="failed to start") as caught:
         build(gguf, name="mine", host=server.url)

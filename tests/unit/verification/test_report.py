@@ -11,7 +11,7 @@ from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference_prompt import Authors, Claims
 from gguf2ollama.names import ModelName
-from gguf2ollama.verification.baseline import ByItself, LeftOut
+from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
 from gguf2ollama.verification.report import render_report, summary
 from gguf2ollama.verification.smoke_tests import Check
 from gguf2ollama.verification.verify import Verification
@@ -28,14 +28,14 @@ def case(name, want="Hello", got="Hello", *, feature="plain"):
 def verification(*cases, **changes):
     found = Verification(
         name=ModelName.parse("mine"),
-        where="http://127.0.0.1:11434",
+        server="http://127.0.0.1:11434",
         version="0.34.4",
-        way="native",
+        rendered_by="native",
         capabilities=("completion",),
         authors=Authors(chat_template="{{ messages }}", bos="<s>"),
         claims=Claims(),
         parity=Parity(cases or (case("one turn"),)),
-        by_itself=ByItself(way="TEMPLATE", parity=Parity((case("one turn", got="Hi"),))),
+        ollama_default=OllamaDefault(rendered_by="TEMPLATE", parity=Parity((case("one turn", got="Hi"),))),
         checks=(Check(name="loads", state="passed", detail="The server runs it."),),
     )
     return dataclasses.replace(found, **changes)
@@ -73,28 +73,28 @@ def page_of(found):
     return render_report(found, written_by="gguf2ollama 1.0")
 
 
-def test_the_page_tells_all_that_was_found():
+def test_the_page_shows_the_whole_result():
     found = verification(
         case("one turn"),
         case("two turns", got="Hello?"),
         case("a call", got=Refused("no tools"), feature="tools"),
     )
     text = " ".join(Reader(page_of(found)).texts)
-    for told in (
+    for result in (
         "mine:latest",
         "Ollama 0.34.4",
         "2 of 3 prompts differ from the model",
         "exact",
         "different",
         "two turns",
-        "The server refuses it: no tools",
-        "by Ollama itself: different",
-        "a TEMPLATE that it chooses: plain 0/1",
+        "Rejected by the server: no tools",
+        "ollama create: different",
+        "a TEMPLATE that Ollama chooses: plain 0/1",
         "The server runs it.",
         "{{ messages }}",
         "gguf2ollama 1.0",
     ):
-        assert told in text
+        assert result in text
 
 
 def test_what_differs_is_marked_to_the_letter():
@@ -122,8 +122,8 @@ def test_nothing_from_outside_is_markup():
         authors=Authors(chat_template=HOSTILE, bos=HOSTILE, eos=HOSTILE),
         capabilities=(HOSTILE,),
         version=HOSTILE,
-        where=HOSTILE,
-        by_itself=LeftOut(HOSTILE),
+        server=HOSTILE,
+        ollama_default=NotCompared(HOSTILE),
         checks=(Check(name=HOSTILE, state="failed", detail=HOSTILE),),
     )
     page = page_of(found)
@@ -152,48 +152,47 @@ def test_hundreds_of_differences_stay_readable():
     assert page.index("· number 299") < page.index("· good")
 
 
-def test_where_ollama_by_itself_is_not_known_no_column_is_there():
-    page = page_of(verification(by_itself=LeftOut("the server is too old")))
-    assert "is not known: the server is too old." in page
-    assert "by Ollama itself" not in page
-    assert ">Ollama by itself</th>" not in page
+def test_without_a_comparison_with_ollama_create_there_is_no_column():
+    page = page_of(verification(ollama_default=NotCompared("the server is too old")))
+    assert "Not compared with a plain ollama create: the server is too old." in page
+    assert ">ollama create</th>" not in page
 
 
 @pytest.mark.parametrize(
     "found,wanted",
     [
-        (verification(), "All prompts match the model's chat template exactly: plain 1/1."),
+        (verification(), "all prompts match the model's chat template exactly (plain 1/1)"),
         (
             verification(case("a"), case("b", got="Bye")),
-            "1 of 2 prompts differ from the model's chat template (plain 1/2).",
+            "1 of 2 prompts differ from the model's chat template (plain 1/2)",
         ),
         (
             verification(case("a"), case("b", got="Bye"), case("c", want=Refused("never"))),
-            "1 of 2 prompts differ from the model's chat template (plain 1/2).",
+            "1 of 2 prompts differ from the model's chat template (plain 1/2)",
         ),
         (
             verification(
                 case("a"), case("b", got="Bye", feature="odd"), case("c", feature="prefill", got="")
             ),
             (
-                "Usual prompts match the model's chat template exactly, 2 rare ones differ"
-                " (plain 1/1, prefill 0/1, odd 0/1)."
+                "everyday prompts match the model's chat template exactly, 2 rare ones differ"
+                " (plain 1/1, prefill 0/1, odd 0/1)"
             ),
         ),
         (
             verification(checks=(Check(name="answers", state="failed", detail=""),)),
-            "failed: answers (plain 1/1).",
+            "failed checks: answers (plain 1/1)",
         ),
         (
             verification(case("a", want=Refused("never"))),
-            "The authors' template takes none of the plain conversations, so nothing is proven.",
+            "nothing verified: the chat template rejects all plain conversations",
         ),
     ],
 )
-def test_the_summary_is_a_sentence(found, wanted):
+def test_the_summary_is_one_line(found, wanted):
     assert summary(found) == wanted
-    assert found.is_proven is ("exactly" in wanted)
+    assert found.is_verified is ("exactly" in wanted)
 
 
-def test_what_is_inconclusive_is_no_failure():
-    assert verification(checks=(Check(name="answers", state="inconclusive", detail=""),)).is_proven
+def test_an_inconclusive_check_is_not_a_failure():
+    assert verification(checks=(Check(name="answers", state="inconclusive", detail=""),)).is_verified

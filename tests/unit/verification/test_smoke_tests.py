@@ -1,10 +1,10 @@
-"""What a model answers, and what of it is a fault of its packaging."""
+"""What a model answers, and which answers show a packaging bug."""
 
 import pytest
 
 from gguf2ollama import build
 from gguf2ollama.ollama import Client
-from gguf2ollama.verification.smoke_tests import live_checks
+from gguf2ollama.verification.smoke_tests import run_smoke_tests
 from tests.fakes.ollama_server import Answer, Cut, FakeOllama
 
 ALL = ("completion", "tools", "thinking")
@@ -24,21 +24,26 @@ def server(monkeypatch, tmp_path, gguf):
         yield server
 
 
-def checked(server, *, capabilities=("completion",), marks=("<|im_end|>",)):
-    """Return the state of each check, and what was seen."""
+def checked(server, *, capabilities=("completion",), end_tokens=("<|im_end|>",)):
+    """Return the state and detail of each check."""
     with Client(server.url) as client:
-        found = live_checks(client, "mine", capabilities=capabilities, marks=marks)
+        found = run_smoke_tests(client, "mine", capabilities=capabilities, end_tokens=end_tokens)
         return {check.name: (check.state, check.detail) for check in found}
 
 
-def test_only_what_is_claimed_is_tried(server):
+def test_only_capabilities_of_the_model_are_checked(server):
     assert list(checked(server, capabilities=())) == ["loads"]
     assert list(checked(server)) == ["loads", "answers"]
-    assert list(checked(server, capabilities=ALL)) == ["loads", "answers", "calls a tool", "thinks apart"]
+    assert list(checked(server, capabilities=ALL)) == [
+        "loads",
+        "answers",
+        "calls a tool",
+        "separates reasoning",
+    ]
 
 
 def test_an_answer_that_ends_passes(server):
-    assert checked(server)["answers"] == ("passed", "It answers and stops: 'Hello there!'")
+    assert checked(server)["answers"] == ("passed", "Answers and stops: 'Hello there!'")
 
 
 def test_generation_is_bounded(server):
@@ -48,18 +53,18 @@ def test_generation_is_bounded(server):
     assert all(0 < content["options"]["num_predict"] <= 512 for content in asked)
 
 
-def test_a_mark_of_the_end_in_an_answer_fails(server):
+def test_an_end_token_in_an_answer_fails(server):
     server.reply = [{"content": "Hello<|im_end|>"}, {"content": "\nHello"}]
     state, detail = checked(server)["answers"]
     assert (state, "'<|im_end|>'" in detail) == ("failed", True)
 
 
-def test_silence_fails(server):
+def test_an_empty_response_fails(server):
     server.reply = [{"content": " \n"}]
     assert checked(server)["answers"][0] == "failed"
 
 
-def test_thoughts_alone_are_an_answer(server):
+def test_reasoning_alone_is_an_answer(server):
     server.reply = [THINKS]
     assert checked(server)["answers"][0] == "passed"
 
@@ -75,7 +80,7 @@ def test_a_model_that_does_not_load_fails(server):
     assert (state, "no parser for this template" in detail) == ("failed", True)
 
 
-def test_an_answer_that_breaks_off_fails(server):
+def test_an_interrupted_answer_fails(server):
     server.inject("POST /api/chat", Cut(after_lines=1, error="llama-server died"))
     assert checked(server)["answers"][0] == "failed"
 
@@ -103,7 +108,7 @@ def test_a_tool_is_called_and_its_result_taken(server):
         ([{"content": 'I may ask get_temperature, or `get_temperature("Paris")`.'}], "inconclusive"),
     ],
 )
-def test_only_a_call_that_the_server_does_not_read_fails(server, reply, state):
+def test_only_a_call_that_the_server_does_not_parse_fails(server, reply, state):
     server.reply = reply
     assert checked(server, capabilities=ALL)["calls a tool"][0] == state
 
@@ -112,7 +117,7 @@ def test_only_a_call_that_the_server_does_not_read_fails(server, reply, state):
     "reply,state",
     [
         ([{"content": "56"}], "inconclusive"),
-        ([THINKS, {"content": "56"}], "inconclusive"),  # though it is told not to
+        ([THINKS, {"content": "56"}], "inconclusive"),  # though it is result not to
         ([{"content": "<think>Hm</think>56"}], "failed"),
         ([THINKS, {"content": "</think>56"}], "failed"),
         ([THINKS, {"content": "<|END_THINKING|>56"}], "failed"),
@@ -120,9 +125,9 @@ def test_only_a_call_that_the_server_does_not_read_fails(server, reply, state):
         ([THINKS, {"content": "I think: <thinkable> 56"}], "inconclusive"),
     ],
 )
-def test_only_marks_of_thinking_in_an_answer_fail(server, reply, state):
+def test_only_think_tags_in_an_answer_fail(server, reply, state):
     server.reply = reply
-    assert checked(server, capabilities=ALL)["thinks apart"][0] == state
+    assert checked(server, capabilities=ALL)["separates reasoning"][0] == state
 
 
 def test_a_long_answer_is_quoted_in_part(server):

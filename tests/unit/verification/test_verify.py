@@ -1,4 +1,4 @@
-"""A model on a server is proven to be prompted as its authors meant, or what differs is told."""
+"""A model on a server is verified to be prompted as its chat template says, or the differences are shown."""
 
 import inspect
 import json
@@ -11,7 +11,7 @@ from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.cli._app import group
 from gguf2ollama.errors import InvalidInput, NotFound, ServerProblem, UsageProblem, VerificationFailed
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
-from gguf2ollama.verification.baseline import ByItself, LeftOut
+from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
 from gguf2ollama.verification.verify import verify
 from tests.builders import tiny_llama
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
@@ -53,10 +53,10 @@ def left_behind(server):
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_a_model_that_is_prompted_as_meant_is_proven(server, gguf, quick):
+def test_a_model_that_is_prompted_by_its_chat_template_is_verified(server, gguf, quick):
     found = verify("mine", host=built(server, gguf).url, quick=quick)
-    assert found.is_proven
-    assert (found.name.short, found.version, found.way, found.is_quick) == (
+    assert found.is_verified
+    assert (found.name.short, found.version, found.rendered_by, found.is_quick) == (
         "mine:latest",
         "0.34.4",
         "native",
@@ -80,10 +80,10 @@ def test_quick_does_not_load_the_model(server, gguf):
 def test_a_wrong_template_is_found(server, gguf, quick):
     host = built(server, gguf, template=WRONG).url
     found = verify("mine", host=host, source=gguf, quick=quick)
-    assert (found.way, found.is_proven) == ("TEMPLATE", False)
+    assert (found.rendered_by, found.is_verified) == ("TEMPLATE", False)
     assert {case.verdict for case in found.parity.faults} == {Verdict.different}
-    assert isinstance(found.by_itself, ByItself)
-    assert found.by_itself.parity.score("plain").is_exact
+    assert isinstance(found.ollama_default, OllamaDefault)
+    assert found.ollama_default.parity.score("plain").is_exact
     assert not left_behind(server)
 
 
@@ -93,69 +93,69 @@ def test_what_was_in_memory_stays_there(server, gguf):
     assert "mine:latest" in server.store.loaded
 
 
-def test_the_authors_template_is_that_of_the_source(server, gguf, tmp_path):
+def test_the_reference_is_the_chat_template_of_the_source(server, gguf, tmp_path):
     other = tiny_llama(tmp_path / "other.gguf", chat_template="{{ messages[0].content }}")
     found = verify("mine", host=built(server, gguf).url, source=other, quick=True)
-    assert (found.way, found.is_proven) == ("native", False)
+    assert (found.rendered_by, found.is_verified) == ("native", False)
     assert found.authors.chat_template == "{{ messages[0].content }}"
 
 
 def test_a_changed_header_is_compared_with_the_template_that_it_keeps(server, tmp_path):
     metadata = {"gguf2ollama.chat_template": OWN}
     path = tiny_llama(tmp_path / "changed.gguf", chat_template=OWN + "{# more #}", metadata=metadata)
-    carried = set()
+    embedded = set()
 
     def look(update):
-        if "by itself" in update.task:
-            carried.update(
+        if "ollama create" in update.task:
+            embedded.update(
                 server.store.models[name].metadata["tokenizer.chat_template"] for name in left_behind(server)
             )
 
     found = verify("mine", host=built(server, path).url, progress=look)
-    assert found.is_proven
+    assert found.is_verified
     assert found.authors.chat_template == OWN
-    assert carried == {OWN}
+    assert embedded == {OWN}
     uploaded = [one.content for one in server.seen if one.endpoint == "POST /api/create"]
     assert [one["info"] for one in uploaded] == [{"model_family": "llama"}]
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_a_model_that_is_not_there_is_told(server, quick):
+def test_a_missing_model_is_an_error(server, quick):
     with pytest.raises(NotFound, match="mine"):
         verify("mine", host=server.url, quick=quick)
 
 
-def test_where_nobody_tells_the_authors_template_a_source_is_asked_for(server, gguf):
-    with pytest.raises(NotFound, match="mine:latest is written") as caught:
+def test_without_a_chat_template_anywhere_a_source_is_asked_for(server, gguf):
+    with pytest.raises(NotFound, match="no chat template found for mine:latest") as caught:
         verify("mine", host=built(server, gguf, template=WRONG).url)
     assert "--source" in caught.value.hint
 
 
-def test_a_model_without_a_chat_template_is_told(server, tmp_path):
+def test_a_model_without_a_chat_template_is_an_error(server, tmp_path):
     path = tiny_llama(tmp_path / "base.gguf", chat_template=None)
     for source in (None, path):
         with pytest.raises(NotFound, match="no chat template"):
             verify("mine", host=built(server, path).url, source=source)
 
 
-def test_a_model_for_embeddings_has_no_chats(server, tmp_path):
+def test_an_embedding_model_cannot_be_verified(server, tmp_path):
     path = tiny_llama(tmp_path / "embeds.gguf", metadata={"llama.pooling_type": 1})
-    with pytest.raises(NotFound, match="has no chats: it is for embedding"):
+    with pytest.raises(NotFound, match="is an embedding model; there is no chat prompt to verify"):
         verify("mine", host=built(server, path).url)
 
 
-def test_a_broken_template_of_the_source_is_told(server, gguf, tmp_path):
+def test_a_broken_template_of_the_source_is_an_error(server, gguf, tmp_path):
     path = tiny_llama(tmp_path / "broken.gguf", chat_template="{% for %}")
     with pytest.raises(InvalidInput):
         verify("mine", host=built(server, gguf).url, source=path)
 
 
-def test_a_template_that_takes_no_conversation_proves_nothing(server, gguf, tmp_path):
+def test_a_template_that_rejects_every_conversation_verifies_nothing(server, gguf, tmp_path):
     path = tiny_llama(tmp_path / "never.gguf", chat_template="{{ raise_exception('never') }}")
-    assert not verify("mine", host=built(server, gguf).url, source=path, quick=True).is_proven
+    assert not verify("mine", host=built(server, gguf).url, source=path, quick=True).is_verified
 
 
-def test_a_server_that_shows_no_prompts_is_told(gguf):
+def test_a_server_that_shows_no_prompts_is_too_old(gguf):
     with (
         FakeOllama(version="0.11.4") as server,
         pytest.raises(UsageProblem, match=r"0\.11\.4 at http://127.* is too old"),
@@ -163,46 +163,46 @@ def test_a_server_that_shows_no_prompts_is_told(gguf):
         verify("mine", host=built(server, gguf).url)
 
 
-def test_a_model_that_does_not_run_is_told(server, gguf):
+def test_a_model_that_does_not_run_is_an_error(server, gguf):
     built(server, gguf)
     server.inject("POST /api/generate", Answer(status=500, body='{"error": "cannot run"}'), times=9)
     with pytest.raises(ServerProblem, match="cannot run"):
         verify("mine", host=server.url)
 
 
-def test_a_stand_in_that_is_prompted_otherwise_is_told(server, gguf):
-    def meddle(told):
-        if "stand-in" in told:
+def test_a_probe_that_is_prompted_differently_is_an_error(server, gguf):
+    def meddle(note):
+        if "probe model" in note:
             server.altered = {"template": "{{ .Prompt }}"}
 
-    with pytest.raises(VerificationFailed, match="stand-in") as caught:
+    with pytest.raises(VerificationFailed, match="probe model") as caught:
         verify("mine", host=built(server, gguf).url, quick=True, notify=meddle)
-    assert caught.value.hint == "leave out --quick"
+    assert caught.value.hint == "run it without --quick"
     assert not left_behind(server)
 
 
-# by itself
+# compared with ollama create
 
 
-def test_what_ollama_gives_a_renderer_is_left_out(server, tmp_path, gguf):
+def test_a_family_with_a_renderer_of_ollama_is_not_compared(server, tmp_path, gguf):
     path = tiny_llama(tmp_path / "gemma.gguf", metadata={"general.architecture": "gemma4"})
-    told = verify("mine", host=built(server, gguf).url, source=path, quick=True).by_itself
-    assert isinstance(told, LeftOut)
-    assert "gemma4" in told.reason
+    result = verify("mine", host=built(server, gguf).url, source=path, quick=True).ollama_default
+    assert isinstance(result, NotCompared)
+    assert "gemma4" in result.reason
 
 
-def test_a_server_that_does_not_make_it_is_told(server, gguf):
+def test_a_server_that_cannot_create_the_probe_is_not_compared(server, gguf):
     built(server, gguf)
     server.inject("POST /api/create", Answer(status=500, body='{"error": "unknown kind"}'))
     found = verify("mine", host=server.url)
-    assert isinstance(found.by_itself, LeftOut)
-    assert "unknown kind" in found.by_itself.reason
-    assert found.is_proven
+    assert isinstance(found.ollama_default, NotCompared)
+    assert "unknown kind" in found.ollama_default.reason
+    assert found.is_verified
 
 
 def test_a_server_that_is_gone_by_then_is_an_error(server, gguf):
-    def meddle(told):
-        if "by itself" in told:
+    def meddle(note):
+        if "ollama create" in note:
             server.inject("", Die(), times=50)
 
     with pytest.raises(ServerProblem):
@@ -213,7 +213,7 @@ def test_a_server_that_is_gone_by_then_is_an_error(server, gguf):
 
 
 def run(*arguments):
-    # click 8.1 mixes both streams unless it is told not to, and 8.2 never does
+    # click 8.1 mixes both streams unless it is result not to, and 8.2 never does
     is_mixing = "mix_stderr" in inspect.signature(CliRunner).parameters
     runner = CliRunner(mix_stderr=False) if is_mixing else CliRunner()
     return runner.invoke(group, ["verify", *map(str, arguments)])
@@ -226,8 +226,8 @@ def test_the_command_shows_both(server, gguf):
     assert lines[0].split()[:3] == ["PROMPTS", "RENDERER", "PLAIN"]
     assert lines[1].split()[:2] == ["mine:latest", "native"]
     assert lines[2].startswith("ollama create  native")
-    assert "It answers and stops" in done.stdout
-    assert "All prompts match the model's chat template exactly" in done.stderr
+    assert "Answers and stops" in done.stdout
+    assert "all prompts match the model's chat template exactly" in done.stderr
 
 
 def test_the_command_ends_with_6_and_a_readable_difference(server, gguf):
@@ -251,11 +251,11 @@ def test_the_command_writes_the_report_also_of_a_failure(server, gguf, tmp_path)
     assert "<title>Verification of mine:latest</title>" in page.read_text(encoding="utf-8")
 
 
-def test_json_tells_every_conversation(server, gguf):
+def test_json_has_every_conversation(server, gguf):
     done = run("mine", "--host", built(server, gguf).url, "--json", "--quick")
-    told = json.loads(done.stdout)
-    assert (told["proven"], told["rendered_by"], told["quick"]) == (True, "native", True)
-    assert told["scores"]["plain"]["exact"] == told["scores"]["plain"]["compared"] > 20
-    assert told["ollama_by_itself"]["rendered_by"] == "native"
-    assert {case["verdict"] for case in told["cases"]} == {"exact"}
-    assert all(case["want"] == case["got"] for case in told["cases"])
+    result = json.loads(done.stdout)
+    assert (result["proven"], result["rendered_by"], result["quick"]) == (True, "native", True)
+    assert result["scores"]["plain"]["exact"] == result["scores"]["plain"]["compared"] > 20
+    assert result["ollama_default"]["rendered_by"] == "native"
+    assert {case["verdict"] for case in result["cases"]} == {"exact"}
+    assert all(case["want"] == case["got"] for case in result["cases"])

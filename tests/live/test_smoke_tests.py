@@ -11,7 +11,7 @@ import pytest
 from gguf2ollama import build
 from gguf2ollama.errors import NotFound
 from gguf2ollama.ollama import Client
-from gguf2ollama.verification.smoke_tests import live_checks
+from gguf2ollama.verification.smoke_tests import run_smoke_tests
 from gguf2ollama.verification.verify import verify
 from tests.calling_templates import JSON_CALLS, KEYS_AND_VALUES, XML_CALLS
 from tests.live import parts
@@ -32,7 +32,7 @@ _CALLS = {
     ),
 }
 _NAMES = {JSON_CALLS: "JSON", XML_CALLS: "XML", KEYS_AND_VALUES: "keys and values"}
-_ALL = {"loads": "passed", "answers": "passed", "calls a tool": "passed", "thinks apart": "passed"}
+_ALL = {"loads": "passed", "answers": "passed", "calls a tool": "passed", "separates reasoning": "passed"}
 _WITHOUT_THOUGHTS = (  # shows none, and so does the server read none
     "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}{{ range .ToolCalls }}{{ . }}{{ end }}"
     "<|im_end|>\n{{ end }}{{ range .Tools }}{{ . }}{{ end }}<|im_start|>assistant\n<think>\n"
@@ -81,12 +81,12 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 def _states(client: Client, name: str) -> dict[str, str]:
     capabilities = client.show(name).capabilities
-    found = live_checks(client, name, capabilities=capabilities, marks=("<|im_end|>",))
+    found = run_smoke_tests(client, name, capabilities=capabilities, end_tokens=("<|im_end|>",))
     return {one.name: one.state for one in found}
 
 
 @pytest.mark.parametrize("chat_template", _CALLS, ids=_NAMES.get)
-def test_what_build_makes_is_proven_and_does_all_that_it_claims(
+def test_what_build_creates_is_verified_and_has_all_its_capabilities(
     ollama_server: RunningOllama, client: Client, write: Callable[..., Path], chat_template: str
 ) -> None:
     path = write(chat_template)
@@ -95,7 +95,7 @@ def test_what_build_makes_is_proven_and_does_all_that_it_claims(
         assert built.differences == ()
         found = verify("scripted", host=ollama_server.url, source=path)
         assert {one.name: one.state for one in found.checks} == _ALL, found.checks
-        assert found.is_proven, [case.conversation.name for case in found.parity.faults]
+        assert found.is_verified, [case.conversation.name for case in found.parity.faults]
         assert built.plan.inspection.recipe.template_origin == "native"
         assert client.show("scripted").parser == ""
     finally:
@@ -104,14 +104,14 @@ def test_what_build_makes_is_proven_and_does_all_that_it_claims(
 
 
 @pytest.mark.parametrize("chat_template", _CALLS, ids=_NAMES.get)
-def test_a_native_model_does_all_that_it_claims(
+def test_a_native_model_has_all_its_capabilities(
     server: RenderingServer, client: Client, write: Callable[..., Path], chat_template: str
 ) -> None:
     with server.model(write(chat_template).read_bytes()) as name:
         assert _states(client, name) == _ALL
 
 
-def test_a_call_that_the_server_does_not_read_is_found(
+def test_a_call_that_the_server_does_not_parse_is_found(
     server: RenderingServer, client: Client, write: Callable[..., Path]
 ) -> None:
     gguf = write(XML_CALLS).read_bytes()
@@ -120,7 +120,7 @@ def test_a_call_that_the_server_does_not_read_is_found(
         assert _states(client, name)["calls a tool"] == "failed"
 
 
-def test_thoughts_that_stay_in_the_answer_are_found(
+def test_reasoning_that_stays_in_the_answer_is_found(
     server: RenderingServer, client: Client, write: Callable[..., Path]
 ) -> None:
     shows_thoughts = _WITHOUT_THOUGHTS.replace(
@@ -128,10 +128,10 @@ def test_thoughts_that_stay_in_the_answer_are_found(
     )
     gguf = write(XML_CALLS).read_bytes()
     with server.model(gguf, go_template=shows_thoughts, parser="qwen3-coder") as name:
-        assert _states(client, name) == {**_ALL, "thinks apart": "failed"}
+        assert _states(client, name) == {**_ALL, "separates reasoning": "failed"}
 
 
-def test_an_answer_that_runs_on_is_found(
+def test_output_past_the_end_of_turn_is_found(
     server: RenderingServer, client: Client, write: Callable[..., Path]
 ) -> None:
     gguf = write(JSON_CALLS, says="Hm.\n</think>\n\nHello!<|im_end|>\n<|im_start|>user\nHello!").read_bytes()
