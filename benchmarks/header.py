@@ -45,7 +45,7 @@ seconds = time.perf_counter() - start
 print(seconds, most_memory() - before)
 """
 OURS_OVER_HTTP = _TIMED.format(
-    imports="import httpx; from gguf2ollama.sources import open_remote_gguf",
+    imports="import httpcore2; from gguf2ollama.sources import open_remote_gguf",
     call="gguf = open_remote_gguf(sys.argv[1])",
 )
 OURS = _TIMED.format(imports="from gguf2ollama.ggufio import open_gguf", call="gguf = open_gguf(sys.argv[1])")

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def report(trials: Trials) -> str:
     models = [trial.model for trial in next(iter(trials.values()))]
     with_theirs = sum(bool(model.templates) for model in models)
     head = _HEAD.format(
-        date=datetime.now(timezone.utc).date(),
+        date=datetime.now(UTC).date(),
         machine=describe_machine(Path(tempfile.gettempdir())),
         version=__version__,
         python=platform.python_version(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from gguf2ollama._dataclass import dataclass
@@ -17,7 +17,7 @@ _CAP_VALUES = 10_000  # JSON values that are looked for in one prompt
 _FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill", "odd")
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """How two prompts compare, the best first.
 
     ``exact``: the same bytes. ``json_equal``: the same but for how JSON in them is written. ``different``:

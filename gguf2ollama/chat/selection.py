@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from gguf2ollama import gotmpl, ollama_template
 from gguf2ollama.chat import answer_parsers, synthesis
@@ -43,7 +43,7 @@ _ORDER: tuple[Origin, ...] = ("user", "native", "profile", "synthesised", "patch
 _ORDER_WHERE_DISPLACED: tuple[Origin, ...] = ("user", "profile", "synthesised", "patched", "native")
 # where the chat template shows tools: a TEMPLATE prints their properties and the arguments of calls sorted
 _ORDER_WITH_TOOLS: tuple[Origin, ...] = ("user", "native", "profile", "patched", "synthesised")
-_STILL = datetime(2026, 1, 1, tzinfo=timezone.utc)  # a companion must not differ from day to day
+_STILL = datetime(2026, 1, 1, tzinfo=UTC)  # a companion must not differ from day to day
 
 
 def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice | NothingRenders:

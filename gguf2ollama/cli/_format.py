@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from gguf2ollama.names import size
 
@@ -14,7 +14,7 @@ _AGES = ((31_536_000, "year"), (2_592_000, "month"), (604_800, "week"), (86_400,
 
 def age(moment: datetime, *, now: datetime | None = None) -> str:
     """Write how long ago a moment was, or how far ahead it lies: ``3 days ago``, ``in 4 minutes``."""
-    seconds = ((now or datetime.now(timezone.utc)) - moment).total_seconds()
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
     ahead, seconds = seconds < 0, abs(seconds)
     for length, name in (*_AGES, (60, "minute"), (1, "second")):
         count = int(seconds // length)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-import sys
 from functools import cache
 from itertools import repeat
 from operator import length_hint
@@ -27,18 +26,15 @@ CONVERT = "get a newer GGUF of the model, or convert it with a current llama.cpp
 
 _RUN = 64
 _WORTH_A_PATTERN = 1 << 15  # strings; with fewer, compiling it takes longer than the walk
-_HAS_POSSESSIVE: bool = sys.version_info >= (3, 11)
 
 
 @cache
-def _short_strings(order: ByteOrder) -> re.Pattern[bytes] | None:
+def _short_strings(order: ByteOrder) -> re.Pattern[bytes]:
     """Compile a pattern for a run of strings of 1 to 63 bytes, each after its length.
 
     The usual lengths of tokens and merges come first among the alternatives. The run must be possessive, or
-    it would remember each string to come back to it; Python 3.10 has no such thing: ``None``.
+    it would remember each string to come back to it.
     """
-    if not _HAS_POSSESSIVE:
-        return None
     lengths = sorted(range(1, 64), key=lambda length: abs(length - 8))
     strings = (re.escape(length.to_bytes(8, order)) + b".{%d}" % length for length in lengths)
     return re.compile(b"(?s:" + b"|".join(strings) + b"){%d}+" % _RUN)
@@ -171,7 +167,7 @@ class Cursor:
                 for _ in remaining:
                     (length,) = unpack(self._buffer, position)
                     position += length + 8
-            except (struct.error, OverflowError):  # noqa: PERF203 - once a chunk, not once a string
+            except (struct.error, OverflowError):
                 # what was read ends before this length does: read on, and look at the same string again
                 if position + 8 > self.size:
                     raise self._string_beyond_end(start) from None

@@ -33,7 +33,7 @@ from gguf2ollama.ggufio.tensors import (
 from gguf2ollama.ggufio.values import ByteOrder, ValueType
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["SPLIT_KEYS", "GgufFile", "SplitInfo", "open_gguf"]
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["ByteOrder", "GgufArray", "Value", "ValueType", "decode_text"]
 

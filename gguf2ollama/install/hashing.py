@@ -16,7 +16,7 @@ from gguf2ollama.oci import Digest, hash_stream
 from gguf2ollama.planning.layers import Image, Weights
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Hashing"]
 

@@ -28,9 +28,11 @@ def trusted_certificates(ca_file: Path | None = None) -> ssl.SSLContext:
 
 
 @functools.lru_cache(maxsize=4)
-def _read(ca_file: str | None, _file: str | None, _folder: str | None) -> ssl.SSLContext:
-    if ca_file is not None:
-        return ssl.create_default_context(cafile=ca_file)
+def _read(ca_file: str | None, file: str | None, folder: str | None) -> ssl.SSLContext:
+    if ca_file or file:
+        return ssl.create_default_context(cafile=ca_file or file)
+    if folder:
+        return ssl.create_default_context(capath=folder)
     import httpcore2  # noqa: PLC0415 - 40 ms of import
 
     return httpcore2.default_ssl_context()

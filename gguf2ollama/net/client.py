@@ -29,7 +29,7 @@ from gguf2ollama.net.urls import (
 from gguf2ollama.net.wait import Wait
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from gguf2ollama.net.wire import Wire
 

@@ -12,7 +12,7 @@ from gguf2ollama.net.urls import host_of
 from gguf2ollama.net.wait import Wait
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Response", "refusal"]
 

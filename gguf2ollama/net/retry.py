@@ -76,7 +76,7 @@ def retry(
     while True:
         try:
             return attempt()
-        except ServerProblem as problem:  # noqa: PERF203 - a request costs more
+        except ServerProblem as problem:
             after = problem.retry_after
             if after is None or after > LONGEST_PAUSE or not when(problem):
                 raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from gguf2ollama._dataclass import dataclass
@@ -40,7 +40,7 @@ _CAP_BYTES = 4 << 20  # a manifest of 1,024 shards has 300 kB
 _CAP_ENTRIES = 100  # of a list, which has one for each runner
 
 
-class MediaType(str, Enum):
+class MediaType(StrEnum):
     """What a blob of a model holds."""
 
     CONFIG = "application/vnd.docker.container.image.v1+json"

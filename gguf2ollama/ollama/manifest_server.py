@@ -31,7 +31,7 @@ from gguf2ollama.oci import Digest, Manifest
 from gguf2ollama.ollama.sendfile import BlobPiece, cut, send_piece, total
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["PrivateRegistry"]
 

@@ -190,7 +190,7 @@ def _listed(store: LocalStore, found: ManifestList) -> tuple[tuple[tuple[Digest,
     for child in found.preferred:
         try:
             manifests.append((child.digest, read_manifest_blob(store.root, child.digest)))
-        except Gguf2OllamaError as error:  # noqa: PERF203 - a list is short
+        except Gguf2OllamaError as error:
             problem = problem or error.message
     return tuple(manifests), problem
 

@@ -188,7 +188,7 @@ def runnable_manifest(root: Path, entry: StoreEntry) -> Manifest:
     for child in parsed.preferred:
         try:
             return read_manifest_blob(root, child.digest)
-        except InvalidInput as error:  # noqa: PERF203 - a list is short
+        except InvalidInput as error:
             problems.append(error.message)
     raise InvalidInput(f"no manifest in its list can be read: {problems[0]}", hint=_AGAIN)
 

@@ -15,7 +15,7 @@ from gguf2ollama.net import Budget, ByteRange
 from gguf2ollama.sources.remote_file import RemoteFile
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Fetch"]
 

@@ -12,7 +12,7 @@ from gguf2ollama.ggufio.sniff import HEAD_BYTES, describe_stranger
 from gguf2ollama.net import Budget, ByteRange, HttpClient, Response, check_content_range, content_length
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["RemoteFile", "Slice", "mark_of"]
 

@@ -24,7 +24,7 @@ from gguf2ollama.sources.remote_streams import RangeReader
 from gguf2ollama.sources.settings import HubSettings, ModelScopeSettings, SiteSettings, UrlSettings
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["RepositoryInfo", "Site", "is_commit", "is_safe_path", "only_names", "open_site"]
 

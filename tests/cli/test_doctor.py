@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -128,7 +128,7 @@ def test_fix_of_a_store_alone_asks_no_server(call, store, server):
 def remember(server, gguf, call, *, hours):
     """Put an old temporary model on a server beside a model."""
     assert call("build", gguf, "--name", "mine", "--no-load", "--no-verify", "--via", "upload").code == 0
-    then = datetime.now(timezone.utc) - timedelta(hours=hours)
+    then = datetime.now(UTC) - timedelta(hours=hours)
     left = dataclasses.replace(server.store.models["mine:latest"], modified=then)
     server.store.models[f"{TEMPORARY_NAMESPACE}/other:{UNKNOWN}"] = left
 

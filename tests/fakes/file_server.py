@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlspli
 from tests.fakes.hub_content import Content, Repository, StoredFile
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 _CHUNK = 256 << 10
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from tests.fakes.ollama_pull import pull_over_http
@@ -77,7 +77,7 @@ def _listed(store: FakeStore, row: Row) -> Line:
 
 def _running(store: FakeStore, name: str, context: int) -> Line:
     model = store.models[name]
-    expires = datetime.now(timezone.utc) + timedelta(minutes=5)
+    expires = datetime.now(UTC) + timedelta(minutes=5)
     return {
         "name": name,
         "model": name,
@@ -140,7 +140,7 @@ def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> 
 
 
 def _line(piece: Line, *, is_chat: bool, done_reason: str = "") -> Line:
-    line: dict[str, object] = {"model": "fake", "created_at": datetime.now(timezone.utc).isoformat()}
+    line: dict[str, object] = {"model": "fake", "created_at": datetime.now(UTC).isoformat()}
     if is_chat:
         line["message"] = {"role": "assistant", "content": "", **piece}
     else:

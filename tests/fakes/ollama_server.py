@@ -34,7 +34,7 @@ from tests.fakes.ollama_store import FakeStore, Refusal
 from tests.fakes.ollama_store_v2 import FakeStoreV2
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 _CHUNK = 64 << 10
 _TICK = 0.01

@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from gguf2ollama.chat.special_cases import thinks_by_family
@@ -67,7 +67,7 @@ class Model:
     renderer: str = ""
     parser: str = ""
     requires: str = ""
-    modified: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    modified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def architecture(self) -> str:
@@ -227,7 +227,7 @@ class FakeStore:
                 raise Refusal(400, f'{role} "{name}" is invalid')
         model = self.find(source, missing='model "{}" not found')[1]
         with self._lock:
-            self.models[valid_name(destination)] = replace(model, modified=datetime.now(timezone.utc))
+            self.models[valid_name(destination)] = replace(model, modified=datetime.now(UTC))
 
     def delete(self, name: str) -> None:
         if not is_valid_name(name):
@@ -462,7 +462,7 @@ def _overlaid(base: Model, wanted: Mapping[str, object]) -> Model:
         changes["licenses"] = tuple(licenses) if isinstance(licenses, list) else (str(licenses),)
     if base.architecture in GIVEN_RENDERERS and "renderer" not in changes:
         changes |= dict.fromkeys(("renderer", "parser"), GIVEN_RENDERERS[base.architecture])
-    return replace(base, **changes, modified=datetime.now(timezone.utc))
+    return replace(base, **changes, modified=datetime.now(UTC))
 
 
 def _refuse_shards(text: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ class FakeStoreV2(FakeStore):
 
     def _changed(self, name: str) -> datetime:
         path = next(path for path in self._paths(name) if path.exists())
-        return datetime.fromtimestamp(path.lstat().st_mtime, timezone.utc)
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
 
     def _manifest_of(self, model: Model) -> Manifest:
         """Write a model down as ``create`` does."""

@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from typing_extensions import Self
+from typing import Self
 
 __all__ = ["RangeServer", "Reply", "Request"]
 

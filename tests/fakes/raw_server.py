@@ -8,8 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-from typing_extensions import Self
+from typing import Self
 
 __all__ = ["RawServer", "ok"]
 

@@ -15,11 +15,11 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import httpx
+import httpx2
 
 from gguf2ollama.chat.companion import Companion, companion
 from gguf2ollama.chat.conversation import Conversation, Message, Think
@@ -71,7 +71,7 @@ FORMATS: dict[str, object] = {
     "json": "json",
     "schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
 }
-_NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+_NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 _OPENING, _CLOSING = "<think>", "</think>"
 _TOKENS = 64  # more than any of the answers has
 _TOOL = {
@@ -354,7 +354,7 @@ class CompanionServer(RenderingServer):
         body = {"model": name, "prompt": prompt, "stream": is_streamed, **others}
         body |= {"options": {"temperature": 0, "num_predict": _TOKENS}}
         body |= {key: value for key, value in (("format", form), ("think", think)) if value is not None}
-        answer: httpx.Response = self._client.post("/api/generate", json=body)
+        answer: httpx2.Response = self._client.post("/api/generate", json=body)
         if not answer.is_success:
             return Generated(error=f"{answer.status_code}: {answer.json()['error']}".replace(name, "NAME"))
         lines = [json.loads(line) for line in answer.text.splitlines()]

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import httpx2
 
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
@@ -28,7 +28,7 @@ from tests.builders import Architecture, tiny_llama
 from tests.live.servers import RunningOllama
 
 if TYPE_CHECKING:
-    from typing_extensions import Self  # typing's own is there from 3.11 on
+    from typing import Self  # typing's own is there from 3.11 on
 
 BOS, EOS = "<bos-token>", "<eos-token>"  # of every tiny model: words that no template writes of itself
 _CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "chat_templates"
@@ -61,11 +61,11 @@ class RenderingServer:
     """
 
     ollama: RunningOllama
-    _client: httpx.Client = field(init=False, repr=False)
+    _client: httpx2.Client = field(init=False, repr=False)
     _loaded: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._client = httpx.Client(base_url=self.ollama.url, timeout=_SECONDS, trust_env=False)
+        self._client = httpx2.Client(base_url=self.ollama.url, timeout=_SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -234,7 +234,7 @@ def _tiny_gguf(jinja: str | None, *, adds_bos: bool, architecture: Architecture 
         return path.read_bytes()
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(answer: httpx2.Response) -> str:
     """Return the error that a server tells; llama-server's own comes as JSON within it."""
     text: Any = answer.text
     with contextlib.suppress(ValueError, KeyError, TypeError):

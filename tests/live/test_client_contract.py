@@ -5,7 +5,7 @@ What passes here on both sides is what the tests of other parts may rely on when
 
 import io
 import threading
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -74,7 +74,7 @@ def tells_capabilities(client):
 
 
 def test_the_clock_of_a_server_on_this_machine_is_that_of_this_machine(client):
-    assert abs(datetime.now(timezone.utc) - client.clock()) < timedelta(hours=1)
+    assert abs(datetime.now(UTC) - client.clock()) < timedelta(hours=1)
 
 
 def send(client, content):

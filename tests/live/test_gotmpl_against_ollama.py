@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from gguf2ollama import ollama_template
@@ -304,10 +304,10 @@ _GO = {
 class _Server:
     """A server on which models with templates of ours are made."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx2.Client) -> None:
         self._client = client
 
-    def ask(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    def ask(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         return self._client.post(path, json={"stream": False, **body})
 
     def create(self, name: str, gguf: Path) -> None:
@@ -323,7 +323,7 @@ class _Server:
 
 @pytest.fixture
 def server(ollama_server: RunningOllama) -> Iterator[tuple[_Server, str]]:
-    with httpx.Client(base_url=ollama_server.url, timeout=120, trust_env=False) as client:
+    with httpx2.Client(base_url=ollama_server.url, timeout=120, trust_env=False) as client:
         yield _Server(client), ollama_server.version
 
 
@@ -377,15 +377,13 @@ def test_a_server_prints_what_we_say(server, tmp_path):
 def _rendered(template: str, body: Mapping[str, Any], version: str) -> Ours:
     try:
         return Ours(
-            ollama_template.render(
-                template, body, version=version, now=datetime.now(timezone.utc).astimezone()
-            )
+            ollama_template.render(template, body, version=version, now=datetime.now(UTC).astimezone())
         )
     except InvalidInput as error:
         return Ours(None, error.message)
 
 
-def _debug(server: _Server, template: str, body: Mapping[str, Any]) -> httpx.Response:
+def _debug(server: _Server, template: str, body: Mapping[str, Any]) -> httpx2.Response:
     """Return what a server answers to a chat with a template, or to the template."""
     made = server.ask("/api/create", {"model": "gotmpl-variant", "from": "gotmpl-base", "template": template})
     if not made.is_success:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from gguf2ollama.chat.conversation import Conversation
@@ -78,7 +78,7 @@ def _created(
     """Create a model with a TEMPLATE; give what renders a chat on the server; delete it at last."""
     data = gguf.read_bytes()
     digest = f"sha256:{sha256(data).hexdigest()}"
-    with httpx.Client(base_url=server.url, timeout=120, trust_env=False) as client:
+    with httpx2.Client(base_url=server.url, timeout=120, trust_env=False) as client:
 
         def ask(path: str, body: dict[str, Any]) -> Any:
             answer = client.post(path, json=body | {"model": name, "stream": False})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
+import httpx2
 
 from gguf2ollama import build, verify
 from gguf2ollama.errors import Gguf2OllamaError
@@ -23,7 +23,7 @@ from tests.live.servers import RunningOllama
 from tests.zoo.models import ZooModel
 
 if TYPE_CHECKING:
-    from typing_extensions import Self  # typing's own is there from 3.11 on
+    from typing import Self  # typing's own is there from 3.11 on
 
 __all__ = ["R1_NAME", "Built", "Outcome", "Trial", "Verified", "ZooServer"]
 
@@ -192,7 +192,7 @@ class ZooServer:
     def __init__(self, ollama: RunningOllama) -> None:
         self.ollama = ollama
         self._client = Client(ollama.url)
-        self._http = httpx.Client(base_url=ollama.url, timeout=_SECONDS, trust_env=False)
+        self._http = httpx2.Client(base_url=ollama.url, timeout=_SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -322,7 +322,7 @@ class ZooServer:
             self._client.delete(name)
 
 
-def _error(response: httpx.Response) -> str:
+def _error(response: httpx2.Response) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         return str(response.json()["error"])
     return response.text

@@ -7,7 +7,7 @@ import pytest
 
 import gguf2ollama
 
-HEAVY = ("httpx", "huggingface_hub", "gguf", "numpy", "rich", "jinja2", "yaml", "httpcore")
+HEAVY = ("httpcore2", "huggingface_hub", "gguf", "numpy", "rich", "jinja2", "yaml")
 
 
 @pytest.mark.parametrize("name", gguf2ollama.__all__)

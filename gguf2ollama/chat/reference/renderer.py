@@ -15,7 +15,7 @@ from gguf2ollama.chat.reference.template import HINT, ReferenceTemplate, encode
 from gguf2ollama.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Renderer"]
 

@@ -233,7 +233,7 @@ class _Synthesiser:
         for scope in SCOPES:
             try:
                 return learn_inline(rules, self.session, thinks=plan.thinks, scope=scope), lacks
-            except Unlearnable as problem:  # noqa: PERF203  # three times at most
+            except Unlearnable as problem:  # three times at most
                 lacks = [Lack(feature="thinking", reason=str(problem))]
         return rules, lacks
 
@@ -265,7 +265,7 @@ class _Synthesiser:
         for role in _ROLES:
             try:
                 rules = self._emptied(rules, role, observed, forms)
-            except Unlearnable as problem:  # noqa: PERF203  # one role's trouble is not the others'
+            except Unlearnable as problem:  # one role's trouble is not the others'
                 lacks.append(Lack(feature="plain", reason=str(problem)))
         return rules, lacks
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Message
@@ -14,7 +14,7 @@ MARKS = _THOUGHT, _THOUGHT_END = "<think>", "</think>"
 """What thinking in a text stands between."""
 
 
-class Trim(str, Enum):
+class Trim(StrEnum):
     """What is taken off one end of a text, as Python's ``str.strip`` does."""
 
     nothing = "nothing"

@@ -48,7 +48,7 @@ def test_only_a_build_that_verifies_loads_what_renders_chats(tmp_path):
     )
     loaded = loaded_by(path, "not")
     assert in_rooms(loaded, "chat") == []
-    assert "httpx" not in loaded
+    assert "httpcore2" not in loaded
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """The TEMPLATE that is put beside a chat template, and passed over."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from gguf2ollama.modelfiles import Modelfile, parse_modelfile, render_modelfile
 from gguf2ollama.ollama_template import honours, read, render
 from tests.calling_templates import JSON_CALLS, XML_CALLS
 
-NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 VERSION = "0.34.4"
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus" / "chat_templates"
 TURNS = (

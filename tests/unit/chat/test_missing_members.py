@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +13,7 @@ from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.test_conversations import battery
 
-NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 _LIST = "list of {{ spec['items'].type if spec['items']['type'] is string else 'anything' }}"
 _TEMPLATE = (
     "{% for tool in tools or [] %}{% set told = tool.function %}{{ told.name }}:"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,7 +15,7 @@ from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import NUMBERED_ITEMS
 
-_NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+_NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 
 
 def test_a_changed_template_means_the_same(require_same: Callable[[str, str | None], None]) -> None:

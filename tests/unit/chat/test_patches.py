@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,7 +12,7 @@ from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import COUNTED_TURNS, REFUSED_SYSTEM
 
-_NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+_NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 _BODY = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
     "{% if enable_thinking is defined and not enable_thinking %}<quiet>{% endif %}"

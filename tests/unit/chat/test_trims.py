@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
 
-NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 _TEMPLATES = {
     "filters": (
         "{% for m in messages %}<{{ m.role }}>{{ m['content'] | trim }}\n{% endfor %}"

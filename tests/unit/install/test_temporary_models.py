@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,7 +57,7 @@ def client(server):
 
 def leave(server, name, *, hours=0.0):
     """Put a copy of a model there, so many hours old; give its name."""
-    then = datetime.now(timezone.utc) - timedelta(hours=hours)
+    then = datetime.now(UTC) - timedelta(hours=hours)
     short = (name if isinstance(name, ModelName) else ModelName.parse(name)).short
     server.store.models[short] = dataclasses.replace(server.store.models["mine:latest"], modified=then)
     return short
@@ -157,7 +157,7 @@ def test_no_model_of_a_user_is_removed(server, client):
 
 @pytest.mark.parametrize("hours", [-48, 48])
 def test_age_is_by_the_clock_of_the_server(server, client, monkeypatch, hours):
-    now = datetime.now(timezone.utc).timestamp() + hours * 3600
+    now = datetime.now(UTC).timestamp() + hours * 3600
     monkeypatch.setattr(
         BaseHTTPRequestHandler,
         "date_time_string",

@@ -2,7 +2,7 @@
 
 import json
 import math
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -129,9 +129,9 @@ def test_an_inner_object_says_where_it_was():
 @pytest.mark.parametrize(
     "text, moment",
     [
-        ("2026-11-23T07:51:04.817798123Z", datetime(2026, 11, 23, 7, 51, 4, 817798, timezone.utc)),
-        ("2026-11-23T07:51:04Z", datetime(2026, 11, 23, 7, 51, 4, 0, timezone.utc)),
-        ("2026-11-23T07:51:04.5+02:00", datetime(2026, 11, 23, 5, 51, 4, 500_000, timezone.utc)),
+        ("2026-11-23T07:51:04.817798123Z", datetime(2026, 11, 23, 7, 51, 4, 817798, UTC)),
+        ("2026-11-23T07:51:04Z", datetime(2026, 11, 23, 7, 51, 4, 0, UTC)),
+        ("2026-11-23T07:51:04.5+02:00", datetime(2026, 11, 23, 5, 51, 4, 500_000, UTC)),
         (
             "2026-11-23T07:51:04-05:30",
             datetime(2026, 11, 23, 7, 51, 4, tzinfo=timezone(-timedelta(hours=5, minutes=30))),

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ def descriptor(content, media_type=MediaType.MODEL):
 
 MANIFEST = Manifest(config=descriptor(CONFIG, MediaType.CONFIG), layers=(descriptor(LAYER),))
 
-CERTIFICATES = httpx.create_ssl_context()  # read once, as that takes a while
+CERTIFICATES = httpx2.create_ssl_context()  # read once, as that takes a while
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def registry(pieces):
 
 @pytest.fixture
 def http():
-    with httpx.Client(trust_env=False, verify=CERTIFICATES) as client:
+    with httpx2.Client(trust_env=False, verify=CERTIFICATES) as client:
         yield client
 
 
@@ -157,7 +157,7 @@ def test_connections_that_say_nothing_are_few_and_keep_nobody_from_being_served(
                 assert stranger.recv(1) == b""
         assert http.get(direct(registry, http)).content == LAYER
         assert threading.active_count() - before < 40
-        with httpx.Client(trust_env=False, verify=CERTIFICATES) as other:
+        with httpx2.Client(trust_env=False, verify=CERTIFICATES) as other:
             assert other.get(url(registry, "manifests", registry.tag)).content == MANIFEST.to_bytes()
 
 
@@ -319,7 +319,7 @@ def served_view(view):
     manifest = Manifest(config=descriptor(CONFIG, MediaType.CONFIG), layers=(descriptor(merged),))
     with (
         PrivateRegistry(label="a1") as registry,
-        httpx.Client(trust_env=False, verify=CERTIFICATES) as http,
+        httpx2.Client(trust_env=False, verify=CERTIFICATES) as http,
     ):
         yield http, direct(registry.offer(manifest, {Digest.of(merged): pieces}), http, merged), merged
 
@@ -337,7 +337,7 @@ def test_ranges_of_a_merged_view_are_exactly_those_of_the_merged_file(served_vie
 def test_a_file_that_became_shorter_ends_the_body_early(registry, http, pieces):
     place = direct(registry, http)
     os.truncate(pieces[1].path, 1000)
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         http.get(place)
     assert http.get(url(registry, "manifests", registry.tag)).status_code == 200
 
@@ -345,7 +345,7 @@ def test_a_file_that_became_shorter_ends_the_body_early(registry, http, pieces):
 def test_a_file_that_is_gone_ends_the_body_early(registry, http, pieces):
     place = direct(registry, http)
     pieces[1].path.unlink()
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         http.get(place)
 
 
@@ -369,7 +369,7 @@ def test_two_registries_serve_side_by_side(pieces):
         names = {one.offer(MANIFEST, {}): MANIFEST, two.offer(other, {}): other}
         assert len({name.host for name in names}) == 2
         for name, manifest in names.items():
-            answer = httpx.get(url(name, "manifests", name.tag), trust_env=False)
+            answer = httpx2.get(url(name, "manifests", name.tag), trust_env=False)
             assert answer.content == manifest.to_bytes()
 
 
@@ -388,7 +388,7 @@ def test_what_is_offered_later_is_served_beside_what_was_before(pieces, http):
 def test_the_end_leaves_no_thread_and_no_socket_whoever_is_connected(pieces):
     before = threading.active_count()
     blobs = {Digest.of(LAYER): pieces}
-    with PrivateRegistry(label="a1") as registry, httpx.Client(trust_env=False, verify=CERTIFICATES) as http:
+    with PrivateRegistry(label="a1") as registry, httpx2.Client(trust_env=False, verify=CERTIFICATES) as http:
         name = registry.offer(MANIFEST, blobs)
         host, port = name.host.split(":")
         idle = socket.create_connection((host, int(port)))

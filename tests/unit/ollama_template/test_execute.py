@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -367,7 +367,7 @@ def test_a_server_refuses_what_the_template_cannot():
 
 
 def test_dates_are_those_of_the_clock_given():
-    now = datetime(2025, 3, 1, 12, tzinfo=timezone.utc)
+    now = datetime(2025, 3, 1, 12, tzinfo=UTC)
     template = '{{ currentDate }} {{ currentDate "x" }} {{ yesterdayDate }}'
     assert _execute(template, {}, now=now) == "2025-03-01 2025-03-01 2025-02-28"
 

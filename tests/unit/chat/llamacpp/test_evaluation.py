@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from gguf2ollama.chat.llamacpp.segments import segments, split
 from gguf2ollama.chat.llamacpp.slices import sliced
 from gguf2ollama.chat.llamacpp.values import UNDEFINED, are_equal, as_bytes_text, as_text, from_json, to_json
 
-NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 
 
 def run(source, dialect=Dialect(), **variables):  # noqa: B008 - a value

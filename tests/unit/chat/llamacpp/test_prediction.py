@@ -1,7 +1,7 @@
 """What is predicted of Ollama's native way; the live tests hold it to servers."""
 
 import dataclasses
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,7 +11,7 @@ from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.errors import UsageProblem
 from tests.live.native_templates import CHANGING_TEMPLATES, NATIVE_TEMPLATES
 
-NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 USER = Message(role="user", content="Hi <b>")
 ASKED = Conversation(name="asked", messages=(USER,))
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from gguf2ollama.chat.llamacpp.errors import TemplateFault
 from gguf2ollama.chat.llamacpp.interpreter import Dialect, load
 from gguf2ollama.chat.outcome import Refused
 
-NOW = datetime(2026, 3, 7, 12, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 _LOOP = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
 _RAISE = "{{ raise_exception('no') }}"
 

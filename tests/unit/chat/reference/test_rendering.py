@@ -1,6 +1,6 @@
 """Templates are rendered as transformers does."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -221,7 +221,7 @@ def test_variables_are_those_that_jinja_finds_undeclared(pieces):
 
 
 def test_a_chat_is_rendered_once_where_the_clock_stands_still(renderer):
-    text, now = "{{ range(99_999) | random }}{{ x }}", datetime(2026, 3, 7, tzinfo=timezone.utc)
+    text, now = "{{ range(99_999) | random }}{{ x }}", datetime(2026, 3, 7, tzinfo=UTC)
     still, going = renderer.load(text, now=now), renderer.load(text)
     first, second = still.render_variables([{}, {"x": 1}])
     assert still.render_variables([{"x": 1}, {}, {}]) == [second, first, first]
