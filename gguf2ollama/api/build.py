@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import FileChanged, ServerRefused, UsageProblem
+from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.install.destination import OpenDestination, open_destination
 from gguf2ollama.install.digest_cache import DigestCache
@@ -341,29 +341,17 @@ class _Build:
         preflight(plan, client=self.opened.client, store=self.opened.store, folder=folder)
 
     def _install(self, plan: BuildPlan, hashing: Hashing) -> BuildResult:
-        from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - as above
-        from gguf2ollama.install.transaction import install_model  # noqa: PLC0415
-        from gguf2ollama.install.transport import open_transport  # noqa: PLC0415
+        from gguf2ollama.install.execute import execute  # noqa: PLC0415 - as above
 
-        client, store = self.opened.client, self.opened.store
-        if client is None:
-            assert store is not None  # noqa: S101 - one of them is the destination
-            StoreTransport(
-                store=store,
-                image=plan.image,
-                hashing=hashing,
-                progress=self.progress,
-                notify=self.notify,
-            ).make(plan.name)
-            return BuildResult(plan=plan)
-        transport = open_transport(
-            plan, client=client, store=store, hashing=hashing, progress=self.progress, notify=self.notify
+        found = execute(
+            plan,
+            client=self.opened.client,
+            store=self.opened.store,
+            hashing=hashing,
+            check=self._check(plan),
+            progress=self.progress,
+            notify=self.notify,
         )
-        try:
-            found = install_model(client, plan, transport, check=self._check(plan), notify=self.notify)
-        except ServerRefused as error:  # by an upload it might have had a TEMPLATE of its own
-            plan.require_loadable(cause=error)
-            raise
         return BuildResult(plan=plan, differences=found.differences, warnings=found.warnings)
 
     def _check(self, plan: BuildPlan) -> Check | None:

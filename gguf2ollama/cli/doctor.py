@@ -102,7 +102,7 @@ def _check_store(root: Path, *, quick: bool, output: Output) -> None:
 
 def _find_store(named: str | None) -> Path:
     """Return the directory that was named, or the first that exists of those that Ollama may use."""
-    from gguf2ollama.install.transport import known_stores  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.install.stores import known_stores  # noqa: PLC0415 - not needed for help
 
     roots = [one.root for one in known_stores(os.environ)] if named is None else [Path(named)]
     for root in roots:

@@ -156,7 +156,7 @@ def _is_touched_blob(entry: dict[str, Any], files: tuple[str, ...], now: _State,
 
 
 def _is_blob(file: str, digest: Digest) -> bool:
-    from gguf2ollama.install.transport import known_stores  # noqa: PLC0415 - for a file that was touched
+    from gguf2ollama.install.stores import known_stores  # noqa: PLC0415 - for a file that was touched
 
     for store in known_stores(os.environ):
         with contextlib.suppress(OSError):

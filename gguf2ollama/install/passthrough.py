@@ -81,7 +81,7 @@ class StreamTransport:
             )
         n_files = len(self.plan.inspection.files.paths)
         if n_files != len(origin.files) or any(file.sha256 is None for file in origin.files):
-            raise UsageProblem("not all files are there with a digest", hint=_LOCALLY)
+            raise UsageProblem("the site reports no digest for some of the files", hint=_LOCALLY)
         return origin.files
 
     def _send(self, layer: Weights, file: RepositoryFile, *, site: Site, check: Callable[[], None]) -> Digest:
@@ -99,7 +99,7 @@ class StreamTransport:
             progress=report,
         )
         if not is_sent:
-            self.notify(f"{layer.name}: was there already, nothing fetched")
+            self.notify(f"{layer.name}: already exists (nothing fetched)")
         return digest
 
     def _open(self, file: RepositoryFile, *, site: Site) -> BinaryIO:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gguf2ollama.errors import Gguf2OllamaError, NotEnoughSpace
 from gguf2ollama.fs.space import free_bytes
-from gguf2ollama.install.transport import is_seen, known_stores
+from gguf2ollama.install.stores import is_seen, known_stores
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest, MediaType
 from gguf2ollama.ollama import Client

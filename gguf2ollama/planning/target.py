@@ -68,15 +68,15 @@ def parse_version(text: str) -> ServerVersion:
 
 
 def require_uploads(version: ServerVersion) -> None:
-    """Check that models can be made over the interface of an Ollama.
+    """Check that an Ollama takes models through its API.
 
     Raises:
         UsageProblem: It is too old for that.
     """
     if not ServerFeatures.of(version).takes_files:
         raise UsageProblem(
-            f"Ollama {version} is too old: models are made over its interface from 0.5.5 on",
-            hint="update Ollama, or build on its own machine, where it can pull the model or have it linked",
+            f"Ollama {version} is too old for uploads, which need 0.5.5 or later",
+            hint="update Ollama, or build on its own machine with --via link or --via pull",
         )
 
 

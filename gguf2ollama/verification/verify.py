@@ -17,7 +17,7 @@ from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem, Verific
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.families import stops_for
 from gguf2ollama.ggufio import open_gguf
-from gguf2ollama.install.transport import find_store
+from gguf2ollama.install.stores import find_store
 from gguf2ollama.names import ModelName, ServerAddress
 from gguf2ollama.oci import MediaType
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion

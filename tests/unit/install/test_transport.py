@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from gguf2ollama.errors import ServerProblem, UsageProblem
-from gguf2ollama.install.transport import choose_transport, find_store
+from gguf2ollama.install.stores import find_store
+from gguf2ollama.install.transport import choose_transport
 from gguf2ollama.names import ServerAddress
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client

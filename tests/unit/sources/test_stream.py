@@ -130,7 +130,7 @@ class TestRoute:
         build("o/r", host=server.url, stream=True, verify=False, name="again", notify=told.append)
 
         assert hub.sent[NAME] <= 256 << 10  # its header
-        assert any("nothing fetched" in one for one in told)
+        assert any("nothing fetched" in line for line in told)
 
     def test_shards_go_through_each(self, hub, server, tmp_path):
         shards = build_shards(tmp_path, name="m-q4_k_m", count=2, metadata={"llama.context_length": 512})
