@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, ServerProblem, UsageProblem
@@ -37,7 +39,7 @@ class TransportChoice:
         store: The server's own model directory, for a link.
     """
 
-    transport: Literal[link, pull, upload]
+    transport: Literal["link", "pull", "upload"]
     reason: str
     store: LocalStore | None = None
 
