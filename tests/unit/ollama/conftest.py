@@ -1,4 +1,4 @@
-"""A fake server and a client that soon loses patience."""
+"""A fake server, a client, and one that soon loses patience."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
 from tests.fakes.ollama_server import FakeOllama
 
-PATIENCE = 0.15
+PATIENCE = 0.3  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,13 @@ def server():
 
 @pytest.fixture
 def client(server):
+    with Client(server.url, stall_timeout=20, retry_pauses=(0, 0)) as client:
+        yield client
+
+
+@pytest.fixture
+def impatient(server):
+    """A client for what stalls: on a busy machine it may take for a stall what is none."""
     with Client(server.url, stall_timeout=PATIENCE, retry_pauses=(0, 0)) as client:
         yield client
 

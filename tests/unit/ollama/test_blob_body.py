@@ -97,13 +97,13 @@ def test_an_upload_that_breaks_off_again_and_again_is_given_up(client, server, p
     assert server.store.blobs == {}
 
 
-def test_a_server_that_takes_no_more_bytes_stalls(client, server, tmp_path):
+def test_a_server_that_takes_no_more_bytes_stalls(impatient, server, tmp_path):
     server.inject("POST /api/blobs/", Choke(after_bytes=1000), times=3)
     path = tmp_path / "large"
     path.write_bytes(bytes(64 << 20))
     piece = FilePiece(path=path, offset=0, length=64 << 20)
     with pytest.raises(ServerStalled, match="accepted no data"):
-        client.upload_blob((piece,), digest=DIGEST, size=piece.length)
+        impatient.upload_blob((piece,), digest=DIGEST, size=piece.length)
 
 
 def test_a_server_that_says_no_before_it_has_all_is_heard(client, server, pieces):

@@ -240,11 +240,11 @@ def test_a_server_that_dies_in_the_middle_of_an_upload_is_said(client, server):
     assert "ollama serve" in caught.value.hint
 
 
-def test_a_server_that_takes_no_more_bytes_stalls(client, server):
+def test_a_server_that_takes_no_more_bytes_stalls(impatient, server):
     server.inject("POST /api/blobs/", Choke(after_bytes=1000), times=3)
     content = bytes(64 << 20)
     with pytest.raises(ServerStalled, match="accepted no data"):
-        client.upload_blob(lambda: io.BytesIO(content), digest=Digest.of(content), size=len(content))
+        impatient.upload_blob(lambda: io.BytesIO(content), digest=Digest.of(content), size=len(content))
 
 
 def test_an_upload_is_refused_once_and_not_again(client, server):

@@ -27,12 +27,12 @@ def model(client, server, gguf):
     return "smol"
 
 
-def test_long_work_of_a_living_server_is_waited_for(client, server, model):
+def test_long_work_of_a_living_server_is_waited_for(impatient, server, model):
     for endpoint, ask in (
-        ("POST /api/create", lambda: client.create("other", from_=model).drain()),
-        ("POST /api/generate", lambda: client.load(model)),
-        ("POST /api/chat", lambda: client.chat(model, HELLO).drain()),
-        ("POST /api/pull", lambda: next(client.pull("other"))),
+        ("POST /api/create", lambda: impatient.create("other", from_=model).drain()),
+        ("POST /api/generate", lambda: impatient.load(model)),
+        ("POST /api/chat", lambda: impatient.chat(model, HELLO).drain()),
+        ("POST /api/pull", lambda: next(impatient.pull("other"))),
     ):
         server.seen.clear()
         server.inject(endpoint, Pause(until="GET /api/version"))
@@ -40,39 +40,39 @@ def test_long_work_of_a_living_server_is_waited_for(client, server, model):
         assert "GET /api/version" in server.endpoints()
 
 
-def test_long_work_of_a_server_that_hangs_is_a_stall(client, server, model):
+def test_long_work_of_a_server_that_hangs_is_a_stall(impatient, server, model):
     server.is_deaf = True
     with pytest.raises(ServerStalled) as caught:
-        client.create("other", from_=model)
+        impatient.create("other", from_=model)
     assert caught.value.hint
     assert "GET /api/version" in server.endpoints()
 
 
-def test_a_server_whose_proxy_answers_for_it_does_not_live(client, server, model):
+def test_a_server_whose_proxy_answers_for_it_does_not_live(impatient, server, model):
     server.inject("POST /api/create", Stall())
     server.inject("GET /api/version", Answer(502, "Bad Gateway"))
     with pytest.raises(ServerStalled):
-        client.create("other", from_=model)
+        impatient.create("other", from_=model)
 
 
-def test_a_quick_question_is_not_waited_for(client, server):
+def test_a_quick_question_is_not_waited_for(impatient, server):
     server.inject("GET /api/tags", Stall())
     with pytest.raises(ServerStalled, match="GET /api/tags"):
-        client.list()
+        impatient.list()
 
 
-def test_a_transfer_that_stops_is_a_stall_even_if_the_server_lives(client, server, model):
-    client.push(model).drain()
+def test_a_transfer_that_stops_is_a_stall_even_if_the_server_lives(impatient, server, model):
+    impatient.push(model).drain()
     server.inject("POST /api/pull", Stall(after_lines=3))
-    stream = client.pull(model)
+    stream = impatient.pull(model)
     assert [next(stream).completed > 0 for _ in range(3)] == [False, False, True]
     with pytest.raises(ServerStalled):
         next(stream)
 
 
-def test_a_stream_that_stalls_in_the_middle_is_noticed(client, server, model):
+def test_a_stream_that_stalls_in_the_middle_is_noticed(impatient, server, model):
     server.inject("POST /api/chat", Stall(after_lines=1))
-    stream = client.chat(model, HELLO)
+    stream = impatient.chat(model, HELLO)
     assert next(stream).content == "Hello"
     server.is_deaf = True
     with pytest.raises(ServerStalled):
