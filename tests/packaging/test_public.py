@@ -16,7 +16,7 @@ def test_every_public_name_is_there(name):
 
 
 def test_a_name_that_is_not_public_is_no_attribute():
-    with pytest.raises(AttributeError, match="nonsense"):
+    with pytest.raises(AttributeError, match="protocol_error"):
         _ = gguf2ollama.protocol_error
 
 
