@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import threading
 import time
@@ -47,6 +48,7 @@ _REPEATABLE = frozenset({"GET", "HEAD"})
 _TEMPORARY = {FailureKind.LOST, FailureKind.STALLED, FailureKind.NOT_TAKEN, FailureKind.PROTOCOL}
 _NEXT_LINK = re.compile(r'<([^<>]*)>[^,<>]*;\s*rel="?next"?', re.IGNORECASE)
 _T = TypeVar("_T")
+_LOG = logging.getLogger(__name__)
 
 
 class HttpClient:
@@ -325,6 +327,7 @@ class HttpClient:
         may_repeat: bool,
     ) -> Response:
         origin = origin_of(url)
+        _LOG.debug("%s %s", method, public_url(url))
         wait = Wait(
             idle=self._idle_timeout,
             deadline=deadline,
@@ -370,6 +373,7 @@ class HttpClient:
                 write_timeout=self._idle_timeout,
             )
         self._answered.add(origin)
+        _LOG.debug("HTTP %d from %s", answer.status, host_of(url))
         response = Response(
             status=answer.status,
             headers=answer.headers,

@@ -6,10 +6,10 @@ as bytes and nothing else, so the request is written, and its answer read, here.
 
 from __future__ import annotations
 
-import http.client
 import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import socket
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import httpcore2
 
@@ -18,11 +18,20 @@ from gguf2ollama.net.wait import Wait
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from gguf2ollama.net.wire import SocketBody
-
-__all__ = ["read_reply", "send_request"]
+__all__ = ["SocketBody", "read_reply", "send_request"]
 
 _CONTENT_LIMIT = 1 << 20  # bytes; an answer to an upload is empty, or an error
+
+
+@runtime_checkable
+class SocketBody(Protocol):
+    """A body that can be read in chunks, or copy itself into a socket."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Read it in chunks, where it has to pass through this process."""
+
+    def send_over(self, connection: socket.socket) -> None:
+        """Send it over a connection; raises ``OSError`` when that is lost."""
 
 
 def send_request(
@@ -73,6 +82,8 @@ def read_reply(
         httpcore2.ReadError: The connection was lost.
         httpcore2.RemoteProtocolError: What comes is not HTTP.
     """
+    import http.client  # noqa: PLC0415 - 8 ms; for uploads alone
+
     response = http.client.HTTPResponse(_Incoming(stream, wait), method=method)  # type: ignore[arg-type]
     try:
         with response:

@@ -6,12 +6,10 @@ This module imports httpcore2 (40 ms of CPU) and is itself imported when the fir
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 import httpcore2
@@ -22,10 +20,11 @@ from gguf2ollama.net.certificates import trusted_certificates
 from gguf2ollama.net.connections import Backend, ClosedError, DeadlineError
 from gguf2ollama.net.failures import FailureKind, printable
 from gguf2ollama.net.proxies import proxy_for
+from gguf2ollama.net.socket_body import SocketBody, read_reply, send_request
 from gguf2ollama.net.urls import host_of
 from gguf2ollama.net.wait import Wait
 
-__all__ = ["Answer", "SocketBody", "Wire"]
+__all__ = ["Answer", "Wire"]
 
 _KEPT = 30.0  # seconds that an idle connection is kept
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -43,17 +42,6 @@ _KINDS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (httpcore2.ConnectionNotAvailable, FailureKind.LOST),
 )
 """What httpcore2 raises, the more special first; a test holds that none is missing."""
-
-
-@runtime_checkable
-class SocketBody(Protocol):
-    """A body that can be read in chunks, or copy itself into a socket."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Read it in chunks, where it has to pass through this process."""
-
-    def send_over(self, connection: socket.socket) -> None:
-        """Send it over a connection; raises ``OSError`` when that is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,11 +147,6 @@ class Wire:
         connect_timeout: float,
         write_timeout: float,
     ) -> Answer:
-        from gguf2ollama.net.socket_body import (  # noqa: PLC0415 - imports http.client, for uploads alone
-            read_reply,
-            send_request,
-        )
-
         parts = urlsplit(url)
         stream = self.backend.connect_tcp(parts.hostname or "", parts.port or 80, timeout=connect_timeout)
         target = f"{parts.path}{'?' if parts.query else ''}{parts.query}"
