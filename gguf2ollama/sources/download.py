@@ -18,10 +18,13 @@ from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.sharing import copy_range
 from gguf2ollama.fs.space import check_free_space
+from gguf2ollama.net import ClientClosed
 from gguf2ollama.sources.cache import CachedRepository, file_lock
-from gguf2ollama.sources.fetch import Fetch
 from gguf2ollama.sources.gguf_files import RepositoryFile
+from gguf2ollama.sources.part_file import PartFile, identity_of, segment_bytes
+from gguf2ollama.sources.settings import CONNECTIONS
 from gguf2ollama.sources.site import Site
+from gguf2ollama.sources.transfer import Transfer
 
 __all__ = ["Download", "Downloaded"]
 
@@ -64,6 +67,7 @@ class Download:
         known_digest: Returns the sha256 of a file as it is now, where that was found before.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about what may surprise.
+        connections: Over how many connections they come at most, all files together.
     """
 
     site: Site | None
@@ -74,7 +78,9 @@ class Download:
     known_digest: Callable[[Path], str | None]
     progress: Progress
     notify: Callable[[str], None]
+    connections: int = CONNECTIONS
     _stop: threading.Event = field(default_factory=threading.Event)
+    _lanes: list[threading.Semaphore] = field(default_factory=list)
 
     def run(self, files: Sequence[RepositoryFile]) -> list[Downloaded]:
         """Get what is not here, several files at once.
@@ -87,6 +93,7 @@ class Download:
             VerificationFailed: A file came twice with another digest than the site tells.
         """
         self._require_space(files)
+        self._lanes.append(threading.Semaphore(self.connections))
         pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
         try:
             futures = [pool.submit(self._get, file) for file in files]
@@ -101,12 +108,12 @@ class Download:
             pool.shutdown(cancel_futures=True)
 
     def _wait(self, futures: Sequence[Future[Downloaded]]) -> None:
-        """Wait for all, or for the first that fails of itself."""
+        """Wait for all, or for the first that fails of itself; not because another has closed the site."""
         while True:
             found = wait(futures, timeout=_WAIT, return_when=FIRST_EXCEPTION)
             errors = [error for future in found.done if (error := future.exception()) is not None]
             for error in errors:
-                if not isinstance(error, _StoppedError):
+                if not isinstance(error, _StoppedError | ClientClosed):
                     raise error
             if not found.not_done:
                 return
@@ -122,21 +129,20 @@ class Download:
         return target.exists() and target.stat().st_size == file.size
 
     def _part(self, file: RepositoryFile) -> Path:
-        """Where a file is put while it comes; in the Hub's cache where its library goes on with it.
+        """Return where a file is put while it comes; its name says which state of the file it is of.
 
-        Elsewhere the name tells which state of the file it is of, so that no other is gone on with.
+        In the Hub's cache it is not the name that its library uses: that takes a file for written in order.
         """
         target = self._target(file)
         is_named = self.folder is None and self.cached.has_blobs
-        mark = "" if is_named else f".{(file.sha256 or self.commit)[:12]}"
-        return target.with_name(f"{target.name}{mark}.incomplete")
+        mark = "gguf2ollama" if is_named else (file.sha256 or self.commit)[:12]
+        return target.with_name(f"{target.name}.{mark}.incomplete")
 
     def _require_space(self, files: Sequence[RepositoryFile]) -> None:
         needed = 0
         for file in files:
             if not self._is_there(file):
-                part = self._part(file)
-                needed += max(file.size - (part.stat().st_size if part.exists() else 0), 0)
+                needed += max(file.size - _allocated_bytes(self._part(file)), 0)
         if needed:
             folder = self.folder or self.cached.root
             with disk_errors(folder):
@@ -207,15 +213,19 @@ class Download:
         fetched = 0
         aside = target
         for _ in range(2):
-            digest, count = self._fetch(file)
-            fetched += count
-            part = self._part(file)
-            if self._is_expected(file, digest, part):
-                with disk_errors(target):
-                    part.replace(target)
-                self.cached.learn(file, commit=self.commit, digest=digest)
-                return Downloaded(file=file, path=target, sha256=digest, bytes_fetched=fetched)
-            aside = self._set_aside(part, target)
+            with self._open_part(file, target) as part:
+                if (found := self._existing(file, target)) is not None:  # another process was quicker
+                    return found
+                transfer = self._transfer(file, part)
+                digest = transfer.run()
+                fetched += transfer.bytes_fetched
+                if self._is_expected(file, digest, part.path):
+                    part.finish(target)
+                    self.cached.learn(file, commit=self.commit, digest=digest)
+                    return Downloaded(file=file, path=target, sha256=digest, bytes_fetched=fetched)
+                aside = target.with_name(f"{target.name}.damaged")
+                part.finish(aside)
+                self._note_damaged(target, aside)
         raise self._damaged(file, aside)
 
     def _damaged(self, file: RepositoryFile, aside: Path) -> VerificationFailed:
@@ -225,22 +235,40 @@ class Download:
             hint=f"the last one is kept as {aside}; check the network, a mirror if you use one, and the disk",
         )
 
-    def _fetch(self, file: RepositoryFile) -> tuple[str, int]:
+    def _open_part(self, file: RepositoryFile, target: Path) -> PartFile:
+        part = self._part(file)
+        with disk_errors(part):
+            part.parent.mkdir(parents=True, exist_ok=True)
+        digest = file.sha256 or file.git_oid
+        is_blob = self.folder is None and self.cached.has_blobs
+        return PartFile(
+            part,
+            named=target,
+            size=file.size,
+            segment=segment_bytes(file.size, self.connections),
+            identity=identity_of(digest=digest, mark=self._open_site(file).mark(file)),
+            start_of=target.with_name(f"{target.name}.incomplete") if is_blob else None,
+            wait=self._waiter(file),
+        )
+
+    def _transfer(self, file: RepositoryFile, part: PartFile) -> Transfer:
+        return Transfer(
+            self._open_site(file).remote_file(self.repository, file, commit=self.commit),
+            part,
+            connections=self.connections,
+            lanes=self._lanes[-1],
+            report=self._reporter("downloading", file),
+            report_hashing=self._reporter("checking", file),
+            check=self._check,
+        )
+
+    def _open_site(self, file: RepositoryFile) -> Site:
         if self.site is None:
             raise NotFound(
                 f"{file.path} of {self.repository} is not in the cache, and HF_HUB_OFFLINE is set",
                 hint="unset HF_HUB_OFFLINE to download it",
             )
-        part = self._part(file)
-        with disk_errors(part):
-            part.parent.mkdir(parents=True, exist_ok=True)
-        fetch = Fetch(
-            self.site.remote_file(self.repository, file, commit=self.commit),
-            part=part,
-            report=self._reporter("downloading", file),
-            check=self._check,
-        )
-        return fetch.run(), fetch.bytes_fetched
+        return self.site
 
     def _checked_digest(self, file: RepositoryFile, path: Path) -> str | None:
         if file.sha256 is None:
@@ -290,8 +318,11 @@ class Download:
         aside = target.with_name(f"{target.name}.damaged")
         with disk_errors(path):
             path.replace(aside)
-        self.notify(f"Checksum mismatch of {target.name}; the file is kept as {aside}, downloading it again")
+        self._note_damaged(target, aside)
         return aside
+
+    def _note_damaged(self, target: Path, aside: Path) -> None:
+        self.notify(f"Checksum mismatch of {target.name}; the file is kept as {aside}, downloading it again")
 
     def _copy(self, source: Path, target: Path) -> None:
         """Copy a file out of the cache, sharing its bytes where the file system does that."""
@@ -336,3 +367,10 @@ def git_oid(path: Path) -> str:
         while piece := stream.read(_PIECE):
             state.update(piece)
     return state.hexdigest()
+
+
+def _allocated_bytes(path: Path) -> int:
+    """Return the bytes of the disk that a file takes, which may have holes; 0 where that is not known."""
+    with contextlib.suppress(OSError):
+        return getattr(path.stat(), "st_blocks", 0) * 512
+    return 0

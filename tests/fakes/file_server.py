@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _CHUNK = 256 << 10
+_STEPS = 400  # in which a connection of limited speed sends what it may in a second
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)\Z")
 
 
@@ -100,6 +102,7 @@ class FakeSite:
 
     Args:
         certificate: A PEM file with certificate and key, to speak TLS.
+        rate: Bytes of a body that a connection sends in a second; ``None``: as many as it can.
 
     Attributes:
         url: Its address.
@@ -112,7 +115,8 @@ class FakeSite:
     handler: ClassVar[type[SiteHandler]]
     branch: ClassVar[str] = "main"
 
-    def __init__(self, *, certificate: Path | None = None) -> None:
+    def __init__(self, *, certificate: Path | None = None, rate: int | None = None) -> None:
+        self.rate = rate
         self.repositories: dict[str, Repository] = {}
         self.tokens: set[str] = set()
         self.seen: list[Seen] = []
@@ -313,10 +317,16 @@ class SiteHandler(BaseHTTPRequestHandler):
         if isinstance(self._fault, Cut | Stall) and is_cut:
             end = start + self._fault.after_bytes
         spoilt = self._fault.at if isinstance(self._fault, Spoil) else None
+        rate = self.server.hub.rate
+        chunk = _CHUNK if rate is None else max(rate // _STEPS, 1)
+        due = time.monotonic()
         with file.open() as stream:
             stream.seek(start)
             while start < end:
-                piece = bytearray(stream.read(min(_CHUNK, end - start)))
+                piece = bytearray(stream.read(min(chunk, end - start)))
+                if rate is not None:
+                    due = max(due, time.monotonic() - 0.1) + len(piece) / rate
+                    self.server.hub.closing.wait(max(0.0, due - time.monotonic()))
                 if spoilt is not None and start <= spoilt < start + len(piece):
                     piece[spoilt - start] ^= 0xFF
                 self.server.hub.count(path, len(piece))
