@@ -3,8 +3,8 @@
 Runs whole processes in turn, start of the interpreter included, each into an empty cache, and prints the
 medians. Ours also checks the digest, which theirs does not.
 
-Run: ``python -m benchmarks.hub [--size MB] [--rounds N]``; it needs three times the size on the disk for
-temporary files.
+Run: ``python -m benchmarks.hub [--size MB] [--rounds N] [--rate MB]``; it needs three times the size on the
+disk for temporary files.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _NAME = "model-Q4_K_M.gguf"
 _MEGABYTE = 10**6
 
 
-def serve(path: Path, pipe: Connection) -> None:
-    """Be the Hub, in a process of its own, until told to end."""
-    with FakeHub() as hub:
+def serve(path: Path, pipe: Connection, rate: int | None) -> None:
+    """Be the Hub, in a process of its own, until a message comes."""
+    with FakeHub(rate=rate) as hub:
         hub.add("owner/repo", {_NAME: path})
         pipe.send(hub.url)
         pipe.recv()
@@ -67,7 +67,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=2000, metavar="MB")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rate", type=int, metavar="MB", help="what a connection sends in a second")
     wanted = parser.parse_args()
+    rate = None if wanted.rate is None else wanted.rate * _MEGABYTE
     ours, theirs = ("gguf2ollama",), ("hf", _NAME)
     took: dict[tuple[str, ...], list[float]] = {ours: [], theirs: []}
     with tempfile.TemporaryDirectory() as name:
@@ -75,7 +77,7 @@ def main() -> None:
         machine = describe_machine(folder)
         write_model(folder / _NAME, size=wanted.size * _MEGABYTE)
         here, there = multiprocessing.Pipe()
-        hub = multiprocessing.Process(target=serve, args=(folder / _NAME, there))
+        hub = multiprocessing.Process(target=serve, args=(folder / _NAME, there, rate))
         hub.start()
         try:
             url = here.recv()

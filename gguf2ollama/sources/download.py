@@ -22,7 +22,6 @@ from gguf2ollama.net import ClientClosed
 from gguf2ollama.sources.cache import CachedRepository, file_lock
 from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.part_file import PartFile, identity_of, segment_bytes
-from gguf2ollama.sources.settings import CONNECTIONS
 from gguf2ollama.sources.site import Site
 from gguf2ollama.sources.transfer import Transfer
 
@@ -67,7 +66,6 @@ class Download:
         known_digest: Returns the sha256 of a file as it is now, where that was found before.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about what may surprise.
-        connections: Over how many connections they come at most, all files together.
     """
 
     site: Site | None
@@ -78,9 +76,7 @@ class Download:
     known_digest: Callable[[Path], str | None]
     progress: Progress
     notify: Callable[[str], None]
-    connections: int = CONNECTIONS
     _stop: threading.Event = field(default_factory=threading.Event)
-    _lanes: list[threading.Semaphore] = field(default_factory=list)
 
     def run(self, files: Sequence[RepositoryFile]) -> list[Downloaded]:
         """Get what is not here, several files at once.
@@ -93,10 +89,10 @@ class Download:
             VerificationFailed: A file came twice with another digest than the site tells.
         """
         self._require_space(files)
-        self._lanes.append(threading.Semaphore(self.connections))
+        lanes = threading.Semaphore(self._connections)
         pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
         try:
-            futures = [pool.submit(self._get, file) for file in files]
+            futures = [pool.submit(self._get, file, lanes) for file in files]
             self._wait(futures)
             return [future.result() for future in futures]
         except BaseException:
@@ -149,9 +145,9 @@ class Download:
                 folder.mkdir(parents=True, exist_ok=True)
             check_free_space(folder, needed)
 
-    def _get(self, file: RepositoryFile) -> Downloaded:
+    def _get(self, file: RepositoryFile, lanes: threading.Semaphore) -> Downloaded:
         if self.folder is not None:
-            return self._get_into_folder(file)
+            return self._get_into_folder(file, lanes)
         if self.site is None:
             path = self.cached.path(file.path, commit=self.commit)
             return Downloaded(file=file, path=path, sha256=self._checked_digest(file, path))
@@ -162,7 +158,7 @@ class Download:
         if found is None:
             lock = self.cached.lock_path(file, commit=self.commit)
             with file_lock(lock, wait=self._waiter(file)):
-                found = self._get_blob(file, target)
+                found = self._get_blob(file, target, lanes)
         path = self.cached.link(file, commit=self.commit)
         return replace(found, path=path)
 
@@ -187,7 +183,7 @@ class Download:
             fetched += file.size
         raise self._damaged(file, aside)
 
-    def _get_into_folder(self, file: RepositoryFile) -> Downloaded:
+    def _get_into_folder(self, file: RepositoryFile, lanes: threading.Semaphore) -> Downloaded:
         target = self._target(file)
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -202,9 +198,9 @@ class Download:
         if self._existing(file, here) is not None:
             self._copy(here, target)
             return Downloaded(file=file, path=target, sha256=file.sha256)
-        return self._get_blob(file, target)
+        return self._get_blob(file, target, lanes)
 
-    def _get_blob(self, file: RepositoryFile, target: Path) -> Downloaded:
+    def _get_blob(self, file: RepositoryFile, target: Path, lanes: threading.Semaphore) -> Downloaded:
         """Download a file; one that is damaged is kept aside and downloaded again once."""
         if (found := self._existing(file, target)) is not None:  # another process was quicker
             return found
@@ -216,7 +212,7 @@ class Download:
             with self._open_part(file, target) as part:
                 if (found := self._existing(file, target)) is not None:  # another process was quicker
                     return found
-                transfer = self._transfer(file, part)
+                transfer = self._transfer(file, part, lanes)
                 digest = transfer.run()
                 fetched += transfer.bytes_fetched
                 if self._is_expected(file, digest, part.path):
@@ -245,22 +241,26 @@ class Download:
             part,
             named=target,
             size=file.size,
-            segment=segment_bytes(file.size, self.connections),
+            segment=segment_bytes(file.size, self._connections),
             identity=identity_of(digest=digest, mark=self._open_site(file).mark(file)),
             start_of=target.with_name(f"{target.name}.incomplete") if is_blob else None,
             wait=self._waiter(file),
         )
 
-    def _transfer(self, file: RepositoryFile, part: PartFile) -> Transfer:
+    def _transfer(self, file: RepositoryFile, part: PartFile, lanes: threading.Semaphore) -> Transfer:
         return Transfer(
             self._open_site(file).remote_file(self.repository, file, commit=self.commit),
             part,
-            connections=self.connections,
-            lanes=self._lanes[-1],
+            connections=self._connections,
+            lanes=lanes,
             report=self._reporter("downloading", file),
             report_hashing=self._reporter("checking", file),
             check=self._check,
         )
+
+    @property
+    def _connections(self) -> int:
+        return 1 if self.site is None else self.site.settings.connections
 
     def _open_site(self, file: RepositoryFile) -> Site:
         if self.site is None:

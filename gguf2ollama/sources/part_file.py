@@ -15,6 +15,7 @@ import io
 import os
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ _HEAD = struct.Struct(
 _CHECKSUM = struct.Struct("<I")
 _COUNT = struct.Struct("<Q")
 _JOURNAL_LIMIT = 16 << 20  # bytes: of a file of some 60 terabytes
+_LOCK_SECONDS = 0.2
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -292,24 +294,20 @@ def _open_locked(path: Path, *, wait: Callable[[], None]) -> io.FileIO:
     except ImportError:
         return _open(path)
     while True:
-        stream = _open(path)
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(_open(path))
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_ours = path.exists() and os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+            except BlockingIOError:
+                wait()
+                is_ours = False
+                time.sleep(_LOCK_SECONDS)
+            except OSError:  # a file system without locks
+                is_ours = True
+            if is_ours:
+                stack.pop_all()
                 return stream
-        except BlockingIOError:
-            wait()
-            _pause()
-        except OSError:  # a file system without locks
-            return stream
-        except BaseException:
-            stream.close()
-            raise
-        stream.close()
-
-
-def _pause() -> None:
-    threading.Event().wait(0.2)
 
 
 def _write_at(stream: io.FileIO, content: bytes | memoryview, position: int) -> None:

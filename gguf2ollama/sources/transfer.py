@@ -72,6 +72,7 @@ class Transfer:
         self._report_hashing = report_hashing
         self._check = check
         self._lock = threading.Lock()
+        self._reporting = threading.Lock()
         self._waiting = part.unfinished()
         self._active = 1
         self._others: list[threading.Thread] | None = None
@@ -141,7 +142,7 @@ class Transfer:
 
     def _fetch(self, number: int, budget: Budget) -> None:
         """Fetch what is missing of a segment, once."""
-        while (wanted := self._part.missing(number)) is not None:
+        while (wanted := self._wanted(number)) is not None:
             self._check_all()
             try:
                 found = self._file.open(wanted)
@@ -156,13 +157,21 @@ class Transfer:
                     self._begin_others()
                 self._take(found, budget)
 
+    def _wanted(self, number: int) -> ByteRange | None:
+        """Return the bytes to fetch next: of a segment, and then of the whole file for who reads that."""
+        wanted = self._part.missing(number)
+        if wanted is None and self._reads_whole == threading.get_ident():
+            unfinished = self._part.unfinished()
+            return self._part.missing(unfinished[0]) if unfinished else None
+        return wanted
+
     def _take(self, found: Slice, budget: Budget) -> None:
         position = found.start
         for chunk in found.chunks(budget):
             self._check_all()
             self._part.write(position, chunk)
             position += len(chunk)
-            with self._lock:
+            with self._reporting:
                 self.bytes_fetched += len(chunk)
                 self._report(self._part.done)
 

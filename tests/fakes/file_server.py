@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import select
 import socket
 import ssl
 import threading
@@ -329,11 +330,15 @@ class SiteHandler(BaseHTTPRequestHandler):
                     self.server.hub.closing.wait(max(0.0, due - time.monotonic()))
                 if spoilt is not None and start <= spoilt < start + len(piece):
                     piece[spoilt - start] ^= 0xFF
+                if self._is_gone():
+                    self.close_connection = True
+                    return
                 self.server.hub.count(path, len(piece))
                 with contextlib.suppress(OSError):
                     self.wfile.write(piece)
                     start += len(piece)
                     continue
+                self.server.hub.count(path, -len(piece))
                 self.close_connection = True
                 return
         if is_cut:
@@ -342,3 +347,12 @@ class SiteHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _is_gone(self) -> bool:
+        """Return whether the client has closed the connection, so that nothing more is sent to it."""
+        if isinstance(self.connection, ssl.SSLSocket) or not select.select([self.connection], [], [], 0)[0]:
+            return False
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
