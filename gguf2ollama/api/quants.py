@@ -11,7 +11,7 @@ from gguf2ollama.sources.parse import require_repository
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Choice
 from gguf2ollama.sources.settings import settings_for
-from gguf2ollama.sources.site import open_site
+from gguf2ollama.sources.sites import open_site
 
 __all__ = ["QuantRow", "QuantTable", "list_quants"]
 

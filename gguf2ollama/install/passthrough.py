@@ -19,7 +19,8 @@ from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.remote_streams import FileStream
 from gguf2ollama.sources.settings import settings_for
-from gguf2ollama.sources.site import Site, open_site
+from gguf2ollama.sources.site import Site
+from gguf2ollama.sources.sites import open_site
 
 __all__ = ["StreamTransport"]
 

@@ -77,7 +77,7 @@ class PartFile:
         self._identity = identity
         self._lock = threading.Condition()
         self._is_over = False
-        with disk_errors(named):
+        with disk_errors(named, action="cannot write"):
             first_bytes = _take_over(start_of, path, size=size)
             self._stream = _open_locked(path, wait=wait)
             try:
@@ -142,7 +142,7 @@ class PartFile:
         left = memoryview(content)
         if position + len(left) > self.size:
             raise ValueError(f"{len(left)} bytes at {position} of {self.size}")
-        with self._lock, disk_errors(self._named):
+        with self._lock, disk_errors(self._named, action="cannot write"):
             while left:
                 number, offset = divmod(position, self.segment)
                 piece = left[: self._length(number) - offset]

@@ -24,7 +24,8 @@ from gguf2ollama.sources.recommendations import read_published
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Catalogue, Choice
 from gguf2ollama.sources.settings import SiteSettings, settings_for
-from gguf2ollama.sources.site import Site, open_site
+from gguf2ollama.sources.site import Site
+from gguf2ollama.sources.sites import open_site
 
 __all__ = ["Remote", "RemoteModel", "open_remote", "read_headers", "reopen_remote"]
 

@@ -9,8 +9,7 @@ and :class:`~gguf2ollama.sources.url.UrlSite` for files that lie at no such site
 from __future__ import annotations
 
 import abc
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,12 @@ from gguf2ollama.net import RETRY_PAUSES, Failure, FailureKind, HttpClient, Resp
 from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.remote_file import RemoteFile
 from gguf2ollama.sources.remote_streams import RangeReader
-from gguf2ollama.sources.settings import HubSettings, ModelScopeSettings, SiteSettings, UrlSettings
+from gguf2ollama.sources.settings import SiteSettings
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["RepositoryInfo", "Site", "is_commit", "is_safe_path", "only_names", "open_site"]
+__all__ = ["RepositoryInfo", "Site", "is_commit", "is_safe_path", "only_names"]
 
 MOST_FILES = 100_000
 """Files that are listed of a repository at most."""
@@ -205,36 +204,6 @@ class Site(abc.ABC):
         if failure.kind in _NO_NETWORK:
             problem.hint = self.offline_hint
         return problem
-
-
-@contextlib.contextmanager
-def open_site(settings: SiteSettings, *, notify: Callable[[str], None] = ignore) -> Iterator[Site | None]:
-    """Open a site; ``None`` where the environment wants no network.
-
-    Args:
-        settings: Which, and how it is used.
-        notify: Called with a line when something takes longer than a user would expect.
-    """
-    if settings.is_offline:
-        yield None
-        return
-    with _site(settings, notify=notify) as site:
-        yield site
-
-
-def _site(settings: SiteSettings, *, notify: Callable[[str], None]) -> Site:
-    if isinstance(settings, HubSettings):
-        from gguf2ollama.sources.huggingface import HubSite  # noqa: PLC0415 - it imports this module
-
-        return HubSite(settings, notify=notify)
-    if isinstance(settings, ModelScopeSettings):
-        from gguf2ollama.sources.modelscope import ModelScopeSite  # noqa: PLC0415 - as above
-
-        return ModelScopeSite(settings, notify=notify)
-    from gguf2ollama.sources.url import UrlSite  # noqa: PLC0415 - as above
-
-    assert isinstance(settings, UrlSettings)  # noqa: S101 - there are no others
-    return UrlSite(settings, notify=notify)
 
 
 def is_commit(text: object) -> bool:

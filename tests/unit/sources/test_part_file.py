@@ -219,7 +219,7 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(open_part, monkeypatch):
 
     with open_part() as part:
         monkeypatch.setattr(os, "pwrite", refuse)
-        with pytest.raises(NotEnoughSpace, match=r"model\.gguf$"):
+        with pytest.raises(NotEnoughSpace, match=r"model\.gguf: the disk is full"):
             write(part, 0, 10)
         assert part.done == 0
 
