@@ -25,7 +25,7 @@ from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.net import ByteRange
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["PartFile", "identity_of", "journal_path", "segment_bytes"]
 

@@ -22,7 +22,7 @@ from gguf2ollama.sources.part_file import PartFile
 from gguf2ollama.sources.remote_file import RemoteFile, Slice
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Transfer"]
 
