@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gguf2ollama.api.build import BuildResult, build, plan_build
+    from gguf2ollama.api.doctor import doctor
     from gguf2ollama.api.download import download
     from gguf2ollama.api.inspect import inspect
     from gguf2ollama.api.modelfile import modelfile
+    from gguf2ollama.api.models import cp, list_models, ps, pull, push, rm, run, show, stop
     from gguf2ollama.api.quants import QuantTable, list_quants
     from gguf2ollama.errors import (
         FileChanged,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         InvalidGguf,
         InvalidInput,
         InvalidModelfile,
+        InvalidProfile,
         InvalidShards,
         NotEnoughSpace,
         NotFound,
@@ -40,12 +43,14 @@ if TYPE_CHECKING:
     from gguf2ollama.events import Progress, Update
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
     from gguf2ollama.modelfiles import Parameter
-    from gguf2ollama.ollama import Client
-    from gguf2ollama.planning.options import BuildOptions
+    from gguf2ollama.ollama import Client, LocalModel, ModelInfo, RunningModel
+    from gguf2ollama.ollama.store_check import StoreFinding
+    from gguf2ollama.planning.options import BuildOptions, ModelOptions
     from gguf2ollama.planning.plan import BuildPlan, Inspection
     from gguf2ollama.planning.template_patch import PatchedFile, patch_template
     from gguf2ollama.sources.fetch_model import DownloadedModel
-    from gguf2ollama.sources.model import SourceSelection
+    from gguf2ollama.sources.model import ModelFiles, Origin, SourceSelection
+    from gguf2ollama.verification.template_survey import TemplateSurvey, survey_templates
     from gguf2ollama.verification.verify import Verification, verify
 
 __version__ = "0.1.0"
@@ -62,42 +67,64 @@ __all__ = [
     "InvalidGguf",
     "InvalidInput",
     "InvalidModelfile",
+    "InvalidProfile",
     "InvalidShards",
+    "LocalModel",
+    "ModelFiles",
+    "ModelInfo",
+    "ModelOptions",
     "NotEnoughSpace",
     "NotFound",
+    "Origin",
     "Parameter",
     "PatchedFile",
     "Progress",
     "QuantTable",
+    "RunningModel",
     "ServerProblem",
     "ServerRefused",
     "ServerStalled",
     "ServerUnreachable",
     "ShardSet",
     "SourceSelection",
+    "StoreFinding",
+    "TemplateSurvey",
     "Update",
     "UsageProblem",
     "Verification",
     "VerificationFailed",
     "__version__",
     "build",
+    "cp",
+    "doctor",
     "download",
     "inspect",
+    "list_models",
     "list_quants",
     "merge",
     "modelfile",
     "open_gguf",
     "patch_template",
     "plan_build",
+    "ps",
+    "pull",
+    "push",
+    "rm",
+    "run",
+    "show",
     "split",
+    "stop",
+    "survey_templates",
     "verify",
 ]
 
 _HOMES = {
     "api.build": ("BuildResult", "build", "plan_build"),
+    "api.doctor": ("doctor",),
     "api.download": ("download",),
     "api.inspect": ("inspect",),
     "api.modelfile": ("modelfile",),
+    "api.models": ("cp", "list_models", "ps", "pull", "push", "rm", "run", "show", "stop"),
     "api.quants": ("QuantTable", "list_quants"),
     "errors": (
         "FileChanged",
@@ -105,6 +132,7 @@ _HOMES = {
         "InvalidGguf",
         "InvalidInput",
         "InvalidModelfile",
+        "InvalidProfile",
         "InvalidShards",
         "NotEnoughSpace",
         "NotFound",
@@ -118,12 +146,14 @@ _HOMES = {
     "events": ("Progress", "Update"),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
     "modelfiles": ("Parameter",),
-    "ollama": ("Client",),
-    "planning.options": ("BuildOptions",),
+    "ollama": ("Client", "LocalModel", "ModelInfo", "RunningModel"),
+    "ollama.store_check": ("StoreFinding",),
+    "planning.options": ("BuildOptions", "ModelOptions"),
     "planning.plan": ("BuildPlan", "Inspection"),
     "planning.template_patch": ("PatchedFile", "patch_template"),
     "sources.fetch_model": ("DownloadedModel",),
-    "sources.model": ("SourceSelection",),
+    "sources.model": ("ModelFiles", "Origin", "SourceSelection"),
+    "verification.template_survey": ("TemplateSurvey", "survey_templates"),
     "verification.verify": ("Verification", "verify"),
 }
 

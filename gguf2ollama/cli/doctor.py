@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from gguf2ollama.cli._format import one_line
@@ -39,11 +38,13 @@ def command(*, store: str | None, quick: bool, fix: bool, host: str | None, outp
 
     Exits with 6 if a model is damaged. Files that only take up space are reported as notes.
     """
+    from gguf2ollama.api.doctor import find_model_directory  # noqa: PLC0415 - not needed for help
+
     if host is not None and not fix:
         raise UsageProblem("--host needs --fix", hint="name the directory to check with --store")
     has_server = fix and (host is not None or store is None) and _fix_server(host, output=output)
     try:
-        root = _find_store(store)
+        root = find_model_directory(store)
     except NotFound:
         if store is None and has_server:  # on another machine, or in a container
             return
@@ -98,22 +99,3 @@ def _check_store(root: Path, *, quick: bool, output: Output) -> None:
     if errors := sum(one.level == "error" for one in findings):
         raise VerificationFailed(f"{root} has {errors} errors", hint="see the lines above")
     output.note(f"{root}: no damage found")
-
-
-def _find_store(named: str | None) -> Path:
-    """Return the directory that was named, or the first that exists of those that Ollama may use."""
-    from gguf2ollama.install.stores import known_stores  # noqa: PLC0415 - not needed for help
-
-    roots = [one.root for one in known_stores(os.environ)] if named is None else [Path(named)]
-    for root in roots:
-        if (root / "blobs").is_dir():
-            return root
-    if named is None:
-        raise NotFound(
-            f"no Ollama model directory found at {', '.join(map(str, roots))}",
-            hint="name it with --store DIR",
-        )
-    raise NotFound(
-        f"{roots[0]} is not an Ollama model directory: it has no folder blobs",
-        hint="name the directory that OLLAMA_MODELS names",
-    )

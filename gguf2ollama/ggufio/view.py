@@ -197,7 +197,7 @@ class MergedView(FileView):
 
 
 def merge(
-    shards: ShardSet,
+    shards: ShardSet | str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
     replace: bool = False,
@@ -207,7 +207,7 @@ def merge(
     """Write the shards of a set into one file, by default with the bytes of ``llama-gguf-split --merge``.
 
     Args:
-        shards: The set.
+        shards: The set, or any shard of it.
         target: The file to write.
         replace: Whether a file that is there may be replaced.
         split_keys: As :class:`MergedView` takes them.
@@ -220,6 +220,8 @@ def merge(
         UsageProblem: The set is one whole file; the target is there and ``replace`` is false; or it is one
             of the shards.
     """
+    if not isinstance(shards, ShardSet):
+        shards = ShardSet.discover(Path(shards))
     if shards.first.split is None:
         raise UsageProblem(f"nothing to merge: {shards.first.name} is a single file", hint="use it as it is")
     return MergedView(shards, split_keys=split_keys).copy_to(target, replace=replace, progress=progress)

@@ -39,7 +39,7 @@ def test_the_store_is_the_one_that_ollama_uses(call, store, monkeypatch):
 
 def test_where_no_store_is_the_places_are_named(call, tmp_path, monkeypatch):
     stores = [LocalStore(tmp_path / name) for name in ("one", "other")]
-    monkeypatch.setattr("gguf2ollama.install.stores.known_stores", lambda _environ: stores)
+    monkeypatch.setattr("gguf2ollama.api.doctor.known_stores", lambda _environ: stores)
     done = call("doctor")
     assert done.code == 3
     assert f"no Ollama model directory found at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.err
@@ -135,7 +135,7 @@ def remember(server, gguf, call, *, hours):
 
 @pytest.mark.parametrize("is_named", [True, False])
 def test_fix_removes_from_a_server_with_no_store_here(call, server, gguf, monkeypatch, is_named):
-    monkeypatch.setattr("gguf2ollama.install.stores.known_stores", lambda _environ: [])
+    monkeypatch.setattr("gguf2ollama.api.doctor.known_stores", lambda _environ: [])
     remember(server, gguf, call, hours=25)
     done = call("doctor", "--fix", *(["--host", server.url] if is_named else []))
     assert done.code == 0

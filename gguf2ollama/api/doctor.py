@@ -1,0 +1,50 @@
+"""Check an Ollama model directory on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gguf2ollama.errors import NotFound
+from gguf2ollama.events import Progress, ignore
+from gguf2ollama.install.stores import known_stores
+from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.ollama.store_check import StoreFinding, check_store
+
+__all__ = ["doctor", "find_model_directory"]
+
+
+def doctor(
+    store: str | os.PathLike[str] | None = None, *, quick: bool = False, progress: Progress = ignore
+) -> tuple[StoreFinding, ...]:
+    """Check every manifest and every blob of a model directory; nothing is changed.
+
+    Args:
+        store: The directory; the first that is found of those that Ollama uses, when not given.
+        quick: Whether blobs are only looked at for their lengths, and not hashed.
+        progress: Called with the bytes hashed.
+
+    Raises:
+        NotFound: There is no such directory.
+    """
+    return check_store(LocalStore(find_model_directory(store)), hash_blobs=not quick, progress=progress)
+
+
+def find_model_directory(named: str | os.PathLike[str] | None) -> Path:
+    """Return the directory that was named, or the first that exists of those that Ollama may use.
+
+    Raises:
+        NotFound: There is none.
+    """
+    roots = [store.root for store in known_stores(os.environ)] if named is None else [Path(named)]
+    for root in roots:
+        if (root / "blobs").is_dir():
+            return root
+    if named is not None:
+        raise NotFound(
+            f"{roots[0]} is not an Ollama model directory: it has no folder blobs",
+            hint="name the directory that OLLAMA_MODELS names",
+        )
+    raise NotFound(
+        f"no Ollama model directory found at {', '.join(map(str, roots))}", hint="name it with --store DIR"
+    )
