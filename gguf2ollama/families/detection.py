@@ -184,16 +184,18 @@ def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Prof
         elif seen >= _RESEMBLES * len(marks):
             near.append((not profile.is_generic, seen, RunnerUp(family=profile.family, reason=objection)))
     if not fitting:
-        near.sort(key=lambda one: one[:2], reverse=True)
-        return _unknown(metadata, features=features, runners_up=tuple(one for *_, one in near[:_RUNNERS_UP]))
-    fitting.sort(key=lambda one: one[:2], reverse=True)
-    profile, *others = (one for *_, one in fitting)
+        near.sort(key=lambda entry: entry[:2], reverse=True)
+        return _unknown(
+            metadata, features=features, runners_up=tuple(runner_up for *_, runner_up in near[:_RUNNERS_UP])
+        )
+    fitting.sort(key=lambda entry: entry[:2], reverse=True)
+    profile, *others = (match for *_, match in fitting)
     return _certain(
         metadata,
         template=template,
         profile=profile,
         features=features,
-        runners_up=tuple(RunnerUp(family=one.family, reason="it matches as well") for one in others),
+        runners_up=tuple(RunnerUp(family=other.family, reason="it matches as well") for other in others),
     )
 
 
@@ -291,16 +293,22 @@ def _named_like(metadata: Mapping[str, Any], *, profile: Profile) -> str | None:
 def _by_name(metadata: Mapping[str, Any], *, profiles: tuple[Profile, ...]) -> Detection:
     """Guess by name, then by architecture: only where the name says that the model chats."""
     architecture = _text(metadata, "general.architecture")
-    fitting = [one for one in profiles if architecture in one.evidence.architectures or one.is_generic]
+    fitting = [
+        profile
+        for profile in profiles
+        if architecture in profile.evidence.architectures or profile.is_generic
+    ]
     chats = any(_INSTRUCT.search(name) for name in _names(metadata))
-    fitting = [one for one in fitting if chats or one.is_generic]
-    named = [one for one in fitting if _named_like(metadata, profile=one) is not None]
+    fitting = [profile for profile in fitting if chats or profile.is_generic]
+    named = [profile for profile in fitting if _named_like(metadata, profile=profile) is not None]
     if len(named) == 1:
         return _guess(metadata, profile=named[0], confidence="name")
-    kin = [one for one in fitting if not one.is_generic]
+    kin = [profile for profile in fitting if not profile.is_generic]
     if not named and len(kin) == 1:
         return _guess(metadata, profile=kin[0], confidence="architecture")
-    runners_up = tuple(RunnerUp(family=one.family, reason="the name matches as well") for one in named)
+    runners_up = tuple(
+        RunnerUp(family=profile.family, reason="the name matches as well") for profile in named
+    )
     reason = "no chat template in the file"
     reason += ", and its name matches several families" if named else ", and nothing suggests a family"
     return Detection(kind="base", profile=None, confidence="none", reason=reason, runners_up=runners_up)

@@ -57,7 +57,7 @@ def _known(metadata: Mapping[str, Any], *, texts: list[str]) -> list[str]:
     special = {text for text in texts if text.startswith("<") and text.endswith(">")}
     if not special or not isinstance(tokens, Sequence):
         return texts
-    there = special.intersection(one for one in tokens if isinstance(one, str))
+    there = special.intersection(token for token in tokens if isinstance(token, str))
     return [text for text in texts if text not in special or text in there]
 
 
@@ -96,7 +96,7 @@ def served_token_text(metadata: Mapping[str, Any], name: str) -> str:
     GPT-2's a comma. Source: ``llama_vocab::impl::load`` in llama.cpp's ``src/llama-vocab.cpp`` (b11095).
     """
     key = f"tokenizer.ggml.{name}_token_id"
-    model, pre = (metadata.get(f"tokenizer.ggml.{one}") for one in ("model", "pre"))
+    model, pre = (metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
     if key in metadata or pre in _WITHOUT_DEFAULTS:
         return token_text(metadata, name)
     return token_text({**metadata, key: _DEFAULT_IDS.get(str(model), {}).get(name)}, name)

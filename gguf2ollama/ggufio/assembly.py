@@ -143,7 +143,7 @@ def group(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
     kins: list[list[Shard]] = []
     for shard in split:
         if shard.path not in taken:
-            kin = next((each for each in kins if _is_kin(each[0], shard)), None)
+            kin = next((group for group in kins if _is_kin(group[0], shard)), None)
             if kin is None:
                 kins.append(kin := [])
             kin.append(shard)
@@ -208,19 +208,19 @@ def _is_whole(shards: Sequence[Shard]) -> bool:
     ]
 
 
-def _is_kin(one: Shard, other: Shard) -> bool:
-    return one.gguf.split is not None and (
+def _is_kin(first: Shard, other: Shard) -> bool:
+    return first.gguf.split is not None and (
         other.gguf.split is not None
-        and one.count == other.count
-        and one.gguf.split.tensors_count == other.gguf.split.tensors_count
-        and one.gguf.byte_order == other.gguf.byte_order
+        and first.count == other.count
+        and first.gguf.split.tensors_count == other.gguf.split.tensors_count
+        and first.gguf.byte_order == other.gguf.byte_order
     )
 
 
-def _check_kinship(one: Shard, other: Shard) -> None:
-    mine, yours = one.gguf.split, other.gguf.split
+def _check_kinship(first: Shard, other: Shard) -> None:
+    mine, yours = first.gguf.split, other.gguf.split
     if (mine is None) is not (yours is None):
-        whole, shard = (one, other) if mine is None else (other, one)
+        whole, shard = (first, other) if mine is None else (other, first)
         raise InvalidShards(
             f"{whole.path} is a complete GGUF, {shard.path} is a shard of another",
             hint="name one of them; a complete file needs no shards",
@@ -230,11 +230,11 @@ def _check_kinship(one: Shard, other: Shard) -> None:
     for what, here, there in (
         ("shards in the set", mine.count, yours.count),
         ("tensors in the set", mine.tensors_count, yours.tensors_count),
-        ("byte order", one.gguf.byte_order, other.gguf.byte_order),
+        ("byte order", first.gguf.byte_order, other.gguf.byte_order),
     ):
         if here != there:
             raise InvalidShards(
-                f"{one.path} and {other.path} are not shards of one model: {what}: {here} and {there}",
+                f"{first.path} and {other.path} are not shards of one model: {what}: {here} and {there}",
                 hint=_OTHER_MODEL,
             )
 

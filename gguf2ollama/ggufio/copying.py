@@ -58,19 +58,19 @@ def write_ranges(
     """
     path, source = None, None
     with contextlib.ExitStack() as opened:
-        for each in ranges:
-            if isinstance(each, FileRange):
-                if source is None or each.path != path:
+        for part in ranges:
+            if isinstance(part, FileRange):
+                if source is None or part.path != path:
                     opened.close()
-                    path = each.path
+                    path = part.path
                     source = opened.enter_context(open_unchanged(path, sources[path]))
-                copy_range(source, target, offset=each.offset, length=each.length, report=report)
+                copy_range(source, target, offset=part.offset, length=part.length, report=report)
                 continue
-            content = memoryview(each.content) if isinstance(each, GivenBytes) else None
-            for start in range(0, each.length, _BUFFER_BYTES):
-                end = min(start + _BUFFER_BYTES, each.length)
+            content = memoryview(part.content) if isinstance(part, GivenBytes) else None
+            for start in range(0, part.length, _BUFFER_BYTES):
+                end = min(start + _BUFFER_BYTES, part.length)
                 write_all(target, bytes(end - start) if content is None else content[start:end])
-            report(each.length)
+            report(part.length)
 
 
 def refuse_inputs(target: Path, inputs: Iterable[Path]) -> None:

@@ -57,33 +57,33 @@ def tensor_ranges(shard: Shard, tensors: Iterable[TensorInfo], *, alignment: int
 def coalesce(ranges: Iterable[Range]) -> Iterator[Range]:
     """Join ranges of one file that adjoin, and leave out empty ones."""
     last: Range | None = None
-    for each in ranges:
-        if each.length == 0:
+    for part in ranges:
+        if part.length == 0:
             continue
         if (
             isinstance(last, FileRange)
-            and isinstance(each, FileRange)
-            and (each.path, each.offset) == (last.path, last.offset + last.length)
+            and isinstance(part, FileRange)
+            and (part.path, part.offset) == (last.path, last.offset + last.length)
         ):
-            last = FileRange(last.path, last.offset, last.length + each.length)
+            last = FileRange(last.path, last.offset, last.length + part.length)
             continue
         if last is not None:
             yield last
-        last = each
+        last = part
     if last is not None:
         yield last
 
 
 def cut_front(ranges: Iterable[Range], count: int) -> Iterator[Range]:
     """Return what is left of ranges when so many bytes are taken off their front."""
-    for each in ranges:
-        cut = min(count, each.length)
+    for part in ranges:
+        cut = min(count, part.length)
         count -= cut
-        if cut == each.length:
+        if cut == part.length:
             continue
-        if isinstance(each, GivenBytes):
-            yield GivenBytes(each.content[cut:])
-        elif isinstance(each, FileRange):
-            yield FileRange(each.path, each.offset + cut, each.length - cut)
+        if isinstance(part, GivenBytes):
+            yield GivenBytes(part.content[cut:])
+        elif isinstance(part, FileRange):
+            yield FileRange(part.path, part.offset + cut, part.length - cut)
         else:
-            yield Zeros(each.length - cut)
+            yield Zeros(part.length - cut)

@@ -143,20 +143,20 @@ class ModelFolder:
             sets = [
                 ShardSet(shards=ordered) for ordered in group(Shard.open(path) for path in gguf_paths(place))
             ]
-        models = [each for each in sets if each.role is Role.MODEL]
+        models = [model for model in sets if model.role is Role.MODEL]
         if not models:
             raise _no_model(place, sets)
         if len(models) > 1:
-            names = ", ".join(sorted(each.shards[0].path.name for each in models))
+            names = ", ".join(sorted(model.shards[0].path.name for model in models))
             raise UsageProblem(
                 f"{place} contains {len(models)} models: {names}",
                 hint=f"name one of them, such as {models[0].shards[0].path}",
             )
         return cls(
             model=models[0],
-            projectors=tuple(each for each in sets if each.role is Role.PROJECTOR),
-            adapters=tuple(each for each in sets if each.role is Role.ADAPTER),
-            others=tuple(each for each in sets if each.role in {Role.IMATRIX, Role.VOCABULARY}),
+            projectors=tuple(shards for shards in sets if shards.role is Role.PROJECTOR),
+            adapters=tuple(shards for shards in sets if shards.role is Role.ADAPTER),
+            others=tuple(shards for shards in sets if shards.role in {Role.IMATRIX, Role.VOCABULARY}),
         )
 
 
@@ -165,5 +165,5 @@ def _no_model(folder: Path, sets: Sequence[ShardSet]) -> NotFound:
         below = next((path.parent for path in sorted(folder.glob("*/*.gguf"))), None)
         hint = f"name the directory {below}" if below else "name a GGUF file, or a directory with one"
         return NotFound(f"no GGUF file in {folder}", hint=hint)
-    found = ", ".join(f"{each.shards[0].path.name} ({each.role.value})" for each in sets)
+    found = ", ".join(f"{shards.shards[0].path.name} ({shards.role.value})" for shards in sets)
     return NotFound(f"no model in {folder}, only {found}", hint="put the model there, or name it")

@@ -113,7 +113,7 @@ class _Plan:
 
     @property
     def size(self) -> int:
-        return len(self.header) + sum(each.length for each in self.ranges)
+        return len(self.header) + sum(part.length for part in self.ranges)
 
     def write(self, path: Path, whole: Shard, meter: Meter) -> None:
         ranges = coalesce([GivenBytes(self.header), *self.ranges])

@@ -29,7 +29,7 @@ class RangeStream(io.RawIOBase):
         super().__init__()
         self._ranges = ranges
         self._sources = sources
-        self._ends = list(itertools.accumulate(each.length for each in ranges))
+        self._ends = list(itertools.accumulate(part.length for part in ranges))
         self._size = self._ends[-1] if self._ends else 0
         self._position = 0
         self._path: Path | None = None

@@ -125,7 +125,7 @@ def check_layout(
     end = 0
     previous = ""
     cursor.section = "tensor"
-    for tensor in sorted(tensors, key=lambda each: each.offset):
+    for tensor in sorted(tensors, key=lambda tensor: tensor.offset):
         cursor.label = tensor.name
         at = data_offset + tensor.offset
         if tensor.offset % alignment:
@@ -136,7 +136,7 @@ def check_layout(
         previous = tensor.name
     needed = data_offset + end
     if tensors and needed > cursor.size:
-        cut = next(each for each in tensors if data_offset + each.offset + each.n_bytes > cursor.size)
+        cut = next(tensor for tensor in tensors if data_offset + tensor.offset + tensor.n_bytes > cursor.size)
         cursor.label = cut.name
         raise cursor.error(
             f"{needed - cursor.size:,} bytes of tensor data are missing: the file has {cursor.size:,} bytes "

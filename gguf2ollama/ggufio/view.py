@@ -52,13 +52,13 @@ class FileView:
         self._header = header
         self._parts = parts
         self._ranges = tuple(
-            coalesce([GivenBytes(self._header), *(each for _, ranges in self._parts for each in ranges)])
+            coalesce([GivenBytes(self._header), *(part for _, ranges in self._parts for part in ranges)])
         )
 
     @property
     def size(self) -> int:
         """Bytes of the file."""
-        return sum(each.length for each in self._ranges)
+        return sum(part.length for part in self._ranges)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -80,7 +80,7 @@ class FileView:
         if not self._header:
             with self.open() as stream:
                 return open_gguf(stream, name=self._name)
-        ranges = [Zeros(each.length) if isinstance(each, FileRange) else each for each in self._ranges]
+        ranges = [Zeros(part.length) if isinstance(part, FileRange) else part for part in self._ranges]
         with io.BufferedReader(RangeStream(ranges, {})) as stream:
             return open_gguf(stream, name=self._name)
 

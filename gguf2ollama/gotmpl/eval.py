@@ -1,7 +1,7 @@
-"""Turn expressions of a template into code: pipelines, commands, operands and variables.
+"""Compile the expressions of a template: pipelines, commands, operands and variables.
 
-Go searches its stack of variables by name while a template runs; since variables end with the block that
-declares them, the answer is known beforehand, with the one exception that :class:`Scope` tells of.
+Go looks variables up by name while a template runs. Since they end with the block that declares them, their
+slots are known at compile time, with the exception described in :class:`Scope`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gguf2ollama.gotmpl.nodes import (
     Nil,
     Number,
     Pipe,
-    Place,
+    Position,
     String,
     Variable,
 )
@@ -37,7 +37,7 @@ _NO_FUNCTION = "in the last message of a template without .Messages, Ollama has 
 
 
 class Local:
-    """A variable: its place in the frame, and the one of its name that it hides."""
+    """A variable: its slot in the frame, and the variable of the same name that it hides."""
 
     __slots__ = ("hidden", "is_conditional", "name", "slot")
 
@@ -49,10 +49,10 @@ class Local:
 
 
 class Scope:
-    """The variables that are visible at a point of a template, the newest last.
+    """The variables visible at a point of a template, the newest last.
 
-    One that is declared inside an argument of ``and`` or ``or`` may not come to be; the one of its name that
-    it would hide is then meant.
+    A variable declared in an argument of ``and`` or ``or`` may never be set; then its name refers to the
+    variable that it would hide.
     """
 
     def __init__(self) -> None:
@@ -61,8 +61,8 @@ class Scope:
         self.conditions = 0
 
     def find(self, name: str) -> Local | None:
-        """Find the variable that a name means."""
-        return next((one for one in reversed(self.visible) if one.name == name), None)
+        """Return the variable with a name, or ``None``."""
+        return next((local for local in reversed(self.visible) if local.name == name), None)
 
     def declare(self, name: str) -> Local:
         """Add a variable."""
@@ -72,11 +72,11 @@ class Scope:
         return local
 
 
-def _failing(reason: str, place: Place, *, hint: str | None = None) -> Evaluate:
-    """Make code that fails, for what Go finds out only when it gets there."""
+def _failing(reason: str, position: Position, *, hint: str | None = None) -> Evaluate:
+    """Return code that fails, for errors that Go reports at run time only."""
 
     def fail(_run: Run, _frame: Frame, _dot: Value) -> NoReturn:
-        raise EvaluationError(reason, place=place, hint=hint)
+        raise EvaluationError(reason, position=position, hint=hint)
 
     return fail
 
@@ -90,7 +90,7 @@ def _dot(_run: Run, _frame: Frame, dot: Value) -> Value:
 
 
 def _concrete(evaluate: Evaluate) -> Evaluate:
-    """Take what an interface holds, as a pipeline does with its value: of one that holds none, nothing."""
+    """Return the value in an interface, as a pipeline does: for a nil interface, no value."""
 
     def concrete(run: Run, frame: Frame, dot: Value) -> Value:
         value = evaluate(run, frame, dot)
@@ -100,11 +100,11 @@ def _concrete(evaluate: Evaluate) -> Evaluate:
 
 
 class Expressions:
-    """Turns expressions into code.
+    """A compiler of expressions.
 
     Args:
-        functions: The functions, Go's own among them.
-        missing: What a ``map[string]any`` gives for a key that it does not have.
+        functions: The functions, including Go's own.
+        missing: The value of a missing key of a ``map[string]any``.
     """
 
     def __init__(self, functions: Mapping[str, Function], *, missing: Value) -> None:
@@ -117,8 +117,8 @@ class Expressions:
 
         Args:
             pipe: The pipeline.
-            is_concrete: Whether it matters that no value comes out as one kind of none; it does not for
-                what is only tested, printed or given to a function.
+            is_concrete: Whether a nil interface must become no value; it need not where the value is only
+                tested, printed or passed to a function.
         """
         evaluate = self._command(pipe.commands[0], None)
         for command in pipe.commands[1:]:
@@ -135,23 +135,23 @@ class Expressions:
 
     def _stored(self, pipe: Pipe, evaluate: Evaluate) -> Evaluate:
         if not pipe.assigns:
-            declared = [self.scope.declare(one.names[0]).slot for one in pipe.declared]
+            declared = [self.scope.declare(variable.names[0]).slot for variable in pipe.declared]
             return _store(evaluate, declared[0]) if len(declared) == 1 else _store_both(evaluate, *declared)
-        places = [self.slot_to_set(one) for one in pipe.declared]
+        positions = [self.slot_to_set(variable) for variable in pipe.declared]
 
         def assign(run: Run, frame: Frame, dot: Value) -> Value:
             value = evaluate(run, frame, dot)
-            for slot in places:
+            for slot in positions:
                 frame[slot(frame)] = value
             return value
 
         local = self.scope.find(pipe.declared[0].names[0])
-        if len(places) == 1 and local is not None and not local.is_conditional:
+        if len(positions) == 1 and local is not None and not local.is_conditional:
             return _store(evaluate, local.slot)
         return assign
 
     def slot_to_set(self, variable: Variable) -> Callable[[Frame], int]:
-        """Return what finds the place of a variable in a frame."""
+        """Return a function from a frame to the slot of a variable."""
         name = variable.names[0]
         local = self.scope.find(name)
         if local is not None and not local.is_conditional:
@@ -159,12 +159,12 @@ class Expressions:
             return lambda _frame: slot
 
         def find(frame: Frame) -> int:
-            one = local
-            while one is not None and frame[one.slot] is UNSET:
-                one = one.hidden
-            if one is None:
-                raise EvaluationError(f"undefined variable {name}", place=variable.place)
-            return one.slot
+            current = local
+            while current is not None and frame[current.slot] is UNSET:
+                current = current.hidden
+            if current is None:
+                raise EvaluationError(f"undefined variable {name}", position=variable.position)
+            return current.slot
 
         return find
 
@@ -173,13 +173,13 @@ class Expressions:
         if isinstance(first, Identifier):
             return self._call(first, command, last)
         if isinstance(first, Nil):
-            return _failing("nil is not a command", first.place)
+            return _failing("nil is not a command", first.position)
         if isinstance(first, Field | Chain) or (isinstance(first, Variable) and len(first.names) > 1):
             evaluate = self._operand(first, has_arguments=has_arguments)
         elif has_arguments:
             evaluate = _failing(
                 f"cannot give an argument to {_shown(first)}",
-                first.place,
+                first.position,
                 hint="only functions take arguments",
             )
         else:
@@ -190,25 +190,25 @@ class Expressions:
         self, node: Expression, *, has_arguments: bool = False, is_concrete: bool = False
     ) -> Evaluate:
         if isinstance(node, Field):
-            return self._chain(_dot, node.names, node.place, has_arguments=has_arguments)
+            return self._chain(_dot, node.names, node.position, has_arguments=has_arguments)
         if isinstance(node, Variable):
             read = self._read(node)
-            return self._chain(read, node.names[1:], node.place, has_arguments=has_arguments)
+            return self._chain(read, node.names[1:], node.position, has_arguments=has_arguments)
         if isinstance(node, Chain):
             if isinstance(node.node, Nil):
-                return _failing("nil has no fields", node.place)
+                return _failing("nil has no fields", node.position)
             inner = self._operand(node.node, is_concrete=True)
-            return self._chain(inner, node.names, node.place, has_arguments=has_arguments)
+            return self._chain(inner, node.names, node.position, has_arguments=has_arguments)
         if isinstance(node, Pipe):
             return self.pipe(node, is_concrete=is_concrete)
         if isinstance(node, Identifier):
-            return self._call(node, Command(place=node.place, args=(node,)), None)
+            return self._call(node, Command(position=node.position, args=(node,)), None)
         if isinstance(node, Dot):
             return _dot
         if isinstance(node, Nil):
             return _constant(NOTHING)
         if isinstance(node, Number) and isinstance(node.value, int) and node.value > _MAX_INT:
-            return _failing(f"integer overflow: {node.source} does not fit in an int", node.place)
+            return _failing(f"integer overflow: {node.source} does not fit in an int", node.position)
         return _constant(node.value)
 
     def _read(self, node: Variable) -> Evaluate:
@@ -220,37 +220,41 @@ class Expressions:
         return lambda _run, frame, _dot: frame[find(frame)]
 
     def _chain(
-        self, receiver: Evaluate, names: tuple[str, ...], place: Place, *, has_arguments: bool
+        self, receiver: Evaluate, names: tuple[str, ...], position: Position, *, has_arguments: bool
     ) -> Evaluate:
         for number, name in enumerate(names, 1):
             is_last = number == len(names)
-            receiver = _field(receiver, name, place, self._missing, has_arguments=has_arguments and is_last)
+            receiver = _field(
+                receiver, name, position, self._missing, has_arguments=has_arguments and is_last
+            )
         return receiver
 
     def _call(self, node: Identifier, command: Command, last: Evaluate | None) -> Evaluate:
-        name, place, operands = node.name, command.place, command.args[1:]
+        name, position, operands = node.name, command.position, command.args[1:]
         count = len(operands) + (last is not None)
         if name in {"and", "or"} and count:
             return self._short_circuit(name, operands, last)
         function = self._functions.get(name, _SHORT_CIRCUIT.get(name))
         if function is None:
-            fails = _failing(f"function {name} is not defined here", place, hint=_NO_FUNCTION)
+            fails = _failing(f"function {name} is not defined here", position, hint=_NO_FUNCTION)
             return fails if last is None else _after(last, fails)
         if count < function.least or (function.most is not None and count > function.most):
             wanted = str(function.least) if function.most is not None else f"at least {function.least}"
-            fails = _failing(f"wrong number of arguments for {name}: expected {wanted}, got {count}", place)
+            fails = _failing(
+                f"wrong number of arguments for {name}: expected {wanted}, got {count}", position
+            )
             return fails if last is None else _after(last, fails)
-        arguments = [self._argument(one, number, function) for number, one in enumerate(operands)]
+        arguments = [self._argument(node, number, function) for number, node in enumerate(operands)]
         if last is not None:
-            return _call_after(function, name, last, arguments, place)
+            return _call_after(function, name, last, arguments, position)
         if name == "eq" and (constants := _constants_of(operands[1:])):
-            return equal(arguments[0], constants, place)
-        return frequent(name, arguments, place) or _call(function, name, arguments, place)
+            return equal(arguments[0], constants, position)
+        return frequent(name, arguments, position) or _call(function, name, arguments, position)
 
     def _argument(self, node: Expression, number: int, function: Function) -> Evaluate:
         wants_text = function.texts < 0 or number < function.texts
         if wants_text and isinstance(node, Boolean | Number | Nil):
-            return _failing("expected a string", node.place)
+            return _failing("expected a string", node.position)
         return self._operand(node)
 
     def _short_circuit(self, name: str, operands: tuple[Expression, ...], last: Evaluate | None) -> Evaluate:
@@ -267,12 +271,12 @@ _SHORT_CIRCUIT = {name: Function(call=lambda _values: None, least=1, most=None) 
 
 
 def _constants_of(nodes: Sequence[Expression]) -> list[bytes] | list[int]:
-    """Return the values of constants, strings or integers; none where one is anything else."""
+    """Return the values of constants, if all are strings or all are integers; else an empty list."""
     texts = [node.value for node in nodes if isinstance(node, String)]
     if len(texts) == len(nodes):
         return texts
     numbers = [node.value for node in nodes if isinstance(node, Number)]
-    integers = [one for one in numbers if isinstance(one, int) and one <= _MAX_INT]
+    integers = [number for number in numbers if isinstance(number, int) and number <= _MAX_INT]
     return integers if len(integers) == len(nodes) else []
 
 
@@ -299,7 +303,7 @@ def _store_both(evaluate: Evaluate, first: int, second: int) -> Evaluate:
 
 
 def _after(first: Evaluate, second: Evaluate) -> Evaluate:
-    """Evaluate one for nothing but its failure, then the other."""
+    """Evaluate one expression for its errors only, then return the value of the other."""
 
     def both(run: Run, frame: Frame, dot: Value) -> Value:
         first(run, frame, dot)
@@ -308,8 +312,10 @@ def _after(first: Evaluate, second: Evaluate) -> Evaluate:
     return both
 
 
-def _field(receiver: Evaluate, name: str, place: Place, missing: Value, *, has_arguments: bool) -> Evaluate:
-    """Take a field of a value; of no value at all it gives none, whatever it is asked."""
+def _field(
+    receiver: Evaluate, name: str, position: Position, missing: Value, *, has_arguments: bool
+) -> Evaluate:
+    """Return a field of a value; any field of no value is no value."""
     key = name.encode()
 
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
@@ -319,57 +325,57 @@ def _field(receiver: Evaluate, name: str, place: Place, missing: Value, *, has_a
         try:
             found = _field_of(value, name, key, missing)
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
         if has_arguments:
-            raise EvaluationError(f"field {name} takes no arguments", place=place)
+            raise EvaluationError(f"field {name} takes no arguments", position=position)
         return found
 
     return evaluate
 
 
-def _call(function: Function, name: str, arguments: list[Evaluate], place: Place) -> Evaluate:
+def _call(function: Function, name: str, arguments: list[Evaluate], position: Position) -> Evaluate:
     """Call a function."""
     run_function, checks = function.call, function.texts != 0
 
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
         values = [argument(run, frame, dot) for argument in arguments]
         if checks:
-            _check_texts(function, name, values, place)
-        return run.call(run_function, values, place)
+            _check_texts(function, name, values, position)
+        return run.call(run_function, values, position)
 
     return evaluate
 
 
 def _call_after(
-    function: Function, name: str, last: Evaluate, arguments: list[Evaluate], place: Place
+    function: Function, name: str, last: Evaluate, arguments: list[Evaluate], position: Position
 ) -> Evaluate:
-    """Call a function with the value of the command before as its last argument."""
+    """Call a function with the value of the previous command as its last argument."""
     run_function = function.call
 
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
         value = last(run, frame, dot)
         values = [argument(run, frame, dot) for argument in arguments]
         values.append(value)
-        _check_texts(function, name, values, place)
-        return run.call(run_function, values, place)
+        _check_texts(function, name, values, position)
+        return run.call(run_function, values, position)
 
     return evaluate
 
 
-def _check_texts(function: Function, name: str, values: list[Value], place: Place) -> None:
+def _check_texts(function: Function, name: str, values: list[Value], position: Position) -> None:
     checked = values if function.texts < 0 else values[: function.texts]
     for value in checked:
         if type(value) is not bytes:
-            raise EvaluationError(f"{name} takes a string, got {type_name(value)}", place=place)
+            raise EvaluationError(f"{name} takes a string, got {type_name(value)}", position=position)
 
 
 def _short_circuit(
     name: str, arguments: tuple[Evaluate, ...], last: Evaluate | None, *, declared: tuple[int, ...]
 ) -> Evaluate:
-    """Call ``and`` or ``or``, which stop at the first argument that decides.
+    """Evaluate ``and`` or ``or``, which stop at the first argument that decides.
 
-    ``declared`` are the variables that the arguments declare: they are not there until that happens.
+    ``declared`` are the slots of the variables that the arguments declare: unset until that happens.
     """
     stops_at = name == "or"
 
@@ -393,13 +399,13 @@ def _short_circuit(
 
 
 def _field_of(value: Value, name: str, key: bytes, missing: Value) -> Value:
-    """Return a field, or what a method without arguments gives.
+    """Return a field, or the result of a method without arguments.
 
     Args:
-        value: What has the field.
+        value: The value with the field.
         name: Its name.
-        key: Its name in bytes, as maps have it for a key.
-        missing: What a ``map[string]any`` without such a key gives.
+        key: Its name as bytes, as keys of maps are.
+        missing: The value of a missing key of a ``map[string]any``.
 
     Raises:
         EvaluationError: There is no such field.

@@ -1,7 +1,7 @@
-"""Run a Go template: its tree is turned into closures once, and they run as often as wanted.
+"""Run a Go template: its tree is compiled to closures once, which then run as often as needed.
 
-A closure of an expression takes run, frame and cursor and gives a value; one of a node prints, and gives
-what jumps out of it, if anything does. The semantics are those of ``text/template/exec.go``.
+A closure of an expression takes run, frame and dot and returns a value; that of a node prints, and returns
+``break`` or ``continue`` if it ends with one. The semantics are those of ``text/template/exec.go``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gguf2ollama.gotmpl.nodes import (
     Invocation,
     Node,
     Pipe,
-    Place,
+    Position,
     Range,
     Text,
 )
@@ -34,18 +34,20 @@ __all__ = ["Program"]
 
 _TURN_STEPS = 4
 _BREAK, _CONTINUE = "break", "continue"
-_Code: TypeAlias = tuple[Execute, int, int]  # what runs, its variables beside $, and its size in nodes
+_Code: TypeAlias = tuple[
+    Execute, int, int
+]  # the closure, the number of its variables besides $, and its size in nodes
 
 
 class Program:
-    """A template that is ready to run.
+    """A compiled template.
 
     Args:
-        bodies: The templates, by name; the one that runs is ``b""``.
-        functions: The functions beside Go's own.
-        missing: What a key that a map does not have gives: ``None`` with Go's option ``missingkey=zero``,
-            :data:`~gguf2ollama.gotmpl.values.NOTHING` without.
-        over_integers: Whether a ``range`` may walk over a number, as from Go 1.24 on.
+        bodies: The templates by name; the main one is ``b""``.
+        functions: The functions in addition to Go's own.
+        missing: The value of a missing key of a map: ``None`` with Go's option ``missingkey=zero``,
+            else :data:`~gguf2ollama.gotmpl.values.NOTHING`.
+        over_integers: Whether ``range`` accepts an integer, as since Go 1.24.
     """
 
     def __init__(
@@ -65,10 +67,10 @@ class Program:
             self._compiled[name] = compiler.compile(body)
 
     def run(self, data: Value) -> bytes:
-        """Run it on data.
+        """Run the template on data and return its output.
 
         Raises:
-            EvaluationError: It fails, or does not end in good time.
+            EvaluationError: It fails, or exceeds a limit.
         """
         execute, size, _ = self._compiled[b""]
         run = Run()
@@ -80,7 +82,7 @@ class Program:
 
 
 class _Compiler:
-    """Turns the nodes of one body into code."""
+    """A compiler of the nodes of one body."""
 
     def __init__(
         self, compiled: Mapping[bytes, _Code], expressions: Expressions, *, over_integers: bool
@@ -109,7 +111,7 @@ class _Compiler:
         return execute
 
     def _inner_body(self, body: Body) -> Execute:
-        """Compile a body whose variables end with it."""
+        """Compile a body that is the scope of its variables."""
         before = len(self._visible)
         execute = self._body(body)
         del self._visible[before:]
@@ -131,7 +133,7 @@ class _Compiler:
 
     def _action(self, node: Action) -> Execute:
         evaluate = self._expressions.pipe(node.pipe, is_concrete=False)
-        place = node.place
+        position = node.position
         if node.pipe.declared:
 
             def declare(run: Run, frame: Frame, dot: Value) -> None:
@@ -144,7 +146,7 @@ class _Compiler:
             try:
                 run.write(value if type(value) is bytes else printed(value))
             except EvaluationError as error:
-                error.place = error.place or place
+                error.position = error.position or position
                 raise
 
         return write
@@ -178,31 +180,31 @@ class _Compiler:
         body = self._inner_body(node.body)
         otherwise = self._inner_body(node.otherwise) if node.otherwise is not None else None
         del self._visible[before:]
-        place, has_two, cost = node.place, len(node.pipe.declared) > 1, _size(node.body)
+        position, has_two, cost = node.position, len(node.pipe.declared) > 1, _size(node.body)
         over_integers = self._over_integers
 
         def loop(run: Run, frame: Frame, dot: Value) -> str | None:
             is_empty = True
             walked = evaluate(run, frame, dot)
-            for key, value in _turns(walked, place, has_two=has_two, over_integers=over_integers):
+            for key, value in _turns(walked, position, has_two=has_two, over_integers=over_integers):
                 is_empty = False
-                run.spend(cost, place)
+                run.spend(cost, position)
                 if store is not None:
                     store(frame, key, value)
                 if body(run, frame, value) is _BREAK:
                     return None
             if is_empty and otherwise is not None:
                 jump = otherwise(run, frame, dot)
-                return None if jump is _BREAK else jump  # in Go, too, it is this range that ends
+                return None if jump is _BREAK else jump  # as in Go, this range ends
             return None
 
         return loop
 
     def _store_turn(self, pipe: Pipe) -> Callable[[Frame, Value, Value], None] | None:
-        """Make what stores key and value of a turn in the variables of a ``range``."""
+        """Return a function that stores key and value of an iteration in the variables of a ``range``."""
         if not pipe.declared:
             return None
-        slots = [self._expressions.slot_to_set(one) for one in pipe.declared]
+        slots = [self._expressions.slot_to_set(variable) for variable in pipe.declared]
         if len(slots) == 1:
             only = slots[0]
 
@@ -222,22 +224,22 @@ class _Compiler:
         evaluate: Evaluate = lambda _run, _frame, _dot: NOTHING  # noqa: E731  # the same type either way
         if node.pipe is not None:
             evaluate = self._expressions.pipe(node.pipe)
-        name, place, compiled = node.name, node.place, self._compiled
+        name, position, compiled = node.name, node.position, self._compiled
 
         def invoke(run: Run, frame: Frame, dot: Value) -> None:
             target = compiled.get(name)
             if target is None:
                 shown = name.decode(errors="replace")
                 raise EvaluationError(
-                    f"template {shown!r} is not defined", place=place, hint="add a {{ define }} for it"
+                    f"template {shown!r} is not defined", position=position, hint="add a {{ define }} for it"
                 )
             if run.depth >= MAX_INVOCATIONS:
                 raise EvaluationError(
-                    f"template calls are nested more than {MAX_INVOCATIONS} deep", place=place
+                    f"template calls are nested more than {MAX_INVOCATIONS} deep", position=position
                 )
             value = evaluate(run, frame, dot)
             execute, size, cost = target
-            run.spend(cost, place)
+            run.spend(cost, position)
             run.depth += 1
             execute(run, [value] + [UNSET] * size, value)
             run.depth -= 1
@@ -253,26 +255,31 @@ def _text(text: bytes) -> Execute:
 
 
 def _size(body: Body | None) -> int:
-    """Count the nodes of a body: what one run of it costs at most, without the turns of loops in it."""
+    """Return the number of nodes of a body: the steps of one run, each loop in it counted once."""
     if body is None:
         return 0
-    inner = (one for node in body.nodes if isinstance(node, Branch) for one in (node.body, node.otherwise))
+    inner = (
+        inner_body
+        for node in body.nodes
+        if isinstance(node, Branch)
+        for inner_body in (node.body, node.otherwise)
+    )
     return _TURN_STEPS + len(body.nodes) + sum(map(_size, inner))
 
 
 def _turns(
-    value: Value, place: Place, *, has_two: bool, over_integers: bool = True
+    value: Value, position: Position, *, has_two: bool, over_integers: bool = True
 ) -> Iterable[tuple[Value, Value]]:
-    """Return the pairs of key and value that a ``range`` walks over.
+    """Return the pairs of key and value that a ``range`` iterates over.
 
     Args:
-        value: What it walks over.
-        place: Where it stands.
-        has_two: Whether it has two variables.
-        over_integers: Whether it may walk over a number.
+        value: The value to iterate over.
+        position: Its position in the template.
+        has_two: Whether the ``range`` has two variables.
+        over_integers: Whether it accepts an integer.
 
     Raises:
-        EvaluationError: It cannot walk over that.
+        EvaluationError: The value is not iterable.
     """
     items = items_of(value)
     if items is not None:
@@ -281,22 +288,22 @@ def _turns(
         if not over_integers:
             raise EvaluationError(
                 "range over an integer needs Ollama 0.5.13 or later",
-                place=place,
+                position=position,
                 hint="update Ollama (0.5.13 is built with Go 1.24)",
             )
         if has_two:
-            raise EvaluationError("range over an integer takes one variable only", place=place)
+            raise EvaluationError("range over an integer takes one variable only", position=position)
         kind = type(value)
-        return ((None, kind(one)) for one in range(value))
+        return ((None, kind(number)) for number in range(value))
     entries = entries_of(value)
     if entries is not None:
         return sorted(entries.items())
-    if isinstance(value, Pairs):  # with one variable, or none, it gets the keys
+    if isinstance(value, Pairs):  # with fewer than two variables, the values are the keys
         return value.entries.items() if has_two else ((None, key) for key in value.entries)
     if value is NOTHING:
         return ()
     raise EvaluationError(
         f"range cannot iterate over {type_name(value)}",
-        place=place,
+        position=position,
         hint="for the bytes of a string use {{ range $i := len $text }}",
     )

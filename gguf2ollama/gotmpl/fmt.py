@@ -37,7 +37,7 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 def printed(value: Value) -> bytes:
-    """Return what an action prints of a value."""
+    """Return what an action prints for a value."""
     kind = type(value)
     if kind is bytes:
         return value  # type: ignore[no-any-return]
@@ -76,7 +76,7 @@ def println(values: list[Value]) -> bytes:
 
 
 def bounded(pieces: list[bytes]) -> bytes:
-    """Join what makes a text, unless that would be too long."""
+    """Join the parts of a string, unless it would be too long."""
     if sum(map(len, pieces)) > MAX_TEXT_BYTES:
         raise EvaluationError(
             f"a string grows beyond {MAX_TEXT_BYTES >> 20} MiB",
@@ -92,7 +92,7 @@ class Directive:
 
     def __init__(self) -> None:
         self.minus = self.plus = self.sharp = self.space = self.zero = False
-        self.syntax = ""  # of %v: "+" names the fields, "#" writes Go
+        self.syntax = ""  # of %v: "+" adds field names, "#" is Go syntax
         self.width: int | None = None
         self.precision: int | None = None
         self.erring = False
@@ -113,7 +113,7 @@ PLAIN = Directive()
 
 
 def _text_of(value: Value, *, is_addressable: bool = False) -> bytes | None:
-    """Return what the method ``String`` of a value says, if it has one."""
+    """Return the result of a value's method ``String``, if it has one."""
     if isinstance(value, Struct | Slice | Map):
         method = value.type.text or (value.type.text_of_pointer if is_addressable else None)
         return method(value) if method else None
@@ -165,7 +165,7 @@ def _bad(verb: str, value: Value, directive: Directive) -> bytes:
 
 
 def _cut(text: bytes, precision: int | None) -> bytes:
-    """Cut a text to so many characters."""
+    """Truncate a string to a number of characters."""
     if precision is None or len(text) <= precision:
         return text
     if text.isascii():
@@ -268,7 +268,7 @@ def _format_float(value: float, verb: str, directive: Directive) -> bytes:
 
 
 def _with_point(text: str, verb: str, precision: int) -> str:
-    """Add the decimal point, and the zeros behind it, that the flag ``#`` keeps."""
+    """Add the decimal point and the trailing zeros that the flag ``#`` keeps."""
     end = re.search("[pP]" if verb in "xX" else "[eE]", text)
     number, tail = (text[: end.start()], text[end.start() :]) if end else (text, "")
     digits = len(number.replace(".", "").lstrip("0"))
@@ -295,8 +295,8 @@ def _format_composite(value: Value, verb: str, directive: Directive, *, depth: i
     separator = b", " if is_syntax else b" "
     name = type_name(value).encode() if is_syntax else b""
     if isinstance(value, Struct):
-        names = (f"{one}:".encode() if directive.syntax else b"" for one in value.fields)
-        fields = [format_value(one, verb, directive, depth=depth + 1) for one in value.fields.values()]
+        names = (f"{name}:".encode() if directive.syntax else b"" for name in value.fields)
+        fields = [format_value(field, verb, directive, depth=depth + 1) for field in value.fields.values()]
         return name + b"{" + separator.join(map(bytes.__add__, names, fields)) + b"}"
     entries = entries_of(value)
     if entries is not None:
@@ -320,7 +320,7 @@ def _format_slice(value: Value, verb: str, directive: Directive, *, depth: int) 
     is_syntax = directive.syntax == "#"
     if is_syntax and isinstance(value, Slice) and value.items is None:
         return value.type.name.encode() + b"(nil)"
-    shown = [format_value(one, verb, directive, depth=depth + 1) for one in items]
+    shown = [format_value(item, verb, directive, depth=depth + 1) for item in items]
     if is_syntax:
         return type_name(value).encode() + b"{" + b", ".join(shown) + b"}"
     return b"[" + b" ".join(shown) + b"]"
@@ -345,7 +345,7 @@ _SIMPLE_VERB = re.compile(rb"%[%sdvc]")
 
 @lru_cache(maxsize=512)
 def _simple_plan(form: bytes) -> tuple[list[bytes], str] | None:
-    """Cut a format of plain verbs into the texts around them and the verbs."""
+    """Split a format with plain verbs only into its texts and its verbs; ``None`` for any other."""
     if len(form) > _MAX_PLAN_BYTES or not _SIMPLE.match(form):
         return None
     texts, verbs, at = [b""], "", 0
@@ -384,7 +384,7 @@ _INDEX = re.compile(rb"\[(\d+)\]")
 
 
 class _Printf:
-    """A format that is read verb by verb."""
+    """An interpreter of one format, verb by verb."""
 
     def __init__(self, form: bytes, values: list[Value]) -> None:
         self._form = form
@@ -439,7 +439,7 @@ class _Printf:
         return format_value(value, verb, directive)
 
     def _argument_index(self) -> None:
-        """Read ``[n]``, which says what argument comes next."""
+        """Read ``[n]``, which selects the next argument."""
         self._is_after_index = False
         form = self._form
         if self._at >= len(form) or form[self._at] != _BRACKET:
@@ -492,7 +492,7 @@ class _Printf:
         return b""
 
     def _star(self) -> int | None:
-        """Take the next argument for a width or precision; ``None`` where it is no fitting integer."""
+        """Take the next argument for a width or precision; ``None`` where it is not a suitable integer."""
         if self._next >= len(self._values):
             return None
         value = self._values[self._next]

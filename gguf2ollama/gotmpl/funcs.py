@@ -1,7 +1,8 @@
 """Go's own template functions (``text/template/funcs.go`` of Go 1.24 to 1.26).
 
-Each takes the list of its arguments; a reason to fail is an :class:`EvaluationError` without a place.
-``and`` and ``or`` are not here, since they need not evaluate their arguments.
+Each takes the list of its arguments, and raises an :class:`EvaluationError` without a position.
+``and`` and ``or`` are in :mod:`gguf2ollama.gotmpl.eval`, since they may skip arguments. Functions that
+templates call often (those that walk over bytes) have specialised code, see :func:`frequent`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from urllib.parse import quote_plus
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.fmt import print_values, printf, println
-from gguf2ollama.gotmpl.nodes import Place
+from gguf2ollama.gotmpl.nodes import Position
 from gguf2ollama.gotmpl.state import Evaluate, Frame, Run
 from gguf2ollama.gotmpl.strconv import is_bad_byte
 from gguf2ollama.gotmpl.values import (
@@ -56,9 +57,9 @@ class Function:
     """A function that templates can call.
 
     Attributes:
-        call: Gives its value for a list of arguments.
-        least, most: How many arguments it takes; ``None`` for any number.
-        texts: How many of the first arguments must be strings; -1 for all.
+        call: The function itself: from a list of arguments to a value.
+        least, most: The number of arguments it takes; ``None`` for any number.
+        texts: The number of leading arguments that must be strings; -1 for all.
     """
 
     call: Call
@@ -68,7 +69,7 @@ class Function:
 
 
 def is_equal(first: Value, others: list[Value]) -> bool:
-    """Return whether a value equals one of others."""
+    """Return whether a value equals any of the others."""
     if not others:
         raise EvaluationError("missing argument for comparison", hint="eq takes two or more arguments")
     kind = type(first)
@@ -152,7 +153,7 @@ def _position(value: Value, end: int) -> int:
 
 
 def index(item: Value, keys: list[Value]) -> Value:
-    """Return what an index or a key leads to, or several of them one after the other."""
+    """Return the item at an index or key, or at several, one within the other."""
     if item is None or item is NOTHING:
         raise EvaluationError("cannot index a missing value")
     for key in keys:
@@ -195,10 +196,10 @@ def slice_(item: Value, bounds: list[Value]) -> Value:
         raise EvaluationError(f"cannot slice a value of type {_shown_type(item)}")
     if len(bounds) > 2 and (type(item) is bytes or len(bounds) > 3):  # noqa: PLR2004  # as Go takes them
         raise EvaluationError(f"too many bounds for slice: {len(bounds)}")
-    places = [_position(one, len(items)) for one in bounds]
-    start = places[0] if places else 0
-    end = places[1] if len(places) > 1 else len(items)
-    if start > end or (len(places) > 2 and end > places[2]):  # noqa: PLR2004  # as above
+    positions = [_position(bound, len(items)) for bound in bounds]
+    start = positions[0] if positions else 0
+    end = positions[1] if len(positions) > 1 else len(items)
+    if start > end or (len(positions) > 2 and end > positions[2]):  # noqa: PLR2004  # as above
         raise EvaluationError(f"invalid slice: {start} > {end}")
     part = items[start:end]
     return Slice(item.type, list(part)) if isinstance(item, Slice) else part
@@ -257,7 +258,7 @@ def _javascript(match: re.Match[str]) -> str:
     if escaped := _JAVASCRIPT.get(sign):
         return escaped
     if is_bad_byte(sign):
-        return sign  # Go takes it for U+FFFD, which is printable, and writes the byte
+        return sign  # Go reads it as U+FFFD, which is printable, and writes the byte
     if sign.isprintable():
         return sign
     return f"\\u{ord(sign):04X}"
@@ -289,14 +290,14 @@ GO_FUNCTIONS = {
 }
 
 
-def frequent(name: str, arguments: list[Evaluate], place: Place) -> Evaluate | None:
-    """Return the code of its own that a call has, if it has one."""
+def frequent(name: str, arguments: list[Evaluate], position: Position) -> Evaluate | None:
+    """Return the specialised code of a call, if there is one."""
     made = _FREQUENT.get((name, len(arguments)))
-    return made(*arguments, place) if made is not None else None
+    return made(*arguments, position) if made is not None else None
 
 
-def equal(left: Evaluate, constants: list[bytes] | list[int], place: Place) -> Evaluate:
-    """Compare with constants: strings, or integers."""
+def equal(left: Evaluate, constants: list[bytes] | list[int], position: Position) -> Evaluate:
+    """Return code that compares with constants: all strings, or all integers."""
     kinds = (bytes,) if isinstance(constants[0], bytes) else (int, Byte)
     known = frozenset[bytes | int](constants)
 
@@ -307,38 +308,38 @@ def equal(left: Evaluate, constants: list[bytes] | list[int], place: Place) -> E
         try:
             return is_equal(value, list(constants))
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
 
     return evaluate
 
 
-def _equal(left: Evaluate, right: Evaluate, place: Place) -> Evaluate:
+def _equal(left: Evaluate, right: Evaluate, position: Position) -> Evaluate:
     def evaluate(run: Run, frame: Frame, dot: Value) -> bool:
         first = left(run, frame, dot)
         second = right(run, frame, dot)
         if type(first) is bytes and type(second) is bytes:
-            run.spend_on(first, place)
+            run.spend_on(first, position)
             return first == second
         try:
             return is_equal(first, [second])
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
 
     return evaluate
 
 
-def _compare(name: str) -> Callable[[Evaluate, Evaluate, Place], Evaluate]:
+def _compare(name: str) -> Callable[[Evaluate, Evaluate, Position], Evaluate]:
     holds, compare = _OF_NUMBERS[name], GO_FUNCTIONS[name].call
 
-    def made(left: Evaluate, right: Evaluate, place: Place) -> Evaluate:
+    def made(left: Evaluate, right: Evaluate, position: Position) -> Evaluate:
         def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
             first = left(run, frame, dot)
             second = right(run, frame, dot)
             if type(first) in _INTEGER_TYPES and type(second) in _INTEGER_TYPES:
                 return holds(first, second)
-            return run.call(compare, [first, second], place)
+            return run.call(compare, [first, second], position)
 
         return evaluate
 
@@ -349,7 +350,7 @@ _INTEGER_TYPES = frozenset({int, Byte})
 _OF_NUMBERS = {"lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
 
 
-def _not(argument: Evaluate, _place: Place) -> Evaluate:
+def _not(argument: Evaluate, _place: Position) -> Evaluate:
     def evaluate(run: Run, frame: Frame, dot: Value) -> bool:
         value = argument(run, frame, dot)
         return not (value if type(value) is bool else is_true(value))
@@ -357,7 +358,7 @@ def _not(argument: Evaluate, _place: Place) -> Evaluate:
     return evaluate
 
 
-def _length(argument: Evaluate, place: Place) -> Evaluate:
+def _length(argument: Evaluate, position: Position) -> Evaluate:
     def evaluate(run: Run, frame: Frame, dot: Value) -> int:
         value = argument(run, frame, dot)
         if type(value) is bytes:
@@ -365,13 +366,13 @@ def _length(argument: Evaluate, place: Place) -> Evaluate:
         try:
             return length(value)
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
 
     return evaluate
 
 
-def _index(item: Evaluate, key: Evaluate, place: Place) -> Evaluate:
+def _index(item: Evaluate, key: Evaluate, position: Position) -> Evaluate:
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
         value = item(run, frame, dot)
         at = key(run, frame, dot)
@@ -380,40 +381,40 @@ def _index(item: Evaluate, key: Evaluate, place: Place) -> Evaluate:
         try:
             return index(value, [at])
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
 
     return evaluate
 
 
-def _slice_from(item: Evaluate, start: Evaluate, place: Place) -> Evaluate:
+def _slice_from(item: Evaluate, start: Evaluate, position: Position) -> Evaluate:
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
         value = item(run, frame, dot)
         at = start(run, frame, dot)
         if type(value) is bytes and type(at) is int and 0 <= at <= len(value):
-            run.spend_on(value, place)
+            run.spend_on(value, position)
             return value[at:]
         try:
             return slice_(value, [at])
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
 
     return evaluate
 
 
-def _slice_between(item: Evaluate, start: Evaluate, end: Evaluate, place: Place) -> Evaluate:
+def _slice_between(item: Evaluate, start: Evaluate, end: Evaluate, position: Position) -> Evaluate:
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
         value = item(run, frame, dot)
         first = start(run, frame, dot)
         last = end(run, frame, dot)
         if type(value) is bytes and type(first) is type(last) is int and 0 <= first <= last <= len(value):
-            run.spend_on(value, place)
+            run.spend_on(value, position)
             return value[first:last]
         try:
             return slice_(value, [first, last])
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
 
     return evaluate

@@ -1,7 +1,7 @@
-"""Cut a Go template into tokens.
+"""Split a Go template into tokens.
 
-The rules are those of ``text/template/parse/lex.go`` of Go 1.24 to 1.26. An error is a token too, so that
-the parser meets mistakes in the order in which they stand.
+The rules are those of ``text/template/parse/lex.go`` of Go 1.24 to 1.26. An error is a token, too, so that
+the parser reports the first error in the text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gguf2ollama.gotmpl.errors import ParsingError
-from gguf2ollama.gotmpl.nodes import Place
+from gguf2ollama.gotmpl.nodes import Position
 
 __all__ = [
     "KEYWORDS",
@@ -42,11 +42,12 @@ _NUMBER = re.compile(
 
 
 class Token(NamedTuple):
-    """A piece of a template.
+    """A token of a template.
 
     ``kind`` is ``text``, ``{{``, ``}}``, ``space``, ``:=``, ``=``, ``|``, ``(``, ``)``, ``.``, ``char`` (any
-    other sign), ``identifier``, ``field``, ``variable``, ``bool``, ``number``, ``complex``, ``character``,
-    ``string``, ``raw``, ``eof``, ``error`` (``value`` says of what), or a keyword. ``at`` is its offset.
+    other character), ``identifier``, ``field``, ``variable``, ``bool``, ``number``, ``complex``,
+    ``character``, ``string``, ``raw``, ``eof``, ``error`` (``value`` is the message), or a keyword. ``at`` is
+    its offset.
     """
 
     kind: str
@@ -55,7 +56,7 @@ class Token(NamedTuple):
 
 
 class _UnreadableError(Exception):
-    """What stands at an offset belongs to no token; the text says why."""
+    """No token begins at an offset; the message says why."""
 
     def __init__(self, reason: str, at: int) -> None:
         super().__init__(reason)
@@ -63,7 +64,7 @@ class _UnreadableError(Exception):
 
 
 def tokenize(text: str) -> list[Token]:
-    """Cut a template into tokens; the last one is ``eof`` or ``error``."""
+    """Return the tokens of a template; the last one is ``eof`` or ``error``."""
     tokens: list[Token] = []
     try:
         _walk(text, tokens)
@@ -94,7 +95,7 @@ _SPACE_SIGNS = frozenset(_SPACE)
 
 
 def _right_delimiter(text: str, at: int) -> int:
-    """Return the length of the ``}}`` or ``-}}`` that stands at an offset; 0 where none does."""
+    """Return the length of the ``}}`` or ``-}}`` at an offset; 0 where there is none."""
     if text.startswith("}}", at):
         return 2
     if text[at : at + 1] in _SPACE_SIGNS and text.startswith("-}}", at + 1):
@@ -103,7 +104,7 @@ def _right_delimiter(text: str, at: int) -> int:
 
 
 def _behind(text: str, at: int, length: int) -> int:
-    """Return the offset behind a right delimiter and what its trim marker cuts."""
+    """Return the offset after a right delimiter and the whitespace that its trim marker removes."""
     end = at + length
     if length == 4:  # noqa: PLR2004  # with a trim marker
         match = _SPACES.match(text, end)
@@ -122,7 +123,7 @@ def _after_comment(text: str, at: int) -> int:
 
 
 def _action(text: str, at: int, tokens: list[Token]) -> int:
-    """Read the inside of an action up to its right delimiter; give the offset behind that."""
+    """Read the tokens of an action up to its right delimiter; return the offset after that."""
     depth = 0
     while True:
         if length := _right_delimiter(text, at):
@@ -252,7 +253,7 @@ def _end_of_number(text: str, at: int) -> int:
 
 
 class TokenReader:
-    """The tokens of a template; ``at`` is the number of the next one, and may be set back."""
+    """A reader of the tokens of a template; ``at`` is the index of the next one, and may be set back."""
 
     def __init__(self, text: str) -> None:
         self._tokens = tokenize(text)
@@ -260,24 +261,24 @@ class TokenReader:
         self._line_starts = [0] + [at + 1 for at, sign in enumerate(text) if sign == "\n"]
         self.at = 0
 
-    def place_of(self, at: int) -> Place:
-        """Return the place of an offset."""
+    def position_of(self, at: int) -> Position:
+        """Return the line and column of an offset."""
         line = bisect_right(self._line_starts, at)
-        return Place(line, at - self._line_starts[line - 1] + 1)
+        return Position(line, at - self._line_starts[line - 1] + 1)
 
     def error(self, reason: str, *, hint: str | None = None) -> ParsingError:
-        """Make the error for the last token that was looked at, as Go does."""
+        """Return an error at the last token that was read, as Go does."""
         at = self._tokens[min(self._furthest, len(self._tokens)) - 1].at if self._furthest else 0
-        return ParsingError(reason, place=self.place_of(at), hint=hint)
+        return ParsingError(reason, position=self.position_of(at), hint=hint)
 
     def unexpected(self, token: Token, context: str) -> ParsingError:
-        """Make the error for a token that cannot stand there."""
+        """Return the error for an unexpected token."""
         if token.kind == "error":
-            return ParsingError(token.value, place=self.place_of(token.at))
+            return ParsingError(token.value, position=self.position_of(token.at))
         return self.error(f"unexpected {_shown(token)} in {context}")
 
     def take(self) -> Token:
-        """Take the next token; the last one again and again."""
+        """Read the next token; at the end, the last one again."""
         at = self.at
         token = self._tokens[at] if at < len(self._tokens) else self._tokens[-1]
         self.at = at + 1
@@ -286,26 +287,30 @@ class TokenReader:
         return token
 
     def peek(self) -> Token:
-        """Return the next token and leave it."""
+        """Return the next token without reading it."""
         token = self.take()
         self.at -= 1
         return token
 
     def take_word(self) -> Token:
-        """Take the next token that is no space."""
+        """Read the next token that is not a space."""
         token = self.take()
         while token.kind == "space":
             token = self.take()
         return token
 
     def peek_word(self) -> Token:
-        """Return the next token that is no space, and leave it; the spaces are gone."""
+        """Skip spaces and return the next token without reading it."""
         token = self.take_word()
         self.at -= 1
         return token
 
     def expect(self, kind: str, context: str) -> Token:
-        """Take the next token that is no space, which is to be of a kind."""
+        """Read the next token that is not a space.
+
+        Raises:
+            ParsingError: It is of another kind.
+        """
         token = self.take_word()
         if token.kind != kind:
             raise self.unexpected(token, context)

@@ -1,4 +1,4 @@
-"""The syntax tree of a Go template: values with their places, nothing of how they run.
+"""The syntax tree of a Go template: nodes with their positions, without any behaviour.
 
 The kinds of node are those of Go's ``text/template/parse``, since Ollama reads a model's capabilities from
 that tree (:mod:`gguf2ollama.ollama_template.introspect`).
@@ -30,7 +30,7 @@ __all__ = [
     "Node",
     "Number",
     "Pipe",
-    "Place",
+    "Position",
     "Range",
     "String",
     "Template",
@@ -41,10 +41,10 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where something stands in a template: line and column, both from 1, in characters.
+class Position:
+    """A position in a template: line and column, both from 1, in characters.
 
-    It is the place that Go gives, so that of ``.A.B`` is the second dot.
+    It is the one that Go reports: for ``.A.B`` that of the second dot.
     """
 
     line: int
@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Placed:
-    place: Place
+    position: Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class Identifier(_Placed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain(_Placed):
-    """``(pipeline).A.B`` or ``function.A``: fields of what an expression gives."""
+    """``(pipeline).A.B`` or ``function.A``: fields of the value of an expression."""
 
     node: Expression
     names: tuple[str, ...]
@@ -133,9 +133,9 @@ class Pipe(_Placed):
     """A pipeline: ``$a, $b := command | command``.
 
     Attributes:
-        declared: The variables on its left side.
+        declared: The variables on its left-hand side.
         assigns: Whether they are set (``=``) rather than declared (``:=``).
-        commands: One or more; each gets the value of the one before as its last argument.
+        commands: At least one; each gets the value of the previous one as its last argument.
     """
 
     declared: tuple[Variable, ...]
@@ -145,7 +145,7 @@ class Pipe(_Placed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(_Placed):
-    """Text outside actions, with what trim markers cut already gone."""
+    """Text outside actions, without the whitespace that trim markers remove."""
 
     text: str
 
@@ -184,7 +184,7 @@ class Body(_Placed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch(_Placed):
-    """What ``if``, ``with`` and ``range`` have in common; ``{{ else if }}`` is an ``If`` in ``otherwise``."""
+    """The base of ``if``, ``with`` and ``range``; ``{{ else if }}`` is an ``If`` in ``otherwise``."""
 
     pipe: Pipe
     body: Body
@@ -212,11 +212,11 @@ Node: TypeAlias = Text | Action | Invocation | Break | Continue | If | With | Ra
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Template:
-    """A template that was parsed.
+    """A parsed template.
 
     Attributes:
-        text: What was parsed.
-        bodies: The templates that it defines, by name; the template itself is called ``b""``.
+        text: Its source.
+        bodies: The templates that it defines, by name; the main one is ``b""``.
     """
 
     text: str
@@ -224,5 +224,5 @@ class Template:
 
     @property
     def root(self) -> Body:
-        """The template itself."""
+        """The main template."""
         return self.bodies[b""]

@@ -1,7 +1,7 @@
 """Parse a Go template.
 
-The grammar is that of ``text/template/parse/parse.go`` of Go 1.24 to 1.26, bounds apart: blocks and
-parentheses nest at most :data:`MAX_NESTING` deep here, and complex numbers are refused.
+The grammar is that of ``text/template/parse/parse.go`` of Go 1.24 to 1.26, except for limits: blocks and
+parentheses are nested at most :data:`MAX_NESTING` levels deep, and complex numbers are errors.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def parse(text: str, *, functions: Collection[str] | None = None) -> Template:
 
     Args:
         text: The template.
-        functions: The functions that there are beside Go's own (:data:`BUILTINS`); by default those of the
+        functions: The functions in addition to Go's own (:data:`BUILTINS`); by default those of the
             newest Ollama.
 
     Raises:
-        InvalidModelfile: It is no Go template; the message says where and why.
+        InvalidModelfile: It is not a Go template; the message names position and reason.
     """
     if functions is None:
         functions = dialect(NEWEST).functions
@@ -70,33 +70,33 @@ def parse(text: str, *, functions: Collection[str] | None = None) -> Template:
         raise invalid_template(
             "is too long",
             f"{len(text):,} characters, the limit is {MAX_TEMPLATE_CHARACTERS:,}",
-            place=None,
+            position=None,
             hint="shorten the template",
         )
     return _parse(_as_go_reads_it(text), BUILTINS | frozenset(functions))
 
 
-@lru_cache(maxsize=8)  # one template is read, fitted, judged and run, each time from its text
+@lru_cache(maxsize=8)  # a template is introspected, downgraded and run, each time from its text
 def _parse(text: str, functions: frozenset[str]) -> Template:
     try:
         bodies = _Parser(text, functions=functions).parse()
     except RecursionError:
         raise invalid_template(
-            "cannot be parsed", "it is nested too deeply", place=None, hint="nest fewer blocks"
+            "cannot be parsed", "it is nested too deeply", position=None, hint="nest fewer blocks"
         ) from None
     except ParsingError as error:
         hint = error.hint or "fix the template; `ollama create` would refuse it, too"
-        raise invalid_template("cannot be parsed", error.reason, place=error.place, hint=hint) from None
+        raise invalid_template("cannot be parsed", error.reason, position=error.position, hint=hint) from None
     return Template(text=text, bodies=bodies)
 
 
 def _as_go_reads_it(text: str) -> str:
-    """Replace what JSON cannot carry: half of a surrogate pair comes out of a server as U+FFFD."""
+    """Replace lone surrogates by U+FFFD, as a server does when it reads the template from JSON."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class _Ending:
-    """What ends a body: ``end``, or ``else`` with its token and whether an ``if`` or ``with`` follows."""
+    """The end of a body: ``end``, or ``else`` with its token and whether an ``if`` or ``with`` follows."""
 
     def __init__(self, keyword: str, token: Token) -> None:
         self.keyword = keyword
@@ -104,7 +104,7 @@ class _Ending:
 
 
 class _Parser(TokenReader):
-    """The parser of one template; definitions share its tokens and have variables of their own."""
+    """The parser of one template; definitions share its tokens and have their own variables."""
 
     def __init__(self, text: str, *, functions: Collection[str]) -> None:
         super().__init__(text)
@@ -117,7 +117,7 @@ class _Parser(TokenReader):
     # Templates and bodies.
 
     def parse(self) -> dict[bytes, Body]:
-        """Parse all of it."""
+        """Return the templates that the text defines, by name."""
         first = self.peek()
         nodes: list[Node] = []
         while self.peek().kind != "eof":
@@ -132,7 +132,7 @@ class _Parser(TokenReader):
             if isinstance(node, _Ending):
                 raise self.error(f"unexpected {{{{{node.keyword}}}}}")
             nodes.append(node)
-        self._add(b"", Body(place=self.place_of(first.at), nodes=tuple(nodes)))
+        self._add(b"", Body(position=self.position_of(first.at), nodes=tuple(nodes)))
         return self._bodies
 
     def _definition(self) -> None:
@@ -141,7 +141,7 @@ class _Parser(TokenReader):
         self._own_body(name, "define")
 
     def _own_body(self, name: bytes, context: str) -> None:
-        """Parse the body of a definition, which sees no variable from outside."""
+        """Parse the body of a definition, where no outer variable is visible."""
         outside = self._variables, self._ranges
         self._variables, self._ranges = ["$"], 0
         body, ending = self._body()
@@ -151,7 +151,7 @@ class _Parser(TokenReader):
         self._variables, self._ranges = outside
 
     def _add(self, name: bytes, body: Body) -> None:
-        """Define a template; one that is blank gives way to another of its name."""
+        """Define a template; a blank one is replaced by another of the same name."""
         there = self._bodies.get(name)
         if there is None or _is_blank(there):
             self._bodies[name] = body
@@ -165,20 +165,20 @@ class _Parser(TokenReader):
                 f"blocks and parentheses are nested more than {MAX_NESTING} levels deep",
                 hint="nest fewer blocks; each `else if` of a chain counts",
             )
-        place = self.place_of(self.peek_word().at)
+        position = self.position_of(self.peek_word().at)
         nodes: list[Node] = []
         while self.peek_word().kind != "eof":
             node = self._text_or_action()
             if isinstance(node, _Ending):
                 self._nesting -= 1
-                return Body(place=place, nodes=tuple(nodes)), node
+                return Body(position=position, nodes=tuple(nodes)), node
             nodes.append(node)
         raise self.error("unexpected end of template in a block", hint="close each block with {{ end }}")
 
     def _text_or_action(self) -> Node | _Ending:
         token = self.take_word()
         if token.kind == "text":
-            return Text(place=self.place_of(token.at), text=token.value)
+            return Text(position=self.position_of(token.at), text=token.value)
         if token.kind == "{{":
             return self._action()
         raise self.unexpected(token, "the template")
@@ -199,7 +199,7 @@ class _Parser(TokenReader):
         if kind == "template":
             return self._invocation()
         self.at -= 1
-        return Action(place=self.place_of(token.at), pipe=self._pipe("an action", "}}"))
+        return Action(position=self.position_of(token.at), pipe=self._pipe("an action", "}}"))
 
     def _jump(self, token: Token) -> Node:
         after = self.take_word()
@@ -207,8 +207,8 @@ class _Parser(TokenReader):
             raise self.unexpected(after, token.kind)
         if not self._ranges:
             raise self.error(f"{{{{{token.kind}}}}} outside {{{{range}}}}")
-        place = self.place_of(token.at)
-        return Break(place=place) if token.kind == "break" else Continue(place=place)
+        position = self.position_of(token.at)
+        return Break(position=position) if token.kind == "break" else Continue(position=position)
 
     def _otherwise(self) -> _Ending:
         token = self.peek_word()
@@ -224,7 +224,7 @@ class _Parser(TokenReader):
         self._ranges -= kind == "range"
         otherwise = self._else_of(kind, ending) if ending.keyword == "else" else None
         del self._variables[outside:]
-        return _BRANCHES[kind](place=pipe.place, pipe=pipe, body=body, otherwise=otherwise)
+        return _BRANCHES[kind](position=pipe.position, pipe=pipe, body=body, otherwise=otherwise)
 
     def _else_of(self, kind: str, ending: _Ending) -> Body:
         """Parse what follows an ``else``: ``else if`` and ``else with`` are blocks without their own end."""
@@ -233,7 +233,7 @@ class _Parser(TokenReader):
             self._nesting += 1
             inner = self._branch(kind)
             self._nesting -= 1
-            return Body(place=self.place_of(ending.token.at), nodes=(inner,))
+            return Body(position=self.position_of(ending.token.at), nodes=(inner,))
         otherwise, last = self._body()
         if last.keyword != "end":
             raise self.error("expected {{end}}, found another {{else}}")
@@ -244,7 +244,7 @@ class _Parser(TokenReader):
         name = self._name(token, "block")
         pipe = self._pipe("block", "}}")
         self._own_body(name, "block")
-        return Invocation(place=self.place_of(token.at), name=name, pipe=pipe)
+        return Invocation(position=self.position_of(token.at), name=name, pipe=pipe)
 
     def _invocation(self) -> Node:
         token = self.take_word()
@@ -253,7 +253,7 @@ class _Parser(TokenReader):
         if self.take_word().kind != "}}":
             self.at -= 1
             pipe = self._pipe("template", "}}")
-        return Invocation(place=self.place_of(token.at), name=name, pipe=pipe)
+        return Invocation(position=self.position_of(token.at), name=name, pipe=pipe)
 
     def _name(self, token: Token, context: str) -> bytes:
         if token.kind not in {"string", "raw"}:
@@ -286,11 +286,11 @@ class _Parser(TokenReader):
             if isinstance(command.args[0], _SILENT):
                 raise self.error("non-executable command in a pipeline: only functions can follow |")
         return Pipe(
-            place=self.place_of(token.at), declared=declared, assigns=assigns, commands=tuple(commands)
+            position=self.position_of(token.at), declared=declared, assigns=assigns, commands=tuple(commands)
         )
 
     def _declared(self, context: str) -> tuple[tuple[Variable, ...], bool]:
-        """Parse the left side of ``:=`` or ``=``, where there is one."""
+        """Parse the left-hand side of ``:=`` or ``=``, if there is one."""
         declared: list[Variable] = []
         while (token := self.peek_word()).kind == "variable":
             start = self.at
@@ -311,10 +311,10 @@ class _Parser(TokenReader):
 
     def _declare(self, token: Token) -> Variable:
         self._variables.append(token.value)
-        return Variable(place=self.place_of(token.at), names=(token.value,))
+        return Variable(position=self.position_of(token.at), names=(token.value,))
 
     def _command(self) -> Command:
-        place = self.place_of(self.peek_word().at)
+        position = self.position_of(self.peek_word().at)
         args: list[Expression] = []
         while True:
             self.peek_word()
@@ -331,45 +331,45 @@ class _Parser(TokenReader):
             break
         if not args:
             raise self.error("empty command")
-        return Command(place=place, args=tuple(args))
+        return Command(position=position, args=tuple(args))
 
     def _operand(self) -> Expression | None:
         term = self._term()
         if term is None or self.peek().kind != "field":
             return term
-        place = self.place_of(self.peek().at)
+        position = self.position_of(self.peek().at)
         names: list[str] = []
         while self.peek().kind == "field":
             names.append(self.take().value[1:])
         if isinstance(term, Field):
-            return Field(place=place, names=(*term.names, *names))
+            return Field(position=position, names=(*term.names, *names))
         if isinstance(term, Variable):
-            return Variable(place=place, names=(*term.names, *names))
+            return Variable(position=position, names=(*term.names, *names))
         if isinstance(term, _SILENT):
             raise self.error("constants have no fields")
-        return Chain(place=place, node=term, names=tuple(names))
+        return Chain(position=position, node=term, names=tuple(names))
 
     def _term(self) -> Expression | None:  # noqa: PLR0911  # one for each kind of term
         token = self.take_word()
-        kind, value, place = token.kind, token.value, self.place_of(token.at)
+        kind, value, position = token.kind, token.value, self.position_of(token.at)
         if kind == "field":
-            return Field(place=place, names=(value[1:],))
+            return Field(position=position, names=(value[1:],))
         if kind == "variable":
             return self._used(token)
         if kind == "identifier":
             return self._function(token)
         if kind in {"string", "raw"}:
-            return String(place=place, value=self._string(token), source=value)
+            return String(position=position, value=self._string(token), source=value)
         if kind in {"number", "character", "complex"}:
             return self._number(token)
         if kind == "(":
             return self._parenthesised()
         if kind == ".":
-            return Dot(place=place)
+            return Dot(position=position)
         if kind == "nil":
-            return Nil(place=place)
+            return Nil(position=position)
         if kind == "bool":
-            return Boolean(place=place, value=value == "true")
+            return Boolean(position=position, value=value == "true")
         self.at -= 1
         return None
 
@@ -385,16 +385,16 @@ class _Parser(TokenReader):
         if token.value not in self._variables:
             raise ParsingError(
                 f"undefined variable {token.value}",
-                place=self.place_of(token.at),
+                position=self.position_of(token.at),
                 hint="a variable ends with the block that declares it, and with its template",
             )
-        return Variable(place=self.place_of(token.at), names=(token.value,))
+        return Variable(position=self.position_of(token.at), names=(token.value,))
 
     def _function(self, token: Token) -> Identifier:
         if token.value not in self._functions:
             known = ", ".join(sorted(self._functions))
             raise self.error(f"function {token.value} is not defined", hint=f"use one of {known}")
-        return Identifier(place=self.place_of(token.at), name=token.value)
+        return Identifier(position=self.position_of(token.at), name=token.value)
 
     def _number(self, token: Token) -> Number:
         if token.kind == "complex" or token.value.endswith("i"):
@@ -404,7 +404,7 @@ class _Parser(TokenReader):
             value = read(token.value)
         except ValueError as error:
             raise self.error(str(error)) from None
-        return Number(place=self.place_of(token.at), value=value, source=token.value)
+        return Number(position=self.position_of(token.at), value=value, source=token.value)
 
 
 def _is_blank(body: Body) -> bool:

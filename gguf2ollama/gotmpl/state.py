@@ -1,4 +1,4 @@
-"""The state of one run of a template: its output, what it may still do, and the types of compiled code."""
+"""The state of one run of a template: output and remaining limits; and the types of compiled code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from gguf2ollama.gotmpl.errors import EvaluationError
-from gguf2ollama.gotmpl.nodes import Place
+from gguf2ollama.gotmpl.nodes import Position
 from gguf2ollama.gotmpl.values import Value
 
 __all__ = [
@@ -36,11 +36,11 @@ class _Unset:
 
 
 UNSET: Final = _Unset()
-"""What a variable holds that was not declared yet."""
+"""The value of a variable that is not declared yet."""
 
 
 class Run:
-    """What a run has printed, and what it may still do."""
+    """The output of a run, and how much more it may print and do."""
 
     __slots__ = ("depth", "out", "room", "steps")
 
@@ -51,7 +51,7 @@ class Run:
         self.depth = 0
 
     def write(self, text: bytes) -> None:
-        """Print."""
+        """Append to the output."""
         self.room -= len(text)
         if self.room < 0:
             raise EvaluationError(
@@ -59,29 +59,31 @@ class Run:
             )
         self.out.append(text)
 
-    def spend(self, steps: int, place: Place) -> None:
-        """Count steps: one for each node that a turn of a loop or an invocation of a template runs."""
+    def spend(self, steps: int, position: Position) -> None:
+        """Count steps: one for each node of a loop's iteration or of an invoked template."""
         self.steps -= steps
         if self.steps < 0:
             raise EvaluationError(
                 f"it takes more than {MAX_STEPS:,} steps",
-                place=place,
+                position=position,
                 hint="a loop runs too often, or on too long a string",
             )
 
-    def spend_on(self, text: bytes, place: Place) -> None:
-        """Count steps for a long text that is copied or compared."""
+    def spend_on(self, text: bytes, position: Position) -> None:
+        """Count steps for copying or comparing a long string."""
         if len(text) > _LARGE_BYTES:
-            self.spend(len(text) // _BYTES_PER_STEP, place)
+            self.spend(len(text) // _BYTES_PER_STEP, position)
 
-    def call(self, function: Callable[[list[Value]], Value], values: list[Value], place: Place) -> Value:
-        """Call a function, and count steps for the long texts that it takes and returns."""
+    def call(
+        self, function: Callable[[list[Value]], Value], values: list[Value], position: Position
+    ) -> Value:
+        """Call a function, and count steps for its long arguments and results."""
         try:
             result = function(values)
         except EvaluationError as error:
-            error.place = error.place or place
+            error.position = error.position or position
             raise
         for value in (*values, result):
             if type(value) is bytes:
-                self.spend_on(value, place)
+                self.spend_on(value, position)
         return result

@@ -29,7 +29,7 @@ def format_float(value: float, kind: str, precision: int) -> str:
     Args:
         value: The number.
         kind: ``e``, ``f``, ``g``, ``x`` (without a precision) or ``b``; the first four in capitals, too.
-        precision: How many digits; -1 for as many as it takes to read the same number again.
+        precision: The number of digits; -1 for the shortest form that reads back as the same number.
     """
     if math.isnan(value):
         return "NaN"
@@ -59,7 +59,7 @@ def format_json_float(value: float) -> str:
 
 
 def _decimal(value: float, written: str = "") -> tuple[str, int]:
-    """Return the significant digits, and how many of them stand before the point."""
+    """Return the significant digits, and the number of those before the decimal point."""
     mantissa, _, exponent = (written or repr(value)).partition("e")
     whole, _, part = mantissa.partition(".")
     digits = (whole + part).lstrip("0")
@@ -118,11 +118,11 @@ def _hexadecimal(value: float) -> str:
 
 _SHORT_ESCAPES = {7: "\\a", 8: "\\b", 12: "\\f", 10: "\\n", 13: "\\r", 9: "\\t", 11: "\\v"}
 _DELETE, _MAX_TWO_BYTES = 0x7F, 0xFFFF
-_ESCAPED_BYTES = range(0xDC80, 0xDD00)  # how "surrogateescape" carries bytes that are no UTF-8
+_ESCAPED_BYTES = range(0xDC80, 0xDD00)  # how "surrogateescape" represents bytes that are not valid UTF-8
 
 
 def as_text(text: bytes) -> str:
-    """Decode as Go's JSON writer does: each byte that is no UTF-8 becomes U+FFFD."""
+    """Decode as Go's JSON writer does: each byte that is not valid UTF-8 becomes U+FFFD."""
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -133,7 +133,7 @@ _BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def quote(text: bytes, *, ascii_only: bool = False, raw: bool = False) -> bytes:
-    """Quote a text in double quotes; with ``raw`` in backquotes, where that is possible."""
+    """Quote a string in double quotes, or with ``raw`` in backquotes where possible."""
     decoded = text.decode(errors="surrogateescape")
     if raw and _can_be_raw(decoded):
         return b"`" + text + b"`"
@@ -188,7 +188,7 @@ def read_string(source: str) -> bytes:
     """Return the bytes of a quoted or raw string.
 
     Raises:
-        ValueError: An escape is none of Go's; the text says which.
+        ValueError: An escape is invalid in Go; the message names it.
     """
     if source.startswith("`"):
         return source[1:-1].replace("\r", "").encode()
@@ -207,7 +207,7 @@ def read_string(source: str) -> bytes:
 
 
 def _unescape(match: re.Match[str]) -> tuple[int, bool]:
-    """Return what an escape stands for, and whether that is a byte rather than a character."""
+    """Return the value of an escape, and whether it is a byte rather than a character."""
     short, byte, four, eight, octal, other = match.groups()
     if short:
         return _SHORT_CODES[short], False
@@ -221,10 +221,10 @@ def _unescape(match: re.Match[str]) -> tuple[int, bool]:
 
 
 def read_character(source: str) -> int:
-    """Return the number of a quoted character.
+    """Return the code point of a quoted character.
 
     Raises:
-        ValueError: It is not one character.
+        ValueError: It is not a single character.
     """
     inside = source[1:-1]
     if match := _ESCAPE.fullmatch(inside):
@@ -240,7 +240,7 @@ def read_number(source: str) -> int | float:
     """Return the value of a number: an ``int`` unless it is written as a float.
 
     Raises:
-        ValueError: It is no number of Go's, or does not fit.
+        ValueError: It is not a number in Go, or out of range.
     """
     is_hexadecimal = source.lstrip("+-")[:2].lower() == "0x"
     signs = frozenset("pP.") if is_hexadecimal else _FLOAT_SIGNS

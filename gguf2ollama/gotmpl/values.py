@@ -1,4 +1,4 @@
-"""The values that a running template sees, as Go's types of them.
+"""The values of a running template, by their types in Go.
 
 ========================  =================================================
 Go                        here
@@ -7,7 +7,7 @@ Go                        here
 ``bool``, ``int``         ``bool``, ``int``
 ``float64``               ``float``
 ``uint8``                 :class:`Byte`, what indexing a string gives
-``any`` that holds none   ``None``
+nil ``any``               ``None``
 no value at all           :data:`NOTHING`, such as what a nil ``any`` becomes in a pipeline
 ``[]any``                 ``list``
 ``map[string]any``        ``dict`` with ``bytes`` for keys
@@ -65,7 +65,7 @@ class Byte(int):
     __slots__ = ()
 
 
-BYTES: Final = tuple(Byte(one) for one in range(256))
+BYTES: Final = tuple(Byte(number) for number in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,13 +75,13 @@ class GoType:
     Attributes:
         name: What ``%T`` prints.
         kind: ``struct``, ``slice``, ``map`` or ``func``.
-        zero: The zero value of what a slice or map holds.
+        zero: The zero value of the items of a slice or map.
         text: Its method ``String``, if it has one on values.
         text_of_pointer: Its method ``String``, if it has one on pointers only.
-        methods: Its other methods without arguments, by name; of a nil pointer they are given ``None``.
-        tags: Of a struct: the JSON key of each field, and when it is left out: ``"empty"``, ``"nil"`` or
+        methods: Its other methods without arguments, by name; called with ``None`` for a nil pointer.
+        tags: Of a struct: the JSON key of each field, and when it is omitted: ``"empty"``, ``"nil"`` or
             ``""`` for never.
-        marshal: How it is written as JSON, where it has a way of its own: what is written in its place.
+        marshal: Its method ``MarshalJSON``, if it has one: returns the value to write instead.
     """
 
     name: str
@@ -135,7 +135,7 @@ class Pointer:
 
 
 class Pairs:
-    """A function that walks over pairs of key and value in their own order: an ``iter.Seq2``."""
+    """A function that iterates over pairs of key and value in their own order: an ``iter.Seq2``."""
 
     __slots__ = ("entries", "type")
 
@@ -187,7 +187,7 @@ _PLAIN = frozenset({bool, bytes, int, list, dict})
 
 
 def is_true(value: Value) -> bool:
-    """Return whether ``if`` takes a value for true: whether it is not the zero value of its type."""
+    """Return whether a value is true for ``if``: not the zero value of its type."""
     if type(value) in _PLAIN:
         return bool(value)
     if isinstance(value, Struct):
@@ -202,7 +202,7 @@ def is_true(value: Value) -> bool:
 
 
 def is_nil(value: Value) -> bool:
-    """Return whether a value is nil, of whatever type, or no value at all."""
+    """Return whether a value is a nil of any type, or no value."""
     if isinstance(value, Slice):
         return value.items is None
     if isinstance(value, Map):
@@ -213,7 +213,7 @@ def is_nil(value: Value) -> bool:
 
 
 def items_of(value: Value) -> list[Value] | None:
-    """Return the items of a slice, or ``None`` where the value is none."""
+    """Return the items of a slice; ``None`` for other values."""
     if isinstance(value, list):
         return value
     if isinstance(value, Slice):
@@ -222,7 +222,7 @@ def items_of(value: Value) -> list[Value] | None:
 
 
 def entries_of(value: Value) -> dict[bytes, Value] | None:
-    """Return the entries of a map, or ``None`` where the value is none."""
+    """Return the entries of a map; ``None`` for other values."""
     if isinstance(value, dict):
         return value
     if isinstance(value, Map):

@@ -1,11 +1,11 @@
-"""What the versions of Ollama do differently with Go templates.
+"""Differences between the versions of Ollama in Go templates.
 
 Read in the sources of 0.5.4, 0.5.5, 0.5.7, 0.5.12, 0.5.13, 0.6.0, 0.6.5, 0.6.6, 0.8.0, 0.9.0, 0.9.3, 0.10.0,
 0.11.0, 0.11.4, 0.11.8, 0.11.10, 0.12.0, 0.12.6, 0.13.0, 0.13.5, 0.14.0, 0.17.4, 0.18.0, 0.19.0, 0.20.0,
 0.24.0, 0.30.0, 0.31.0, 0.32.15, 0.34.0 and 0.34.4 (``template/template.go``, ``api/types.go``,
 ``server/routes.go``, ``server/images.go``). A limit is the first of these that has the change; releases
-between it and the one before were not seen. What text/template can do is that of the Go that a release is
-built with: 1.23 up to 0.5.12, 1.24 and newer from 0.5.13 on.
+between it and the one before were not read. The features of text/template are those of the Go version that a
+release is built with: 1.23 up to 0.5.12, 1.24 and newer since 0.5.13.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ _UNSTAMPED = (0, 0, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """What a version of Ollama knows.
+    """The features of a version of Ollama.
 
     Attributes:
-        ranges_over_integers: ``range`` walks over a whole number.
+        ranges_over_integers: ``range`` accepts an integer.
         has_schemas: Tools have ``items``, parameters ``items`` and ``$defs``, properties ``items``; a
-            property may have several types, and choices that are no strings.
+            property may have several types, and enum values that are not strings.
         has_thinking: Messages have ``thinking``, chats ``think``; templates see ``.Think`` and
             ``.IsThinkSet``.
-        has_tool_names: Results have ``tool_name``, and neighbouring ones stay apart.
+        has_tool_names: Results have ``tool_name``, and adjacent ones are not merged.
         has_levels: ``think`` may be a level; templates see ``.ThinkLevel`` and have the functions
             ``currentDate`` and ``toTypeScriptType``; properties of tools have ``anyOf``.
-        omits_empty: Of a tool, ``description`` and a property's ``type`` are left out when empty, and the
-            ``index`` of a call never is; thinking is on where a template has it and the chat does not say.
-        has_call_ids: Calls have ``id``, results ``tool_call_id``; an empty ``required`` is left out.
-        has_nested_properties: Properties of tools have ``properties``; there is ``yesterdayDate``.
-        converts: Templates see copies of tools and messages, in types of the template package.
+        omits_empty: A tool's ``description`` and a property's ``type`` are omitted when empty, and the
+            ``index`` of a call never is; thinking is on by default where the template supports it.
+        has_call_ids: Calls have ``id``, results ``tool_call_id``; an empty ``required`` is omitted.
+        has_nested_properties: Properties of tools have ``properties``; the function ``yesterdayDate`` exists.
+        converts: Templates see tools and messages converted to types of the template package.
         has_nested_required: Properties of tools have ``required``.
-        prints_tools_as_json: ``{{ . }}`` of a tool prints JSON although it is such a copy.
+        prints_tools_as_json: ``{{ . }}`` of a tool prints JSON even though it is converted.
         has_highest_level: ``think`` may be ``max``.
-        has_native_path: A GGUF's own chat template may be preferred to a TEMPLATE.
-        prefers_tool_round_trip: It is preferred, too, where both have the same capabilities and only it shows
-            how a tool's result is told.
+        has_native_path: A GGUF's own chat template may take precedence over a TEMPLATE.
+        prefers_tool_round_trip: It also does where both have the same capabilities and only it renders
+            tool results.
     """
 
     ranges_over_integers: bool
@@ -67,7 +67,7 @@ class Dialect:
 
     @property
     def functions(self) -> frozenset[str]:
-        """The functions of templates beside Go's own."""
+        """The functions of templates in addition to Go's own."""
         names = {"json"}
         if self.has_levels:
             names |= {"currentDate", "toTypeScriptType"}
@@ -78,12 +78,12 @@ class Dialect:
 
 @lru_cache(maxsize=64)
 def dialect(version: str) -> Dialect:
-    """Return what a version knows, such as ``0.34.4``; ``0.0.0``, an unstamped build, counts as the newest.
+    """Return the features of a version such as ``0.34.4``; ``0.0.0``, an unstamped build, is the newest.
 
-    Versions older than :data:`OLDEST` are taken for that.
+    Versions older than :data:`OLDEST` count as that one.
 
     Raises:
-        UsageProblem: It is no version.
+        UsageProblem: It is not a version.
     """
     release = _release(version)
     return Dialect(
@@ -105,10 +105,10 @@ def dialect(version: str) -> Dialect:
 
 
 def is_since(version: str, first: str) -> bool:
-    """Return whether a version is another one or a later one; ``0.0.0``, an unstamped build, is the newest.
+    """Return whether a version is at least another; ``0.0.0``, an unstamped build, is the newest.
 
     Raises:
-        UsageProblem: One is no version.
+        UsageProblem: One of them is not a version.
     """
     return _release(version) >= _release(first)
 

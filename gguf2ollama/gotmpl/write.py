@@ -1,7 +1,7 @@
-"""Render our Go templates out of ``templates/chat/*.gotmpl.j2``.
+"""Render our Go templates from ``templates/chat/*.gotmpl.j2``.
 
-Go's delimiters are Jinja's, so this environment uses others: ``[[ … ]]`` prints, ``[% … %]`` acts and
-``[# … #]`` comments. It sees our own files only, never the template of a GGUF.
+Go and Jinja share delimiters, so this environment uses others: ``[[ … ]]`` prints, ``[% … %]`` is a tag and
+``[# … #]`` a comment. It renders our own files only, never the template of a GGUF.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def render_go_template(name: str, *, folder: Path, variables: Mapping[str, objec
     """Render ``folder/name`` to the text of a Go template.
 
     Raises:
-        InvalidProfile: The file is missing, is no Jinja, or uses a variable that is not given.
+        InvalidProfile: The file is missing, not valid Jinja, or uses an undefined variable.
     """
     from jinja2 import TemplateError  # noqa: PLC0415  # 60 ms of import
 
@@ -32,15 +32,15 @@ def render_go_template(name: str, *, folder: Path, variables: Mapping[str, objec
         return _environment(folder).get_template(name).render(variables)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
-        place = f"{folder / name}:{line}" if line else str(folder / name)
+        position = f"{folder / name}:{line}" if line else str(folder / name)
         raise InvalidProfile(
-            f"{place}: cannot render the Go template: {error}",
+            f"{position}: cannot render the Go template: {error}",
             hint="a profile's `template` names a file in templates/chat/",
         ) from error
 
 
 def render_go_macro(name: str, macro: str, *arguments: object, folder: Path) -> str:
-    """Return the statements of Go that a macro in ``folder/name`` makes of its arguments."""
+    """Return the Go statements that a macro in ``folder/name`` prints for its arguments."""
     return str(getattr(_environment(folder).get_template(name).module, macro)(*arguments))
 
 
@@ -71,16 +71,16 @@ _GO_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def go_quote(text: str) -> str:
-    r"""Quote a text as a string of Go.
+    r"""Quote a text as a Go string.
 
-    What is not printable is escaped: ``ollama create -f`` drops such characters from a Modelfile's
+    Characters that are not printable are escaped: ``ollama create -f`` drops them from a Modelfile's
     TEMPLATE, and ``\U000000a0`` inside a Go string survives.
     """
     return f'"{"".join(map(_go_character, text))}"'
 
 
 def go_print(text: str) -> str:
-    """Return the action that prints a text and cuts the white space before itself; nothing for no text."""
+    """Return an action that prints a text and trims the whitespace before it; empty for an empty text."""
     return f"{{{{- {go_quote(text)} }}}}" if text else ""
 
 
@@ -105,7 +105,7 @@ _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def printable_text(go_template: str) -> str:
-    """Return every text that a Go template of ours can print: text outside actions, and strings in them."""
+    """Return all text that one of our Go templates can print: outside actions, and in their strings."""
     return _ACTION.sub(_strings_of, go_template)
 
 

@@ -186,9 +186,9 @@ def _insert(text: str, insertions: Iterable[Insertion]) -> str:
     """Put texts into a template; of several at one place, the first goes first."""
     parts: list[str] = []
     done = 0
-    for one in sorted(insertions, key=lambda one: one.at):
-        parts += [text[done : one.at], one.text]
-        done = one.at + one.instead_of
+    for insertion in sorted(insertions, key=lambda insertion: insertion.at):
+        parts += [text[done : insertion.at], insertion.text]
+        done = insertion.at + insertion.instead_of
     return "".join([*parts, text[done:]])
 
 

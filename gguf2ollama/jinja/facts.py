@@ -86,7 +86,7 @@ def read_chat_template(text: str) -> ChatTemplate | None:
     return ChatTemplate(
         text=text,
         marks=normalize_mark(text),
-        printed=tuple(one for one in printed if one.strip()),
+        printed=tuple(text for text in printed if text.strip()),
         is_loose=any(
             isinstance(node, nodes.TemplateData) and node.data and not node.data.strip() for node in reached
         ),
@@ -221,8 +221,8 @@ def _transform(node: nodes.Node) -> str | None:
         return None
     if name in _NEUTRAL:
         return None
-    arguments = [_argument(one) for one in node.args]
-    arguments += [f"{one.key}={_argument(one.value)}" for one in node.kwargs]
+    arguments = [_argument(argument) for argument in node.args]
+    arguments += [f"{keyword.key}={_argument(keyword.value)}" for keyword in node.kwargs]
     name = _SAME.get(name, name)
     return f"{name}({', '.join(arguments)})" if arguments else name
 

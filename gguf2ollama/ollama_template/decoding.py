@@ -60,29 +60,29 @@ class Member:
         return ("nil" if self.holds_any else "empty") if self.omits_empty else ""
 
 
-def read_text(value: Json, place: str) -> bytes:
+def read_text(value: Json, path: str) -> bytes:
     """Read a string."""
     if isinstance(value, str):
         return go_bytes(value)
-    raise _mismatch(value, place, "a string")
+    raise _mismatch(value, path, "a string")
 
 
-def read_integer(value: Json, place: str) -> int:
+def read_integer(value: Json, path: str) -> int:
     """Read an integer."""
     if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return value
-    raise _mismatch(value, place, "an integer")
+    raise _mismatch(value, path, "an integer")
 
 
-def _mismatch(value: Json, place: str, wanted: str) -> InvalidInput:
+def _mismatch(value: Json, path: str, wanted: str) -> InvalidInput:
     return InvalidInput(
-        f"{place}: expected {wanted}, got {type(value).__name__}",
+        f"{path}: expected {wanted}, got {type(value).__name__}",
         hint="Ollama refuses such a request with HTTP 400",
     )
 
 
-def _anything(value: Json, place: str) -> Value:
-    return as_any(value, place=place)
+def _anything(value: Json, path: str) -> Value:
+    return as_any(value, path=path)
 
 
 def empty_text() -> bytes:
@@ -100,18 +100,18 @@ def any_member(name: str, key: str) -> Member:
     return Member(name=name, key=key, decode=_anything, zero=lambda: None, omits_empty=True, holds_any=True)
 
 
-def read_object(value: Json, place: str) -> Mapping[str, Json]:
+def read_object(value: Json, path: str) -> Mapping[str, Json]:
     """Check that a value is an object."""
     if isinstance(value, Mapping):
         return value
-    raise _mismatch(value, place, "an object")
+    raise _mismatch(value, path, "an object")
 
 
-def read_array(value: Json, place: str) -> Sequence[Json]:
+def read_array(value: Json, path: str) -> Sequence[Json]:
     """Check that a value is an array."""
     if isinstance(value, list | tuple):
         return value
-    raise _mismatch(value, place, "an array")
+    raise _mismatch(value, path, "an array")
 
 
 class StructReader:
@@ -120,26 +120,26 @@ class StructReader:
     def __init__(self, type_: GoType, members: Sequence[Member]) -> None:
         self.type = type_
         self._members = members
-        self._by_key = {one.key: one for one in members}
-        self._by_folded_key = {one.key.lower(): one for one in reversed(members)}
+        self._by_key = {member.key: member for member in members}
+        self._by_folded_key = {member.key.lower(): member for member in reversed(members)}
 
     def zero(self) -> Struct:
         """Return the zero value."""
-        return Struct(self.type, {one.name: one.zero() for one in self._members})
+        return Struct(self.type, {member.name: member.zero() for member in self._members})
 
-    def __call__(self, value: Json, place: str) -> Struct:
+    def __call__(self, value: Json, path: str) -> Struct:
         """Read a struct; a null leaves a member at its zero value."""
         struct = self.zero()
-        for key, one in read_object(value, place).items():
+        for key, item in read_object(value, path).items():
             member = self._by_key.get(key) or self._by_folded_key.get(key.lower())
-            if member is not None and (one is not None or member.decode in _TAKES_NULL):
-                struct.fields[member.name] = member.decode(one, f"{place}.{key}")
+            if member is not None and (item is not None or member.decode in _TAKES_NULL):
+                struct.fields[member.name] = member.decode(item, f"{path}.{key}")
         return struct
 
 
 def struct_reader(name: str, members: Sequence[Member], **methods: Value) -> StructReader:
     """Return what reads a struct of a type of this name."""
-    tags = {one.name: (one.key, one.omits) for one in members}
+    tags = {member.name: (member.key, member.omits) for member in members}
     return StructReader(GoType(name=name, kind="struct", tags=tags, **methods), members)
 
 
@@ -154,35 +154,35 @@ _IMAGE = slice_type("api.ImageData", lambda: BYTES[0])
 IMAGES = slice_type("[]api.ImageData", lambda: Slice(_IMAGE, None))
 
 
-def read_strings(value: Json, place: str) -> Slice:
+def read_strings(value: Json, path: str) -> Slice:
     """Read an array of strings."""
     return Slice(
         STRINGS,
         [
-            b"" if one is None else read_text(one, f"{place}[{at}]")
-            for at, one in enumerate(read_array(value, place))
+            b"" if item is None else read_text(item, f"{path}[{at}]")
+            for at, item in enumerate(read_array(value, path))
         ],
     )
 
 
-def read_anythings(value: Json, place: str) -> Slice:
+def read_anythings(value: Json, path: str) -> Slice:
     """Read an array of any JSON values."""
     return Slice(
-        ANYTHINGS, [_anything(one, f"{place}[{at}]") for at, one in enumerate(read_array(value, place))]
+        ANYTHINGS, [_anything(item, f"{path}[{at}]") for at, item in enumerate(read_array(value, path))]
     )
 
 
-def read_images(value: Json, place: str) -> Slice:
+def read_images(value: Json, path: str) -> Slice:
     """Read an array of files in base64."""
-    return Slice(IMAGES, [_image(one, f"{place}[{at}]") for at, one in enumerate(read_array(value, place))])
+    return Slice(IMAGES, [_image(item, f"{path}[{at}]") for at, item in enumerate(read_array(value, path))])
 
 
-def _image(value: Json, place: str) -> Slice:
+def _image(value: Json, path: str) -> Slice:
     try:
-        data = b64decode(read_text(value, place).replace(b"\r", b"").replace(b"\n", b""), validate=True)
+        data = b64decode(read_text(value, path).replace(b"\r", b"").replace(b"\n", b""), validate=True)
     except binascii.Error:
-        raise _mismatch(value, place, "a base64-encoded file") from None
-    return Slice(_IMAGE, [BYTES[one] for one in data])
+        raise _mismatch(value, path, "a base64-encoded file") from None
+    return Slice(_IMAGE, [BYTES[byte] for byte in data])
 
 
 def _text_of_property_type(value: Slice) -> bytes:
@@ -200,11 +200,11 @@ def _json_of_property_type(value: Slice) -> Value:
 PROPERTY_TYPE = slice_type("api.PropertyType", text=_text_of_property_type, marshal=_json_of_property_type)
 
 
-def read_property_type(value: Json, place: str) -> Slice:
+def read_property_type(value: Json, path: str) -> Slice:
     """Read the type of a property: a name, or several."""
     if value is None or isinstance(value, str):
         return Slice(PROPERTY_TYPE, [go_bytes(value or "")])
-    return Slice(PROPERTY_TYPE, read_strings(value, place).items)
+    return Slice(PROPERTY_TYPE, read_strings(value, path).items)
 
 
 def nil_slice(type_: GoType) -> Callable[[], Slice]:

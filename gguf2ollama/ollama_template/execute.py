@@ -108,7 +108,7 @@ def execute(
             prompt = _by_exchanges(template, messages, asked, known, today)
     except EvaluationError as error:
         raise invalid_template(
-            "fails for this request", error.reason, place=error.place, hint=error.hint or _HINT
+            "fails for this request", error.reason, position=error.position, hint=error.hint or _HINT
         ) from None
     return as_text(prompt)
 
@@ -117,12 +117,12 @@ _HINT = "fix the template; Ollama would answer with an error"
 
 
 def _check_functions(template: Template, known: Dialect, version: str) -> None:
-    for name, place in used_functions(template).items():
+    for name, position in used_functions(template).items():
         if name not in BUILTINS and name not in known.functions:
             raise invalid_template(
                 f"cannot be parsed by Ollama {version}",
                 f"function {name} is not defined",
-                place=place,
+                position=position,
                 hint="update Ollama, or avoid the function",
             )
 
@@ -131,7 +131,7 @@ def _read_body(body: Mapping[str, Json], known: Dialect) -> tuple[bytes, list[St
     """Return what systems say, the messages collated, and the tools."""
     types = types_of(known)
     try:
-        messages = [types.message(one, f"messages[{at}]") for at, one in enumerate(_messages(body))]
+        messages = [types.message(message, f"messages[{at}]") for at, message in enumerate(_messages(body))]
         tools = types.tools(body.get("tools"))
     except RecursionError:
         raise InvalidInput("the request's messages or tools are nested too deeply") from None
@@ -249,7 +249,7 @@ def _last_program(template: Template, *, over_integers: bool) -> Program:
 
 
 def _functions(today: date) -> dict[str, Function]:
-    day, day_before = (one.isoformat().encode() for one in (today, today - timedelta(days=1)))
+    day, day_before = (date.isoformat().encode() for date in (today, today - timedelta(days=1)))
     return {
         "json": Function(call=_json, least=1, most=1),
         "currentDate": Function(call=lambda _values: day, least=0, most=None, texts=-1),

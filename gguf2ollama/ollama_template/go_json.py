@@ -109,34 +109,34 @@ def go_bytes(text: str) -> bytes:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def as_any(value: Json, *, place: str, depth: int = 0) -> Value:
+def as_any(value: Json, *, path: str, depth: int = 0) -> Value:
     """Take a value of Python's ``json`` as Go's ``any``: numbers become floats.
 
     Raises:
         InvalidInput: It is no such value, or nests deeper than :data:`MAX_JSON_DEPTH`.
     """
     if depth > MAX_JSON_DEPTH:
-        raise InvalidInput(f"{place}: nested more than {MAX_JSON_DEPTH} levels deep")
+        raise InvalidInput(f"{path}: nested more than {MAX_JSON_DEPTH} levels deep")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return go_bytes(value)
     if isinstance(value, int | float):
-        return _as_float(value, place)
+        return _as_float(value, path)
     if isinstance(value, dict):
         return {
-            go_bytes(key): as_any(one, place=f"{place}.{key}", depth=depth + 1) for key, one in value.items()
+            go_bytes(key): as_any(item, path=f"{path}.{key}", depth=depth + 1) for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [as_any(one, place=f"{place}[{at}]", depth=depth + 1) for at, one in enumerate(value)]
-    raise InvalidInput(f"{place}: a Python {type(value).__name__} is not a JSON value")
+        return [as_any(item, path=f"{path}[{at}]", depth=depth + 1) for at, item in enumerate(value)]
+    raise InvalidInput(f"{path}: a Python {type(value).__name__} is not a JSON value")
 
 
-def _as_float(value: float, place: str) -> float:
+def _as_float(value: float, path: str) -> float:
     try:
         number = float(value)
     except OverflowError:
         number = float("inf")
     if number - number != 0:
-        raise InvalidInput(f"{place}: number out of range for float64")
+        raise InvalidInput(f"{path}: number out of range for float64")
     return number

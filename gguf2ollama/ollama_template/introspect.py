@@ -24,7 +24,7 @@ from gguf2ollama.gotmpl.nodes import (
     Invocation,
     Node,
     Pipe,
-    Place,
+    Position,
     Range,
     Template,
     Text,
@@ -91,11 +91,11 @@ def as_ollama_has_it(template: Template) -> Template:
     """
     if _variables(template) & {"messages", "response"}:
         return template
-    place = Place(1, 1)
-    response = Command(place=place, args=(Field(place=place, names=("Response",)),))
-    pipe = Pipe(place=place, declared=(), assigns=False, commands=(response,))
+    position = Position(1, 1)
+    response = Command(position=position, args=(Field(position=position, names=("Response",)),))
+    pipe = Pipe(position=position, declared=(), assigns=False, commands=(response,))
     root = template.root
-    longer = Body(place=root.place, nodes=(*root.nodes, Action(place=place, pipe=pipe)))
+    longer = Body(position=root.position, nodes=(*root.nodes, Action(position=position, pipe=pipe)))
     return Template(text=template.text, bodies={**template.bodies, b"": longer})
 
 
@@ -107,18 +107,20 @@ def _variables(template: Template) -> frozenset[str]:
     try:
         return frozenset(name.lower() for body in template.bodies.values() for name in _names_in(body))
     except ParsingError as error:
-        raise invalid_template("cannot be used", error.reason, place=error.place, hint=error.hint) from None
+        raise invalid_template(
+            "cannot be used", error.reason, position=error.position, hint=error.hint
+        ) from None
 
 
 def _names_in(node: Node | Body) -> Iterator[str]:
     if isinstance(node, Body):
-        for one in node.nodes:
-            yield from _names_in(one)
+        for child in node.nodes:
+            yield from _names_in(child)
     elif isinstance(node, Invocation):
         if node.pipe is None:
             raise ParsingError(
                 "the {{ template }} call passes no value",
-                place=node.place,
+                position=node.position,
                 hint='write {{ template "name" . }}; Ollama refuses it without a value',
             )
         yield from _names_in_pipe(node.pipe)
@@ -144,12 +146,12 @@ def _arguments(pipe: Pipe) -> Iterator[Expression]:
 
 
 @lru_cache(maxsize=64)
-def used_functions(template: Template) -> dict[str, Place]:
+def used_functions(template: Template) -> dict[str, Position]:
     """Return the functions that a template calls, each with the first place where it does."""
-    used: dict[str, Place] = {}
+    used: dict[str, Position] = {}
     for body in template.bodies.values():
         for identifier in _identifiers(body):
-            used.setdefault(identifier.name, identifier.place)
+            used.setdefault(identifier.name, identifier.position)
     return used
 
 
@@ -157,8 +159,8 @@ def _identifiers(node: Node | Body | Expression | None) -> Iterator[Identifier]:
     if isinstance(node, Identifier):
         yield node
     elif isinstance(node, Body):
-        for one in node.nodes:
-            yield from _identifiers(one)
+        for child in node.nodes:
+            yield from _identifiers(child)
     elif isinstance(node, Pipe):
         for argument in _arguments(node):
             yield from _identifiers(argument)
@@ -190,8 +192,8 @@ def _thinking_tags(root: Body) -> tuple[str, str]:
 def _lists_with_thinking(node: Node | Body, walked: Pipe | None, around: Body) -> Iterator[Body]:
     """Give, for each ``.Thinking``, the list around it; ``walked`` is what the innermost range walks over."""
     if isinstance(node, Body):
-        for one in node.nodes:
-            yield from _lists_with_thinking(one, walked, node)
+        for child in node.nodes:
+            yield from _lists_with_thinking(child, walked, node)
         return
     if isinstance(node, Range):
         walked = node.pipe
@@ -234,7 +236,8 @@ def _branch_of_calls(body: Body) -> If | None:
     """Find the first ``if`` that names the field ``.ToolCalls`` itself."""
     for node in body.nodes:
         if isinstance(node, If) and any(
-            isinstance(one, Field) and "ToolCalls" in one.names for one in _arguments(node.pipe)
+            isinstance(argument, Field) and "ToolCalls" in argument.names
+            for argument in _arguments(node.pipe)
         ):
             return node
         if isinstance(node, Branch):

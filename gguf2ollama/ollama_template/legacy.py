@@ -40,8 +40,8 @@ class _Cutter:
         self._is_cut = False
 
     def body(self, body: Body) -> Body:
-        kept = [one for one in map(self._node, body.nodes) if one is not None]
-        return Body(place=body.place, nodes=tuple(kept))
+        kept = [node for node in map(self._node, body.nodes) if node is not None]
+        return Body(position=body.position, nodes=tuple(kept))
 
     def _node(self, node: Node) -> Node | None:
         if self._is_cut:
@@ -50,32 +50,34 @@ class _Cutter:
             return self._branch(node)
         if isinstance(node, Action):
             pipe = self._pipe(node.pipe)
-            return Action(place=node.place, pipe=pipe) if pipe is not None else None
+            return Action(position=node.position, pipe=pipe) if pipe is not None else None
         return node
 
     def _branch(self, node: If | With | Range) -> Node:
         body = self.body(node.body)
         if node.otherwise is None:
-            return type(node)(place=node.place, pipe=node.pipe, body=body, otherwise=None)
+            return type(node)(position=node.position, pipe=node.pipe, body=body, otherwise=None)
         if self._is_cut:
             raise EvaluationError(
                 ".Response is in a block followed by an else, which crashes Ollama's server",
-                place=node.place,
+                position=node.position,
                 hint="move .Response behind the block, or use .Messages",
             )
         otherwise = self.body(node.otherwise)
-        return type(node)(place=node.place, pipe=node.pipe, body=body, otherwise=otherwise)
+        return type(node)(position=node.position, pipe=node.pipe, body=body, otherwise=otherwise)
 
     def _pipe(self, pipe: Pipe) -> Pipe | None:
         if self._is_cut:
             return None
         commands = []
         for command in pipe.commands:
-            arguments = [one for one in map(self._argument, command.args) if one is not None]
+            arguments = [argument for argument in map(self._argument, command.args) if argument is not None]
             if not arguments:
                 return None
-            commands.append(Command(place=command.place, args=tuple(arguments)))
-        return Pipe(place=pipe.place, declared=pipe.declared, assigns=pipe.assigns, commands=tuple(commands))
+            commands.append(Command(position=command.position, args=tuple(arguments)))
+        return Pipe(
+            position=pipe.position, declared=pipe.declared, assigns=pipe.assigns, commands=tuple(commands)
+        )
 
     def _argument(self, node: Expression) -> Expression | None:
         if isinstance(node, Field) and "Response" in node.names:

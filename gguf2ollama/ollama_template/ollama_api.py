@@ -55,7 +55,7 @@ def typescript_type(value: Struct) -> bytes:
     if choices:
         return b" | ".join(map(typescript_type, choices))
     types = value.fields["Type"].items or []
-    return b" | ".join(_TYPESCRIPT.get(one, b"any") for one in types) or b"any"
+    return b" | ".join(_TYPESCRIPT.get(name, b"any") for name in types) or b"any"
 
 
 class Types:
@@ -76,14 +76,16 @@ class Types:
         if value is None:
             return Slice(self._tools, None)
         read = [
-            self.tool.zero() if one is None else self.tool(one, f"tools[{at}]")
-            for at, one in enumerate(read_array(value, "tools"))
+            self.tool.zero() if tool is None else self.tool(tool, f"tools[{at}]")
+            for at, tool in enumerate(read_array(value, "tools"))
         ]
         return Slice(self._tools, read)
 
     def messages(self, values: Sequence[Struct]) -> Slice:
         """Return messages as a template sees them: pointers to structs."""
-        return Slice(self._messages, [Pointer(one.type, one) for one in values] if values else None)
+        return Slice(
+            self._messages, [Pointer(message.type, message) for message in values] if values else None
+        )
 
     def _name(self, name: str, copy: str) -> str:
         return f"template.{copy}" if self._dialect.converts else f"api.{name}"
@@ -125,10 +127,13 @@ class Types:
         if not known.has_levels:
             return struct_reader(_ANONYMOUS_PROPERTY, members)
 
-        def any_of(value: Json, place: str) -> Slice:
+        def any_of(value: Json, path: str) -> Slice:
             return Slice(
                 choices,
-                [self._property(one, f"{place}[{at}]") for at, one in enumerate(read_array(value, place))],
+                [
+                    self._property(choice, f"{path}[{at}]")
+                    for at, choice in enumerate(read_array(value, path))
+                ],
             )
 
         members.insert(
@@ -146,27 +151,27 @@ class Types:
         type_ = self._properties_type("map[string]api.ToolProperty")
         return _properties(self._properties_decoder(type_), lambda: Map(type_, None))
 
-    def _ordered_properties(self, value: Json, place: str) -> Pointer:
+    def _ordered_properties(self, value: Json, path: str) -> Pointer:
         read = {
-            go_bytes(key): self._nested(one, f"{place}.{key}")
-            for key, one in read_object(value, place).items()
+            go_bytes(key): self._nested(schema, f"{path}.{key}")
+            for key, schema in read_object(value, path).items()
         }
         return Pointer(_ORDERED, OrderedProperties(read))
 
     def _zero_property(self) -> Struct:
         return self._property.zero()
 
-    def _nested(self, value: Json, place: str) -> Struct:
-        return self._property.zero() if value is None else self._property(value, place)
+    def _nested(self, value: Json, path: str) -> Struct:
+        return self._property.zero() if value is None else self._property(value, path)
 
     def _properties_type(self, name: str, **methods: Value) -> GoType:
         return GoType(name=name, kind="map", zero=self._zero_property, **methods)
 
     def _properties_decoder(self, type_: GoType) -> Decode:
-        def decode(value: Json, place: str) -> Map:
+        def decode(value: Json, path: str) -> Map:
             read = {
-                go_bytes(key): self._nested(one, f"{place}.{key}")
-                for key, one in read_object(value, place).items()
+                go_bytes(key): self._nested(schema, f"{path}.{key}")
+                for key, schema in read_object(value, path).items()
             }
             return Map(type_, read)
 
@@ -233,10 +238,10 @@ class Types:
         prefix = "template.template" if known.converts else "api."
         calls = slice_type(f"[]{prefix}ToolCall", call.zero)
 
-        def tool_calls(value: Json, place: str) -> Slice:
+        def tool_calls(value: Json, path: str) -> Slice:
             read = [
-                call.zero() if one is None else call(one, f"{place}[{at}]")
-                for at, one in enumerate(read_array(value, place))
+                call.zero() if item is None else call(item, f"{path}[{at}]")
+                for at, item in enumerate(read_array(value, path))
             ]
             return Slice(calls, None if known.converts and not read else read)
 
@@ -262,8 +267,8 @@ class Types:
         else:
             arguments = GoType(name="api.ToolCallFunctionArguments", kind="map", text_of_pointer=marshal)
 
-        def decode(value: Json, place: str) -> Map:
-            return Map(arguments, as_any(dict(read_object(value, place)), place=place))
+        def decode(value: Json, path: str) -> Map:
+            return Map(arguments, as_any(dict(read_object(value, path)), path=path))
 
         index = Member(
             name="Index", key="index", decode=read_integer, zero=lambda: 0, omits_empty=not known.omits_empty
@@ -287,7 +292,7 @@ class Types:
         reader = struct_reader(self._name(name, copy), members)
         if not self._dialect.converts:
             return reader
-        tags = {one.name: (one.name, "") for one in members}
+        tags = {member.name: (member.name, "") for member in members}
         return StructReader(GoType(name=reader.type.name, kind="struct", tags=tags), members)
 
 
@@ -295,8 +300,8 @@ def _text_of_map(value: Map) -> bytes:
     return b"{}" if value.entries is None else marshal(value)
 
 
-def _role(value: Json, place: str) -> bytes:
-    return go_bytes(read_text(value, place).decode().lower())
+def _role(value: Json, path: str) -> bytes:
+    return go_bytes(read_text(value, path).decode().lower())
 
 
 def _properties(decode: Decode, zero: Callable[[], Value]) -> Member:

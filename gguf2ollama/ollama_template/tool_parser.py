@@ -32,10 +32,10 @@ def read_calls(answer: str, *, tag: str, names: Sequence[str]) -> list[tuple[str
 
 def _calls(text: str, *, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     while True:
-        places = [(text.find(name), -len(name), name) for name in names if name and name in text]
-        if not places:
+        positions = [(text.find(name), -len(name), name) for name in names if name and name in text]
+        if not positions:
             return
-        start, _, name = min(places)
+        start, _, name = min(positions)
         found = _first_object(text)
         if found is None:
             return
@@ -50,7 +50,7 @@ def _calls(text: str, *, names: Sequence[str]) -> Iterator[tuple[str, dict[str, 
 def _first_object(text: str) -> tuple[dict[str, Any], int] | None:
     """Return the first JSON object between braces that balance, and the place of its end."""
     start, depth, is_string, is_escaped = -1, 0, False, False
-    for place, character in enumerate(text):
+    for position, character in enumerate(text):
         if is_escaped or character == "\\":
             is_escaped = not is_escaped
         elif character == '"':
@@ -58,14 +58,14 @@ def _first_object(text: str) -> tuple[dict[str, Any], int] | None:
         elif is_string:
             continue
         elif character == "{":
-            start = place if depth == 0 else start
+            start = position if depth == 0 else start
             depth += 1
         elif character == "}":
             depth = max(depth - 1, -1)
             if depth == 0 and start >= 0:
-                value = _object(text[start : place + 1])
+                value = _object(text[start : position + 1])
                 if value is not None:
-                    return value, place
+                    return value, position
                 start = -1
             depth = max(depth, 0)
     return None
@@ -88,13 +88,13 @@ def _arguments(value: dict[str, Any], *, name: str) -> dict[str, Any] | None:
 def _search(value: Mapping[str, Any], *, name: str) -> tuple[bool, dict[str, Any] | None]:
     if "name" in value:
         found = (_mapping(value.get(key)) for key in _ARGUMENTS)
-        return True, next((one for one in found if one is not None), None)
+        return True, next((arguments for arguments in found if arguments is not None), None)
     if (own := _mapping(value.get(name))) is not None:
         return True, own
     for child in value.values():
-        for one in child if isinstance(child, list) else [child]:
-            if isinstance(one, dict):
-                is_found, arguments = _search(one, name=name)
+        for item in child if isinstance(child, list) else [child]:
+            if isinstance(item, dict):
+                is_found, arguments = _search(item, name=name)
                 if is_found:
                     return True, arguments
     return False, None

@@ -54,18 +54,18 @@ def test_sensible_templates_parse(seed):
     parse(make_template(seed, mistakes=0).replace("nil", "0"))
 
 
-def test_nodes_know_their_places():
+def test_nodes_know_their_positions():
     template = parse("a\n{{ if .A }}é{{ print $.B.C }}{{ end }}")
     text, branch = template.root.nodes
     assert isinstance(text, nodes.Text)
-    assert (text.text, text.place) == ("a\n", nodes.Place(1, 1))
+    assert (text.text, text.position) == ("a\n", nodes.Position(1, 1))
     assert isinstance(branch, nodes.If)
-    assert branch.place == nodes.Place(2, 7)
+    assert branch.position == nodes.Position(2, 7)
     action = branch.body.nodes[1]
     assert isinstance(action, nodes.Action)
     function, variable = action.pipe.commands[0].args
     assert isinstance(function, nodes.Identifier)
-    assert function.place == nodes.Place(2, 16)
+    assert function.position == nodes.Position(2, 16)
     assert isinstance(variable, nodes.Variable)
     assert variable.names == ("$", "B", "C")
 
