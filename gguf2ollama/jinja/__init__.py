@@ -1,1 +1,1 @@
-"""All that reads the text of chat templates: environment, facts, edits. Pure."""
+"""Chat templates as text: the Jinja environment, facts found without running it, and edits. Pure."""

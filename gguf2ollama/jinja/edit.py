@@ -1,4 +1,4 @@
-"""Change expressions within a chat template's text, and leave all other text as it is."""
+"""Change expressions in the text of a chat template, leaving all other text as it is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _VALUES = {"name", "string", "integer", "float"}
-# names that are no values: what stands after them begins an expression of its own
+# keywords: a new expression begins after them
 _LEADING = frozenset({"and", "or", "not", "in", "if", "else", "elif"})
 _WORDS = _LEADING | {"is", "set", "for", "recursive", "call", "filter", "macro"}
 _BEGINS = {"block_begin", "variable_begin"}
@@ -27,12 +27,12 @@ _BEGINS = {"block_begin", "variable_begin"}
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of a template that is no white space: text, a mark such as ``{%``, or a part of an expression.
+    """A token of a template other than whitespace: text, a delimiter, or a part of an expression.
 
     Attributes:
-        kind: What Jinja's lexer calls it.
-        text: What it reads.
-        start: Where it begins.
+        kind: Its type in Jinja's lexer.
+        text: Its source.
+        start: Its offset.
     """
 
     kind: str
@@ -41,12 +41,12 @@ class Piece:
 
     @property
     def end(self) -> int:
-        """Where it ends."""
+        """The offset after it."""
         return self.start + len(self.text)
 
     @property
     def deepens(self) -> int:
-        """How much deeper within brackets what follows stands: 1 for an opening one, -1 for a closing one."""
+        """The change of the nesting depth after it: 1 for an opening bracket, -1 for a closing one."""
         return (self.text in _OPENING) - (self.text in _CLOSING) if self.kind == "operator" else 0
 
     @property
@@ -57,7 +57,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """A text to be put into a template, in the place of so many characters."""
+    """A text that replaces a number of characters of a template."""
 
     at: int
     text: str
@@ -66,11 +66,11 @@ class Insertion:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """What a filter, a method or a subscript is applied to.
+    """The operand of a filter, a method or a subscript.
 
     Attributes:
-        first: The number of its first piece.
-        calls: Whether anything is called in it, or filtered.
+        first: The index of its first token.
+        calls: Whether it contains a call or a filter.
     """
 
     first: int
@@ -78,16 +78,16 @@ class Operand:
 
 
 def _with_line_ends(text: str) -> str:
-    r"""Return a template with the line ends that Jinja makes of all others, ``\n``."""
+    r"""Return a template with all line ends as ``\n``, as Jinja converts them."""
     return re.sub(r"\r\n|\r", "\n", text)
 
 
-@lru_cache(maxsize=4)  # several changes are tried on one and the same
+@lru_cache(maxsize=4)  # several changes are tried on the same template
 def _pieces_of(text: str) -> tuple[Piece, ...]:
-    """Cut a template into pieces, once its line ends are those of :func:`with_line_ends`.
+    """Return the tokens of a template whose line ends are ``\n``.
 
     Raises:
-        ValueError: It does not read.
+        ValueError: It is not valid Jinja.
     """
     import jinja2  # noqa: PLC0415 - start-up counts
 
@@ -102,7 +102,7 @@ def _placed(text: str, tokens: Iterable[tuple[str, str]]) -> Iterator[Piece]:
     at = 0
     for kind, value in tokens:
         start = text.index(value, at)
-        if text[at:start].strip():  # only white space is left out by the lexer
+        if text[at:start].strip():  # the lexer omits whitespace only
             raise ValueError(value)
         at = start + len(value)
         if kind != "whitespace":
@@ -110,9 +110,9 @@ def _placed(text: str, tokens: Iterable[tuple[str, str]]) -> Iterator[Piece]:
 
 
 def operand_before(pieces: Sequence[Piece], at: int) -> Operand | None:
-    """Find what the filter, method or subscript that begins with a piece is applied to.
+    """Return the operand of the filter, method or subscript that begins with a token.
 
-    ``None`` where that cannot be told by looking at the pieces before it.
+    ``None`` where the tokens before it do not determine it.
     """
     calls = False
     while at > 0:
@@ -137,7 +137,7 @@ def operand_before(pieces: Sequence[Piece], at: int) -> Operand | None:
 
 
 def _opening(pieces: Sequence[Piece], closing: int) -> int | None:
-    """Find the bracket that is closed by another."""
+    """Return the bracket that another one closes."""
     depth = 0
     for at in range(closing, -1, -1):
         depth += pieces[at].deepens
@@ -159,7 +159,7 @@ def _follows(pieces: Sequence[Piece], at: int, operators: Collection[str]) -> bo
 
 
 def _begins_operand(pieces: Sequence[Piece], at: int) -> bool:
-    """Return whether nothing before a value belongs to it: a test, a sign, a text that goes on."""
+    """Return whether an operand begins with a value, with no test, sign or string before it."""
     before = pieces[at - 1] if at else None
     if before is None or before.kind in _BEGINS:
         return True
@@ -172,7 +172,7 @@ def _begins_operand(pieces: Sequence[Piece], at: int) -> bool:
 
 
 def rewritten(text: str, find: Callable[[str, Sequence[Piece]], Iterable[Insertion]]) -> str | None:
-    """Put into a template what is found of its pieces; ``None`` where nothing is, or it does not read."""
+    """Insert what is found for the tokens of a template; ``None`` if nothing is, or it is not valid Jinja."""
     source = _with_line_ends(text)
     try:
         pieces = _pieces_of(source)
@@ -183,7 +183,7 @@ def rewritten(text: str, find: Callable[[str, Sequence[Piece]], Iterable[Inserti
 
 
 def _insert(text: str, insertions: Iterable[Insertion]) -> str:
-    """Put texts into a template; of several at one place, the first goes first."""
+    """Insert texts into a template; several at one offset stay in order."""
     parts: list[str] = []
     done = 0
     for insertion in sorted(insertions, key=lambda insertion: insertion.at):
@@ -193,7 +193,7 @@ def _insert(text: str, insertions: Iterable[Insertion]) -> str:
 
 
 def unused_name(text: str, name: str) -> str:
-    """Return a name that a template does not have, and nobody gives."""
+    """Return a name that a template does not use and no one defines."""
     new = f"{name}_"
     while new in text:
         new += "_"

@@ -1,7 +1,7 @@
-"""Jinja as transformers compiles and renders chat templates; what runs inside the worker process.
+"""Jinja as transformers compiles and renders chat templates; runs inside the worker process.
 
 Source: ``_cached_compile_jinja_template`` in transformers 5.23, ``utils/chat_template_utils.py``. The clock
-is given, so that a date in a prompt is the one that was asked for.
+is a parameter, so that dates in prompts are reproducible.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["Raised", "TooLong", "line_of", "make_environment", "render"]
 
 
 class Raised(TemplateError):
-    """The template called ``raise_exception``: its authors do not take such a chat."""
+    """The template called ``raise_exception``: its authors reject such a chat."""
 
 
 class TooLong(Exception):
-    """The template printed more than it may."""
+    """The template's output exceeds the limit."""
 
 
 class _Generation(Extension):
@@ -45,7 +45,7 @@ class _Generation(Extension):
 
 
 class _Dict:
-    """The global ``dict``: it makes dictionaries, and leads nowhere else."""
+    """The global ``dict``: it creates dictionaries and exposes nothing else."""
 
     def __call__(self, *pairs: Iterable[Any], **values: object) -> dict[Any, Any]:
         return dict(*pairs, **values)
@@ -55,7 +55,7 @@ class _Dict:
 
 
 class _Namespace(Namespace):
-    """The global ``namespace``: it takes no name that begins with an underscore."""
+    """The global ``namespace``: it rejects names that begin with an underscore."""
 
     def __init__(self, /, *pairs: Iterable[Any], **values: object) -> None:
         taken: dict[Any, Any] = dict(*pairs, **values)
@@ -73,9 +73,9 @@ _CAP_KNOWN = 4096
 
 
 class _CodeGenerator(CodeGenerator):
-    """Notes the names that a template looks up in what it is given, while its code is written.
+    """Records the variables that a template looks up, while its code is generated.
 
-    They are those of :func:`jinja2.meta.find_undeclared_variables`, which goes all the way a second time.
+    They are those of :func:`jinja2.meta.find_undeclared_variables`, which compiles a second time.
     """
 
     def enter_frame(self, frame: Frame) -> None:
@@ -88,13 +88,13 @@ class _CodeGenerator(CodeGenerator):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, which says at once what it forbids of Python; Jinja's waits until the value is used.
+    """The sandbox; it fails on unsafe access at once, while Jinja's fails when the value is used.
 
-    What it finds and allows is what Jinja's does, sooner: whether an attribute is safe depends on the type of
-    what has it, and what a dictionary holds is no attribute of it.
+    It allows what Jinja's does: whether an attribute is safe depends on the type of its
+    owner, and the items of a dictionary are not its attributes.
 
     Attributes:
-        looked_up: The names that the templates compiled until now look up in what they are given.
+        looked_up: The variables that the templates compiled so far look up.
     """
 
     code_generator_class = _CodeGenerator
@@ -128,7 +128,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def make_environment(*, now: datetime | None) -> _Environment:
-    """Make the environment that a chat template is compiled in; its clock stands still unless ``None``."""
+    """Return the environment that chat templates are compiled in; its clock is fixed unless ``None``."""
     environment = _Environment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
     )
@@ -150,8 +150,8 @@ def render(template: Template, variables: Mapping[str, Any], *, characters: int)
     """Render a chat, as ``Template.render`` does.
 
     Raises:
-        TooLong: The prompt has more than so many characters.
-        Exception: Whatever the template makes of its variables.
+        TooLong: The prompt exceeds the limit of characters.
+        Exception: Any error of the template.
     """
     pieces = []
     size = 0
@@ -164,7 +164,7 @@ def render(template: Template, variables: Mapping[str, Any], *, characters: int)
 
 
 def line_of(error: BaseException) -> int | None:
-    """Return the line of the template in which an error came up, if it came up in one."""
+    """Return the line of the template where an error occurred, if it occurred in the template."""
     line = None
     trace = error.__traceback__
     while trace is not None:

@@ -1,8 +1,8 @@
-"""What the text of a Jinja chat template shows, without running it.
+"""Facts about a Jinja chat template, found without running it.
 
-A template is parsed, never rendered, so hostile text can do nothing here. Two things tell whether it is a
-family's own or only resembles it: every text that it can print, and every filter and method that it puts a
-message through. Branches that no chat through Ollama reaches (documents, constant conditions) do not count.
+A template is parsed, never rendered, so hostile text is harmless here. Two things decide whether it is a
+family's own or only resembles it: all text that it can print, and all filters and methods that it applies to
+messages. Branches that no chat through Ollama reaches (documents, constant conditions) do not count.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ _KEY = re.compile(r"\['(\w{1,64})'\]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTemplate:
-    """The text of a chat template, and what it shows.
+    """A chat template, and facts about it.
 
     Attributes:
         text: The Jinja text.
-        marks: The same with all quotes single and ``['key']`` written ``.key``, for the search of marks.
-        printed: Every text that it can print, in order: what stands outside tags (unless it is white space
-            only) and the string literals that are not compared, looked up or given to an exception.
-        is_loose: Whether it prints white space that stands between its tags, which is rarely meant.
-        transforms: The filters and methods that a message can be put through, such as ``trim``,
-            ``tojson(indent=4)`` or ``split('</think>')``; those that change no text are left out.
-        has_bos: Whether it names ``bos_token``.
+        marks: The same with single quotes only and ``['key']`` as ``.key``, to search for marks.
+        printed: All text that it can print, in order: text outside tags (unless it is whitespace
+            only) and the string literals that are not compared, looked up or passed to an exception.
+        is_loose: Whether it prints whitespace between its tags, which is rarely intended.
+        transforms: The filters and methods that it may apply to a message, such as ``trim``,
+            ``tojson(indent=4)`` or ``split('</think>')``, without those that do not change text.
+        has_bos: Whether it uses ``bos_token``.
     """
 
     text: str
@@ -64,19 +64,19 @@ class ChatTemplate:
 
 
 def normalize_mark(text: str) -> str:
-    """Write Jinja in one way where it has two: single quotes, and ``.key`` for ``['key']``."""
+    """Return Jinja text with single quotes, and ``.key`` for ``['key']``."""
     return _KEY.sub(r".\1", text.replace('"', "'"))
 
 
 @lru_cache(maxsize=64)
 def read_chat_template(text: str) -> ChatTemplate | None:
-    """Read what a chat template shows; ``None`` when it is no Jinja, or longer than 128 kB."""
+    """Return facts about a chat template; ``None`` if it is not valid Jinja, or longer than 128 kB."""
     from jinja2 import TemplateError, nodes  # noqa: PLC0415  # 60 ms of import
 
     if len(text) > _CAP_CHARACTERS:
         return None
     try:
-        text.encode()  # bytes that are no UTF-8 are read as lone surrogates
+        text.encode()  # invalid UTF-8 is read as lone surrogates
         tree = _environment().parse(text)
         assigned = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
         reached = list(_reached(tree, never=_NEVER_GIVEN - assigned))
@@ -96,7 +96,7 @@ def read_chat_template(text: str) -> ChatTemplate | None:
 
 
 def find_syntax_error(text: str) -> str | None:
-    """Say why a text is no Jinja template, with the line; ``None`` where it is one."""
+    """Return why a text is not a Jinja template, with the line; ``None`` where it is one."""
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415  # 60 ms of import
 
     try:
@@ -105,18 +105,18 @@ def find_syntax_error(text: str) -> str | None:
         return f"line {error.lineno}: {error.message}"
     except RecursionError:
         return "it is nested too deeply"
-    except ValueError as error:  # a number that is none
+    except ValueError as error:  # an invalid number
         return str(error)
     return None
 
 
 def _environment() -> Environment:
-    """Return an environment with the settings and the tags that transformers gives to chat templates."""
+    """Return an environment with the settings and tags of transformers for chat templates."""
     from jinja2 import Environment  # noqa: PLC0415  # 60 ms of import
     from jinja2.ext import Extension  # noqa: PLC0415  # as above
 
     class Generation(Extension):
-        """The ``generation`` tag, which marks what the assistant said and prints its body."""
+        """The ``generation`` tag, which marks the assistant's output and prints its body."""
 
         tags = {"generation"}  # noqa: RUF012  # the type that Jinja declares
 
@@ -130,7 +130,7 @@ def _environment() -> Environment:
 
 
 def _reached(node: nodes.Node, *, never: frozenset[str]) -> Iterator[nodes.Node]:
-    """Walk over the nodes that a chat through Ollama can reach, in order."""
+    """Yield the nodes that a chat through Ollama can reach, in order."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
     yield node
@@ -151,7 +151,7 @@ def _reached(node: nodes.Node, *, never: frozenset[str]) -> Iterator[nodes.Node]
 
 
 def _holds(test: nodes.Node, *, never: frozenset[str]) -> bool | None:
-    """Return whether a condition holds for every chat, for none (``False``), or depends (``None``)."""
+    """Return whether a condition holds for all chats (``True``), none (``False``) or some (``None``)."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
     holds: bool | None = None
@@ -165,7 +165,7 @@ def _holds(test: nodes.Node, *, never: frozenset[str]) -> bool | None:
         sides = {_holds(side, never=never) for side in (test.left, test.right)}
         holds = deciding if deciding in sides else None if None in sides else not deciding
     elif isinstance(test, nodes.Test) and test.name == "defined":
-        holds = _holds(test.node, never=never)  # what is never given is never defined
+        holds = _holds(test.node, never=never)  # variables that are never passed are undefined
     elif isinstance(test, nodes.Compare) and len(test.ops) == 1:
         left, operator, right = test.expr, test.ops[0].op, test.ops[0].expr
         if operator == "in":
@@ -176,7 +176,7 @@ def _holds(test: nodes.Node, *, never: frozenset[str]) -> bool | None:
 
 
 def _printed(reached: list[nodes.Node]) -> Iterator[str]:
-    """Return the texts that can be printed: data, and constants that are not only asked about."""
+    """Return the texts that can be printed: data, and constants that are not only tested."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
     silent: set[int] = set()
@@ -192,7 +192,7 @@ def _printed(reached: list[nodes.Node]) -> Iterator[str]:
 
 
 def _only_asked(node: nodes.Node) -> Iterable[nodes.Node]:
-    """Return the children of a node whose constants are compared, looked up or raised, never printed."""
+    """Return the children of a node whose constants are compared, looked up or raised, but not printed."""
     from jinja2 import nodes  # noqa: PLC0415  # 60 ms of import
 
     if isinstance(node, nodes.Compare):
@@ -234,7 +234,7 @@ def _argument(node: nodes.Node) -> str:
 
 
 def shows_tools(text: str) -> bool:
-    """Return whether Ollama takes a chat template for one that knows tools.
+    """Return whether Ollama considers a chat template to support tools.
 
     Source: ``chatTemplateHasToolSupport`` in Ollama 0.34.4, ``server/images.go``.
     """
@@ -242,7 +242,7 @@ def shows_tools(text: str) -> bool:
 
 
 def shows_thinking(text: str) -> bool:
-    """Return whether Ollama takes a chat template for one that thinks.
+    """Return whether Ollama considers a chat template to support thinking.
 
     Source: ``TemplateSupportsThinking`` in Ollama 0.34.4, ``thinking/template.go``.
     """

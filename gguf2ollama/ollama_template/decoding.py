@@ -42,9 +42,9 @@ Decode: TypeAlias = Callable[[Json, str], Value]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A field of a struct: its name, its JSON key, how it is read, and its zero value.
+    """A field of a struct: name, JSON key, decoder and zero value.
 
-    ``omits_empty``: JSON leaves it out when it is empty; ``holds_any``: then only where there is no value.
+    ``omits_empty``: JSON omits it when it is empty; ``holds_any``: only when it is nil.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Member:
 
     @property
     def omits(self) -> str:
-        """When JSON leaves it out; see ``GoType.tags``."""
+        """When JSON omits it; see ``GoType.tags``."""
         return ("nil" if self.holds_any else "empty") if self.omits_empty else ""
 
 
@@ -91,31 +91,31 @@ def empty_text() -> bytes:
 
 
 def string_member(name: str, key: str, *, omits_empty: bool = False) -> Member:
-    """Return a member that holds a string."""
+    """Return a member of type string."""
     return Member(name=name, key=key, decode=read_text, zero=empty_text, omits_empty=omits_empty)
 
 
 def any_member(name: str, key: str) -> Member:
-    """Return a member that holds any JSON value and is left out where there is none."""
+    """Return a member of type ``any`` that is omitted when nil."""
     return Member(name=name, key=key, decode=_anything, zero=lambda: None, omits_empty=True, holds_any=True)
 
 
 def read_object(value: Json, path: str) -> Mapping[str, Json]:
-    """Check that a value is an object."""
+    """Return a value that must be an object."""
     if isinstance(value, Mapping):
         return value
     raise _mismatch(value, path, "an object")
 
 
 def read_array(value: Json, path: str) -> Sequence[Json]:
-    """Check that a value is an array."""
+    """Return a value that must be an array."""
     if isinstance(value, list | tuple):
         return value
     raise _mismatch(value, path, "an array")
 
 
 class StructReader:
-    """Reads a struct of a type: keys match without regard to case, and unknown ones are dropped."""
+    """A decoder of structs of a type: keys match case-insensitively, and unknown ones are dropped."""
 
     def __init__(self, type_: GoType, members: Sequence[Member]) -> None:
         self.type = type_
@@ -138,7 +138,7 @@ class StructReader:
 
 
 def struct_reader(name: str, members: Sequence[Member], **methods: Value) -> StructReader:
-    """Return what reads a struct of a type of this name."""
+    """Return the decoder of a struct type with this name."""
     tags = {member.name: (member.key, member.omits) for member in members}
     return StructReader(GoType(name=name, kind="struct", tags=tags, **methods), members)
 
@@ -173,7 +173,7 @@ def read_anythings(value: Json, path: str) -> Slice:
 
 
 def read_images(value: Json, path: str) -> Slice:
-    """Read an array of files in base64."""
+    """Read an array of base64-encoded files."""
     return Slice(IMAGES, [_image(item, f"{path}[{at}]") for at, item in enumerate(read_array(value, path))])
 
 
@@ -208,8 +208,8 @@ def read_property_type(value: Json, path: str) -> Slice:
 
 
 def nil_slice(type_: GoType) -> Callable[[], Slice]:
-    """Return what makes nil slices of a type."""
+    """Return a function that returns nil slices of a type."""
     return lambda: Slice(type_, None)
 
 
-_TAKES_NULL = frozenset({read_property_type})  # what Go asks even for a null
+_TAKES_NULL = frozenset({read_property_type})  # decoders that Go calls for null, too

@@ -1,8 +1,8 @@
-"""Fit a Go template to an older Ollama: what that one does not know gives way to what it would have been.
+"""Adapt a Go template to an older Ollama: replace fields and functions that it does not support.
 
-Go breaks at a field that a struct does not have, and cannot parse a template with a function that it does not
-know. An older Ollama drops the thinking of messages, names of tools and ids of calls before a template runs,
-so that empty texts in their places print what is left. A date is another matter: it stays what it is.
+Go fails at an unknown field of a struct, and cannot parse a template with an unknown
+function. An older Ollama drops reasoning, tool names and call ids from messages before a template runs,
+so empty strings print the same as their fields would. A date becomes that of the build.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _EMPTY = '""'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A template that was fitted.
+    """An adapted template.
 
     Attributes:
         text: The template.
-        fields: The fields that gave way to empty texts, in order.
-        day: The day that it tells from now on, whatever day it is; ``None`` where it tells none.
+        fields: The fields that were replaced by empty strings, in order.
+        day: The date that it prints from now on, whatever the date; ``None`` where it prints none.
     """
 
     text: str
@@ -34,15 +34,15 @@ class Fitted:
 
 
 def fit(text: str, *, version: str, today: date) -> Fitted:
-    """Fit a template to a version of Ollama; one that fits stays as it is, and so does what is no template.
+    """Adapt a template to a version of Ollama; it stays as it is if supported, or if it is not a template.
 
     Args:
         text: The template.
         version: The version, such as ``0.8.0``.
-        today: What stands for the date where Ollama has no function for it.
+        today: The date to print where Ollama has no function for it.
 
     Raises:
-        UsageProblem: It is no version.
+        UsageProblem: It is not a version.
     """
     known = dialect(version)
     unknown, days = _unknown_fields(known), _days(known, today)
@@ -54,7 +54,7 @@ def fit(text: str, *, version: str, today: date) -> Fitted:
     end, is_dated = 0, False
     for at, token in enumerate(tokens):
         if token.kind == "field" and token.value in unknown:
-            if (start := _start(tokens, at)) < end:  # within it something gave way already
+            if (start := _start(tokens, at)) < end:  # something in it has been replaced already
                 continue
             fields[token.value] = None
             parts.append(text[end:start] + _EMPTY)
@@ -68,7 +68,7 @@ def fit(text: str, *, version: str, today: date) -> Fitted:
 
 
 def _unknown_fields(known: Dialect) -> frozenset[str]:
-    """Return the fields of texts that a version does not have, each with its dot."""
+    """Return the string fields that a version does not have, each with its dot."""
     unknown = set()
     if not known.has_thinking:
         unknown.add(".Thinking")
@@ -80,13 +80,13 @@ def _unknown_fields(known: Dialect) -> frozenset[str]:
 
 
 def _days(known: Dialect, today: date) -> dict[str, date]:
-    """Return the functions for a day that a version does not have, and the day for each."""
+    """Return the date functions that a version does not have, with the date of each."""
     days = {"currentDate": today, "yesterdayDate": today - timedelta(days=1)}
     return {name: day for name, day in days.items() if name not in known.functions}
 
 
 def _start(tokens: list[Token], at: int) -> int:
-    """Return where an operand begins that ends with a field: ``.A``, ``$x.A`` or ``(index $x 0).A``."""
+    """Return the start of an operand that ends with a field: ``.A``, ``$x.A`` or ``(index $x 0).A``."""
     while at and tokens[at - 1].at + len(tokens[at - 1].value) == tokens[at].at:
         if tokens[at - 1].kind == ")":
             at = _opening(tokens, at - 1)
@@ -98,7 +98,7 @@ def _start(tokens: list[Token], at: int) -> int:
 
 
 def _opening(tokens: list[Token], at: int) -> int:
-    """Return the index of the parenthesis that one at an index closes."""
+    """Return the index of the parenthesis closed by the one at an index."""
     depth = 0
     while at:
         depth += {")": 1, "(": -1}.get(tokens[at].kind, 0)

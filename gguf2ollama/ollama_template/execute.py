@@ -1,11 +1,11 @@
 """Render the body of ``/api/chat`` with a Go template, as Ollama does.
 
-:func:`render` is the way through the server: what it adds and refuses, then :func:`execute`, which is
+:func:`render` includes what the server adds and refuses; :func:`execute` is
 ``template.Template.Execute``: messages are collated, and the template runs once over ``.Messages`` or once
-per exchange. The prompt is what ``_debug_render_only`` shows with ``"truncate": false``. Not here: the
-model's own SYSTEM and MESSAGEs (put them into ``messages``), what is done by family or name
-(``chat/special_cases.py``), built-in renderers, and the cut of a literal ``<bos>``, which happens on the way
-to the model (``llm``).
+per exchange. The prompt is what ``_debug_render_only`` shows with ``"truncate": false``. Not included: the
+model's own SYSTEM and MESSAGEs (pass them in ``messages``), changes by family or name
+(``chat/special_cases.py``), built-in renderers, and the removal of a literal ``<bos>``, which happens later
+(``llm``).
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ def render(
     now: datetime | None = None,
     capabilities: Collection[str] = (),
 ) -> str:
-    """Return the prompt that a server makes of the body of ``/api/chat``.
+    """Return the prompt that a server renders for the body of ``/api/chat``.
 
     Args:
         template: The template, or its text.
-        body: ``messages``, and where wanted ``tools`` and ``think``; other keys do not matter.
+        body: ``messages``, and optionally ``tools`` and ``think``; other keys are ignored.
         version: Ollama's, such as ``0.34.4``.
-        now: The time for ``currentDate``, on the server's clock; by default the present.
-        capabilities: Of ``tools`` and ``thinking`` those that the model has by its family or its parser,
-            whatever the template shows.
+        now: The time for ``currentDate``, in the server's time zone; by default the current time.
+        capabilities: Those of ``tools`` and ``thinking`` that the model has by its family or its parser,
+            whatever its template.
 
     Raises:
-        InvalidModelfile: That Ollama cannot parse the template, or it fails for this request.
+        InvalidModelfile: That Ollama cannot parse the template, or the template fails for this request.
         InvalidInput: The server refuses the body.
     """
     template = parse(template) if isinstance(template, str) else template
@@ -84,7 +84,7 @@ def execute(
     version: str = NEWEST,
     now: datetime | None = None,
 ) -> str:
-    """Run a template as Ollama's template package does, without what the server adds before.
+    """Run a template as Ollama's template package does, without what the server adds.
 
     Arguments and errors are those of :func:`render`.
     """
@@ -128,7 +128,7 @@ def _check_functions(template: Template, known: Dialect, version: str) -> None:
 
 
 def _read_body(body: Mapping[str, Json], known: Dialect) -> tuple[bytes, list[Struct], Slice]:
-    """Return what systems say, the messages collated, and the tools."""
+    """Return the system prompt, the collated messages, and the tools."""
     types = types_of(known)
     try:
         messages = [types.message(message, f"messages[{at}]") for at, message in enumerate(_messages(body))]
@@ -151,7 +151,7 @@ def _messages(body: Mapping[str, Json]) -> Sequence[Json]:
 
 
 def _with_image_tags(messages: Sequence[Json]) -> Sequence[Json]:
-    """Put ``[img-0]`` and so on before a content, or in the place of ``[img]`` in it."""
+    """Add ``[img-0]`` and so on before a content, or replace ``[img]`` in it."""
     tagged, number = [], 0
     for message in messages:
         images = message.get("images") if isinstance(message, Mapping) else None
@@ -171,7 +171,7 @@ def _with_image_tags(messages: Sequence[Json]) -> Sequence[Json]:
 
 
 def _collated(messages: Sequence[Struct], known: Dialect) -> tuple[bytes, list[Struct]]:
-    """Join what systems say, and merge neighbours of one role; of the merged one only the content stays."""
+    """Join system messages, and merge adjacent messages of a role: of the second, only the content stays."""
     system: list[bytes] = []
     collated: list[Struct] = []
     for message in messages:
@@ -187,7 +187,7 @@ def _collated(messages: Sequence[Struct], known: Dialect) -> tuple[bytes, list[S
 
 
 def _thinking(think: Value, known: Dialect) -> dict[bytes, Value]:
-    """Return what templates see of ``think``; a server that knows no such key reads past it."""
+    """Return the variables for ``think``; a server without that key ignores it."""
     if not known.has_thinking:
         return {}
     levels = (*_LEVELS, "max") if known.has_highest_level else _LEVELS if known.has_levels else ()
@@ -206,7 +206,7 @@ def _thinking(think: Value, known: Dialect) -> dict[bytes, Value]:
 def _by_exchanges(
     template: Template, messages: Sequence[Struct], asked: Mapping[bytes, Value], known: Dialect, today: date
 ) -> bytes:
-    """Run a template without ``.Messages``: once per exchange, the last time up to the response."""
+    """Run a template without ``.Messages``: once per exchange, the last one up to the response."""
     program = _program(as_ollama_has_it(template), known, today)
     out: list[bytes] = []
     values = {b"System": b"", b"Prompt": b"", b"Response": b""}
@@ -243,7 +243,7 @@ def _program(template: Template, known: Dialect, today: date) -> Program:
 
 @lru_cache(maxsize=64)
 def _last_program(template: Template, *, over_integers: bool) -> Program:
-    """Make the program for the last exchange, which Ollama runs without its functions and options."""
+    """Return the program for the last exchange, which Ollama runs without its functions and options."""
     body = until_response(template)
     return Program({b"": body}, functions={}, missing=NOTHING, over_integers=over_integers)
 
@@ -259,7 +259,7 @@ def _functions(today: date) -> dict[str, Function]:
 
 
 def _json(values: list[Value]) -> bytes:
-    return b"" if isinstance(values[0], Pairs) else marshal(values[0])  # no function can be written
+    return b"" if isinstance(values[0], Pairs) else marshal(values[0])  # functions cannot be printed
 
 
 def _typescript(values: list[Value]) -> bytes:

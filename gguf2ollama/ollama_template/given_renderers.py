@@ -1,6 +1,6 @@
-"""Architectures to which ``create`` gives a built-in renderer, and the parser of that name.
+"""Architectures to which ``create`` assigns a built-in renderer, and the parser of that name.
 
-It does so whatever their chat templates say, unless they come with both a RENDERER and a PARSER
+It does so whatever their chat templates are, unless both RENDERER and PARSER are set
 (``server/create.go`` of 0.32.15 and 0.34.4).
 """
 

@@ -1,4 +1,4 @@
-"""Write values as Go's ``encoding/json`` does, and take what a JSON text says as Go's ``any``."""
+"""Write values as Go's ``encoding/json`` does, and convert JSON values to Go's ``any``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gguf2ollama.gotmpl.values import NOTHING, Byte, Map, Pointer, Struct, Value
 __all__ = ["MAX_JSON_DEPTH", "Json", "OrderedEntries", "as_any", "go_bytes", "marshal"]
 
 Json: TypeAlias = Any
-"""A value that Python's ``json`` gives for a JSON text."""
+"""A value as Python's ``json`` returns it."""
 MAX_JSON_DEPTH = 100
 _ESCAPED = re.compile('["\\\\\0-\x1f<>&\u2028\u2029\udc80-\udcff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -75,7 +75,7 @@ class OrderedEntries:
 
 
 def _is_left_out(value: Value, omits: str) -> bool:
-    """Return what ``omitempty`` leaves out: a field that may hold anything only where it holds nothing."""
+    """Return whether ``omitempty`` omits a value: a field of type ``any`` only when it is nil."""
     if omits == "nil":
         return value is None
     return not isinstance(value, Struct) and not is_true(value)
@@ -102,7 +102,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def go_bytes(text: str) -> bytes:
-    """Return a text as Go reads it out of JSON: half of a surrogate pair becomes U+FFFD."""
+    """Return a string as Go reads it from JSON: lone surrogates become U+FFFD."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -110,10 +110,10 @@ def go_bytes(text: str) -> bytes:
 
 
 def as_any(value: Json, *, path: str, depth: int = 0) -> Value:
-    """Take a value of Python's ``json`` as Go's ``any``: numbers become floats.
+    """Convert a value of Python's ``json`` to Go's ``any``: numbers become floats.
 
     Raises:
-        InvalidInput: It is no such value, or nests deeper than :data:`MAX_JSON_DEPTH`.
+        InvalidInput: It is not a JSON value, or nested deeper than :data:`MAX_JSON_DEPTH`.
     """
     if depth > MAX_JSON_DEPTH:
         raise InvalidInput(f"{path}: nested more than {MAX_JSON_DEPTH} levels deep")

@@ -1,4 +1,4 @@
-"""What Ollama reads from a template: variables, tags and capabilities.
+"""Introspection of a template as Ollama does it: variables, tags and capabilities.
 
 Each rule is that of Ollama's source: ``template/template.go`` (``Identifiers``), ``thinking/template.go``,
 ``tools/template.go`` and ``server/images.go``.
@@ -37,15 +37,15 @@ __all__ = ["Reading", "as_ollama_has_it", "read", "used_functions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What Ollama reads from a template.
+    """What Ollama derives from a template.
 
     Attributes:
-        variables: The names of fields and variables that it finds, in lower case; not those behind an
+        variables: The names of fields and variables that it finds, in lower case; not those after an
             expression in parentheses, such as ``(index .Messages 0).Role``.
-        thinking: The tags around what a model thinks; ``""`` where there is none.
-        tool_tag: What opens a tool call; ``{`` where nothing else does.
-        capabilities: Of ``tools``, ``insert`` and ``thinking`` those that a model with it has.
-        tells_tool_results: Whether it is taken to tell tool calls and their results.
+        thinking: The think tags, opening and closing; ``""`` where there is none.
+        tool_tag: The text that opens a tool call; ``{`` by default.
+        capabilities: Those of ``tools``, ``insert`` and ``thinking`` that a model with it has.
+        tells_tool_results: Whether Ollama considers it to render tool calls and their results.
     """
 
     variables: frozenset[str]
@@ -57,10 +57,10 @@ class Reading:
 
 @lru_cache(maxsize=64)
 def read(template: Template) -> Reading:
-    """Read what Ollama reads.
+    """Return what Ollama derives from a template.
 
     Raises:
-        InvalidModelfile: Ollama refuses the template: it invokes one without giving it a value.
+        InvalidModelfile: Ollama refuses the template: a ``{{ template }}`` passes no value.
     """
     complete = as_ollama_has_it(template)
     variables, root = _variables(complete), complete.root
@@ -84,7 +84,7 @@ _GO_RESULT_SIGNS = ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
 
 @lru_cache(maxsize=64)
 def as_ollama_has_it(template: Template) -> Template:
-    """Return the template as Ollama has it: one without messages and response prints the response last.
+    """Return the template as Ollama changes it: without messages and response, it prints the response last.
 
     Raises:
         InvalidModelfile: As for :func:`read`.
@@ -147,7 +147,7 @@ def _arguments(pipe: Pipe) -> Iterator[Expression]:
 
 @lru_cache(maxsize=64)
 def used_functions(template: Template) -> dict[str, Position]:
-    """Return the functions that a template calls, each with the first place where it does."""
+    """Return the functions that a template calls, each with the position of its first call."""
     used: dict[str, Position] = {}
     for body in template.bodies.values():
         for identifier in _identifiers(body):
@@ -178,7 +178,7 @@ def _identifiers(node: Node | Body | Expression | None) -> Iterator[Identifier]:
 
 
 def _thinking_tags(root: Body) -> tuple[str, str]:
-    """Find the texts at both ends of the innermost list that names ``.Thinking``, in a range of messages."""
+    """Return the texts at both ends of the innermost list with ``.Thinking``, in a range over messages."""
     opening = closing = ""
     for body in _lists_with_thinking(root, None, root):
         first, last = body.nodes[0], body.nodes[-1]
@@ -190,7 +190,7 @@ def _thinking_tags(root: Body) -> tuple[str, str]:
 
 
 def _lists_with_thinking(node: Node | Body, walked: Pipe | None, around: Body) -> Iterator[Body]:
-    """Give, for each ``.Thinking``, the list around it; ``walked`` is what the innermost range walks over."""
+    """Yield, for each ``.Thinking``, the list around it; ``walked`` is the operand of the innermost range."""
     if isinstance(node, Body):
         for child in node.nodes:
             yield from _lists_with_thinking(child, walked, node)
@@ -220,7 +220,7 @@ def _fields_in(pipe: Pipe) -> Iterator[tuple[str, ...]]:
 
 
 def _strip(text: str) -> str:
-    """Strip white space as ``strings.TrimSpace`` does."""
+    """Strip whitespace as ``strings.TrimSpace`` does."""
     return text.strip(SPACE)
 
 
@@ -233,7 +233,7 @@ def _tool_tag(root: Body) -> str:
 
 
 def _branch_of_calls(body: Body) -> If | None:
-    """Find the first ``if`` that names the field ``.ToolCalls`` itself."""
+    """Return the first ``if`` whose condition has the field ``.ToolCalls`` itself."""
     for node in body.nodes:
         if isinstance(node, If) and any(
             isinstance(argument, Field) and "ToolCalls" in argument.names
@@ -249,7 +249,7 @@ def _branch_of_calls(body: Body) -> If | None:
 
 
 def _first_text(body: Body) -> str | None:
-    """Find the first text that is not blank, up to the first action; the first block decides."""
+    """Return the first text that is not blank, before the first action; the first block decides."""
     for node in body.nodes:
         if isinstance(node, Text):
             if _strip(node.text):

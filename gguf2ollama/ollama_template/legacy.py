@@ -1,4 +1,4 @@
-"""The part of a template up to the response (``deleteNode`` in Ollama's ``template/template.go``)."""
+"""Templates without ``.Messages``: the part up to the response (Ollama's ``deleteNode``)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def until_response(template: Template) -> Body:
     """Return the body up to the first field ``.Response``, which Ollama runs for the last exchange.
 
     Raises:
-        EvaluationError: Ollama's server breaks at it: ``.Response`` stands before an ``else``.
+        EvaluationError: It crashes Ollama's server: ``.Response`` in a block followed by an ``else``.
     """
     return _Cutter().body(as_ollama_has_it(template).root)
 
 
 class _Cutter:
-    """Deletes what follows the first field named ``Response``, in the order in which Ollama walks."""
+    """A visitor that deletes all after the first field named ``Response``, in Ollama's order of visits."""
 
     def __init__(self) -> None:
         self._is_cut = False

@@ -1,7 +1,7 @@
 """Ollama's Go types for messages and tools, as templates see them.
 
-Per version: ``api/types.go`` and, since 0.14, the copies in ``template/template.go``. What a type does not
-have is dropped, as Ollama drops it.
+Per version: ``api/types.go`` and, since 0.14, the copies in ``template/template.go``. Unknown keys are
+dropped, as Ollama does.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def typescript_type(value: Struct) -> bytes:
 
 
 class Types:
-    """The types of a dialect: what reads messages and tools, and what a template sees of them."""
+    """The types of a dialect: decoders of messages and tools to what a template sees."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -209,7 +209,7 @@ class Types:
 
     def _tool_around(self, parameters: StructReader) -> StructReader:
         known = self._dialect
-        # the copies always have a description, those of the API leave out an empty one
+        # the copies always have a description, those of the API omit an empty one
         omits_description = known.omits_empty and not known.converts
         function = struct_reader(
             self._name("ToolFunction", "templateToolFunction"),
@@ -288,7 +288,7 @@ class Types:
         return self._seen("ToolCall", "templateToolCall", members)
 
     def _seen(self, name: str, copy: str, members: Sequence[Member]) -> StructReader:
-        """Return a struct whose copies for templates have no JSON tags: their keys are the fields' names."""
+        """Return the decoder of a struct; its copy for templates has field names as JSON keys."""
         reader = struct_reader(self._name(name, copy), members)
         if not self._dialect.converts:
             return reader

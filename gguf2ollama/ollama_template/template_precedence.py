@@ -1,7 +1,7 @@
-"""Whether Ollama renders with a TEMPLATE at all, beside a GGUF that has a chat template of its own.
+"""Whether a TEMPLATE takes precedence over the chat template in a GGUF.
 
 The rules are those of ``server/images.go`` since 0.30 (``shouldPreferChatTemplate``): capabilities are
-counted, and of templates with the same ones that is preferred which tells the results of tools.
+counted, and among templates with the same ones, one that renders tool results is preferred.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Verdict", "honours"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a server renders chats with a TEMPLATE, and why."""
+    """Whether a server renders chats with the TEMPLATE, and why."""
 
     honoured: bool
     reason: str
@@ -26,7 +26,7 @@ class Verdict:
 
 
 def honours(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
-    """Return whether a server renders with a TEMPLATE beside a GGUF's own chat template.
+    """Return whether a server renders with a TEMPLATE rather than a GGUF's own chat template.
 
     That holds for models without RENDERER and PARSER, other than gpt-oss, on a server without
     ``OLLAMA_GO_TEMPLATE`` in its environment.
@@ -37,7 +37,7 @@ def honours(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
         version: Ollama's.
 
     Raises:
-        InvalidModelfile: The TEMPLATE is none.
+        InvalidModelfile: The TEMPLATE is not a template.
     """
     known = dialect(version)
     reading = read(parse(go_text, functions=known.functions))

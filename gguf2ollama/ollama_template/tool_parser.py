@@ -1,7 +1,7 @@
-"""Read tool calls from a model's answer as Ollama does where a TEMPLATE renders.
+"""Parse tool calls in a model's answer as Ollama does for models with a TEMPLATE (``tools.Parser``).
 
-Whatever the format, it looks for the tag that opens a call, then for the name of a tool, and for the first
-JSON object; calls in XML or in a language of their own are not read. Source: ``tools/tools.go`` of 0.34.4.
+It looks for the tag that opens a call, then for the name of a tool, and for the first
+JSON object; calls in XML or another language are not parsed. Source: ``tools/tools.go`` of 0.34.4.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def read_calls(answer: str, *, tag: str, names: Sequence[str]) -> list[tuple[str
     """Return the calls in a whole answer, each with the tool's name and its arguments.
 
     Args:
-        answer: What the model wrote.
-        tag: What opens a call (:attr:`Reading.tool_tag`); ``""`` where it may be anything.
-        names: The names of the tools that were offered.
+        answer: The model's output.
+        tag: The text that opens a call (:attr:`Reading.tool_tag`); ``""`` for any.
+        names: The names of the tools in the request.
     """
     before, found, rest = answer.partition(tag) if tag else ("", True, answer)
     if not found or (tag in _BRACKETS and before.strip()):
@@ -48,7 +48,7 @@ def _calls(text: str, *, names: Sequence[str]) -> Iterator[tuple[str, dict[str, 
 
 
 def _first_object(text: str) -> tuple[dict[str, Any], int] | None:
-    """Return the first JSON object between braces that balance, and the place of its end."""
+    """Return the first JSON object between balanced braces, and the index of its end."""
     start, depth, is_string, is_escaped = -1, 0, False, False
     for position, character in enumerate(text):
         if is_escaped or character == "\\":
@@ -80,7 +80,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _arguments(value: dict[str, Any], *, name: str) -> dict[str, Any] | None:
-    """Find the arguments in an object: those of a call within it, or the object itself."""
+    """Return the arguments in an object: those of a call within it, or the object itself."""
     is_found, arguments = _search(value, name=name)
     return arguments if is_found else value
 
