@@ -84,7 +84,7 @@ def _with_line_ends(text: str) -> str:
 
 @lru_cache(maxsize=4)  # several changes are tried on the same template
 def _pieces_of(text: str) -> tuple[Piece, ...]:
-    """Return the tokens of a template whose line ends are ``\n``.
+    r"""Return the tokens of a template whose line ends are ``\n``.
 
     Raises:
         ValueError: It is not valid Jinja.
