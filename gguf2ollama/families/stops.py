@@ -55,10 +55,9 @@ def _known(metadata: Mapping[str, Any], *, texts: list[str]) -> list[str]:
     """Leave out what looks like a token and is none of the file's, if the file tells its tokens."""
     tokens = metadata.get("tokenizer.ggml.tokens")
     special = {text for text in texts if text.startswith("<") and text.endswith(">")}
-    if not special or not isinstance(tokens, Sequence):
+    if not special or not isinstance(tokens, Sequence) or isinstance(tokens, str):
         return texts
-    there = special.intersection(token for token in tokens if isinstance(token, str))
-    return [text for text in texts if text not in special or text in there]
+    return [text for text in texts if text not in special or text in tokens]
 
 
 _DEFAULT_IDS = {"gpt2": {"bos": 11, "eos": 11}, "llama": {"bos": 1, "eos": 2}}

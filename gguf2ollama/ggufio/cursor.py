@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array as arrays
 import re
 import struct
 from functools import cache
@@ -10,7 +11,7 @@ from operator import length_hint
 from typing import BinaryIO
 
 from gguf2ollama.errors import InvalidGguf
-from gguf2ollama.ggufio.values import ByteOrder
+from gguf2ollama.ggufio.values import RUN, ByteOrder
 
 __all__ = ["CHUNK_BYTES", "CONVERT", "CUT", "DAMAGED", "MAX_HEADER_BYTES", "Cursor", "printable"]
 
@@ -24,7 +25,6 @@ CUT = "the file is incomplete: copy or download it again"
 DAMAGED = "the file is corrupt, or its converter is broken: download it again or from another source"
 CONVERT = "get a newer GGUF of the model, or convert it with a current llama.cpp"
 
-_RUN = 64
 _WORTH_A_PATTERN = 1 << 15  # strings; with fewer, compiling it takes longer than the walk
 
 
@@ -37,7 +37,7 @@ def _short_strings(order: ByteOrder) -> re.Pattern[bytes]:
     """
     lengths = sorted(range(1, 64), key=lambda length: abs(length - 8))
     strings = (re.escape(length.to_bytes(8, order)) + b".{%d}" % length for length in lengths)
-    return re.compile(b"(?s:" + b"|".join(strings) + b"){%d}+" % _RUN)
+    return re.compile(b"(?s:" + b"|".join(strings) + b"){%d}+" % RUN)
 
 
 class Cursor:
@@ -50,6 +50,7 @@ class Cursor:
         order: Byte order of the numbers.
         section: What is being read, for an error: ``"key"``, ``"tensor"`` or ``"header"``.
         label: Which one of them: its name, or its number from 0 while the name is not known.
+        marks: Where each run of strings begins in the array that was skipped last, if it is a long one.
     """
 
     def __init__(self, stream: BinaryIO, *, name: str, size: int) -> None:
@@ -58,6 +59,7 @@ class Cursor:
         self.position = 0
         self.section = "header"
         self.label: str | int | None = None
+        self.marks: arrays.array[int] | None = None
         self._stream = stream
         self._buffer = bytearray()
         self.order: ByteOrder = "little"
@@ -144,16 +146,19 @@ class Cursor:
         reading their lengths one by one); where it does not match, the lengths are read.
         """
         start = position = self.position
+        marks = arrays.array("Q")
         pattern = _short_strings(self._order) if count >= _WORTH_A_PATTERN else None
-        step = _RUN if pattern else count
+        step = RUN if pattern else count
         while count:
-            run = pattern.match(self._buffer, position) if pattern and count >= _RUN else None
+            marks.append(position)
+            run = pattern.match(self._buffer, position) if pattern and count >= RUN else None
             position = run.end() if run else self._walk_strings(start, position, min(count, step))
             count -= min(count, step)
         if position > self.size:
             raise self._string_beyond_end(start)
         self._fill(position)
         self.position = position
+        self.marks = marks if pattern else None
 
     def _walk_strings(self, start: int, position: int, count: int) -> int:
         """Return where the last of ``count`` strings ends that begin at ``position``; some may be unread.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array as arrays
 import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -30,6 +31,8 @@ class Entry(NamedTuple):
     value_start: int
     """Where the value's content begins; for strings and arrays, after length and element type."""
     end: int
+    marks: arrays.array[int] | None = None
+    """For a long array of strings, where each run begins."""
 
 
 class Metadata(Mapping[str, Value]):
@@ -92,6 +95,7 @@ class Metadata(Mapping[str, Value]):
                 element_type=kind,
                 length=length,
                 order=self._order,
+                marks=entry.marks,
             )
         return self._arrays[key]
 
@@ -110,8 +114,9 @@ def read_entries(cursor: Cursor, count: int) -> dict[str, Entry]:
         if key in entries:
             raise cursor.error("duplicate key", at=start, hint=DAMAGED)
         kind = _read_value_type(cursor)
+        cursor.marks = None
         value_start = _skip_value(cursor, kind)
-        entries[key] = Entry(kind, start, value_start, cursor.position)
+        entries[key] = Entry(kind, start, value_start, cursor.position, cursor.marks)
     cursor.section, cursor.label = "header", None
     return entries
 
@@ -164,6 +169,7 @@ def _skip_array(cursor: Cursor, *, depth: int) -> int:
             raise cursor.error(f"arrays are nested more than {MAX_ARRAY_DEPTH} deep", at=at)
         for _ in range(count):
             _skip_array(cursor, depth=depth + 1)
+        cursor.marks = None
     else:
         cursor.skip(count * kind.size)
         if kind is ValueType.BOOL:

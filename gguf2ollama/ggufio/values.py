@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array as arrays
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
@@ -15,6 +16,9 @@ __all__ = ["ByteOrder", "GgufArray", "Value", "ValueType", "decode_text"]
 
 ByteOrder: TypeAlias = Literal["little", "big"]
 Value: TypeAlias = "int | float | bool | str | GgufArray"
+
+RUN = 64
+"""After how many strings their place is marked: access by index walks over fewer than that."""
 
 
 class ValueType(IntEnum):
@@ -55,11 +59,20 @@ class GgufArray(Sequence["Value"]):
     """An array of a GGUF's metadata, over the bytes of the header; nothing is decoded before it is used.
 
     Elements are numbers, bools, strings, or arrays of their own. A slice gives a tuple.
-    Access by index to an array of strings or arrays walks over it, once, up to that element; iteration never
-    needs that.
+    Access by index to an array of strings or arrays walks over it, once, up to that element, if reading the
+    header has not left marks; iteration never needs that. Whether a text is in an array is searched in the
+    bytes, since to decode all tokens of a vocabulary takes a hundred times as long.
+
+    Args:
+        buffer: The header.
+        start, end: Where the elements stand in it.
+        element_type: The type of every element.
+        length: How many there are.
+        order: Byte order of the numbers.
+        marks: Where each 64th element begins, from the first on, as far as that is known.
     """
 
-    __slots__ = ("_buffer", "_end", "_length", "_order", "_start", "_starts", "_type")
+    __slots__ = ("_buffer", "_end", "_length", "_marks", "_order", "_start", "_type")
 
     def __init__(
         self,
@@ -70,6 +83,7 @@ class GgufArray(Sequence["Value"]):
         element_type: ValueType,
         length: int,
         order: ByteOrder,
+        marks: arrays.array[int] | None = None,
     ) -> None:
         self._buffer = buffer
         self._start = start
@@ -77,7 +91,7 @@ class GgufArray(Sequence["Value"]):
         self._type = element_type
         self._length = length
         self._order = order
-        self._starts: arrays.array[int] | None = None
+        self._marks = arrays.array("Q", (start,)) if marks is None else marks
 
     @property
     def element_type(self) -> ValueType:
@@ -123,16 +137,44 @@ class GgufArray(Sequence["Value"]):
             value, position = self._variable(position)
             yield value
 
+    def __contains__(self, value: object) -> bool:
+        if self._type is not ValueType.STRING or not isinstance(value, str):
+            return super().__contains__(value)
+        try:
+            raw = value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # a surrogate that stands for no byte
+            return False
+        if decode_text(bytearray(raw)) != value:  # its surrogates stand for what is UTF-8
+            return False
+        sought = struct.pack(f"{_mark(self._order)}Q", len(raw)) + raw
+        position = self._buffer.find(sought, self._start, self._end)
+        while position >= 0 and not self._is_start(position):
+            position = self._buffer.find(sought, position + 1, self._end)
+        return position >= 0
+
     def _at(self, number: int) -> Value:
         if self._type.code:
             where = self._start + number * self._type.size
             value: Value = struct.unpack_from(_mark(self._order) + self._type.code, self._buffer, where)[0]
             return value
-        if self._starts is None:
-            self._starts = arrays.array("L", (self._start,))
-        if number >= len(self._starts):
-            self._starts.extend(self._walk(self._starts[-1], number + 1 - len(self._starts)))
-        return self._variable(self._starts[number])[0]
+        run, further = divmod(number, RUN)
+        while run >= len(self._marks):
+            self._mark_next()
+        start = self._marks[run]
+        return self._variable((start, *self._walk(start, further))[-1])[0]
+
+    def _mark_next(self) -> None:
+        """Mark where the run after the last one marked begins."""
+        *_, position = self._walk(self._marks[-1], RUN)
+        self._marks.append(position)
+
+    def _is_start(self, position: int) -> bool:
+        """Return whether an element begins at a position."""
+        while self._marks[-1] < position and len(self._marks) * RUN < self._length:
+            self._mark_next()
+        run = bisect_right(self._marks, position) - 1
+        start = self._marks[run]
+        return start == position or position in self._walk(start, min(RUN, self._length - run * RUN) - 1)
 
     def _walk(self, position: int, count: int) -> Iterator[int]:
         """Return where the next elements begin after the one at a position."""

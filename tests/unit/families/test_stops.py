@@ -1,9 +1,13 @@
 """Where an answer ends, and whether the tokenizer puts BOS before a prompt."""
 
+import io
+
 import pytest
 
 from gguf2ollama.families import adds_bos, load_profiles, stops_for
 from gguf2ollama.families.stops import served_token_text, token_text
+from gguf2ollama.ggufio import TypedValue, ValueType, open_gguf, write_gguf
+from gguf2ollama.ggufio.values import decode_text
 
 LLAMA = next(profile for profile in load_profiles() if profile.family == "llama3.1")
 TOKENS = [
@@ -34,6 +38,27 @@ def test_end_tokens_come_first_and_tell_where_they_come_from():
 
 def test_a_familys_token_that_the_file_lacks_is_left_out():
     assert list(stops(tokens=["a", "<|eot_id|>"], eos_token_id=1)) == ["<|eot_id|>"]
+
+
+def test_few_tokens_of_a_vocabulary_are_decoded(monkeypatch):
+    written = io.BytesIO()
+    tokens = TypedValue.array(ValueType.STRING, [*(f"t{number}" for number in range(1 << 15)), *TOKENS])
+    write_gguf(written, metadata={"tokenizer.ggml.tokens": tokens})
+    read = open_gguf(written).metadata["tokenizer.ggml.tokens"]
+    decoded = []
+
+    def decode(raw):
+        decoded.append(raw)
+        return decode_text(raw)
+
+    monkeypatch.setattr("gguf2ollama.ggufio.values.decode_text", decode)
+    assert list(stops(tokens=read, eos_token_id=(1 << 15) + 3)) == [
+        "<|end_of_text|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+    ]
+    assert list(stops(tokens=read)) == ["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"]
+    assert len(decoded) < len(TOKENS)
 
 
 def test_a_familys_string_that_is_no_token_stays():

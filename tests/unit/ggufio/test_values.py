@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.ggufio import ByteOrder, GgufArray, GgufFile, TypedValue, ValueType, open_gguf, write_gguf
+from gguf2ollama.ggufio.values import RUN
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 INTEGERS = {
@@ -92,6 +93,52 @@ def test_slices_as_a_list_does(elements: list[str], start: int, stop: int) -> No
     assert array[start:stop] == tuple(elements[start:stop])
     assert array[::-2] == tuple(elements[::-2])
     assert array[:] == tuple(elements)
+
+
+@UNTIMED
+@given(ANY_ARRAY, ORDERS, st.text(max_size=3))
+def test_knows_what_is_in_an_array_as_a_list_does(
+    written: TypedValue, byte_order: ByteOrder, other: str
+) -> None:
+    array, values = read({"a": written}, byte_order).metadata["a"], list(written.value)
+    assert isinstance(array, GgufArray)
+    assert all((value in array) is (value in values) for value in [*values, other, b"", 0, None])
+
+
+@pytest.mark.parametrize("count", [0, 1, RUN - 1, RUN, RUN + 1, 3 * RUN, 1 << 15, (1 << 15) + 1])
+def test_finds_elements_of_long_arrays_by_index_and_by_text(count: int) -> None:
+    """Of the longest, reading the header marks where runs of elements begin."""
+    elements = [f"{number:x}" * (1 + number % 40) for number in range(count)]
+    array = array_of(ValueType.STRING, elements)
+    numbers = [
+        number for number in (0, RUN - 1, RUN, count // 2, count - 2, count - 1) if 0 <= number < count
+    ]
+    assert [array[number] for number in reversed(numbers)] == [
+        elements[number] for number in reversed(numbers)
+    ]
+    assert all(elements[number] in array_of(ValueType.STRING, elements) for number in numbers)
+    assert "no such text" not in array
+
+
+@pytest.mark.parametrize("byte_order", ["little", "big"])
+@pytest.mark.parametrize("count", [1, 1 << 15])
+def test_a_text_within_a_text_is_no_element(byte_order: ByteOrder, count: int) -> None:
+    length = (1).to_bytes(8, byte_order).decode()
+    elements = [f"x{length}a{length}b"] * count
+    array = read({"a": TypedValue.array(ValueType.STRING, elements)}, byte_order).metadata["a"]
+    assert isinstance(array, GgufArray)
+    assert "a" not in array
+    assert "b" not in array
+    array = read({"a": TypedValue.array(ValueType.STRING, [*elements, "b"])}, byte_order).metadata["a"]
+    assert isinstance(array, GgufArray)
+    assert "b" in array
+
+
+def test_texts_that_no_bytes_stand_for_are_in_no_array() -> None:
+    array = array_of(ValueType.STRING, ["é", "\udcff"])
+    assert "\udcff" in array
+    assert "\ud800" not in array
+    assert "\udcc3\udca9" not in array  # the bytes of é
 
 
 @pytest.mark.parametrize("index", [3, -4, 10**20])
