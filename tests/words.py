@@ -14,7 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Complaint", "complaints_of_package", "complaints_of_python", "complaints_of_template"]
+__all__ = [
+    "Complaint",
+    "complaints_of_package",
+    "complaints_of_python",
+    "complaints_of_template",
+    "refused_words",
+]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGE = CHECKOUT / "gguf2ollama"
@@ -153,8 +159,13 @@ def complaints_of_template(source: str, *, path: str) -> list[Complaint]:
     ]
 
 
+def refused_words(text: str) -> list[str]:
+    """Return the patterns of refused words that a text matches."""
+    return [rule for rule, pattern in _REFUSED.items() if pattern.search(text)]
+
+
 def _broken_rules(text: _Text) -> Iterator[str]:
-    yield from (rule for rule, pattern in _REFUSED.items() if pattern.search(text.text))
+    yield from refused_words(text.text)
     if text.kind == "text":
         return
     first = _CAPITAL.match(text.text)

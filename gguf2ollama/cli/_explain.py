@@ -30,16 +30,19 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
     from gguf2ollama.chat.synthesis.synthesis import Synthesis  # noqa: PLC0415 - not needed for help
 
     learnt = explanation.learnt
-    told: dict[str, Any] = {
-        "unreached": [{"line": one.line, "kind": one.kind, "text": one.text} for one in explanation.unreached]
-    }
-    if not isinstance(learnt, Synthesis):
-        return {"rules": None, "reason": learnt.reason, **told}
+    found = learnt if isinstance(learnt, Synthesis) else None
     return {
-        "rules": list(_rules(learnt.rules)),
-        "go_template": learnt.go_template,
-        "lacking": [{"feature": one.feature, "reason": one.reason} for one in learnt.lacking],
-        **told,
+        "rules": list(_rules(found.rules)) if found else None,
+        "reason": None if isinstance(learnt, Synthesis) else learnt.reason,
+        "go_template": found.go_template if found else None,
+        "limitations": [
+            {"feature": limitation.feature, "reason": limitation.reason}
+            for limitation in (found.lacking if found else ())
+        ],
+        "uncovered_branches": [
+            {"line": branch.line, "kind": branch.kind, "text": branch.text}
+            for branch in explanation.unreached
+        ],
     }
 
 

@@ -46,10 +46,10 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
     rows = [
         ("name", facts["name"] or model.name),
         ("architecture", facts["architecture"]),
-        ("parameters", f"{facts['parameters']:,}"),
+        ("parameters", f"{facts['parameter_count']:,}"),
         ("quantization", facts["quantization"]),
-        ("size", f"{size(facts['bytes'])} in {files}, {facts['tensors']} tensors"),
-        ("format", f"GGUF v{facts['version']}, {facts['byte_order']} endian"),
+        ("size", f"{size(facts['size_bytes'])} in {files}, {facts['tensor_count']} tensors"),
+        ("format", f"GGUF v{facts['gguf_version']}, {facts['byte_order']} endian"),
     ]
     if (shape := inspection.shape).context_length:
         rows.append(
@@ -108,11 +108,11 @@ def _fact_values(inspection: Inspection) -> dict[str, Any]:
     return {
         "name": str(metadata.get("general.name", "")),
         "architecture": str(metadata.get("general.architecture", "")),
-        "parameters": model.parameter_count,
+        "parameter_count": model.parameter_count,
         "quantization": file_type_name(metadata.get("general.file_type")),
-        "bytes": model.total_bytes,
-        "tensors": len(model.tensors),
-        "version": model.first.version,
+        "size_bytes": model.total_bytes,
+        "tensor_count": len(model.tensors),
+        "gguf_version": model.first.version,
         "byte_order": model.first.byte_order,
         "files": [str(shard.path) for shard in model.shards],
         "projectors": [str(projector.path) for projector in inspection.files.projectors],
@@ -128,10 +128,10 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         "origin": None
         if origin is None
         else {
-            "place": origin.place,
+            "location": origin.place,
             "commit": origin.commit,
             "reason": origin.reason,
-            "bytes_fetched": origin.bytes_fetched,
+            "downloaded_bytes": origin.bytes_fetched,
         },
         "memory": {
             "weight_bytes": shape.weight_bytes,
@@ -144,13 +144,15 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "confidence": detection.confidence,
             "reason": detection.reason,
             "evidence": [
-                {"kind": one.kind, "what": one.what, "weight": one.weight} for one in detection.evidence
+                {"kind": item.kind, "description": item.what, "weight": item.weight}
+                for item in detection.evidence
             ],
-            "runners_up": [{"family": one.family, "reason": one.reason} for one in detection.runners_up],
+            "ruled_out": [{"family": other.family, "reason": other.reason} for other in detection.runners_up],
         },
         "recipe": {
             "parameters": {
-                name: {"value": one.value, "source": one.source} for name, one in recipe.parameters.items()
+                name: {"value": parameter.value, "source": parameter.source}
+                for name, parameter in recipe.parameters.items()
             },
             "system": {"value": recipe.system.value, "source": recipe.system.source},
             "template": {
@@ -159,9 +161,9 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
                 "origin": recipe.template_origin,
             },
             "parser": {"value": recipe.parser.value, "source": recipe.parser.source},
-            "companion": None
+            "companion_template": None
             if recipe.companion is None
-            else {"value": recipe.companion, "thinking_tags": recipe.has_thinking_tags},
+            else {"value": recipe.companion, "has_think_tags": recipe.has_thinking_tags},
             "requires": recipe.modelfile.requires,
             "patched_keys": list(inspection.patch.changes),
             "licenses": list(recipe.modelfile.licenses),
@@ -170,27 +172,27 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         },
         "prompts": None
         if inspection.tried is None
-        else {"ollama": inspection.tried.version, **choice_json(inspection.tried.choice)},
+        else {"ollama_version": inspection.tried.version, **choice_json(inspection.tried.choice)},
     }
 
 
 def plan_json(plan: BuildPlan) -> dict[str, Any]:
-    """Return what would be made as JSON values."""
+    """Return what would be created as JSON values."""
     at = plan.destination
     return {
         "name": plan.name.short,
-        "where": at.where,
-        "via": at.transport,
-        "via_reason": at.reason,
-        "ollama": str(at.version),
-        "done": False,
-        "bytes_to_fetch": plan.bytes_to_fetch,
+        "location": at.where,
+        "transport": at.transport,
+        "transport_reason": at.reason,
+        "ollama_version": str(at.version),
+        "created": False,
+        "download_bytes": plan.bytes_to_fetch,
         "layers": [
-            {"media_type": layer.media_type.value, "name": layer.name, "bytes": layer.size}
+            {"media_type": layer.media_type.value, "name": layer.name, "size_bytes": layer.size}
             for layer in plan.image.weights
         ]
         + [
-            {"media_type": text.media_type.value, "name": None, "bytes": len(text.content)}
+            {"media_type": text.media_type.value, "name": None, "size_bytes": len(text.content)}
             for text in plan.image.texts
         ],
         "differences": [],
@@ -200,9 +202,9 @@ def plan_json(plan: BuildPlan) -> dict[str, Any]:
 
 
 def result_json(result: BuildResult) -> dict[str, Any]:
-    """Return what was made as JSON values."""
+    """Return what was created as JSON values."""
     return plan_json(result.plan) | {
-        "done": True,
+        "created": True,
         "differences": list(result.differences),
         "server_warnings": list(result.warnings),
     }

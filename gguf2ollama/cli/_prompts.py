@@ -64,8 +64,8 @@ def case_json(case: Case) -> dict[str, Any]:
         "name": case.conversation.name,
         "feature": case.conversation.feature,
         "verdict": case.verdict.value,
-        "want": case.want.prompt if isinstance(case.want, Rendered) else None,
-        "got": case.got.prompt if isinstance(case.got, Rendered) else None,
+        "expected": case.want.prompt if isinstance(case.want, Rendered) else None,
+        "actual": case.got.prompt if isinstance(case.got, Rendered) else None,
         "note": case.note,
     }
 
@@ -74,9 +74,9 @@ def candidate_json(candidate: Candidate) -> dict[str, Any]:
     """Return what was tried as JSON values."""
     return {
         "origin": candidate.origin,
-        "why": candidate.why,
+        "description": candidate.why,
         "parser": candidate.parser.name if candidate.parser else None,
-        "companion": candidate.companion,
+        "companion_template": candidate.companion,
         "generate_note": candidate.generate_note,
         "exact": candidate.is_exact,
         "scores": scores_json(candidate.parity.scores),
@@ -90,8 +90,8 @@ def choice_json(choice: TemplateChoice) -> dict[str, Any]:
         **candidate_json(chosen),
         "reason": choice.reason,
         "capabilities": sorted(chosen.capabilities),
-        "differing": [case_json(case) for case in chosen.parity.faults],
-        "others": [candidate_json(one) for one in choice.others],
+        "mismatches": [case_json(case) for case in chosen.parity.faults],
+        "alternatives": [candidate_json(other) for other in choice.others],
         "cutting_stops": list(choice.cutting),
-        "remarks": list(choice.remarks),
+        "notes": list(choice.remarks),
     }

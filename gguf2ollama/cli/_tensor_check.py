@@ -43,9 +43,9 @@ def tensor_warnings(check: TensorCheck) -> Iterator[str]:
 def tensor_check_json(check: TensorCheck) -> dict[str, Any]:
     """Return the same as JSON values."""
     return {
-        "tensors": check.n_tensors,
-        "checked": check.n_tensors - len(check.skipped),
-        "elements": check.n_elements,
+        "tensor_count": check.n_tensors,
+        "checked_count": check.n_tensors - len(check.skipped),
+        "element_count": check.n_elements,
         "damaged": [
             {
                 "file": str(damaged.shard.path),
@@ -54,7 +54,7 @@ def tensor_check_json(check: TensorCheck) -> dict[str, Any]:
                 "block": damaged.block,
                 "first_element": damaged.first_element,
                 "last_element": damaged.last_element,
-                "offset": damaged.offset,
+                "offset_bytes": damaged.offset,
                 "problem": damaged.problem,
             }
             for damaged in check.damaged
@@ -68,7 +68,7 @@ def tensor_check_json(check: TensorCheck) -> dict[str, Any]:
             }
             for skipped in check.skipped
         ],
-        "zeros": [tensor.name for tensor in check.zeros],
+        "zero_tensors": [tensor.name for tensor in check.zeros],
     }
 
 

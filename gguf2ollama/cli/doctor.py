@@ -92,10 +92,15 @@ def _check_store(root: Path, *, quick: bool, output: Output) -> None:
     with output.progress() as progress:
         findings = check_store(LocalStore(root), hash_blobs=not quick, progress=progress)
     if output.as_json:
-        output.data([{"level": one.level, "path": str(one.path), "message": one.message} for one in findings])
+        output.data(
+            [
+                {"level": finding.level, "path": str(finding.path), "message": finding.message}
+                for finding in findings
+            ]
+        )
     else:
-        for one in findings:
-            output.text(one_line(f"{one.level}: {one.path}: {one.message}"))
-    if errors := sum(one.level == "error" for one in findings):
+        for finding in findings:
+            output.text(one_line(f"{finding.level}: {finding.path}: {finding.message}"))
+    if errors := sum(finding.level == "error" for finding in findings):
         raise VerificationFailed(f"{root} has {errors} errors", hint="see the lines above")
     output.note(f"{root}: no damage found")

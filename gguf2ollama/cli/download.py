@@ -58,14 +58,14 @@ def command(
             {
                 "repository": info.name,
                 "commit": done.model.commit,
-                "bytes_fetched": done.bytes_fetched,
+                "downloaded_bytes": done.bytes_fetched,
                 "files": [
-                    {"path": str(one.path), "bytes": one.file.size, "sha256": one.sha256}
-                    for one in done.files
+                    {"path": str(file.path), "size_bytes": file.file.size, "sha256": file.sha256}
+                    for file in done.files
                 ],
             }
         )
         return
-    for one in done.files:
-        output.text(str(one.path))
+    for file in done.files:
+        output.text(str(file.path))
     output.note(f"Downloaded {size(done.bytes_fetched)}")

@@ -30,9 +30,9 @@ def command(*, host: str | None, output: Output) -> None:
             [
                 {
                     "name": model.name,
-                    "size": model.size,
+                    "size_bytes": model.size,
                     "digest": model.digest,
-                    "modified": model.modified and model.modified.isoformat(),
+                    "modified_at": model.modified and model.modified.isoformat(),
                     "family": model.details.family,
                     "parameter_size": model.details.parameter_size,
                     "quantization": model.details.quantization_level,

@@ -43,6 +43,6 @@ def command(
         )
     count = written.stat().st_size
     if output.as_json:
-        output.data({"file": str(written), "bytes": count, "shards": len(model.shards)})
+        output.data({"file": str(written), "size_bytes": count, "shard_count": len(model.shards)})
     else:
         output.note(f"Merged {len(model.shards)} shards into {written} ({size(count)})")

@@ -46,31 +46,34 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
 
 
 def _described(found: TemplateSurvey) -> str:
-    rows = [((one.name, way(one.tried.choice.chosen)), one.scores) for one in found.templates if one.tried]
-    parts = (
-        [scores_table(("TEMPLATE", "RENDERER"), [*rows, (("all exact", ""), found.totals)])] if rows else []
-    )
-    if refused := [(one.name, one.refusal) for one in found.templates if one.tried is None]:
+    rows = [
+        ((template.name, way(template.tried.choice.chosen)), template.scores)
+        for template in found.templates
+        if template.tried
+    ]
+    rows += [(("all exact", ""), found.totals)] if rows else []
+    parts = [scores_table(("TEMPLATE", "RENDERER"), rows)] if rows else []
+    if refused := [(template.name, template.refusal) for template in found.templates if not template.tried]:
         parts.append(columns(("NOT RENDERED", "REASON"), refused))
     return "\n\n".join(parts)
 
 
 def _json(found: TemplateSurvey) -> dict[str, Any]:
     return {
-        "ollama": found.version,
-        "rendering": found.rendering,
+        "ollama_version": found.version,
+        "rendered_count": found.rendering,
         "totals": scores_json(found.totals),
-        "templates": [_template_json(one) for one in found.templates],
+        "templates": [_template_json(template) for template in found.templates],
     }
 
 
-def _template_json(one: SurveyedTemplate) -> dict[str, Any]:
-    told = {"name": one.name, "file": str(one.path), "renders": one.renders}
-    if one.tried is None:
-        return {**told, "origin": None, "exact": False, "reason": one.refusal}
-    choice = one.tried.choice
+def _template_json(template: SurveyedTemplate) -> dict[str, Any]:
+    facts = {"name": template.name, "file": str(template.path), "renders": template.renders}
+    if template.tried is None:
+        return {**facts, "origin": None, "exact": False, "reason": template.refusal}
+    choice = template.tried.choice
     return {
-        **told,
+        **facts,
         **choice_json(choice),
         "go_template": choice.chosen.go_template,
         "chat_template": choice.chosen.chat_template,

@@ -72,7 +72,9 @@ def _report(written: PatchedFile, *, output: Output) -> None:
     if written.left_out:
         output.warn(f"also removed: the chat template's variants {', '.join(written.left_out)}")
     if output.as_json:
-        output.data({"file": str(written.path), "bytes": count, "left_out": list(written.left_out)})
+        output.data(
+            {"file": str(written.path), "size_bytes": count, "removed_variants": list(written.left_out)}
+        )
         return
     output.note(f"Wrote {written.path} ({size(count)})")
     if shards > 1:

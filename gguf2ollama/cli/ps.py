@@ -23,10 +23,10 @@ def command(*, host: str | None, output: Output) -> None:
             [
                 {
                     "name": model.name,
-                    "size": model.size,
-                    "size_vram": model.size_vram,
+                    "size_bytes": model.size,
+                    "vram_bytes": model.size_vram,
                     "context_length": model.context_length,
-                    "expires": model.expires and model.expires.isoformat(),
+                    "expires_at": model.expires and model.expires.isoformat(),
                 }
                 for model in models
             ]

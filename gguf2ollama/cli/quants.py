@@ -36,8 +36,8 @@ def command(*, repository: str, revision: str | None, output: Output) -> None:
     header = ("QUANT", "SIZE", "SHARDS", "BITS/WEIGHT", "FITS", "FILE")
     if table.rows:
         output.text(columns(header, [_row(row, table=table) for row in table.rows]))
-    for one in table.beside:
-        output.note(f"Also available: {one.files[0].path} ({one.kind.value}, {size(one.n_bytes)})")
+    for other in table.beside:
+        output.note(f"Also available: {other.files[0].path} ({other.kind.value}, {size(other.n_bytes)})")
     if table.choice is not None:
         variant = table.choice.variant
         output.note(f"Default: {variant.quant or variant.files[0].path} ({table.choice.reason})")
@@ -58,23 +58,27 @@ def _as_json(table: QuantTable) -> dict[str, Any]:
     return {
         "repository": table.repository.info.name,
         "commit": table.repository.info.commit,
-        "parameters": table.repository.parameters,
+        "parameter_count": table.repository.parameters,
         "models": [
             {
-                "quant": row.variant.quant,
-                "bytes": row.variant.n_bytes,
+                "quantization": row.variant.quant,
+                "size_bytes": row.variant.n_bytes,
                 "files": [file.path for file in row.variant.files],
-                "missing": list(row.variant.missing),
+                "missing_shards": list(row.variant.missing),
                 "bits_per_weight": row.bits_per_weight,
-                "fits": row.fits,
+                "fits_memory": row.fits,
             }
             for row in table.rows
         ],
-        "beside": [
-            {"kind": one.kind.value, "bytes": one.n_bytes, "files": [file.path for file in one.files]}
-            for one in table.beside
+        "other_files": [
+            {
+                "kind": other.kind.value,
+                "size_bytes": other.n_bytes,
+                "files": [file.path for file in other.files],
+            }
+            for other in table.beside
         ],
-        "choice": None
+        "default": None
         if table.choice is None
         else {"file": table.choice.variant.files[0].path, "reason": table.choice.reason},
     }

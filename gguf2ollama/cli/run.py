@@ -85,7 +85,7 @@ def _collect(chunks: Iterable[Chunk]) -> dict[str, object]:
         "thinking": thinking,
         "tool_calls": calls,
         "done_reason": reason,
-        "tokens": tokens,
+        "token_count": tokens,
     }
 
 

@@ -57,7 +57,7 @@ def command(
             progress=progress,
         )
     if output.as_json:
-        output.data({"shards": [{"file": str(path), "bytes": path.stat().st_size} for path in written]})
+        output.data({"shards": [{"file": str(path), "size_bytes": path.stat().st_size} for path in written]})
     else:
         output.note(f"Wrote {len(written)} shards: {written[0]} …")
 

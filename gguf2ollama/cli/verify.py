@@ -17,6 +17,7 @@ from gguf2ollama.errors import VerificationFailed
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.comparison import Case
+    from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
     from gguf2ollama.verification.verify import Verification
 
 __all__ = ["command"]
@@ -84,18 +85,15 @@ def _described(found: Verification, *, every: bool) -> str:
     from gguf2ollama.verification.baseline import OllamaDefault  # noqa: PLC0415 - not needed for help
 
     rows = [((found.name.short, found.rendered_by), found.parity.scores)]
-    ollama_default = found.ollama_default
-    if isinstance(ollama_default, OllamaDefault):
-        rows.append((("ollama create", ollama_default.rendered_by), ollama_default.parity.scores))
+    baseline = found.ollama_default
+    if isinstance(baseline, OllamaDefault):
+        rows.append((("ollama create", baseline.rendered_by), baseline.parity.scores))
     parts = [scores_table(("PROMPTS", "RENDERER"), rows)]
-    if not isinstance(ollama_default, OllamaDefault):
-        parts.append(f"Not compared with a plain `ollama create`: {ollama_default.reason}")
+    if not isinstance(baseline, OllamaDefault):
+        parts.append(f"Not compared with a plain `ollama create`: {baseline.reason}")
     if found.checks:
-        parts.append(
-            columns(
-                ("CHECK", "RESULT", "DETAIL"), [(one.name, one.state, one.detail) for one in found.checks]
-            )
-        )
+        rows_of_checks = [(check.name, check.state, check.detail) for check in found.checks]
+        parts.append(columns(("CHECK", "RESULT", "DETAIL"), rows_of_checks))
     mismatches = found.parity.faults
     parts += [_difference(case) for case in (mismatches if every else mismatches[:_SHOWN])]
     if not every and len(mismatches) > _SHOWN:
@@ -123,23 +121,24 @@ def _difference(case: Case) -> str:
 def _json(found: Verification) -> dict[str, Any]:
     return {
         "name": found.name.short,
-        "where": found.server,
-        "ollama": found.version,
-        "proven": found.is_verified,
+        "server": found.server,
+        "ollama_version": found.version,
+        "verified": found.is_verified,
         "rendered_by": found.rendered_by,
         "capabilities": list(found.capabilities),
         "quick": found.is_quick,
         "scores": scores_json(found.parity.scores),
-        "ollama_default": _by_itself_json(found),
-        "cases": [case_json(case) for case in found.parity.cases],
-        "checks": [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.checks],
+        "ollama_create": _baseline_json(found.ollama_default),
+        "conversations": [case_json(case) for case in found.parity.cases],
+        "checks": [
+            {"name": check.name, "state": check.state, "detail": check.detail} for check in found.checks
+        ],
     }
 
 
-def _by_itself_json(found: Verification) -> dict[str, Any]:
-    from gguf2ollama.verification.baseline import OllamaDefault  # noqa: PLC0415 - not needed for help
+def _baseline_json(found: OllamaDefault | NotCompared) -> dict[str, Any]:
+    from gguf2ollama.verification.baseline import NotCompared  # noqa: PLC0415 - not needed for help
 
-    told = found.ollama_default
-    if not isinstance(told, OllamaDefault):
-        return {"left_out": told.reason}
-    return {"rendered_by": told.rendered_by, "scores": scores_json(told.parity.scores)}
+    if isinstance(found, NotCompared):
+        return {"rendered_by": None, "scores": None, "reason": found.reason}
+    return {"rendered_by": found.rendered_by, "scores": scores_json(found.parity.scores), "reason": None}

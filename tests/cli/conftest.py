@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from gguf2ollama.cli import run
+from gguf2ollama.cli._keys import ERROR
 from tests.builders import build_shards, tiny_llama
+from tests.cli.json_keys import check_output, deviations
 from tests.fakes.ollama_server import FakeOllama
 from tests.sparing import _no_wait_for_the_disk, _one_worker, _same_choice, own_worker  # noqa: F401 - fixtures
 
@@ -25,7 +27,7 @@ class Done(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """What it wrote to stdout, which is JSON."""
+        """What it wrote to stdout, which is JSON with the documented keys."""
         return json.loads(self.out)
 
     @property
@@ -47,8 +49,14 @@ def call(capsys, monkeypatch):
     def one(*arguments, stdin=""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         capsys.readouterr()
-        code = run([str(argument) for argument in arguments])
-        return Done(code, *capsys.readouterr())
+        texts = tuple(map(str, arguments))
+        code = run(texts)
+        done = Done(code, *capsys.readouterr())
+        if "--json" in texts and done.out:
+            check_output(texts, done.json)
+        if "--json" in texts and code:
+            assert deviations({"error": done.error}, ERROR) == []
+        return done
 
     return one
 

@@ -8,10 +8,18 @@ import sys
 import click
 
 from gguf2ollama.cli._app import group
+from gguf2ollama.cli._keys import ERROR, SHAPES, rows
 from gguf2ollama.cli._verbs import PROGRAM, VERBS
 
 _WIDTH = 100  # columns
 
+_JSON_HEAD = """\
+## JSON
+
+With `--json`, a command writes one JSON value to stdout. Its keys are an interface: keys may be added, and
+none is renamed or removed. The features in `scores` and `totals`, and the names of conversations, are data
+that may still change. `[]` is any item of an array, `*` any name; a key with `?` may be missing.
+"""
 _HEAD = """\
 # The command line
 
@@ -27,7 +35,16 @@ def reference() -> str:
             command = group.get_command(context, verb)
             assert command is not None
             parts += [f"## {verb}\n", _help(command, verb, parent=context)]
-    return "\n".join(parts)
+    return "\n".join(parts + _json_part())
+
+
+def _json_part() -> list[str]:
+    parts = [_JSON_HEAD]
+    for name, shape in {**SHAPES, "an error (on stderr)": ERROR}.items():
+        parts += [f"### JSON of {name}\n", "| key | type | meaning |\n|---|---|---|"]
+        parts += [f"| `{path}` | {kind} | {meaning} |" for path, kind, meaning in rows(shape)]
+        parts.append("")
+    return parts
 
 
 def _help(command: click.Command, name: str, *, parent: click.Context | None) -> str:

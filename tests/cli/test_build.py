@@ -31,7 +31,7 @@ def test_a_name_is_made_from_that_of_the_file(call, server, gguf):
     done = call("build", gguf, "--json")
     assert done.code == 0, done.err
     assert done.json["name"] == "tiny-chat:q4_k_m"
-    assert done.json["done"] is True
+    assert done.json["created"] is True
     assert call("list", "--json").json[0]["name"] == "tiny-chat:q4_k_m"
 
 

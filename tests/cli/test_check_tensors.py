@@ -28,8 +28,8 @@ def test_a_sound_model_ends_with_0_and_counts(call, model):
     n_tensors = len(open_gguf(model).tensors)
     assert f"{n_tensors} of {n_tensors}" in done.out
     counts = inspect(call, model, "--json").json["tensor_check"]
-    assert (counts["tensors"], counts["checked"], counts["damaged"]) == (n_tensors, n_tensors, [])
-    assert counts["elements"] == sum(tensor.n_elements for tensor in open_gguf(model).tensors)
+    assert (counts["tensor_count"], counts["checked_count"], counts["damaged"]) == (n_tensors, n_tensors, [])
+    assert counts["element_count"] == sum(tensor.n_elements for tensor in open_gguf(model).tensors)
 
 
 def test_a_damaged_tensor_ends_with_4_and_is_named(call, model):

@@ -54,14 +54,14 @@ def test_json_has_everything(call, folder):
     (folder / "a.jinja").write_text(DATED, encoding="utf-8")
     (folder / "b.jinja").write_text(HEADERLESS, encoding="utf-8")
     result = call("parity", folder, "--json").json
-    assert (result["ollama"], result["rendering"]) == ("0.34.4", 3)
+    assert (result["ollama_version"], result["rendered_count"]) == ("0.34.4", 3)
     assert result["totals"]["plain"] == {"exact": 3, "json_equal": 0, "compared": 3}
     dated, headerless, chatml = result["templates"]
     assert "date_string_" in dated["chat_template"]
     assert "{{" in headerless["go_template"]
     assert (chatml["go_template"], chatml["chat_template"]) == (None, None)
     assert [one["exact"] for one in result["templates"]] == [True] * 3
-    assert headerless["others"][0]["origin"] == "native"
+    assert headerless["alternatives"][0]["origin"] == "native"
     assert headerless["reason"].endswith("plain 25/25, prefill 3/3, odd 5/5")
 
 
@@ -72,14 +72,14 @@ UNRULY = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %
 def test_conversations_that_differ_are_shown_with_both_prompts(call, folder):
     (folder / "chatml.jinja").write_text(HEADERLESS, encoding="utf-8")
     (one,) = call("parity", folder, "--json").json["templates"]
-    (native,) = (other for other in one["others"] if other["origin"] == "native")
+    (native,) = (other for other in one["alternatives"] if other["origin"] == "native")
     assert native["exact"] is False
     (folder / "chatml.jinja").write_text(UNRULY, encoding="utf-8")
     (one,) = call("parity", folder, "--json").json["templates"]
     assert one["origin"] == "native"
-    assert one["differing"]
-    assert all(case["want"] != case["got"] for case in one["differing"])
-    assert any("no TEMPLATE could be generated" in remark for remark in one["remarks"])
+    assert one["mismatches"]
+    assert all(case["expected"] != case["actual"] for case in one["mismatches"])
+    assert any("no TEMPLATE could be generated" in note for note in one["notes"])
 
 
 def test_what_an_ollama_cannot_render_at_all_counts_as_exact_in_nothing(call, folder):
@@ -88,7 +88,7 @@ def test_what_an_ollama_cannot_render_at_all_counts_as_exact_in_nothing(call, fo
     assert result["templates"][1]["renders"] is True
     reason = result["templates"][1]["reason"]
     assert "nothing is known to render its chats on Ollama 0.29.0: no TEMPLATE could be generated" in reason
-    assert result["rendering"] == 2
+    assert result["rendered_count"] == 2
     assert (result["totals"]["plain"]["exact"], result["totals"]["plain"]["compared"]) == (1, 2)
 
 
@@ -109,7 +109,7 @@ def test_a_template_that_does_not_render_hides_no_other(call, folder, kind):
 def test_an_older_ollama_renders_with_a_go_template_alone(call, folder):
     result = call("parity", folder, "--for-ollama", "0.17.4", "--json").json
     (one,) = result["templates"]
-    assert result["ollama"] == "0.17.4"
+    assert result["ollama_version"] == "0.17.4"
     assert one["origin"] in {"profile", "synthesised"}
     assert one["exact"] is True
 

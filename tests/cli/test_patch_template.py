@@ -45,7 +45,7 @@ def test_a_template_can_come_from_stdin_and_be_put_back(call, gguf, jinja, out, 
     assert call("patch-template", gguf, "-o", out, "--chat-template", jinja).code == 0
     back = tmp_path / "back.gguf"
     done = call("patch-template", out, "-o", back, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE)
-    assert done.json == {"file": str(back), "bytes": gguf.stat().st_size, "left_out": []}
+    assert done.json == {"file": str(back), "size_bytes": gguf.stat().st_size, "removed_variants": []}
     assert back.read_bytes() == gguf.read_bytes()
 
 

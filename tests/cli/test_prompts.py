@@ -191,10 +191,10 @@ def test_a_modelfile_tells_that_no_server_starts_with_the_chat_template(call, tm
 def test_inspect_tells_what_was_tried_and_how_well_it_does(call, tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=WITHOUT_HEADER)
     told = call("inspect", path, "--json").json["prompts"]
-    assert (told["ollama"], told["origin"], told["exact"]) == ("0.34.4", "synthesised", True)
+    assert (told["ollama_version"], told["origin"], told["exact"]) == ("0.34.4", "synthesised", True)
     assert told["scores"]["plain"] == {"exact": 25, "json_equal": 0, "compared": 25}
-    assert told["differing"] == []
-    (native,) = (one for one in told["others"] if one["origin"] == "native")
+    assert told["mismatches"] == []
+    (native,) = (one for one in told["alternatives"] if one["origin"] == "native")
     assert native["exact"] is False
     shown = call("inspect", path).out
     rows = [line.split() for line in shown[shown.index("PROMPTS") :].splitlines()]
@@ -213,7 +213,7 @@ def test_the_rules_of_a_chat_template_are_explained(call, gguf):
     assert "user message:" in shown
     assert "<|im_start|>" in shown[shown.index("RULES") :]
     told = call("inspect", gguf, "--explain-template", "--json").json["explanation"]
-    assert told["unreached"] == []
+    assert told["uncovered_branches"] == []
     assert "{{" in told["go_template"]
     assert "user message:" in told["rules"]
 
@@ -234,7 +234,9 @@ def test_marks_of_thinking_that_change_what_is_printed_are_explained(call, tmp_p
 def test_branches_that_no_comparison_reaches_are_named(call, tmp_path):
     odd = CHATML_TEMPLATE + "{% if messages[0].content == 'nobody says this' %}?{% endif %}"
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=odd)
-    (branch,) = call("inspect", path, "--explain-template", "--json").json["explanation"]["unreached"]
+    (branch,) = call("inspect", path, "--explain-template", "--json").json["explanation"][
+        "uncovered_branches"
+    ]
     assert (branch["line"], branch["kind"]) == (1, "if")
     assert "nobody says this" in call("inspect", path, "--explain-template").out.split("BRANCHES")[1]
 
@@ -269,7 +271,7 @@ def test_inspect_shows_the_companion_and_why_thoughts_would_show(call, tmp_path)
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
     recipe = call("inspect", path, "--json").json["recipe"]
     assert recipe["template"]["origin"] == "native"
-    assert recipe["companion"]["thinking_tags"] is True
+    assert recipe["companion_template"]["has_think_tags"] is True
     assert (recipe["template"]["value"], recipe["requires"]) == (None, "0.30.0")
     assert "passed over for the chat template in the GGUF" in call("inspect", path).out
     thinks = CHATML_TEMPLATE.replace("{% for", "{# <think></think> #}{% for", 1)

@@ -151,7 +151,7 @@ def test_split_and_merge_give_back_the_file(call, tmp_path):
     done = call("merge", *reversed(files), "-o", back, "--drop-split-keys", "--json")
     assert done.code == 0, done.err
     assert back.read_bytes() == path.read_bytes()
-    assert done.json["bytes"] == path.stat().st_size
+    assert done.json["size_bytes"] == path.stat().st_size
     assert call("merge", files[1], "-o", back).code == 2, "the file is there"
     assert call("merge", files[1], "-o", back, "--force").code == 0
 

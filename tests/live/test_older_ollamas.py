@@ -173,7 +173,7 @@ def test_prompts_are_proven_where_the_server_shows_them(server, version, model):
         assert "0.11.5" in done.stderr
         return
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["proven"] is True
+    assert json.loads(done.stdout)["verified"] is True
 
 
 @pytest.mark.parametrize("template", [TALKATIVE, DATED], ids=["talkative", "dated"])

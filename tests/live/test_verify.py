@@ -222,9 +222,9 @@ def test_the_command_writes_a_page_and_ends_with_6(ollama_server, make, tmp_path
     )
     assert done.returncode == 6, done.stderr
     result = json.loads(done.stdout)
-    assert (result["proven"], result["ollama"]) == (False, ollama_server.version)
-    assert result["ollama_default"]["rendered_by"] == "native"
-    assert result["cases"][0]["got"].startswith("W ")
+    assert (result["verified"], result["ollama_version"]) == (False, ollama_server.version)
+    assert result["ollama_create"]["rendered_by"] == "native"
+    assert result["conversations"][0]["actual"].startswith("W ")
     assert "<del>(1) USER" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 

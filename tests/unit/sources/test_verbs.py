@@ -10,6 +10,7 @@ import pytest
 
 from gguf2ollama.cli import run
 from tests.builders import tiny_llama
+from tests.cli.json_keys import check_output
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_repositories import QWEN
 from tests.fakes.hub_server import WEB_PAGE, Answer, Stall
@@ -50,21 +51,22 @@ def test_quants_is_a_table_with_a_choice(hub, call):
     assert "Default: Q4_K_M" in err
 
 
-def test_quants_as_json_tells_files_and_bytes(hub, call, model):
+def test_quants_as_json_has_files_and_sizes(hub, call, model):
     hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": model})
 
-    told = json.loads(call("quants", "o/r", "--json")[1])
+    table = json.loads(call("quants", "o/r", "--json")[1])
 
-    assert told["models"][0] | {"fits": None} == {
-        "quant": "Q4_K_M",
-        "bytes": len(model),
+    check_output(("quants",), table)
+    assert table["models"][0] | {"fits_memory": None} == {
+        "quantization": "Q4_K_M",
+        "size_bytes": len(model),
         "files": ["m-Q4_K_M.gguf"],
-        "missing": [],
+        "missing_shards": [],
         "bits_per_weight": None,
-        "fits": None,
+        "fits_memory": None,
     }
-    assert told["beside"][0]["kind"] == "projector"
-    assert told["choice"]["reason"] == "the only model there"
+    assert table["other_files"][0]["kind"] == "projector"
+    assert table["default"]["reason"] == "the only model there"
 
 
 def test_download_prints_where_the_files_are(hub, call, model, tmp_path):
@@ -205,7 +207,8 @@ def test_a_killed_download_is_gone_on_with(hub, call, content):
     code, out, err = call("download", "o/r", "--json")
 
     assert code == 0, err
-    assert json.loads(out)["bytes_fetched"] == len(content) - 1_500_000
+    check_output(("download",), json.loads(out))
+    assert json.loads(out)["downloaded_bytes"] == len(content) - 1_500_000
     assert hub.sent["m-Q4_K_M.gguf"] == len(content)
 
 

@@ -14,6 +14,7 @@ from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
 from gguf2ollama.verification.verify import verify
 from tests.builders import tiny_llama
+from tests.cli.json_keys import check_output
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
 
 # of no family, so that it is rendered natively
@@ -254,8 +255,9 @@ def test_the_command_writes_the_report_also_of_a_failure(server, gguf, tmp_path)
 def test_json_has_every_conversation(server, gguf):
     done = run("mine", "--host", built(server, gguf).url, "--json", "--quick")
     result = json.loads(done.stdout)
-    assert (result["proven"], result["rendered_by"], result["quick"]) == (True, "native", True)
+    check_output(("verify",), result)
+    assert (result["verified"], result["rendered_by"], result["quick"]) == (True, "native", True)
     assert result["scores"]["plain"]["exact"] == result["scores"]["plain"]["compared"] > 20
-    assert result["ollama_default"]["rendered_by"] == "native"
-    assert {case["verdict"] for case in result["cases"]} == {"exact"}
-    assert all(case["want"] == case["got"] for case in result["cases"])
+    assert result["ollama_create"]["rendered_by"] == "native"
+    assert {case["verdict"] for case in result["conversations"]} == {"exact"}
+    assert all(case["expected"] == case["actual"] for case in result["conversations"])
