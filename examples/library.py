@@ -24,7 +24,7 @@ def main() -> int:
         print(f"{found.detection.reason} Its template comes from: {found.recipe.template_origin}")
         for key, value in found.recipe.parameters.items():
             print(f"  {key} = {value.value!r} ({value.source})")
-        built = build(
+        result = build(
             source,
             name=name,
             context=2048,
@@ -34,7 +34,7 @@ def main() -> int:
     except Gguf2OllamaError as error:
         print(f"{error}; {error.hint}", file=sys.stderr)
         return error.exit_code
-    print(f"created {built.name.short} on {built.where}")
+    print(f"Created {result.name.short} on {result.plan.destination.where}")
     return 0
 
 
