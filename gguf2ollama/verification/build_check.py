@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.reference import Renderer
@@ -15,8 +16,10 @@ from gguf2ollama.ollama import Client, ModelInfo
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.recipe import Recipe
 from gguf2ollama.planning.template_selection import Tried
-from gguf2ollama.verification.baseline import NotCompared, OllamaDefault, ollama_default
-from gguf2ollama.verification.prompt_check import Mismatches, check_prompts
+
+if TYPE_CHECKING:
+    from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
+    from gguf2ollama.verification.prompt_check import Mismatches
 
 __all__ = ["BuildCheck"]
 
@@ -48,6 +51,8 @@ class BuildCheck:
         Raises:
             VerificationFailed: It is worse than what ``ollama create`` makes, and that is not allowed.
         """
+        from gguf2ollama.verification.prompt_check import check_prompts  # noqa: PLC0415 - if one is loaded
+
         self.notify("Comparing prompts")
         recipe = self._recipe
         found = check_prompts(
@@ -80,6 +85,8 @@ class BuildCheck:
         if self._recipe.template_origin == "user" or self._recipe.is_chat_template_given:
             # a plain `create` does not have it
             return f"{usual} render differently than your template should" if usual else ""
+        from gguf2ollama.verification.baseline import NotCompared  # noqa: PLC0415 - for few models
+
         default = self._ollama_default()
         if isinstance(default, NotCompared):
             return ""
@@ -91,6 +98,8 @@ class BuildCheck:
 
     def _ollama_default(self) -> OllamaDefault | NotCompared:
         """Return what a plain ``ollama create`` of the same GGUF comes to on that server."""
+        from gguf2ollama.verification.baseline import ollama_default  # noqa: PLC0415 - for few models
+
         self.notify("Comparing with a plain `ollama create`")
         with Renderer() as renderer:
             return ollama_default(

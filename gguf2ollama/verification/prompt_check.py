@@ -16,7 +16,6 @@ from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, 
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
-from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.planning.recipe import Recipe
@@ -62,6 +61,8 @@ def find_renderer(info: ModelInfo, metadata: Mapping[str, Any]) -> RenderedBy:
         return "RENDERER"
     if not info.template or info.template == metadata.get(_TEMPLATE_KEY):
         return "native" if info.template else "TEMPLATE"
+    from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - for few models
+
     try:
         parse(info.template)
     except Gguf2OllamaError:
