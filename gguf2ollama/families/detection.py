@@ -1,12 +1,12 @@
-"""Tell the family of a model from its GGUF metadata.
+"""Detect the family of a model from its GGUF metadata.
 
-The chat template decides. A family is taken for certain only when its profile explains the whole template:
-its marks are there, every text that the template can print is one that our Go template prints, and messages
-pass through the same filters. A template that only resembles a family has no profile, and the detection says
-which one it resembles and what differs; it is never taken for plain ChatML.
+The chat template decides. A family is certain only when its profile explains the whole template:
+its marks are present, all text that the template can print is printed by our Go template, and the same
+filters are applied to messages. A template that only resembles a family has no profile, and the detection
+says which one it resembles and what differs; it is never taken for plain ChatML.
 
-Where the file has no chat template, name or architecture may suggest a family, if the name says "instruct" or
-"chat", or is that of a fine-tune such as Alpaca: a base model has no family. That is a guess, and the
+If the file has no chat template, name or architecture may suggest a family, if the name contains "instruct"
+or "chat", or is that of a fine-tune such as Alpaca: a base model has no family. That is a guess, and the
 detection says so.
 """
 
@@ -46,12 +46,12 @@ _EMBEDDING_ARCHITECTURES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One thing seen in the file, and how much it speaks for the family.
+    """A fact about the file, and how much it supports the family.
 
     Attributes:
         kind: ``template``, ``system``, ``architecture``, ``tokenizer``, ``name`` or ``type``.
         what: A phrase, such as ``the tokenizer is qwen2``.
-        weight: Above zero it speaks for the family, below against it; 100 decides.
+        weight: Positive if it supports the family, negative if it contradicts it; 100 decides.
     """
 
     kind: str
@@ -61,7 +61,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerUp:
-    """A family that was not taken, and why."""
+    """A family that was ruled out, and why."""
 
     family: str
     reason: str
@@ -72,18 +72,18 @@ class Detection:
     """What a model is, with the evidence.
 
     Attributes:
-        kind: What the file holds: a model that chats, one that only continues text (``base``), one that
+        kind: What the file contains: a chat model, one that only continues text (``base``), one that
             embeds, a projector for images, or an adapter.
-        profile: The family, or ``None`` where none is known.
-        confidence: What the family stands on. Only ``template`` is certain.
+        profile: The family, or ``None`` if unknown.
+        confidence: The basis of the detection. Only ``template`` is certain.
         reason: What was found, or why nothing was: a phrase, lower case and without a full stop.
-        evidence: What was seen, the weightiest first.
-        runners_up: Families that were near, the nearest first.
-        features: What the chat template in the file knows, read as Ollama reads it.
-        system: The default system text. Where there is a chat template it comes from there.
-        switches: The family's switches that the chat template shows.
-        bos: The text of BOS where a TEMPLATE must print it, else empty.
-        tokens: The texts of other tokens that the TEMPLATE prints, where the file tells them.
+        evidence: The facts, the strongest first.
+        runners_up: Similar families, the most similar first.
+        features: The features of the chat template in the file, as Ollama detects them.
+        system: The default system prompt, from the chat template if there is one.
+        switches: The family's switches that the chat template sets.
+        bos: The text of BOS if a TEMPLATE must print it, else empty.
+        tokens: The texts of other tokens that the TEMPLATE prints, if the file has them.
     """
 
     kind: Kind
@@ -100,15 +100,15 @@ class Detection:
 
     @property
     def parameters(self) -> tuple[ParameterDefault, ...]:
-        """The family's sampling defaults; none where architecture or default system text are another's.
+        """The family's sampling defaults; none if architecture or default system prompt are not the family's.
 
-        A prompt may be shared by models of other makers; what suits their sampling is theirs to say.
+        Models of other authors may share the prompt format, but not the sampling defaults.
         """
         alien = any(seen.kind in {"architecture", "system"} and seen.weight < 0 for seen in self.evidence)
         return self.profile.parameters if self.profile and not alien else ()
 
     def go_template(self) -> str | None:
-        """Render the Go template for this model; ``None`` where no family is known.
+        """Render the Go template for this model; ``None`` if the family is unknown.
 
         Raises:
             InvalidProfile: The family's file cannot be rendered.
@@ -122,7 +122,7 @@ class Detection:
 
 
 def detect(metadata: Mapping[str, Any], *, profiles: Iterable[Profile]) -> Detection:
-    """Return what a GGUF holds and of which family it is.
+    """Return what a GGUF contains, and its family.
 
     Args:
         metadata: The metadata of the GGUF; arrays may be lazy.
@@ -148,7 +148,7 @@ def _text(metadata: Mapping[str, Any], key: str) -> str:
 
 
 def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
-    """Return what a file holds that is no model to chat with or to continue text."""
+    """Return the kind of a file that is not a chat or base model, with the reason; else ``None``."""
     architecture, what = _text(metadata, "general.architecture"), _text(metadata, "general.type")
     if architecture == "clip" or what == "mmproj":
         return "projector", "this is a projector, which turns images into tokens of another model"
@@ -259,7 +259,7 @@ def _unknown(
 
 
 def _circumstances(metadata: Mapping[str, Any], *, profile: Profile) -> Iterator[Evidence]:
-    """Return what speaks for a family or against it beside the chat template."""
+    """Yield the evidence for and against a family other than the chat template."""
     evidence = profile.evidence
     architecture = _text(metadata, "general.architecture")
     if architecture and evidence.architectures:
@@ -291,7 +291,7 @@ def _named_like(metadata: Mapping[str, Any], *, profile: Profile) -> str | None:
 
 
 def _by_name(metadata: Mapping[str, Any], *, profiles: tuple[Profile, ...]) -> Detection:
-    """Guess by name, then by architecture: only where the name says that the model chats."""
+    """Guess by name, then by architecture, if the name is that of a chat model."""
     architecture = _text(metadata, "general.architecture")
     fitting = [
         profile

@@ -1,4 +1,4 @@
-"""Hold a chat template against a family: it is the family's own, whole, or it only resembles it."""
+"""Match a chat template with a family: it is the family's own, or only resembles it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gguf2ollama.jinja.facts import ChatTemplate
 
 __all__ = ["find_objection", "read_system"]
 
-_QUOTED = 60  # characters of a text that a message quotes
+_QUOTED = 60  # characters of a text quoted in a message
 _ROLE = re.compile(r"\b(?:system|user|assistant)\b")  # our templates print .Role
 _LINE_ENDS = re.compile(r"[\r\n]+|(?<=>)(?=<)")
 _SAYS_NOTHING = re.compile(r"\w+|[^\w<>\[\]|#]{1,3}")
 
 
 def find_objection(template: ChatTemplate, *, profile: Profile) -> str | None:
-    """Say why a chat template is not the family's; ``None`` when nothing speaks against it.
+    """Return why a chat template is not the family's; ``None`` if it is.
 
     Raises:
         InvalidProfile: The Go template of the family cannot be rendered.
@@ -27,7 +27,7 @@ def find_objection(template: ChatTemplate, *, profile: Profile) -> str | None:
 
 
 def _objections(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
-    """Return what speaks against the family, the cheapest to find first."""
+    """Yield the reasons against the family, the cheapest to find first."""
     evidence = profile.evidence
     for mark in evidence.contains:
         if mark not in template.marks:
@@ -46,7 +46,7 @@ def _objections(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
 
 
 def _unexplained(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
-    """Return the lines that the chat template can print and the family's Go template cannot."""
+    """Yield the lines that the chat template can print and the family's Go template cannot."""
     holder, system = _find_system(template, profile=profile)
     go_template = profile.go_template(system=system, switches=profile.read_switches(template))
     known = "\n".join((printable_text(go_template), system or ""))
@@ -57,9 +57,9 @@ def _unexplained(template: ChatTemplate, *, profile: Profile) -> Iterator[str]:
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Return the lines that say something: not white space, not a single word such as a role or a key.
+    """Yield the significant lines: not whitespace, and not a single word such as a role or a key.
 
-    Tags that stand side by side are lines of their own, since ours may stand in different branches.
+    Adjacent tags are separate lines, since ours may be in different branches.
     """
     for text in texts:
         for line in _LINE_ENDS.split(text):
@@ -69,7 +69,7 @@ def _lines(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _find_system(template: ChatTemplate, *, profile: Profile) -> tuple[str | None, str | None]:
-    """Find the default system text in the chat template: the text that holds it, and itself."""
+    """Return the text in the chat template that contains the default system prompt, and the prompt itself."""
     pattern = profile.system_pattern
     for printed in template.printed:
         if pattern and (match := pattern.search(printed)):
@@ -80,7 +80,7 @@ def _find_system(template: ChatTemplate, *, profile: Profile) -> tuple[str | Non
 
 
 def read_system(template: ChatTemplate, *, profile: Profile) -> DefaultSystem | None:
-    """Read the default system text out of a chat template of the family."""
+    """Return the default system prompt in a chat template of the family."""
     _, text = _find_system(template, profile=profile)
     if text is None:
         return None

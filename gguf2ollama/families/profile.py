@@ -1,4 +1,4 @@
-"""What the project knows of a model family."""
+"""A profile: what is known about a model family."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """What a chat template can do beyond plain turns.
+    """Features of a chat template beyond plain turns.
 
     Attributes:
-        tools: It shows tool definitions to the model.
-        thinking: It knows thinking that stands apart from the answer.
+        tools: It renders tool definitions.
+        thinking: It supports reasoning separate from the content.
     """
 
     tools: bool = False
@@ -38,7 +38,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterDefault:
-    """A PARAMETER that the authors of a family recommend, and where they say so."""
+    """A PARAMETER recommended by the authors of a family, and where they publish it."""
 
     name: str
     value: float | int
@@ -47,7 +47,7 @@ class ParameterDefault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefaultSystem:
-    """The system text of chats that bring none, and where it comes from."""
+    """The system prompt of chats without one, and where it comes from."""
 
     text: str
     source: str
@@ -55,20 +55,20 @@ class DefaultSystem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileEvidence:
-    """What a GGUF of the family shows.
+    """How a GGUF of the family is recognized.
 
     Attributes:
-        contains: Marks that all stand in its chat template, written as ``normalize_mark`` writes them.
-        lacks: Marks that do not stand in it.
-        transforms: The filters and methods that the chat template puts messages through, all of them.
+        contains: Marks that must be in its chat template, as ``normalize_mark`` returns them.
+        lacks: Marks that must not be in it.
+        transforms: All filters and methods that the chat template applies to messages.
         unreached: Texts of the chat template that no chat through Ollama reaches (in branches for
-            documents, or for typed content), so that our TEMPLATE has no need of them.
-        optional_transforms: Filters and methods that may stand there as well: in such branches, or where a
-            switch tells them apart.
-        is_loose: Whether the chat template prints white space that stands between its tags.
+            documents, or for typed content), so our TEMPLATE does not need them.
+        optional_transforms: Filters and methods that may be in it as well: in such branches, or where a
+            switch distinguishes them.
+        is_loose: Whether the chat template prints whitespace between its tags.
         architectures: Values of ``general.architecture``.
         tokenizers: Values of ``tokenizer.ggml.pre``.
-        name: What ``general.name`` or ``general.basename`` looks like, or ``None``.
+        name: A pattern of ``general.name`` or ``general.basename``, or ``None``.
     """
 
     contains: tuple[str, ...]
@@ -84,10 +84,10 @@ class ProfileEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Where a Go template prints something else than the chat template that it stands for.
+    """A known difference between the output of a Go template and that of its chat template.
 
     Attributes:
-        what: One of ``DIFFERENCES``: what the live tests hold it to, and no more than that.
+        what: One of ``DIFFERENCES``; the live tests accept that difference and no other.
         why: A sentence.
     """
 
@@ -97,34 +97,35 @@ class Difference:
 
 DIFFERENCES = frozenset(
     {
-        "system-refused",  # the chat template raises where there is a system message
-        "parallel-calls-refused",  # it raises where a message has several calls
+        "system-refused",  # the chat template raises if there is a system message
+        "parallel-calls-refused",  # it raises if a message has several calls
         "tools-added",  # it prints no tool definitions
-        "thinking-continued",  # it leaves out the thinking of a last answer that is to be continued
+        "thinking-continued",  # it omits the reasoning of an assistant prefill
     }
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A model family: how to know it, and how its authors mean it to be prompted and sampled.
+    """A model family: how to recognize it, and how its authors intend it to be prompted and sampled.
 
     Attributes:
         family: The name of the family: ``qwen2.5``.
         title: The name for people: ``Qwen 2.5``.
-        path: The file that it was read from.
-        is_generic: Whether many families share the prompt (ChatML, Alpaca): taken only where no other fits.
-        evidence: What a GGUF of the family shows.
+        path: Its file.
+        is_generic: Whether many families share the format (ChatML, Alpaca); selected only if no other
+            matches.
+        evidence: How a GGUF of the family is recognized.
         parameters: Sampling defaults with their sources.
-        system: The authors' default system text, or ``None`` where they have none.
-        system_pattern: How a printed text of the chat template holds its default system text (group 1).
+        system: The authors' default system prompt, or ``None``.
+        system_pattern: A pattern of the default system prompt (group 1) in a text of the chat template.
         stops: The strings that end a turn.
-        template: The file in ``templates/chat/`` that makes the Go template.
-        switches: Names of template variables, each with marks one of which the chat template contains
-            where the variable is true: small differences between releases of one family.
+        template: The file in ``templates/chat/`` that renders the Go template.
+        switches: Names of template variables, each with marks; the variable is true if the chat template
+            contains one of them: small differences between releases of one family.
         variables: Other template variables and their values.
-        claims: What the Go template can do.
-        known_differences: Where the Go template prints something else than the chat template.
+        claims: The features of the Go template.
+        known_differences: Known differences between the Go template and the chat template.
     """
 
     family: str
@@ -143,7 +144,7 @@ class Profile:
     known_differences: tuple[Difference, ...] = ()
 
     def read_switches(self, chat_template: ChatTemplate) -> frozenset[str]:
-        """Return which of the family's switches a chat template shows."""
+        """Return the family's switches that a chat template sets."""
         return frozenset(
             name
             for name, marks in self.switches.items()
@@ -161,11 +162,11 @@ class Profile:
         """Render the family's Go template.
 
         Args:
-            system: The text that stands as system message in chats that bring none; ``None`` for no such
-                message. (``Detection.go_template`` gives the one of the GGUF at hand.)
-            bos: The text of the BOS token, where the chat template prints one and the tokenizer adds none.
+            system: The system message of chats without one; ``None`` for no such
+                message. (``Detection.go_template`` passes that of the GGUF.)
+            bos: The text of the BOS token, if the chat template prints one and the tokenizer adds none.
             switches: The switches that are on.
-            tokens: Template variables that hold the text of a token, where the GGUF tells another text than
+            tokens: Template variables for texts of tokens, if the GGUF has other texts than
                 the profile.
 
         Raises:

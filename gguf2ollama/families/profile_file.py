@@ -1,4 +1,4 @@
-"""Read family profiles from YAML: strictly, and with the line in every complaint."""
+"""Read family profiles from YAML: strictly, with the line in every error."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def load_profiles(root: Path | None = None) -> tuple[Profile, ...]:
         root: A folder with ``profiles/*.yaml`` and ``chat/*.gotmpl.j2``.
 
     Raises:
-        InvalidProfile: A file breaks the schema (the message names file and line), two profiles share a
+        InvalidProfile: A file violates the schema (the message names file and line), two profiles share a
             family, or there is none.
     """
     return _load((root or templates_root()).resolve())
@@ -78,7 +78,7 @@ def read_profile(path: Path) -> Profile:
     """Read one profile.
 
     Raises:
-        InvalidProfile: The file cannot be read, is no YAML, or breaks the schema; file and line are named.
+        InvalidProfile: The file cannot be read, is not YAML, or violates the schema; with file and line.
     """
     fields = read_yaml(path).fields(
         required=("family", "title", "evidence", "stops", "template"),

@@ -1,4 +1,4 @@
-"""The strings at which the server ends an answer, and the tokens they come from."""
+"""Stop strings, and the tokens they come from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BPE_ADDS_BOS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """A string at which an answer ends, and where it comes from."""
+    """A stop string, and where it comes from."""
 
     text: str
     source: str
@@ -32,8 +32,8 @@ class Stop:
 def stops_for(metadata: Mapping[str, Any], *, profile: Profile | None) -> tuple[Stop, ...]:
     """Return the stop strings of a model: those of its end tokens, then those of its family.
 
-    A family's string counts only where the file's tokens hold it, if the file tells its tokens and the
-    string looks like a token (``<…>``). Tags of thinking and tool calls are never stops.
+    A family's string is used only if it is one of the file's tokens, provided that the file has tokens and
+    the string looks like a token (``<…>``). Tags of thinking and tool calls are never stops.
 
     Args:
         metadata: The metadata of the GGUF.
@@ -52,7 +52,7 @@ def stops_for(metadata: Mapping[str, Any], *, profile: Profile | None) -> tuple[
 
 
 def _known(metadata: Mapping[str, Any], *, texts: list[str]) -> list[str]:
-    """Leave out what looks like a token and is none of the file's, if the file tells its tokens."""
+    """Remove texts that look like tokens but are not among the file's tokens, if it has any."""
     tokens = metadata.get("tokenizer.ggml.tokens")
     special = {text for text in texts if text.startswith("<") and text.endswith(">")}
     if not special or not isinstance(tokens, Sequence) or isinstance(tokens, str):
@@ -67,19 +67,19 @@ _WITHOUT_DEFAULTS = ("chatglm-bpe", "glm4")
 def adds_bos(metadata: Mapping[str, Any]) -> bool:
     """Return whether the tokenizer puts BOS before a prompt, so that a TEMPLATE must not.
 
-    Where the file does not tell, llama.cpp decides by tokenizer: source ``llama_vocab::impl::load`` in
+    If the file does not say, llama.cpp decides by tokenizer: source ``llama_vocab::impl::load`` in
     llama.cpp's ``src/llama-vocab.cpp``.
     """
-    told, model, pre = (metadata.get(f"tokenizer.ggml.{key}") for key in ("add_bos_token", "model", "pre"))
+    adds, model, pre = (metadata.get(f"tokenizer.ggml.{key}") for key in ("add_bos_token", "model", "pre"))
     if model == "gemma4" or pre == "gemma4":
         return True
-    if isinstance(told, bool):
-        return told
+    if isinstance(adds, bool):
+        return adds
     return model in ("llama", "bert") or (model == "gpt2" and pre in _BPE_ADDS_BOS)
 
 
 def token_text(metadata: Mapping[str, Any], name: str) -> str:
-    """Return the text of a special token (``bos``, ``eos``, ``eot``, ``eom``); empty where none is told."""
+    """Return the text of a special token (``bos``, ``eos``, ``eot``, ``eom``); empty if there is none."""
     identifier = metadata.get(f"tokenizer.ggml.{name}_token_id")
     tokens = metadata.get("tokenizer.ggml.tokens")
     if isinstance(identifier, bool) or not isinstance(identifier, int) or not isinstance(tokens, Sequence):
@@ -89,9 +89,9 @@ def token_text(metadata: Mapping[str, Any], name: str) -> str:
 
 
 def served_token_text(metadata: Mapping[str, Any], name: str) -> str:
-    """Return the text of ``bos`` or ``eos`` that llama.cpp gives a chat template; empty where there is none.
+    """Return the text of ``bos`` or ``eos`` that llama.cpp passes to a chat template; empty if there is none.
 
-    Where the header names no such token, that is a certain one of the vocabulary, by kind of tokenizer: with
+    Without such a token in the header, it is a fixed one of the vocabulary, by type of tokenizer: with
     GPT-2's a comma. Source: ``llama_vocab::impl::load`` in llama.cpp's ``src/llama-vocab.cpp`` (b11095).
     """
     key = f"tokenizer.ggml.{name}_token_id"
@@ -102,5 +102,5 @@ def served_token_text(metadata: Mapping[str, Any], name: str) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Return whether a text was UTF-8 in the file: other bytes are read as lone surrogates."""
+    """Return whether a text was valid UTF-8 in the file: other bytes are read as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""Read YAML node by node, so that every complaint names the line."""
+"""Read YAML node by node, so that every error names the line."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CAP_DEPTH = 16  # a profile has 4
 
 
 def read_yaml(path: Path) -> YamlValue:
-    """Read a small YAML file without aliases and tags of its own.
+    """Read a small YAML file without aliases and custom tags.
 
     Raises:
-        InvalidProfile: It cannot be read, is longer than 32 kB, or is no YAML; file and line are named.
+        InvalidProfile: It cannot be read, is larger than 32 kB, or is not YAML; with file and line.
     """
     import yaml  # noqa: PLC0415  # 30 ms of import
 
@@ -33,7 +33,7 @@ def read_yaml(path: Path) -> YamlValue:
             raise InvalidProfile(
                 f"{path}: larger than {_CAP_BYTES:,} bytes", hint="profiles are YAML files of about 2 kB"
             )
-        # libyaml, where PyYAML was built with it, takes a tenth of the time
+        # libyaml, if PyYAML was built with it, takes a tenth of the time
         loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
         _check_events(path, yaml.parse(content, Loader=loader))
         node: Node | None = yaml.compose(content, Loader=loader)
@@ -55,7 +55,7 @@ def read_yaml(path: Path) -> YamlValue:
 
 
 def _check_events(path: Path, events: Iterable[Event]) -> None:
-    """Refuse aliases (nothing in a profile stands for something else) and depth that would take minutes."""
+    """Reject aliases, which no profile needs, and nesting that would take minutes."""
     from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent  # noqa: PLC0415  # 30 ms of import
 
     depth = 0
@@ -69,14 +69,14 @@ def _check_events(path: Path, events: Iterable[Event]) -> None:
 
 
 class YamlValue:
-    """A node of a file; gives what the schema wants, or refuses with file and line."""
+    """A node of a file; returns values of the expected type, or raises with file and line."""
 
     def __init__(self, path: Path, node: Node) -> None:
         self._path = path
         self._node = node
 
     def refuse(self, problem: str, hint: str) -> NoReturn:
-        """Complain about this node.
+        """Raise an error for this node.
 
         Raises:
             InvalidProfile: Always.
@@ -112,7 +112,7 @@ class YamlValue:
         return fields
 
     def text(self, *, like: re.Pattern[str] | None = None) -> str:
-        """Return a text that is not empty, and looks like the pattern."""
+        """Return a string that is not empty and matches the pattern."""
         value = self._scalar("str", "a string")
         if not value:
             self.refuse("expected a string that is not empty", "leave the key out instead")
@@ -121,7 +121,7 @@ class YamlValue:
         return value
 
     def texts(self) -> tuple[str, ...]:
-        """Return a list of texts."""
+        """Return a list of strings."""
         from yaml import SequenceNode  # noqa: PLC0415  # 30 ms of import
 
         if not isinstance(self._node, SequenceNode):
@@ -133,7 +133,7 @@ class YamlValue:
         return self._scalar("bool", "true or false").lower() in {"true", "yes", "on"}
 
     def text_or_flag(self) -> str | bool:
-        """Return a text, which may be empty, or true or false."""
+        """Return a string, which may be empty, or a boolean."""
         return self.flag() if self._node.tag.endswith(":bool") else self._scalar("str", "a string or boolean")
 
     def number(self) -> float | int:

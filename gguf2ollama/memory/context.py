@@ -1,6 +1,6 @@
-"""How much memory a model takes at a context length, and which context length fits.
+"""The memory that a model takes at a context length, and the context length that fits.
 
-The cache of keys and values holds, for every layer with attention and every token, one key and one value
+The KV cache contains, for every layer with attention and every token, one key and one value
 for each of its key-value heads, at two bytes a number (llama.cpp's default type is F16).
 """
 
@@ -15,23 +15,23 @@ from gguf2ollama.errors import InvalidGguf, UsageProblem
 __all__ = ["ContextChoice", "ModelShape", "choose_context", "fits_memory", "parse_context", "read_shape"]
 
 _CACHE_NUMBER_BYTES = 2
-_COMPUTE_BYTES = 300 << 20  # graph and output buffers of a small model, seen with llama-server
+_COMPUTE_BYTES = 300 << 20  # graph and output buffers of a small model, measured with llama-server
 _USABLE = 0.8  # of the memory that is free
 _STEP = 1024  # tokens
-_LOWEST = 2048  # tokens: below, a chat is no chat
-_HIGHEST = 32_768  # tokens that `auto` gives without being asked
-_UNKNOWN_MEMORY = 8192  # tokens that `auto` gives where nothing is known of the machine
-_FALLBACK = 4096  # tokens where the file tells no context length
+_LOWEST = 2048  # tokens: the least that is of use in a chat
+_HIGHEST = 32_768  # tokens: the upper limit of `auto`
+_UNKNOWN_MEMORY = 8192  # tokens: `auto` if the machine's memory is unknown
+_FALLBACK = 4096  # tokens, if the file has no context length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
-    """What of a model decides its memory.
+    """The properties of a model that determine its memory.
 
     Attributes:
         weight_bytes: Bytes of all tensors.
-        context_length: Tokens it was trained for, or ``None`` when the file does not tell.
-        cache_bytes_per_token: Bytes of keys and values that one token takes over all layers.
+        context_length: Tokens it was trained for, or ``None`` if unknown.
+        cache_bytes_per_token: Bytes of the KV cache per token, over all layers.
     """
 
     weight_bytes: int
@@ -39,23 +39,23 @@ class ModelShape:
     cache_bytes_per_token: int
 
     def bytes_at(self, context: int) -> int:
-        """Return the bytes of memory that it takes with a context of so many tokens."""
+        """Return the bytes of memory that it takes with a context length in tokens."""
         return self.weight_bytes + _COMPUTE_BYTES + context * self.cache_bytes_per_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextChoice:
-    """A context length in tokens, and why it is that one."""
+    """A context length in tokens, and the reason for it."""
 
     tokens: int
     reason: str
 
 
 def read_shape(metadata: Mapping[str, Any], *, weight_bytes: int) -> ModelShape:
-    """Read the shape of a model from its GGUF metadata.
+    """Return the shape of a model from its GGUF metadata.
 
     Raises:
-        InvalidGguf: A key that decides the memory is negative or of another type.
+        InvalidGguf: A key that determines the memory is negative or of another type.
     """
     architecture = str(metadata.get("general.architecture", ""))
 
@@ -83,14 +83,14 @@ def read_shape(metadata: Mapping[str, Any], *, weight_bytes: int) -> ModelShape:
 
 
 def _cache_heads(value: object, heads: int) -> list[int]:
-    """Key-value heads of each layer; hybrid models give a list, with 0 for layers without attention."""
+    """Return the KV heads of each layer; hybrid models have a list, with 0 for layers without attention."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [item for item in value if isinstance(item, int) and item >= 0] or [heads]
     return [value if isinstance(value, int) and value > 0 else heads]
 
 
 def parse_context(text: str) -> int | str:
-    """Read the value of ``--ctx``: tokens (``8192``, ``8k``), ``auto`` or ``max``.
+    """Parse the value of ``--ctx``: tokens (``8192``, ``8k``), ``auto`` or ``max``.
 
     Raises:
         UsageProblem: It is none of these.
@@ -110,7 +110,7 @@ def choose_context(shape: ModelShape, wanted: int | str, *, free_bytes: int | No
     Args:
         shape: The model's shape.
         wanted: Tokens, ``"auto"`` or ``"max"``.
-        free_bytes: Memory that is free on the machine that will run it; ``None`` when not known.
+        free_bytes: Free memory of the machine that will run it; ``None`` if unknown.
     """
     trained = shape.context_length
     if isinstance(wanted, int):
@@ -129,11 +129,11 @@ def choose_context(shape: ModelShape, wanted: int | str, *, free_bytes: int | No
 
 
 def fits_memory(weight_bytes: int, *, free_bytes: int | None) -> bool | None:
-    """Return whether weights fit beside what runs already, a context not counted; ``None`` if not known.
+    """Return whether weights fit in the free memory, without a context; ``None`` if unknown.
 
     Args:
         weight_bytes: Bytes of all tensors.
-        free_bytes: Memory that is free on the machine that will run it; ``None`` when not known.
+        free_bytes: Free memory of the machine that will run it; ``None`` if unknown.
     """
     if free_bytes is None:
         return None

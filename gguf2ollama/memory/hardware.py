@@ -1,4 +1,4 @@
-"""What this machine has."""
+"""The hardware of this machine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MEMINFO = Path("/proc/meminfo")
 
 
 def free_memory_bytes() -> int | None:
-    """Return the bytes of memory that a new program could take without swapping; ``None`` if not known."""
+    """Return the bytes of memory available to a new process without swapping; ``None`` if unknown."""
     if windows := getattr(ctypes, "windll", None):
         return _free_on_windows(windows)
     with contextlib.suppress(OSError, ValueError):
         for line in _MEMINFO.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    # macOS tells only what is installed; half of it is a cautious reading of what is free
+    # macOS reports installed memory only; half of it is a cautious estimate of what is free
     if sysconf := getattr(os, "sysconf", None):
         with contextlib.suppress(OSError, ValueError):
             return int(sysconf("SC_PAGE_SIZE")) * int(sysconf("SC_PHYS_PAGES")) // 2

@@ -1,17 +1,17 @@
-"""Return which stop strings would cut an answer off.
+"""Stop strings that would cut an answer off.
 
-A model is to stop at the end of its turn, and what marks that end is a right stop string. Wrong is one that
-the model must write before its answer is complete. A template shows what that is: it prints earlier answers
-as the model wrote them. Three kinds of text count as such:
+A model should stop at the end of its turn, and the text that ends it is a correct stop string. Wrong is one
+that the model must write before its answer is complete. A template shows these: it prints earlier answers as
+the model wrote them. Three kinds of text count as such:
 
-1. what it prints inside a tool call or a thought, up to the last value in there (``<tool_call>``,
+1. what it prints inside a tool call or reasoning, up to the last value in it (``<tool_call>``,
    ``[TOOL_CALLS]``, ``{"name": "``), unless the generation prompt has it too: some templates print the
    header of the turn (``<|start_header_id|>``) in there, which the model never writes;
 2. the closing tag of a tag in such text (``</tool_call>``);
-3. the tags of a thought, where both occur in the template (``<think>``, ``</think>``).
+3. the think tags, if both occur in the template (``<think>``, ``</think>``).
 
-So ``<|im_end|>`` behind a tool call is right, ``<|im_start|>`` is harmless, and what a template does not show
-is not judged.
+So ``<|im_end|>`` after a tool call is correct, ``<|im_start|>`` is harmless, and texts that a template does
+not print are not judged.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _OPENING_TAG = re.compile(r"<[\w:.-]+>|\[[\w:.-]+\]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that a template prints: a literal text, or a value (``text`` is ``None``).
+    """A part of a template's output: a literal text, or a value (``text`` is ``None``).
 
-    ``block`` numbers the part of the template that prints a tool call or a thought, ``None`` outside of one;
-    ``is_response`` marks the value that stands for the answer being generated.
+    ``block`` is the number of the tool call or reasoning block, ``None`` outside of one;
+    ``is_response`` marks the value of the answer being generated.
     """
 
     text: str | None = None
@@ -41,12 +41,12 @@ class Event:
 
 
 def cutting_stops(stops: Iterable[str], *, events: Sequence[Event], source: str) -> frozenset[str]:
-    """Return those of the stop strings that a model has to write inside of an answer.
+    """Return the stop strings that a model has to write within an answer.
 
     Args:
         stops: The stop strings.
-        events: What the template prints, in order.
-        source: The template's own text.
+        events: The template's output, in order.
+        source: The template's source.
     """
     inside = _texts_inside(events)
     prompt = _generation_prompt(events)
@@ -66,7 +66,7 @@ def cutting_stops(stops: Iterable[str], *, events: Sequence[Event], source: str)
 
 
 def _texts_inside(events: Sequence[Event]) -> set[str]:
-    """Return the texts of tool calls and thoughts that a value of the same block follows."""
+    """Return the texts of tool calls and reasoning that are followed by a value of the same block."""
     last_value = {event.block: at for at, event in enumerate(events) if event.text is None}
     return {
         event.text
@@ -76,7 +76,7 @@ def _texts_inside(events: Sequence[Event]) -> set[str]:
 
 
 def _generation_prompt(events: Sequence[Event]) -> str:
-    """Return the text behind the last value, and the text before the answer that is being generated."""
+    """Return the text after the last value, and the text before the answer being generated."""
     last_value = max((at for at, event in enumerate(events) if event.text is None), default=-1)
     before = ""
     for at, event in enumerate(events):

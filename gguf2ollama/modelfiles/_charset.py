@@ -1,7 +1,7 @@
-"""Which characters a Modelfile can carry: those that Go's ``strconv.IsPrint`` calls printable.
+"""The characters that a Modelfile can contain: those that are printable for Go's ``strconv.IsPrint``.
 
-Ollama's parser drops every other one from names and values, but keeps tab and line breaks inside a value.
-Python's ``str.isprintable`` will not do: it follows the Unicode version of the interpreter, Go's the one of
+Ollama's parser drops all others from names and values, but keeps tabs and line breaks within a value.
+Python's ``str.isprintable`` differs: it follows the Unicode version of the interpreter, Go's that of
 the compiler that built Ollama.
 """
 
@@ -94,7 +94,7 @@ _NOT_PLAIN = re.compile(r"[^\t\r\n\x20-\x7e]")
 
 @cache
 def unprintable() -> re.Pattern[str]:
-    """Return what finds characters that Ollama drops: neither printable nor tab nor line break."""
+    """Return a pattern of the characters that Ollama drops: neither printable nor tab nor line break."""
     ranges = "".join(
         "-".join(f"\\U{int(edge, 16):08x}" for edge in part.split("-")) for part in _PRINTABLE.split()
     )
@@ -103,7 +103,7 @@ def unprintable() -> re.Pattern[str]:
 
 def find_unprintable(text: str) -> re.Match[str] | None:
     """Return the first characters that Ollama drops, if there are any."""
-    # for most texts there is no need of the other pattern, which takes 10 ms to compile
+    # most texts do not need the other pattern, which takes 10 ms to compile
     return unprintable().search(text) if _NOT_PLAIN.search(text) else None
 
 

@@ -1,4 +1,4 @@
-"""Read a chat template in Jinja, as a GGUF carries it, as far as the linter needs it.
+"""Read a Jinja chat template, as embedded in a GGUF, as far as the linter needs it.
 
 It is parsed and never run.
 """
@@ -24,7 +24,7 @@ _SILENT = frozenset({"bos_token", "eos_token", "raise_exception"})
 
 
 class _Generation(Extension):
-    """The tag of the Hugging Face libraries around what the assistant writes."""
+    """The tag of the Hugging Face libraries around the assistant's output."""
 
     tags = frozenset({"generation"})  # type: ignore[assignment]
 
@@ -34,10 +34,10 @@ class _Generation(Extension):
 
 
 def read_chat_template(source: str) -> tuple[Event, ...]:
-    """Return what a chat template prints, in order; nothing where the text is no template.
+    """Return the output of a chat template, in order; empty if the text is not a template.
 
-    Nor is one of more than 256 Ki characters read. The tokens at the ends of a text (``bos_token``,
-    ``eos_token``) are no values in this sense.
+    Templates of more than 256 Ki characters are not read either. The special tokens (``bos_token``,
+    ``eos_token``) do not count as values.
     """
     if len(source) > _LONGEST:
         return ()
@@ -48,7 +48,7 @@ def read_chat_template(source: str) -> tuple[Event, ...]:
     try:
         return tuple(_events(environment.parse(source).body, None))
     except (jinja2.TemplateError, RecursionError, ValueError, OverflowError):
-        # besides its own errors, the parser lets those of number literals pass
+        # besides its own errors, the parser raises those of number literals
         return ()
 
 
@@ -94,7 +94,7 @@ def _block(node: nodes.Node, condition: nodes.Node, outer: int | None) -> int | 
 
 
 def _names(node: nodes.Node) -> set[str]:
-    """Return the names, attributes and strings in an expression, without what it denies."""
+    """Return the names, attributes and strings in an expression, without negated ones."""
     if isinstance(node, nodes.Not) or (isinstance(node, nodes.Test) and node.name in _ABSENCE):
         return set()
     own = {

@@ -1,4 +1,4 @@
-"""Read a Go template as far as the linter needs it: texts, actions and how they nest.
+"""Read a Go template as far as the linter needs it: texts, actions and their nesting.
 
 The syntax is that of Go's ``text/template``; nothing is evaluated.
 """
@@ -31,14 +31,14 @@ _ANSWER = frozenset({"ToolCalls", "Thinking"})
 
 
 class UnbalancedTemplateError(Exception):
-    """An action that does not end, or an ``end`` too many or too few; the text says where."""
+    """An unclosed action, or an ``end`` too many or too few; the message says where."""
 
 
 @dataclass(slots=True, kw_only=True)
 class GoTemplate:
-    """What the linter asks of a template.
+    """What the linter needs to know of a template.
 
-    ``fields`` are the fields that any action names; ``prints_tools`` says whether ``.Tools`` reaches the
+    ``fields`` are the fields used in actions; ``prints_tools`` is whether ``.Tools`` reaches the
     output; ``events`` are the texts and values in their order.
     """
 
@@ -49,7 +49,7 @@ class GoTemplate:
 
 @dataclass(slots=True, kw_only=True)
 class _Block:
-    """An open block: the number of the tool call or thought it prints, and whether it walks the tools."""
+    """An open block: the number of its tool call or reasoning, and whether it iterates over the tools."""
 
     line: int
     answer: int | None
@@ -89,9 +89,9 @@ def read_go_template(text: str) -> GoTemplate:
 
 
 def _split(text: str) -> Iterator[tuple[int, str, str | None]]:
-    """Return line, literal text (trimmed as Go trims it) and the action behind it.
+    """Yield line, literal text (trimmed as Go trims it) and the action after it.
 
-    The action is ``None`` for a comment, and behind the last text.
+    The action is ``None`` for a comment, and after the last text.
     """
     at, line, is_trimmed = 0, 1, False
     while (start := text.find("{{", at)) >= 0:
@@ -108,7 +108,7 @@ def _split(text: str) -> Iterator[tuple[int, str, str | None]]:
 
 
 def _follow(bare: str, *, line: int, blocks: list[_Block], number: int) -> bool:
-    """Open, switch or close blocks as the action says; give whether it is a pipeline that prints."""
+    """Open, switch or close blocks for an action; return whether it is a pipeline that prints."""
     match = _KEYWORD.match(bare)
     keyword = match.group() if match else ""
     if keyword in {"if", "with", "range", "define", "block"}:

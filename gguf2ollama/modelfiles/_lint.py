@@ -1,4 +1,4 @@
-"""Find what is wrong with a Modelfile before a server does, or worse, does not."""
+"""Find the problems of a Modelfile before a server does, or fails to."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _ONCE = ("TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that the linter found.
+    """A finding of the linter.
 
-    ``line`` is the line in the file that was read, where it is known; ``hint`` says what to do. An error is
-    what Ollama refuses or what breaks answers, a warning what has no effect or hardly the one that was
-    meant, a note what does no harm. The codes are stable: ``missing-from``, ``adapter``,
+    ``line`` is the line in the file, if known; ``hint`` says what to do. An error is
+    what Ollama rejects or what breaks answers, a warning what has no effect or probably not the intended
+    one, a note what does no harm. The codes are stable: ``missing-from``, ``adapter``,
     ``invalid-requires``, ``unknown-renderer``, ``unknown-parser``, ``parser-alone``,
     ``repeated-instruction``, ``not-carried``, ``unknown-parameter``,
     ``deprecated-parameter``, ``refused-parameter``, ``ill-typed-parameter``, ``out-of-range-parameter``,
@@ -46,15 +46,15 @@ class Finding:
 
 
 def lint(modelfile: Modelfile, *, chat_template: str | None = None) -> tuple[Finding, ...]:
-    """Examine a Modelfile against what Ollama 0.34.4 does with it.
+    """Check a Modelfile for Ollama 0.34.4.
 
     Args:
         modelfile: The Modelfile.
-        chat_template: The Jinja template of the model's GGUF, for the stop strings: it also shows what the
-            model has to write inside of an answer. Hostile text does no harm, it is never run.
+        chat_template: The Jinja template in the model's GGUF, for the stop strings: it also shows what the
+            model has to write within an answer. It is never run, so hostile text does no harm.
 
     Returns:
-        The findings: first what concerns the whole, then parameters, stop strings and the template.
+        The findings: first those of the whole file, then parameters, stop strings and the template.
     """
     template: GoTemplate | None = None
     broken: tuple[Finding, ...] = ()
@@ -126,7 +126,7 @@ def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
             )
     takes_a_file = any(
         source.endswith(".gguf") for source in modelfile.sources
-    )  # and no model with a TEMPLATE
+    )  # and not a model with a TEMPLATE
     if takes_a_file and modelfile.parser and not modelfile.renderer and modelfile.template is None:
         yield Finding(
             level="warning",
@@ -139,7 +139,7 @@ def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
 
 
 def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:
-    # what was read from a Modelfile has been carried by one, if only because a line ended as it did
+    # a value read from a Modelfile can be represented, if only because of where its line ended
     level: Level = "warning" if modelfile.instructions else "error"
     for keyword, value, line in _values(modelfile):
         if reason := obstacle(value):
@@ -149,7 +149,7 @@ def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:
 
 
 def _values(modelfile: Modelfile) -> Iterator[tuple[str, str, int | None]]:
-    """Return every value with what it is and the line where it was read."""
+    """Yield every value with its instruction and its line."""
     many = {
         "FROM": modelfile.sources,
         "ADAPTER": modelfile.adapters,
@@ -239,7 +239,7 @@ def _out_of_range(parameter: Parameter, spec: ParameterSpec) -> Finding:
 
 
 def _cutting(modelfile: Modelfile, template: GoTemplate | None, chat_template: str | None) -> frozenset[str]:
-    """Return the stop strings that either template shows inside of an answer."""
+    """Return the stop strings that either template prints within an answer."""
     events = template.events if template else ()
     cutting = cutting_stops(modelfile.stops, events=events, source=modelfile.template or "")
     if not chat_template:

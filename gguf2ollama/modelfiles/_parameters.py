@@ -51,9 +51,9 @@ class ParameterStatus(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterSpec:
-    """One parameter: its type, and the values that make sense (``None``: no bound).
+    """A parameter: its type, and its range (``None``: no bound).
 
-    ``refused_by`` are the Ollama releases that refuse it, where not all do.
+    ``refused_by`` are the Ollama releases that reject it, if not all do.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ParameterSpec:
         return type(value).__name__ == self.type
 
     def is_in_range(self, value: Value) -> bool:
-        """Whether a number lies within the bounds; other values always do."""
+        """Whether a number is within the bounds; other values always are."""
         if isinstance(value, str | bool):
             return True
         return (self.minimum is None or value >= self.minimum) and (
@@ -146,15 +146,15 @@ def is_name(text: str) -> bool:
 
 
 def nearest(name: str) -> str | None:
-    """Return the parameter that a mistyped name may stand for."""
+    """Return the parameter most similar to a mistyped name."""
     return next(iter(difflib.get_close_matches(name[:80], PARAMETERS, n=1)), None)
 
 
 def to_value(name: str, value: Value) -> Value:
-    """Return ``value`` the type of parameter ``name``, as ``ollama create`` would; text when that fails.
+    """Convert a value to the type of a parameter, as ``ollama create`` would; a string if that fails.
 
-    Floats are cut to the 32 bits that Ollama keeps and given by the shortest decimal that means the same.
-    Infinities are no numbers here, since JSON has none, and neither are Go's hexadecimal floats.
+    Floats are rounded to the 32 bits that Ollama keeps, and returned as the shortest equal decimal.
+    Infinities do not count as numbers, since JSON has none, and neither do Go's hexadecimal floats.
     """
     text = to_text(value)
     spec = PARAMETERS.get(name)

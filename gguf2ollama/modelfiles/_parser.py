@@ -13,9 +13,9 @@
     value       = text to the end of the line, blanks around it dropped
                 | '"' text '"'  |  three quotes, text, three quotes
 
-Keywords are case-insensitive, names and roles are not. A quoted value ends at the first end of a line that
-closing quotes stand before (blanks aside); so it may hold quotes, and swallows what follows closing quotes on
-their line. There are no escapes. Characters that Go does not call printable are dropped everywhere, except
+Keywords are case-insensitive, names and roles are not. A quoted value ends at the first line that ends with
+closing quotes (ignoring blanks), so it may contain quotes, and includes text that follows closing quotes on
+their line. There are no escapes. Characters that are not printable for Go are dropped everywhere, except
 that values keep tabs and line ends.
 """
 
@@ -58,7 +58,7 @@ def parse_modelfile(text: str | bytes) -> Modelfile:
         text: Its text, or its bytes: UTF-8, or UTF-16 with a byte order mark. At most 4 Mi of either.
 
     Raises:
-        InvalidModelfile: Ollama would refuse the text too, would replace bytes that are no text, or would
+        InvalidModelfile: Ollama would reject the text, too, would replace invalid bytes, or would
             take a PARAMETER for an instruction (``PARAMETER system …``); the message names line and column
             (from 1, in characters) and what was expected.
     """
@@ -134,7 +134,7 @@ class _Reader:
     def _read_instruction(self) -> None:
         start = self.at
         word = drop_unprintable("".join(self._take(_KEYWORD)))
-        # lower(), since upper() would make a keyword of some words that are none
+        # lower(), since upper() would turn some other words into keywords
         keyword = next((keyword for keyword in _KEYWORDS if keyword.lower() == word.lower()), None)
         if keyword is None:
             self._fail(

@@ -1,4 +1,4 @@
-"""Quote a value so that Ollama's parser reads the same text, or say why that cannot be."""
+"""Quote a value so that Ollama's parser reads the same text, or explain why that is impossible."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ WAY_OUT = (
 
 
 def quoted(value: str, *, what: str) -> str:
-    """Write ``value`` so that Ollama's parser gives it back unchanged, with quotes only where needed.
+    """Return ``value`` such that Ollama's parser reads it unchanged, with quotes only if needed.
 
     Args:
         value: The text.
         what: What it is, for the message: ``SYSTEM``, or ``PARAMETER stop``.
 
     Raises:
-        InvalidModelfile: No Modelfile can carry the text.
+        InvalidModelfile: A Modelfile cannot represent the text.
     """
     if reason := obstacle(value):
         raise InvalidModelfile(f"{what} {reason}", hint=WAY_OUT)
@@ -37,11 +37,11 @@ def quoted(value: str, *, what: str) -> str:
 
 
 def obstacle(value: str) -> str | None:
-    """Say why a Modelfile cannot carry ``value``; ``None`` when it can.
+    """Return why a Modelfile cannot represent ``value``; ``None`` if it can.
 
-    Ollama's parser drops characters that Go does not call printable. Three quotation marks in a row end a
-    value where a line ends behind them; elsewhere the parser lets them pass, but they read as the end, and
-    one line more or less would make them so. So none are written.
+    Ollama's parser drops characters that are not printable for Go. Three quotation marks in a row end a
+    value at the end of a line; elsewhere the parser accepts them, but they look like the end, and
+    a line break more or less would make them so. So none are written.
     """
     if (at := value.find(_TRIPLE)) >= 0:
         return f'contains """ {_position(value, at)}, which ends a value in a Modelfile'

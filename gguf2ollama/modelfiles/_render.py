@@ -20,19 +20,19 @@ __all__ = ["render_modelfile"]
 
 
 def render_modelfile(modelfile: Modelfile, *, comments: Mapping[str, str] | None = None) -> str:
-    """Write the text of a Modelfile that Ollama reads back to the same values.
+    """Return the text of a Modelfile that Ollama reads back to the same values.
 
     Write it to disk as UTF-8 without translation of line ends, which are part of the values.
 
     Args:
-        modelfile: What it is to say.
-        comments: What to say above an instruction, as a provenance: by keyword in upper case (``"FROM"``,
+        modelfile: Its values.
+        comments: Comments above instructions, such as their origin: by keyword in upper case (``"FROM"``,
             ``"TEMPLATE"``), by name of a parameter (``"num_ctx"``), for one of several stop strings by
             ``"stop=TEXT"``, and by ``""`` for the head of the file. Others are ignored.
 
     Raises:
-        InvalidModelfile: There is no FROM, a parameter's name is none, or a Modelfile cannot carry a value:
-            it holds three quotation marks in a row, or a character that Ollama drops.
+        InvalidModelfile: There is no FROM, a parameter's name is invalid, or a Modelfile cannot represent a
+            value: it contains three quotation marks in a row, or a character that Ollama drops.
     """
     if not modelfile.sources:
         raise InvalidModelfile("the Modelfile has no FROM", hint="name a GGUF, a folder or a model")

@@ -16,10 +16,11 @@ Role: TypeAlias = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One PARAMETER line.
+    """A PARAMETER.
 
-    ``value`` takes the parameter's own type (``int``, ``float``, ``bool`` or ``str``); it stays text where
-    it cannot, and for a name that Ollama does not know. ``line`` is where it was read, if it was.
+    ``value`` is converted to the parameter's type (``int``, ``float``, ``bool`` or ``str``); it stays a
+    string if that fails, and for unknown parameters. ``line`` is its line in the file, if it was read from
+    one.
     """
 
     name: str
@@ -37,10 +38,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One MESSAGE of the conversation that a model begins with.
+    """A MESSAGE of the conversation that a model starts with.
 
     Raises:
-        InvalidModelfile: The role is none of ``system``, ``user`` and ``assistant``.
+        InvalidModelfile: The role is not ``system``, ``user`` or ``assistant``.
     """
 
     role: Role
@@ -55,11 +56,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modelfile:
-    """What a Modelfile says, instruction by instruction.
+    """The values of a Modelfile, by instruction.
 
-    ``None`` means that the instruction is absent, ``""`` that it is there with an empty value. Of
+    ``None`` means that the instruction is absent, ``""`` that its value is empty. Of
     instructions that count once, the last one counts, as for Ollama. ``instructions`` keeps the keyword
-    (in upper case) and the line of every instruction that was read, and is no part of the comparison.
+    (in upper case) and the line of every instruction that was read, and is not compared.
     """
 
     sources: tuple[str, ...] = ()
@@ -76,7 +77,7 @@ class Modelfile:
     instructions: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
 
     def parameter(self, name: str) -> Value | None:
-        """Return the value of a parameter: the last one, where it stands more than once."""
+        """Return the value of a parameter: the last one, if it is set more than once."""
         values = [parameter.value for parameter in self.parameters if parameter.name == name]
         return values[-1] if values else None
 
@@ -86,15 +87,15 @@ class Modelfile:
         return tuple(parameter.text for parameter in self.parameters if parameter.name == "stop")
 
     def line(self, keyword: str) -> int | None:
-        """Return the line of an instruction that counts, such as ``"TEMPLATE"``, where it was read."""
+        """Return the line of the effective instruction, such as ``"TEMPLATE"``, if read from a file."""
         lines = [line for name, line in self.instructions if name == keyword]
         return lines[-1] if lines else None
 
     def parameters_json(self) -> dict[str, Value | list[str]]:
-        """Return the parameters as ``POST /api/create`` takes them; deprecated ones are left out.
+        """Return the parameters for ``POST /api/create``, without deprecated ones.
 
         Raises:
-            InvalidModelfile: A parameter is unknown, refused by Ollama, or not of its type.
+            InvalidModelfile: A parameter is unknown, rejected by Ollama, or not of its type.
         """
         result: dict[str, Value | list[str]] = {}
         for parameter in self.parameters:

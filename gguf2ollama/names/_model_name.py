@@ -12,7 +12,7 @@ from gguf2ollama.names._shown import shown
 __all__ = ["TEMPORARY_NAMESPACE", "ModelName"]
 
 TEMPORARY_NAMESPACE = "gguf2ollama-temporary"
-"""Models being built have their names in here, where no model of a user is."""
+"""The namespace of models being built, which users do not use."""
 
 _DEFAULT_HOST = "registry.ollama.ai"
 _DEFAULT_NAMESPACE = "library"
@@ -43,14 +43,14 @@ _PARTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelName:
-    """A model's whole name; every part is there and valid.
+    """A model's full name; every part is present and valid.
 
-    Letters keep their case, but a server holds names that differ only in case for one: see ``is_same``.
+    Letters keep their case, but a server considers names that differ only in case the same: see ``is_same``.
     The rules are those of Ollama's ``types/model/name.go``, with one exception: a host of one letter and a
-    colon is refused, since Windows would take it for a drive when the manifest's path is put together.
+    colon is rejected, since Windows would read it as a drive in the manifest's path.
 
     Raises:
-        UsageProblem: A part is empty, too long, or holds a character that Ollama refuses.
+        UsageProblem: A part is empty, too long, or contains a character that Ollama rejects.
     """
 
     host: str = _DEFAULT_HOST
@@ -69,12 +69,12 @@ class ModelName:
 
     @classmethod
     def parse(cls, text: str) -> ModelName:
-        """Read a name as a user writes it; parts that are left out take Ollama's defaults.
+        """Parse a name as a user writes it; omitted parts have Ollama's defaults.
 
-        ``http://`` or ``https://`` may stand before a host, as ``pull`` takes it.
+        ``http://`` or ``https://`` may precede the host, as for ``pull``.
 
         Raises:
-            UsageProblem: The text is no name that Ollama takes; the message says which part is wrong.
+            UsageProblem: The text is not a valid name; the message says which part is wrong.
         """
         given: dict[str, str] = {}
         rest = text.strip()
@@ -111,38 +111,39 @@ class ModelName:
 
     @property
     def has_reserved_tag(self) -> bool:
-        """Whether servers from 0.34 on take the tag for where to run the model (``internal/modelref``).
+        """Whether servers since 0.34 interpret the tag as where to run the model (``internal/modelref``).
 
-        Such a model can be created, but asking for it by this name goes elsewhere.
+        Such a model can be created, but requests with this name go elsewhere.
         """
         tag = self.tag.lower()
         return tag in {"cloud", "local"} or tag.endswith("-cloud")
 
     def is_same(self, other: ModelName) -> bool:
-        """Whether a server holds both names for one: the case of letters makes no difference."""
+        """Whether a server considers both names the same: they may differ in case."""
         return self.full.lower() == other.full.lower()
 
     def with_tag(self, tag: str) -> ModelName:
         """Return the same model under another tag.
 
         Raises:
-            UsageProblem: Ollama does not take the tag.
+            UsageProblem: The tag is invalid.
         """
         return dataclasses.replace(self, tag=tag)
 
     def temporary(self, token: str) -> ModelName:
         """Return a name in ``TEMPORARY_NAMESPACE`` under which this model can be built and then copied.
 
-        Model part and tag stay in it, since Ollama prompts models by their names: ``deepseek-r1`` in a way of
-        its own (``filterThinkTags`` in ``server/routes.go`` of 0.34.4), and Gemma 4 by a size such as ``e2b``
-        in the model part or the tag (``gemma4RendererFromName`` in ``server/renderer_resolution.go``).
+        It contains model part and tag, since some prompts depend on them: ``deepseek-r1`` is handled
+        specially (``filterThinkTags`` in ``server/routes.go`` of 0.34.4), and Gemma 4 by a size such as
+        ``e2b`` in the model part or the tag (``gemma4RendererFromName`` in
+        ``server/renderer_resolution.go``).
 
         Args:
-            token: What makes the name unique, in front of the tag: at most 16 digits and ``-``. A letter
-                might make a size of them.
+            token: A prefix of the tag that makes the name unique: at most 16 digits and ``-``. Letters
+                could be read as a size.
 
         Raises:
-            UsageProblem: The token holds anything else.
+            UsageProblem: The token contains anything else.
         """
         if not _TOKEN.fullmatch(token):
             raise UsageProblem(f"invalid prefix {shown(token)} for a tag")

@@ -1,4 +1,4 @@
-"""Where the Ollama server is, in every form that ``OLLAMA_HOST`` takes."""
+"""The address of an Ollama server, in every form that ``OLLAMA_HOST`` accepts."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class ServerAddress:
 
     @classmethod
     def parse(cls, text: str | None) -> ServerAddress:
-        """Read an address as Ollama reads ``OLLAMA_HOST``; ``None`` and an empty text give the default.
+        """Parse an address as Ollama parses ``OLLAMA_HOST``; ``None`` and an empty string are the default.
 
-        White space and quotes around it do not count. A URL's port defaults to 80 or 443, any other to
-        11434; an impossible port counts as none. ``0.0.0.0`` and ``::``, where a server listens on every
+        Surrounding whitespace and quotes are ignored. A URL's port defaults to 80 or 443, any other to
+        11434; an impossible port is ignored. ``0.0.0.0`` and ``::``, where a server listens on every
         interface, become the loopback address that a client can connect to. (Ollama's
         ``envconfig/config.go``: ``Host`` and ``ConnectableHost``; the Python client's ``_parse_host``.)
 
         Raises:
-            UsageProblem: The text is no address of an HTTP server.
+            UsageProblem: The text is not the address of an HTTP server.
         """
         rest = (text or "").strip().strip("\"'").strip()
         if len(rest) > _MAX_LENGTH:
@@ -79,7 +79,7 @@ class ServerAddress:
         """Read the variable ``OLLAMA_HOST``.
 
         Raises:
-            UsageProblem: The variable holds no address.
+            UsageProblem: The variable is not an address.
         """
         try:
             return cls.parse(environ.get("OLLAMA_HOST"))
@@ -88,13 +88,13 @@ class ServerAddress:
 
     @property
     def base_url(self) -> str:
-        """The URL to put ``/api/…`` behind: with port, without a slash at the end."""
+        """The base URL for ``/api/…``: with port, without a trailing slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the server is on this machine for sure."""
+        """Whether the server is certainly on this machine."""
         if self.host == "localhost" or self.host.endswith(".localhost"):
             return True
         try:
@@ -107,7 +107,7 @@ class ServerAddress:
 
 
 def _split_port(authority: str) -> tuple[str, int | None]:
-    """Part host and port; the port is ``None`` where there is none, or an impossible one."""
+    """Split host and port; the port is ``None`` if there is none, or an impossible one."""
     if "@" in authority:
         raise UsageProblem(
             "the server address must not contain a user name or password",
@@ -149,7 +149,7 @@ def _read_ipv6(text: str) -> str:
 
 
 def _connectable(host: str) -> str:
-    """Return the loopback address for one that only a listening socket can have."""
+    """Replace an address that only a listening socket can have with the loopback address."""
     return {"0.0.0.0": _DEFAULT_HOST, "::": "::1"}.get(host, host)  # noqa: S104 - replaced, not bound
 
 

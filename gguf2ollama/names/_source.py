@@ -1,4 +1,4 @@
-"""Where a GGUF comes from: a path, a repository on the Hub or on ModelScope, or a URL."""
+"""Model sources: a path, a repository on Hugging Face or ModelScope, or a URL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gguf2ollama.names._shown import shown
 __all__ = ["HubSource", "LocalSource", "SiteKey", "Source", "UrlSource", "parse_source"]
 
 SiteKey: TypeAlias = Literal["hf", "ms", "ms-ai"]
-"""The Hugging Face Hub, modelscope.cn, or modelscope.ai, which holds other repositories."""
+"""Hugging Face, modelscope.cn, or modelscope.ai, which has other repositories."""
 
 _HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
 _MODELSCOPE_HOSTS: dict[str, SiteKey] = {
@@ -57,23 +57,23 @@ _HUB_REST = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSource:
-    """A file or a folder of this machine, there or not."""
+    """A file or a folder on this machine, existing or not."""
 
     path: Path
 
     def __str__(self) -> str:
-        """Return text that ``parse_source`` reads as a path, whether or not something is there."""
+        """Return text that ``parse_source`` parses as a path, whether it exists or not."""
         text = str(self.path)
         return text if _looks_local(text) else f".{os.sep}{text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSource:
-    """A repository on the Hugging Face Hub or on ModelScope, or one file or folder in it.
+    """A repository on Hugging Face or ModelScope, or a file or folder in it.
 
-    ``quant`` is the quantization that was asked for (``Q4_K_M``), ``path`` leads from the repository's root
-    with ``/`` between its parts, ``revision`` is a branch, a tag, a commit or ``refs/pr/N``; each may be
-    ``None``, and ``quant`` and ``path`` exclude each other. ``site`` tells where the repository is.
+    ``quant`` is the requested quantization (``Q4_K_M``), ``path`` is relative to the repository's root
+    with ``/`` as separator, ``revision`` is a branch, a tag, a commit or ``refs/pr/N``; each may be
+    ``None``, and ``quant`` and ``path`` exclude each other. ``site`` is the site of the repository.
     """
 
     owner: str
@@ -97,7 +97,7 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlSource:
-    """A file behind ``https://`` or ``http://``."""
+    """A file with an ``https://`` or ``http://`` URL."""
 
     url: str
 
@@ -111,19 +111,19 @@ Source: TypeAlias = LocalSource | HubSource | UrlSource
 def parse_source(
     text: str, *, hub_endpoint: str | None = None, modelscope_endpoint: str | None = None
 ) -> Source:
-    """Return what a SOURCE argument names; nothing but the existence of a local path is looked at.
+    """Parse a SOURCE argument; the only I/O is whether a local path exists.
 
-    What exists on this machine is local. So is what looks like a path: it begins with ``.``, ``/``, ``~`` or
-    a drive letter, holds a backslash, or ends with ``.gguf``. A revision may stand at the end
-    (``hf://owner/repo/path@rev``) or, as the Hub's own library writes it, behind the repository. The address
-    of a page of the Hub (``https://huggingface.co/owner/repo/blob/main/path``) and the name that ``ollama
-    run`` takes (``hf.co/owner/repo:Q4_K_M``) are places on the Hub; those of modelscope.cn and modelscope.ai
-    are places there, which are written ``ms://owner/repo`` and ``ms-ai://owner/repo``.
+    A path that exists is local. So is a text that looks like a path: it begins with ``.``, ``/``, ``~`` or
+    a drive letter, contains a backslash, or ends with ``.gguf``. A revision may be at the end
+    (``hf://owner/repo/path@rev``) or, as in huggingface_hub, after the repository. The URL
+    of a page on Hugging Face (``https://huggingface.co/owner/repo/blob/main/path``) and the name that
+    ``ollama run`` accepts (``hf.co/owner/repo:Q4_K_M``) are repositories on Hugging Face; those of
+    modelscope.cn and modelscope.ai are equal to ``ms://owner/repo`` and ``ms-ai://owner/repo``.
 
     Args:
-        text: What was written.
-        hub_endpoint: The address of a mirror, whose pages are pages of the Hub too.
-        modelscope_endpoint: The same of ModelScope.
+        text: The argument.
+        hub_endpoint: The URL of a mirror, whose pages are those of Hugging Face.
+        modelscope_endpoint: The same for ModelScope.
 
     Raises:
         UsageProblem: The text is none of the forms.
@@ -147,7 +147,7 @@ def parse_source(
 
 
 def _parse_page_name(text: str, *, host: str, rest: str) -> HubSource | None:
-    """Read the address of a page without its scheme, or the name that ``ollama run`` takes."""
+    """Parse the URL of a page without its scheme, or a name for ``ollama run``."""
     if not rest or host not in {*_HUB_HOSTS, *_MODELSCOPE_HOSTS}:
         return None
     site = _MODELSCOPE_HOSTS.get(host, "hf")
@@ -163,7 +163,7 @@ def _expand_home(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except (RuntimeError, UnicodeError):
-        # no user's home: the "~" may belong to the name of a file
+        # not a user's home: the "~" may be part of a file name
         return Path(text)
 
 
@@ -179,7 +179,7 @@ def _looks_local(text: str) -> bool:
 def _parse_url(
     text: str, *, hub_endpoint: str | None, modelscope_endpoint: str | None
 ) -> UrlSource | HubSource:
-    # neither a password nor a signed query may reach a message
+    # messages must contain neither a password nor a signed query
     if "@" in text.partition("://")[2].partition("/")[0]:
         raise UsageProblem(
             "the URL must not contain a user name or password",
@@ -205,7 +205,7 @@ def _parse_url(
 
 
 def _parse_modelscope_page(text: str, *, site: SiteKey, prefix: str = "") -> HubSource:
-    """Read the address of a repository on ModelScope, of a file of it, or of the file's bytes."""
+    """Parse the URL of a repository on ModelScope, of a page of a file in it, or of the file itself."""
     parts = urllib.parse.urlsplit(text.removeprefix(prefix))
     path = urllib.parse.unquote(parts.path)
     asked = dict(urllib.parse.parse_qsl(parts.query))
@@ -225,7 +225,7 @@ def _parse_modelscope_page(text: str, *, site: SiteKey, prefix: str = "") -> Hub
 
 
 def _parse_hub_page(text: str, *, path: str) -> HubSource:
-    """Read the address of a repository, of a file or a folder of it, or of the file's bytes."""
+    """Parse the URL of a repository, of a page of a file or folder in it, or of the file itself."""
     match = _HUB_PATH.fullmatch(urllib.parse.unquote(path))
     inside = match["path"] if match else None
     if not match or match["owner"] in _NO_OWNERS or (inside and not _is_clean(inside)):
@@ -266,7 +266,7 @@ def _parse_place(place: str, *, site: SiteKey, text: str) -> HubSource:
 
 
 def _is_clean(path: str) -> bool:
-    """Whether a path inside a repository is relative, printable and leads nowhere else."""
+    """Whether a path in a repository is relative, printable and without ``..``."""
     return path.isprintable() and all(part not in {"", ".", ".."} for part in path.split("/"))
 
 

@@ -12,7 +12,7 @@ _THOUSAND, _MILLION, _BILLION = 10**3, 10**6, 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """What Ollama shows of a model without opening it (``types/model/config.go`` of 0.34.4).
+    """The config of a model, shown by Ollama without opening the model (``types/model/config.go``).
 
     Attributes:
         family: The architecture, such as ``llama``.
@@ -45,7 +45,7 @@ class ModelConfig:
 
 
 def parameter_size_label(parameters: int) -> str:
-    """Write a number of parameters as Ollama does: ``134.52M``, ``7.6B``, ``1B`` (``format/format.go``)."""
+    """Format a number of parameters as Ollama does: ``134.52M``, ``7.6B``, ``1B`` (``format/format.go``)."""
     if parameters >= _BILLION:
         number = parameters / _BILLION
         return f"{number:.0f}B" if number == int(number) else f"{number:.1f}B"

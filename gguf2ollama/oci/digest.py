@@ -30,7 +30,7 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """Parse ``sha256:<hex>``, or ``sha256-<hex>`` as it stands in file names.
+        """Parse ``sha256:<hex>``, or ``sha256-<hex>`` as in file names.
 
         Raises:
             InvalidInput: It is neither.
@@ -55,9 +55,9 @@ class Digest:
 
 
 def hash_stream(stream: BinaryIO, *, advance: Callable[[int], None]) -> tuple[Digest, int]:
-    """Read a stream to its end; give its digest and its length in bytes.
+    """Read a stream to its end; return its digest and its length in bytes.
 
-    ``advance`` is called with the number of bytes of each piece as it is hashed.
+    ``advance`` is called with the number of bytes of each chunk as it is hashed.
     """
     state = hashlib.sha256()
     buffer = memoryview(bytearray(_CHUNK))

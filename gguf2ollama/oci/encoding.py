@@ -1,4 +1,4 @@
-"""JSON as Go's ``encoding/json`` writes it, so that our blobs get the digests that Ollama's would get."""
+"""JSON as Go's ``encoding/json`` writes it, so that our blobs get the same digests as Ollama's."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _EXPONENT_BELOW = 1e-6
 def go_json(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     """Encode a JSON value as ``json.NewEncoder(w).Encode`` does: compact, HTML-safe, a newline at the end.
 
-    Keys keep the order given: Go writes the fields of a struct as declared, and sorts a map, so a caller
-    sorts what is a map there.
+    Keys keep their order: Go writes the fields of a struct as declared, and sorts a map, so a caller
+    sorts what is a map in Go.
 
     Raises:
-        InvalidInput: A number that JSON cannot carry, or a string with lone surrogates.
+        InvalidInput: A number that JSON cannot represent, or a string with lone surrogates.
     """
     try:
         return (_encode(value) + "\n").encode()
@@ -58,6 +58,6 @@ def _number(value: float) -> str:
         mantissa, _, exponent = f"{value!r}".partition("e")
         sign = "-" if exponent.startswith("-") else "+"
         digits = exponent.lstrip("+-").lstrip("0")
-        # Go cleans e-09 up to e-9 and leaves e+21 as it is
+        # Go shortens e-09 to e-9 and leaves e+21 as it is
         return f"{mantissa.removesuffix('.0')}e{sign}{digits}"
     return f"{Decimal(repr(value)):f}".removesuffix(".0")

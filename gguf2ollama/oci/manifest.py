@@ -1,8 +1,8 @@
 """Descriptors, manifests, and lists of manifests.
 
-A manifest may say what runs the model (``runner``) and how its weights are written (``format``), and from
-Ollama 0.40 on the manifest of a name may be a list of others, one for each runner. Both were read in the
-change that became 0.40.0, not tried on that version; 0.34.4 and older ignore the two fields.
+A manifest may name what runs the model (``runner``) and the format of its weights (``format``), and since
+Ollama 0.40 the manifest of a name may be a list of others, one for each runner. Both come from the
+change that became 0.40.0, and are not tested with it; 0.34.4 and older ignore the two fields.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 RUNNER, FORMAT = "llamacpp", "gguf"
-"""What this tool writes: with these two, Ollama 0.40 makes no second copy of a GGUF."""
+"""The runner and format that we write: with them, Ollama 0.40 makes no second copy of a GGUF."""
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 """The media type of a manifest."""
@@ -41,7 +41,7 @@ _CAP_ENTRIES = 100  # of a list, which has one for each runner
 
 
 class MediaType(StrEnum):
-    """What a blob of a model holds."""
+    """The content of a blob of a model."""
 
     CONFIG = "application/vnd.docker.container.image.v1+json"
     MODEL = "application/vnd.ollama.image.model"
@@ -54,7 +54,7 @@ class MediaType(StrEnum):
 
     @classmethod
     def is_manifest(cls, media_type: str) -> bool:
-        """Return whether a layer holds a manifest.
+        """Return whether a layer is a manifest.
 
         Ollama 0.40 adds such layers to the manifests that it keeps for older versions, so that those leave
         the blobs of its own manifests alone.
@@ -64,13 +64,13 @@ class MediaType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """One blob of a model.
+    """A blob of a model.
 
     Attributes:
-        media_type: What it holds; a plain string, since other writers use types of their own.
+        media_type: Its content; a plain string, since other tools use other types.
         digest: Its digest.
         size: Its length in bytes.
-        from_: The file name it came from, where one is told.
+        from_: The file name it came from, if known.
     """
 
     media_type: str
@@ -79,7 +79,7 @@ class Descriptor:
     from_: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object as it stands in a manifest."""
+        """Return the JSON object for a manifest."""
         value = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         return value | ({"from": self.from_} if self.from_ else {})
 
@@ -108,7 +108,7 @@ class Manifest:
     Attributes:
         config, layers: Its blobs.
         runner: What runs it (``llamacpp``, ``ggml``, ``mlx``), or empty.
-        format: How its weights are written (``gguf``, ``safetensors``), or empty.
+        format: The format of its weights (``gguf``, ``safetensors``), or empty.
     """
 
     config: Descriptor
@@ -149,7 +149,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestEntry:
-    """A manifest in a list: the digest of its blob, and what it says of itself."""
+    """An entry of a list of manifests: the digest of the manifest, its runner and its format."""
 
     digest: Digest
     runner: str = ""
@@ -164,7 +164,7 @@ class ManifestList:
 
     @property
     def preferred(self) -> tuple[ManifestEntry, ...]:
-        """The entries in the order in which this tool reads them: that for llama.cpp, then as they stand."""
+        """The entries in order of preference: that for llama.cpp first, then as listed."""
         return tuple(sorted(self.entries, key=lambda entry: entry.runner.lower() != RUNNER))
 
     def to_bytes(self) -> bytes:
@@ -178,7 +178,7 @@ class ManifestList:
 
 
 def parse_manifest(content: bytes) -> Manifest | ManifestList:
-    """Read what stands under the name of a model.
+    """Parse the manifest, or list of manifests, of a model.
 
     Raises:
         InvalidInput: It is neither a manifest nor a list of manifests.
