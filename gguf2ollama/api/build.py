@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import Progress, ignore
+from gguf2ollama.fs.outputs import require_writable
 from gguf2ollama.install.destination import OpenDestination, open_destination
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
@@ -132,9 +133,7 @@ def build(  # noqa: D417 - what a model is to be stands at `inspect`
     )
     selection = SourceSelection(quant=quant, file=file, revision=revision)
     if lock is not None:
-        from gguf2ollama.planning.lock import require_lockable  # noqa: PLC0415 - for a lock file alone
-
-        require_lockable(lock, source)
+        require_writable(Path(lock), what="lock file")
     with _opened(
         source,
         selection=selection,
@@ -147,9 +146,9 @@ def build(  # noqa: D417 - what a model is to be stands at `inspect`
         progress=progress,
         notify=notify,
     ) as job:
-        result = job.run()
+        result = job.run(is_recorded=lock is not None)
     if lock is not None:
-        from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - as above
+        from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - for a lock file alone
 
         write_lock(lock, result.plan)
     return result
@@ -280,26 +279,26 @@ class _Build:
         digests = DigestCache()
         return self._plan(self._resolve(digests), self.opened.destination)
 
-    def run(self) -> BuildResult:
+    def run(self, *, is_recorded: bool) -> BuildResult:
         from gguf2ollama.install.transaction import OtherRendering  # noqa: PLC0415 - not needed for help
 
         destination = self.opened.destination
         try:
-            return self._attempts(destination)
+            return self._attempts(destination, is_recorded=is_recorded)
         except OtherRendering as other:
             rendering = other.rendering
         self.notify(f"This server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
         # from the start, since Ollama has touched what is linked into its model directory
-        return self._attempts(dataclasses.replace(destination, rendering=rendering))
+        return self._attempts(dataclasses.replace(destination, rendering=rendering), is_recorded=is_recorded)
 
-    def _attempts(self, destination: Destination) -> BuildResult:
+    def _attempts(self, destination: Destination, *, is_recorded: bool) -> BuildResult:
         try:
-            return self._attempt(destination)
+            return self._attempt(destination, is_recorded=is_recorded)
         except FileChanged as changed:
             self.notify(f"{changed}; starting over")
-        return self._attempt(destination)
+        return self._attempt(destination, is_recorded=is_recorded)
 
-    def _attempt(self, destination: Destination) -> BuildResult:
+    def _attempt(self, destination: Destination, *, is_recorded: bool) -> BuildResult:
         digests = DigestCache(is_trusted=not self.options.rehash)
         with Hashing(cache=digests, progress=self.progress) as hashing:
             ref = self._resolve(digests)
@@ -307,6 +306,10 @@ class _Build:
                 # what most servers will be given, while the plan is made
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
             plan = self._plan(ref, destination)
+            if is_recorded:
+                from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
+
+                Lock.of(plan)  # before anything is fetched for what no lock file can record
             self._preflight(plan, ref)
             if not self.options.stream:
                 files = fetch(ref, digests=digests, progress=self.progress, notify=self.notify)

@@ -21,7 +21,6 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
-from gguf2ollama.fs.outputs import require_writable
 from gguf2ollama.names import HubSource, SiteKey, parse_source
 from gguf2ollama.oci import Digest
 from gguf2ollama.planning.options import BuildOptions
@@ -30,7 +29,7 @@ from gguf2ollama.planning.recipe import Recipe
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import parse_place, shown_place
 
-__all__ = ["Lock", "LockedFile", "read_lock", "require_lockable", "write_lock"]
+__all__ = ["Lock", "LockedFile", "read_lock", "write_lock"]
 
 _FORMAT = 1
 _CAP_BYTES = 1 << 20
@@ -181,18 +180,6 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         raise InvalidInput(
             f"{path} is not a lock file", hint="write one with `gguf2ollama build --lock`"
         ) from error
-
-
-def require_lockable(path: str | os.PathLike[str], source: str | os.PathLike[str]) -> None:
-    """Check before anything else that a lock file of a build could be written.
-
-    Raises:
-        UsageProblem: The source is not a repository, the file is there already, or its folder can't be
-            written.
-    """
-    if not isinstance(parse_place(source), HubSource):
-        raise UsageProblem(_NOT_LOCKABLE, hint="leave out --lock")
-    require_writable(Path(path), what="lock file")
 
 
 def write_lock(path: str | os.PathLike[str], plan: BuildPlan) -> None:
