@@ -1,25 +1,26 @@
-"""What can go wrong, as values a program can tell apart and a sentence a person can act on.
+"""All errors: types for programs, and a sentence and a hint for people.
 
 ::
 
     Gguf2OllamaError            1  failed
-    ├── UsageProblem            2  the call cannot be carried out as it was put   (ValueError)
-    ├── NotFound                3  a file, model, part or program is not there    (LookupError)
-    ├── InvalidInput            4  something from outside breaks its own format   (ValueError)
+    ├── UsageProblem            2  usage error                                    (ValueError)
+    ├── NotFound                3  a file, model, part or program does not exist  (LookupError)
+    ├── InvalidInput            4  external data violates its format              (ValueError)
     │   ├── InvalidGguf            a GGUF header or file
-    │   │   └── FileChanged            a file that was changed while it was read
-    │   ├── InvalidShards          a set of shards that is no set
-    │   ├── InvalidModelfile       a Modelfile, or a value that none can carry
-    │   └── InvalidProfile         a family profile of ours or the user's
-    ├── ServerProblem           5  the server or the way to it                    (ConnectionError)
-    │   ├── ServerUnreachable      nothing answers there
-    │   ├── ServerStalled          it answered, then nothing came for too long
-    │   └── ServerRefused          it answered with an error of its own
-    ├── VerificationFailed      6  what was made is not what was asked for
+    │   │   └── FileChanged            a file that changed while it was being read
+    │   ├── InvalidShards          files that are not one complete set of shards
+    │   ├── InvalidModelfile       a Modelfile, or a value that none can represent
+    │   └── InvalidProfile         a family profile, ours or the user's
+    ├── ServerProblem           5  a server, or the connection to it              (ConnectionError)
+    │   ├── ServerUnreachable      no response at the address
+    │   ├── ServerStalled          it responded, then no data for too long
+    │   └── ServerRefused          it responded with an error
+    ├── VerificationFailed      6  verification failed
     └── NotEnoughSpace          7  disk or memory                                 (OSError)
 
-A message is one sentence of what happened and where; ``hint`` says what to try next. The command line
-prints both and ends with ``exit_code``; 130 is kept for an interruption, 128 + N for the end by signal N.
+A message says what failed, with the user's own path or name, and why; ``hint`` says what to do. The command
+line prints both and exits with ``exit_code``; 130 is reserved for an interruption, 128 + N for the end by
+signal N.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ __all__ = [
 
 
 class Gguf2OllamaError(Exception):
-    """The base of all errors of this package: a sentence, and a hint of what to try next."""
+    """The base of all errors of this package: a message, and a hint what to do."""
 
     exit_code = 1
 
@@ -58,45 +59,45 @@ class Gguf2OllamaError(Exception):
 
 
 class UsageProblem(Gguf2OllamaError, ValueError):
-    """The call cannot be carried out as it was put: two options that exclude each other, a bad name."""
+    """A usage error: options that exclude each other, an invalid name."""
 
     exit_code = 2
 
 
 class NotFound(Gguf2OllamaError, LookupError):
-    """A file, a folder, a model on the server or a program is not there."""
+    """A file, a folder, a model on the server or a program does not exist."""
 
     exit_code = 3
 
 
 class InvalidInput(Gguf2OllamaError, ValueError):
-    """Something from outside breaks the rules of its own format."""
+    """External data violates the rules of its format."""
 
     exit_code = 4
 
 
 class InvalidGguf(InvalidInput):
-    """A GGUF that breaks the format; the message names the file, the key or tensor and the offset."""
+    """A GGUF violates the format; the message names the file, the key or tensor and the offset."""
 
 
 class FileChanged(InvalidGguf):
-    """A file was changed between the reading of its header and the end of its use."""
+    """A file changed after its header was read."""
 
 
 class InvalidShards(InvalidInput):
-    """Files that are not one whole set of shards."""
+    """Files are not one complete set of shards."""
 
 
 class InvalidModelfile(InvalidInput):
-    """A Modelfile that cannot be parsed, or a value that a Modelfile cannot carry."""
+    """A Modelfile cannot be parsed, or cannot represent a value."""
 
 
 class InvalidProfile(InvalidInput):
-    """A family profile that cannot be used; the message names the file and the line."""
+    """A family profile is invalid; the message names the file and the line."""
 
 
 class ServerProblem(Gguf2OllamaError, ConnectionError):
-    """A server, or the connection to it.
+    """A problem of a server, or of the connection to it.
 
     Attributes:
         retry_after: Seconds after which the same request may succeed; ``None``: repeating it is no use.
@@ -107,15 +108,15 @@ class ServerProblem(Gguf2OllamaError, ConnectionError):
 
 
 class ServerUnreachable(ServerProblem):
-    """Nothing answers at the address."""
+    """There is no response at the address."""
 
 
 class ServerStalled(ServerProblem, TimeoutError):
-    """The server answered, and then no byte came for too long."""
+    """The server responded, but then sent no data for too long."""
 
 
 class ServerRefused(ServerProblem):
-    """The server answered with an error of its own; ``status`` is the HTTP status code (0: none)."""
+    """The server responded with an error; ``status`` is the HTTP status code (0: none)."""
 
     def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
         super().__init__(message, hint=hint)
@@ -123,7 +124,7 @@ class ServerRefused(ServerProblem):
 
 
 class VerificationFailed(Gguf2OllamaError):
-    """What was made was read back and is not what was asked for."""
+    """The model on the server differs from the plan."""
 
     exit_code = 6
 

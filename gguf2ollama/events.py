@@ -1,4 +1,4 @@
-"""Progress of long work, reported to a callable; nothing here prints."""
+"""Progress of long operations, reported to a callable."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Progress", "Update", "ignore"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """How far one piece of work has come.
+    """The progress of one task.
 
     Attributes:
-        task: What is being done, for a person: ``"hashing model-00001-of-00003.gguf"``. Updates of one
-            piece of work carry the same ``task``; two pieces that run side by side carry different ones.
-        done: How much is done so far; never falls within one task, except when a transfer starts over.
-        total: How much there is in all, or ``None`` while that is not known.
-        unit: What both count: bytes, or items such as prompts.
+        task: The name of the task, for a person: ``"hashing model-00001-of-00003.gguf"``. Updates of one
+            task have the same name; concurrent tasks have different ones.
+        done: The amount done so far; it never decreases within a task, unless a transfer starts over.
+        total: The total amount, or ``None`` while unknown.
+        unit: The unit of both: bytes, or items such as prompts.
     """
 
     task: str
@@ -37,4 +37,4 @@ Progress: TypeAlias = Callable[[Update], None]
 
 
 def ignore(_: object) -> None:
-    """Report to nobody."""
+    """Ignore the progress."""

@@ -1,4 +1,7 @@
-"""Read, check, merge, split and write GGUF files (``gguf`` is the name of the reference package)."""
+"""GGUF files: read and validate headers, patch them, merge, split and write files.
+
+I/O on local files only, and on seekable streams. (``gguf`` is the name of the reference package.)
+"""
 
 from gguf2ollama.ggufio.assembly import Shard, ShardName, shard_name
 from gguf2ollama.ggufio.ggml import TensorType, file_type_name

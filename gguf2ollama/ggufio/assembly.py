@@ -1,4 +1,4 @@
-"""Put shards together: which files belong to one set, in which order, and whether they agree."""
+"""Assemble sets of shards: which files belong to a set, their order, and whether they are consistent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Shard", "ShardName", "assemble", "gather", "gguf_paths", "group", "s
 
 _SHARD_NAME = re.compile(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 _OTHER_MODEL = "they belong to different models or versions: get all shards from the same source"
-_NAMED = 5  # missing files that an error names
+_NAMED = 5  # missing files named in an error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class ShardName:
     """The parts of ``PREFIX-00001-of-00003.gguf``.
 
     Attributes:
-        prefix: What all shards of the set have in common.
-        no: The shard's place, from 0 as in ``split.no``; the name counts from 1.
-        count: Shards of the set.
+        prefix: The common prefix of all shards of the set.
+        no: The shard's index, from 0 as in ``split.no``; the name counts from 1.
+        count: The number of shards in the set.
     """
 
     prefix: str
@@ -35,7 +35,7 @@ class ShardName:
 
     @classmethod
     def parse(cls, name: str) -> ShardName | None:
-        """Take a file name apart; ``None`` when it is not of that form."""
+        """Parse a file name; ``None`` if it is not of that form."""
         match = _SHARD_NAME.fullmatch(name)
         if match is None or int(match["number"]) == 0:
             return None
@@ -43,16 +43,16 @@ class ShardName:
 
 
 def shard_name(prefix: str, *, no: int, count: int) -> str:
-    """Name a shard as llama.cpp and Ollama look for it (``llama_split_path``); ``no`` counts from 0."""
+    """Return the name by which llama.cpp and Ollama find a shard (``llama_split_path``); ``no`` is from 0."""
     return f"{prefix}-{no + 1:05d}-of-{count:05d}.gguf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """One file of a model; the only one where it is whole.
+    """One file of a model: a shard, or the only file.
 
     Attributes:
-        path: Where it is, as it was given.
+        path: Its path, as given.
         gguf: Its header.
     """
 
@@ -66,12 +66,12 @@ class Shard:
 
     @property
     def no(self) -> int:
-        """Its place in the set, from 0."""
+        """Its index in the set, from 0."""
         return self.gguf.split.no if self.gguf.split else 0
 
     @property
     def count(self) -> int:
-        """Shards of the set that it says it belongs to."""
+        """The number of shards in its set, by its header."""
         return self.gguf.split.count if self.gguf.split else 1
 
     @property
@@ -81,10 +81,10 @@ class Shard:
 
 
 def assemble(shards: Sequence[Shard]) -> tuple[Shard, ...]:
-    """Order the shards by what their headers say, and check that they are one whole set.
+    """Order shards by their headers, and check that they are one complete set.
 
     Raises:
-        InvalidShards: One is missing, there twice, or of another model.
+        InvalidShards: One is missing, duplicate, or of another model.
     """
     first = shards[0]
     for shard in shards[1:]:
@@ -108,13 +108,13 @@ def assemble(shards: Sequence[Shard]) -> tuple[Shard, ...]:
 
 
 def gather(anchor: Shard) -> tuple[Shard, ...]:
-    """Find the whole set of one of its shards among the files beside it.
+    """Find the complete set of a shard among the files in its folder.
 
-    Files named as llama.cpp names them come first, and no other is opened when they are a set. Else names
-    were changed: all GGUF files there are looked at, less the sets that are whole under names of their own.
+    Files with llama.cpp's names come first, and no others are opened if they are a set. Else the files
+    were renamed: all GGUF files there are read, except sets that are complete under llama.cpp's names.
 
     Raises:
-        InvalidGguf: One of the files named as a shard of the set is no GGUF.
+        InvalidGguf: A file named as a shard of the set is not a GGUF file.
         InvalidShards: A shard is missing, there twice, or from another model.
     """
     named = [anchor, *(Shard.open(path) for path in _named_siblings(anchor.path))]
@@ -130,10 +130,10 @@ def gather(anchor: Shard) -> tuple[Shard, ...]:
 
 
 def group(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
-    """Sort the files of a folder into whole sets; a file that is no shard is a set of its own.
+    """Group the files of a folder into complete sets; a file that is not a shard is its own set.
 
     Raises:
-        InvalidShards: Shards are left over that make no whole set.
+        InvalidShards: Some shards do not form a complete set.
     """
     everything = list(shards)
     sets = [(shard,) for shard in everything if shard.count == 1]
@@ -151,9 +151,9 @@ def group(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
 
 
 def gguf_paths(folder: Path) -> list[Path]:
-    """List the files of a folder that are called GGUF, sorted by name, each file once.
+    """Return the ``.gguf`` files of a folder, sorted by name, each file once.
 
-    A file that several names lead to (links, hard or symbolic) is listed under the first.
+    A file with several names (hard or symbolic links) is listed under the first.
     """
     seen = set()
     paths = []
@@ -168,7 +168,7 @@ def gguf_paths(folder: Path) -> list[Path]:
 
 
 def set_name(ordered: Sequence[Shard]) -> str:
-    """Name a set: by what most of its files are called, without number and ``.gguf``."""
+    """Return the name of a set: that of most of its files, without number and ``.gguf``."""
     parsed = [ShardName.parse(shard.path.name) for shard in ordered]
     votes = Counter(name.prefix for name in parsed if name is not None)
     if votes:
@@ -193,7 +193,7 @@ def _open_if_valid(path: Path) -> list[Shard]:
 
 
 def _whole_by_name(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
-    """Find the sets that are whole under the names of llama.cpp."""
+    """Return the sets that are complete under llama.cpp's names."""
     by_name: dict[tuple[str, int], list[Shard]] = defaultdict(list)
     for shard in shards:
         if name := ShardName.parse(shard.path.name):
@@ -252,7 +252,7 @@ def _missing(shards: Sequence[Shard], missing: Sequence[int]) -> InvalidShards:
 
 
 def _check_contents(ordered: Sequence[Shard]) -> None:
-    """Check that later shards contradict the first in no key, and that no tensor is twice there."""
+    """Check that no key of a later shard contradicts the first, and that no tensor is duplicate."""
     first = ordered[0]
     owners: dict[str, Shard] = {}
     for shard in ordered:

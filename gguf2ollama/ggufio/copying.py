@@ -23,11 +23,11 @@ _BUFFER_BYTES = 1 << 20  # larger ones are slower: they fit no cache of a core
 
 @contextlib.contextmanager
 def open_unchanged(path: Path, gguf: GgufFile) -> Iterator[io.FileIO]:
-    """Open a file whose header was read before, and make sure that it is the same until the block ends.
+    """Open a file whose header was read before, and check before and after the block that it did not change.
 
     Raises:
-        FileChanged: Its size or time of change is not what it was.
-        NotFound: It is gone.
+        FileChanged: Its size or modification time has changed.
+        NotFound: It no longer exists.
     """
     with disk_errors(path):
         stream = path.open("rb", buffering=0)
@@ -44,17 +44,17 @@ def write_ranges(
     *,
     report: Callable[[int], None],
 ) -> None:
-    """Append all that a file is made of.
+    """Append ranges to a file.
 
     Args:
-        target: A file; nothing may be left in its buffer.
-        ranges: What it is made of, in order.
-        sources: The headers, read before, of the files that ranges are of.
-        report: Called with the bytes of each step when it is done.
+        target: A file whose buffer is empty.
+        ranges: The ranges, in order.
+        sources: The headers, read before, of the files of the ranges.
+        report: Called with the number of bytes of each step when it is done.
 
     Raises:
-        FileChanged: A source was changed since its header was read.
-        NotFound: One is gone.
+        FileChanged: A source has changed since its header was read.
+        NotFound: A source no longer exists.
     """
     path, source = None, None
     with contextlib.ExitStack() as opened:
@@ -74,7 +74,7 @@ def write_ranges(
 
 
 def refuse_inputs(target: Path, inputs: Iterable[Path]) -> None:
-    """Check that a file to be written is none of those to be read, by whatever name or link.
+    """Check that a file to write is not one of the input files, by any name or link.
 
     Raises:
         UsageProblem: It is one of them.
@@ -89,7 +89,7 @@ def refuse_inputs(target: Path, inputs: Iterable[Path]) -> None:
 
 
 class Meter:
-    """Add up the bytes done and report them."""
+    """A counter of bytes that reports progress."""
 
     def __init__(self, task: str, total: int, progress: Progress) -> None:
         self._task = task
@@ -98,7 +98,7 @@ class Meter:
         self._done = 0
 
     def __call__(self, count: int) -> None:
-        """Report that so many bytes more are done."""
+        """Report a number of additional bytes."""
         self._done += count
         self._progress(Update(task=self._task, done=self._done, total=self._total))
 

@@ -1,4 +1,4 @@
-"""Walk over a header: bounded reads in chunks, and errors that say where."""
+"""Read a header: bounded reads in chunks, and errors with positions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gguf2ollama.ggufio.values import RUN, ByteOrder
 __all__ = ["CHUNK_BYTES", "CONVERT", "CUT", "DAMAGED", "MAX_HEADER_BYTES", "Cursor", "printable"]
 
 CHUNK_BYTES = 1 << 20
-"""How much is read at a time, and so the most that is read beyond the end of a header."""
+"""The bytes read at a time, and so the most that is read beyond the end of a header."""
 
 MAX_HEADER_BYTES = 128 << 20
-"""A longer header is refused; that of a model with 262,144 tokens and half a million merges has 20 MB."""
+"""The limit of a header; that of a model with 262,144 tokens and half a million merges has 20 MB."""
 
 CUT = "the file is incomplete: copy or download it again"
 DAMAGED = "the file is corrupt, or its converter is broken: download it again or from another source"
@@ -41,15 +41,15 @@ def _short_strings(order: ByteOrder) -> re.Pattern[bytes]:
 
 
 class Cursor:
-    """A position in a stream whose bytes are read in chunks as the position moves on, and kept.
+    """A position in a stream whose bytes are read in chunks as the position advances, and kept.
 
     Attributes:
-        name: What to call the file in an error.
+        name: The name of the file for errors.
         size: Bytes of the whole file.
-        position: Where the next value is read, in bytes from the start of the file.
+        position: The offset of the next value, in bytes from the start of the file.
         order: Byte order of the numbers.
-        section: What is being read, for an error: ``"key"``, ``"tensor"`` or ``"header"``.
-        label: Which one of them: its name, or its number from 0 while the name is not known.
+        section: What is being read, for errors: ``"key"``, ``"tensor"`` or ``"header"``.
+        label: Its name, or its index from 0 while the name is unknown.
         marks: Where each run of strings begins in the array that was skipped last, if it is a long one.
     """
 
@@ -77,12 +77,12 @@ class Cursor:
         self._uint64 = struct.Struct(f"{mark}Q")
 
     def take_header(self) -> bytearray:
-        """Return all bytes up to the position, without what was read beyond; nothing can be read after it."""
+        """Return all bytes up to the position, without those read beyond; it ends the reading."""
         del self._buffer[self.position :]
         return self._buffer
 
     def peek(self, count: int) -> bytes:
-        """Return the next bytes, fewer where the file ends, without moving on."""
+        """Return the next bytes, fewer at the end of the file, without advancing."""
         self._fill(min(self.position + count, self.size))
         return bytes(self._buffer[self.position : self.position + count])
 
@@ -99,12 +99,12 @@ class Cursor:
         return number
 
     def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
-        """Read numbers of that layout."""
+        """Read numbers with a layout."""
         start = self.skip(layout.size)
         return layout.unpack_from(self._buffer, start)
 
     def raw(self, count: int) -> bytes:
-        """Read that many bytes."""
+        """Read a number of bytes."""
         start = self.skip(count)
         return bytes(self._buffer[start : start + count])
 
@@ -113,7 +113,7 @@ class Cursor:
         return bytes(self._buffer[start : self.position])
 
     def name_text(self, what: str, limit: int) -> str:
-        """Read a string that names something: strict UTF-8, not longer than ``limit`` bytes, no NUL."""
+        """Read a name: strict UTF-8, at most ``limit`` bytes, no NUL."""
         at = self.position
         length = self.uint64()
         if length > limit:
@@ -130,7 +130,7 @@ class Cursor:
         return text
 
     def skip(self, count: int) -> int:
-        """Move on by that many bytes, all of which are there; give where they begin."""
+        """Skip a number of bytes, which must exist; return their offset."""
         start = self.position
         end = start + count
         if end > len(self._buffer):
@@ -139,11 +139,11 @@ class Cursor:
         return start
 
     def skip_strings(self, count: int) -> None:
-        """Move on over that many strings: the hot loop of opening a GGUF, some 35 ns a string.
+        """Skip a number of strings: the hot loop of opening a GGUF, some 35 ns per string.
 
-        A vocabulary with its merges is 300,000 strings, and next to nothing else in a header takes time.
+        A vocabulary with its merges has 300,000 strings, and hardly anything else in a header takes time.
         Runs of short strings are matched by one regular expression, 64 at a time (a third faster than
-        reading their lengths one by one); where it does not match, the lengths are read.
+        reading each length); where it does not match, the lengths are read.
         """
         start = position = self.position
         marks = arrays.array("Q")
@@ -161,9 +161,9 @@ class Cursor:
         self.marks = marks if pattern else None
 
     def _walk_strings(self, start: int, position: int, count: int) -> int:
-        """Return where the last of ``count`` strings ends that begin at ``position``; some may be unread.
+        """Return the end of the last of ``count`` strings that begin at ``position``; some may be unread.
 
-        ``start`` is where their array begins, for the error.
+        ``start`` is the offset of their array, for errors.
         """
         unpack = self._uint64.unpack_from
         remaining = repeat(None, count)
@@ -173,7 +173,7 @@ class Cursor:
                     (length,) = unpack(self._buffer, position)
                     position += length + 8
             except (struct.error, OverflowError):
-                # what was read ends before this length does: read on, and look at the same string again
+                # this length extends beyond the bytes read so far: read more, and try the same string again
                 if position + 8 > self.size:
                     raise self._string_beyond_end(start) from None
                 self._fill(position + 8)
@@ -182,7 +182,7 @@ class Cursor:
                 return position
 
     def error(self, problem: str, *, at: int | None = None, hint: str | None = None) -> InvalidGguf:
-        """Make the error that says what is wrong with the subject, and where."""
+        """Return an error with a problem of the current subject and its position."""
         where = self.position if at is None else at
         subject = self.section
         if isinstance(self.label, int):
@@ -192,7 +192,7 @@ class Cursor:
         return InvalidGguf(f"{self.name}: {subject} (at byte {where:,}): {problem}", hint=hint)
 
     def _fill(self, end: int) -> None:
-        """Read on until the bytes up to ``end`` are there."""
+        """Read until all bytes up to ``end`` are in the buffer."""
         if end > self.size:
             raise self.error(f"it extends {end - self.size:,} bytes beyond the end of the file", hint=CUT)
         if end > MAX_HEADER_BYTES:
@@ -204,7 +204,7 @@ class Cursor:
             self._buffer += chunk
 
     def _string_beyond_end(self, start: int) -> InvalidGguf:
-        """Walk over an array of strings again to name the one that runs beyond the end of the file."""
+        """Return the error of the string in an array that extends beyond the end of the file."""
         number, position = 0, start
         while True:
             self._fill(position + 8)
@@ -220,5 +220,5 @@ class Cursor:
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """Shorten what a hostile file calls itself, so that an error stays one sentence."""
+    """Shorten text from a hostile file, so that an error stays one sentence."""
     return text if len(text) <= limit else f"{text[:limit]}…"

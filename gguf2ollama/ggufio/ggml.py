@@ -15,18 +15,18 @@ __all__ = ["REMOVED_TENSOR_TYPES", "TensorType", "file_type_name"]
 
 
 class TensorType(IntEnum):
-    """How the numbers of a tensor are stored: number in the file, elements of a block, bytes of a block.
+    """How the elements of a tensor are stored: number in the file, elements per block, bytes per block.
 
     Attributes:
-        block_size: Elements that are stored together; the first dimension is a multiple of it.
-        block_bytes: Bytes of one block.
+        block_size: Elements per block; the first dimension is a multiple of it.
+        block_bytes: Bytes per block.
     """
 
     block_size: int
     block_bytes: int
 
     def __new__(cls, number: int, block_size: int = 0, block_bytes: int = 0) -> Self:
-        """Make a member; the defaults are for type checkers, which take ``TensorType(8)`` for a call."""
+        """Create a member; the defaults are for type checkers, which consider ``TensorType(8)`` a call."""
         member = int.__new__(cls, number)
         member._value_ = number
         member.block_size = block_size
@@ -40,7 +40,7 @@ class TensorType(IntEnum):
     Q5_0 = 6, 32, 22
     Q5_1 = 7, 32, 24
     Q8_0 = 8, 32, 34
-    Q8_1 = 9, 32, 40  # as in the gguf package; 36 in today's ggml, which never writes it to a file
+    Q8_1 = 9, 32, 40  # as in the gguf package; 36 in the current ggml, which never writes it to a file
     Q2_K = 10, 256, 84
     Q3_K = 11, 256, 110
     Q4_K = 12, 256, 144
@@ -80,7 +80,7 @@ REMOVED_TENSOR_TYPES = {
     37: "IQ4_NL_4_8",
     38: "IQ4_NL_8_8",
 }
-"""Types that llama.cpp once wrote and reads no longer."""
+"""Types that llama.cpp once wrote and no longer reads."""
 
 _FILE_TYPES = {
     0: "F32",
@@ -125,9 +125,9 @@ _GUESSED = 1024
 
 
 def file_type_name(file_type: object) -> str:
-    """Name the value of ``general.file_type`` as Ollama and ``llama-quantize`` do: ``15`` is ``"Q4_K_M"``.
+    """Return the name of a ``general.file_type`` in Ollama and ``llama-quantize``: ``15`` is ``"Q4_K_M"``.
 
-    The bit by which llama.cpp marks a guess is ignored. Whatever is no known file type is ``"unknown"``,
+    The bit by which llama.cpp marks a guess is ignored. An unknown file type is ``"unknown"``,
     Ollama's own word for it.
     """
     if not isinstance(file_type, int) or isinstance(file_type, bool):

@@ -1,4 +1,4 @@
-"""The metadata of a GGUF: checked when it is read, decoded when a value is asked for."""
+"""The metadata of a GGUF: validated when read, decoded on access."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MAX_KEY_BYTES = (1 << 16) - 1  # of the specification
 MAX_STRING_BYTES = 16 << 20  # of Ollama's reader
 MAX_ARRAY_ELEMENTS = 64 << 20  # of Ollama's reader
 MAX_ARRAY_DEPTH = 4
-LEAST_KEY_BYTES = 8 + 1 + 4 + 1  # the least that a key and its value take
+LEAST_KEY_BYTES = 8 + 1 + 4 + 1  # the minimum bytes of a key with its value
 
 _VALUE_TYPES = {int(kind): kind for kind in ValueType}
 
 
 class Entry(NamedTuple):
-    """Where one key and its value stand in the header, in bytes from the start of the file."""
+    """The position of a key and its value in the header, in bytes from the start of the file."""
 
     type: ValueType
     start: int
-    """Where the key's length stands."""
+    """The offset of the key's length."""
     value_start: int
-    """Where the value's content begins; for strings and arrays, after length and element type."""
+    """The offset of the value's content; for strings and arrays, after length and element type."""
     end: int
     marks: arrays.array[int] | None = None
     """For a long array of strings, where each run begins."""
@@ -38,9 +38,9 @@ class Entry(NamedTuple):
 class Metadata(Mapping[str, Value]):
     """Keys and values of a GGUF, in the order of the file.
 
-    Numbers and bools come as such and arrays as :class:`GgufArray`. Strings are decoded as UTF-8 with
-    ``surrogateescape``: bytes that are no UTF-8 survive, as
-    ``value.encode("utf-8", "surrogateescape")`` gives them back.
+    Numbers and bools are returned as such and arrays as :class:`GgufArray`. Strings are decoded as UTF-8 with
+    ``surrogateescape``: invalid bytes survive, and
+    ``value.encode("utf-8", "surrogateescape")`` returns them.
     """
 
     __slots__ = ("_arrays", "_buffer", "_entries", "_order")
@@ -71,14 +71,14 @@ class Metadata(Mapping[str, Value]):
         return f"<Metadata of {len(self)} keys>"
 
     def type_of(self, key: str) -> ValueType:
-        """Return the type of a value; ``KeyError`` when the key is not there.
+        """Return the type of a value; ``KeyError`` if the key does not exist.
 
-        What an array holds is its own ``element_type``.
+        The type of an array's elements is its ``element_type``.
         """
         return self._entries[key].type
 
     def raw(self, key: str) -> bytes:
-        """Return key, type and value as they stand in the file, to be written again without decoding."""
+        """Return the bytes of key, type and value, to write them again without decoding."""
         entry = self._entries[key]
         return bytes(memoryview(self._buffer)[entry.start : entry.end])
 
@@ -101,7 +101,7 @@ class Metadata(Mapping[str, Value]):
 
 
 def read_entries(cursor: Cursor, count: int) -> dict[str, Entry]:
-    """Check all keys and values and move on over them; give where each stands."""
+    """Validate and skip all keys and values; return their positions."""
     entries: dict[str, Entry] = {}
     cursor.section = "key"
     for number in range(count):
@@ -130,7 +130,7 @@ def _read_value_type(cursor: Cursor) -> ValueType:
 
 
 def _skip_value(cursor: Cursor, kind: ValueType) -> int:
-    """Check a value and move on over it; give where its content begins."""
+    """Validate and skip a value; return the offset of its content."""
     if kind is ValueType.ARRAY:
         return _skip_array(cursor, depth=1)
     if kind is ValueType.STRING:
@@ -148,7 +148,7 @@ def _skip_value(cursor: Cursor, kind: ValueType) -> int:
 
 
 def _skip_array(cursor: Cursor, *, depth: int) -> int:
-    """Check an array and move on over it; give where its elements begin."""
+    """Validate and skip an array; return the offset of its elements."""
     at = cursor.position
     kind = _read_value_type(cursor)
     count = cursor.uint64()

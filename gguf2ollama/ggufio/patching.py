@@ -1,4 +1,4 @@
-"""Say which keys of a header are to have other values; everything else of the file stays as it is."""
+"""Changes of keys in a header; everything else in the file stays as it is."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ __all__ = [
 ]
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
-"""The key of the chat template; that of a named variant goes on with a dot and its name."""
+"""The key of the chat template; that of a named variant has a dot and its name appended."""
 
 ORIGINAL_CHAT_TEMPLATE = "gguf2ollama.chat_template"
-"""The key under which a GGUF keeps the authors' chat template when its header carries a changed one."""
+"""The key of the authors' chat template in a GGUF whose header has a changed one."""
 
 _VARIANT_NAMES = "tokenizer.chat_templates"
-_VARIANT_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what gguf-py leaves of a name
+_VARIANT_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # the characters that gguf-py keeps in a name
 _LAYOUT = {"general.alignment", *SPLIT_KEYS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderPatch:
-    """Keys of a header that get another value, come to it, or go.
+    """Keys of a header to change, add or remove.
 
     Attributes:
-        changes: What each key is to be; ``None`` leaves it out. A key that is there keeps its place, a new
-            one comes after all others.
+        changes: The new value of each key; ``None`` removes it. An existing key keeps its position, a new
+            one is appended.
 
     Raises:
-        UsageProblem: A key or a string is longer than a GGUF may have it, or the place of the tensors
-            depends on the key.
+        UsageProblem: A key or a string is too long for a GGUF, or the positions of the tensors
+            depend on the key.
     """
 
     changes: Mapping[str, TypedValue | None] = field(default_factory=lambda: MappingProxyType({}))
@@ -71,7 +71,7 @@ class HeaderPatch:
         return entries
 
     def in_later_shard(self, gguf: GgufFile) -> HeaderPatch:
-        """Return what of it a shard after the first needs, which may repeat keys of the first."""
+        """Return the part of the patch for a later shard, which may repeat keys of the first."""
         return HeaderPatch(
             changes={key: value for key, value in self.changes.items() if key in gguf.metadata}
         )
@@ -81,7 +81,7 @@ UNCHANGED = HeaderPatch()
 
 
 def chat_template_variants(gguf: GgufFile) -> tuple[str, ...]:
-    """Name the variants of the chat template that a header carries besides the one without a name."""
+    """Return the names of the chat template's variants in a header, without the default."""
     prefix = f"{CHAT_TEMPLATE}."
     return tuple(key.removeprefix(prefix) for key in gguf.metadata if key.startswith(prefix))
 
@@ -89,20 +89,20 @@ def chat_template_variants(gguf: GgufFile) -> tuple[str, ...]:
 def chat_template_patch(
     gguf: GgufFile, text: str | None, *, variant: str | None = None, keep_variants: bool = False
 ) -> HeaderPatch:
-    """Return a header another chat template, or none; the patch is empty where it is that one already.
+    """Return a patch that sets or removes the chat template; it is empty if the header has that one already.
 
-    llama.cpp renders chats with tools with the variant ``tool_use`` where there is one, whatever the template
-    without a name is (``common_chat_templates_init``): so a new one takes the place of all variants, unless
-    they are to be kept. It takes the place, too, of what is kept of the authors' own.
+    llama.cpp renders chats with tools with the variant ``tool_use`` if it exists, whatever the default
+    template is (``common_chat_templates_init``): so a new one replaces all variants, unless
+    they are to be kept. It also replaces the authors' chat template kept in the header.
 
     Args:
-        gguf: The header; of shards, that of the first.
-        text: Jinja; ``None`` takes the template away.
-        variant: The named variant to change, the rest stays as it is; the one without a name by default.
-        keep_variants: Whether variants stay when the one without a name is changed.
+        gguf: The header; for shards, that of the first.
+        text: The Jinja text; ``None`` removes the template.
+        variant: The name of the only variant to change; the default template by default.
+        keep_variants: Whether named variants are kept when the default template is changed.
 
     Raises:
-        UsageProblem: The text holds a NUL, is too long for a GGUF, or the variant's name cannot be one.
+        UsageProblem: The text contains a NUL, is too long for a GGUF, or the variant's name is invalid.
     """
     if text is not None and "\x00" in text:
         raise UsageProblem("the chat template contains a NUL character, where llama.cpp would cut it off")
@@ -148,11 +148,11 @@ def _variant_key(variant: str) -> str:
 
 
 def _names(gguf: GgufFile, variant: str, *, is_there: bool) -> TypedValue | None:
-    """Return the list of variants as gguf-py writes it, with this one in it or not; ``None`` for none."""
-    told = gguf.metadata.get(_VARIANT_NAMES)
+    """Return the list of variants as gguf-py writes it, with or without this one; ``None`` if empty."""
+    found = gguf.metadata.get(_VARIANT_NAMES)
     names = list(chat_template_variants(gguf))
-    if isinstance(told, GgufArray) and told.element_type is ValueType.STRING:
-        names = [str(name) for name in told]
+    if isinstance(found, GgufArray) and found.element_type is ValueType.STRING:
+        names = [str(name) for name in found]
     if not is_there:
         names = [name for name in names if name != variant]
     elif variant not in names:

@@ -1,4 +1,4 @@
-"""The pieces that a file is made of: given bytes, ranges of other files, and zeros."""
+"""The ranges that a file consists of: given bytes, ranges of other files, and zeros."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["FileRange", "GivenBytes", "Range", "Zeros", "coalesce", "cut_front",
 
 @dataclass(frozen=True, slots=True)
 class GivenBytes:
-    """Bytes that stand in no file, such as a new header."""
+    """Bytes that are in no file, such as a new header."""
 
     content: bytes
 
     @property
     def length(self) -> int:
-        """Bytes of it."""
+        """The number of bytes."""
         return len(self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """Bytes of a file: ``length`` of them from ``offset`` on."""
+    """A range of a file: ``length`` bytes from ``offset``."""
 
     path: Path
     offset: int
@@ -36,7 +36,7 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """That many zeros, as padding."""
+    """Zero bytes, as padding."""
 
     length: int
 
@@ -45,7 +45,7 @@ Range: TypeAlias = GivenBytes | FileRange | Zeros
 
 
 def tensor_ranges(shard: Shard, tensors: Iterable[TensorInfo], *, alignment: int) -> list[FileRange | Zeros]:
-    """Return the data of tensors of a shard in order, each padded with zeros to the alignment."""
+    """Return the ranges of the tensors of a shard, each padded with zeros to the alignment."""
     ranges: list[FileRange | Zeros] = []
     for tensor in tensors:
         ranges.append(FileRange(shard.path, shard.gguf.data_offset + tensor.offset, tensor.n_bytes))
@@ -55,7 +55,7 @@ def tensor_ranges(shard: Shard, tensors: Iterable[TensorInfo], *, alignment: int
 
 
 def coalesce(ranges: Iterable[Range]) -> Iterator[Range]:
-    """Join ranges of one file that adjoin, and leave out empty ones."""
+    """Join adjacent ranges of one file, and drop empty ones."""
     last: Range | None = None
     for part in ranges:
         if part.length == 0:
@@ -75,7 +75,7 @@ def coalesce(ranges: Iterable[Range]) -> Iterator[Range]:
 
 
 def cut_front(ranges: Iterable[Range], count: int) -> Iterator[Range]:
-    """Return what is left of ranges when so many bytes are taken off their front."""
+    """Return the ranges without a number of leading bytes."""
     for part in ranges:
         cut = min(count, part.length)
         count -= cut

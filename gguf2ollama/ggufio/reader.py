@@ -1,7 +1,7 @@
-"""Open a GGUF: read and check its header, and nothing else of the file.
+"""Open a GGUF: read and validate its header, and nothing else of the file.
 
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md and gguf.h; what llama.cpp and Ollama
-accept of it: gguf.cpp, and Ollama's fs/gguf.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md and gguf.h; what llama.cpp and Ollama
+accept: gguf.cpp, and Ollama's fs/gguf.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ SPLIT_KEYS = {
     "split.count": ValueType.UINT16,
     "split.tensors.count": ValueType.INT32,
 }
-"""Keys of a shard with the types that llama.cpp insists on, in the order of ``llama-gguf-split``."""
+"""Keys of a shard with the types that llama.cpp requires, in the order of ``llama-gguf-split``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitInfo:
-    """What a shard says of the set it belongs to (``split.*`` of llama.cpp).
+    """The position of a shard in its set (``split.*`` of llama.cpp).
 
     Attributes:
-        no: Its place in the set, from 0.
-        count: Shards of the set, at least 1.
-        tensors_count: Tensors of all shards together.
+        no: Its index in the set, from 0.
+        count: The number of shards in the set, at least 1.
+        tensors_count: The number of tensors in all shards.
     """
 
     no: int
@@ -65,22 +65,22 @@ class SplitInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GgufFile:
-    """The header of a GGUF, checked. It holds no open file, so that nothing needs to be closed.
+    """The validated header of a GGUF. It holds no open file, so it need not be closed.
 
     Attributes:
-        name: What the file is called in errors: its path, or the name that was given.
-        path: Where it is; ``None`` when it was read from a stream.
+        name: The name of the file for errors: its path, or the given name.
+        path: Its path; ``None`` if it was read from a stream.
         version: 2 or 3.
-        byte_order: Of all numbers, those of the tensors too.
+        byte_order: The byte order of all numbers, including those of the tensors.
         alignment: Bytes to which the data section and each tensor's data are aligned.
         size: Bytes of the file.
         metadata: Keys and values.
         tensors: In the order of the header.
-        data_offset: Where the data section begins, in bytes from the start of the file.
-        split: Which shard of which set this is; ``None`` for a file that is whole. A file that
-            ``llama-gguf-split`` merged keeps ``split.*`` with a count of 0, and is whole.
-        modified_ns: When the file was last changed, in nanoseconds since the epoch, to notice later that it
-            was changed again; ``None`` when it was read from a stream.
+        data_offset: The offset of the data section, in bytes from the start of the file.
+        split: Its position in a set of shards; ``None`` for a complete file. A file that
+            ``llama-gguf-split`` merged keeps ``split.*`` with a count of 0, and is complete.
+        modified_ns: Its modification time, in nanoseconds since the epoch, to notice later that it
+            has changed; ``None`` if it was read from a stream.
     """
 
     name: str
@@ -102,10 +102,10 @@ class GgufFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Do nothing: the file was closed when its header had been read."""
+        """Do nothing: the file is closed once its header is read."""
 
     def tensor(self, name: str) -> TensorInfo:
-        """Return the tensor of that name.
+        """Return the tensor with a name.
 
         Raises:
             NotFound: The file has none.
@@ -117,20 +117,20 @@ class GgufFile:
 
 
 def open_gguf(source: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> GgufFile:
-    """Read and check the header of a GGUF, version 2 or 3, little or big endian.
+    """Read and validate the header of a GGUF, version 2 or 3, little or big endian.
 
     Reads in chunks of 1 MiB and at most one chunk beyond the header; tensor data is not read. Arrays stay
-    undecoded. What is checked: every rule of the format, with caps before anything is allocated, and that
-    all tensors lie within the file and apart from each other.
+    undecoded. The checks cover every rule of the format, with limits before anything is allocated, and that
+    all tensors are within the file and do not overlap.
 
     Args:
-        source: A path, or a seekable binary stream, which is read from its very start and left open.
-        name: What to call it in errors; by default its path.
+        source: A path, or a seekable binary stream, which is read from its start and left open.
+        name: The name for errors; by default its path.
 
     Raises:
-        InvalidGguf: It is no GGUF, or breaks a rule of the format.
-        NotFound: There is no file at the path.
-        UsageProblem: The path is a folder or a device, may not be read, or the stream is not seekable.
+        InvalidGguf: It is not a GGUF file, or violates a rule of the format.
+        NotFound: The path does not exist.
+        UsageProblem: The path is a folder or a device, is not readable, or the stream is not seekable.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
@@ -186,7 +186,7 @@ def _read(stream: BinaryIO, *, name: str, path: Path | None, modified_ns: int | 
 
 
 def _read_version(cursor: Cursor) -> int:
-    """Check the magic, and learn byte order and version."""
+    """Check the magic; return the version, and set the byte order."""
     head = cursor.peek(HEAD_BYTES)
     if not head.startswith(MAGIC) and not MAGIC.startswith(head):
         problem, hint = describe_stranger(head)

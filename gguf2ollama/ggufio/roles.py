@@ -1,4 +1,4 @@
-"""What a GGUF is for, told by its header and never by its name."""
+"""The role of a GGUF, determined by its header and never by its name."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["Role", "role_of"]
 
 
 class Role(Enum):
-    """What a GGUF is for."""
+    """The role of a GGUF."""
 
     MODEL = "model"
     PROJECTOR = "projector"
-    """Turns images or sound into embeddings for a model: an ``mmproj`` file."""
+    """A projector of images or sound to embeddings of a model: an ``mmproj`` file."""
     ADAPTER = "adapter"
-    """Changes the weights of a model: LoRA, or a control vector."""
+    """A modification of a model's weights: a LoRA adapter, or a control vector."""
     IMATRIX = "imatrix"
-    """Importances that ``llama-quantize`` works by."""
+    """An importance matrix for ``llama-quantize``."""
     VOCABULARY = "vocabulary"
     """A tokenizer without weights."""
 
@@ -33,10 +33,10 @@ _BY_ARCHITECTURE = {"clip": Role.PROJECTOR, "controlvector": Role.ADAPTER}
 
 
 def role_of(gguf: GgufFile) -> Role:
-    """Return what a file is for, of a set of shards the first.
+    """Return the role of a file; for a set of shards, of the first.
 
-    By ``general.type`` (``GGUFType`` of the ``gguf`` package), for older files by
-    ``general.architecture``; a whole file with a tokenizer and no tensor is a vocabulary.
+    It follows from ``general.type`` (``GGUFType`` of the ``gguf`` package), for older files from
+    ``general.architecture``; a complete file with a tokenizer and no tensor is a vocabulary.
     """
     role = _BY_TYPE.get(str(gguf.metadata.get("general.type")))
     role = role or _BY_ARCHITECTURE.get(str(gguf.metadata.get("general.architecture")))

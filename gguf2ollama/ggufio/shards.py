@@ -1,4 +1,4 @@
-"""A model in one file or in shards, and the folder that holds it with what belongs to it."""
+"""A model in one file or in shards, and a folder with a model and its projectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ModelFolder", "ShardSet"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardSet:
-    """All files of one model in order, checked to belong together.
+    """All files of one model in order, checked for consistency.
 
     Attributes:
         shards: In the order of ``split.no``; at least one.
@@ -30,13 +30,13 @@ class ShardSet:
 
     @classmethod
     def from_paths(cls, paths: Iterable[str | os.PathLike[str]]) -> ShardSet:
-        """Put files in order, whatever their order and names here: their headers tell.
+        """Return the set of given files, in the order of their headers, whatever their names.
 
         Raises:
-            InvalidGguf: One of them is no GGUF, or a broken one.
-            InvalidShards: They are not one whole set.
-            NotFound: One of them is not there.
-            UsageProblem: No path was given, or one is a folder.
+            InvalidGguf: One of them is not a valid GGUF file.
+            InvalidShards: They are not one complete set.
+            NotFound: One of them does not exist.
+            UsageProblem: No path is given, or one is a folder.
         """
         shards = [Shard.open(path) for path in paths]
         if not shards:
@@ -45,16 +45,16 @@ class ShardSet:
 
     @classmethod
     def discover(cls, path: str | os.PathLike[str]) -> ShardSet:
-        """Find the whole model from a file, any of its shards, or the folder that holds it.
+        """Find the complete model of a file, any of its shards, or a folder.
 
-        Other shards are looked for beside the given one: first by name, then, where names were changed,
+        Other shards are searched in the same folder: first by name, then, if they were renamed,
         by the headers of all GGUF files there. Symbolic links are followed, for reading.
 
         Raises:
-            InvalidGguf: The file, or one that belongs to it, is no GGUF or a broken one.
-            InvalidShards: A shard is missing, there twice, or from another model.
-            NotFound: Nothing is there, or the folder holds no model.
-            UsageProblem: The folder holds more than one model.
+            InvalidGguf: The file, or another shard, is not a valid GGUF file.
+            InvalidShards: A shard is missing, duplicate, or from another model.
+            NotFound: The path does not exist, or the folder contains no model.
+            UsageProblem: The folder contains more than one model.
         """
         place = Path(path)
         if place.is_dir():
@@ -70,7 +70,7 @@ class ShardSet:
 
     @property
     def first(self) -> GgufFile:
-        """The header of the first shard, which carries the metadata."""
+        """The header of the first shard, which has the metadata."""
         return self.shards[0].gguf
 
     @property
@@ -80,22 +80,22 @@ class ShardSet:
 
     @property
     def role(self) -> Role:
-        """What it is for."""
+        """Its role."""
         return role_of(self.first)
 
     @property
     def tensors(self) -> tuple[TensorInfo, ...]:
-        """The tensors of all shards in order; each ``offset`` counts from its own shard's data section."""
+        """The tensors of all shards in order; each ``offset`` is relative to its own shard's data section."""
         return tuple(tensor for shard in self.shards for tensor in shard.gguf.tensors)
 
     @property
     def parameter_count(self) -> int:
-        """Elements of all tensors."""
+        """The number of elements of all tensors."""
         return sum(tensor.n_elements for tensor in self.tensors)
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all files."""
+        """The bytes of all files."""
         return sum(shard.size for shard in self.shards)
 
     @property
@@ -114,13 +114,13 @@ class ShardSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFolder:
-    """What a folder holds: one model, and the files that are for it.
+    """The contents of a folder: one model, and the files that belong to it.
 
     Attributes:
         model: The one model.
-        projectors: Files that turn images or sound into embeddings for it, by name.
+        projectors: Its projectors of images or sound, by name.
         adapters: LoRA adapters and control vectors, by name.
-        others: What a model needs not when it runs: importance matrices, vocabularies.
+        others: Files that a model does not need at run time: importance matrices, vocabularies.
     """
 
     model: ShardSet
@@ -130,13 +130,13 @@ class ModelFolder:
 
     @classmethod
     def scan(cls, folder: str | os.PathLike[str]) -> ModelFolder:
-        """Sort the GGUF files of a folder (not of folders below it) by what their headers say.
+        """Classify the GGUF files of a folder (without subfolders) by their headers.
 
         Raises:
-            InvalidGguf: One of them is no GGUF, or a broken one.
-            InvalidShards: Shards there are no whole set.
-            NotFound: The folder is not there, or holds no model.
-            UsageProblem: It holds more than one model.
+            InvalidGguf: One of them is not a valid GGUF file.
+            InvalidShards: Some shards do not form a complete set.
+            NotFound: The folder does not exist, or contains no model.
+            UsageProblem: It contains more than one model.
         """
         place = Path(folder)
         with disk_errors(place):

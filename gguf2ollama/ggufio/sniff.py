@@ -1,11 +1,11 @@
-"""Return what a file is when it is no GGUF, so that the error can say what to do about it."""
+"""Recognize files that are not GGUF, so that the error can say what to do."""
 
 from __future__ import annotations
 
 __all__ = ["HEAD_BYTES", "describe_stranger"]
 
 HEAD_BYTES = 512
-"""How much of the start of a file :func:`describe_stranger` wants to see."""
+"""The bytes at the start of a file that :func:`describe_stranger` needs."""
 
 _DOWNLOAD = "download the file itself"
 _CONVERT = "convert it to GGUF first, with llama.cpp's convert_hf_to_gguf.py"
@@ -38,7 +38,7 @@ _PAGES = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")
 
 
 def describe_stranger(head: bytes) -> tuple[str, str]:
-    """Say what a file that is no GGUF seems to be, and what to do about it, from its first bytes."""
+    """Return what a file that is not GGUF seems to be by its first bytes, and a hint what to do."""
     for magic, problem, hint in _MAGICS:
         if head.startswith(magic):
             return problem, hint
@@ -58,6 +58,6 @@ def describe_stranger(head: bytes) -> tuple[str, str]:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Look for a length of eight bytes and a JSON object: https://github.com/huggingface/safetensors."""
+    """Check for a length of eight bytes and a JSON object: https://github.com/huggingface/safetensors."""
     length = int.from_bytes(head[:8], "little")
     return head[8:9] == b"{" and 1 < length <= 100_000_000  # noqa: PLR2004 - the format's own limits

@@ -34,27 +34,27 @@ def split(
     replace: bool = False,
     progress: Progress = ignore,
 ) -> tuple[Path, ...]:
-    """Write a GGUF as shards ``PREFIX-00001-of-0000N.gguf``; all of them appear, or none.
+    """Write a GGUF as shards ``PREFIX-00001-of-0000N.gguf``: all of them, or none.
 
-    The first shard carries the metadata. The bytes are those of ``llama-gguf-split --split`` for the same
-    limit, where that tool does not stop: it pads to 32 bytes whatever ``general.alignment`` says, cuts
-    strings at a NUL byte, and gives up when the first tensor is larger than the limit.
+    The first shard has the metadata. The bytes are those of ``llama-gguf-split --split`` with the same
+    limit, except where that tool is wrong: it pads to 32 bytes whatever ``general.alignment`` is, cuts
+    strings at a NUL byte, and fails if the first tensor is larger than the limit.
 
     Args:
-        source: The file; it must be whole.
-        prefix: Path and beginning of the names.
-        max_bytes: Bytes of tensors in a shard, padding included and the header not. A larger tensor gets a
-            shard of its own.
-        max_tensors: Tensors in a shard.
-        replace: Whether files that are there may be replaced.
+        source: The file; it must be complete.
+        prefix: The path prefix of the shards.
+        max_bytes: Bytes of tensors per shard, with padding but without the header. A larger tensor gets a
+            separate shard.
+        max_tensors: Tensors per shard.
+        replace: Whether existing files may be replaced.
         progress: Called with the bytes written.
 
     Raises:
-        InvalidGguf: The source is no GGUF, or is changed meanwhile.
-        NotEnoughSpace: The disk has less room than is needed.
-        NotFound: The source, or the folder to write to, is not there.
-        UsageProblem: Not one limit was given, or one that makes a single shard or too many; the source is a
-            shard; one of the files is there and ``replace`` is false, or is the source.
+        InvalidGguf: The source is not a GGUF file, or changes meanwhile.
+        NotEnoughSpace: The disk has too little free space.
+        NotFound: The source, or the folder to write to, does not exist.
+        UsageProblem: Not exactly one limit is given, or it results in a single shard or too many; the source
+            is a shard; one of the files exists and ``replace`` is false, or is the source.
     """
     whole = Shard.open(source)
     if whole.count > 1:
@@ -86,14 +86,14 @@ def split(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What a shard is to hold."""
+    """The planned contents of a shard."""
 
     header: bytes
     ranges: tuple[FileRange | Zeros, ...]
 
     @classmethod
     def of(cls, whole: Shard, tensors: Sequence[TensorInfo], *, no: int, count: int) -> _Plan:
-        """Plan the shard with these tensors; the first takes all metadata, the others only their number."""
+        """Return the plan of the shard with these tensors; only the first has all metadata."""
         order = whole.gguf.byte_order
         numbers = {"split.no": no, "split.tensors.count": len(whole.gguf.tensors), "split.count": count}
         entries = [
@@ -125,7 +125,7 @@ class _Plan:
 def _group(
     tensors: Sequence[TensorInfo], *, max_bytes: int | None, max_tensors: int | None
 ) -> list[list[TensorInfo]]:
-    """Deal the tensors out in order, by exactly one of the limits."""
+    """Group the tensors in order, by exactly one of the limits."""
     if (max_bytes is None) == (max_tensors is None):
         raise UsageProblem("pass either max_bytes or max_tensors")
     limit = max_bytes if max_tensors is None else max_tensors

@@ -1,4 +1,4 @@
-"""Write several files so that all of them are there, or none."""
+"""Write several files: all of them, or none."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["publish", "staging_folder"]
 
 @contextlib.contextmanager
 def staging_folder(folder: Path) -> Iterator[Path]:
-    """Make a hidden folder within ``folder``, on the same file system; it is removed with what is left in it.
+    """Create a hidden folder within ``folder``, on the same file system; it is removed with its contents.
 
     Raises:
-        NotFound: The folder is not there.
-        UsageProblem: It cannot be written to.
+        NotFound: The folder does not exist.
+        UsageProblem: It is not writable.
     """
     place = folder / f".gguf2ollama-{os.urandom(6).hex()}.part"
     with disk_errors(folder):
@@ -33,10 +33,10 @@ def staging_folder(folder: Path) -> Iterator[Path]:
 
 
 def publish(staged: Sequence[Path], targets: Sequence[Path], *, replace: bool) -> None:
-    """Return staged files their names. When one cannot have its name, all is as it was before.
+    """Rename staged files to their targets; if one cannot be renamed, all are restored.
 
     Raises:
-        UsageProblem: A target is there and ``replace`` is false.
+        UsageProblem: A target exists and ``replace`` is false.
     """
     with contextlib.ExitStack() as undo:
         for number, (path, target) in enumerate(zip(staged, targets, strict=True)):

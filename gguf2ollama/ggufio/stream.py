@@ -1,4 +1,4 @@
-"""Read pieces of files as if they were one file."""
+"""Read ranges of files as one file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["RangeStream"]
 
 
 class RangeStream(io.RawIOBase):
-    """Read ranges one after the other as one seekable file; at most one other file is open at a time."""
+    """Consecutive ranges as one seekable file; at most one file is open at a time."""
 
     def __init__(self, ranges: Sequence[Range], sources: Mapping[Path, GgufFile]) -> None:
         super().__init__()
@@ -37,11 +37,11 @@ class RangeStream(io.RawIOBase):
         self._opened = contextlib.ExitStack()
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return true."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return true."""
         return True
 
     def tell(self) -> int:
@@ -49,7 +49,7 @@ class RangeStream(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a position, which may lie beyond the end."""
+        """Set the position, which may be beyond the end."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
@@ -57,10 +57,10 @@ class RangeStream(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill the buffer; give fewer bytes at the end only.
+        """Fill the buffer; return fewer bytes at the end only.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
+            FileChanged: A file has changed since its header was read.
         """
         target = memoryview(buffer).cast("B")
         filled = 0

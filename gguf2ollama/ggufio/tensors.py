@@ -1,4 +1,4 @@
-"""What a GGUF says of its tensors, and the checks that it is so."""
+"""The tensor descriptions of a GGUF, and their validation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 DEFAULT_ALIGNMENT = 32
-"""Bytes to which data is aligned where ``general.alignment`` says nothing (gguf.h)."""
+"""The default of ``general.alignment``, in bytes (gguf.h)."""
 
 MAX_DIMENSIONS = 4
 """ggml has no tensors of more dimensions (``GGML_MAX_DIMS``)."""
@@ -34,20 +34,20 @@ _TENSOR_TYPES = {int(kind): kind for kind in TensorType}
 MAX_TENSORS = 1 << 18
 MAX_TENSOR_NAME_BYTES = 64  # of the specification
 MAX_COUNT = (1 << 63) - 1  # elements and bytes of a tensor are signed 64-bit numbers in ggml
-LEAST_TENSOR_BYTES = 8 + 1 + 4 + 4 + 8  # name, dimensions, type and offset of a tensor's description
+LEAST_TENSOR_BYTES = 8 + 1 + 4 + 4 + 8  # name, dimensions, type and offset
 
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """A tensor as the header of one file describes it.
+    """A tensor as described in the header of a file.
 
     Attributes:
         name: Such as ``blk.0.attn_q.weight``.
         shape: Elements along each dimension, the contiguous one first; ``()`` is a single number.
         type: How the elements are stored.
-        offset: Where the data begins, in bytes from the start of the file's data section.
+        offset: The offset of the data, in bytes from the start of the file's data section.
         n_elements: The product of ``shape``.
-        n_bytes: Bytes of the data, without padding.
+        n_bytes: The bytes of the data, without padding.
     """
 
     name: str
@@ -59,17 +59,17 @@ class TensorInfo:
 
 
 def tensor_bytes(kind: TensorType, n_elements: int) -> int:
-    """Bytes of a tensor whose rows are whole blocks."""
+    """Return the bytes of a tensor whose rows are whole blocks."""
     return n_elements // kind.block_size * kind.block_bytes
 
 
 def align(position: int, alignment: int) -> int:
-    """Return the first multiple of ``alignment`` that is not before ``position``; a power of two."""
+    """Return the first multiple of ``alignment``, a power of two, at or after ``position``."""
     return (position + alignment - 1) & -alignment
 
 
 def read_tensors(cursor: Cursor, count: int) -> dict[str, TensorInfo]:
-    """Read and check the descriptions of all tensors, by name, in the order of the header."""
+    """Read and validate the descriptions of all tensors, by name, in the order of the header."""
     tensors: dict[str, TensorInfo] = {}
     mark = "<" if cursor.order == "little" else ">"
     layouts = [struct.Struct(f"{mark}{dimensions}QIQ") for dimensions in range(MAX_DIMENSIONS + 1)]
@@ -95,7 +95,7 @@ def read_tensors(cursor: Cursor, count: int) -> dict[str, TensorInfo]:
 def _describe(
     cursor: Cursor, name: str, shape: tuple[int, ...], kind: int, offset: int, *, at: int
 ) -> TensorInfo:
-    """Check a description whose dimensions stand at byte ``at``."""
+    """Validate a description whose dimensions are at byte ``at``."""
     if kind in REMOVED_TENSOR_TYPES:
         removed = REMOVED_TENSOR_TYPES[kind]
         raise cursor.error(f"its type {removed} ({kind}) was removed from llama.cpp", at=at, hint=CONVERT)
@@ -121,7 +121,7 @@ def _describe(
 def check_layout(
     cursor: Cursor, tensors: Collection[TensorInfo], *, data_offset: int, alignment: int
 ) -> None:
-    """Check that all data is within the file and aligned, and that no two tensors share a byte."""
+    """Check that all data is within the file and aligned, and that no tensors overlap."""
     end = 0
     previous = ""
     cursor.section = "tensor"

@@ -1,4 +1,4 @@
-"""Values of metadata: their types, and arrays that are decoded only where they are looked at."""
+"""Metadata values: their types, and arrays that are decoded on access."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class ValueType(IntEnum):
     """The type of a metadata value, by its number in the file (``enum gguf_type`` in gguf.h).
 
     Attributes:
-        code: Code of :mod:`struct` for a value of fixed size; empty for strings and arrays.
-        size: Bytes of a value; of a string, of its length; of an array, of element type and length.
+        code: The :mod:`struct` format of a value of fixed size; empty for strings and arrays.
+        size: The bytes of a value; for a string, of its length; for an array, of element type and length.
     """
 
     code: str
     size: int
 
     def __new__(cls, number: int, code: str = "", size: int = 0) -> Self:
-        """Make a member; the defaults are for type checkers, which take ``ValueType(8)`` for a call."""
+        """Create a member; the defaults are for type checkers, which consider ``ValueType(8)`` a call."""
         member = int.__new__(cls, number)
         member._value_ = number
         member.code = code
@@ -56,9 +56,9 @@ class ValueType(IntEnum):
 
 
 class GgufArray(Sequence["Value"]):
-    """An array of a GGUF's metadata, over the bytes of the header; nothing is decoded before it is used.
+    """An array in a GGUF's metadata, as a view of the header; elements are decoded on access.
 
-    Elements are numbers, bools, strings, or arrays of their own. A slice gives a tuple.
+    Elements are numbers, bools, strings, or arrays. A slice returns a tuple.
     Access by index to an array of strings or arrays walks over it, once, up to that element, if reading the
     header has not left marks; iteration never needs that. Whether a text is in an array is searched in the
     bytes, since to decode all tokens of a vocabulary takes a hundred times as long.
@@ -100,7 +100,7 @@ class GgufArray(Sequence["Value"]):
 
     @property
     def raw(self) -> bytes:
-        """The elements as they stand in the file, without the array's own type and length."""
+        """The bytes of the elements, without the array's type and length."""
         return bytes(memoryview(self._buffer)[self._start : self._end])
 
     def __len__(self) -> int:
@@ -177,9 +177,9 @@ class GgufArray(Sequence["Value"]):
         return start == position or position in self._walk(start, min(RUN, self._length - run * RUN) - 1)
 
     def _walk(self, position: int, count: int) -> Iterator[int]:
-        """Return where the next elements begin after the one at a position."""
+        """Yield the offsets of the elements after the one at a position."""
         if self._type is ValueType.STRING:
-            # a vocabulary: some 100 ns a string
+            # a vocabulary: some 100 ns per string
             buffer, prefix = self._buffer, ValueType.STRING.size
             unpack = struct.Struct(_mark(self._order) + "Q").unpack_from
             for _ in range(count):
@@ -191,23 +191,23 @@ class GgufArray(Sequence["Value"]):
             yield position
 
     def _variable(self, position: int) -> tuple[Value, int]:
-        """Decode the string or array at a position; give also where the next element begins."""
+        """Decode the string or array at a position; return it with the offset of the next element."""
         if self._type is ValueType.STRING:
             return read_text(self._buffer, position, self._order)
         return read_array(self._buffer, position, self._order)
 
 
 def read_text(buffer: bytearray, position: int, order: ByteOrder) -> tuple[str, int]:
-    """Decode the string whose length stands at ``position``; give also where it ends."""
+    """Decode the string whose length is at ``position``; return it with the offset of its end."""
     (length,) = struct.unpack_from(_mark(order) + "Q", buffer, position)
     start = position + ValueType.STRING.size
     return decode_text(buffer[start : start + length]), start + length
 
 
 def read_array(buffer: bytearray, position: int, order: ByteOrder) -> tuple[GgufArray, int]:
-    """Make the array whose type and length stand at ``position``; give also where it ends.
+    """Return the array whose type and length are at ``position``, with the offset of its end.
 
-    The bytes have been validated before; only arrays of arrays are walked over, to find the end.
+    The bytes are valid already; only arrays of arrays are scanned, to find the end.
     """
     number, length = struct.unpack_from(_mark(order) + "IQ", buffer, position)
     kind = ValueType(number)
@@ -227,7 +227,7 @@ def read_array(buffer: bytearray, position: int, order: ByteOrder) -> tuple[Gguf
 
 
 def decode_text(raw: bytearray) -> str:
-    """Decode UTF-8; bytes that are none become lone surrogates, so that encoding gives them back."""
+    """Decode UTF-8; invalid bytes become lone surrogates, so that encoding restores them."""
     return raw.decode("utf-8", "surrogateescape")
 
 

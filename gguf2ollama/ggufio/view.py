@@ -1,9 +1,9 @@
-"""A file with another header, or the merged file of a set of shards, without writing it.
+"""Views of a file with another header, or of the merged file of a set of shards, without writing it.
 
-It is a new header, and ranges of the files. A merged file has the bytes that ``llama-gguf-split --merge``
+A view is a new header and ranges of the files. A merged file has the bytes that ``llama-gguf-split --merge``
 writes (tools/gguf-split/gguf-split.cpp and ggml/src/gguf.cpp of llama.cpp): version 3; the keys of the first
 shard, ``split.count`` set to 0 and so moved to the end; all tensors in order, each padded with zeros. They
-differ only where that tool damages a file: it pads to 32 bytes whatever ``general.alignment`` says, and it
+differ only where that tool corrupts a file: it pads to 32 bytes whatever ``general.alignment`` is, and it
 cuts a string at a NUL byte.
 """
 
@@ -34,17 +34,17 @@ __all__ = ["FileView", "MergedView", "PatchedView", "SplitKeys", "merge"]
 SplitKeys: TypeAlias = Literal["keep", "drop"]
 
 _CHUNK_BYTES = 1 << 20
-_COMPARED_BYTES = 64 << 20  # of the end of what a killed call wrote: what a disk that went away lost first
+_COMPARED_BYTES = 64 << 20  # at the end of a partial file: what a failing disk loses first
 _Parts: TypeAlias = "Sequence[tuple[Shard, Sequence[FileRange | Zeros]]]"
 
 
 class FileView:
-    """A file made of a header and ranges of other files, to be read, hashed, served or written.
+    """A file that consists of a header and ranges of other files, to be read, hashed, served or written.
 
     Args:
-        name: What to call it.
-        header: Its first bytes, which stand in no file.
-        parts: The files that the rest comes from, each with its ranges, in order.
+        name: Its name.
+        header: Its first bytes, which are in no file.
+        parts: The files of the rest, each with its ranges, in order.
     """
 
     def __init__(self, *, name: str, header: bytes, parts: _Parts) -> None:
@@ -57,25 +57,25 @@ class FileView:
 
     @property
     def size(self) -> int:
-        """Bytes of the file."""
+        """The bytes of the file."""
         return sum(part.length for part in self._ranges)
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files that it is made of, in order."""
+        """The files that it consists of, in order."""
         return tuple(shard.path for shard, _ in self._parts)
 
     def ranges(self) -> tuple[Range, ...]:
-        """Return what the file is made of, in order; ranges of one file that adjoin are one."""
+        """Return the ranges of the file in order; adjacent ranges of one file are joined."""
         return self._ranges
 
     def header(self) -> GgufFile:
-        """Read and check the header as it would be read of the file.
+        """Read and validate the header of the file.
 
-        Where it is a new one, the files are not looked at, and need not be here.
+        If it is a new one, the files are not read, and need not exist.
 
         Raises:
-            InvalidGguf: It breaks a rule of the format, or a file was changed since its header was read.
+            InvalidGguf: It violates a rule of the format, or a file has changed since its header was read.
         """
         if not self._header:
             with self.open() as stream:
@@ -85,18 +85,18 @@ class FileView:
             return open_gguf(stream, name=self._name)
 
     def open(self) -> io.BufferedReader:
-        """Open it as a seekable stream to read from; each call gives a stream of its own.
+        """Open it as a seekable binary stream; each call returns a new stream.
 
-        Reading raises ``FileChanged`` when a file was changed since its header was read.
+        Reading raises ``FileChanged`` if a file has changed since its header was read.
         """
         sources = {shard.path: shard.gguf for shard, _ in self._parts}
         return io.BufferedReader(RangeStream(self._ranges, sources), _CHUNK_BYTES)
 
     def sha256(self, progress: Progress = ignore) -> str:
-        """Hash it; give 64 hexadecimal digits.
+        """Return its sha256: 64 hexadecimal digits.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
+            FileChanged: A file has changed since its header was read.
         """
         import hashlib  # noqa: PLC0415 - slow to import, and a view is mostly for other things
 
@@ -112,18 +112,18 @@ class FileView:
     def copy_to(
         self, target: str | os.PathLike[str], *, replace: bool = False, progress: Progress = ignore
     ) -> Path:
-        """Write it; it appears under its name when all of it is there.
+        """Write it atomically.
 
-        After a kill, the same call goes on with what was written, as long as the system has not been started
-        anew; what was written last is compared first. A new file is on disk when the system writes it back,
-        as with ``cp``, since all of it is in the other files yet; one that replaces another is on disk
-        (fsync) before it does.
+        After a kill, the same call resumes the file, unless the system has been rebooted;
+        the end of the partial file is compared first. A new file reaches the disk when the system writes it
+        back, as with ``cp``, since the other files still exist; one that replaces another is on disk (fsync)
+        before the rename.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
-            NotEnoughSpace: The disk has less room than is needed.
-            NotFound: The folder of the target is not there.
-            UsageProblem: The target is there and ``replace`` is false, or it is one of the files.
+            FileChanged: A file has changed since its header was read.
+            NotEnoughSpace: The disk has too little free space.
+            NotFound: The folder of the target does not exist.
+            UsageProblem: The target exists and ``replace`` is false, or it is one of the files.
         """
         path = Path(target)
         refuse_inputs(path, self.paths)
@@ -139,7 +139,7 @@ class FileView:
         return path
 
     def _identity(self) -> bytes:
-        """Tell these bytes from any others: the header, and which state of which files the rest is."""
+        """Return bytes that identify the contents: the header, and the versions of the other files."""
         states = []
         for shard, _ in self._parts:
             with disk_errors(shard.path):
@@ -148,7 +148,7 @@ class FileView:
         return repr(states).encode() + self._header
 
     def _ends_with(self, part: BinaryIO, done: int) -> bool:
-        """Return whether what stands last in a part of ``done`` bytes is what belongs there."""
+        """Return whether the end of a partial file of ``done`` bytes is correct."""
         if not done:
             return True
         start = part.seek(max(done - _COMPARED_BYTES, 0))
@@ -159,10 +159,10 @@ class FileView:
 
 
 class PatchedView(FileView):
-    """One file, a shard or a whole one, with another header. Its tensors are its own, byte by byte.
+    """One file, complete or a shard, with another header. Its tensors are unchanged, byte by byte.
 
-    An empty patch gives the file itself; of a file as llama.cpp and we write them, so does one that sets a
-    key to what it is.
+    An empty patch results in the file itself; for files as llama.cpp and we write them, so does one that sets
+    a key to its current value.
 
     Raises:
         UsageProblem: A value does not fit its type.
@@ -174,13 +174,13 @@ class PatchedView(FileView):
 
 
 class MergedView(FileView):
-    """One file made of all shards of a set. A whole file is itself.
+    """All shards of a set as one file. A complete file is itself.
 
     Args:
         shards: The set.
-        split_keys: ``"keep"`` gives what ``llama-gguf-split --merge`` writes; ``"drop"`` leaves ``split.*``
-            out, and so gives back, byte for byte, a file that llama.cpp wrote and that was then split.
-        patch: What is to be changed in the header.
+        split_keys: ``"keep"`` results in the bytes of ``llama-gguf-split --merge``; ``"drop"`` removes
+            ``split.*``, and so restores, byte for byte, a file that llama.cpp wrote and that was then split.
+        patch: Changes of the header.
 
     Raises:
         UsageProblem: A value of the patch does not fit its type.
@@ -209,15 +209,15 @@ def merge(
     Args:
         shards: The set, or any shard of it.
         target: The file to write.
-        replace: Whether a file that is there may be replaced.
-        split_keys: As :class:`MergedView` takes them.
+        replace: Whether an existing file may be replaced.
+        split_keys: See :class:`MergedView`.
         progress: Called with the bytes written.
 
     Raises:
-        FileChanged: A shard was changed since its header was read.
-        NotEnoughSpace: The disk has less room than is needed.
-        NotFound: The folder of the target is not there.
-        UsageProblem: The set is one whole file; the target is there and ``replace`` is false; or it is one
+        FileChanged: A shard has changed since its header was read.
+        NotEnoughSpace: The disk has too little free space.
+        NotFound: The folder of the target does not exist.
+        UsageProblem: The set is one complete file; the target exists and ``replace`` is false; or it is one
             of the shards.
     """
     if not isinstance(shards, ShardSet):
@@ -238,7 +238,7 @@ def _patched(shard: Shard, patch: HeaderPatch) -> tuple[bytes, _Parts]:
         version=gguf.version,
         alignment=gguf.alignment,
     )
-    start = min(gguf.data_offset, shard.size)  # with no tensors, a file may end before
+    start = min(gguf.data_offset, shard.size)  # without tensors, a file may end before that
     return header, [(shard, [FileRange(shard.path, start, shard.size - start)])]
 
 

@@ -21,13 +21,13 @@ __all__ = ["Tensor", "TypedValue", "encode_entry", "encode_header", "lay_out", "
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """A value of metadata with the type it is to have in the file.
+    """A metadata value with its type in the file.
 
     Attributes:
         type: The type of the value.
         value: A number, bool or string; for an array the sequence of its elements, which are
             :class:`TypedValue` in turn where they are arrays themselves.
-        element_type: Of an array's elements; ``None`` for anything else.
+        element_type: The type of an array's elements; ``None`` for other values.
     """
 
     type: ValueType
@@ -36,19 +36,19 @@ class TypedValue:
 
     @classmethod
     def array(cls, element_type: ValueType, elements: Sequence[object]) -> TypedValue:
-        """Make an array of elements of one type."""
+        """Return an array of elements of one type."""
         return cls(ValueType.ARRAY, elements, element_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """A tensor with its data, to be written.
+    """A tensor to write, with its data.
 
     Attributes:
         name: Its name.
         shape: Elements along each dimension, the contiguous one first.
         type: How the elements are stored.
-        data: The elements as they are to stand in the file.
+        data: The bytes of the elements.
     """
 
     name: str
@@ -66,15 +66,15 @@ def write_gguf(
     version: int = 3,
     alignment: int = DEFAULT_ALIGNMENT,
 ) -> None:
-    """Write a whole GGUF, each tensor padded with zeros to the alignment.
+    """Write a GGUF, each tensor padded with zeros to the alignment.
 
-    ``general.alignment`` is added where the alignment is not 32 and ``metadata`` does not tell it.
+    ``general.alignment`` is added if the alignment is not 32 and ``metadata`` does not contain it.
 
     Args:
-        target: A path, which is replaced at once when all is written, or a binary stream.
-        metadata: Keys and values in the order they are to have.
-        tensors: In the order they are to have.
-        byte_order: Of the header; the data is taken as it is.
+        target: A path, which is written atomically, or a binary stream.
+        metadata: Keys and values, in order.
+        tensors: The tensors, in order.
+        byte_order: The byte order of the header; the data is written as it is.
         version: 2 or 3.
         alignment: Bytes; a power of two.
 
@@ -128,7 +128,7 @@ def encode_header(
 
 
 def lay_out(tensors: Iterable[TensorInfo], *, alignment: int) -> tuple[TensorInfo, ...]:
-    """Return each tensor the offset that follows from those before it."""
+    """Return the tensors with their offsets."""
     placed = []
     offset = 0
     for tensor in tensors:
@@ -138,7 +138,7 @@ def lay_out(tensors: Iterable[TensorInfo], *, alignment: int) -> tuple[TensorInf
 
 
 def normalized(tensor: TensorInfo) -> TensorInfo:
-    """Describe a tensor as ggml does when it writes one: without trailing dimensions of length 1."""
+    """Return a tensor description as ggml writes it: without trailing dimensions of length 1."""
     shape = tensor.shape or (1,)
     while len(shape) > 1 and shape[-1] == 1:
         shape = shape[:-1]
