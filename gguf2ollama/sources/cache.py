@@ -69,11 +69,11 @@ class CachedRepository(abc.ABC):
         return self.path(file.path, commit=commit)
 
     def learn(self, file: RepositoryFile, *, commit: str, digest: str) -> None:
-        """Remember the digest of a file that came whole, where the site tells none."""
+        """Remember the digest of a file that came whole, where the site lists none."""
         del file, commit, digest
 
     def note_revision(self, revision: str, commit: str) -> None:
-        """Remember which commit a branch or a tag names, where no folder's name tells it."""
+        """Remember which commit a branch or a tag names, where no folder's name says it."""
         del revision, commit
 
 
@@ -322,7 +322,7 @@ def file_lock(path: Path, *, wait: Callable[[], None]) -> Iterator[None]:
 
 
 def _nothing_here(name: str, revision: str, cache: Path) -> NotFound:
-    """Make the error for what is in no cache, where there is no network."""
+    """Return the error for what is not in the cache, where there is no network."""
     return NotFound(
         f"{name} at {revision} is not in the cache {cache}, and HF_HUB_OFFLINE is set",
         hint="unset HF_HUB_OFFLINE to download it",

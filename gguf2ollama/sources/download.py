@@ -86,7 +86,7 @@ class Download:
             NotFound: There is no network, and a file is not in the cache.
             ServerProblem: The site cannot be reached, refuses, or sends something else.
             UsageProblem: Another file of that name is in the folder.
-            VerificationFailed: A file came twice with another digest than the site tells.
+            VerificationFailed: A file came twice with another digest than the site lists.
         """
         self._require_space(files)
         lanes = threading.Semaphore(self._connections)

@@ -1,4 +1,4 @@
-"""Which files of a repository belong together, and what each is for, as their names tell.
+"""Which files of a repository belong together, and what each is for, as their names say.
 
 Publishers keep many quantizations of one model in a repository: one file each, or shards of one, or a folder
 for each. Beside them lie files that are no models of their own: projectors, importance matrices, the weights
@@ -29,7 +29,7 @@ _WORDS = re.compile(r"[^a-z0-9]+")
 
 
 class Kind(Enum):
-    """What a file of a repository is for, as its name tells."""
+    """What a file of a repository is for, as its name says."""
 
     MODEL = "model"
     PROJECTOR = "projector"
@@ -88,7 +88,7 @@ class Variant:
     Attributes:
         kind: What it is for.
         name: Its path without ``.gguf`` and without the number of a shard.
-        quant: Its quantization, such as ``UD-Q4_K_XL``; ``None`` where no name tells.
+        quant: Its quantization, such as ``UD-Q4_K_XL``; ``None`` where no name says.
         files: In order.
         missing: Paths of shards that the repository lacks.
     """
@@ -106,7 +106,7 @@ class Variant:
 
     @property
     def base(self) -> str:
-        """The model's name without the quantization, to tell models of one repository apart."""
+        """The model's name without the quantization, to distinguish the models of a repository."""
         return without_quant(posixpath.basename(self.name))
 
     def bits_per_weight(self, parameters: int | None) -> float | None:
@@ -115,8 +115,8 @@ class Variant:
 
 
 def group_files(files: Iterable[RepositoryFile]) -> list[Variant]:
-    """Put shards and pieces together, and tell what each is for; what is no GGUF is left aside."""
-    return list(_told_apart(list(_group(files))))
+    """Put shards and pieces together, and say what each is for; files that are not GGUF are left out."""
+    return list(_sorted_by_kind(list(_group(files))))
 
 
 def _group(files: Iterable[RepositoryFile]) -> Iterator[Variant]:
@@ -168,12 +168,12 @@ def _kind_by_name(name: str, *, quant: str | None) -> Kind:
     return Kind.IMATRIX if "imatrix" in words and quant is None else Kind.MODEL
 
 
-def _told_apart(variants: Sequence[Variant]) -> Iterator[Variant]:
+def _sorted_by_kind(variants: Sequence[Variant]) -> Iterator[Variant]:
     """Return what goes with a model from models whose names hold the same word."""
-    has_plain = any(one.kind is Kind.MODEL and not _beside(one) for one in variants)
-    for one in variants:
-        word = _beside(one) if one.kind is Kind.MODEL else None
-        yield replace(one, kind=_KINDS_BESIDE[word]) if word and has_plain else one
+    has_plain = any(variant.kind is Kind.MODEL and not _beside(variant) for variant in variants)
+    for variant in variants:
+        word = _beside(variant) if variant.kind is Kind.MODEL else None
+        yield replace(variant, kind=_KINDS_BESIDE[word]) if word and has_plain else variant
 
 
 def _beside(variant: Variant) -> str | None:

@@ -64,32 +64,32 @@ def read_published(site: Site, repository: Repository, metadata: Mapping[str, An
     )
 
 
-def read_params(told: object, *, source: str) -> tuple[dict[str, Value], dict[str, str]]:
+def read_params(content: object, *, source: str) -> tuple[dict[str, Value], dict[str, str]]:
     """Read a file ``params``: parameters by their names in Ollama, and stop strings.
 
     What Ollama does not know, or is of another type, is left out.
     """
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         return {}, {}
-    stops = told.get("stop", [])
+    stops = content.get("stop", [])
     texts = stops if isinstance(stops, list) else [stops]
     found = {
         name: Value(value=value, source=source)
-        for name, one in told.items()
-        if name in PARAMETERS and name not in _OURS and (value := _typed(name, one)) is not None
+        for name, entry in content.items()
+        if name in PARAMETERS and name not in _OURS and (value := _typed(name, entry)) is not None
     }
     return found, {text: source for text in texts if isinstance(text, str) and text}
 
 
-def read_generation_config(told: object, *, source: str) -> dict[str, Value]:
+def read_generation_config(content: object, *, source: str) -> dict[str, Value]:
     """Read a ``generation_config.json``: the parameters of sampling, where it samples at all."""
-    if not isinstance(told, dict) or told.get("do_sample") is False:
+    if not isinstance(content, dict) or content.get("do_sample") is False:
         return {}
-    pairs = ((ours, told.get(theirs)) for theirs, ours in _GENERATION.items())
+    pairs = ((ours, content.get(theirs)) for theirs, ours in _GENERATION.items())
     return {
         name: Value(value=value, source=source)
-        for name, one in pairs
-        if (value := _typed(name, one)) is not None
+        for name, entry in pairs
+        if (value := _typed(name, entry)) is not None
     }
 
 
@@ -129,17 +129,17 @@ def _chat_template(files: _Files) -> Value | None:
     if text := files.text("chat_template.jinja"):
         return Value(value=text, source=files.source("chat_template.jinja"))
     config = files.json("tokenizer_config.json", most_bytes=_MOST_CONFIG)
-    told = config.get("chat_template") if isinstance(config, dict) else None
-    if isinstance(told, list):
-        named = {one.get("name"): one.get("template") for one in told if isinstance(one, dict)}
-        told = named.get("default")
-    if not isinstance(told, str) or not told:
+    content = config.get("chat_template") if isinstance(config, dict) else None
+    if isinstance(content, list):
+        named = {entry.get("name"): entry.get("template") for entry in content if isinstance(entry, dict)}
+        content = named.get("default")
+    if not isinstance(content, str) or not content:
         return None
-    return Value(value=told, source=files.source("tokenizer_config.json"))
+    return Value(value=content, source=files.source("tokenizer_config.json"))
 
 
 def _base_model(repository: Repository, metadata: Mapping[str, Any], *, site: Site) -> str | None:
-    """Name the repository of the same site that a GGUF was made from, as that tells it, or else the GGUF.
+    """Name the repository of the same site that a GGUF was made from, as that says, or else the GGUF.
 
     Converters write the model that the authors started from into ``general.base_model.*``, which is another
     where they trained it further: so it counts only where it has the model's own name.

@@ -21,7 +21,7 @@ class Repository:
     """A repository at one commit.
 
     Attributes:
-        info: What its site tells of it.
+        info: What its site says of it.
         revision: What was asked for: a branch, a tag or a commit.
         files: All its files.
         catalogue: The models among them.
@@ -34,8 +34,8 @@ class Repository:
 
     @property
     def parameters(self) -> int | None:
-        """The number of weights of its model; ``None`` where it is not told, or there are several models."""
-        if len({one.base for one in self.catalogue.models}) > 1:
+        """The number of weights of its model; ``None`` where it is not known, or there are several models."""
+        if len({variant.base for variant in self.catalogue.models}) > 1:
             return None
         return self.info.parameters or self.catalogue.parameters()
 
@@ -47,7 +47,7 @@ def read_repository(
 
     Raises:
         NotFound: There is no such repository or revision, or it holds no GGUF.
-        ServerProblem: The site cannot be asked, or refuses.
+        ServerProblem: The site cannot be reached, or refuses.
     """
     wanted = revision or settings.default_revision
     if site is None:
@@ -64,7 +64,7 @@ def read_repository(
 
 
 def _no_gguf(name: str, files: list[RepositoryFile], *, site: Site | None) -> NotFound:
-    """Say what the repository holds instead, and where the site has GGUF of it."""
+    """Return the error that says what the repository holds instead, and where the site has GGUF of it."""
     kinds = sorted({ending for file in files for ending in _WEIGHTS if file.name.endswith(ending)})
     holds = (
         f"only {' and '.join(kind.removeprefix('.') for kind in kinds)}" if kinds else "nothing of the kind"

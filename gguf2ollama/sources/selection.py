@@ -1,4 +1,4 @@
-"""What models a repository holds, told by the names of its files, and which one is meant."""
+"""The models of a repository, as the names of its files show them, and the choice of one."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Catalogue:
 
     @classmethod
     def of(cls, files: Iterable[RepositoryFile], *, repository: str) -> Catalogue:
-        """Sort the files of a repository; those that are no GGUF are left aside."""
-        variants = sorted(group_files(files), key=lambda one: (one.n_bytes, one.name))
+        """Sort the files of a repository; those that are not GGUF are left out."""
+        variants = sorted(group_files(files), key=lambda variant: (variant.n_bytes, variant.name))
         return cls(repository=repository, variants=tuple(variants))
 
     @property
@@ -52,25 +52,27 @@ class Catalogue:
 
     def of_kind(self, kind: Kind) -> tuple[Variant, ...]:
         """Return what is of one kind."""
-        return tuple(one for one in self.variants if one.kind is kind)
+        return tuple(variant for variant in self.variants if variant.kind is kind)
 
     @property
     def projector(self) -> Variant | None:
         """The projector that goes with the model: F16 where there is a choice.
 
-        There is none where the repository holds several models, since then it is not told whose it is.
+        There is none where the repository holds several models, since it could belong to any.
         """
-        found = [one for one in self.of_kind(Kind.PROJECTOR) if not one.missing]
-        if not found or len({one.base for one in self.models}) > 1:
+        found = [variant for variant in self.of_kind(Kind.PROJECTOR) if not variant.missing]
+        if not found or len({variant.base for variant in self.models}) > 1:
             return None
         order = {quant: place for place, quant in enumerate(_PROJECTORS)}
-        return min(found, key=lambda one: (order.get(fold_quant(one.quant or ""), len(order)), one.name))
+        return min(
+            found, key=lambda variant: (order.get(fold_quant(variant.quant or ""), len(order)), variant.name)
+        )
 
     def parameters(self) -> int | None:
         """Estimate the number of weights from a file that has 16 bits for each; ``None`` without one."""
-        for one in self.models:
-            if fold_quant(one.quant or "") in {"F16", "BF16"} and not one.missing:
-                return one.n_bytes // 2
+        for variant in self.models:
+            if fold_quant(variant.quant or "") in {"F16", "BF16"} and not variant.missing:
+                return variant.n_bytes // 2
         return None
 
     def choose(
@@ -81,7 +83,7 @@ class Catalogue:
         Args:
             quant: The quantization that is wanted, in any case.
             file: The path or the name of a file, of any shard, or of a folder that holds one model.
-            fits: Tells whether so many bytes of weights fit into memory; ``None`` where that is not known.
+            fits: Returns whether so many bytes of weights fit into memory; ``None`` where that is not known.
 
         Raises:
             InvalidShards: The repository lacks shards of it.
@@ -99,10 +101,10 @@ class Catalogue:
 
     def _choose_file(self, file: str, *, quant: str | None) -> Choice:
         wanted = file.strip("/")
-        matches = [one for one in self.variants if _is_named(one, wanted)]
+        matches = [variant for variant in self.variants if _is_named(variant, wanted)]
         if not matches:
-            inside = [one for one in self.models if posixpath.dirname(one.name) == wanted]
-            matches = [one for one in inside if quant is None or _is_wanted(one, quant)]
+            inside = [variant for variant in self.models if posixpath.dirname(variant.name) == wanted]
+            matches = [variant for variant in inside if quant is None or _is_wanted(variant, quant)]
         if not matches:
             raise NotFound(
                 f"{self.repository} has no GGUF {file!r}", hint=f"it has {self._names(self.models)}"
@@ -111,12 +113,14 @@ class Catalogue:
 
     def _choose_quant(self, quant: str) -> Choice:
         for ignores_mark in (False, True):
-            matches = [one for one in self.models if _is_wanted(one, quant, ignores_mark=ignores_mark)]
+            matches = [
+                variant for variant in self.models if _is_wanted(variant, quant, ignores_mark=ignores_mark)
+            ]
             if matches:
                 return Choice(variant=self._only(matches, f"of {quant}"), reason="as asked for")
-        for one in self.of_kind(Kind.PIECES):
-            if _is_wanted(one, quant, ignores_mark=True):
-                _require_whole(one, self.repository)
+        for variant in self.of_kind(Kind.PIECES):
+            if _is_wanted(variant, quant, ignores_mark=True):
+                _require_whole(variant, self.repository)
         self._require_models()
         found = dict.fromkeys(variant.quant for variant in self.models if variant.quant)
         hint = f"it has {', '.join(found) or 'none named in its files'}"
@@ -124,25 +128,27 @@ class Catalogue:
 
     def _choose_usual(self, fits: Callable[[int], bool | None]) -> Choice:
         self._require_models()
-        whole = [one for one in self.models if not one.missing] or list(self.models)
+        whole = [variant for variant in self.models if not variant.missing] or list(self.models)
         if len(whole) == 1:
             return Choice(variant=whole[0], reason="the only model there")
-        if len({one.base for one in whole}) > 1:
+        if len({variant.base for variant in whole}) > 1:
             raise self._several(whole, "models")
         ordered = sorted(whole, key=_preference)
         best = ordered[0]
-        if (name := fold_quant(best.quant or "")) and sum(_is_wanted(one, name) for one in whole) > 1:
-            raise self._several([one for one in whole if _is_wanted(one, name)], f"models of {best.quant}")
+        if (name := fold_quant(best.quant or "")) and sum(_is_wanted(variant, name) for variant in whole) > 1:
+            raise self._several(
+                [variant for variant in whole if _is_wanted(variant, name)], f"models of {best.quant}"
+            )
         usual = "the usual one" if name == "Q4_K_M" else "the nearest there is to the usual Q4_K_M"
-        answers = {one.name: fits(one.n_bytes) for one in ordered}
+        answers = {variant.name: fits(variant.n_bytes) for variant in ordered}
         if answers[best.name] is None:
             return Choice(variant=best, reason=usual)
         if answers[best.name]:
             return Choice(variant=best, reason=f"{usual}, and it fits this machine's memory")
-        for one in ordered:
-            if answers[one.name]:
+        for variant in ordered:
+            if answers[variant.name]:
                 why = f"the largest that fits this machine's memory, which {best.quant} does not"
-                return Choice(variant=one, reason=why)
+                return Choice(variant=variant, reason=why)
         return Choice(variant=whole[0], reason="the smallest there is; none fits this machine's memory")
 
     def _only(self, matches: Sequence[Variant], what: str) -> Variant:
@@ -157,7 +163,7 @@ class Catalogue:
         )
 
     def _names(self, variants: Sequence[Variant]) -> str:
-        named = ", ".join(one.files[0].path for one in variants[:_NAMED])
+        named = ", ".join(variant.files[0].path for variant in variants[:_NAMED])
         more = len(variants) - _NAMED
         return f"{named} and {more} more (`gguf2ollama quants` lists all)" if more > 0 else named or "none"
 
@@ -167,9 +173,11 @@ class Catalogue:
         if pieces := self.of_kind(Kind.PIECES):
             _require_whole(pieces[0], self.repository)
         if self.variants:
-            told = ", ".join(f"{one.files[0].path} ({one.kind.value})" for one in self.variants[:_NAMED])
+            found = ", ".join(
+                f"{variant.files[0].path} ({variant.kind.value})" for variant in self.variants[:_NAMED]
+            )
             raise NotFound(
-                f"{self.repository} has no model, only {told}", hint="name one with --file if it is one"
+                f"{self.repository} has no model, only {found}", hint="name one with --file if it is one"
             )
         raise NotFound(
             f"{self.repository} has no GGUF file", hint="look for a repository whose name ends in GGUF"
@@ -189,7 +197,7 @@ def _is_wanted(variant: Variant, quant: str, *, ignores_mark: bool = False) -> b
 def _preference(variant: Variant) -> tuple[int, int, int]:
     """Put four bits first, the usual ones before others; then more bits, fewest first; then less."""
     quant = variant.quant or ""
-    usual = [fold_quant(one) for one in _USUAL]
+    usual = [fold_quant(quant) for quant in _USUAL]
     bits = bits_of(quant)
     if fold_quant(quant) in usual:
         return (0, usual.index(fold_quant(quant)), 0)

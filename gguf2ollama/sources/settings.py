@@ -90,7 +90,7 @@ class HubSettings(SiteSettings):
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> HubSettings:
         """Read ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``.
 
-        Where ``HF_TOKEN`` is not set, the token is the one of ``hf auth login``. Xet has to be asked for by
+        Where ``HF_TOKEN`` is not set, the token is the one of ``hf auth login``. Xet is switched on by
         ``HF_XET_HIGH_PERFORMANCE``: it starts over after a kill, and its bytes are hashed only in the end.
 
         Raises:

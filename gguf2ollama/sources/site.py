@@ -36,6 +36,9 @@ LISTING_BYTES = 8 << 20
 REVISION_BYTES = 4 << 20
 """The most bytes of what a site says of a repository at a revision."""
 
+ANSWER_SECONDS = 60.0
+"""In which a short answer has to come."""
+
 LISTING_SECONDS = 300.0
 """In which all pages of a listing have to come."""
 
@@ -197,6 +200,7 @@ class Site(abc.ABC):
             limit=limit,
             refuse=self._refuser(repository, revision=revision),
             unexpected=self.protocol_error,
+            seconds=ANSWER_SECONDS,
         )
 
     def _explain(self, failure: Failure) -> ServerProblem:

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub.hf_api import RepoFile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from gguf2ollama.errors import (
     VerificationFailed,
 )
 from gguf2ollama.events import ignore
+from gguf2ollama.sources import part_file
 from gguf2ollama.sources.download import Download
 from gguf2ollama.sources.gguf_files import RepositoryFile
 from gguf2ollama.sources.huggingface import HubSite, parse_file
@@ -80,6 +82,60 @@ def test_shards_come_with_progress_of_each(hub, get, content):
     get(progress=lambda update: seen.update({update.task: update.is_complete}))
 
     assert seen == {f"downloading {name}": True for name in names}
+
+
+def test_a_file_comes_over_several_connections_and_each_byte_once(hub, get, content, monkeypatch):
+    monkeypatch.setattr(part_file, "_LEAST_SEGMENT", 64 << 10)
+    hub.add("o/r", {NAME: content})
+
+    [done] = get()
+
+    assert done.path.read_bytes() == content
+    assert len(hub.lines("GET cdn")) == 8
+    assert len(hub.lines("GET site", "/resolve/")) == 1
+    assert hub.sent == {NAME: len(content)}
+
+
+def test_the_number_of_connections_is_a_setting(hub, get, settings, content, monkeypatch):
+    monkeypatch.setattr(part_file, "_LEAST_SEGMENT", 64 << 10)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("GGUF2OLLAMA_CONNECTIONS", "3")
+    hub.add("o/r", {NAME: content})
+
+    get(use=replace(HubSettings.from_environment(), cache=settings.cache))
+
+    assert len(hub.lines("GET cdn")) == 3
+
+
+@pytest.mark.parametrize("text", ["0", "65", "-1", "many", "1e9", "٣"])
+def test_a_number_of_connections_that_makes_no_sense_is_a_usage_problem(monkeypatch, text):
+    monkeypatch.setenv("GGUF2OLLAMA_CONNECTIONS", text)
+
+    with pytest.raises(UsageProblem, match="GGUF2OLLAMA_CONNECTIONS"):
+        HubSettings.from_environment()
+
+
+def test_a_file_outside_of_lfs_is_held_to_its_digest_in_git(hub, get, content):
+    hub.add("o/r", {NAME: content, "config.json": b"{}"})
+    hub.inject("GET site /resolve/", Spoil(), times=-1)
+
+    with pytest.raises(VerificationFailed, match="the Git object"):
+        get("config.json")
+
+
+def test_files_are_listed_as_the_library_of_the_hub_lists_them(hub, settings):
+    files = {f"UD-Q{number}/model-{number:03}.gguf": b"GGUF" * number for number in range(120)}
+    commit = hub.add("o/r", files | {"README.md": b"# hi"}).refs["main"]
+    api = HfApi(endpoint=hub.url, token=False)
+
+    with HubSite(settings) as site:
+        info, ours = site.info("o/r", revision="main"), site.files("o/r", commit=commit)
+
+    theirs = [entry for entry in api.list_repo_tree("o/r", recursive=True) if isinstance(entry, RepoFile)]
+    assert [(file.path, file.size, file.sha256) for file in ours] == [
+        (entry.path, entry.size, entry.lfs and entry.lfs.sha256) for entry in theirs
+    ]
+    assert info.commit == api.model_info("o/r").sha == commit
 
 
 def test_what_is_there_is_not_downloaded_again(hub, get, content):

@@ -1,6 +1,8 @@
 """Models at plain URLs: looked at, downloaded into a cache of ours, and built from."""
 
+import dataclasses
 import os
+import random
 
 import pytest
 
@@ -192,6 +194,70 @@ def test_what_came_of_an_older_state_is_not_gone_on_with(server, model, tmp_path
     server.content, server.tag = model + bytes(1_000_000 - len(model)), '"two"'
 
     assert download(server.url(), folder=where).files[0].path.read_bytes() == server.content
+
+
+@pytest.fixture
+def interrupted(server):
+    """Return a function that downloads, ends in the middle, and returns the part file that this leaves."""
+    server.content = random.Random(8).randbytes(1_000_000)  # noqa: S311 - the same every time
+
+    def stop(update):
+        if update.done > 300_000:
+            raise InterruptedError
+
+    def interrupt(cache):
+        with pytest.raises(InterruptedError):
+            download(server.url(), progress=stop)
+        server.requests.clear()
+        [part] = cache.rglob("*.incomplete")
+        return part
+
+    return interrupt
+
+
+def test_what_came_of_the_same_state_is_kept(server, interrupted, cache):
+    part = interrupted(cache)
+    there = part.stat().st_size
+
+    [done] = download(server.url()).files
+
+    assert done.path.read_bytes() == server.content
+    assert 0 < there == len(server.content) - done.bytes_fetched
+    assert not list(cache.rglob("*.incomplete"))
+    assert not list(cache.rglob("*.ranges"))
+
+
+def test_a_part_that_is_longer_than_the_file_is_not_taken(server, interrupted, cache):
+    part = interrupted(cache)
+    with part.open("ab") as stream:
+        stream.write(b"\0" * 1_000_000)
+
+    assert download(server.url()).files[0].path.read_bytes() == server.content
+
+
+def test_a_part_of_a_file_without_a_mark_is_not_taken(server, interrupted, cache):
+    server.tag = ""
+    interrupted(cache)
+
+    [done] = download(server.url()).files
+
+    assert done.path.read_bytes() == server.content
+    assert done.bytes_fetched == len(server.content)
+
+
+def test_another_range_than_was_asked_for_is_not_taken(server, model, cache):
+    def change(request, reply):
+        if request.range == (0, 1):
+            return reply
+        return dataclasses.replace(
+            reply, headers=reply.headers | {"Content-Range": f"bytes 1-9/{len(model)}"}
+        )
+
+    server.change = change
+
+    with pytest.raises(ServerRefused, match="was requested"):
+        download(server.url())
+    assert not list(cache.rglob("model.gguf"))
 
 
 def test_a_file_that_changes_while_it_comes_is_told(server, tmp_path):

@@ -1,6 +1,7 @@
 """The verbs of the Hub, and the others with a repository for a source."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tests.builders import tiny_llama
 from tests.cli.json_keys import check_output
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_repositories import QWEN
-from tests.fakes.hub_server import WEB_PAGE, Answer, Stall
+from tests.fakes.hub_server import WEB_PAGE, Answer, FakeHub, Stall
 
 REPOSITORY = "Qwen/Qwen2.5-7B-Instruct-GGUF"
 
@@ -210,6 +211,34 @@ def test_a_killed_download_is_gone_on_with(hub, call, content):
     check_output(("download",), json.loads(out))
     assert json.loads(out)["downloaded_bytes"] == len(content) - 1_500_000
     assert hub.sent["m-Q4_K_M.gguf"] == len(content)
+
+
+@pytest.mark.slow
+def test_a_download_over_several_connections_that_is_killed_again_and_again_comes_whole(
+    monkeypatch, tmp_path
+):
+    """How much is fetched again: benchmarks/RESULTS.md; without a journal it would be several times that."""
+    content = random.Random(9).randbytes(16_000_000)  # noqa: S311 - the same every time
+    with FakeHub(rate=2_000_000) as hub:
+        hub.add("o/r", {"m-Q4_K_M.gguf": content})
+        for name, value in {"HF_ENDPOINT": hub.url, "HF_HOME": tmp_path, "HF_TOKEN": ""}.items():
+            monkeypatch.setenv(name, str(value))
+        kills = 8
+        for number in range(1, kills + 1):
+            killed = start_download(hub, until=number * len(content) // (kills + 1))
+            killed.kill()
+            killed.communicate()
+        requests = len(hub.lines("GET cdn"))
+        last = start_download(hub, until=0)
+        assert last.wait(timeout=60) == 0
+        last.stderr.close()
+        sent = hub.sent["m-Q4_K_M.gguf"]
+
+    [path] = tmp_path.glob("hub/*/snapshots/*/m-Q4_K_M.gguf")
+    assert path.read_bytes() == content
+    assert requests >= 3 * kills
+    assert sent < 1.5 * len(content)
+    assert [found.name for found in path.resolve().parent.iterdir()] == [path.resolve().name]
 
 
 @pytest.mark.slow
