@@ -35,7 +35,7 @@ from gguf2ollama.ollama_template import read, render
 from gguf2ollama.planning.recipe import system_text
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import Target, parse_version, target_of
-from gguf2ollama.planning.template_selection import Tried, try_templates
+from gguf2ollama.planning.template_selection import TemplateSelection, select_template
 
 __all__ = [
     "TABLE",
@@ -105,20 +105,20 @@ def freeze(subject: Subject, *, target: Target, renderer: Renderer) -> Frozen:
     }
     detection = detect(metadata, profiles=load_profiles())
     try:
-        tried = try_templates(
+        selection = select_template(
             metadata, detection=detection, settings=ModelSettings(), target=target, renderer=renderer
         )
     except Gguf2OllamaError:  # without its words, which may change while behaviour stays
         return Frozen(row={"origin": "refused"})
-    if not isinstance(tried, Tried):
+    if not isinstance(selection, TemplateSelection):
         return Frozen(row={"origin": "nothing renders"})
-    chosen = tried.choice.chosen
+    chosen = selection.choice.chosen
     texts = {
         "TEMPLATE": chosen.go_template,
         "chat template": chosen.chat_template,
         "companion": chosen.companion,
     }
-    outcomes = list(_predict(subject, tried, detection=detection))
+    outcomes = list(_predict(subject, selection, detection=detection))
     row: dict[str, Any] = {"origin": chosen.origin}
     if chosen.parser is not None:
         row["parser"] = chosen.parser.name
@@ -132,19 +132,19 @@ def freeze(subject: Subject, *, target: Target, renderer: Renderer) -> Frozen:
 
 
 def _predict(
-    subject: Subject, tried: Tried, *, detection: Detection
+    subject: Subject, selection: TemplateSelection, *, detection: Detection
 ) -> Iterator[tuple[Conversation, Prediction]]:
     """Predict the prompts, the system message of the model included."""
-    chosen = tried.choice.chosen
+    chosen = selection.choice.chosen
     system = system_text(detection, settings=ModelSettings()).value or ""
     go_template = None if chosen.go_template is None else parse(chosen.go_template)
     native = read_native(
         chosen.chat_template or subject.text,
-        version=tried.version,
+        version=selection.version,
         now=NOW,
-        bos=tried.authors.bos,
-        eos=tried.authors.eos,
-        adds_bos=tried.authors.adds_bos,
+        bos=selection.authors.bos,
+        eos=selection.authors.eos,
+        adds_bos=selection.authors.adds_bos,
     )
     for conversation in CONVERSATIONS:
         asked = as_asked(conversation, thinks="thinking" in chosen.capabilities, system=system)
@@ -155,7 +155,7 @@ def _predict(
             prompt = render(
                 go_template,
                 asked.for_ollama(),
-                version=tried.version,
+                version=selection.version,
                 now=NOW,
                 capabilities=chosen.capabilities,
             )

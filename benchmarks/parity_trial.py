@@ -110,8 +110,8 @@ class Trial:
             except Gguf2OllamaError as error:
                 return self._without_model(error, seconds=time.perf_counter() - start)
             seconds = time.perf_counter() - start
-        tried = built.plan.inspection.tried
-        chosen = tried.choice.chosen if tried is not None else None
+        selection = built.plan.inspection.selection
+        chosen = selection.choice.chosen if selection is not None else None
         with self._server.made() as model:
             carried = chosen.chat_template if chosen is not None else None
             answer = self._asked(model, carried=carried, bos="", seconds=seconds)

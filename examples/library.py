@@ -34,7 +34,7 @@ def main() -> int:
     except Gguf2OllamaError as error:
         print(f"{error}; {error.hint}", file=sys.stderr)
         return error.exit_code
-    print(f"Created {result.name.short} on {result.plan.destination.where}")
+    print(f"Created {result.name.short} on {result.plan.destination.location}")
     return 0
 
 

@@ -244,7 +244,7 @@ def _opened(
 
         lock = read_lock(locked)
         lock.require_source(source)
-        source, selection, options = lock.place, SourceSelection(), lock.applied_to(options)
+        source, selection, options = lock.source, SourceSelection(), lock.applied_to(options)
     with open_destination(
         host=host,
         ca_file=ca_file,
@@ -358,12 +358,14 @@ class _Build:
         return BuildResult(plan=plan, differences=found.differences, warnings=found.warnings)
 
     def _check(self, plan: BuildPlan) -> Check | None:
-        client, tried = self.opened.client, plan.inspection.tried
-        if client is None or tried is None:
+        client, selection = self.opened.client, plan.inspection.selection
+        if client is None or selection is None:
             return None
         from gguf2ollama.verification.build_check import BuildCheck  # noqa: PLC0415 - as above
 
-        return BuildCheck(client=client, plan=plan, tried=tried, progress=self.progress, notify=self.notify)
+        return BuildCheck(
+            client=client, plan=plan, selection=selection, progress=self.progress, notify=self.notify
+        )
 
     def _free_bytes(self) -> int | None:
         return free_memory_bytes() if self.opened.destination.runs_locally else None

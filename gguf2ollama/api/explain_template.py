@@ -8,7 +8,7 @@ from gguf2ollama.chat.reference import Branch, Renderer
 from gguf2ollama.chat.reference_prompt import as_asked
 from gguf2ollama.chat.synthesis.synthesis import NotSynthesised, Synthesis, synthesise
 from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.planning.template_selection import Tried
+from gguf2ollama.planning.template_selection import TemplateSelection
 
 __all__ = ["Explanation", "explain_template"]
 
@@ -27,24 +27,24 @@ class Explanation:
     unreached: tuple[Branch, ...]
 
 
-def explain_template(tried: Tried) -> Explanation:
+def explain_template(selection: TemplateSelection) -> Explanation:
     """Learn the rules of a chat template, and find the branches that no compared conversation reaches.
 
     Raises:
         InvalidInput: The chat template takes more of the machine than it may.
     """
-    chosen = tried.choice.chosen
+    chosen = selection.choice.chosen
     path: Path = "native" if chosen.go_template is None else "go"
     with Renderer() as renderer:
-        template = tried.authors.load(renderer)
+        template = selection.authors.load(renderer)
         asked = [
             canonical(
-                as_asked(one, thinks="thinking" in chosen.capabilities), path=path, version=tried.version
+                as_asked(one, thinks="thinking" in chosen.capabilities), path=path, version=selection.version
             )
             for one in battery()
-            if tried.choice.claims.includes(one)
+            if selection.choice.claims.includes(one)
         ]
-        tried.authors.meant(template, asked)
+        selection.authors.meant(template, asked)
         return Explanation(
-            learnt=synthesise(renderer, tried.authors), unreached=template.default.coverage().unreached
+            learnt=synthesise(renderer, selection.authors), unreached=template.default.coverage().unreached
         )

@@ -81,12 +81,12 @@ def _comments(inspection: Inspection) -> dict[str, str]:
             "REQUIRES": "an older Ollama would render chats with the TEMPLATE below",
         }
     notes = [f"NOTE: {warning}" for warning in inspection.warnings]
-    if (tried := inspection.tried) is not None:
-        parity = tried.choice.chosen.parity
-        notes.insert(0, f"Predicted prompt match on Ollama {tried.version}: {parity}.")
+    if (selection := inspection.selection) is not None:
+        parity = selection.choice.chosen.parity
+        notes.insert(0, f"Predicted prompt match on Ollama {selection.version}: {parity}.")
     if (origin := inspection.files.origin) is not None:
         notes.append(
-            f"NOTE: `gguf2ollama download {origin.place} --local-dir .` gets the files to where FROM is."
+            f"NOTE: `gguf2ollama download {origin.source} --local-dir .` gets the files to where FROM is."
         )
     if inspection.model.is_split:
         notes.append("NOTE: Ollama takes the shards from 0.30 on; merge them for an older one.")

@@ -40,14 +40,14 @@ class QuantTable:
         rows: Its models, those too of which shards are missing.
         choice: Which one would be taken when none is named; ``None`` where that would be a guess.
         problem: Why it would be one.
-        beside: What else is there: projectors, importance matrices, adapters, pieces.
+        others: The other files: projectors, importance matrices, adapters, parts.
     """
 
     repository: Repository
     rows: tuple[QuantRow, ...]
     choice: Choice | None
     problem: str | None
-    beside: tuple[Variant, ...]
+    others: tuple[Variant, ...]
 
 
 def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
@@ -87,5 +87,5 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
         ),
         choice=choice,
         problem=problem,
-        beside=tuple(one for one in catalogue.variants if one.kind is not Kind.MODEL),
+        others=tuple(one for one in catalogue.variants if one.kind is not Kind.MODEL),
     )

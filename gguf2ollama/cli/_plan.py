@@ -26,8 +26,8 @@ def describe(inspection: Inspection) -> str:
         columns(("FAMILY", ""), _family(inspection)),
         columns(("SETTING", "VALUE", "ORIGIN"), _values(inspection)),
     ]
-    if inspection.tried is not None:
-        parts.append(choice_table(inspection.tried.choice))
+    if inspection.selection is not None:
+        parts.append(choice_table(inspection.selection.choice))
     return "\n\n".join(parts)
 
 
@@ -37,7 +37,7 @@ def describe_origin(inspection: Inspection) -> str:
     if origin is None:
         return ""
     total = inspection.model.total_bytes + sum(projector.size for projector in inspection.files.projectors)
-    return f"Downloaded {size(origin.bytes_fetched)} of {size(total)}: {origin.place} ({origin.reason})"
+    return f"Downloaded {size(origin.bytes_fetched)} of {size(total)}: {origin.source} ({origin.reason})"
 
 
 def _facts(inspection: Inspection) -> list[tuple[str, str]]:
@@ -128,7 +128,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
         "origin": None
         if origin is None
         else {
-            "location": origin.place,
+            "location": origin.source,
             "commit": origin.commit,
             "reason": origin.reason,
             "downloaded_bytes": origin.bytes_fetched,
@@ -171,8 +171,8 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "warnings": list(inspection.warnings),
         },
         "prompts": None
-        if inspection.tried is None
-        else {"ollama_version": inspection.tried.version, **choice_json(inspection.tried.choice)},
+        if inspection.selection is None
+        else {"ollama_version": inspection.selection.version, **choice_json(inspection.selection.choice)},
     }
 
 
@@ -181,7 +181,7 @@ def plan_json(plan: BuildPlan) -> dict[str, Any]:
     at = plan.destination
     return {
         "name": plan.name.short,
-        "location": at.where,
+        "location": at.location,
         "transport": at.transport,
         "transport_reason": at.reason,
         "ollama_version": str(at.version),

@@ -212,7 +212,9 @@ def _report(result: BuildResult, *, output: Output) -> None:
 
 def _where(plan: BuildPlan) -> str:
     at = plan.destination
-    return f"{plan.name.short} {'in' if at.transport == 'store' else 'on'} {at.where} (Ollama {at.version})"
+    return (
+        f"{plan.name.short} {'in' if at.transport == 'store' else 'on'} {at.location} (Ollama {at.version})"
+    )
 
 
 def _ask(result: BuildResult, prompt: str, *, host: str | None, output: Output) -> None:

@@ -108,14 +108,16 @@ def _check_tensors(inspection: Inspection, output: Output) -> TensorCheck:
 def _explain(inspection: Inspection) -> Explanation:
     from gguf2ollama.api.explain_template import explain_template  # noqa: PLC0415 - not needed for help
 
-    if inspection.unserved:
-        raise NotFound(str(inspection.unserved), hint="use another chat template with --chat-template FILE")
-    if inspection.tried is None:
+    if inspection.unsupported:
+        raise NotFound(
+            str(inspection.unsupported), hint="use another chat template with --chat-template FILE"
+        )
+    if inspection.selection is None:
         raise NotFound(
             f"{inspection.model.name} has no chat template to explain",
             hint="use one with --chat-template FILE",
         )
-    return explain_template(inspection.tried)
+    return explain_template(inspection.selection)
 
 
 def _keys(metadata: object) -> dict[str, object]:

@@ -47,13 +47,15 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
 
 def _described(found: TemplateSurvey) -> str:
     rows = [
-        ((template.name, way(template.tried.choice.chosen)), template.scores)
+        ((template.name, way(template.selection.choice.chosen)), template.scores)
         for template in found.templates
-        if template.tried
+        if template.selection
     ]
     rows += [(("all exact", ""), found.totals)] if rows else []
     parts = [scores_table(("TEMPLATE", "RENDERER"), rows)] if rows else []
-    if refused := [(template.name, template.refusal) for template in found.templates if not template.tried]:
+    if refused := [
+        (template.name, template.refusal) for template in found.templates if not template.selection
+    ]:
         parts.append(columns(("NOT RENDERED", "REASON"), refused))
     return "\n\n".join(parts)
 
@@ -69,9 +71,9 @@ def _json(found: TemplateSurvey) -> dict[str, Any]:
 
 def _template_json(template: SurveyedTemplate) -> dict[str, Any]:
     facts = {"name": template.name, "file": str(template.path), "renders": template.renders}
-    if template.tried is None:
+    if template.selection is None:
         return {**facts, "origin": None, "exact": False, "reason": template.refusal}
-    choice = template.tried.choice
+    choice = template.selection.choice
     return {
         **facts,
         **choice_json(choice),

@@ -69,11 +69,15 @@ def command(
 
 def _report(written: PatchedFile, *, output: Output) -> None:
     count, shards = written.path.stat().st_size, written.shard.count
-    if written.left_out:
-        output.warn(f"also removed: the chat template's variants {', '.join(written.left_out)}")
+    if written.removed_variants:
+        output.warn(f"also removed: the chat template's variants {', '.join(written.removed_variants)}")
     if output.as_json:
         output.data(
-            {"file": str(written.path), "size_bytes": count, "removed_variants": list(written.left_out)}
+            {
+                "file": str(written.path),
+                "size_bytes": count,
+                "removed_variants": list(written.removed_variants),
+            }
         )
         return
     output.note(f"Wrote {written.path} ({size(count)})")

@@ -36,7 +36,7 @@ def command(*, repository: str, revision: str | None, output: Output) -> None:
     header = ("QUANT", "SIZE", "SHARDS", "BITS/WEIGHT", "FITS", "FILE")
     if table.rows:
         output.text(columns(header, [_row(row, table=table) for row in table.rows]))
-    for other in table.beside:
+    for other in table.others:
         output.note(f"Also available: {other.files[0].path} ({other.kind.value}, {size(other.n_bytes)})")
     if table.choice is not None:
         variant = table.choice.variant
@@ -76,7 +76,7 @@ def _as_json(table: QuantTable) -> dict[str, Any]:
                 "size_bytes": other.n_bytes,
                 "files": [file.path for file in other.files],
             }
-            for other in table.beside
+            for other in table.others
         ],
         "default": None
         if table.choice is None

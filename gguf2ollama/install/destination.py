@@ -63,7 +63,7 @@ def open_destination(
         _note(version, notify)
         directory = LocalStore(Path(store))
         yield OpenDestination(
-            destination=Destination(where=str(store), version=version, transport="store"),
+            destination=Destination(location=str(store), version=version, transport="store"),
             client=None,
             store=directory,
         )
@@ -78,7 +78,7 @@ def open_destination(
         notify(f"Transport: {choice.transport} ({choice.reason})")
         yield OpenDestination(
             destination=Destination(
-                where=address.base_url,
+                location=address.base_url,
                 version=version,
                 transport=choice.transport,
                 reason=choice.reason,

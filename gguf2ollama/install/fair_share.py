@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from itertools import islice
 
-__all__ = ["Turns", "may_go_on"]
+__all__ = ["FairShare", "may_proceed"]
 
 _LEAD = 16 << 20  # bytes; a switch from one thread to another is not worth less
 _WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
 
 
-def may_go_on(key: Hashable, left: Mapping[Hashable, int], *, cores: int, in_order: bool) -> bool:
+def may_proceed(key: Hashable, left: Mapping[Hashable, int], *, cores: int, in_order: bool) -> bool:
     """Return whether a piece of work may go on.
 
     The first may, as many as there are cores, until so few are left that all are under way; from then on
@@ -30,7 +30,7 @@ def may_go_on(key: Hashable, left: Mapping[Hashable, int], *, cores: int, in_ord
     return sum(other > mine + _LEAD for other in left.values()) < cores
 
 
-class Turns:
+class FairShare:
     """The turns of threads, each of which works on what has a key of its own.
 
     Args:
@@ -70,4 +70,4 @@ class Turns:
                 self._changed.wait(_WAIT)
 
     def _is_turn(self, key: Hashable) -> bool:
-        return may_go_on(key, self._left, cores=self._cores, in_order=self._in_order)
+        return may_proceed(key, self._left, cores=self._cores, in_order=self._in_order)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gguf2ollama.events import Progress, Update
 from gguf2ollama.ggufio import GivenBytes
 from gguf2ollama.install.digest_cache import DigestCache
-from gguf2ollama.install.fair_share import Turns
+from gguf2ollama.install.fair_share import FairShare
 from gguf2ollama.oci import Digest, hash_stream
 from gguf2ollama.planning.layers import Image, Weights
 
@@ -52,7 +52,7 @@ class Hashing:
         self._given_up: dict[_Key, threading.Event] = {}
         self._saving = threading.Lock()
         cores = os.cpu_count() or 1
-        self._turns = Turns(cores)
+        self._turns = FairShare(cores)
         # more than there are cores: else cores are idle while the last file is hashed
         self._pool = ThreadPoolExecutor(max_workers=2 * cores)
 

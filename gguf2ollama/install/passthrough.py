@@ -111,7 +111,7 @@ class StreamTransport:
 
     def _source(self) -> HubSource:
         origin = self.plan.inspection.files.origin
-        source = parse_source(origin.place) if origin is not None else None
+        source = parse_source(origin.source) if origin is not None else None
         if not isinstance(source, HubSource):
             raise UsageProblem("--stream is for a repository on the Hub or ModelScope", hint="leave it out")
         return source

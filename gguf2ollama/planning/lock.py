@@ -27,7 +27,7 @@ from gguf2ollama.planning.options import BuildOptions
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.recipe import Recipe
 from gguf2ollama.sources.model import ModelFiles
-from gguf2ollama.sources.parse import parse_place, shown_place
+from gguf2ollama.sources.parse import parse_user_source, public_source
 
 __all__ = ["Lock", "LockedFile", "read_lock", "write_lock"]
 
@@ -80,7 +80,7 @@ class Lock:
             UsageProblem: It is not made of a repository.
         """
         origin, recipe = plan.inspection.files.origin, plan.inspection.recipe
-        source = None if origin is None or not origin.commit else parse_source(origin.place)
+        source = None if origin is None or not origin.commit else parse_source(origin.source)
         if origin is None or not isinstance(source, HubSource):
             raise UsageProblem(
                 _NOT_LOCKABLE,
@@ -100,7 +100,7 @@ class Lock:
         )
 
     @property
-    def place(self) -> str:
+    def source(self) -> str:
         """What names the model, so that ``build`` finds these very files."""
         owner, _, repo = self.repository.partition("/")
         return str(
@@ -113,13 +113,13 @@ class Lock:
         Raises:
             UsageProblem: It names something else.
         """
-        parsed = parse_place(source)
+        parsed = parse_user_source(source)
         if not isinstance(parsed, HubSource) or (parsed.site, parsed.repo_id.lower()) != (
             self.site,
             self.repository.lower(),
         ):
             raise UsageProblem(
-                f"the lock file is of {self.site}://{self.repository}, and SOURCE is {shown_place(source)}",
+                f"the lock file is of {self.site}://{self.repository}, and SOURCE is {public_source(source)}",
                 hint="give one of them",
             )
 
@@ -199,7 +199,7 @@ def _parse(told: Any) -> Lock:  # noqa: ANN401 - any JSON value
     told.setdefault("site", "hf")
     files = tuple(LockedFile(**_checked(one, _FILE)) for one in told.pop("files"))
     lock = Lock(files=files, **_checked(told, _LOCK))
-    if not isinstance(parse_source(lock.place), HubSource):
+    if not isinstance(parse_source(lock.source), HubSource):
         raise ValueError  # noqa: TRY004 - what is no lock file is no lock file
     return lock
 

@@ -25,7 +25,7 @@ from gguf2ollama.planning.template_patch import require_chat_template
 from gguf2ollama.sources.model import ModelFiles
 
 if TYPE_CHECKING:
-    from gguf2ollama.planning.template_selection import Tried, Unserved
+    from gguf2ollama.planning.template_selection import TemplateSelection, Unsupported
 
 __all__ = ["BuildPlan", "Inspection", "plan_build", "plan_model"]
 
@@ -44,8 +44,8 @@ class Inspection:
         recipe: The Modelfile, with the origin of every value.
         patch: What the header of the model is to carry instead of what it does; detection and recipe are
             those of a file that carries it.
-        tried: What renders its chats and how well; ``None`` where that was not tried, or nothing does.
-        unserved: Why nothing does; ``None`` where something does, or that was not tried.
+        selection: What renders its chats and how well; ``None`` where nothing was compared, or nothing does.
+        unsupported: Why nothing does; ``None`` where something does, or nothing was compared.
     """
 
     files: ModelFiles
@@ -53,18 +53,18 @@ class Inspection:
     shape: ModelShape
     recipe: Recipe
     patch: HeaderPatch = UNCHANGED
-    tried: Tried | None = None
-    unserved: Unserved | None = None
+    selection: TemplateSelection | None = None
+    unsupported: Unsupported | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What may surprise, one sentence each: of the recipe, and of the folder."""
-        left_out = (
+        skipped_adapters = (
             f"{path.name} is an adapter and is left out, Ollama from 0.34.1 on takes none"
-            for path in self.files.left_out
+            for path in self.files.skipped_adapters
         )
-        unserved = [str(self.unserved)] if self.unserved else []
-        return (*self.recipe.warnings, *unserved, *left_out)
+        unsupported = [str(self.unsupported)] if self.unsupported else []
+        return (*self.recipe.warnings, *unsupported, *skipped_adapters)
 
     @property
     def model(self) -> ShardSet:
@@ -128,10 +128,10 @@ class BuildPlan:
         Raises:
             VerificationFailed: Its chat template does, and no TEMPLATE takes its place.
         """
-        unserved = self.inspection.unserved
-        if unserved is not None and unserved.refusal:
+        unsupported = self.inspection.unsupported
+        if unsupported is not None and unsupported.refusal:
             raise VerificationFailed(
-                f"Ollama {self.destination.version} cannot load {self.name.short}: {unserved.refusal}",
+                f"Ollama {self.destination.version} cannot load {self.name.short}: {unsupported.refusal}",
                 hint="use --chat-template FILE to give it another (upstream: that of the original model)",
             ) from cause
 
@@ -197,18 +197,18 @@ def plan_model(
         published=files.published,
     )
     target = target or _BUILT
-    tried, unserved = None, None
+    selection, unsupported = None, None
     if options.verify:
         from gguf2ollama.planning.template_selection import (  # noqa: PLC0415 - heavy
-            Unserved,
+            Unsupported,
             changed_template_patch,
-            try_templates,
+            select_template,
         )
 
-        found = try_templates(metadata, detection=detection, settings=settings, target=target)
-        tried, unserved = (None, found) if isinstance(found, Unserved) else (found, None)
-        if tried is not None and (text := tried.choice.chosen.chat_template) is not None:
-            changed = changed_template_patch(model.first, text, original=tried.authors.chat_template)
+        found = select_template(metadata, detection=detection, settings=settings, target=target)
+        selection, unsupported = (None, found) if isinstance(found, Unsupported) else (found, None)
+        if selection is not None and (text := selection.choice.chosen.chat_template) is not None:
+            changed = changed_template_patch(model.first, text, original=selection.authors.chat_template)
             patch = HeaderPatch(changes={**patch.changes, **changed.changes})
             metadata = PatchedView(model.shards[0], patch).header().metadata
     recipe = plan_recipe(
@@ -218,7 +218,7 @@ def plan_model(
         settings=settings,
         target=target,
         projectors=len(files.projectors),
-        choice=tried.choice if tried else None,
+        choice=selection.choice if selection else None,
         today=datetime.now().astimezone().date(),
     )
     return Inspection(
@@ -227,8 +227,8 @@ def plan_model(
         shape=shape,
         recipe=recipe,
         patch=patch,
-        tried=tried,
-        unserved=unserved,
+        selection=selection,
+        unsupported=unsupported,
     )
 
 

@@ -93,7 +93,7 @@ class Destination:
     """Where a model is built, and by which transport.
 
     Attributes:
-        where: The server's address, or the model directory.
+        location: The server's address, or the model directory.
         version: The version of Ollama that will run it.
         transport: How it gets there.
         reason: Why it is that transport.
@@ -101,7 +101,7 @@ class Destination:
         rendering: What the server is known to render with.
     """
 
-    where: str
+    location: str
     version: ServerVersion
     transport: Transport
     reason: str = ""

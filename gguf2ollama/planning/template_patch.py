@@ -24,12 +24,12 @@ class PatchedFile:
     Attributes:
         path: The file.
         shard: What it was made of.
-        left_out: Named variants of the chat template that it has no more.
+        removed_variants: Named variants of the chat template that it no longer has.
     """
 
     path: Path
     shard: Shard
-    left_out: tuple[str, ...]
+    removed_variants: tuple[str, ...]
 
 
 def require_chat_template(text: str) -> None:
@@ -90,5 +90,5 @@ def patch_template(
         what = "chat template" if variant is None else f"variant {variant} of the chat template"
         raise NotFound(f"{shard.path} has no {what}", hint="there is nothing to take away")
     path = PatchedView(shard, patch).copy_to(target, replace=replace, progress=progress)
-    left_out = chat_template_variants(shard.gguf) if variant is None else ()
-    return PatchedFile(path=path, shard=shard, left_out=left_out)
+    removed_variants = chat_template_variants(shard.gguf) if variant is None else ()
+    return PatchedFile(path=path, shard=shard, removed_variants=removed_variants)

@@ -22,11 +22,11 @@ from gguf2ollama.planning.recipe import system_text
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import Target
 
-__all__ = ["Tried", "Unserved", "changed_template_patch", "try_templates"]
+__all__ = ["TemplateSelection", "Unsupported", "changed_template_patch", "select_template"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class TemplateSelection:
     """What was found out.
 
     Attributes:
@@ -44,7 +44,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unserved:
+class Unsupported:
     """That an Ollama has nothing to render the chats of a model with.
 
     Attributes:
@@ -65,14 +65,14 @@ class Unserved:
         return f"nothing is known to render its chats on Ollama {self.version}: {'; '.join(self.remarks)}"
 
 
-def try_templates(
+def select_template(
     metadata: Mapping[str, Any],
     *,
     detection: Detection,
     settings: ModelSettings,
     target: Target,
     renderer: Renderer | None = None,
-) -> Tried | Unserved | None:
+) -> TemplateSelection | Unsupported | None:
     """Try what can render the chats of a model.
 
     ``None`` where nobody says how they are to be rendered.
@@ -122,14 +122,16 @@ def try_templates(
             may_start = target.native_templates and not choice.refusal
             if refusal is not None and refusal.cause == "failed" and may_start:
                 why = f"transformers does not render its chat template ({refusal.reason})"
-                return Unserved(version=version, remarks=(why,), is_unknown=True)
+                return Unsupported(version=version, remarks=(why,), is_unknown=True)
             if refusal is not None:
                 raise InvalidInput(
                     f"the chat template in the GGUF takes no conversation at all: {refusal.reason}",
                     hint="give another with --chat-template, or use --no-verify and --template FILE",
                 )
-            return Unserved(version=version, remarks=choice.remarks, refusal=choice.refusal)
-    return Tried(authors=authors, choice=choice, version=version, expected_system=question.expected_system)
+            return Unsupported(version=version, remarks=choice.remarks, refusal=choice.refusal)
+    return TemplateSelection(
+        authors=authors, choice=choice, version=version, expected_system=question.expected_system
+    )
 
 
 def _refused_by_all(template: AuthorsTemplate) -> Refused | None:

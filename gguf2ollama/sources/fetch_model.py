@@ -15,7 +15,7 @@ from gguf2ollama.names import LocalSource
 from gguf2ollama.sources.download import Download, Downloaded
 from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
-from gguf2ollama.sources.parse import parse_place
+from gguf2ollama.sources.parse import parse_user_source
 from gguf2ollama.sources.remote import Remote, RemoteModel, open_remote, reopen_remote
 
 __all__ = ["DownloadedModel", "download_model", "fetch_model"]
@@ -68,7 +68,7 @@ def download_model(
         UsageProblem: The source is on this machine, or names several models.
         VerificationFailed: A file came twice with another digest than its site reports.
     """
-    parsed = parse_place(source)
+    parsed = parse_user_source(source)
     if isinstance(parsed, LocalSource):
         raise UsageProblem(
             f"{source} is on this machine, there is nothing to download",

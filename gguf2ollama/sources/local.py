@@ -10,7 +10,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.names import LocalSource, parse_source
 from gguf2ollama.sources.model import ModelFiles
-from gguf2ollama.sources.parse import shown_place
+from gguf2ollama.sources.parse import public_source
 
 __all__ = ["find_model", "find_projectors", "require_projector"]
 
@@ -37,14 +37,14 @@ def find_model(
     folder = ModelFolder.scan(path)
     adapters = tuple(each.shards[0].path for each in folder.adapters)
     if named or not folder.projectors:
-        return ModelFiles(model=folder.model, projectors=named, left_out=adapters)
+        return ModelFiles(model=folder.model, projectors=named, skipped_adapters=adapters)
     if len(folder.projectors) > 1:
         names = ", ".join(each.shards[0].path.name for each in folder.projectors)
         raise UsageProblem(
             f"{path} holds {len(folder.projectors)} projectors: {names}",
             hint=f"name one of them with --mmproj, such as {folder.projectors[0].shards[0].path}",
         )
-    return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, left_out=adapters)
+    return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, skipped_adapters=adapters)
 
 
 def find_projectors(paths: Sequence[str | os.PathLike[str]]) -> tuple[Shard, ...]:
@@ -83,6 +83,6 @@ def _local(source: str | os.PathLike[str]) -> Path:
     if isinstance(parsed, LocalSource):
         return parsed.path
     raise UsageProblem(
-        f"{shown_place(source)} is not on this machine, where it is wanted",
+        f"{public_source(source)} is not on this machine, where it is wanted",
         hint="download it first (`gguf2ollama download`), then name the file or its folder",
     )

@@ -67,14 +67,14 @@ class Origin:
     """Where the files of a model were found that were not on this machine.
 
     Attributes:
-        place: What names them: ``hf://owner/repo/path@revision``, or a URL.
+        source: What names them: ``hf://owner/repo/path@revision``, or a URL.
         commit: The commit of the repository; empty where there is none.
         reason: Why it is these files.
         bytes_fetched: Bytes that came over the network.
         files: What the repository reports of the files: their paths, lengths and digests.
     """
 
-    place: str
+    source: str
     commit: str
     reason: str
     bytes_fetched: int
@@ -88,7 +88,7 @@ class ModelFiles:
     Attributes:
         model: Its shards; one where it is whole.
         projectors: Files that turn images or sound into embeddings for it.
-        left_out: Adapters in the folder, which Ollama no longer takes.
+        skipped_adapters: Adapters in the folder, which Ollama no longer accepts.
         origin: Where they come from; ``None`` where they were on this machine.
         published: What the publishers recommend beside them.
         are_local: Whether all of them are on this machine; else the paths are those in the repository.
@@ -96,7 +96,7 @@ class ModelFiles:
 
     model: ShardSet
     projectors: tuple[Shard, ...] = ()
-    left_out: tuple[Path, ...] = ()
+    skipped_adapters: tuple[Path, ...] = ()
     origin: Origin | None = None
     published: Published = field(default_factory=Published)
     are_local: bool = True

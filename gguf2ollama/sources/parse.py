@@ -8,10 +8,10 @@ from pathlib import Path
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names import HubSource, LocalSource, Source, parse_source
 
-__all__ = ["parse_place", "require_repository", "shown_place"]
+__all__ = ["parse_user_source", "public_source", "require_repository"]
 
 
-def parse_place(source: str | os.PathLike[str]) -> Source:
+def parse_user_source(source: str | os.PathLike[str]) -> Source:
     """Return what a source names.
 
     Raises:
@@ -30,16 +30,16 @@ def require_repository(source: str | os.PathLike[str]) -> HubSource:
     Raises:
         UsageProblem: It names none.
     """
-    parsed = parse_place(source)
+    parsed = parse_user_source(source)
     if not isinstance(parsed, HubSource):
         raise UsageProblem(
-            f"{shown_place(source)} is no repository on the Hub or on ModelScope",
+            f"{public_source(source)} is no repository on the Hub or on ModelScope",
             hint="give owner/repo or ms://owner/repo",
         )
     return parsed
 
 
-def shown_place(source: str | os.PathLike[str]) -> str:
+def public_source(source: str | os.PathLike[str]) -> str:
     """Return a source as a message may show it: the query of a URL may be a signature."""
     return str(source).partition("?")[0] if "://" in str(source) else str(source)
 

@@ -68,7 +68,7 @@ class RemoteModel:
     def origin(self, *, bytes_fetched: int) -> Origin:
         """Return where it was found."""
         return Origin(
-            place=self._place,
+            source=self._named,
             commit=self.commit,
             reason=self.choice.reason,
             bytes_fetched=bytes_fetched,
@@ -76,7 +76,7 @@ class RemoteModel:
         )
 
     @property
-    def _place(self) -> str:
+    def _named(self) -> str:
         if isinstance(self.source, UrlSource):
             return public_url(self.source.url)
         owner, _, repo = self.repository.info.name.partition("/")

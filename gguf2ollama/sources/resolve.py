@@ -14,7 +14,7 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import LocalSource
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
-from gguf2ollama.sources.parse import parse_place
+from gguf2ollama.sources.parse import parse_user_source
 
 if TYPE_CHECKING:
     from gguf2ollama.sources.remote import RemoteModel
@@ -60,7 +60,7 @@ def resolve(
     Raises:
         Gguf2OllamaError: As :func:`gguf2ollama.sources.local.find_model` does, and what its site refuses.
     """
-    parsed = parse_place(source)
+    parsed = parse_user_source(source)
     if isinstance(parsed, LocalSource):
         if selection:
             raise UsageProblem(

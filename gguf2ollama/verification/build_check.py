@@ -15,7 +15,7 @@ from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.recipe import Recipe
-from gguf2ollama.planning.template_selection import Tried
+from gguf2ollama.planning.template_selection import TemplateSelection
 
 if TYPE_CHECKING:
     from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
@@ -34,14 +34,14 @@ class BuildCheck:
     Attributes:
         client: The server.
         plan: What was built.
-        tried: What was predicted of its prompts.
+        selection: What was predicted of its prompts.
         progress: Called with the prompts compared.
         notify: Called with a line about each step.
     """
 
     client: Client
     plan: BuildPlan
-    tried: Tried
+    selection: TemplateSelection
     progress: Progress
     notify: Callable[[str], None]
 
@@ -56,7 +56,7 @@ class BuildCheck:
         self.notify("Comparing prompts")
         recipe = self._recipe
         found = check_prompts(
-            self.client, name, info, tried=self.tried, recipe=recipe, progress=self.progress
+            self.client, name, info, selection=self.selection, recipe=recipe, progress=self.progress
         )
         if info.renderer and not recipe.modelfile.renderer:
             return Findings(warnings=(f"{found} render differently with {info.renderer}",) if found else ())
@@ -106,9 +106,9 @@ class BuildCheck:
                 self.client,
                 self.plan.name,
                 self.plan.inspection.model.metadata,
-                authors=self.tried.authors,
-                template=self.tried.authors.load(renderer),
-                claims=self.tried.choice.claims,
-                version=self.tried.version,
+                authors=self.selection.authors,
+                template=self.selection.authors.load(renderer),
+                claims=self.selection.choice.claims,
+                version=self.selection.version,
                 progress=self.progress,
             )

@@ -19,7 +19,7 @@ from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.planning.recipe import Recipe
-from gguf2ollama.planning.template_selection import Tried
+from gguf2ollama.planning.template_selection import TemplateSelection
 
 __all__ = [
     "Mismatches",
@@ -113,7 +113,7 @@ def check_prompts(
     name: ModelName,
     info: ModelInfo,
     *,
-    tried: Tried,
+    selection: TemplateSelection,
     recipe: Recipe,
     progress: Progress = ignore,
 ) -> Mismatches:
@@ -121,24 +121,24 @@ def check_prompts(
 
     If a built-in renderer of Ollama replaces what was planned, nothing was predicted.
     """
-    if not shows_prompts(ServerVersion.parse(tried.version)):
+    if not shows_prompts(ServerVersion.parse(selection.version)):
         return Mismatches()
     with Renderer() as renderer:
         parity = compare_on_server(
             client,
             name,
             info,
-            authors=tried.authors,
-            template=tried.authors.load(renderer),
-            claims=tried.choice.claims,
+            authors=selection.authors,
+            template=selection.authors.load(renderer),
+            claims=selection.choice.claims,
             rendered_by=_planned_renderer(info, recipe),
-            version=tried.version,
-            expected_system=tried.expected_system,
+            version=selection.version,
+            expected_system=selection.expected_system,
             progress=progress,
         )
     if info.renderer and not recipe.modelfile.renderer:
         return Mismatches(parity.faults)
-    predicted = {case.conversation.name for case in tried.choice.chosen.parity.faults}
+    predicted = {case.conversation.name for case in selection.choice.chosen.parity.faults}
     return Mismatches(parity.faults).without(predicted)
 
 

@@ -18,7 +18,7 @@ from gguf2ollama.families import detect, load_profiles
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Target, parse_version, target_of
-from gguf2ollama.planning.template_selection import Tried, try_templates
+from gguf2ollama.planning.template_selection import TemplateSelection, select_template
 
 __all__ = ["SurveyedTemplate", "TemplateSurvey", "survey_templates"]
 
@@ -33,21 +33,21 @@ class SurveyedTemplate:
 
     Attributes:
         path: Its file.
-        tried: What renders it best, and how well; ``None`` if it does not render.
+        selection: What renders it best, and how well; ``None`` if it does not render.
         refusal: Why it does not render, a sentence; ``""`` if it does.
         is_unsupported: Whether transformers renders it but Ollama cannot, or a bug of ours prevents it: then
             it counts as exact in nothing.
     """
 
     path: Path
-    tried: Tried | None = None
+    selection: TemplateSelection | None = None
     refusal: str = ""
     is_unsupported: bool = False
 
     @property
     def renders(self) -> bool:
         """Whether transformers renders it, as far as is known."""
-        return self.tried is not None or self.is_unsupported
+        return self.selection is not None or self.is_unsupported
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class SurveyedTemplate:
     @property
     def scores(self) -> dict[Feature, Score]:
         """The counts by feature; none if it does not render."""
-        return self.tried.choice.chosen.parity.scores if self.tried else {}
+        return self.selection.choice.chosen.parity.scores if self.selection else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ def _find(folder: Path) -> list[Path]:
 def _rate(path: Path, *, target: Target, renderer: Renderer) -> SurveyedTemplate:
     try:
         metadata = dict(_metadata(_read(path)))
-        tried = try_templates(
+        selection = select_template(
             metadata,
             detection=detect(metadata, profiles=load_profiles()),
             settings=ModelSettings(),
@@ -157,12 +157,12 @@ def _rate(path: Path, *, target: Target, renderer: Renderer) -> SurveyedTemplate
     except Exception as error:  # noqa: BLE001 - a bug with one template must not hide the others
         refusal = f"bug in gguf2ollama: {type(error).__name__}: {error}"
         return SurveyedTemplate(path=path, refusal=refusal, is_unsupported=True)
-    if isinstance(tried, Tried):
-        return SurveyedTemplate(path=path, tried=tried)
+    if isinstance(selection, TemplateSelection):
+        return SurveyedTemplate(path=path, selection=selection)
     # without a rendering by transformers there is no reference to compare with
-    is_unknown = tried is not None and tried.is_unknown
+    is_unknown = selection is not None and selection.is_unknown
     return SurveyedTemplate(
-        path=path, refusal=str(tried or "not a chat template"), is_unsupported=not is_unknown
+        path=path, refusal=str(selection or "not a chat template"), is_unsupported=not is_unknown
     )
 
 

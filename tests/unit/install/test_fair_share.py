@@ -5,13 +5,13 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gguf2ollama.install.fair_share import Turns, may_go_on
+from gguf2ollama.install.fair_share import FairShare, may_proceed
 
 MB = 1 << 20
 
 
 def going_on(left, *, cores=2, in_order=False):
-    return {key for key in left if may_go_on(key, left, cores=cores, in_order=in_order)}
+    return {key for key in left if may_proceed(key, left, cores=cores, in_order=in_order)}
 
 
 def test_the_first_go_on_where_many_are_left():
@@ -42,7 +42,7 @@ def test_there_are_always_as_many_that_go_on_as_cores(left, cores, in_order):
 
 
 def test_whoever_is_ahead_waits_for_the_others():
-    turns, order = Turns(1), []
+    turns, order = FairShare(1), []
     turns.begin("short", size=100 * MB)
     turns.begin("long", size=200 * MB)
 
@@ -65,7 +65,7 @@ def test_whoever_is_ahead_waits_for_the_others():
 
 def test_what_is_stopped_waits_no_more(monkeypatch):
     monkeypatch.setattr("gguf2ollama.install.fair_share._WAIT", 0.01)
-    turns = Turns(1)
+    turns = FairShare(1)
     turns.begin("first", size=100 * MB)
     turns.begin("second", size=10 * MB)
     stopped = threading.Event()
@@ -80,7 +80,7 @@ def test_what_is_stopped_waits_no_more(monkeypatch):
 
 
 def test_what_waits_goes_on_once_another_has_ended():
-    turns = Turns(1)
+    turns = FairShare(1)
     turns.begin("first", size=100 * MB)
     turns.begin("second", size=10 * MB)
     waiting = threading.Thread(target=turns.advance, args=("second", MB), kwargs={"is_stopped": bool})

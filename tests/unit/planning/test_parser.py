@@ -49,8 +49,8 @@ def target(version, *, create_replaces_template=False):
 
 def test_inspect_tells_of_the_parser_and_why(calling):
     found = inspect_for(calling, target("0.34.4"))
-    assert found.tried is not None
-    chosen = found.tried.choice.chosen
+    assert found.selection is not None
+    chosen = found.selection.choice.chosen
     assert (chosen.origin, chosen.parser.name) == ("synthesised", "qwen3.5")
     assert (chosen.misses_calls, chosen.is_exact) == (False, True)
     assert {"tools", "thinking"} <= set(found.recipe.capabilities)
@@ -72,8 +72,8 @@ def test_others_get_none(tmp_path, text):
 def test_an_ollama_without_the_parser_never_gets_it(calling, version):
     found = inspect_for(calling, target(version))
     assert found.recipe.parser.value is None
-    assert found.tried is not None
-    assert all(one.parser is None for one in (found.tried.choice.chosen, *found.tried.choice.others))
+    assert found.selection is not None
+    assert all(one.parser is None for one in (found.selection.choice.chosen, *found.selection.choice.others))
 
 
 def test_a_renderer_that_create_would_put_before_the_template_is_avoided(tmp_path):

@@ -234,7 +234,7 @@ def test_replies_that_ollama_cuts_for_qwen3_are_accepted(server, tmp_path, via):
 def test_the_name_that_a_model_will_have_is_known_where_its_prompts_are_predicted(gguf, tmp_path):
     def spoiled(name):
         plan = plan_build(gguf, name=name, store=tmp_path / "store")
-        return [case.conversation.name for case in plan.inspection.tried.choice.chosen.parity.faults]
+        return [case.conversation.name for case in plan.inspection.selection.choice.chosen.parity.faults]
 
     assert "nothing but white space" in spoiled("me/deepseek-r1:7b")
     assert "nothing but white space" not in spoiled("me/deepseek-r1-7b")
