@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.fs.outputs import require_writable
+from gguf2ollama.fs.atomic import require_writable
 from gguf2ollama.install.destination import OpenDestination, open_destination
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
@@ -133,7 +133,7 @@ def build(  # noqa: D417 - what a model is to be stands at `inspect`
     )
     selection = SourceSelection(quant=quant, file=file, revision=revision)
     if lock is not None:
-        require_writable(Path(lock), what="lock file")
+        require_writable(Path(lock), kind="lock file")
     with _opened(
         source,
         selection=selection,

@@ -1,15 +1,13 @@
-"""Families of models: what is known of each, and of which one a GGUF is.
+"""Model families: profiles, detection of a model's family by its GGUF metadata, and stop strings.
 
-``load_profiles`` reads ``templates/profiles/``; ``detect`` finds the family of a GGUF by its metadata, with
-the evidence; ``stops_for`` gives the strings that end an answer. Everything here is pure, but for the reading
-of our own files.
+``load_profiles`` reads ``templates/profiles/``; ``detect`` returns the family with the evidence;
+``stops_for`` returns the stop strings. No I/O except reading our own templates.
 """
 
 from gguf2ollama.families.detection import Confidence, Detection, Evidence, Kind, RunnerUp, detect
 from gguf2ollama.families.profile import DefaultSystem, Features, ParameterDefault, Profile, ProfileEvidence
 from gguf2ollama.families.profile_file import load_profiles, read_profile
 from gguf2ollama.families.stops import Stop, adds_bos, served_token_text, stops_for, token_text
-from gguf2ollama.jinja.facts import find_syntax_error
 
 __all__ = [
     "Confidence",
@@ -25,7 +23,6 @@ __all__ = [
     "Stop",
     "adds_bos",
     "detect",
-    "find_syntax_error",
     "load_profiles",
     "read_profile",
     "served_token_text",

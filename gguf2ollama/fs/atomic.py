@@ -101,23 +101,35 @@ def clear_abandoned(folder: Path, name: str | None = None, *, but: str | None = 
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def require_writable(target: Path, *, replace: bool, kind: str = "") -> None:
-    """Check that a file can be written to a path, before the work that fills it.
+def require_writable(target: Path, *, replace: bool = True, kind: str = "") -> None:
+    """Check that a file can be written to a path, without writing anything: before the work that fills it.
+
+    Args:
+        target: The path of the file.
+        replace: Whether an existing file may be replaced.
+        kind: What the file is, for error messages, such as ``"lock file"``.
 
     Raises:
         NotFound: Its folder does not exist.
-        UsageProblem: It exists and may not be replaced, or is a folder.
+        UsageProblem: It exists and may not be replaced, or is a folder, or its folder is not writable.
     """
     if not replace and target.exists():
         raise already_exists(target)
+    folder = target.parent
     if target.is_dir():
         raise UsageProblem(f"{_action(kind)} {target}: it is a directory", hint="name a file in it")
-    if not target.parent.is_dir():
+    if not folder.exists():
         import shlex  # noqa: PLC0415 - for this hint alone
 
         raise NotFound(
             f"{_action(kind)} {target}: directory does not exist",
-            hint=f"create it first: mkdir -p {shlex.quote(str(target.parent))}",
+            hint=f"create it first: mkdir -p {shlex.quote(str(folder))}",
+        )
+    if not folder.is_dir():
+        raise UsageProblem(f"{_action(kind)} {target}: {folder} is not a directory")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageProblem(
+            f"{_action(kind)} {target}: no permission to write to {folder}", hint="choose another path"
         )
 
 

@@ -1,1 +1,43 @@
-"""What a model takes in memory, and what this machine has. Reads the machine's free memory, nothing else."""
+"""The memory that a model takes, and the context length that fits. Only I/O: this machine's free memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gguf2ollama._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from gguf2ollama.memory.context import (
+        ContextChoice,
+        ModelShape,
+        choose_context,
+        fits_memory,
+        parse_context,
+        read_shape,
+    )
+    from gguf2ollama.memory.hardware import free_memory_bytes
+
+__all__ = [
+    "ContextChoice",
+    "ModelShape",
+    "choose_context",
+    "fits_memory",
+    "free_memory_bytes",
+    "parse_context",
+    "read_shape",
+]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "context": (
+            "ContextChoice",
+            "ModelShape",
+            "choose_context",
+            "fits_memory",
+            "parse_context",
+            "read_shape",
+        ),
+        "hardware": ("free_memory_bytes",),
+    },
+)

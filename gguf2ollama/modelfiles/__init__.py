@@ -1,4 +1,7 @@
-"""Modelfiles: a typed value, a parser for Ollama's whole grammar, a renderer and a linter."""
+"""Modelfiles: a typed value, a parser for Ollama's whole grammar, a renderer and a linter.
+
+No I/O except reading our own template.
+"""
 
 from gguf2ollama.modelfiles._lint import Finding, Level, lint
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, Value

@@ -1,4 +1,4 @@
-"""The names that people write: of models, of servers, of where a GGUF comes from."""
+"""Names that people write: of models, servers and sources. Its only I/O: whether a local path exists."""
 
 from gguf2ollama.names._model_name import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.names._server_address import ServerAddress

@@ -1,4 +1,4 @@
-"""Content-addressed values of a model: digests, descriptors, manifest and config.
+"""Content-addressed values of a model: digests, descriptors, manifest and config. Pure.
 
 As Ollama 0.34.4 writes them: ``manifest/manifest.go``, ``manifest/layer.go``, ``types/model/config.go``.
 """

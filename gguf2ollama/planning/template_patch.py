@@ -8,9 +8,9 @@ from pathlib import Path
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.families import find_syntax_error
 from gguf2ollama.ggufio import PatchedView, Shard, chat_template_patch
 from gguf2ollama.ggufio.patching import chat_template_variants
+from gguf2ollama.jinja.facts import find_syntax_error
 
 __all__ = ["PatchedFile", "patch_template", "require_chat_template"]
 
