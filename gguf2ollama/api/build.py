@@ -21,6 +21,7 @@ from gguf2ollama.names import ModelName
 from gguf2ollama.planning.layers import lay_out_weights
 from gguf2ollama.planning.options import BuildOptions
 from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.parse import check_source
 from gguf2ollama.sources.resolve import ModelRef, fetch, resolve
 
 if TYPE_CHECKING:
@@ -238,6 +239,7 @@ def _opened(
     if store is None and for_ollama is not None:
         raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
     options.check()
+    check_source(source)
     lock: Lock | None = None
     if locked is not None:
         from gguf2ollama.planning.lock import read_lock  # noqa: PLC0415 - for a lock file alone

@@ -127,7 +127,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
         if system is not None and system_file is not None:
             raise UsageProblem("--system and --system-file exclude each other", hint="use only one of them")
         preferences: ModelKeywords = {
-            "context": ctx,
+            "context": _parse_context(ctx),
             "parameters": _parse_parameters(params),
             "system": system if system_file is None else read_text(system_file),
             "template": None if template is None else read_text(template),
@@ -153,6 +153,14 @@ def verify_option(verb: Callable[..., None]) -> Callable[..., None]:
         is_flag=True,
         help="Choose the template by model family alone, and compare no prompts.",
     )(verb)
+
+
+def _parse_context(text: str) -> int | str:
+    if text == "auto":
+        return text
+    from gguf2ollama.memory.context import parse_context  # noqa: PLC0415 - seldom given
+
+    return parse_context(text)
 
 
 def _parse_parameters(texts: Sequence[str]) -> tuple[Parameter, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from gguf2ollama.cli._output import Output
 from gguf2ollama.events import Update
-from gguf2ollama.ollama import Status
+
+if TYPE_CHECKING:
+    from gguf2ollama.ollama import Status
 
 __all__ = ["follow"]
 

@@ -12,6 +12,7 @@ from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, plan_json, result_json
 from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.api.build import BuildResult
@@ -128,6 +129,7 @@ def command(
     gguf2ollama build ./model.gguf --store /srv/ollama/models
     """  # noqa: D301 - click's mark for lines that are not wrapped
     _check(quantize=quantize, prompt=prompt, store=store, dry_run=dry_run)
+    check_source(source)
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
 
     where: Where = {

@@ -11,6 +11,7 @@ from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
 from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.cli._tensor_check import describe_tensors, tensor_check_json, tensor_warnings
 from gguf2ollama.errors import NotFound, UsageProblem
+from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.api.explain_template import Explanation
@@ -51,6 +52,7 @@ def command(
 
     With --check-tensors, whole files are read; exits with 4 if a tensor is damaged.
     """
+    check_source(source)
     from gguf2ollama.api.inspect import inspect  # noqa: PLC0415 - not needed for help
 
     if explain_template and no_verify:

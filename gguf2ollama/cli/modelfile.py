@@ -9,6 +9,7 @@ from gguf2ollama.cli._options import option, output_options, source_argument, ve
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._preferences import preference_options, read_text, verify_option
 from gguf2ollama.errors import InvalidModelfile
+from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.cli._preferences import ModelKeywords
@@ -44,6 +45,7 @@ def command(
     if only_lint:
         _lint(source, output=output)
         return
+    check_source(source)
     from gguf2ollama.api.modelfile import modelfile  # noqa: PLC0415 - not needed for help
 
     text = modelfile(source, for_ollama=for_ollama, verify=not no_verify, **preferences)

@@ -9,6 +9,7 @@ import click
 from gguf2ollama.cli._format import columns, size
 from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli._output import Output
+from gguf2ollama.sources.parse import require_repository
 
 if TYPE_CHECKING:
     from gguf2ollama.api.quants import QuantRow, QuantTable
@@ -27,6 +28,7 @@ def command(*, repository: str, revision: str | None, output: Output) -> None:
 
     The default, which is used without --quant and --file, is marked with *.
     """
+    require_repository(repository)
     from gguf2ollama.api.quants import list_quants  # noqa: PLC0415 - not needed for help
 
     table = list_quants(repository, revision=revision)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from gguf2ollama.cli._format import columns
 from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
-from gguf2ollama.ollama import ModelInfo
+
+if TYPE_CHECKING:
+    from gguf2ollama.ollama import ModelInfo
 
 __all__ = ["command"]
 
@@ -25,8 +29,9 @@ _LONG_TEXT = 400  # characters of a template or license that the overview shows
 @output_options
 def command(*, model: str, what: str | None, host: str | None, output: Output) -> None:
     """Show what a server reports about MODEL."""
+    name = model_name(model)
     with connect(host) as client:
-        info = client.show(model_name(model))
+        info = client.show(name)
     if output.as_json:
         output.data(_as_json(info))
     elif what:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.names import HubSource, LocalSource, Source, parse_source
 
-__all__ = ["parse_user_source", "public_source", "require_repository"]
+__all__ = ["check_source", "parse_user_source", "public_source", "require_repository"]
 
 
 def parse_user_source(source: str | os.PathLike[str]) -> Source:
@@ -24,6 +25,19 @@ def parse_user_source(source: str | os.PathLike[str]) -> Source:
     )
 
 
+def check_source(source: str | os.PathLike[str]) -> None:
+    """Check that a source names something, and if that is local, that it exists: this takes no time.
+
+    Raises:
+        NotFound: There is no such file or folder.
+        UsageProblem: It names nothing.
+    """
+    parsed = parse_user_source(source)
+    if isinstance(parsed, LocalSource):
+        with disk_errors(parsed.path):
+            parsed.path.stat()
+
+
 def require_repository(source: str | os.PathLike[str]) -> HubSource:
     """Return which repository a source names.
 
@@ -33,8 +47,8 @@ def require_repository(source: str | os.PathLike[str]) -> HubSource:
     parsed = parse_user_source(source)
     if not isinstance(parsed, HubSource):
         raise UsageProblem(
-            f"{public_source(source)} is no repository on the Hub or on ModelScope",
-            hint="give owner/repo or ms://owner/repo",
+            f"{public_source(source)}: not a repository on Hugging Face or ModelScope",
+            hint="use owner/repo or ms://owner/repo",
         )
     return parsed
 

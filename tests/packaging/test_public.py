@@ -47,3 +47,24 @@ def modules_after(code):
 )
 def test_nothing_heavy_is_imported_for_help(code):
     assert modules_after(code).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", "nope"],
+        ["build", "nope.gguf"],
+        ["build", "o/r", "--ctx", "banana"],
+        ["inspect", "nope"],
+        ["modelfile", "nope"],
+        ["download", "nope"],
+        ["quants", "nope"],
+        ["show", ""],
+        ["bild"],
+        ["build", "--nope"],
+    ],
+)
+def test_a_wrong_call_is_refused_before_the_rooms_are_loaded(arguments):
+    loaded = modules_after(f"from gguf2ollama.cli import run; assert run({arguments!r}) in {{2, 3}}")
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("gguf2ollama.")}
+    assert rooms.isdisjoint({"api", "verification", "install", "planning", "ollama", "chat", "ggufio", "net"})
