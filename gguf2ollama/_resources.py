@@ -22,4 +22,4 @@ def templates_root() -> Path:
     checkout = package.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / "templates").is_dir():
         return checkout / "templates"
-    raise FileNotFoundError(f"gguf2ollama's templates are missing beside {package}; install it again")
+    raise FileNotFoundError(f"gguf2ollama's templates are missing in {package}; install it again")

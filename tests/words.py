@@ -1,7 +1,6 @@
 """Hold what users read to the field's words: every literal of the package, found in the syntax tree.
 
-`make lint` runs it: it prints what it refuses, with the place. `python -m tests.words ROOM...` prints what is
-left in rooms that are not clean yet.
+`make lint` runs it: it prints what it refuses, with the place.
 """
 
 from __future__ import annotations
@@ -9,8 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +23,6 @@ __all__ = [
 CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGE = CHECKOUT / "gguf2ollama"
 TEMPLATES = CHECKOUT / "templates"
-# rooms that are not clean yet: whoever cleans one takes it out, and nothing gets in again
-NOT_YET = frozenset(
-    {
-        "_resources.py",
-        "api",
-        "install",
-        "sources",
-    }
-)
 
 # conversations and tools that models and templates are tried with; no user reads them
 _CONVERSATIONS = {
@@ -105,11 +94,6 @@ class Complaint:
     line: int
     rule: str
     text: str
-
-    @property
-    def room(self) -> str:
-        """The room it is in: the folder, or the module at the top."""
-        return self.path.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,18 +235,13 @@ def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def main(rooms: Sequence[str]) -> int:
-    """Print what is refused, and how much is left in rooms that are not clean yet."""
+def main() -> int:
+    """Print what is refused."""
     found = complaints_of_package()
-    refused = [one for one in found if one.room not in NOT_YET]
-    for one in [*refused, *(one for one in found if one.room in rooms)]:
-        print(f"{one.path}:{one.line}: {one.rule}: {one.text!r}")  # noqa: T201 - a script
-    left = Counter(one.room for one in found if one.room in NOT_YET)
-    if NOT_YET:
-        counts = ", ".join(f"{room} {left[room]}" for room in sorted(NOT_YET))
-        print(f"words: {left.total()} left in rooms that are not clean yet: {counts}")  # noqa: T201
-    return 1 if refused else 0
+    for complaint in found:
+        print(f"{complaint.path}:{complaint.line}: {complaint.rule}: {complaint.text!r}")  # noqa: T201 - a script
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

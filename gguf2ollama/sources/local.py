@@ -66,8 +66,8 @@ def require_projector(shard: Shard) -> Shard:
     """
     if (role := role_of(shard.gguf)) is not Role.PROJECTOR:
         raise UsageProblem(
-            f"{shard.path} is no projector, its header says {role.value}",
-            hint="an mmproj file is wanted there",
+            f"{shard.path} is not a projector: its header says {role.value}",
+            hint="name an mmproj file",
         )
     return shard
 

@@ -207,7 +207,7 @@ def _find_in_repository(
     file = _one_of("--file", selection.file, source.path)
     revision = _one_of("--revision", selection.revision, source.revision)
     if revision is not None and not _REVISION.fullmatch(revision):
-        raise UsageProblem(f"{revision[:80]!r} is no revision", hint="give a branch, a tag or a commit")
+        raise UsageProblem(f"invalid revision {revision[:80]!r}", hint="use a branch, a tag or a commit")
     repository = read_repository(source.repo_id, revision=revision, settings=settings, site=site)
     catalogue = repository.catalogue
     choice = catalogue.choose(

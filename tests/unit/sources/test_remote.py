@@ -92,7 +92,7 @@ def test_the_projector_comes_along(hub, model, projector):
 def test_a_file_that_says_it_is_no_projector_is_refused(hub, model):
     hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": model})
 
-    with pytest.raises(UsageProblem, match="is no projector"):
+    with pytest.raises(UsageProblem, match="is not a projector"):
         find("o/r")
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_was_linked_and_touched_is_not_hashed_again(hub, model, tmp_
 def test_what_is_no_revision_is_refused(hub, model, revision):
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
 
-    with pytest.raises(UsageProblem, match="is no revision"):
+    with pytest.raises(UsageProblem, match="invalid revision"):
         inspect("o/r", revision=revision)
 
 

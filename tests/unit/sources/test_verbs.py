@@ -110,7 +110,7 @@ def test_modelfile_says_how_to_get_the_files(hub, call, model):
         (("build", "o/weights"), 3, "o/weights has no GGUF file, only safetensors"),
         (("build", "o/large"), 7, "bytes needed"),
         (("build", "o/several"), 2, "o/several has 2 models: a-7b-Q4_0.gguf, b-7b-Q4_0.gguf"),
-        (("quants", "./nowhere.gguf"), 2, "is no repository on the Hub"),
+        (("quants", "./nowhere.gguf"), 2, "not a repository on Hugging Face"),
         (("download", "./nowhere.gguf"), 2, "is on this machine"),
     ],
 )
