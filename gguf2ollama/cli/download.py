@@ -7,7 +7,7 @@ import click
 from gguf2ollama.cli._format import size
 from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli._output import Output
-from gguf2ollama.sources.parse import parse_place
+from gguf2ollama.sources.parse import parse_user_source
 
 __all__ = ["command"]
 
@@ -41,7 +41,7 @@ def command(
     gguf2ollama download Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
     gguf2ollama download bartowski/Llama-3.2-1B-Instruct-GGUF:Q8_0 --local-dir .
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    parse_place(source)
+    parse_user_source(source)
     from gguf2ollama.api.download import download  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
