@@ -16,7 +16,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gguf2ollama.api.build import BuildResult, build, plan_build
+    from gguf2ollama.api.build import build, plan_build
+    from gguf2ollama.api.build_steps import BuildResult
     from gguf2ollama.api.doctor import doctor
     from gguf2ollama.api.download import download
     from gguf2ollama.api.inspect import inspect
@@ -119,7 +120,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api.build": ("BuildResult", "build", "plan_build"),
+    "api.build": ("build", "plan_build"),
+    "api.build_steps": ("BuildResult",),
     "api.doctor": ("doctor",),
     "api.download": ("download",),
     "api.inspect": ("inspect",),

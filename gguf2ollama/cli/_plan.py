@@ -8,7 +8,7 @@ from gguf2ollama.cli._format import columns, size
 from gguf2ollama.cli._prompts import choice_json, choice_table
 
 if TYPE_CHECKING:
-    from gguf2ollama.api.build import BuildResult
+    from gguf2ollama.api.build_steps import BuildResult
     from gguf2ollama.planning.plan import BuildPlan, Inspection
 
 __all__ = ["describe", "describe_origin", "inspection_json", "plan_json", "result_json"]

@@ -15,7 +15,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
-    from gguf2ollama.api.build import BuildResult
+    from gguf2ollama.api.build_steps import BuildResult
     from gguf2ollama.cli._preferences import ModelKeywords
     from gguf2ollama.planning.plan import BuildPlan
     from gguf2ollama.planning.target import Via

@@ -1,0 +1,238 @@
+"""The steps of a build, in the order in which they have to happen: the composition of the rooms below."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gguf2ollama._dataclass import dataclass
+from gguf2ollama.errors import FileChanged, UsageProblem
+from gguf2ollama.events import Progress, ignore
+from gguf2ollama.install.destination import OpenDestination, open_destination
+from gguf2ollama.install.digest_cache import DigestCache
+from gguf2ollama.install.hashing import Hashing
+from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.names import ModelName
+from gguf2ollama.planning.layers import lay_out_weights
+from gguf2ollama.planning.options import BuildOptions
+from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.parse import check_source
+from gguf2ollama.sources.resolve import ModelRef, fetch, resolve
+
+if TYPE_CHECKING:
+    from gguf2ollama.install.transaction import Check
+    from gguf2ollama.planning.lock import Lock
+    from gguf2ollama.planning.plan import BuildPlan
+    from gguf2ollama.planning.target import Destination
+
+__all__ = ["BuildResult", "BuildSteps", "open_build"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """What was made.
+
+    Attributes:
+        plan: What was planned, and is so.
+        differences: Where the server made something else, which was allowed.
+        warnings: What else may surprise of what the server made, one sentence each.
+    """
+
+    plan: BuildPlan
+    differences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> ModelName:
+        """The model's name."""
+        return self.plan.name
+
+
+@contextlib.contextmanager
+def open_build(  # noqa: D417 - the others stand at `build`
+    source: str | os.PathLike[str],
+    *,
+    selection: SourceSelection,
+    options: BuildOptions,
+    host: str | None,
+    ca_file: Path | None,
+    store: str | os.PathLike[str] | None,
+    for_ollama: str | None,
+    locked: str | os.PathLike[str] | None,
+    is_tested: bool = True,
+    is_recorded: bool = False,
+    progress: Progress = ignore,
+    notify: Callable[[str], None],
+) -> Iterator[BuildSteps]:
+    """Check all that needs no source, and keep the connection to the server open.
+
+    Args:
+        source, selection: The model.
+        options: What was asked for.
+        host, ca_file, store, for_ollama, locked: As for :func:`gguf2ollama.build`.
+        is_tested: Whether a pull is tried, which makes a model without weights for a moment.
+        is_recorded: Whether a lock file will be written of the build.
+        progress: Called with the bytes downloaded, hashed, copied and sent.
+        notify: Called with a line about each step.
+
+    Raises:
+        Gguf2OllamaError: What :func:`gguf2ollama.build` raises before it asks a source.
+    """
+    if store is not None and (options.via != "auto" or options.stream):
+        what = "--stream" if options.stream else "--via"
+        raise UsageProblem(f"{what} and --store exclude each other", hint="--store asks no server")
+    if store is None and for_ollama is not None:
+        raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
+    check_source(source)
+    options.check()
+    lock: Lock | None = None
+    if locked is not None:
+        from gguf2ollama.planning.lock import read_lock  # noqa: PLC0415 - for a lock file alone
+
+        lock = read_lock(locked)
+        lock.require_source(source)
+        source, selection, options = lock.source, SourceSelection(), lock.applied_to(options)
+    with open_destination(
+        host=host,
+        ca_file=ca_file,
+        store=store,
+        for_ollama=for_ollama,
+        via="upload" if options.stream else options.via,
+        is_tested=is_tested,
+        notify=notify,
+    ) as opened:
+        yield BuildSteps(
+            source=source,
+            selection=selection,
+            options=options,
+            lock=lock,
+            opened=opened,
+            is_recorded=is_recorded,
+            progress=progress,
+            notify=notify,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSteps:
+    """One build whose options were checked and whose destination answers.
+
+    Attributes:
+        source, selection: The model.
+        options: What was asked for.
+        lock: The lock file that the build is held to; ``None`` for none.
+        opened: Where it is built.
+        is_recorded: Whether a lock file will be written of it.
+        progress: Called with the bytes downloaded, hashed, copied and sent.
+        notify: Called with a line about each step.
+    """
+
+    source: str | os.PathLike[str]
+    selection: SourceSelection
+    options: BuildOptions
+    lock: Lock | None
+    opened: OpenDestination
+    is_recorded: bool
+    progress: Progress
+    notify: Callable[[str], None]
+
+    def plan(self) -> BuildPlan:
+        """Plan the build; headers are all that is read."""
+        digests = DigestCache()
+        return self._plan(self._resolve(digests), self.opened.destination)
+
+    def run(self) -> BuildResult:
+        """Build the model; once more where files changed or the server renders otherwise."""
+        from gguf2ollama.install.transaction import OtherRendering  # noqa: PLC0415 - not needed for help
+
+        destination = self.opened.destination
+        try:
+            return self._attempts(destination)
+        except OtherRendering as other:
+            rendering = other.rendering
+        self.notify(f"This server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
+        # from the start, since Ollama has touched what is linked into its model directory
+        return self._attempts(dataclasses.replace(destination, rendering=rendering))
+
+    def _attempts(self, destination: Destination) -> BuildResult:
+        try:
+            return self._attempt(destination)
+        except FileChanged as changed:
+            self.notify(f"{changed}; starting over")
+        return self._attempt(destination)
+
+    def _attempt(self, destination: Destination) -> BuildResult:
+        digests = DigestCache(is_trusted=not self.options.rehash)
+        with Hashing(cache=digests, progress=self.progress) as hashing:
+            ref = self._resolve(digests)
+            if ref.files.are_local and self.options.chat_template is None:
+                # what most servers will be given, while the plan is made
+                hashing.submit(lay_out_weights(ref.files, takes_shards=True))
+            plan = self._plan(ref, destination)
+            if self.is_recorded:
+                from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
+
+                Lock.of(plan)  # before anything is fetched for what no lock file can record
+            self._preflight(plan, ref)
+            if not self.options.stream:
+                files = fetch(ref, digests=digests, progress=self.progress, notify=self.notify)
+                plan = plan.with_files(files)
+            return self._install(plan, hashing)
+
+    def _resolve(self, digests: DigestCache) -> ModelRef:
+        ref = resolve(
+            self.source,
+            selection=self.selection,
+            projectors=self.options.projectors,
+            free_bytes=self._free_bytes(),
+            digests=digests,
+            notify=self.notify,
+        )
+        if self.lock is not None:
+            self.lock.require_files(ref.files)
+        return ref
+
+    def _plan(self, ref: ModelRef, destination: Destination) -> BuildPlan:
+        from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed
+
+        found = plan(ref.files, options=self.options, destination=destination, free_bytes=self._free_bytes())
+        if self.lock is not None:
+            self.lock.require_plan(found)
+        return found
+
+    def _preflight(self, plan: BuildPlan, ref: ModelRef) -> None:
+        from gguf2ollama.install.preflight import preflight  # noqa: PLC0415 - as above
+
+        folder = None if self.options.stream else ref.folder
+        preflight(plan, client=self.opened.client, store=self.opened.store, folder=folder)
+
+    def _install(self, plan: BuildPlan, hashing: Hashing) -> BuildResult:
+        from gguf2ollama.install.execute import execute  # noqa: PLC0415 - as above
+
+        found = execute(
+            plan,
+            client=self.opened.client,
+            store=self.opened.store,
+            hashing=hashing,
+            check=self._check(plan),
+            progress=self.progress,
+            notify=self.notify,
+        )
+        return BuildResult(plan=plan, differences=found.differences, warnings=found.warnings)
+
+    def _check(self, plan: BuildPlan) -> Check | None:
+        client, selection = self.opened.client, plan.inspection.selection
+        if client is None or selection is None:
+            return None
+        from gguf2ollama.verification.build_check import BuildCheck  # noqa: PLC0415 - as above
+
+        return BuildCheck(
+            client=client, plan=plan, selection=selection, progress=self.progress, notify=self.notify
+        )
+
+    def _free_bytes(self) -> int | None:
+        return free_memory_bytes() if self.opened.destination.runs_locally else None
