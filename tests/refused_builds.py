@@ -100,7 +100,7 @@ REFUSALS = {
         ("--chat-template", "{folder}/bad.jinja"), 2, "chat template"
     ),
     "a name that Ollama would not find": Refusal(("--name", "a:local"), 2, "reserved by Ollama"),
-    "a lock file into no folder": Refusal(("--lock", "{folder}/none/x.lock"), 2, "directory does not exist"),
+    "a lock file into no folder": Refusal(("--lock", "{folder}/none/x.lock"), 3, "directory does not exist"),
     "a lock file of another file": Refusal(
         ("--locked", "{folder}/other-file.lock"), 6, "lock file", needs_header=True
     ),

@@ -181,3 +181,5 @@ def plan_build(
         locked=locked,
         is_tested=False,
         notify=notify,
+    ) as steps:
+        return steps.plan()
