@@ -32,8 +32,7 @@ from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.ollama_template import read, render
-from gguf2ollama.planning.recipe import system_text
-from gguf2ollama.planning.settings import ModelSettings
+from gguf2ollama.planning.settings import ModelSettings, choose_system
 from gguf2ollama.planning.target import Target, parse_version, target_of
 from gguf2ollama.planning.template_selection import TemplateSelection, select_template
 
@@ -136,7 +135,7 @@ def _predict(
 ) -> Iterator[tuple[Conversation, Prediction]]:
     """Predict the prompts, the system message of the model included."""
     chosen = selection.choice.chosen
-    system = system_text(detection, settings=ModelSettings()).value or ""
+    system = choose_system(detection, settings=ModelSettings()).value or ""
     go_template = None if chosen.go_template is None else parse(chosen.go_template)
     native = read_native(
         chosen.chat_template or subject.text,

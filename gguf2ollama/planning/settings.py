@@ -1,33 +1,37 @@
-"""What a model is to be, as the user and its publishers have it: decided before any template is chosen."""
+"""What the user and the publishers ask of a model: settled before any template is chosen."""
 
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.sources.model import Published, Value
 
 if TYPE_CHECKING:
+    from gguf2ollama.families import Detection
     from gguf2ollama.memory.context import ContextChoice
     from gguf2ollama.modelfiles import Parameter
 
-__all__ = ["ModelSettings"]
+__all__ = ["ModelSettings", "TemplateOrigin", "choose_system"]
+
+TemplateOrigin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised", "none"]
+"""Whose template renders a chat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """What the user asked for; it goes before everything else.
+    """What the user asked for, which precedes everything else, and what the publishers recommend.
 
     Attributes:
         context: ``num_ctx`` and its reason; ``None`` leaves it to the server.
         parameters: PARAMETER values in the order given; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none at all, ``None`` for the default.
         template: The TEMPLATE text, or ``None``.
-        chat_template: The chat template that was put into the header, which the metadata holds; ``None``
-            where it is the file's own.
+        chat_template: The chat template that replaces the file's own in the header, and so in the metadata;
+            ``None`` where it is the file's own.
         licenses: LICENSE texts.
-        published: What the publishers recommend, where the user asks for nothing else.
+        published: What the publishers recommend; the user's options precede it.
     """
 
     context: ContextChoice | None = None
@@ -40,14 +44,28 @@ class ModelSettings:
 
     @property
     def given_template(self) -> Value | None:
-        """The TEMPLATE that is wanted whatever else there is: the user's, else the publishers'."""
+        """The TEMPLATE to use in any case: the user's, else the publishers'."""
         if self.template is not None:
             return Value(value=self.template, source="--template")
         return self.published.template
 
     @property
     def given_system(self) -> Value | None:
-        """The SYSTEM text that is wanted whatever else there is: the user's, else the publishers'."""
+        """The system prompt to use in any case: the user's, else the publishers'."""
         if self.system is not None:
             return Value(value=self.system or None, source="--system")
         return self.published.system
+
+    @property
+    def chat_template_name(self) -> str:
+        """What messages call the chat template of the model."""
+        return f"chat template {'in the GGUF' if self.chat_template is None else 'of --chat-template'}"
+
+
+def choose_system(detection: Detection, *, settings: ModelSettings) -> Value:
+    """Return the system prompt: the user's, else the publishers', else the family's own."""
+    if settings.given_system is not None:
+        return settings.given_system
+    if detection.kind != "embedding" and detection.profile is not None and detection.system is not None:
+        return Value(value=detection.system.text, source=detection.system.source)
+    return Value(value=None, source="none is known")

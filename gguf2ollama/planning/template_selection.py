@@ -1,4 +1,4 @@
-"""Find out what renders the chats of a model as its authors meant, before anything is made."""
+"""Select what renders the chats of a model: candidates are compared with its chat template, offline."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gguf2ollama.families import Detection, stops_for
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
-from gguf2ollama.planning.recipe import system_text
-from gguf2ollama.planning.settings import ModelSettings
+from gguf2ollama.planning.parameters import requested_stops
+from gguf2ollama.planning.settings import ModelSettings, choose_system
 from gguf2ollama.planning.target import Target
 
 __all__ = ["TemplateSelection", "Unsupported", "changed_template_patch", "select_template"]
@@ -27,14 +27,14 @@ __all__ = ["TemplateSelection", "Unsupported", "changed_template_patch", "select
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateSelection:
-    """What was found out.
+    """What renders the chats of a model best.
 
     Attributes:
-        authors: What the authors meant.
-        choice: What renders it best.
-        version: The version of Ollama that it was tried for.
-        expected_system: The system message that prompts shall have where a conversation has none, ``""`` for
-            what the chat template says by itself.
+        authors: What the prompts are compared with.
+        choice: The candidate that was chosen, and how well it matches.
+        version: The version of Ollama that it was chosen for.
+        expected_system: The system prompt expected where a conversation has none; ``""`` for the chat
+            template's own.
     """
 
     authors: Authors
@@ -45,13 +45,13 @@ class TemplateSelection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsupported:
-    """That an Ollama has nothing to render the chats of a model with.
+    """That an Ollama cannot render the chats of a model.
 
     Attributes:
         version: The version of Ollama.
         remarks: Why not, one phrase each.
-        refusal: Why it does not even load the model; ``""`` where it does or that cannot be predicted.
-        is_unknown: Whether it may well render them, and only what the authors' side prints is not known.
+        refusal: Why it does not even load the model; ``""`` where it does, or that cannot be predicted.
+        is_unknown: Whether it may well render them, and only the expected prompts are not known.
     """
 
     version: str
@@ -73,31 +73,29 @@ def select_template(
     target: Target,
     renderer: Renderer | None = None,
 ) -> TemplateSelection | Unsupported | None:
-    """Try what can render the chats of a model.
-
-    ``None`` where nobody says how they are to be rendered.
+    """Select what renders the chats of a model; ``None`` where it has no chat template to compare with.
 
     Args:
         metadata: The metadata of the GGUF.
-        detection: What it is.
+        detection: Its family.
         settings: What the user asked for.
         target: The Ollama that will run it.
-        renderer: Renders what the authors meant; one for this call, when not given.
+        renderer: Renders the expected prompts; one for this call when not given.
 
     Raises:
-        InvalidInput: The chat template is none, takes no conversation, or more of the machine than it may.
+        InvalidInput: The chat template is invalid, rejects every conversation, or exceeds its limits.
     """
     authors = read_authors(metadata)
     if authors is None or detection.kind != "chat":
         return None
-    stops = [str(one.value) for one in settings.parameters if one.name == "stop"]
-    stops += [one.text for one in stops_for(metadata, profile=detection.profile)]
+    stops = [*requested_stops(settings)]
+    stops += [stop.text for stop in stops_for(metadata, profile=detection.profile)]
     stops += settings.published.stops
     version = target.version or NEWEST
-    carried = str(metadata.get(CHAT_TEMPLATE, ""))
+    embedded = str(metadata.get(CHAT_TEMPLATE, ""))
     question = Question(
         authors=authors,
-        carried=carried if carried != authors.chat_template else "",
+        carried=embedded if embedded != authors.chat_template else "",
         version=version,
         is_native=target.native_templates,
         create_replaces_template=target.create_replaces_template,
@@ -106,7 +104,7 @@ def select_template(
         has_companions=target.has_companions,
         profile=detection.go_template(),
         user=settings.given_template.value if settings.given_template else None,
-        system=system_text(detection, settings=settings).value or "",
+        system=choose_system(detection, settings=settings).value or "",
         expected_system=(settings.given_system.value if settings.given_system else None) or "",
         architecture=str(metadata.get("general.architecture", "")),
         model_name=target.model_name,
@@ -114,18 +112,18 @@ def select_template(
         stops=tuple(dict.fromkeys(stops)),
         metadata=metadata,
     )
-    with Renderer() if renderer is None else contextlib.nullcontext(renderer) as at_work:
-        choice = choose_template(question, renderer=at_work)
+    with Renderer() if renderer is None else contextlib.nullcontext(renderer) as running:
+        choice = choose_template(question, renderer=running)
         if isinstance(choice, NothingRenders):
-            refusal = _refused_by_all(authors.load(at_work))
-            # it may fail for what no GGUF has, such as a list of tokens, and not in llama.cpp
+            refusal = _refused_by_all(authors.load(running))
+            # transformers may miss what no GGUF has, such as a list of tokens, and llama.cpp not need it
             may_start = target.native_templates and not choice.refusal
             if refusal is not None and refusal.cause == "failed" and may_start:
                 why = f"transformers does not render its chat template ({refusal.reason})"
                 return Unsupported(version=version, remarks=(why,), is_unknown=True)
             if refusal is not None:
                 raise InvalidInput(
-                    f"the chat template in the GGUF takes no conversation at all: {refusal.reason}",
+                    f"the chat template in the GGUF rejects every conversation: {refusal.reason}",
                     hint="give another with --chat-template, or use --no-verify and --template FILE",
                 )
             return Unsupported(version=version, remarks=choice.remarks, refusal=choice.refusal)
@@ -135,13 +133,13 @@ def select_template(
 
 
 def _refused_by_all(template: AuthorsTemplate) -> Refused | None:
-    """Return why a chat template takes no conversation at all; ``None`` where it takes one."""
-    first, *others = template.render([Request(conversation=one) for one in battery()])
-    refuses = isinstance(first, Refused) and all(isinstance(one, Refused) for one in others)
+    """Return why a chat template rejects every conversation; ``None`` where it accepts one."""
+    first, *others = template.render([Request(conversation=conversation) for conversation in battery()])
+    refuses = isinstance(first, Refused) and all(isinstance(outcome, Refused) for outcome in others)
     return first if isinstance(first, Refused) and refuses else None
 
 
 def changed_template_patch(gguf: GgufFile, text: str, *, original: str) -> HeaderPatch:
-    """Have a header carry a changed chat template, and the authors' own beside it, to compare with."""
+    """Return the patch for a changed chat template; the header keeps the original too, to compare with."""
     changes = chat_template_patch(gguf, text, keep_variants=True).changes
     return HeaderPatch(changes={**changes, ORIGINAL_KEY: TypedValue(ValueType.STRING, original)})

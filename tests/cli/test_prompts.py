@@ -88,7 +88,7 @@ def test_what_is_not_loaded_is_not_compared_and_that_is_told(call, server, gguf)
 def test_a_template_of_the_user_may_prompt_otherwise_and_that_is_told(call, server, gguf):
     done = call("build", gguf, "--name", "mine", "--template", "-", stdin="{{ .Prompt }}!")
     assert done.code == 0, done.err
-    assert "25 of 25 plain conversations are not prompted as the authors' chat template does" in done.err
+    assert "25 of 25 plain conversations render differently from the model's chat template" in done.err
     assert compared(server) > 0
     assert call("show", "mine", "--json").json["template"] == "{{ .Prompt }}!"
 
@@ -165,7 +165,7 @@ def test_a_stop_that_would_cut_answers_is_left_out_or_refused(call, tmp_path):
     done = call("inspect", path, "--json")
     assert done.json["prompts"]["cutting_stops"] == ["<|im_end|>"]
     assert "stop" not in done.json["recipe"]["parameters"]
-    assert "is left out: the chat template prints it within answers" in done.err
+    assert "is not used: the chat template prints it within answers" in done.err
     done = call("inspect", path, "--param", "stop=<|im_end|>")
     assert (done.code, "would cut answers" in done.err) == (2, True), done.err
     assert call("inspect", path, "--param", "stop=<|im_end|>", "--no-verify").code == 0
@@ -258,7 +258,7 @@ def test_a_modelfile_for_a_version_leaves_chats_to_the_chat_template_where_it_ca
     portable = parse_modelfile(call("modelfile", path).out)
     assert ".Tools" in portable.template
     new = call("modelfile", path, "--for-ollama", "0.34.4").out
-    assert "# passed over for the chat template in the GGUF" in new
+    assert "# the chat template in the GGUF precedes it" in new
     companion = parse_modelfile(new)
     assert (companion.requires, ".Tools" in companion.template) == ("0.30.0", True)  # in its comment alone
     assert not honours(companion.template, XML_CALLS)
@@ -273,7 +273,7 @@ def test_inspect_shows_the_companion_and_why_thoughts_would_show(call, tmp_path)
     assert recipe["template"]["origin"] == "native"
     assert recipe["companion_template"]["has_think_tags"] is True
     assert (recipe["template"]["value"], recipe["requires"]) == (None, "0.30.0")
-    assert "passed over for the chat template in the GGUF" in call("inspect", path).out
+    assert "the chat template in the GGUF precedes it" in call("inspect", path).out
     thinks = CHATML_TEMPLATE.replace("{% for", "{# <think></think> #}{% for", 1)
     done = call("inspect", tiny_llama(tmp_path / "thinks.gguf", chat_template=thinks))
     assert "warning: reasoning is part of the output of /api/generate" in done.err
@@ -331,6 +331,6 @@ def test_an_ollama_that_tells_no_date_gets_that_of_the_day_and_that_is_told(call
 def test_chats_that_end_in_an_error_of_an_old_ollamas_are_told(call, tmp_path):
     tools = "{% if tools %}{{ tools | tojson }}{% endif %}" + _PRINTED
     done = _built_for(call, tmp_path, tools, "0.5.12")
-    assert "would end in an error of Ollama's: the Go template fails for this request" in done.err
+    assert "Ollama would fail to render some conversations: the Go template fails for this request" in done.err
     assert "needs Ollama 0.5.13 or later" in done.err
     assert "would end in an error" not in _built_for(call, tmp_path, tools, "0.5.13").err

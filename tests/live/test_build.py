@@ -202,7 +202,7 @@ def test_a_given_template_that_is_not_the_authors_is_taken_and_told(client, olla
     given.write_text('{{ .Prompt }} -> {{ .Response }}{{/* eq .Role "tool" */}}')
     done = command(ollama_server, "build", path, "--name", "other", "--template", given)
     assert done.returncode == 0, done.stderr
-    assert "plain conversations are not prompted as the authors' chat template does" in done.stderr
+    assert "plain conversations render differently from the model's chat template" in done.stderr
     assert not has_leftovers(client)
     assert not client.ps()
     assert client.render("other", [{"role": "user", "content": "Hi"}]) == "Hi -> "

@@ -39,7 +39,7 @@ class Meddler:
 
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
-def test_where_a_file_was_touched_while_it_was_read_all_begins_anew(model, via):
+def test_a_file_touched_while_it_is_read_starts_the_build_over(model, via):
     told = []
     with FakeOllama(version="0.34.4") as server:
         build(
@@ -57,7 +57,7 @@ def test_where_a_file_was_touched_while_it_was_read_all_begins_anew(model, via):
     ]
 
 
-def test_what_was_changed_before_all_began_anew_is_in_the_model(model, tmp_path):
+def test_a_change_before_the_build_starts_over_is_in_the_model(model, tmp_path):
     changed = model.read_bytes()[:-4] + b"\1\2\3\4"
 
     def change(update):

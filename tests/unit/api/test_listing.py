@@ -31,7 +31,7 @@ def test_a_copy_of_a_model_that_is_listed_is_not_listed():
     assert listed.abandoned == ()
 
 
-def test_a_copy_without_its_model_is_told_apart():
+def test_a_copy_without_its_model_is_listed_as_abandoned():
     rows = [
         row("a:latest", "1"),
         row(f"llamacpp:{HEX}", HEX, "llamacpp"),

@@ -116,7 +116,7 @@ def test_a_cache_that_is_not_trusted_still_learns(file, place):
         b"[" * 100_000,
     ],
 )
-def test_a_cache_that_cannot_be_read_knows_nothing_and_is_written_anew(file, place, content):
+def test_a_cache_that_cannot_be_read_is_rewritten(file, place, content):
     place.parent.mkdir()
     place.write_bytes(content)
     assert known(place, file) is None
@@ -155,7 +155,7 @@ def test_a_cache_that_is_too_large_is_not_read(file, place):
     assert known(place, file) is None
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(file, tmp_path):
+def test_a_folder_that_cannot_be_written_is_ignored(file, tmp_path):
     (tmp_path / "taken").touch()
     place = tmp_path / "taken" / "cache" / "digests.json"
     learn(place, file)

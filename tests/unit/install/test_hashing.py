@@ -43,7 +43,7 @@ def test_shards_as_one_have_the_digest_of_the_merged_file(image_of, shards, plac
     assert len(hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=ignore)) == 3
 
 
-def test_progress_is_told_of_each_file_to_its_end(image_of, shards, place):
+def test_progress_is_reported_of_each_file_to_its_end(image_of, shards, place):
     updates = []
     hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=updates.append)
     ends = {one.task: (one.done, one.total) for one in updates}

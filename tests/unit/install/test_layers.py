@@ -90,7 +90,7 @@ def test_shards_under_other_names_get_those_by_which_ollama_finds_them(image_of,
     assert [name[-20:] for name in names] == [f"-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
 
 
-def test_files_of_one_name_from_several_folders_are_told_apart(image_of, tmp_path):
+def test_files_of_one_name_from_several_folders_get_distinct_names(image_of, tmp_path):
     path = tiny_llama(tmp_path / "model.gguf")
     projectors = []
     for folder in ("one", "two"):
@@ -116,7 +116,7 @@ def test_a_name_that_ollama_refuses_as_a_path_is_changed(image_of, tmp_path):
     assert [layer.name for layer in image_of(path).weights] == ["a-b-c.gguf"]
 
 
-def test_a_layer_opens_anew_each_time(image_of, gguf):
+def test_each_open_of_a_layer_starts_at_its_beginning(image_of, gguf):
     (layer,) = image_of(gguf).weights
     with layer.open() as one, layer.open() as two:
         assert one.read(4) == two.read(4) == b"GGUF"

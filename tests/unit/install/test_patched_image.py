@@ -54,7 +54,7 @@ def test_detection_and_recipe_are_those_of_the_new_template(gguf):
     assert before.detection.profile is not None
     assert after.detection.profile is None
     assert (after.recipe.template_origin, after.recipe.chat_template) == ("native", OWN)
-    assert "--chat-template put it there" in after.recipe.template.source
+    assert "given with --chat-template" in after.recipe.template.source
     untried = inspect(gguf, chat_template=OWN, verify=False)
     assert any("of --chat-template renders its chats" in warning for warning in untried.warnings)
     assert after.model.metadata[KEY] == CHATML_TEMPLATE, "the file is as it was"
@@ -66,7 +66,7 @@ def test_a_base_model_that_is_given_a_chat_template_chats(tmp_path):
     assert list(found.patch.changes) == [KEY]
 
 
-def test_the_template_of_the_file_itself_is_no_patch(gguf):
+def test_the_files_own_template_needs_no_patch(gguf):
     assert not inspect(gguf, chat_template=CHATML_TEMPLATE).patch
     (layer,) = image_with(gguf, CHATML_TEMPLATE).weights
     assert layer.is_file
@@ -78,7 +78,7 @@ def test_variants_give_way_to_the_new_template(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", " \n", "{% if %}", "{{ 1 | }}", "x" * ((1 << 20) + 1), "a\x00b"])
-def test_what_is_no_chat_template_is_refused(gguf, text, tmp_path):
+def test_an_invalid_chat_template_is_refused(gguf, text, tmp_path):
     with pytest.raises(UsageProblem, match="chat template"):
         inspect(gguf, chat_template=text)
     with pytest.raises(UsageProblem, match="chat template"):

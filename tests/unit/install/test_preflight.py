@@ -58,7 +58,7 @@ def test_where_there_is_room_nothing_is_asked(require, server, size):
     assert server.endpoints() == []
 
 
-def test_too_little_room_is_told_in_bytes_with_the_folder_and_what_to_do(require, server, size):
+def test_too_little_space_is_an_error_with_bytes_folder_and_hint(require, server, size):
     with pytest.raises(NotEnoughSpace) as caught:
         require(free=size - 1)
     blobs = server.store.folder / "blobs"
@@ -111,7 +111,7 @@ def test_the_disk_of_another_machine_is_not_counted_here(require, server):
     assert server.endpoints() == []
 
 
-def test_a_folder_that_is_not_there_is_no_store(require, tmp_path):
+def test_a_missing_folder_is_not_taken_for_a_store(require, tmp_path):
     require(free=0, folder=tmp_path / "nowhere")
 
 

@@ -68,7 +68,7 @@ def test_nothing_differs_where_all_is_as_asked_for(recipe, native):
         ({"parameters": ""}, "its temperature is None, expected 0.7"),
     ],
 )
-def test_what_differs_is_told(recipe, changes, words):
+def test_each_difference_has_a_phrase(recipe, changes, words):
     found = differences(told(recipe, **changes), recipe=recipe)
     assert any(words in one for one in found), found
 
@@ -167,7 +167,7 @@ def test_what_was_not_asked_for_may_be_there(recipe):
     assert differences(told(recipe, parameters=lines), recipe=recipe) == ()
 
 
-def test_each_difference_is_told(recipe):
+def test_all_differences_are_reported(recipe):
     everything = dataclasses.replace(recipe, capabilities=("completion", "vision"))
     found = differences(told(recipe, system="x", parameters=""), recipe=everything)
     assert len(found) == 2 + len(recipe.modelfile.parameters_json())
@@ -178,5 +178,5 @@ def test_a_long_text_is_quoted_in_part(recipe):
     assert len(found) < 150
 
 
-def test_a_server_that_tells_no_capabilities_is_not_held_to_them(recipe):
+def test_a_server_that_reports_no_capabilities_is_not_held_to_them(recipe):
     assert differences(told(recipe, capabilities=[]), recipe=recipe) == ()

@@ -91,7 +91,7 @@ def test_a_stranger_on_the_same_port_of_the_other_loopback_sees_nothing(
         seen[0].accept()
 
 
-def test_progress_is_told_of_each_layer_to_its_end(pull, image_of, shards):
+def test_progress_is_reported_of_each_layer_to_its_end(pull, image_of, shards):
     updates = []
     pull(image_of(shards[0]), progress=updates.append)
     ends = {one.task: (one.done, one.total) for one in updates}

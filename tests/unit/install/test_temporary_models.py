@@ -294,7 +294,7 @@ def test_what_the_server_does_after_an_interruption_is_removed(server, client, m
     assert list(server.store.models) == ["mine:latest"]
 
 
-def test_a_tag_is_no_path(server, client, locks):
+def test_a_tag_is_not_used_as_a_path(server, client, locks):
     locks.mkdir(parents=True)
     Path(locks.parent, "secret").write_bytes(temporary_models._machine())
     server.store.models[f"{TEMPORARY_NAMESPACE}/mine:../secret"] = server.store.models["mine:latest"]

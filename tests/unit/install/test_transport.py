@@ -94,7 +94,7 @@ def test_a_server_that_fails_has_no_store_for_us(client, server, theirs):
     assert list((theirs / "blobs").iterdir()) == []
 
 
-def test_a_folder_that_is_no_store_is_left_alone(client, server, tmp_path):
+def test_a_folder_that_is_not_a_store_is_left_alone(client, server, tmp_path):
     assert find_store(client, environ={"OLLAMA_MODELS": str(tmp_path)}) is None
     assert server.endpoints() == []
 
@@ -111,7 +111,7 @@ def test_a_store_whose_blobs_lie_elsewhere_is_not_taken(client, theirs, tmp_path
     assert find_store(client, environ={"OLLAMA_MODELS": str(theirs)}) is None
 
 
-def test_a_user_without_a_home_is_no_error(client, monkeypatch):
+def test_a_user_without_a_home_is_accepted(client, monkeypatch):
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
@@ -160,7 +160,7 @@ def test_where_the_server_cannot_pull_the_transport_is_an_upload_and_that_is_sai
     assert server.store.models == {}
 
 
-def test_a_link_that_does_not_work_is_told_with_what_to_do(client):
+def test_a_link_that_does_not_work_is_an_error_with_a_hint(client):
     with pytest.raises(UsageProblem, match="was not found") as caught:
         choose_transport(client, via="link")
     assert "OLLAMA_MODELS" in caught.value.hint

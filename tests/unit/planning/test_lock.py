@@ -35,7 +35,7 @@ def lock(hub, make, tmp_path):
     return path
 
 
-def test_it_tells_commit_and_digests_and_no_token(hub, lock):
+def test_it_records_commit_and_digests_and_no_token(hub, lock):
     told = json.loads(lock.read_text())
 
     [file] = hub.repositories["o/r"].commits[told["commit"]].values()
@@ -82,7 +82,7 @@ def test_other_bytes_are_not_taken(make, lock):
         make(locked=lock)
 
 
-def test_a_commit_that_is_gone_is_told(hub, make, lock):
+def test_a_removed_commit_is_an_error(hub, make, lock):
     del hub.repositories["o/r"].commits[json.loads(lock.read_text())["commit"]]
 
     with pytest.raises(NotFound, match="no revision"):
@@ -104,7 +104,7 @@ def test_a_file_of_this_machine_cannot_be_locked(hub, make, tmp_path):
         st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
     )
 )
-def test_what_is_no_lock_file_is_told(value, tmp_path_factory):
+def test_an_invalid_lock_file_is_refused(value, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "none.lock"
     path.write_text(json.dumps(value))
     with pytest.raises(InvalidInput, match="is not a lock file"):
@@ -112,7 +112,7 @@ def test_what_is_no_lock_file_is_told(value, tmp_path_factory):
 
 
 @pytest.mark.parametrize("key", ["format", "files", "commit", "context", "repository"])
-def test_a_lock_file_with_something_amiss_is_told(lock, key):
+def test_a_lock_file_edited_by_hand_is_refused(lock, key):
     told = json.loads(lock.read_text())
     for value in (None if key != "context" else "x", [], {"a": 1}):
         lock.write_text(json.dumps(told | {key: value}))

@@ -47,7 +47,7 @@ def target(version, *, create_replaces_template=False):
     return target_of(ServerVersion.parse(version), create_replaces_template=create_replaces_template)
 
 
-def test_inspect_tells_of_the_parser_and_why(calling):
+def test_inspect_shows_the_parser_and_why(calling):
     found = inspect_for(calling, target("0.34.4"))
     assert found.selection is not None
     chosen = found.selection.choice.chosen
@@ -90,7 +90,7 @@ def test_the_modelfile_says_so_and_the_linter_takes_it(calling):
     text = modelfile(calling)
     parsed = parse_modelfile(text)
     assert (parsed.parser, parsed.requires) == ("qwen3.5", "0.32.15")
-    assert "# it takes the model's calls of tools and its thoughts apart" in text
+    assert "# it parses tool calls and reasoning" in text
     findings = lint(parsed, chat_template=TRIMMED)
     assert not [one for one in findings if one.level == "error"]
 
@@ -114,7 +114,7 @@ def test_shards_require_more(shards):
 
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
-def test_a_server_is_told_and_read_back(calling, via):
+def test_a_server_gets_the_parser_and_is_read_back(calling, via):
     with FakeOllama() as server, Client(server.url) as client:
         built = build(calling, name="mine", host=server.url, via=via)
         assert built.differences == ()

@@ -70,7 +70,7 @@ def test_an_unknown_template_is_left_to_the_gguf_and_said_so():
     assert any("matches no known family" in warning for warning in recipe.warnings)
 
 
-def test_an_unknown_template_on_an_old_ollama_is_no_silent_chatml():
+def test_an_unknown_template_on_an_old_ollama_does_not_become_chatml():
     recipe = plan(
         BASE | {"tokenizer.chat_template": STRANGE}, target=Target(version="0.29.0", native_templates=False)
     )
@@ -102,7 +102,7 @@ def test_whole_numbers_stay_whole():
     assert (recipe.modelfile.parameter("top_k"), recipe.modelfile.parameter("repeat_last_n")) == (20, 64)
 
 
-def test_sampling_that_no_parameter_carries_is_told():
+def test_sampling_without_a_parameter_gets_a_warning():
     recipe = plan(CHAT | {"general.sampling.xtc_probability": 0.5})
     assert any("xtc_probability" in warning for warning in recipe.warnings)
 
@@ -132,9 +132,9 @@ def test_an_embedding_model_gets_neither_template_nor_stops_nor_sampling():
 
 
 @pytest.mark.parametrize(
-    "kind,words", [("adapter", "llama-export-lora"), ("mmproj", "name the model itself")]
+    "kind,words", [("adapter", "llama-export-lora"), ("mmproj", "give the model itself")]
 )
-def test_what_does_not_run_by_itself_is_refused_with_a_way_out(kind, words):
+def test_adapters_and_projectors_are_refused_with_a_hint(kind, words):
     with pytest.raises(UsageProblem) as caught:
         plan(BASE | {"general.type": kind})
     assert words in caught.value.hint
@@ -149,7 +149,7 @@ def test_tools_are_expected_only_where_the_template_prints_them():
     assert "tools" in plan(CHAT, template="{{ .Tools }}{{ .Prompt }}").capabilities
 
 
-def test_a_context_beyond_the_training_is_told():
+def test_a_context_beyond_the_training_gets_a_warning():
     metadata = CHAT | {"llama.context_length": 2048}
     assert any("beyond the 2,048" in warning for warning in plan(metadata).warnings)
 
@@ -192,42 +192,42 @@ def test_a_chosen_way_without_a_template_leaves_the_family_out(origin):
     assert recipe.warnings == ()
 
 
-def test_a_server_that_may_put_its_own_before_the_chosen_one_is_told_of():
+def test_a_server_that_may_use_its_own_template_gets_a_warning():
     (warning,) = plan(CHAT, choice=choice("native"), target=Target(create_replaces_template=True)).warnings
-    assert "a template of its own before" in warning
+    assert "a template of its own instead" in warning
 
 
-def test_conversations_that_do_not_come_out_as_meant_are_told_by_feature():
+def test_conversations_that_render_differently_get_a_warning_by_feature():
     recipe = plan(
         CHAT, choice=choice("native", differing={"a tool"}), target=Target(create_replaces_template=False)
     )
     (warning,) = recipe.warnings
-    assert warning.startswith("1 of 1 tools conversations are not prompted")
+    assert warning.startswith("1 of 1 tools conversations render differently")
     assert warning.endswith(": a tool")
 
 
-def test_calls_that_the_server_would_not_read_are_told():
+def test_calls_that_the_server_would_not_parse_get_a_warning():
     (warning,) = plan(CHAT, choice=choice(go_template="{{ .Prompt }}", misses_calls=True)).warnings
     assert "tool calls will not be parsed" in warning
 
 
-def test_a_template_of_the_user_is_told_with_what_was_found_out_about_it():
+def test_the_users_template_is_named_with_its_scores():
     recipe = plan(CHAT, template="{{ .Prompt }}", choice=choice("user", go_template="{{ .Prompt }}"))
     assert (recipe.template_origin, recipe.template.source) == ("user", "--template: plain 1/1, tools 1/1")
 
 
-def test_a_chat_template_of_the_user_is_told_to_be_his():
+def test_the_users_chat_template_is_named_as_the_users():
     recipe = plan(CHAT, chat_template=CHATML, choice=choice("native"))
-    assert recipe.template.source.endswith("--chat-template put it there")
+    assert recipe.template.source.endswith("given with --chat-template")
 
 
-def test_a_stop_of_ours_that_would_cut_answers_is_left_out_and_told():
+def test_a_detected_stop_that_would_cut_answers_is_dropped_with_a_warning():
     recipe = plan(CHAT, choice=choice(cutting=("<|im_end|>",)))
     assert recipe.modelfile.stops == ()
     (warning,) = recipe.warnings
     assert "'<|im_end|>'" in warning
     assert "eos_token_id" in warning
-    assert "left out" in warning
+    assert "not used" in warning
 
 
 def test_a_stop_of_the_user_that_would_cut_answers_is_refused():

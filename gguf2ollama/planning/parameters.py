@@ -1,0 +1,139 @@
+"""The stops, PARAMETER values and licences of a model, each with where it came from: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.families import Detection, stops_for
+from gguf2ollama.modelfiles import Parameter
+from gguf2ollama.sources.model import Value
+
+if TYPE_CHECKING:
+    from gguf2ollama.planning.settings import ModelSettings
+
+__all__ = [
+    "choose_parameters",
+    "choose_stops",
+    "parameter_lines",
+    "read_licenses",
+    "requested_stops",
+    "without_cutting_stops",
+]
+
+# keys of llama.cpp's `general.sampling.*` (llama-arch.cpp) and the PARAMETER of the same meaning
+_SAMPLING = {
+    "temp": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "penalty_last_n": "repeat_last_n",
+    "penalty_repeat": "repeat_penalty",
+}
+_REQUESTED = "--param"
+
+
+def requested_stops(settings: ModelSettings) -> tuple[str, ...]:
+    """Return the stop strings that the user gave."""
+    return tuple(str(parameter.value) for parameter in settings.parameters if parameter.name == "stop")
+
+
+def choose_stops(
+    metadata: Mapping[str, Any], *, detection: Detection, settings: ModelSettings
+) -> dict[str, str]:
+    """Return each stop string and where it came from; the user's replace all others."""
+    if requested := requested_stops(settings):
+        return dict.fromkeys(requested, _REQUESTED)
+    if detection.kind == "embedding":
+        return {}
+    found = {stop.text: stop.source for stop in stops_for(metadata, profile=detection.profile)}
+    return found | {text: source for text, source in settings.published.stops.items() if text not in found}
+
+
+def without_cutting_stops(
+    stops: Mapping[str, str], *, cutting: Collection[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the stops that cut no answer, and a warning for each that would.
+
+    Raises:
+        UsageProblem: The user asked for one that would.
+    """
+    for text in cutting:
+        if stops.get(text) == _REQUESTED:
+            raise UsageProblem(
+                f"stop string {text!r} would cut answers off: the chat template prints it within them",
+                hint="remove that --param",
+            )
+    kept = {text: source for text, source in stops.items() if text not in cutting}
+    return kept, [
+        f"stop string {text!r} ({source}) is not used: the chat template prints it within answers"
+        for text, source in stops.items()
+        if text in cutting
+    ]
+
+
+def choose_parameters(
+    metadata: Mapping[str, Any], *, detection: Detection, settings: ModelSettings, stops: Mapping[str, str]
+) -> dict[str, Value]:
+    """Return each PARAMETER by name (``stop``: a list) with its origin, in the order of the Modelfile.
+
+    The user's values precede those published with the GGUF, those ``general.sampling.*`` in it, those the
+    configuration of the base model, and those the family's profile.
+    """
+    found: dict[str, Value] = {}
+    if settings.context is not None:
+        found["num_ctx"] = Value(value=settings.context.tokens, source=settings.context.reason)
+    if detection.kind != "embedding":
+        found |= {
+            parameter.name: Value(value=parameter.value, source=parameter.source)
+            for parameter in detection.parameters
+        }
+        found |= settings.published.fallbacks
+        found |= dict(_sampling(metadata))
+        found |= settings.published.parameters
+    found |= {
+        parameter.name: Value(value=parameter.value, source=_REQUESTED)
+        for parameter in settings.parameters
+        if parameter.name != "stop"
+    }
+    if stops:
+        sources = "; ".join(f"{text}: {source}" for text, source in stops.items())
+        found["stop"] = Value(value=list(stops), source=sources)
+    return found
+
+
+def parameter_lines(parameters: Mapping[str, Value]) -> Iterator[Parameter]:
+    """Return the PARAMETER lines of a Modelfile: one for each value."""
+    for name, parameter in parameters.items():
+        for value in parameter.value if isinstance(parameter.value, list) else [parameter.value]:
+            yield Parameter(name=name, value=value)
+
+
+def read_licenses(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Return the licence that the GGUF names: its name and, if given, its URL."""
+    texts = (metadata.get(f"general.license{part}") for part in ("", ".name", ".link"))
+    named = dict.fromkeys(text.strip() for text in texts if isinstance(text, str) and text.strip())
+    if named:
+        yield "\n".join(named)
+
+
+def _sampling(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    """Read the sampling values that the authors wrote into the GGUF (llama.cpp's ``general.sampling.*``)."""
+    for key, name in _SAMPLING.items():
+        value = metadata.get(f"general.sampling.{key}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        is_whole = name in {"top_k", "repeat_last_n"}
+        yield (
+            name,
+            Value(
+                value=int(value) if is_whole else _shortest_float(value),
+                source=f"general.sampling.{key} in the GGUF",
+            ),
+        )
+
+
+def _shortest_float(value: float) -> float:
+    """Return the decimal that 32 bits stand for: 0.699999988079071 was written as 0.7."""
+    return float(f"{value:.7g}")

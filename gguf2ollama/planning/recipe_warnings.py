@@ -1,0 +1,163 @@
+"""What may surprise the user of a recipe, one sentence each: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gguf2ollama.families import Detection
+from gguf2ollama.modelfiles import Modelfile, lint
+from gguf2ollama.planning.settings import ModelSettings, TemplateOrigin
+from gguf2ollama.planning.target import Target
+
+if TYPE_CHECKING:
+    from gguf2ollama.chat.candidate import TemplateChoice
+
+__all__ = ["lint_warnings", "recipe_warnings"]
+
+_NAMED = 3  # conversations that a warning names
+_WITHOUT_PARAMETER = (
+    "sequence",
+    "xtc_probability",
+    "xtc_threshold",
+    "mirostat",
+    "mirostat_tau",
+    "mirostat_eta",
+)
+
+
+def recipe_warnings(
+    metadata: Mapping[str, Any],
+    *,
+    detection: Detection,
+    origin: TemplateOrigin,
+    target: Target,
+    settings: ModelSettings,
+    choice: TemplateChoice | None,
+    renderer: str | None,
+) -> Iterator[str]:
+    """Return the warnings about templates, sampling values and the context.
+
+    Args:
+        metadata: The metadata of the GGUF.
+        detection: Its family.
+        origin: Whose template renders a chat.
+        target: The Ollama that will run the model.
+        settings: What the user asked for.
+        choice: The template that was chosen by comparing prompts; ``None`` where none were compared.
+        renderer: The built-in renderer that ``create`` gives the model; ``None`` for none.
+    """
+    yield from _template_warnings(
+        detection=detection, origin=origin, target=target, settings=settings, choice=choice, renderer=renderer
+    )
+    if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
+        yield f"the GGUF recommends {', '.join(unused)} for sampling, which Ollama has no PARAMETER for"
+    if (current := settings.published.chat_template) is not None and settings.chat_template is None:
+        embedded = metadata.get("tokenizer.chat_template")
+        if isinstance(embedded, str) and not _is_same_text(embedded, current.value):
+            yield (
+                f"the chat template in the GGUF differs from the current one ({current.source}); use"
+                " --chat-template upstream to switch"
+            )
+    context, trained = settings.context, _trained_context(metadata)
+    if context is not None and trained and context.tokens > trained:
+        yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
+
+
+def lint_warnings(modelfile: Modelfile, *, chat_template: str) -> Iterator[str]:
+    """Return the linter's warnings, but for those about what only a Modelfile lacks."""
+    for finding in lint(modelfile, chat_template=chat_template or None):
+        if finding.level != "note" and finding.code != "not-carried":
+            yield f"{finding.message}: {finding.hint}" if finding.hint else finding.message
+
+
+def _is_same_text(one: str, other: str) -> bool:
+    """Return whether two texts differ at most in line endings and surrounding white space."""
+    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
+
+
+def _template_warnings(
+    *,
+    detection: Detection,
+    origin: TemplateOrigin,
+    target: Target,
+    settings: ModelSettings,
+    choice: TemplateChoice | None,
+    renderer: str | None,
+) -> Iterator[str]:
+    """Return the warnings about how chats are rendered."""
+    if choice is not None:
+        yield from _choice_warnings(choice, origin=origin, target=target)
+    elif origin == "native":
+        yield f"{detection.reason}; the {settings.chat_template_name} renders its chats, unchanged"
+    elif origin == "none" and detection.kind == "chat":
+        which = f"Ollama {target.version}" if target.version else "this Ollama"
+        yield (
+            f"{detection.reason}; {which} cannot use the chat template in a GGUF, so its chats are not"
+            " rendered as its authors intend: pass --template FILE, or use Ollama 0.30 or newer"
+        )
+    elif origin == "none" and detection.kind == "base" and renderer is not None:
+        yield f"the file has no chat template; Ollama's built-in renderer {renderer} renders its chats"
+    elif origin == "none" and detection.kind == "base":
+        yield (
+            f"this looks like a base model ({detection.reason}); pass --template FILE to make it a chat model"
+        )
+    elif origin == "profile" and detection.confidence != "template":
+        yield f"{detection.reason}; if this guess is wrong, pass --template FILE"
+
+
+def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: Target) -> Iterator[str]:
+    """Return the warnings about the template that was chosen by comparing prompts."""
+    if choice.gets_renderer:
+        yield (
+            "Ollama gives uploads of this architecture a built-in renderer, which replaces the chat template"
+            " in the GGUF (--via link or pull keeps it)"
+        )
+        return
+    yield from _shortfalls(choice)
+    if choice.turns_thinking_on:
+        yield (
+            "Ollama turns reasoning on unless a client says otherwise, which the model's own chat template"
+            ' does not; "think": false turns it off'
+        )
+    if choice.chosen.generate_note:
+        yield choice.chosen.generate_note
+    if origin == "native" and target.create_replaces_template and choice.chosen.companion is None:
+        yield (
+            "Ollama may use a template of its own instead of the chat template in the GGUF when it creates"
+            " the model; `gguf2ollama build` detects that"
+        )
+
+
+def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
+    """Return which conversations the best candidate renders differently from the model's chat template."""
+    from gguf2ollama.chat.outcome import Refused  # noqa: PLC0415 - loaded where there is a choice
+
+    for feature, score in choice.chosen.parity.scores.items():
+        if not score.compared or score.exact == score.compared:
+            continue
+        names = [
+            case.conversation.name
+            for case in choice.chosen.parity.faults
+            if case.conversation.feature == feature
+        ]
+        shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        yield (
+            f"{score.compared - score.exact} of {score.compared} {feature} conversations render differently"
+            f" from the model's chat template: {shown}"
+        )
+    failing = {case.got.reason: None for case in choice.chosen.parity.faults if isinstance(case.got, Refused)}
+    if failing:
+        yield f"Ollama would fail to render some conversations: {next(iter(failing))}"
+    if (day := choice.chosen.day) is not None:
+        yield (
+            "this template prints today's date, which Ollama < 0.11.4 cannot provide; it is fixed to"
+            f" {day.isoformat()} until you rebuild"
+        )
+    if choice.chosen.misses_calls:
+        yield "tool calls will not be parsed with this template"
+
+
+def _trained_context(metadata: Mapping[str, Any]) -> int:
+    value = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    return value if isinstance(value, int) else 0
