@@ -118,7 +118,7 @@ def companion(
         shows_thinking=thinks,
         is_harmony=thinks_by_family(str(metadata.get("general.architecture", "")), version=version),
     )
-    assert not ollama_template.honours(text, chat_template, version=version)  # noqa: S101 - it names no tools
+    assert not ollama_template.takes_precedence(text, chat_template, version=version)  # noqa: S101 - it names no tools
     return Companion(text=text, has_tags=has_tags, note=note)
 
 

@@ -390,7 +390,7 @@ class _Trial:
     ) -> Candidate:
         from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - only where a TEMPLATE is tried
 
-        fitted = ollama_template.Fitted(text=go_template) if origin == "user" else self._fitted(go_template)
+        fitted = ollama_template.Adapted(text=go_template) if origin == "user" else self._fitted(go_template)
         if fitted.fields:
             lacking = ", ".join(fitted.fields)
             why = f"{why}, without {lacking} (not supported by Ollama {self._question.version})"
@@ -442,17 +442,17 @@ class _Trial:
         except Gguf2OllamaError as error:
             return Refused(error.message)
 
-    def _fitted(self, go_template: str) -> ollama_template.Fitted:
-        return ollama_template.fit(go_template, version=self._question.version, today=self._now.date())
+    def _fitted(self, go_template: str) -> ollama_template.Adapted:
+        return ollama_template.adapt(go_template, version=self._question.version, today=self._now.date())
 
     def _is_honoured(self, go_template: str, what: str) -> bool:
         """Return whether the server renders with a TEMPLATE where the GGUF has a chat template, too."""
         if not self._question.is_native or self._uses_harmony(go_template):
             return True
-        verdict = ollama_template.honours(go_template, self._carried, version=self._question.version)
-        if not verdict.honoured:
+        verdict = ollama_template.takes_precedence(go_template, self._carried, version=self._question.version)
+        if not verdict.has_precedence:
             self.remarks.append(f"{what}: {verdict.reason}")
-        return verdict.honoured
+        return verdict.has_precedence
 
     def _synthesised(self) -> Iterator[Candidate]:
         what = "a TEMPLATE generated from the chat template"

@@ -13,13 +13,13 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.gotmpl.lex import Token, tokenize
 from gguf2ollama.gotmpl.versions import Dialect, dialect
 
-__all__ = ["Fitted", "fit"]
+__all__ = ["Adapted", "adapt"]
 
 _EMPTY = '""'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class Adapted:
     """An adapted template.
 
     Attributes:
@@ -33,7 +33,7 @@ class Fitted:
     day: date | None = None
 
 
-def fit(text: str, *, version: str, today: date) -> Fitted:
+def adapt(text: str, *, version: str, today: date) -> Adapted:
     """Adapt a template to a version of Ollama; it stays as it is if supported, or if it is not a template.
 
     Args:
@@ -47,7 +47,7 @@ def fit(text: str, *, version: str, today: date) -> Fitted:
     known = dialect(version)
     unknown, days = _unknown_fields(known), _days(known, today)
     if not unknown and not days:
-        return Fitted(text=text)
+        return Adapted(text=text)
     tokens = tokenize(text)
     parts: list[str] = []
     fields: dict[str, None] = {}
@@ -64,7 +64,7 @@ def fit(text: str, *, version: str, today: date) -> Fitted:
         else:
             continue
         end = token.at + len(token.value)
-    return Fitted(text="".join(parts) + text[end:], fields=tuple(fields), day=today if is_dated else None)
+    return Adapted(text="".join(parts) + text[end:], fields=tuple(fields), day=today if is_dated else None)
 
 
 def _unknown_fields(known: Dialect) -> frozenset[str]:

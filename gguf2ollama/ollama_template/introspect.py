@@ -52,7 +52,7 @@ class Reading:
     thinking: tuple[str, str]
     tool_tag: str
     capabilities: frozenset[str]
-    tells_tool_results: bool
+    renders_tool_results: bool
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +73,7 @@ def read(template: Template) -> Reading:
         thinking=thinking,
         tool_tag=_tool_tag(root),
         capabilities=frozenset(capabilities),
-        tells_tool_results={"tools", "toolcalls"} <= variables
+        renders_tool_results={"tools", "toolcalls"} <= variables
         and any(sign in template.text for sign in _GO_RESULT_SIGNS),
     )
 

@@ -11,21 +11,21 @@ from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
 from gguf2ollama.ollama_template.introspect import Reading, read
 
-__all__ = ["Verdict", "honours"]
+__all__ = ["Verdict", "takes_precedence"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether a server renders chats with the TEMPLATE, and why."""
 
-    honoured: bool
+    has_precedence: bool
     reason: str
 
     def __bool__(self) -> bool:
-        return self.honoured
+        return self.has_precedence
 
 
-def honours(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
+def takes_precedence(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
     """Return whether a server renders with a TEMPLATE rather than a GGUF's own chat template.
 
     That holds for models without RENDERER and PARSER, other than gpt-oss, on a server without
@@ -42,34 +42,35 @@ def honours(go_text: str, jinja_text: str, *, version: str = NEWEST) -> Verdict:
     known = dialect(version)
     reading = read(parse(go_text, functions=known.functions))
     if not known.has_native_path:
-        return Verdict(honoured=True, reason=f"Ollama {version} renders chats with a TEMPLATE only")
+        return Verdict(has_precedence=True, reason=f"Ollama {version} renders chats with a TEMPLATE only")
     if not jinja_text:
-        return Verdict(honoured=True, reason="the GGUF has no chat template")
+        return Verdict(has_precedence=True, reason="the GGUF has no chat template")
     return _compare(reading, jinja_text, known)
 
 
 def _compare(reading: Reading, jinja: str, known: Dialect) -> Verdict:
     theirs = _jinja_capabilities(jinja)
     ours = reading.capabilities
-    tells = _tells_tool_results(jinja)
+    renders = _renders_tool_results(jinja)
     if len(theirs) > len(ours):
         missing = ", ".join(sorted(theirs - ours))
-        if tells or not reading.tells_tool_results:
+        if renders or not reading.renders_tool_results:
             return Verdict(
-                honoured=False,
+                has_precedence=False,
                 reason=f"the chat template in the GGUF has more capabilities: {missing}",
             )
         return Verdict(
-            honoured=True, reason=f"it renders tool results, which outweighs the chat template's {missing}"
+            has_precedence=True,
+            reason=f"it renders tool results, which outweighs the chat template's {missing}",
         )
     both_have_tools = theirs == ours and "tools" in theirs
-    if known.prefers_tool_round_trip and both_have_tools and tells and not reading.tells_tool_results:
+    if known.prefers_tool_round_trip and both_have_tools and renders and not reading.renders_tool_results:
         return Verdict(
-            honoured=False,
+            has_precedence=False,
             reason="the chat template in the GGUF renders tool results, and Ollama does not see that the"
             ' TEMPLATE does: it must use .ToolCalls and contain the text `eq .Role "tool"`',
         )
-    return Verdict(honoured=True, reason="it has every capability of the chat template in the GGUF")
+    return Verdict(has_precedence=True, reason="it has every capability of the chat template in the GGUF")
 
 
 def _jinja_capabilities(jinja: str) -> frozenset[str]:
@@ -106,7 +107,7 @@ _RESULT_SIGNS = (
 )
 
 
-def _tells_tool_results(jinja: str) -> bool:
+def _renders_tool_results(jinja: str) -> bool:
     return (
         _names_tools(jinja)
         and any(sign in jinja for sign in _CALL_SIGNS)

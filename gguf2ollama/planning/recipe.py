@@ -202,9 +202,9 @@ def _template(
     if (text := detection.go_template()) is not None:
         assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
         if target.version is not None and today is not None and not target.native_templates:
-            from gguf2ollama.ollama_template import fit  # noqa: PLC0415 - for older Ollama alone
+            from gguf2ollama.ollama_template import adapt  # noqa: PLC0415 - for older Ollama alone
 
-            text = fit(text, version=target.version, today=today).text
+            text = adapt(text, version=target.version, today=today).text
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:
         return Value(value=None, source=f"the {settings.chat_template_name}; {detection.reason}"), "native"

@@ -6,7 +6,7 @@ import pytest
 
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.modelfiles import parse_modelfile
-from gguf2ollama.ollama_template import honours
+from gguf2ollama.ollama_template import takes_precedence
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import XML_CALLS
 from tests.fakes.ollama_server import Answer
@@ -261,7 +261,7 @@ def test_a_modelfile_for_a_version_leaves_chats_to_the_chat_template_where_it_ca
     assert "# the chat template in the GGUF precedes it" in new
     companion = parse_modelfile(new)
     assert (companion.requires, ".Tools" in companion.template) == ("0.30.0", True)  # in its comment alone
-    assert not honours(companion.template, XML_CALLS)
+    assert not takes_precedence(companion.template, XML_CALLS)
     old = parse_modelfile(call("modelfile", path, "--for-ollama", "0.24.0").out)
     assert (old.requires, ".Tools" in old.template) == (None, True)
     assert call("modelfile", path, "--for-ollama", "banana").code == 2

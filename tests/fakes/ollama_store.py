@@ -23,7 +23,7 @@ from gguf2ollama.ggufio import GgufArray, GgufFile, Role, file_type_name, open_g
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Manifest, MediaType, parameter_size_label
 from gguf2ollama.ollama import ServerFeatures, ServerVersion
-from gguf2ollama.ollama_template import honours
+from gguf2ollama.ollama_template import takes_precedence
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 from gguf2ollama.planning.target import Rendering
 
@@ -274,7 +274,7 @@ class FakeStore:
             return False
         if not model.template or self.rendering != "by capabilities":
             return self.rendering != "TEMPLATE" or not model.template
-        return not honours(model.template, jinja, version=self.rules)
+        return not takes_precedence(model.template, jinja, version=self.rules)
 
     def template_of(self, model: Model) -> str:
         """Return the template that renders a chat: the TEMPLATE, the GGUF's own, or none to speak of."""

@@ -339,9 +339,9 @@ def test_a_server_honours_a_template_where_we_say_so(server, jinja, tmp_path):
                 "/api/create", {"model": "gotmpl-variant", "from": base, "template": template}
             ).raise_for_status()
             shown = asked.ask("/api/show", {"model": "gotmpl-variant"}).json()
-            verdict = ollama_template.honours(template, text or "", version=version)
-            assert (shown["template"] == template) == verdict.honoured, (name, verdict.reason)
-            if verdict.honoured:
+            verdict = ollama_template.takes_precedence(template, text or "", version=version)
+            assert (shown["template"] == template) == verdict.has_precedence, (name, verdict.reason)
+            if verdict.has_precedence:
                 capabilities = set(shown["capabilities"]) - {"completion"}
                 assert capabilities == ollama_template.read(parse(template)).capabilities, name
             asked.delete("gotmpl-variant")

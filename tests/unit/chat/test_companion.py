@@ -16,7 +16,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 from gguf2ollama.modelfiles import Modelfile, parse_modelfile, render_modelfile
-from gguf2ollama.ollama_template import honours, read, render
+from gguf2ollama.ollama_template import read, render, takes_precedence
 from tests.calling_templates import JSON_CALLS, XML_CALLS
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
@@ -196,8 +196,8 @@ def test_a_template_that_declares_what_the_comment_says_is_taken(text):
     assert 'hold the text eq .Role followed by "tool"' in comment
     if "print .Thinking between <think> and </think> in a range over .Messages" in comment:
         own += "{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}"
-    assert honours(own + "{{ .Content }}{{ end }}", text, version=VERSION)
-    assert not honours(made(text).text, text, version=VERSION)
+    assert takes_precedence(own + "{{ .Content }}{{ end }}", text, version=VERSION)
+    assert not takes_precedence(made(text).text, text, version=VERSION)
 
 
 @pytest.mark.parametrize("before", ["", 'Write """docstrings""".\u00a0{{ \'{{\' }}\n'])
@@ -236,7 +236,7 @@ def test_every_chat_template_of_the_corpus_that_shows_tools_has_one_that_is_pass
     for text, one in found.items():
         if one.text:
             reading = read(parse(one.text))
-            assert not honours(one.text, text, version=version)
+            assert not takes_precedence(one.text, text, version=version)
             assert reading.capabilities == ({"thinking"} if one.has_tags else frozenset())
         assert not (one.has_tags and one.note)
         assert bool(one.note) == (shows_thinking(text) and not one.has_tags)

@@ -22,8 +22,8 @@ _THINKS = (
 )
 
 
-def fit(text, version="0.8.0"):
-    return ollama_template.fit(text, version=version, today=_DAY)
+def adapt(text, version="0.8.0"):
+    return ollama_template.adapt(text, version=version, today=_DAY)
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def fit(text, version="0.8.0"):
 def test_what_an_old_ollama_does_not_know_gives_way(text, fitted):
     if fitted is None:
         fitted = text.replace(".ID", '""')
-    assert fit(text).text == fitted
+    assert adapt(text).text == fitted
 
 
 def test_it_tells_what_gave_way():
-    fitted = fit(_THINKS + "{{ currentDate }}")
+    fitted = adapt(_THINKS + "{{ currentDate }}")
     assert (fitted.fields, fitted.day) == ((".Thinking", ".ToolName"), _DAY)
-    assert fit("{{ .Content }}").fields == ()
-    assert fit("{{ .Content }}").day is None
+    assert adapt("{{ .Content }}").fields == ()
+    assert adapt("{{ .Content }}").day is None
 
 
 @pytest.mark.parametrize("version", ["0.5.4", "0.6.5", "0.8.0"])
 def test_a_template_that_would_fail_there_runs(version):
     with pytest.raises(InvalidModelfile, match="has no field Thinking"):
         execute(_THINKS, _CHAT, version=version)
-    assert execute(fit(_THINKS, version).text, _CHAT, version=version) == "qar"
+    assert execute(adapt(_THINKS, version).text, _CHAT, version=version) == "qar"
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,15 @@ def test_a_template_that_would_fail_there_runs(version):
 )
 def test_newer_versions_keep_what_they_know(version, fields):
     text = "{{ range .Messages }}{{ .Thinking }}{{ .ToolName }}{{ .ToolCallID }}{{ end }}"
-    assert fit(text, version).fields == fields
+    assert adapt(text, version).fields == fields
 
 
 def test_the_date_is_left_to_an_ollama_that_tells_it():
-    assert fit("{{ currentDate }}", "0.11.4").text == "{{ currentDate }}"
-    assert fit("{{ yesterdayDate }}", "0.13.0").day == _DAY
-    assert fit("{{ yesterdayDate }}", "0.13.5").day is None
+    assert adapt("{{ currentDate }}", "0.11.4").text == "{{ currentDate }}"
+    assert adapt("{{ yesterdayDate }}", "0.13.0").day == _DAY
+    assert adapt("{{ yesterdayDate }}", "0.13.5").day is None
 
 
 def test_what_is_no_version_is_refused():
     with pytest.raises(UsageProblem, match="invalid Ollama version"):
-        fit("", "newest")
+        adapt("", "newest")

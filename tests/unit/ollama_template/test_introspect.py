@@ -81,7 +81,7 @@ def test_capabilities():
 
 
 @pytest.mark.parametrize(
-    "go, jinja, version, honoured",
+    "go, jinja, version, has_precedence",
     [
         ("{{ .Prompt }}", "{{ x }}", "0.34.4", True),
         ("{{ .Prompt }}", "", "0.34.4", True),
@@ -98,15 +98,15 @@ def test_capabilities():
         (_CALLS + '{{/* eq .Role "tool" */}}', _JINJA_RESULTS + _JINJA_THINKS, "0.34.4", False),
     ],
 )
-def test_whether_a_template_is_honoured(go, jinja, version, honoured):
-    verdict = ollama_template.honours(go, jinja, version=version)
-    assert verdict.honoured is honoured
-    assert bool(verdict) is honoured
+def test_whether_a_template_takes_precedence(go, jinja, version, has_precedence):
+    verdict = ollama_template.takes_precedence(go, jinja, version=version)
+    assert verdict.has_precedence is has_precedence
+    assert bool(verdict) is has_precedence
     assert verdict.reason
 
 
 def test_a_broken_template_is_never_honoured():
     with pytest.raises(InvalidModelfile):
-        ollama_template.honours("{{", "")
+        ollama_template.takes_precedence("{{", "")
     with pytest.raises(InvalidModelfile, match="function yesterdayDate is not defined"):
-        ollama_template.honours("{{ yesterdayDate }}", "", version="0.12.0")
+        ollama_template.takes_precedence("{{ yesterdayDate }}", "", version="0.12.0")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gguf2ollama.ollama_template import honours
+from gguf2ollama.ollama_template import takes_precedence
 from tests.unit.chat.synthesis.families import PLAIN, THINKING, THINKING_WITH_TOOLS, TOOLS
 
 
@@ -18,7 +18,7 @@ def test_chats_with_thinking_come_out_the_same(name, learn, differences):
     found = learn(THINKING[name])
     assert "thinking" in found.features
     assert differences(THINKING[name], found, features=("plain", "thinking"), with_tools=False) == {}
-    assert honours(found.go_template, THINKING[name])
+    assert takes_precedence(found.go_template, THINKING[name])
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -26,7 +26,7 @@ def test_chats_with_tools_come_out_the_same(name, learn, differences):
     found = learn(TOOLS[name])
     assert "tools" in found.features
     assert differences(TOOLS[name], found, features=("plain", "tools")) == {}
-    assert honours(found.go_template, TOOLS[name])
+    assert takes_precedence(found.go_template, TOOLS[name])
 
 
 def test_what_depends_on_tools_and_on_thinking_comes_out_the_same(learn, differences):
