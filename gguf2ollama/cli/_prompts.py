@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from gguf2ollama.chat.comparison import Case, Score
     from gguf2ollama.chat.conversation import Feature
 
-__all__ = ["candidate_json", "case_json", "choice_json", "choice_table", "scores_json", "scores_table", "way"]
+__all__ = [
+    "candidate_json",
+    "candidate_name",
+    "case_json",
+    "choice_json",
+    "choice_table",
+    "scores_json",
+    "scores_table",
+]
 
 _FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill", "odd")
 
@@ -30,14 +38,14 @@ def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mappin
 
 def choice_table(choice: TemplateChoice) -> str:
     """Write what was tried to render a model's chats and how well each matches, the selected one first."""
-    tried = [(("selected", way(choice.chosen)), choice.chosen.parity.scores)]
-    tried += [(("", way(other)), other.parity.scores) for other in choice.others]
+    tried = [(("selected", candidate_name(choice.chosen)), choice.chosen.parity.scores)]
+    tried += [(("", candidate_name(other)), other.parity.scores) for other in choice.others]
     lines = [scores_table(("PROMPTS", "RENDERER"), tried)]
     lines += [f"note: {remark}" for remark in choice.remarks]
     return "\n".join(lines)
 
 
-def way(candidate: Candidate) -> str:
+def candidate_name(candidate: Candidate) -> str:
     """Return what a candidate is, in a few words."""
     return ", ".join(
         [

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from gguf2ollama.cli._model_options import model_options, verify_option
 from gguf2ollama.cli._options import host_option, option, output_options, source_argument, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, plan_json, result_json
-from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.api.build_steps import BuildResult
-    from gguf2ollama.cli._preferences import ModelKeywords
+    from gguf2ollama.cli._model_options import ModelKeywords
     from gguf2ollama.planning.plan import BuildPlan
     from gguf2ollama.planning.target import Via
 
 __all__ = ["command"]
 
 
-class Where(TypedDict):
-    """What a plan and a build have in common, beside what the model is to be."""
+class BuildKeywords(TypedDict):
+    """What `build` and `plan_build` have in common, apart from the options of the model."""
 
     name: str | None
     host: str | None
@@ -43,7 +43,7 @@ class Where(TypedDict):
 @option(
     "--name", "-n", group="model", metavar="NAME", help="Name of the model.  [default: from the file name]"
 )
-@preference_options
+@model_options
 @option(
     "--locked",
     group="source",
@@ -113,7 +113,7 @@ def command(
     locked: str | None,
     quantize: str | None,
     host: str | None,
-    preferences: ModelKeywords,
+    model_keywords: ModelKeywords,
     output: Output,
 ) -> None:
     """Create an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, a repository, or a URL.
@@ -132,7 +132,7 @@ def command(
     check_source(source)
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
 
-    where: Where = {
+    build_keywords: BuildKeywords = {
         "name": name,
         "host": host,
         "ca_file": ca_file(),
@@ -145,7 +145,9 @@ def command(
         "locked": locked,
     }
     if dry_run:
-        _show_plan(source, lock=lock, where=where, preferences=preferences, output=output)
+        _show_plan(
+            source, lock=lock, build_keywords=build_keywords, model_keywords=model_keywords, output=output
+        )
         return
     from gguf2ollama.api.build import build  # noqa: PLC0415 - not needed for help
 
@@ -157,8 +159,8 @@ def command(
             lock=lock,
             progress=progress,
             notify=output.note,
-            **where,
-            **preferences,
+            **build_keywords,
+            **model_keywords,
         )
     _report(result, output=output)
     if prompt is not None:
@@ -177,11 +179,16 @@ def _check(*, quantize: str | None, prompt: str | None, store: str | None, dry_r
 
 
 def _show_plan(
-    source: str, *, lock: str | None, where: Where, preferences: ModelKeywords, output: Output
+    source: str,
+    *,
+    lock: str | None,
+    build_keywords: BuildKeywords,
+    model_keywords: ModelKeywords,
+    output: Output,
 ) -> None:
     from gguf2ollama.api.build import plan_build  # noqa: PLC0415 - not needed for help
 
-    plan = plan_build(source, notify=output.note, **where, **preferences)
+    plan = plan_build(source, notify=output.note, **build_keywords, **model_keywords)
     if lock is not None:
         from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - with --lock alone
 

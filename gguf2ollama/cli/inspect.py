@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gguf2ollama.cli._explain import explained, explanation_json
+from gguf2ollama.cli._model_options import model_options, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
-from gguf2ollama.cli._preferences import preference_options, verify_option
 from gguf2ollama.cli._tensor_check import describe_tensors, tensor_check_json, tensor_warnings
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.api.explain_template import Explanation
-    from gguf2ollama.cli._preferences import ModelKeywords
+    from gguf2ollama.cli._model_options import ModelKeywords
     from gguf2ollama.planning.plan import Inspection
     from gguf2ollama.verification.tensor_check import TensorCheck
 
@@ -32,7 +32,7 @@ __all__ = ["command"]
     is_flag=True,
     help="Decode all tensors, and find NaN, infinities and damaged blocks.",
 )
-@preference_options
+@model_options
 @verify_option
 @output_options
 def command(
@@ -41,7 +41,7 @@ def command(
     metadata: bool,
     explain_template: bool,
     check_tensors: bool,
-    preferences: ModelKeywords,
+    model_keywords: ModelKeywords,
     no_verify: bool,
     output: Output,
 ) -> None:
@@ -61,7 +61,7 @@ def command(
         )
     if check_tensors:
         _require_local(source)
-    inspection = inspect(source, verify=not no_verify, **preferences)
+    inspection = inspect(source, verify=not no_verify, **model_keywords)
     for warning in inspection.warnings:
         output.warn(warning)
     if inspection.files.origin is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from gguf2ollama.cli._model_options import model_options, read_text, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._preferences import preference_options, read_text, verify_option
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
-    from gguf2ollama.cli._preferences import ModelKeywords
+    from gguf2ollama.cli._model_options import ModelKeywords
 
 __all__ = ["command"]
 
@@ -21,7 +21,7 @@ __all__ = ["command"]
 @source_argument
 @option("--lint", "only_lint", is_flag=True, help="Check a Modelfile instead: SOURCE is its path.")
 @option("--for-ollama", metavar="VERSION", help="Ollama version that will create the model.  [default: any]")
-@preference_options
+@model_options
 @verify_option
 @output_options
 def command(
@@ -30,7 +30,7 @@ def command(
     only_lint: bool,
     for_ollama: str | None,
     no_verify: bool,
-    preferences: ModelKeywords,
+    model_keywords: ModelKeywords,
     output: Output,
 ) -> None:
     """Print the Modelfile for SOURCE, with a comment on where each value comes from; no server is used.
@@ -48,7 +48,7 @@ def command(
     check_source(source)
     from gguf2ollama.api.modelfile import modelfile  # noqa: PLC0415 - not needed for help
 
-    text = modelfile(source, for_ollama=for_ollama, verify=not no_verify, **preferences)
+    text = modelfile(source, for_ollama=for_ollama, verify=not no_verify, **model_keywords)
     if output.as_json:
         output.data({"modelfile": text})
     else:
@@ -62,9 +62,9 @@ def _lint(name: str, *, output: Output) -> None:
     if output.as_json:
         output.data([dataclasses.asdict(finding) for finding in findings])
     else:
-        for one in findings:
-            line = f":{one.line}" if one.line else ""
-            hint = f"; {one.hint}" if one.hint else ""
-            output.text(f"{name}{line}: {one.level}: {one.message}{hint} ({one.code})")
-    if errors := sum(one.level == "error" for one in findings):
+        for finding in findings:
+            line = f":{finding.line}" if finding.line else ""
+            hint = f"; {finding.hint}" if finding.hint else ""
+            output.text(f"{name}{line}: {finding.level}: {finding.message}{hint} ({finding.code})")
+    if errors := sum(finding.level == "error" for finding in findings):
         raise InvalidModelfile(f"{name} has {errors} errors", hint="see the lines above")

@@ -9,7 +9,7 @@ import click
 from gguf2ollama.cli._format import columns
 from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._prompts import choice_json, scores_json, scores_table, way
+from gguf2ollama.cli._prompts import candidate_name, choice_json, scores_json, scores_table
 
 if TYPE_CHECKING:
     from gguf2ollama.verification.template_survey import SurveyedTemplate, TemplateSurvey
@@ -47,7 +47,7 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
 
 def _described(found: TemplateSurvey) -> str:
     rows = [
-        ((template.name, way(template.selection.choice.chosen)), template.scores)
+        ((template.name, candidate_name(template.selection.choice.chosen)), template.scores)
         for template in found.templates
         if template.selection
     ]

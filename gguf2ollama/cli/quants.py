@@ -48,12 +48,12 @@ def command(*, repository: str, revision: str | None, output: Output) -> None:
 
 
 def _row(row: QuantRow, *, table: QuantTable) -> tuple[str, ...]:
-    one = row.variant
-    is_taken = table.choice is not None and table.choice.variant == one
+    variant = row.variant
+    is_taken = table.choice is not None and table.choice.variant == variant
     bits = "?" if row.bits_per_weight is None else f"{row.bits_per_weight:.2f}"
-    shards = f"{len(one.files)}, incomplete" if one.missing else str(len(one.files))
-    quant = f"{one.quant or '-'}{' *' if is_taken else ''}"
-    return (quant, size(one.n_bytes), shards, bits, _FITS[row.fits], one.files[0].path)
+    shards = f"{len(variant.files)}, incomplete" if variant.missing else str(len(variant.files))
+    quant = f"{variant.quant or '-'}{' *' if is_taken else ''}"
+    return (quant, size(variant.n_bytes), shards, bits, _FITS[row.fits], variant.files[0].path)
 
 
 def _as_json(table: QuantTable) -> dict[str, Any]:

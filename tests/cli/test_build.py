@@ -87,7 +87,7 @@ def test_the_store_of_the_server_is_written_where_it_is_ours(call, server, gguf,
 
 
 @pytest.mark.parametrize("via", ["link", "pull"])
-def test_a_way_that_is_asked_for_and_does_not_work_ends_the_call(call, server, gguf, via):
+def test_a_requested_transport_that_does_not_work_is_an_error(call, server, gguf, via):
     server.inject("POST /api/pull", Cut(after_lines=1, error="dial tcp: connection refused"))
     done = call("build", gguf, "--via", via)
     assert done.code == {"link": 2, "pull": 5}[via], done.err
@@ -119,7 +119,7 @@ def test_run_asks_the_model_that_was_made(call, server, gguf):
     assert (done.code, done.out) == (0, "Hello there!\n")
 
 
-def test_preferences_reach_the_server(call, server, gguf, tmp_path):
+def test_model_options_reach_the_server(call, server, gguf, tmp_path):
     template = tmp_path / "template"
     template.write_text("{{ .Prompt }}!", encoding="utf-8")
     done = call(
@@ -216,7 +216,7 @@ def test_another_template_on_the_server_is_a_warning_while_prompts_are_right(cal
     assert words in done.json["server_warnings"][0]
 
 
-def test_a_difference_may_be_allowed_and_is_told(call, server, gguf):
+def test_an_allowed_difference_is_reported(call, server, gguf):
     server.altered["system"] = "Something else."
     done = call("build", gguf, "--allow-mismatch")
     assert done.code == 0
@@ -244,7 +244,7 @@ def test_a_difference_may_be_allowed_and_is_told(call, server, gguf):
         ("upload", "POST /api/copy", Answer(status=500, body='{"error": "broken"}'), 5),
     ],
 )
-def test_a_failure_on_the_way_leaves_the_old_model_as_it_was(call, server, gguf, via, endpoint, fault, code):
+def test_a_failed_build_leaves_the_old_model_unchanged(call, server, gguf, via, endpoint, fault, code):
     assert call("build", gguf, "--name", "mine", "--system", "old").code == 0
     before = call("list", "--json").json
     server.inject(endpoint, fault)
@@ -255,7 +255,7 @@ def test_a_failure_on_the_way_leaves_the_old_model_as_it_was(call, server, gguf,
     assert call("show", "mine", "--json").json["system"] == "old"
 
 
-def test_a_server_that_dies_in_the_middle_of_every_upload_is_told(call, server, gguf, monkeypatch):
+def test_a_server_that_dies_in_the_middle_of_every_upload_is_an_error(call, server, gguf, monkeypatch):
     monkeypatch.setattr("gguf2ollama.ollama.client._RETRY_PAUSES", ())
     server.inject("POST /api/blobs/", Die(after_bytes=1000), times=10)
     done = call("build", gguf, "--via", "upload")
@@ -264,7 +264,7 @@ def test_a_server_that_dies_in_the_middle_of_every_upload_is_told(call, server, 
     assert models(server) == set()
 
 
-def test_no_server_is_told_with_what_to_do(call, gguf, monkeypatch):
+def test_without_a_server_the_hint_says_what_to_do(call, gguf, monkeypatch):
     with FakeOllama() as server:
         url = server.url
     monkeypatch.setenv("OLLAMA_HOST", url)
@@ -273,7 +273,7 @@ def test_no_server_is_told_with_what_to_do(call, gguf, monkeypatch):
     assert "ollama serve" in done.err
 
 
-def test_another_server_is_told_apart_from_ollama(call, server, gguf):
+def test_another_server_is_not_mistaken_for_ollama(call, server, gguf):
     server.inject("GET /api/version", Answer(body="<html>nginx</html>", content_type="text/html"))
     done = call("build", gguf)
     assert done.code == 5

@@ -88,7 +88,7 @@ def test_what_lies_about_is_noted_and_no_error(call, store):
     assert any("left by an interrupted build" in one["message"] for one in done.json)
 
 
-def test_a_folder_that_is_no_store_is_not_found(call, tmp_path):
+def test_a_folder_that_is_not_a_model_directory_is_not_found(call, tmp_path):
     assert call("doctor", "--store", tmp_path).code == 3
 
 
@@ -106,7 +106,7 @@ def leave(store, name, *, hours):
     return path
 
 
-def test_fix_removes_from_a_store_what_nobody_can_use_any_more(call, store):
+def test_fix_removes_abandoned_models_from_a_directory(call, store):
     old, young = leave(store, "old", hours=25), leave(store, "young", hours=23)
     part = store / "blobs/.sha256-x.0123456789ab.part"
     part.touch()

@@ -49,7 +49,7 @@ def test_a_template_can_come_from_stdin_and_be_put_back(call, gguf, jinja, out, 
     assert back.read_bytes() == gguf.read_bytes()
 
 
-def test_a_template_can_be_taken_away_and_only_once(call, gguf, out, tmp_path):
+def test_a_template_can_be_removed_once(call, gguf, out, tmp_path):
     assert call("patch-template", gguf, "-o", out, "--remove").code == 0
     assert KEY not in open_gguf(out).metadata
     done = call("patch-template", out, "-o", tmp_path / "again.gguf", "--remove")
@@ -58,7 +58,7 @@ def test_a_template_can_be_taken_away_and_only_once(call, gguf, out, tmp_path):
     assert not (tmp_path / "again.gguf").exists()
 
 
-def test_variants_give_way_and_are_named(call, with_variants, jinja, out):
+def test_removed_variants_are_named(call, with_variants, jinja, out):
     done = call("patch-template", with_variants, "-o", out, "--chat-template", jinja)
     assert "also removed: the chat template's variants tool_use" in done.err
     assert [key for key in open_gguf(out).metadata if key.startswith(KEY)] == [KEY]
@@ -132,7 +132,7 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize("verb", ["patch-template", "build", "modelfile", "inspect"])
-def test_a_text_that_is_no_chat_template_is_refused(call, server, gguf, jinja, out, kind, verb):
+def test_an_invalid_chat_template_is_refused(call, server, gguf, jinja, out, kind, verb):
     content, words = BAD[kind]
     jinja.write_bytes(content)
     options = ["-o", out] if verb == "patch-template" else []
@@ -145,18 +145,18 @@ def test_a_text_that_is_no_chat_template_is_refused(call, server, gguf, jinja, o
 
 def test_inspect_and_modelfile_go_by_the_template_that_is_given(call, gguf, jinja, tmp_path):
     assert call("inspect", gguf, "--json").json["detection"]["family"] == "chatml"
-    told = call("inspect", gguf, "--chat-template", jinja, "--json").json
-    assert told["detection"]["family"] is None
-    assert told["recipe"]["template"]["origin"] == "native"
-    assert "--chat-template" in told["recipe"]["template"]["source"]
-    assert told["recipe"]["patched_keys"] == [KEY]
+    result = call("inspect", gguf, "--chat-template", jinja, "--json").json
+    assert result["detection"]["family"] is None
+    assert result["recipe"]["template"]["origin"] == "native"
+    assert "--chat-template" in result["recipe"]["template"]["source"]
+    assert result["recipe"]["patched_keys"] == [KEY]
     assert "written into the header" in call("inspect", gguf, "--chat-template", jinja).out
     written = call("modelfile", gguf, "--chat-template", jinja).out
     assert CHATML_MARK not in written
     assert "gguf2ollama patch-template" in written
     bare = tiny_llama(tmp_path / "bare.gguf", chat_template=None)
-    told = call("inspect", bare, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE).json
-    assert told["detection"]["family"] == "chatml"
+    result = call("inspect", bare, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE).json
+    assert result["detection"]["family"] == "chatml"
 
 
 def test_inspect_shows_what_is_left_out_of_the_header(call, with_variants, jinja):
@@ -170,8 +170,8 @@ def test_inspect_shows_what_is_left_out_of_the_header(call, with_variants, jinja
 
 
 def test_the_template_that_is_there_already_changes_nothing(call, gguf):
-    told = call("inspect", gguf, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE).json
-    assert told["recipe"]["patched_keys"] == []
+    result = call("inspect", gguf, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE).json
+    assert result["recipe"]["patched_keys"] == []
     written = call("modelfile", gguf, "--chat-template", "-", stdin=CHATML_TEMPLATE).out
     assert "patch-template" not in written
 
@@ -200,7 +200,7 @@ def test_a_read_back_with_another_template_ends_with_6(call, server, gguf, jinja
     assert "a TEMPLATE of the server's own is used instead of your chat template" in done.err
 
 
-def test_a_store_holds_only_the_first_shard_anew(call, gguf, jinja, tmp_path):
+def test_only_the_first_shard_is_written_again(call, gguf, jinja, tmp_path):
     shards = split(gguf, tmp_path / "part", max_tensors=9)
     store = tmp_path / "store"
     assert call("build", shards[0], "--name", "m", "--store", store, "--chat-template", jinja).code == 0
@@ -208,7 +208,7 @@ def test_a_store_holds_only_the_first_shard_anew(call, gguf, jinja, tmp_path):
     assert [path.stat().st_ino in blobs for path in shards] == [False, *[True] * (len(shards) - 1)]
 
 
-def test_an_embedding_model_may_carry_one_too(call, jinja, tmp_path):
+def test_an_embedding_model_may_have_a_chat_template_too(call, jinja, tmp_path):
     path = build_gguf(tmp_path / "embeds.gguf", architecture="bert")
     done = call("inspect", path, "--chat-template", jinja, "--json")
     assert done.json["detection"]["kind"] == "embedding"

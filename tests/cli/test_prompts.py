@@ -51,7 +51,7 @@ def weights_in(folder):
     return open_gguf(blob).metadata
 
 
-def test_a_prompt_of_the_server_that_is_not_as_meant_ends_with_6_and_leaves_nothing(call, server, gguf):
+def test_a_wrong_prompt_on_the_server_ends_with_6_and_leaves_nothing(call, server, gguf):
     server.inject("POST /api/chat", _OTHER_PROMPT, times=1)
     done = call("build", gguf, "--name", "mine", "--json")
     assert done.code == 6
@@ -60,7 +60,7 @@ def test_a_prompt_of_the_server_that_is_not_as_meant_ends_with_6_and_leaves_noth
     assert server.store.models == {}
 
 
-def test_such_a_prompt_can_be_allowed_and_is_told(call, server, gguf):
+def test_an_allowed_wrong_prompt_is_reported(call, server, gguf):
     server.inject("POST /api/chat", _OTHER_PROMPT, times=1)
     done = call("build", gguf, "--name", "mine", "--allow-mismatch")
     assert done.code == 0, done.err
@@ -69,7 +69,7 @@ def test_such_a_prompt_can_be_allowed_and_is_told(call, server, gguf):
     assert set(server.store.models) == {"mine:latest"}
 
 
-def test_without_verification_the_family_decides_and_no_prompt_is_asked_for(call, server, gguf):
+def test_without_verification_the_family_decides_and_no_prompt_is_rendered(call, server, gguf):
     done = call("build", gguf, "--no-verify", "--json")
     assert done.code == 0, done.err
     assert compared(server) == 0
@@ -77,7 +77,7 @@ def test_without_verification_the_family_decides_and_no_prompt_is_asked_for(call
     assert done.json["recipe"]["template"]["origin"] == "profile"
 
 
-def test_what_is_not_loaded_is_not_compared_and_that_is_told(call, server, gguf):
+def test_without_loading_the_skipped_prompt_check_is_reported(call, server, gguf):
     done = call("build", gguf, "--no-load")
     assert done.code == 0, done.err
     assert compared(server) == 0
@@ -85,7 +85,7 @@ def test_what_is_not_loaded_is_not_compared_and_that_is_told(call, server, gguf)
     assert "prompt check skipped" not in call("build", gguf, "--no-load", "--no-verify").err
 
 
-def test_a_template_of_the_user_may_prompt_otherwise_and_that_is_told(call, server, gguf):
+def test_a_template_of_the_user_may_render_differently_with_a_warning(call, server, gguf):
     done = call("build", gguf, "--name", "mine", "--template", "-", stdin="{{ .Prompt }}!")
     assert done.code == 0, done.err
     assert "25 of 25 plain conversations render differently from the model's chat template" in done.err
@@ -93,13 +93,13 @@ def test_a_template_of_the_user_may_prompt_otherwise_and_that_is_told(call, serv
     assert call("show", "mine", "--json").json["template"] == "{{ .Prompt }}!"
 
 
-def test_a_template_of_the_user_that_the_server_renders_in_another_way_ends_with_6(call, server, gguf):
+def test_a_template_of_the_user_that_the_server_renders_differently_ends_with_6(call, server, gguf):
     server.inject("POST /api/chat", _OTHER_PROMPT, times=1)
     faithful = call("inspect", gguf, "--no-verify", "--json").json["recipe"]["template"]["value"]
     assert call("build", gguf, "--template", "-", stdin=faithful).code == 6
 
 
-def test_a_template_that_is_no_go_template_is_refused_before_anything_is_sent(call, server, gguf):
+def test_an_invalid_go_template_is_refused_before_anything_is_sent(call, server, gguf):
     done = call("build", gguf, "--template", "-", stdin="{{ if }}")
     assert done.code == 4, done.err
     assert "the Go template cannot be parsed at line 1" in done.err
@@ -133,17 +133,17 @@ def test_a_changed_header_is_compared_with_the_authors_text_when_it_is_built_aga
     (again,) = (
         path for path in (tmp_path / "store/blobs").iterdir() if path.stat().st_size > dated.stat().st_size
     )
-    told = call("inspect", again, "--json").json
-    assert (told["prompts"]["origin"], told["recipe"]["patched_keys"]) == ("native", [])
-    assert told["prompts"]["exact"] is True
+    result = call("inspect", again, "--json").json
+    assert (result["prompts"]["origin"], result["recipe"]["patched_keys"]) == ("native", [])
+    assert result["prompts"]["exact"] is True
 
 
 def test_another_chat_template_goes_before_the_one_that_a_changed_header_keeps(call, dated, tmp_path):
     assert call("build", dated, "--name", "mine", "--store", tmp_path / "store").code == 0
     (changed,) = (path for path in (tmp_path / "store/blobs").iterdir() if path.read_bytes()[:4] == b"GGUF")
-    told = call("inspect", changed, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE).json
-    assert (told["detection"]["family"], told["prompts"]["exact"]) == ("chatml", True)
-    assert sorted(told["recipe"]["patched_keys"]) == [ORIGINAL_KEY, KEY]
+    result = call("inspect", changed, "--chat-template", "-", "--json", stdin=CHATML_TEMPLATE).json
+    assert (result["detection"]["family"], result["prompts"]["exact"]) == ("chatml", True)
+    assert sorted(result["recipe"]["patched_keys"]) == [ORIGINAL_KEY, KEY]
     new = tmp_path / "new.gguf"
     assert call("patch-template", changed, "-o", new, "--chat-template", "-", stdin=CHATML_TEMPLATE).code == 0
     assert ORIGINAL_KEY not in open_gguf(new).metadata
@@ -152,9 +152,9 @@ def test_another_chat_template_goes_before_the_one_that_a_changed_header_keeps(c
 def test_variants_that_a_chat_template_of_the_user_replaces_do_not_come_back(call, tmp_path):
     variants = {"tokenizer.chat_templates": ["tool_use"], f"{KEY}.tool_use": "{{ tools }}"}
     path = tiny_llama(tmp_path / "variants.gguf", metadata=variants)
-    told = call("inspect", path, "--chat-template", "-", "--json", stdin=DATED).json
-    assert told["prompts"]["origin"] == "patched"
-    assert sorted(told["recipe"]["patched_keys"]) == sorted([ORIGINAL_KEY, KEY, *variants])
+    result = call("inspect", path, "--chat-template", "-", "--json", stdin=DATED).json
+    assert result["prompts"]["origin"] == "patched"
+    assert sorted(result["recipe"]["patched_keys"]) == sorted([ORIGINAL_KEY, KEY, *variants])
 
 
 def test_a_stop_that_would_cut_answers_is_left_out_or_refused(call, tmp_path):
@@ -171,7 +171,7 @@ def test_a_stop_that_would_cut_answers_is_left_out_or_refused(call, tmp_path):
     assert call("inspect", path, "--param", "stop=<|im_end|>", "--no-verify").code == 0
 
 
-def test_an_ollama_that_has_nothing_to_render_with_gets_a_model_all_the_same_and_that_is_told(call, tmp_path):
+def test_an_ollama_that_cannot_render_gets_a_model_with_a_warning(call, tmp_path):
     unruly = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + _PRINTED
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=unruly)
     done = call("build", path, "--store", tmp_path / "store", "--for-ollama", "0.29.0", "--dry-run", "--json")
@@ -181,20 +181,20 @@ def test_an_ollama_that_has_nothing_to_render_with_gets_a_model_all_the_same_and
     assert "nothing is known to render its chats on Ollama 0.29.0: no TEMPLATE could be generated" in done.err
 
 
-def test_a_modelfile_tells_that_no_server_starts_with_the_chat_template(call, tmp_path):
+def test_a_modelfile_says_that_no_server_starts_with_the_chat_template(call, tmp_path):
     unruly = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + _PRINTED
     text = "{% if messages|length == 4 %}{{ raise_exception('Four is too much.') }}{% endif %}" + unruly
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=text)
     assert "llama-server does not start with this chat template: Four is" in call("modelfile", path).out
 
 
-def test_inspect_tells_what_was_tried_and_how_well_it_does(call, tmp_path):
+def test_inspect_shows_what_was_tried_and_how_well_it_matches(call, tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=WITHOUT_HEADER)
-    told = call("inspect", path, "--json").json["prompts"]
-    assert (told["ollama_version"], told["origin"], told["exact"]) == ("0.34.4", "synthesised", True)
-    assert told["scores"]["plain"] == {"exact": 25, "json_equal": 0, "compared": 25}
-    assert told["mismatches"] == []
-    (native,) = (one for one in told["alternatives"] if one["origin"] == "native")
+    result = call("inspect", path, "--json").json["prompts"]
+    assert (result["ollama_version"], result["origin"], result["exact"]) == ("0.34.4", "synthesised", True)
+    assert result["scores"]["plain"] == {"exact": 25, "json_equal": 0, "compared": 25}
+    assert result["mismatches"] == []
+    (native,) = (one for one in result["alternatives"] if one["origin"] == "native")
     assert native["exact"] is False
     shown = call("inspect", path).out
     rows = [line.split() for line in shown[shown.index("PROMPTS") :].splitlines()]
@@ -212,10 +212,10 @@ def test_the_rules_of_a_chat_template_are_explained(call, gguf):
     shown = call("inspect", gguf, "--explain-template").out
     assert "user message:" in shown
     assert "<|im_start|>" in shown[shown.index("RULES") :]
-    told = call("inspect", gguf, "--explain-template", "--json").json["explanation"]
-    assert told["uncovered_branches"] == []
-    assert "{{" in told["go_template"]
-    assert "user message:" in told["rules"]
+    result = call("inspect", gguf, "--explain-template", "--json").json["explanation"]
+    assert result["uncovered_branches"] == []
+    assert "{{" in result["go_template"]
+    assert "user message:" in result["rules"]
 
 
 def test_marks_of_thinking_that_change_what_is_printed_are_explained(call, tmp_path):
@@ -267,7 +267,7 @@ def test_a_modelfile_for_a_version_leaves_chats_to_the_chat_template_where_it_ca
     assert call("modelfile", path, "--for-ollama", "banana").code == 2
 
 
-def test_inspect_shows_the_companion_and_why_thoughts_would_show(call, tmp_path):
+def test_inspect_shows_the_companion_and_why_reasoning_would_show(call, tmp_path):
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
     recipe = call("inspect", path, "--json").json["recipe"]
     assert recipe["template"]["origin"] == "native"
@@ -318,7 +318,7 @@ def test_an_ollama_that_knows_no_thinking_gets_a_template_without(call, tmp_path
     assert ("thinking" in recipe["capabilities"]) == thinks
 
 
-def test_an_ollama_that_tells_no_date_gets_that_of_the_day_and_that_is_told(call, tmp_path):
+def test_an_ollama_without_dates_gets_the_date_of_the_build_with_a_warning(call, tmp_path):
     text = "{{ strftime_now('%Y-%m-%d') }} " + _PRINTED
     done = _built_for(call, tmp_path, text, "0.11.0")
     assert "currentDate" not in done.json["recipe"]["template"]["value"]
@@ -328,7 +328,7 @@ def test_an_ollama_that_tells_no_date_gets_that_of_the_day_and_that_is_told(call
     assert "until you rebuild" not in done.err
 
 
-def test_chats_that_end_in_an_error_of_an_old_ollamas_are_told(call, tmp_path):
+def test_chats_that_fail_on_an_old_ollama_are_reported(call, tmp_path):
     tools = "{% if tools %}{{ tools | tojson }}{% endif %}" + _PRINTED
     done = _built_for(call, tmp_path, tools, "0.5.12")
     assert "fail to render some conversations: the Go template fails for this request" in done.err

@@ -13,8 +13,8 @@ DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *sorted(map(str, Pa
 
 
 def test_the_reference_is_that_of_the_commands():
-    told = (CHECKOUT / "docs" / "reference.md").read_text(encoding="utf-8")
-    assert told == reference(), "run `make docs`"
+    result = (CHECKOUT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert result == reference(), "run `make docs`"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

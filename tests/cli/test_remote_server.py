@@ -78,7 +78,7 @@ def test_a_key_that_is_missing_or_wrong_is_said(call, proxy, gguf, monkeypatch, 
     assert not proxy.passed
 
 
-def test_a_key_that_no_header_can_carry_is_a_usage_problem(call, proxy, monkeypatch):
+def test_a_key_that_no_header_can_hold_is_a_usage_problem(call, proxy, monkeypatch):
     monkeypatch.setenv("OLLAMA_API_KEY", "two\nlines")
     done = call("list", "--json")
     assert done.code == 2

@@ -70,7 +70,7 @@ def test_cp_and_rm(call, model):
 
 
 @pytest.mark.parametrize("verb", ["pull", "push"])
-def test_a_transfer_that_fails_is_told(call, server, model, verb):
+def test_a_failed_transfer_is_an_error(call, server, model, verb):
     server.inject(f"POST /api/{verb}", Answer(status=500, body='{"error": "no way"}'))
     done = call(verb, "mine")
     assert done.code == 5
@@ -83,13 +83,13 @@ def test_the_host_option_goes_before_the_environment(call, server, monkeypatch):
     assert call("list", "--host", server.url).code == 0
 
 
-def test_inspect_tells_the_origin_of_every_value(call, gguf):
+def test_inspect_shows_the_origin_of_every_value(call, gguf):
     done = call("inspect", gguf, "--param", "top_k=3")
     assert done.code == 0
     assert "--param" in done.out
-    told = call("inspect", gguf, "--json").json
-    assert told["recipe"]["parameters"]["num_ctx"]["source"]
-    assert told["detection"]["family"] == "chatml"
+    result = call("inspect", gguf, "--json").json
+    assert result["recipe"]["parameters"]["num_ctx"]["source"]
+    assert result["detection"]["family"] == "chatml"
 
 
 def test_inspect_shows_the_keys_of_the_file(call, gguf):
@@ -108,13 +108,13 @@ def test_modelfile_prints_what_reads_back(call, gguf):
     assert call("modelfile", gguf, "--json").json["modelfile"].startswith("# Made by gguf2ollama.")
 
 
-def test_a_system_text_that_no_modelfile_carries_is_refused_with_a_way_out(call, gguf):
+def test_a_system_prompt_that_no_modelfile_can_hold_is_refused_with_a_hint(call, gguf):
     done = call("modelfile", gguf, "--system", 'three """ quotes')
     assert done.code == 4
     assert "build" in done.err
 
 
-def test_lint_tells_what_is_wrong_with_a_modelfile(call, tmp_path):
+def test_lint_shows_what_is_wrong_with_a_modelfile(call, tmp_path):
     path = tmp_path / "Modelfile"
     path.write_text('FROM ./x.gguf\nPARAMETER temprature 1\nPARAMETER stop ""\n')
     done = call("modelfile", "--lint", path)

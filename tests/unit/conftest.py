@@ -45,8 +45,8 @@ def shards(tmp_path):
 def image_of():
     """Return a function that lays out the model of a source."""
 
-    def one(source, *, takes_shards=True, **preferences):
-        found = inspect(source, **preferences)
+    def one(source, *, takes_shards=True, **options):
+        found = inspect(source, **options)
         return lay_out_image(found.files, recipe=found.recipe, takes_shards=takes_shards)
 
     return one

@@ -52,7 +52,7 @@ NOW = datetime(2026, 1, 10, tzinfo=UTC)
         (timedelta(minutes=-4, seconds=-30), "in 4 minutes"),
     ],
 )
-def test_ages_are_told_in_the_largest_unit(delta, text):
+def test_ages_are_written_in_the_largest_unit(delta, text):
     assert age(NOW - delta, now=NOW) == text
 
 
@@ -60,7 +60,7 @@ def test_columns_line_up_and_lines_end_without_blanks():
     assert columns(("NAME", "SIZE"), [("a", "1 B"), ("longer", "")]) == "NAME    SIZE\na       1 B\nlonger"
 
 
-def test_the_help_of_the_group_tells_what_each_verb_tells_of_itself():
+def test_the_help_of_the_group_and_of_each_command_agree():
     import click  # noqa: PLC0415
 
     with click.Context(group) as context:
@@ -128,7 +128,7 @@ def test_an_error_is_one_sentence_and_a_hint(failing, capsys):
     assert capsys.readouterr().err == "error: there is no \\x1b[31mmodel\nhint: try another\n"
 
 
-def test_an_error_is_json_where_json_was_asked_for(failing, capsys):
+def test_an_error_is_json_with_json(failing, capsys):
     failing(NotFound("gone", hint="look"))
     run(["list", "--json"])
     assert json.loads(capsys.readouterr().err) == {
@@ -209,7 +209,7 @@ def test_quiet_silences_notes_but_not_warnings_and_data(capsys):
     assert capsys.readouterr() == ("data\n", "warning: careful\n")
 
 
-def test_text_that_is_no_utf8_is_shown_escaped(capsys):
+def test_text_that_is_not_utf8_is_escaped(capsys):
     output = Output(as_json=True, quiet=False, verbose=False)
     output.text("a\udcffb")
     output.data({"key": "ü\udcff"})
@@ -249,7 +249,7 @@ def test_log_records_are_shown_with_verbose_and_warnings_always(capsys, verbose)
     assert capsys.readouterr().err == f"{detail}warning: net: slow\nwarning: some.library: old\n"
 
 
-def test_progress_is_not_shown_where_there_is_no_terminal(capsys):
+def test_progress_is_not_shown_without_a_terminal(capsys):
     from gguf2ollama.events import Update  # noqa: PLC0415
 
     with Output(as_json=False, quiet=False, verbose=False).progress() as progress:

@@ -65,7 +65,7 @@ def wait_for(server, endpoint, process=None, *, times=1):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("via", ["pull", "upload"])
-def test_what_is_under_way_is_cleaned_up(server, start, via, number):
+def test_unfinished_work_is_cleaned_up(server, start, via, number):
     server.inject("POST /api/generate", Stall())
     process = start("--via", via, until="POST /api/generate")
     assert any(TEMPORARY_NAMESPACE in name for name in server.store.models)

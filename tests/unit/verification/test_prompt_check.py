@@ -139,7 +139,7 @@ def test_a_model_that_prints_the_time_to_the_second_is_built(server, tmp_path):
     assert build(path, name="mine", host=server.url).differences == ()
 
 
-def test_a_server_that_is_gone_is_no_difference(server, client, gguf):
+def test_a_lost_server_is_not_a_difference(server, client, gguf):
     build(gguf, name="mine", host=server.url, verify=False)
     server.inject(RENDER, Die(), times=20)
     with pytest.raises(ServerProblem):
@@ -299,7 +299,7 @@ def test_without_a_second_process_the_hint_names_no_verify(server, gguf, tmp_pat
     assert build(gguf, name="mine", host=server.url, verify=False)
 
 
-def test_an_old_server_is_asked_for_no_prompts(gguf):
+def test_no_prompts_are_requested_from_an_old_server(gguf):
     with FakeOllama(version="0.11.4") as server:
         assert build(gguf, name="mine", host=server.url)
         assert RENDER not in server.endpoints()

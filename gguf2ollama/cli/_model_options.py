@@ -15,7 +15,7 @@ from gguf2ollama.fs.errors import disk_errors
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter
 
-__all__ = ["ModelKeywords", "preference_options", "read_text", "verify_option"]
+__all__ = ["ModelKeywords", "model_options", "read_text", "verify_option"]
 
 
 class ModelKeywords(TypedDict):
@@ -36,8 +36,8 @@ class ModelKeywords(TypedDict):
 _CAP_BYTES = 1 << 20  # of a template or a system text
 
 
-def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of model and source, from ``--ctx`` to ``--revision``, as ``preferences``."""
+def model_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of model and source, from ``--ctx`` to ``--revision``, as ``keywords``."""
 
     @option(
         "--ctx",
@@ -126,7 +126,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         if system is not None and system_file is not None:
             raise UsageProblem("--system and --system-file exclude each other", hint="use only one of them")
-        preferences: ModelKeywords = {
+        model_keywords: ModelKeywords = {
             "context": _parse_context(ctx),
             "parameters": _parse_parameters(params),
             "system": system if system_file is None else read_text(system_file),
@@ -140,7 +140,7 @@ def preference_options(verb: Callable[..., None]) -> Callable[..., None]:
             "file": hub_file,
             "revision": revision,
         }
-        verb(*arguments, preferences=preferences, **options)
+        verb(*arguments, model_keywords=model_keywords, **options)
 
     return wrapped
 
