@@ -111,7 +111,7 @@ def test_another_default_system_text_takes_the_familys_sampling_away():
     assert (family(found), found.system, found.parameters) == ("qwen2.5", None, ())
 
 
-def test_circumstances_are_told_with_their_weight():
+def test_circumstances_are_reported_with_their_weight():
     found = detection(OWN_TEMPLATES["smollm2"], architecture="llama", name="SmolLM2 135M")
     assert [(seen.kind, seen.weight) for seen in found.evidence] == [
         ("template", 100),

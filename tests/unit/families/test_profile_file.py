@@ -117,7 +117,7 @@ def test_a_wrong_profile_is_named_with_its_line(profile_path, change, line, prob
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\xfd", b"# only\n", b"a: " + b"x" * 100_000, b"[" * 30_000]
 )
-def test_a_file_that_is_no_profile_is_refused(profile_path, content):
+def test_a_file_that_is_not_a_profile_is_refused(profile_path, content):
     profile_path.write_bytes(content)
     with pytest.raises(InvalidProfile, match=r"test\.yaml"):
         read_profile(profile_path)

@@ -75,7 +75,7 @@ def test_without_a_family_the_end_tokens_remain():
 
 
 @pytest.mark.parametrize("identifier", [4, 5, 6, 7, 8, 99, -1, True, "1", None])
-def test_tags_white_space_and_broken_ids_are_no_stops(identifier):
+def test_tags_whitespace_and_broken_ids_are_no_stops(identifier):
     assert stops(None, tokens=TOKENS, eos_token_id=identifier) == {}
 
 

@@ -83,7 +83,7 @@ def test_a_missing_folder_is_named(tmp_path):
         pass
 
 
-def test_a_folder_is_no_target(tmp_path):
+def test_a_folder_is_not_a_target(tmp_path):
     with pytest.raises(UsageProblem, match="is a directory"), atomic_file(tmp_path):
         pass
 
@@ -216,7 +216,7 @@ def write_half(target, *, identity=b"x"):
 
 @on_linux
 @pytest.mark.parametrize("replace", [False, True])
-def test_what_is_left_of_the_same_bytes_is_gone_on_with(tmp_path, replace):
+def test_what_is_left_of_the_same_bytes_is_resumed(tmp_path, replace):
     target = tmp_path / "file"
     if replace:
         target.write_bytes(b"old")
@@ -270,7 +270,7 @@ def test_what_another_user_put_there_is_left_alone(tmp_path):
 
 
 @on_linux
-def test_what_is_there_already_needs_no_space_twice(tmp_path, monkeypatch):
+def test_what_exists_needs_no_space_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(space, "free_bytes", lambda _folder: 1 << 20)
     target, size = tmp_path / "file", 3 << 20
     left = resumable._resumable_path(target, b"x")
@@ -294,7 +294,7 @@ def test_a_failure_leaves_nothing_to_go_on_with(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_came_meanwhile_is_kept_by_one_that_can_be_gone_on_with(tmp_path):
+def test_a_file_that_came_meanwhile_is_kept_by_one_that_can_be_resumed(tmp_path):
     target = tmp_path / "file"
 
     def race():

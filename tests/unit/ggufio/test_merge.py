@@ -158,7 +158,7 @@ def test_a_set_of_one_shard_is_merged(tmp_path: Path) -> None:
     assert merged.first.split is None
 
 
-def test_a_file_that_is_there_is_kept(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
+def test_a_file_that_exists_is_kept(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
     target = tmp_path / "m.gguf"
     target.write_text("precious")
     with pytest.raises(UsageProblem, match="already exists"):
@@ -167,7 +167,7 @@ def test_a_file_that_is_there_is_kept(shards: ShardSet, expected: bytes, tmp_pat
     assert merge(shards, target, replace=True).read_bytes() == expected
 
 
-def test_a_missing_folder_is_told(shards: ShardSet, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(shards: ShardSet, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         merge(shards, tmp_path / "nowhere" / "m.gguf")
 
@@ -209,7 +209,7 @@ def test_nothing_is_left_when_it_is_interrupted(shards: ShardSet, tmp_path: Path
 @pytest.mark.parametrize(
     "plain", [pytest.param("copy_file_range", marks=needs_copy_file_range), "read and write"]
 )
-def test_a_shard_that_shrinks_meanwhile_is_told(
+def test_a_shard_that_shrinks_meanwhile_is_reported(
     shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: str
 ) -> None:
     monkeypatch.setattr(sharing, "can_share", lambda *_files: plain == "copy_file_range")
@@ -249,7 +249,7 @@ def killed_merge(shards: ShardSet, target: Path) -> Path:
 
 
 @on_linux
-def test_a_merge_that_was_killed_is_gone_on_with(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
+def test_a_merge_that_was_killed_is_resumed(shards: ShardSet, expected: bytes, tmp_path: Path) -> None:
     target = tmp_path / "m.gguf"
     part = killed_merge(shards, target)
     there, inode = part.stat().st_size, part.stat().st_ino
@@ -275,7 +275,7 @@ def test_a_merge_that_was_killed_at_its_very_end_is_given_its_name(
 
 @on_linux
 @pytest.mark.parametrize("spoiled", ["at its end", "longer", "longer than the whole"])
-def test_what_is_not_what_a_killed_merge_wrote_is_written_anew(
+def test_what_is_not_what_a_killed_merge_wrote_is_written_again(
     shards: ShardSet, expected: bytes, tmp_path: Path, spoiled: str
 ) -> None:
     part = killed_merge(shards, tmp_path / "m.gguf")
@@ -291,7 +291,7 @@ def test_what_is_not_what_a_killed_merge_wrote_is_written_anew(
 
 @on_linux
 @pytest.mark.parametrize("other", ["shard", "keys"])
-def test_a_merge_of_anything_else_begins_anew(shards: ShardSet, tmp_path: Path, other: str) -> None:
+def test_a_merge_of_anything_else_starts_over(shards: ShardSet, tmp_path: Path, other: str) -> None:
     part = killed_merge(shards, tmp_path / "m.gguf")
     if other == "shard":
         path = shards.shards[1].path

@@ -196,7 +196,7 @@ def test_reports_each_chunk_and_ends_with_all(shards: ShardSet) -> None:
 
 
 @pytest.mark.parametrize("change", ["longer", "shorter", "touched", "replaced"])
-def test_a_shard_that_was_changed_is_told(shards: ShardSet, tmp_path: Path, change: str) -> None:
+def test_a_shard_that_was_changed_is_reported(shards: ShardSet, tmp_path: Path, change: str) -> None:
     view = MergedView(shards)
     path = shards.shards[1].path
     if change == "longer":
@@ -215,7 +215,7 @@ def test_a_shard_that_was_changed_is_told(shards: ShardSet, tmp_path: Path, chan
     assert not (tmp_path / "m.gguf").exists()
 
 
-def test_a_shard_that_is_changed_during_the_reading_is_told(shards: ShardSet) -> None:
+def test_a_shard_that_is_changed_during_the_reading_is_reported(shards: ShardSet) -> None:
     path = shards.shards[0].path
     view = MergedView(shards)
     with view.open() as stream:

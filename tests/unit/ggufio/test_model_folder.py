@@ -75,7 +75,7 @@ def test_renamed_shards_are_put_together(tmp_path: Path) -> None:
     assert [shard.no for shard in ModelFolder.scan(tmp_path).model.shards] == [0, 1, 2]
 
 
-def test_a_lone_shard_is_told(tmp_path: Path) -> None:
+def test_a_lone_shard_is_reported(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     paths[0].unlink()
     paths[1].unlink()
@@ -84,14 +84,14 @@ def test_a_lone_shard_is_told(tmp_path: Path) -> None:
         ModelFolder.scan(tmp_path)
 
 
-def test_shards_of_two_incomplete_sets_are_told(tmp_path: Path) -> None:
+def test_shards_of_two_incomplete_sets_are_reported(tmp_path: Path) -> None:
     build_shards(tmp_path, name="a", tensors=some_tensors(3))[0].unlink()
     build_shards(tmp_path, name="b", tensors=some_tensors(6))[0].unlink()
     with pytest.raises(InvalidShards, match="1 of the 3 shards of a is missing"):
         ModelFolder.scan(tmp_path)
 
 
-def test_a_folder_without_gguf_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_gguf_is_reported(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(NotFound, match="no GGUF file in"):
         ModelFolder.scan(tmp_path)
@@ -105,7 +105,7 @@ def test_a_folder_below_that_has_some_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path / 'Q4_K_M'}" in str(caught.value.hint)
 
 
-def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_reported(tmp_path: Path) -> None:
     build_gguf(tmp_path / "p.gguf", architecture="clip")
     with pytest.raises(NotFound, match=r"no model in .*, only p\.gguf \(projector\)"):
         ModelFolder.scan(tmp_path)

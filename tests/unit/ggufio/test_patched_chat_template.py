@@ -64,7 +64,7 @@ def test_a_variant_is_changed_added_or_removed_and_listed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("told", [None, 7, "tool_use", [1, 2]])
-def test_a_list_of_variants_that_is_none_is_made_anew(tmp_path: Path, told: object) -> None:
+def test_a_list_of_variants_that_is_none_is_made_again(tmp_path: Path, told: object) -> None:
     old = {f"{KEY}.tool_use": "tools", NAMES: told}
     found = patched(tmp_path, old, "new", variant="rag")
     assert found[NAMES] == ["tool_use", "rag"]
@@ -78,7 +78,7 @@ def test_what_is_so_already_needs_no_patch(tmp_path: Path, wanted: str | None) -
     assert chat_template_patch(shard.gguf, "other")
 
 
-def test_a_template_that_is_there_as_another_type_is_replaced(tmp_path: Path) -> None:
+def test_a_template_that_exists_as_another_type_is_replaced(tmp_path: Path) -> None:
     assert patched(tmp_path, {KEY: ["same"]}, "same") == {KEY: "same"}
 
 

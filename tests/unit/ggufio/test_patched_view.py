@@ -258,7 +258,7 @@ def test_odd_files_keep_all_that_was_not_changed(entries: list[bytes], tail: byt
         assert tensor_data(made) == tensor_data(content)
 
 
-def test_a_file_that_was_changed_is_told(path: Path, tmp_path: Path) -> None:
+def test_a_file_that_was_changed_is_reported(path: Path, tmp_path: Path) -> None:
     view = PatchedView(Shard.open(path), patch(new=text("x")))
     path.write_bytes(path.read_bytes() + b"x")
     for use in (view.sha256, lambda: view.copy_to(tmp_path / "o.gguf"), lambda: content_of(view)):

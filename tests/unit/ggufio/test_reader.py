@@ -96,7 +96,7 @@ def test_padding_after_the_last_tensor_may_be_missing(tmp_path: Path) -> None:
     assert open_gguf(path).tensors[0].n_bytes == 12
 
 
-def test_tensors_may_stand_in_any_order_and_apart() -> None:
+def test_tensors_may_be_in_any_order_and_apart() -> None:
     # gguf.cpp wants them in order and back to back, the specification does not
     described = [raw_tensor("a", offset=256), raw_tensor("b", offset=0)]
     gguf = open_gguf(io.BytesIO(raw_header(tensors=described, data=bytes(384))))
@@ -198,7 +198,7 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
         open_gguf(tmp_path / "m.gguf")
 
 
-def test_a_folder_is_no_gguf(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_gguf(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="is a directory"):
         open_gguf(tmp_path)
 

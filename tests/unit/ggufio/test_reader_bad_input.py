@@ -80,7 +80,7 @@ STRANGERS = [
 
 
 @pytest.mark.parametrize("content,problem,hint", STRANGERS, ids=lambda value: str(value)[:20])
-def test_says_what_a_file_is_that_is_no_gguf(content: bytes, problem: str, hint: str) -> None:
+def test_says_what_a_file_is_that_is_not_a_gguf(content: bytes, problem: str, hint: str) -> None:
     with pytest.raises(InvalidGguf, match=r"^x\.gguf is not a GGUF file: ") as caught:
         open_bytes(content)
     assert problem in str(caught.value)
@@ -250,7 +250,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content,told", BROKEN.values(), ids=BROKEN)
-def test_each_broken_rule_is_told_with_key_or_tensor_and_offset(content: bytes, told: str) -> None:
+def test_each_broken_rule_is_reported_with_key_or_tensor_and_offset(content: bytes, told: str) -> None:
     with pytest.raises(InvalidGguf) as caught:
         open_bytes(content)
     assert told in str(caught.value)
@@ -279,7 +279,7 @@ def test_a_header_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         open_bytes(content)
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path: Path) -> None:
     class Shrinking(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             return super().read(min(size or 0, max(0, 40 - self.tell())))

@@ -182,7 +182,7 @@ def test_a_doubled_shard_is_named(tmp_path: Path) -> None:
         ShardSet.from_paths([paths[0], paths[1], paths[1]])
 
 
-def test_a_copy_of_one_shard_under_the_name_of_another_is_told(tmp_path: Path) -> None:
+def test_a_copy_of_one_shard_under_the_name_of_another_is_reported(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     paths[2].write_bytes(paths[1].read_bytes())
     with pytest.raises(InvalidShards, match=r"duplicate shard 2 of 3: .*00002-of-00003.*00003-of-00003"):
@@ -197,7 +197,7 @@ def test_a_whole_file_among_shards_is_named(tmp_path: Path) -> None:
             ShardSet.from_paths(given)
 
 
-def test_two_whole_files_are_no_set(tmp_path: Path) -> None:
+def test_two_whole_files_are_not_a_set(tmp_path: Path) -> None:
     paths = [build_gguf(tmp_path / name) for name in ("a.gguf", "b.gguf")]
     with pytest.raises(InvalidShards, match="are both complete"):
         ShardSet.from_paths(paths)
@@ -209,7 +209,7 @@ def test_shards_of_sets_of_other_sizes_do_not_belong_together(tmp_path: Path) ->
         ShardSet.from_paths([three[0], two[1], three[2]])
 
 
-def test_a_shard_of_a_model_with_more_tensors_is_told(tmp_path: Path) -> None:
+def test_a_shard_of_a_model_with_more_tensors_is_reported(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     (tmp_path / "o").mkdir()
     other = build_shards(tmp_path / "o", tensors=some_tensors(9))
@@ -218,7 +218,7 @@ def test_a_shard_of_a_model_with_more_tensors_is_told(tmp_path: Path) -> None:
         ShardSet.discover(paths[0])
 
 
-def test_a_shard_of_a_model_with_the_same_count_of_tensors_is_told(tmp_path: Path) -> None:
+def test_a_shard_of_a_model_with_the_same_count_of_tensors_is_reported(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     (tmp_path / "o").mkdir()
     shifted = [make_tensor(f"blk.{number}.weight") for number in (8, 9, 4, 5, 6, 7)]
@@ -227,7 +227,7 @@ def test_a_shard_of_a_model_with_the_same_count_of_tensors_is_told(tmp_path: Pat
         ShardSet.discover(paths[0])
 
 
-def test_fewer_tensors_than_the_headers_tell_are_told(tmp_path: Path) -> None:
+def test_fewer_tensors_than_the_headers_tell_are_reported(tmp_path: Path) -> None:
     keys = [split_keys(no, 2, 3) for no in range(2)]
     paths = [
         build_gguf(tmp_path / f"{no}.gguf", metadata=keys[no], tensors=[make_tensor(f"t{no}")])
@@ -237,7 +237,7 @@ def test_fewer_tensors_than_the_headers_tell_are_told(tmp_path: Path) -> None:
         ShardSet.from_paths(paths)
 
 
-def test_a_shard_of_another_architecture_is_told(tmp_path: Path) -> None:
+def test_a_shard_of_another_architecture_is_reported(tmp_path: Path) -> None:
     keys = [split_keys(no, 2, 2) for no in range(2)]
     paths = [
         build_gguf(
@@ -252,7 +252,7 @@ def test_a_shard_of_another_architecture_is_told(tmp_path: Path) -> None:
         ShardSet.from_paths(paths)
 
 
-def test_shards_of_both_byte_orders_are_no_set(tmp_path: Path) -> None:
+def test_shards_of_both_byte_orders_are_not_a_set(tmp_path: Path) -> None:
     paths = build_shards(tmp_path, count=2)
     build_gguf(paths[1], metadata=split_keys(1, 2, 4), tensors=[], architecture=None, byte_order="big")
     with pytest.raises(InvalidShards, match="byte order: little and big"):

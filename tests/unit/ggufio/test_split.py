@@ -98,7 +98,7 @@ def test_writes_the_same_where_the_system_has_no_copy_file_range(
         ({"max_bytes": 10**12}, "a single shard"),
     ],
 )
-def test_limits_that_make_no_sense_are_told(
+def test_limits_that_make_no_sense_are_reported(
     whole: Path, tmp_path: Path, limits: dict[str, int], told: str
 ) -> None:
     with pytest.raises(UsageProblem, match=told):
@@ -133,7 +133,7 @@ def test_a_prefix_needs_a_name(whole: Path, prefix: str) -> None:
         split(whole, prefix, max_tensors=3)
 
 
-def test_a_missing_source_or_folder_is_told(whole: Path, tmp_path: Path) -> None:
+def test_a_missing_source_or_folder_is_reported(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         split(tmp_path / "nowhere.gguf", tmp_path / "m", max_tensors=3)
     with pytest.raises(NotFound):

@@ -188,7 +188,7 @@ def test_says_what_it_is_without_its_content() -> None:
     assert repr(metadata) == "<Metadata of 1 keys>"
 
 
-def test_a_key_that_is_not_there_is_a_key_error() -> None:
+def test_a_key_that_does_not_exist_is_a_key_error() -> None:
     metadata = read({}).metadata
     assert metadata.get("a", "default") == "default"
     with pytest.raises(KeyError):

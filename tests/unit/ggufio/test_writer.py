@@ -53,7 +53,7 @@ def test_an_alignment_that_the_metadata_contradicts_is_refused() -> None:
         write_gguf(io.BytesIO(), metadata=said)
 
 
-def test_another_alignment_is_told_in_the_metadata() -> None:
+def test_another_alignment_is_reported_in_the_metadata() -> None:
     stream = io.BytesIO()
     write_gguf(stream, metadata={}, alignment=64)
     assert open_gguf(stream).metadata["general.alignment"] == 64

@@ -24,7 +24,7 @@ _PIECES = st.sampled_from(
 
 
 @pytest.mark.parametrize("template", cases.BROKEN)
-def test_what_is_no_template_is_refused_with_place_and_reason(template):
+def test_what_is_not_a_template_is_refused_with_place_and_reason(template):
     line, column, reason = cases.BROKEN[template]
     with pytest.raises(InvalidModelfile, match=re.escape(f"line {line}, column {column}: ")) as refused:
         parse(template)

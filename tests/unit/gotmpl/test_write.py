@@ -35,7 +35,7 @@ def test_conditions_and_names_of_templates_are_not_printed():
     assert printable_text(text + '{{ template "json" . }}{{ $x := "d" }}{{ print `e "f"` }}') == 'a bcde "f"'
 
 
-def test_white_space_goes_where_go_trims_it():
+def test_whitespace_goes_where_go_trims_it():
     assert printable_text("a \n {{- .B -}} \n c {{ .D }} e") == "ac  e"
 
 

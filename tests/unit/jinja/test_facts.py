@@ -77,7 +77,7 @@ def test_a_name_that_the_template_sets_may_hold():
     assert read("{% set documents = tools %}{% if documents %}one{% endif %}").printed == ("one",)
 
 
-def test_filters_and_methods_are_told_with_their_arguments():
+def test_filters_and_methods_are_reported_with_their_arguments():
     template = read(
         "{{ a | trim }}{{ b.strip() }}{{ c | tojson(indent=4) }}{{ d.split('</think>')[-1].lstrip('\\n') }}"
         "{{ e | length }}{{ f.items() }}{{ g.replace(h, '') }}"
@@ -91,7 +91,7 @@ def test_filters_and_methods_are_told_with_their_arguments():
     }
 
 
-def test_white_space_that_leaks_from_between_tags_is_seen():
+def test_whitespace_that_leaks_from_between_tags_is_seen():
     assert read("{{ a }}\n{{ b }}").is_loose
     assert not read("{% if a %}\n{{ b }}{% endif %}").is_loose  # trim_blocks takes the newline
     assert not read("{{ a }}\n  {{- b }}").is_loose
@@ -121,7 +121,7 @@ def test_the_tags_of_transformers_are_known():
     ],
     ids=["cut", "tag", "open", "nested", "chain", "number", "long", "no UTF-8"],
 )
-def test_what_is_no_template_is_none(text):
+def test_what_is_not_a_template_is_none(text):
     assert read_chat_template(text) is None
 
 

@@ -63,7 +63,7 @@ def test_context_lengths_are_read(text, value):
 
 
 @pytest.mark.parametrize("text", ["", "0", "-5", "k", "1.5k", "lots", "9999999999", "٣"])
-def test_what_is_no_context_length_is_refused(text):
+def test_what_is_not_a_context_length_is_refused(text):
     with pytest.raises(UsageProblem, match="invalid --ctx"):
         parse_context(text)
 

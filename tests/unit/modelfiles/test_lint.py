@@ -202,7 +202,7 @@ def test_a_balanced_template_is_not_called_unbalanced(template: str) -> None:
     assert lint(Modelfile(sources=("x",), template=template)) == ()
 
 
-def test_an_unbalanced_template_is_told_by_its_own_line() -> None:
+def test_an_unbalanced_template_is_reported_by_its_own_line() -> None:
     (finding,) = lint(Modelfile(sources=("x",), template="{{ .Prompt }}\n\n{{ if .System }}"))
     assert "line 3" in finding.message
 

@@ -130,7 +130,7 @@ def test_what_no_modelfile_can_carry_is_refused_with_a_way_out(value: str, what:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nFROM y", "é", "system", "message"])
-def test_what_is_no_name_of_a_parameter_is_refused(name: str) -> None:
+def test_what_is_not_a_parameter_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidModelfile, match="invalid parameter name"):
         render_modelfile(Modelfile(sources=("x",), parameters=(Parameter(name=name, value="1"),)))
 

@@ -121,7 +121,7 @@ class TestModelName:
             ModelName.parse("m").with_tag("../q4")
 
     @pytest.mark.parametrize("tag", ["cloud", "Local", "20b-cloud"])
-    def test_a_tag_that_means_a_place_is_told(self, tag: str) -> None:
+    def test_a_tag_that_means_a_place_is_reported(self, tag: str) -> None:
         assert ModelName(model="m", tag=tag).has_reserved_tag
         assert not ModelName(model="m", tag="clouds").has_reserved_tag
 
@@ -242,7 +242,7 @@ class TestServerAddress:
             *((ANY, True), ("10.0.0.1", False), ("localhost.example", False), ("fe80::1", False)),
         ],
     )
-    def test_loopback_is_told_from_the_rest(self, text: str, *, expected: bool) -> None:
+    def test_loopback_is_distinguished_from_the_rest(self, text: str, *, expected: bool) -> None:
         assert ServerAddress.parse(text).is_loopback is expected
 
     def test_the_environment_gives_the_address_and_a_fault_names_the_variable(self) -> None:

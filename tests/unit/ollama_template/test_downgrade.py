@@ -83,6 +83,6 @@ def test_the_date_is_left_to_an_ollama_that_tells_it():
     assert adapt("{{ yesterdayDate }}", "0.13.5").day is None
 
 
-def test_what_is_no_version_is_refused():
+def test_what_is_not_a_version_is_refused():
     with pytest.raises(UsageProblem, match="invalid Ollama version"):
         adapt("", "newest")

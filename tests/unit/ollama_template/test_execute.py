@@ -134,7 +134,7 @@ def test_before_0_6_6_schemas_are_flat(version, rest):
     )
 
 
-def test_of_what_may_be_anything_only_what_is_not_there_is_left_out():
+def test_of_what_may_be_anything_only_what_does_not_exist_is_left_out():
     tool = {
         "items": [],
         "function": {
@@ -426,7 +426,7 @@ def test_bodies_that_nest_without_end_are_refused():
         _execute("", {"tools": [{"items": items}]})
 
 
-def test_what_is_no_version_is_refused():
+def test_what_is_not_a_version_is_refused():
     with pytest.raises(UsageProblem, match="invalid Ollama version"):
         _execute("", {}, version="newest")
 

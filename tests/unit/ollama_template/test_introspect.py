@@ -105,7 +105,7 @@ def test_whether_a_template_takes_precedence(go, jinja, version, has_precedence)
     assert verdict.reason
 
 
-def test_a_broken_template_is_never_honoured():
+def test_a_broken_template_is_never_used():
     with pytest.raises(InvalidModelfile):
         ollama_template.takes_precedence("{{", "")
     with pytest.raises(InvalidModelfile, match="function yesterdayDate is not defined"):
