@@ -32,7 +32,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     if any(map(_VERBOSE.fullmatch, arguments)):
         import traceback  # noqa: PLC0415 - seldom needed
 
-        traceback.print_exception(error)
+        click.echo(printable("".join(traceback.format_exception(error))), nl=False, err=True)
     known = _known(error)
     if "--json" in arguments:
         fields = {"message": known.message, "hint": known.hint, "exit_code": known.exit_code}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gguf2ollama.cli._format import printable
 from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
@@ -93,7 +94,7 @@ def _show(chunks: Iterable[Chunk], *, output: Output) -> str:
     content, was_thinking = "", False
     for chunk in chunks:
         if chunk.thinking and not output.quiet:
-            click.echo(click.style(chunk.thinking, dim=True), nl=False, err=True)
+            click.echo(click.style(printable(chunk.thinking), dim=True), nl=False, err=True)
             was_thinking = True
         if chunk.content:
             if was_thinking:
