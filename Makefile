@@ -44,8 +44,11 @@ test: $(INSTALLED) parts
 	$(BIN)/python -m pytest $(AT_ONCE) tests/unit tests/cli
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/live tests/packaging
 
+# thousands of folders are made and removed: in memory, where there is a disk of it with room
+IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR == 2 { print $$4 }')" -gt 1000000 ] && echo TMPDIR=/dev/shm)
+
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not corpus and not older" tests/unit tests/cli
+	$(IN_MEMORY) $(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not corpus and not older" tests/unit tests/cli
 
 test-corpus: $(VENV)/.transformers parts
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m corpus --timeout 3600

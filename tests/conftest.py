@@ -9,7 +9,7 @@ from hypothesis import settings
 
 # a loaded machine is no fault of ours: no deadlines. While one works, few examples; CI looks further, and
 # `HYPOTHESIS_PROFILE=thorough` further still.
-settings.register_profile("quick", deadline=None, max_examples=15)
+settings.register_profile("quick", deadline=None, max_examples=10)
 settings.register_profile("ci", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 _USUAL = "ci" if os.environ.get("CI") == "true" else "quick"

@@ -5,8 +5,9 @@ Tests that need a server which does something else inject it.
 
 from __future__ import annotations
 
-from datetime import datetime
-from functools import lru_cache
+import json
+from datetime import date, datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from gguf2ollama import ollama_template
@@ -34,20 +35,32 @@ def render(store: FakeStore, name: str, model: Model, content: dict[str, Any]) -
         )
         contents = [one.content for one in asked.messages]
         body["messages"] = [{**one, "content": text} for one, text in zip(messages, contents, strict=True)]
-        try:
-            return ollama_template.render(
-                store.template_of(model),
-                body,
-                version=store.rules,
-                capabilities=store.capabilities(model),
-            )
-        except Gguf2OllamaError as error:
-            raise Refusal(500, error.message) from error
+        return _go_prompt(
+            store.template_of(model),
+            json.dumps(body),
+            store.rules,
+            tuple(store.capabilities(model)),
+            datetime.now().astimezone().date(),
+        )
     text, now = store.template_of(model), datetime.now().astimezone().replace(microsecond=0)
     if "strftime_now" not in text:
         now = now.replace(second=0)
-    native = _native_template(text, store.rules, now, model.architecture, model_name)
-    outcome = native.render(_conversation(body))
+    return _native_prompt(text, json.dumps(body), store.rules, now, model.architecture, model_name)
+
+
+# builds of many tests have the same chats rendered by the same few templates
+@cache
+def _go_prompt(text: str, body: str, version: str, capabilities: tuple[str, ...], _today: date) -> str:
+    try:
+        return ollama_template.render(text, json.loads(body), version=version, capabilities=capabilities)
+    except Gguf2OllamaError as error:
+        raise Refusal(500, error.message) from error
+
+
+@cache
+def _native_prompt(text: str, body: str, version: str, now: datetime, family: str, model_name: str) -> str:
+    native = _native_template(text, version, now, family, model_name)
+    outcome = native.render(_conversation(json.loads(body)))
     if not isinstance(outcome, Rendered):
         raise Refusal(400, outcome.reason)
     return outcome.prompt

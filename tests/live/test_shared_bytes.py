@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,11 +18,13 @@ from gguf2ollama.ggufio.ranges import FileRange, GivenBytes
 from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
 from tests.live import parts
+from tests.live.conftest import missing
 from tests.live.servers import find_program, running_ollama
 
 pytestmark = pytest.mark.live
 
 MAKERS = {"xfs": ["mkfs.xfs", "-q", "-m", "reflink=1"], "btrfs": ["mkfs.btrfs", "-q"]}
+PACKAGES = {"xfs": "xfsprogs", "btrfs": "btrfs-progs"}
 MEGABYTE = 1 << 20
 
 
@@ -41,9 +44,15 @@ def disk(request, tmp_path_factory):
     place.mkdir()
     with image.open("wb") as stream:
         stream.truncate(400 * MEGABYTE)
-    can = sys.platform == "linux" and works(*MAKERS[request.param], image)
-    if not (can and works("mount", "-o", "loop", image, place)):
-        pytest.skip(f"missing here: root, {MAKERS[request.param][0]} or a kernel that mounts {request.param}")
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root on Linux can mount a file system here")
+    if shutil.which(MAKERS[request.param][0]) is None:
+        missing(f"{MAKERS[request.param][0]} of {PACKAGES[request.param]}")
+    assert works(*MAKERS[request.param], image)
+    if not works("mount", "-o", "loop", image, place):
+        pytest.skip(
+            f"this kernel mounts no {request.param} from a file (it may lack loop devices or {request.param})"
+        )
     yield place
     subprocess.run(["umount", "-l", place], check=True)
 
@@ -76,8 +85,6 @@ def test_a_store_takes_a_clone_which_stays_as_it_is_when_the_file_is_changed(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     program = find_program(part)
     if program is None:
-        from tests.live.conftest import missing  # noqa: PLC0415
-
         missing(f"Ollama {part.version}")
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     with running_ollama(part, program, folder) as server, Client(server.url) as client:
@@ -89,7 +96,7 @@ def test_a_store_takes_a_clone_which_stays_as_it_is_when_the_file_is_changed(
             ).plan.destination.transport
             == "link"
         )
-        assert f"{model.name}: cloned, nothing copied" in told
+        assert f"{model.name}: reflinked (0 bytes copied)" in told
         assert used(folder) - before < MEGABYTE
         blob = server.store / "blobs" / f"sha256-{digest}"
         assert not blob.samefile(model)

@@ -9,6 +9,7 @@ def rules(source):
     return [one.rule for one in complaints_of_python(source, path="room/file.py")]
 
 
+@pytest.mark.slow  # it reads the whole package, and `make lint` does so, too
 def test_users_read_plain_words():
     assert complaints_of_package() == []
 

@@ -29,6 +29,7 @@ from gguf2ollama.ggufio import (
     write_gguf,
 )
 from tests.builders import (
+    CHATML_TEMPLATE,
     build_gguf,
     build_shards,
     make_tensor,
@@ -212,7 +213,12 @@ def test_the_gguf_package_reads_the_same_but_for_the_change(
     template: str, new: dict[str, TypedValue]
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
-        path = tiny_llama(Path(name) / "m.gguf", blocks=1)
+        metadata = {
+            "general.name": "Tiny",
+            "tokenizer.ggml.tokens": ["a", "é☃", ""],
+            "tokenizer.chat_template": CHATML_TEMPLATE,
+        }
+        path = build_gguf(Path(name) / "m.gguf", metadata=metadata, tensors=some_tensors(3))
         changes = {"tokenizer.chat_template": text(template), "general.name": None} | new
         made = PatchedView(Shard.open(path), HeaderPatch(changes=changes)).copy_to(Path(name) / "o.gguf")
         before, after = gguf.GGUFReader(path), gguf.GGUFReader(made)

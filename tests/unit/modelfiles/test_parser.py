@@ -142,12 +142,12 @@ def test_a_long_word_is_cut_to_what_a_message_can_hold(head: str) -> None:
 
 @pytest.mark.parametrize("filling", ['"\n', '" ', "\n", "a\r", "# ", "\x00"])
 def test_a_long_value_is_read_in_one_pass(filling: str) -> None:
-    text = filling * ((1 << 18) // len(filling))
+    text = filling * ((1 << 17) // len(filling))
     assert system_of(f'"""{text}\n"""') == text.replace("\x00", "") + "\n"
 
 
 def test_many_instructions_are_read_in_one_pass() -> None:
-    assert len(parse_modelfile("FROM x\n" + "# c\nLICENSE a\n" * 50_000).licenses) == 50_000
+    assert len(parse_modelfile("FROM x\n" + "# c\nLICENSE a\n" * 20_000).licenses) == 20_000
 
 
 @given(text=modelfile_texts | st.text() | st.binary(max_size=60))
