@@ -1,4 +1,4 @@
-"""What to call a model that its user gave no name."""
+"""The default name of a model, from that of its file."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _FORBIDDEN = re.compile(r"[^a-z0-9._-]+")
 
 
 def suggest_name(stem: str) -> ModelName:
-    """Make a name from that of a file: ``Qwen2.5-7B-Instruct-Q4_K_M`` gives ``qwen2.5-7b-instruct:q4_k_m``.
+    """Return the default name for a file: ``qwen2.5-7b-instruct:q4_k_m`` for ``Qwen2.5-7B-Instruct-Q4_K_M``.
 
     Args:
         stem: The file's name without ``.gguf`` and without the number of a shard.
 
     Raises:
-        UsageProblem: Nothing of it can stand in a name.
+        UsageProblem: It has no character that a name may have.
     """
     found = _QUANTIZATION.search(stem)
     base = stem[: found.start()] if found else stem
     model = _FORBIDDEN.sub("-", base.lower()).strip("-._")[:80]
     if not model:
-        raise UsageProblem(f"no name can be made from {stem!r}", hint="give one with --name")
+        raise UsageProblem(f"no model name can be derived from {stem!r}", hint="give one with --name")
     tag = found["quantization"].lower() if found else "latest"
     return ModelName(model=model, tag=tag)

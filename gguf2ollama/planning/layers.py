@@ -1,4 +1,4 @@
-"""Lay out a model as Ollama keeps it: its layers in order, and its config. Nothing is read but headers."""
+"""The layers of a model in Ollama's manifest, and its config: from headers alone."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "Text", "Weights", "lay_out_image", "lay_out_weights"]
 
-_BUFFER_BYTES = 1 << 16  # what is read in larger pieces does not go through it
+_BUFFER_BYTES = 1 << 16  # larger reads bypass it
 _REFUSED = re.compile(r"[\\:]")  # in a path of `files` (server/create.go)
 _SHARDS_REQUIRE = "0.35.0"  # what `create` of 0.34.4 stamps on a model in shards (create_split_gguf.go)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """A layer of weights: a file as it is or with another header, or shards as one.
+    """A layer of weights: a file as it is or with a changed header, or merged shards.
 
     Attributes:
         media_type: Model or projector.
-        name: The file name that the layer goes by.
-        size: Its length in bytes.
-        shards: The files that its bytes come from.
-        ranges: Where its bytes are, in order.
+        name: The file name of the layer.
+        size: Its bytes.
+        shards: The files with its bytes.
+        ranges: Its bytes in order: ranges of files, and bytes given.
     """
 
     media_type: MediaType
@@ -66,26 +66,26 @@ class Weights:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is one file as it is."""
+        """Whether it is one unchanged file."""
         return len(self.ranges) == 1 and isinstance(self.ranges[0], FileRange)
 
     def open(self) -> BinaryIO:
-        """Open its bytes from their start; each call gives a stream of its own.
+        """Open its bytes at their start; each call returns a new stream.
 
-        Reading or closing raises ``FileChanged`` when a file was changed since its header was read.
+        Reading or closing raises ``FileChanged`` if a file has changed since its header was read.
         """
         return io.BufferedReader(RangeStream(self.ranges, self._sources), _BUFFER_BYTES)
 
     def write_to(self, target: BinaryIO, *, report: Callable[[int], None]) -> None:
-        """Append its bytes to a file, shared with its own files where the file system does that.
+        """Append its bytes to a file, as reflinks where the file system has them.
 
         Args:
-            target: The file; nothing may be left in its buffer.
-            report: Called with the bytes of each step when it is done.
+            target: The file; its buffer must be empty.
+            report: Called with the bytes of each step.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
-            NotFound: One is gone.
+            FileChanged: A file has changed since its header was read.
+            NotFound: A file no longer exists.
         """
         write_ranges(target, self.ranges, self._sources, report=report)
 
@@ -94,11 +94,11 @@ class Weights:
         return {shard.path: shard.gguf for shard in self.shards}
 
     def require_unchanged(self) -> None:
-        """Check that its files are as they were when their headers were read.
+        """Check that its files have not changed since their headers were read.
 
         Raises:
-            FileChanged: One was changed.
-            NotFound: One is gone.
+            FileChanged: A file has changed.
+            NotFound: A file no longer exists.
         """
         for shard in self.shards:
             with open_unchanged(shard.path, shard.gguf):
@@ -122,19 +122,22 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """All that a model is made of, in the order of its manifest."""
+    """The layers of a model in the order of its manifest, and its config."""
 
     weights: tuple[Weights, ...]
     texts: tuple[Text, ...]
     config: Text
 
     def manifest(self, digests: Mapping[str, Digest]) -> Manifest:
-        """Return the manifest; ``digests`` holds that of each weights layer by its name."""
+        """Return the manifest, given the digest of each weights layer by its name."""
         weights = (
             Descriptor(
-                media_type=one.media_type.value, digest=digests[one.name], size=one.size, from_=one.name
+                media_type=layer.media_type.value,
+                digest=digests[layer.name],
+                size=layer.size,
+                from_=layer.name,
             )
-            for one in self.weights
+            for layer in self.weights
         )
         return Manifest(
             config=self.config.descriptor,
@@ -145,20 +148,20 @@ class Image:
 
     @property
     def text_layers(self) -> tuple[Descriptor, ...]:
-        """The layers that are no weights, as they stand in the manifest."""
-        return tuple(one.descriptor for one in self.texts)
+        """The descriptors of the layers other than weights."""
+        return tuple(text.descriptor for text in self.texts)
 
 
 def lay_out_image(
     files: ModelFiles, *, recipe: Recipe, takes_shards: bool, patch: HeaderPatch = UNCHANGED
 ) -> Image:
-    """Lay out a model.
+    """Return the layers of a model, and its config.
 
     Args:
         files: Its files.
-        recipe: What is made of them.
-        takes_shards: Whether shards stay layers of their own; else they are one.
-        patch: What is changed in the header of the model.
+        recipe: What they become.
+        takes_shards: Whether shards stay separate layers; else they are merged into one.
+        patch: Changes to the header of the model.
     """
     merges = files.model.is_split and not takes_shards
     return Image(
@@ -173,9 +176,9 @@ def lay_out_image(
 def lay_out_weights(
     files: ModelFiles, *, takes_shards: bool, patch: HeaderPatch = UNCHANGED
 ) -> tuple[Weights, ...]:
-    """Lay out the weights of a model alone; see :func:`lay_out_image`."""
+    """Return the layers of weights alone; see :func:`lay_out_image`."""
     merges = files.model.is_split and not takes_shards
-    return tuple(_named_apart(_weights(files, merges=merges, patch=patch)))
+    return tuple(_uniquely_named(_weights(files, merges=merges, patch=patch)))
 
 
 def _weights(files: ModelFiles, *, merges: bool, patch: HeaderPatch) -> Iterator[Weights]:
@@ -191,14 +194,14 @@ def _weights(files: ModelFiles, *, merges: bool, patch: HeaderPatch) -> Iterator
         yield _file(projector, name=projector.path.name, media_type=MediaType.PROJECTOR)
 
 
-def _named_apart(layers: Iterable[Weights]) -> Iterator[Weights]:
-    """Return each layer a name of its own that Ollama takes: files of one name may lie in several folders."""
-    taken = set()
+def _uniquely_named(layers: Iterable[Weights]) -> Iterator[Weights]:
+    """Return the layers with unique names that Ollama accepts: several folders may have files of one name."""
+    used = set()
     for layer in layers:
         name = _REFUSED.sub("-", layer.name)
-        while name in taken:
+        while name in used:
             name = f"{layer.media_type.name.lower()}-{name}"
-        taken.add(name)
+        used.add(name)
         yield dataclasses.replace(layer, name=name)
 
 
@@ -211,23 +214,23 @@ def _layer(view: FileView, *, name: str, media_type: MediaType, shards: tuple[Sh
 
 
 def _texts(recipe: Recipe) -> Iterator[Text]:
-    """Return the small layers in the order of ``ApplyModelfileLayers`` (create/manifest.go of 0.34.4)."""
-    wanted = recipe.modelfile
-    if wanted.template is not None:
-        yield Text(media_type=MediaType.TEMPLATE, content=wanted.template.encode())
-    if wanted.system:
-        yield Text(media_type=MediaType.SYSTEM, content=wanted.system.encode())
-    for text in wanted.licenses:
+    """Return the text layers in the order of ``ApplyModelfileLayers`` (create/manifest.go of 0.34.4)."""
+    modelfile = recipe.modelfile
+    if modelfile.template is not None:
+        yield Text(media_type=MediaType.TEMPLATE, content=modelfile.template.encode())
+    if modelfile.system:
+        yield Text(media_type=MediaType.SYSTEM, content=modelfile.system.encode())
+    for text in modelfile.licenses:
         yield Text(media_type=MediaType.LICENSE, content=text.encode())
-    if parameters := wanted.parameters_json():
+    if parameters := modelfile.parameters_json():
         yield Text(media_type=MediaType.PARAMS, content=go_json(dict(sorted(parameters.items()))))
-    if wanted.messages:
-        told = [{"role": one.role, "content": one.content} for one in wanted.messages]
-        yield Text(media_type=MediaType.MESSAGES, content=go_json(told))
+    if modelfile.messages:
+        messages = [{"role": message.role, "content": message.content} for message in modelfile.messages]
+        yield Text(media_type=MediaType.MESSAGES, content=go_json(messages))
 
 
 def _config(files: ModelFiles, *, recipe: Recipe, merges: bool) -> ModelConfig:
-    model, wanted = files.model, recipe.modelfile
+    model, modelfile = files.model, recipe.modelfile
     architecture = str(model.metadata.get("general.architecture", ""))
     keeps_shards = model.is_split and not merges
     return ModelConfig(
@@ -235,7 +238,7 @@ def _config(files: ModelFiles, *, recipe: Recipe, merges: bool) -> ModelConfig:
         families=(architecture,),
         parameter_size=parameter_size_label(model.parameter_count),
         file_type=file_type_name(model.metadata.get("general.file_type")),
-        renderer=wanted.renderer or "",
-        parser=wanted.parser or "",
-        requires=_SHARDS_REQUIRE if keeps_shards else wanted.requires or "",
+        renderer=modelfile.renderer or "",
+        parser=modelfile.parser or "",
+        requires=_SHARDS_REQUIRE if keeps_shards else modelfile.requires or "",
     )

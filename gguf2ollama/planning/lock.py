@@ -1,6 +1,6 @@
-"""Record what a build was made of, and make the same again or nothing.
+"""Lock files: what a build was made from, so that a later build makes the same model or fails.
 
-A lock file is JSON, to be kept beside what uses the model::
+A lock file is JSON, to be kept with what uses the model::
 
     {"format": 1, "site": "hf", "repository": "owner/repo", "revision": "main", "commit": "…",
      "context": 8192, "files": [{"path": "…", "bytes": 1, "sha256": "…"}],
@@ -33,13 +33,13 @@ __all__ = ["Lock", "LockedFile", "read_lock", "write_lock"]
 
 _FORMAT = 1
 _CAP_BYTES = 1 << 20
-_NOT_LOCKABLE = "a lock file is for what comes from the Hub or ModelScope, where a commit names it"
-_HINT = "build with --lock to write a new lock file, or undo what has changed"
+_NOT_LOCKABLE = "a lock file needs a repository on Hugging Face or ModelScope, which has commits"
+_HINT = "write a new lock file with --lock, or undo the change"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedFile:
-    """A file of the repository: its path, its length in bytes, its digest as 64 hexadecimal digits."""
+    """A file of the repository: its path, its size in bytes, its sha256 as 64 hexadecimal digits."""
 
     path: str
     bytes: int
@@ -48,18 +48,18 @@ class LockedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """What a build was made of.
+    """What a build was made from.
 
     Attributes:
-        site: Where the repository is, as it is called in front of ``://``.
+        site: The site of the repository, as in front of ``://``.
         repository: ``owner/repo``.
-        revision: The branch or the tag that was asked for.
-        commit: The commit that it named.
+        revision: The branch or tag that was requested.
+        commit: The commit that it pointed to.
         files: The model's files, then projectors.
-        context: ``num_ctx``, which would else depend on the memory that is free; ``None`` for none.
-        template_sha256: Digest of what renders chats: the TEMPLATE, or else the chat template in the GGUF.
+        context: ``num_ctx``, which would otherwise depend on free memory; ``None`` for none.
+        template_sha256: Digest of the TEMPLATE, or without one of the chat template in the GGUF.
         recipe_sha256: Digest of TEMPLATE, SYSTEM, parameters and licences together.
-        ollama: The version of Ollama that it was made for.
+        ollama: The version of Ollama that it was built for.
     """
 
     site: SiteKey
@@ -74,10 +74,10 @@ class Lock:
 
     @classmethod
     def of(cls, plan: BuildPlan) -> Lock:
-        """Record what a build is made of.
+        """Return the lock of a build.
 
         Raises:
-            UsageProblem: It is not made of a repository.
+            UsageProblem: It is not built from a repository.
         """
         origin, recipe = plan.inspection.files.origin, plan.inspection.recipe
         source = None if origin is None or not origin.commit else parse_source(origin.source)
@@ -101,7 +101,7 @@ class Lock:
 
     @property
     def source(self) -> str:
-        """What names the model, so that ``build`` finds these very files."""
+        """The SOURCE with which ``build`` finds exactly these files."""
         owner, _, repo = self.repository.partition("/")
         return str(
             HubSource(owner=owner, repo=repo, path=self.files[0].path, revision=self.commit, site=self.site)
@@ -111,7 +111,7 @@ class Lock:
         """Check that a source names the repository of the lock file.
 
         Raises:
-            UsageProblem: It names something else.
+            UsageProblem: It names another source.
         """
         parsed = parse_user_source(source)
         if not isinstance(parsed, HubSource) or (parsed.site, parsed.repo_id.lower()) != (
@@ -119,47 +119,53 @@ class Lock:
             self.repository.lower(),
         ):
             raise UsageProblem(
-                f"the lock file is of {self.site}://{self.repository}, and SOURCE is {public_source(source)}",
-                hint="give one of them",
+                f"the lock file is for {self.site}://{self.repository}, not {public_source(source)}",
+                hint="give that repository as SOURCE, or leave out --locked",
             )
 
     def require_files(self, files: ModelFiles) -> None:
-        """Check that files are those of the lock file.
+        """Check that files match the lock file.
 
         Raises:
-            VerificationFailed: They are not.
+            VerificationFailed: They do not.
         """
         found = {file.path: file for file in _locked(files)}
         for file in self.files:
             if found.pop(file.path, None) != file:
                 raise VerificationFailed(
-                    f"{file.path} of {self.repository} is not the one in the lock file", hint=_HINT
+                    f"{file.path} in {self.repository} differs from the lock file", hint=_HINT
                 )
         if found:
-            raise VerificationFailed(f"{next(iter(found))} is not in the lock file", hint=_HINT)
+            raise VerificationFailed(
+                f"{next(iter(found))} in {self.repository} is not in the lock file", hint=_HINT
+            )
 
     def applied_to(self, options: BuildOptions) -> BuildOptions:
-        """Return the options that lead to what the file records: its context, unless another was given."""
+        """Return the options with the recorded context, unless another was given."""
         if self.context is None or options.context != "auto":
             return options
         return dataclasses.replace(options, context=self.context)
 
     def require_plan(self, plan: BuildPlan) -> None:
-        """Check that what would be made is what was made then.
+        """Check that a plan makes what the lock file records.
 
         Raises:
-            VerificationFailed: It is not.
+            VerificationFailed: It does not.
         """
-        now = Lock.of(plan)
-        for what, then, today in (
-            ("the version of Ollama", self.ollama, now.ollama),
-            ("what renders its chats", self.template_sha256, now.template_sha256),
-            ("its template, system text, parameters or licences", self.recipe_sha256, now.recipe_sha256),
+        current = Lock.of(plan)
+        for what, recorded, planned in (
+            ("the version of Ollama", self.ollama, current.ollama),
+            ("the template", self.template_sha256, current.template_sha256),
+            (
+                "template, system prompt, parameters or licences",
+                self.recipe_sha256,
+                current.recipe_sha256,
+            ),
         ):
-            if then != today:
+            if recorded != planned:
                 raise VerificationFailed(
-                    f"{plan.name.short} would not be what the lock file says: {what} differs,"
-                    f" {then[:12]} then and {today[:12]} now",
+                    f"{plan.name.short} would differ from the lock file: {what} was {recorded[:12]},"
+                    f" now {planned[:12]}",
                     hint=_HINT,
                 )
 
@@ -168,14 +174,13 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
     """Read a lock file.
 
     Raises:
-        InvalidInput: It is none.
+        InvalidInput: It is not a lock file.
         NotFound: There is no such file.
     """
     with disk_errors(Path(path)), Path(path).open("rb") as stream:
         content = stream.read(_CAP_BYTES + 1)
     try:
-        told = json.loads(content) if len(content) <= _CAP_BYTES else None
-        return _parse(told)
+        return _parse(json.loads(content) if len(content) <= _CAP_BYTES else None)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidInput(
             f"{path} is not a lock file", hint="write one with `gguf2ollama build --lock`"
@@ -183,24 +188,24 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
 
 
 def write_lock(path: str | os.PathLike[str], plan: BuildPlan) -> None:
-    """Record what a build was made of.
+    """Write the lock file of a build.
 
     Raises:
-        UsageProblem: It was not made of a repository, or the file cannot be written.
+        UsageProblem: It was not built from a repository, or the file cannot be written.
     """
     content = json.dumps({"format": _FORMAT} | asdict(Lock.of(plan)), indent=2, ensure_ascii=False)
     with atomic_file(Path(path), kind="lock file") as stream:
         stream.write(f"{content}\n".encode())
 
 
-def _parse(told: Any) -> Lock:  # noqa: ANN401 - any JSON value
-    if not isinstance(told, dict) or told.pop("format") != _FORMAT or not told["files"]:
+def _parse(value: Any) -> Lock:  # noqa: ANN401 - any JSON value
+    if not isinstance(value, dict) or value.pop("format") != _FORMAT or not value["files"]:
         raise ValueError
-    told.setdefault("site", "hf")
-    files = tuple(LockedFile(**_checked(one, _FILE)) for one in told.pop("files"))
-    lock = Lock(files=files, **_checked(told, _LOCK))
+    value.setdefault("site", "hf")
+    files = tuple(LockedFile(**_checked(file, _FILE)) for file in value.pop("files"))
+    lock = Lock(files=files, **_checked(value, _LOCK))
     if not isinstance(parse_source(lock.source), HubSource):
-        raise ValueError  # noqa: TRY004 - what is no lock file is no lock file
+        raise ValueError  # noqa: TRY004 - as for any other wrong value
     return lock
 
 
@@ -213,23 +218,23 @@ _LOCK: Mapping[str, Any] = {
 }
 
 
-def _checked(told: dict[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
-    if set(told) != set(types) or not all(isinstance(told[key], kind) for key, kind in types.items()):
+def _checked(values: dict[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
+    if set(values) != set(types) or not all(isinstance(values[key], kind) for key, kind in types.items()):
         raise ValueError
-    return told
+    return values
 
 
 def _locked(files: ModelFiles) -> tuple[LockedFile, ...]:
-    told = files.origin.files if files.origin else ()
-    return tuple(LockedFile(path=one.path, bytes=one.size, sha256=one.sha256) for one in told)
+    reported = files.origin.files if files.origin else ()
+    return tuple(LockedFile(path=file.path, bytes=file.size, sha256=file.sha256) for file in reported)
 
 
 def _recipe_digest(recipe: Recipe) -> str:
     modelfile = recipe.modelfile
-    told = {
+    values = {
         "template": modelfile.template,
         "system": modelfile.system,
         "parameters": modelfile.parameters_json(),
         "licenses": list(modelfile.licenses),
     }
-    return Digest.of(json.dumps(told, sort_keys=True).encode()).hex
+    return Digest.of(json.dumps(values, sort_keys=True).encode()).hex

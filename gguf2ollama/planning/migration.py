@@ -1,9 +1,9 @@
-"""Whether Ollama from 0.40 on would write a second copy of an uploaded model.
+"""Whether Ollama 0.40 and later would write a second copy of an uploaded model.
 
 After the first chat with a model whose manifest doesn't say ``runner: llamacpp``, 0.40 rewrites some GGUFs
-into a second file, in the background. By an upload the server writes the manifest; what is linked or pulled
-has a manifest of ours, which says it. The rules were read in the change that became 0.40.0
-(``llama3NeedsMetadataFix`` and its like), and no 0.40 was tried here.
+into a second file, in the background. The server writes the manifest of an upload; what is linked or pulled
+has our manifest, which has that field. The rules were read in the change that became 0.40.0
+(``llama3NeedsMetadataFix`` and the like); they were not tested against a 0.40.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gguf2ollama.ollama import ServerFeatures, ServerVersion
 
 __all__ = ["is_migrated", "warn_of_second_copy"]
 
-# names by which only Ollama's own converter calls an architecture
+# names of architectures that only Ollama's own converter uses
 _ARCHITECTURES = ("deepseekocr", "glm4moelite", "glmocr", "gptoss", "olmo3", "qwen25vl")
 _EOT, _EOT_ID, _OLD_EOS_ID = "<|eot_id|>", 128009, 128001  # Llama 3: end of turn, and end of text
 
@@ -24,7 +24,7 @@ _EOT, _EOT_ID, _OLD_EOS_ID = "<|eot_id|>", 128009, 128001  # Llama 3: end of tur
 def is_migrated(metadata: Mapping[str, Any]) -> bool:
     """Return whether Ollama 0.40 rewrites a GGUF with this metadata.
 
-    It also rewrites files whose tensors only Ollama's own converter writes; those are not looked for.
+    It also rewrites files with tensors that only Ollama's own converter writes; these are not detected.
     """
     architecture = metadata.get("general.architecture")
     if architecture != "llama":
@@ -37,7 +37,7 @@ def is_migrated(metadata: Mapping[str, Any]) -> bool:
 
 
 def warn_of_second_copy(version: ServerVersion, model: ShardSet) -> tuple[str, ...]:
-    """Return the warning that an upload of a model to this Ollama ends in two copies, if it does."""
+    """Return the warning that an upload to this Ollama ends in two copies; empty where it does not."""
     if not ServerFeatures.of(version).migrates_models or not is_migrated(model.metadata):
         return ()
     size = sum(shard.size for shard in model.shards)

@@ -1,4 +1,4 @@
-"""What the user asks for: values, checked as far as that needs neither a source nor a server."""
+"""The options of a build, checked as far as that needs neither a source nor a server."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["UPSTREAM", "BuildOptions", "ModelOptions"]
 
 UPSTREAM = "upstream"
-"""The chat template of the model that a GGUF was made from, as its site has it, instead of a text."""
+"""Stands for the current chat template of the base model, instead of a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """What a model is to be; it precedes what the GGUF, its publishers and its family's profile say.
+    """Options of the model itself; they precede what the GGUF, its publishers and its family's profile say.
 
     Attributes:
         context: Tokens of the context, ``"auto"`` or ``"max"``.
         parameters: PARAMETER values; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
         template: The TEMPLATE text.
-        chat_template: A Jinja text that the model carries instead of the chat template in its header, or
-            :data:`UPSTREAM`.
+        chat_template: A Jinja text that replaces the chat template in the header, or :data:`UPSTREAM`.
         licenses: LICENSE texts, instead of those in the GGUF.
         projectors: Files of projectors (mmproj), instead of the one in the folder or repository.
         verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
@@ -51,7 +50,7 @@ class ModelOptions:
         """The context as tokens, ``"auto"`` or ``"max"``.
 
         Raises:
-            UsageProblem: It is none of these.
+            UsageProblem: It is invalid.
         """
         return parse_context(self.context) if isinstance(self.context, str) else self.context
 
@@ -75,14 +74,14 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions(ModelOptions):
-    """What a build is to do, beside what the model is to be.
+    """Options of a build: those of the model, and how it gets to Ollama.
 
     Attributes:
-        name: The model's name; made from the file's where ``None``.
+        name: The model's name; ``None`` for the default, from the file's name.
         via: The transport to the server, or ``"auto"`` for the first that works.
-        stream: Whether what the server lacks goes from its repository through to it, with no copy here.
-        rehash: Whether files are hashed even where their digests are remembered.
-        load: Whether the model is loaded once, so that what the server cannot run is found now.
+        stream: Whether files are passed through from their repository to the server, with no copy here.
+        rehash: Whether files are hashed even if their digests are cached.
+        load: Whether the model is loaded once, to find out now what the server cannot run.
         allow_mismatch: Whether a model that differs from the plan is kept.
     """
 
@@ -98,14 +97,14 @@ class BuildOptions(ModelOptions):
         """The name that was given.
 
         Raises:
-            UsageProblem: Ollama would not take it, or not find it again.
+            UsageProblem: It is invalid, or has a tag that Ollama reserves.
         """
         if self.name is None:
             return None
         name = ModelName.parse(self.name)
         if name.has_reserved_tag:
             raise UsageProblem(
-                f"{name.short}: the tag ':{name.tag}' is reserved by Ollama for where a model runs",
+                f"{name.short}: the tag ':{name.tag}' is reserved by Ollama",
                 hint="choose another tag",
             )
         return name

@@ -1,4 +1,4 @@
-"""Decide what a model will be and how it gets to Ollama, from headers alone: pure but for the clock."""
+"""Plan a build: what the model becomes and how it gets to Ollama, from headers alone."""
 
 from __future__ import annotations
 
@@ -29,21 +29,20 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildPlan", "Inspection", "plan_build", "plan_model"]
 
-# what `build` does wherever it need not upload
+# what `build` does unless it uploads
 _BUILT = Target(create_replaces_template=False, header_is_editable=True, has_companions=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What a GGUF is, and what would be made of it.
+    """What a GGUF is, and what a build would make.
 
     Attributes:
         files: Its files: the model's shards and its projectors.
         detection: Its family, with the evidence.
-        shape: What decides its memory.
+        shape: What determines its memory.
         recipe: The Modelfile, with the origin of every value.
-        patch: What the header of the model is to carry instead of what it does; detection and recipe are
-            those of a file that carries it.
+        patch: Changes to the header of the model; detection and recipe are those of the changed file.
         selection: What renders its chats and how well; ``None`` where nothing was compared, or nothing does.
         unsupported: Why nothing does; ``None`` where something does, or nothing was compared.
     """
@@ -60,7 +59,7 @@ class Inspection:
     def warnings(self) -> tuple[str, ...]:
         """What may surprise, one sentence each: of the recipe, and of the folder."""
         skipped_adapters = (
-            f"{path.name} is an adapter and is left out, Ollama from 0.34.1 on takes none"
+            f"{path.name} is an adapter and was skipped: Ollama 0.34.1 and later do not support adapters"
             for path in self.files.skipped_adapters
         )
         unsupported = [str(self.unsupported)] if self.unsupported else []
@@ -68,17 +67,17 @@ class Inspection:
 
     @property
     def model(self) -> ShardSet:
-        """The model's shards; one where it is whole."""
+        """The model's shards; one if it is not split."""
         return self.files.model
 
     def lay_out_image(self, *, takes_shards: bool) -> Image:
-        """Lay out what is written; see :func:`gguf2ollama.planning.layers.lay_out_image`."""
+        """Return its layers; see :func:`gguf2ollama.planning.layers.lay_out_image`."""
         return lay_out_image(self.files, recipe=self.recipe, takes_shards=takes_shards, patch=self.patch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPlan:
-    """What a build will make, and where; nothing but headers was read for it.
+    """What a build will make, and where; only headers were read for it.
 
     Attributes:
         name: The model's name.
@@ -94,7 +93,7 @@ class BuildPlan:
 
     @property
     def image(self) -> Image:
-        """All that the model will be made of, as the transport takes it."""
+        """The layers of the model, as the transport needs them."""
         features = self.destination.features
         by_create = self.destination.transport == "upload"
         return self.inspection.lay_out_image(
@@ -118,21 +117,21 @@ class BuildPlan:
         )
 
     def with_files(self, files: ModelFiles) -> BuildPlan:
-        """Return the plan for the same files, which are on this machine now."""
+        """Return the plan for the same files after they were fetched."""
         inspection = dataclasses.replace(self.inspection, files=files)
         return dataclasses.replace(self, inspection=inspection)
 
     def require_loadable(self, *, cause: Exception | None = None) -> None:
-        """Check that nothing is known that keeps the server from loading the model.
+        """Check that the server is not known to fail to load the model.
 
         Raises:
-            VerificationFailed: Its chat template does, and no TEMPLATE takes its place.
+            VerificationFailed: It fails on the chat template, and no TEMPLATE replaces that.
         """
         unsupported = self.inspection.unsupported
         if unsupported is not None and unsupported.refusal:
             raise VerificationFailed(
                 f"Ollama {self.destination.version} cannot load {self.name.short}: {unsupported.refusal}",
-                hint="use --chat-template FILE to give it another (upstream: that of the original model)",
+                hint="use --chat-template FILE to replace it (or upstream: that of the base model)",
             ) from cause
 
 
@@ -149,7 +148,7 @@ def plan_build(
 
     Raises:
         Gguf2OllamaError: As :func:`plan_model` does.
-        VerificationFailed: It is known that the server could not load the model.
+        VerificationFailed: The server is known to fail to load the model.
     """
     name = options.model_name or suggest_name(files.model.name)
     inspection = plan_model(
@@ -159,8 +158,8 @@ def plan_build(
         free_bytes=free_bytes,
     )
     plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
-    is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may well load it
-    by_create = destination.transport == "upload"  # which might give it a TEMPLATE of its own
+    is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may load it
+    by_create = destination.transport == "upload"  # which may add a TEMPLATE
     if not by_create and is_predicted and not options.allow_mismatch:
         plan.require_loadable()
     return plan
@@ -169,17 +168,17 @@ def plan_build(
 def plan_model(
     files: ModelFiles, *, options: ModelOptions, target: Target | None = None, free_bytes: int | None
 ) -> Inspection:
-    """Tell the family of a model, choose what renders its chats, and plan its recipe.
+    """Detect the family of a model, select what renders its chats, and plan its recipe.
 
     Args:
         files: The model; headers are enough.
         options: What was asked for.
-        target: The Ollama it is for; when not given any, for which it is built and not made by ``create``.
+        target: The Ollama that it is for; when not given, any to which it is not uploaded.
         free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
 
     Raises:
-        InvalidInput: The chat template in the file is none, or takes no conversation.
-        UsageProblem: The file is none that runs by itself, or the chat template that was given is none.
+        InvalidInput: The chat template in the file is invalid, or rejects every conversation.
+        UsageProblem: The file is not a model of its own, or the chat template given is invalid.
     """
     model = files.model
     chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
@@ -236,7 +235,7 @@ def _upstream(files: ModelFiles) -> str:
     if (found := files.published.chat_template) is None:
         raise UsageProblem(
             "the base model's chat template could not be found",
-            hint="give the text itself, as --chat-template FILE",
+            hint="give it with --chat-template FILE",
         )
     return str(found.value)
 
@@ -249,6 +248,6 @@ def _patch(model: ShardSet, *, chat_template: str | None) -> HeaderPatch:
 
 
 def _written(path: Path) -> str:
-    """Write a path so that FROM takes it for one, relative paths from where the user is."""
+    """Return a path as FROM needs it: a relative one begins with a dot."""
     text = path.as_posix()
     return text if path.is_absolute() or text.startswith(".") else f"./{text}"

@@ -1,4 +1,4 @@
-"""Return what matters of an Ollama from its version."""
+"""The Ollama that a model is built for: what it supports, and how files get there."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ __all__ = [
 ]
 
 NEWEST_TESTED = "0.34.4"
-"""The newest Ollama that everything was tried with."""
+"""The newest Ollama that everything was tested with."""
 
 
 Transport: TypeAlias = Literal["link", "pull", "upload", "store"]
-"""How a model gets to Ollama: linked into a server's model directory, pulled by a server from us, uploaded
-through its API, or written to a model directory that no server has to serve."""
+"""How a model gets to Ollama: linked into a server's model directory, pulled from us, uploaded, or written
+to a model directory without a server."""
 
 Via: TypeAlias = Literal["auto", "link", "pull", "upload"]
-"""The transport that the user asks for."""
+"""The transport that the user requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What matters of the Ollama that will run the model.
+    """What the Ollama that will run a model does with it.
 
     Attributes:
-        version: Its version; ``None`` where the Modelfile is for any.
-        native_templates: Whether it can render with the chat template of the GGUF itself.
-        create_replaces_template: Whether it may put its own template first, as ``create`` does.
-        header_is_editable: Whether the header of the GGUF may be changed on the way.
+        version: Its version; ``None`` for any.
+        native_templates: Whether it can render the chat template in a GGUF.
+        create_replaces_template: Whether it may use a template of its own instead, as ``create`` does.
+        header_is_editable: Whether the header of the GGUF may be changed.
         takes_templates: Whether a TEMPLATE can render chats.
-        has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
-        model_name: The model part of the name that the model will have there; ``""`` where it is not known.
+        has_companions: Whether a model may have a TEMPLATE over which its chat template takes precedence.
+        model_name: The model part of the model's name; ``""`` where it is not known.
     """
 
     version: str | None = None
@@ -56,10 +56,10 @@ class Target:
 
 
 def parse_version(text: str) -> ServerVersion:
-    """Parse the version that a user names.
+    """Parse a version that the user gave.
 
     Raises:
-        UsageProblem: It is none.
+        UsageProblem: It is invalid.
     """
     try:
         return ServerVersion.parse(text)
@@ -68,10 +68,10 @@ def parse_version(text: str) -> ServerVersion:
 
 
 def require_uploads(version: ServerVersion) -> None:
-    """Check that an Ollama takes models through its API.
+    """Check that an Ollama supports uploads.
 
     Raises:
-        UsageProblem: It is too old for that.
+        UsageProblem: It is too old.
     """
     if not ServerFeatures.of(version).takes_files:
         raise UsageProblem(
@@ -81,9 +81,9 @@ def require_uploads(version: ServerVersion) -> None:
 
 
 Rendering: TypeAlias = Literal["by capabilities", "TEMPLATE", "chat template"]
-"""What a server renders a chat with where a model has both a chat template and a TEMPLATE.
+"""What a server renders chats with if a model has both a chat template and a TEMPLATE.
 
-The one that shows more, or always the same: so it is where ``OLLAMA_GO_TEMPLATE`` is 1 or 0 in the server's
+The one with more capabilities, or always the same one: where ``OLLAMA_GO_TEMPLATE`` is 1 or 0 in the server's
 environment (``shouldPreferChatTemplate`` in ``server/images.go`` of 0.34.4 and 0.32.15).
 """
 
@@ -96,7 +96,7 @@ class Destination:
         location: The server's address, or the model directory.
         version: The version of Ollama that will run it.
         transport: How it gets there.
-        reason: Why it is that transport.
+        reason: Why that transport was chosen.
         runs_locally: Whether this machine will run it.
         rendering: What the server is known to render with.
     """
@@ -110,17 +110,17 @@ class Destination:
 
     @property
     def features(self) -> ServerFeatures:
-        """What that Ollama can do."""
+        """What that Ollama supports."""
         return ServerFeatures.of(self.version)
 
     def target(self, *, model_name: str, header_is_editable: bool) -> Target:
         """Return what that Ollama does with a GGUF.
 
         Args:
-            model_name: The model part of the name that the model gets.
-            header_is_editable: Whether the header of the GGUF may be changed on the way.
+            model_name: The model part of the model's name.
+            header_is_editable: Whether the header of the GGUF may be changed.
         """
-        # `create`, which ends an upload, looks for a template of its own
+        # an upload ends with `create`, which may use a template of its own
         return target_of(
             self.version,
             create_replaces_template=self.transport == "upload",
@@ -138,20 +138,18 @@ def target_of(
     rendering: Rendering = "by capabilities",
     model_name: str = "",
 ) -> Target:
-    """Return what an Ollama does with a GGUF that is built for it.
+    """Return what an Ollama does with a GGUF.
 
     Args:
         version: Its version.
-        create_replaces_template: Whether ``create`` makes the model, which looks for a template of its own.
-        header_is_editable: Whether the header of the GGUF may be changed on the way.
-        rendering: What the server is set up to render with.
-        model_name: The model part of the name that the model gets; ``""`` where it is not known.
+        create_replaces_template: Whether ``create`` makes the model, which may use its own template.
+        header_is_editable: Whether the header of the GGUF may be changed.
+        rendering: What the server is configured to render with.
+        model_name: The model part of the model's name; ``""`` where it is not known.
     """
     has_native = ServerFeatures.of(version).native_templates
-    if (
-        rendering == "TEMPLATE" and create_replaces_template
-    ):  # as `create` adds one where it can, only ours is sure
-        has_native = False
+    if rendering == "TEMPLATE" and create_replaces_template:
+        has_native = False  # `create` may add a TEMPLATE, which would be rendered: only ours is certain
     return Target(
         version=version.rules,
         native_templates=has_native,

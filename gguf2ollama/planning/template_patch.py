@@ -1,4 +1,4 @@
-"""Return a GGUF another chat template: checked, and written to a file where one is wanted."""
+"""Change the chat template in a GGUF: check the text, and write the changed file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _CAP_BYTES = 1 << 20  # the longest of 183 real templates has 19 kB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchedFile:
-    """A file that was written with another chat template.
+    """A file that was written with a changed chat template.
 
     Attributes:
         path: The file.
-        shard: What it was made of.
+        shard: The original.
         removed_variants: Named variants of the chat template that it no longer has.
     """
 
@@ -33,10 +33,10 @@ class PatchedFile:
 
 
 def require_chat_template(text: str) -> None:
-    """Check that a text can be the chat template of a model. It is parsed, and not run.
+    """Check that a text is a valid chat template. It is parsed, not run.
 
     Raises:
-        UsageProblem: It is empty, too long, or no Jinja.
+        UsageProblem: It is empty, too long, or not Jinja.
     """
     if not text.strip():
         raise UsageProblem("the chat template is empty", hint="is that the right file?")
@@ -59,36 +59,35 @@ def patch_template(
     replace: bool = False,
     progress: Progress = ignore,
 ) -> PatchedFile:
-    """Write a GGUF with another chat template, or none; all else of it stays as it is, byte by byte.
+    """Write a GGUF with a changed chat template, or none; all other bytes stay as they are.
 
     Args:
         source: The file; of a model in shards, the first.
         target: The file to write.
-        chat_template: Jinja, which takes the place of the template and of its named variants; ``None`` takes
-            them away.
-        variant: The named variant to change, such as ``tool_use``; all else stays as it is then.
-        replace: Whether a file that is there may be replaced.
+        chat_template: Jinja that replaces the template and its named variants; ``None`` removes them.
+        variant: The named variant to change, such as ``tool_use``; the others stay as they are then.
+        replace: Whether an existing file may be replaced.
         progress: Called with the bytes written.
 
     Raises:
-        InvalidGguf: The source is no GGUF, or is changed meanwhile.
-        NotEnoughSpace: The disk has less room than is needed.
-        NotFound: The source is not there, or has no such template to be taken away.
-        UsageProblem: The text is no chat template, the source is a later shard, or the target is there and
-            ``replace`` is false, or is the source.
+        InvalidGguf: The source is not a GGUF, or changes meanwhile.
+        NotEnoughSpace: The disk has too little space.
+        NotFound: The source does not exist, or has no such template to remove.
+        UsageProblem: The text is not a chat template, the source is a later shard, or the target is the
+            source, or exists and ``replace`` is false.
     """
     if chat_template is not None:
         require_chat_template(chat_template)
     shard = Shard.open(source)
     if shard.no:
         raise UsageProblem(
-            f"{shard.path} is shard {shard.no + 1} of {shard.count}, the chat template is in the first",
-            hint="name the first shard; the others stay as they are",
+            f"{shard.path} is shard {shard.no + 1} of {shard.count}; the chat template is in the first",
+            hint="give the first shard; the others stay as they are",
         )
     patch = chat_template_patch(shard.gguf, chat_template, variant=variant)
     if chat_template is None and not patch:
         what = "chat template" if variant is None else f"variant {variant} of the chat template"
-        raise NotFound(f"{shard.path} has no {what}", hint="there is nothing to take away")
+        raise NotFound(f"{shard.path} has no {what}", hint="there is nothing to remove")
     path = PatchedView(shard, patch).copy_to(target, replace=replace, progress=progress)
     removed_variants = chat_template_variants(shard.gguf) if variant is None else ()
     return PatchedFile(path=path, shard=shard, removed_variants=removed_variants)

@@ -63,8 +63,8 @@ def test_the_same_is_made_after_the_branch_has_moved(hub, make, lock, tmp_path):
     [
         ({"for_ollama": "0.30.0"}, "version of Ollama"),
         ({"parameters": [Parameter(name="top_k", value=3)]}, "parameters"),
-        ({"system": "Be brief."}, "system text"),
-        ({"template": "{{ .Prompt }}"}, "renders its chats"),
+        ({"system": "Be brief."}, "system prompt"),
+        ({"template": "{{ .Prompt }}"}, "the template was"),
         ({"context": 512}, "parameters"),
     ],
 )
@@ -74,11 +74,11 @@ def test_what_would_be_another_model_is_not_made(make, lock, tmp_path, options, 
 
 
 def test_other_bytes_are_not_taken(make, lock):
-    told = json.loads(lock.read_text())
-    told["files"][0]["sha256"] = "0" * 64
-    lock.write_text(json.dumps(told))
+    recorded = json.loads(lock.read_text())
+    recorded["files"][0]["sha256"] = "0" * 64
+    lock.write_text(json.dumps(recorded))
 
-    with pytest.raises(VerificationFailed, match="not the one in the lock file"):
+    with pytest.raises(VerificationFailed, match="differs from the lock file"):
         make(locked=lock)
 
 
@@ -90,12 +90,12 @@ def test_a_removed_commit_is_an_error(hub, make, lock):
 
 
 def test_a_lock_of_another_repository_is_refused(make, lock):
-    with pytest.raises(UsageProblem, match="is of hf://o/r"):
+    with pytest.raises(UsageProblem, match="is for hf://o/r, not o/other"):
         make("o/other", locked=lock)
 
 
 def test_a_file_of_this_machine_cannot_be_locked(hub, make, tmp_path):
-    with pytest.raises(UsageProblem, match="comes from the Hub"):
+    with pytest.raises(UsageProblem, match="needs a repository"):
         write_lock(tmp_path / "lock", make(tiny_llama(tmp_path / "mine.gguf")).plan)
 
 
