@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 TIGHT = Limits(seconds=0.3, memory_bytes=96 << 20, characters=100_000)
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 TIME = "ran for more than 0.3 seconds"
-MEMORY = "took more than 96 MiB of memory"
+MEMORY = "used more than 96 MiB of memory"
 LENGTH = "printed more than 100,000 characters"
 
 
@@ -56,7 +56,7 @@ def test_a_template_that_takes_too_much_is_stopped(renderer, text, broken):
     for _ in range(2):  # it is told again, and not tried again
         with pytest.raises(InvalidInput) as caught:
             template.render_variables([{"x": 9}])
-        assert caught.value.message == f"the template of x.gguf {broken} while a chat was rendered"
+        assert caught.value.message == f"the template of x.gguf {broken} while rendering a chat"
         assert caught.value.hint
     assert renderer.load("{{ x }}").render_variables([{"x": 1}]) == [Rendered("1")]
 
@@ -73,7 +73,7 @@ def test_many_prompts_are_together_no_longer_than_one_may_be(renderer):
     [("{{ 9 ** (9 ** 9 ** 9) }}", TIME), ("{{ x }}" * 100_000, f"({TIME}|{MEMORY})")],
 )
 def test_a_template_that_takes_too_much_to_compile_is_stopped(renderer, text, broken):
-    with pytest.raises(InvalidInput, match=f"^the chat template {broken} while it was compiled$"):
+    with pytest.raises(InvalidInput, match=f"^the chat template {broken} while being compiled$"):
         renderer.load(text)
     assert renderer.load("{{ x }}").render_variables([{"x": 1}]) == [Rendered("1")]
 
@@ -91,7 +91,7 @@ def test_a_worker_that_was_killed_is_started_again():
     try:
         worker.ask(load)
         worker._process.kill()
-        with pytest.raises(LimitBroken, match="broke the renderer, which ended with"):
+        with pytest.raises(LimitBroken, match="crashed the renderer, which ended with"):
             worker.ask('{"do": "render", "key": "a", "requests": [{}]}')
         assert worker.ask('{"do": "render", "key": "a", "requests": [{}]}') == [{"missing": True}]
         worker.ask(load)
@@ -120,7 +120,7 @@ def test_a_worker_that_does_not_answer_is_given_up():
         worker.ask('{"do": "load", "key": "a", "text": "x", "now": null}')
         os.kill(worker._process.pid, signal.SIGSTOP)
         worker._limits = replace(worker._limits, wall_seconds=0.1)  # to start it may take longer
-        with pytest.raises(LimitBroken, match=r"was not done after 0\.1 seconds"):
+        with pytest.raises(LimitBroken, match=r"did not finish within 0\.1 seconds"):
             worker.ask('{"do": "render", "key": "a", "requests": [{}]}')
     finally:
         worker.close()
