@@ -14,27 +14,27 @@ from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.sendfile import BlobPiece, FilePiece
 from gguf2ollama.planning.layers import Weights
 
-__all__ = ["pieces_of", "send_weights"]
+__all__ = ["blob_pieces", "send_weights"]
 
-_UPLOADS = 4  # at the same time; the server hashes each on one core
+_UPLOADS = 4  # in parallel; the server hashes each on one core
 
 
 def send_weights(
     client: Client, layers: Sequence[Weights], *, hashing: Hashing, progress: Progress
 ) -> Mapping[str, Digest]:
-    """Have layers in a server's store as blobs; give the digest of each by its name.
+    """Upload layers as blobs, and return the digest of each by its name.
 
-    A layer that the server has is not sent. What was sent stays there until the server's next start, whatever
-    comes of the model.
+    A layer that the server has is not sent. What was sent stays there at least until the server's next start,
+    even if the model is never made.
 
     Args:
         client: The server.
-        layers: What it is to have.
-        hashing: Where their digests come from.
+        layers: The layers.
+        hashing: Finds their digests.
         progress: Called with the bytes sent, from several threads.
 
     Raises:
-        FileChanged: A file was changed since its header was read.
+        FileChanged: A file has changed since its header was read.
         NotEnoughSpace: The server's disk is full.
         ServerProblem: The server cannot be reached, or refuses.
     """
@@ -49,10 +49,10 @@ def send_weights(
 
         try:
             client.upload_blob(
-                pieces_of(layer), digest=digest, size=layer.size, label=layer.name, progress=report
+                blob_pieces(layer), digest=digest, size=layer.size, label=layer.name, progress=report
             )
         except (InvalidInput, ServerProblem):
-            layer.require_unchanged()  # which the server could only call a wrong digest
+            layer.require_unchanged()  # the server can only report a wrong digest
             raise
         return digest
 
@@ -60,8 +60,8 @@ def send_weights(
     return {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
 
 
-def pieces_of(layer: Weights) -> tuple[BlobPiece, ...]:
-    """Return the pieces of a layer of weights, in order; nothing is read."""
+def blob_pieces(layer: Weights) -> tuple[BlobPiece, ...]:
+    """Return the pieces of a layer of weights in order; nothing is read."""
     return tuple(_pieces(layer))
 
 

@@ -1,4 +1,4 @@
-"""Where a model is built: a server and the transport to it, or a model directory; asked before any source."""
+"""Open the destination of a build, a server or a model directory, and choose the transport to it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["OpenDestination", "open_destination"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDestination:
-    """A destination that can be used.
+    """A destination that was checked, with its open connection.
 
     Attributes:
         destination: What is known of it.
-        client: The server; ``None`` for a model directory that no server has to serve.
-        store: The model directory that is written; ``None`` where a server writes.
+        client: The server; ``None`` for a model directory without one.
+        store: The model directory to write; ``None`` if the server writes.
     """
 
     destination: Destination
@@ -43,20 +43,20 @@ def open_destination(
     is_tested: bool = True,
     notify: Callable[[str], None],
 ) -> Iterator[OpenDestination]:
-    """Find out what a server or a model directory takes, and keep the connection open.
+    """Connect to a server, or open a model directory, and choose the transport.
 
     Args:
         host: The server's address; ``OLLAMA_HOST`` when not given.
         ca_file: Certificates (PEM) to trust for that server, in place of the system's.
-        store: A model directory to write instead of asking a server.
-        for_ollama: The version of Ollama that it is written for; the newest tested when not given.
-        via: The transport that the user asks for.
-        is_tested: Whether a pull is tried, which makes a model without weights for a moment.
+        store: A model directory to write without a server.
+        for_ollama: The Ollama version that it is written for; the newest tested one when not given.
+        via: The transport that the user requests.
+        is_tested: Whether a pull is tested, with a temporary model without weights.
         notify: Called with a line about each step.
 
     Raises:
-        ServerProblem: The server cannot be reached, or cannot pull from us, where that was asked for.
-        UsageProblem: The transport asked for does not work here, or the server is too old for it.
+        ServerProblem: The server cannot be reached, or cannot pull from us and that was requested.
+        UsageProblem: The requested transport does not work here, or the server is too old for it.
     """
     if store is not None:
         version = parse_version(for_ollama or NEWEST_TESTED)

@@ -1,4 +1,4 @@
-"""Remember the digests of files between calls, as long as the files stay as they are."""
+"""Cache the digests of files between runs, for as long as the files do not change."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _FORMAT = 1
 _CAP_BYTES = 16 << 20
 _CAP_ENTRIES = 10_000
 _CAP_HEAD = 256 << 20
-_SETTLED_AFTER = 2.0  # seconds since the last change; a file changed just now may change within one tick
+_SETTLED_AFTER = 2.0  # seconds since the last change: a file may change twice within one tick of the clock
 
 _State: TypeAlias = "list[list[int]]"
 
 
 class DigestCache:
-    """Digests by the paths, lengths, modification times and inodes of the files they were made of.
+    """Digests by the paths, sizes, modification times and inodes of the files.
 
-    A file that is linked into a store of Ollama is one file with the blob there, and gets another time
-    whenever Ollama touches the blob (``touchLayer``, manifest/layer.go of 0.34.4). So it is also known as
-    long as it is the blob of that digest, and its header is as it was: what edits a GGUF in its place edits
-    that.
+    A file that is hard-linked into Ollama's store is the same file as the blob there, and its time changes
+    whenever Ollama touches the blob (``touchLayer``, manifest/layer.go of 0.34.4). Such a file also counts as
+    unchanged while it is the blob of that digest and has the same header: whatever edits a GGUF in place
+    changes its header.
 
-    A file that was changed and then given its old length and time back would be taken for unchanged, as would
-    a linked one whose weights were edited in their place; that is what ``is_trusted=False`` (``--rehash``) is
-    for. A cache that cannot be read or written is no error.
+    A file that was changed and then got its old size and time back counts as unchanged, and so does a linked
+    one whose weights were edited in place: ``is_trusted=False`` (``--rehash``) is for these. A cache that
+    cannot be read or written is ignored.
 
     Args:
-        path: The file it is kept in; by default ``digests.json`` in the user's cache folder, if there is one.
-        is_trusted: Whether what it knows is used; what is found is kept in any case.
+        path: The file of the cache; by default ``digests.json`` in the user's cache folder, if there is one.
+        is_trusted: Whether cached digests are used; new ones are stored in any case.
     """
 
     def __init__(self, path: Path | None = None, *, is_trusted: bool = True) -> None:
@@ -50,11 +50,11 @@ class DigestCache:
         self._seen: dict[str, _State] = {}
 
     def get(self, files: tuple[str, ...], *, header: Digest | None = None) -> Digest | None:
-        """Return the digest that belongs to the files as they are now; ``None`` when it is not known.
+        """Return the digest of the bytes of files as they are now; ``None`` if it is not known.
 
         Args:
-            files: What the bytes come from, in order.
-            header: The digest of bytes that stand in none of them; ``None`` where there are none.
+            files: The files, in order.
+            header: The digest of bytes that are in none of them; ``None`` where there are none.
         """
         key, state = _key(files, header), _state(files)
         if state is not None and _is_settled(state):
@@ -71,15 +71,15 @@ class DigestCache:
     def put(
         self, files: tuple[str, ...], digest: Digest, *, header: Digest | None = None, head_bytes: int = 0
     ) -> None:
-        """Learn the digest of what was asked for before it was hashed.
+        """Store the digest of files for which :meth:`get` was called before they were hashed.
 
-        Nothing is learnt of files that were changed since they were asked for, or just before.
+        Nothing is stored if the files have changed since, or changed just before that call.
 
         Args:
-            files: As they were asked for.
-            digest: What was found.
-            header: As it was asked for.
-            head_bytes: How long the header is of a file that is known as it is.
+            files: As for :meth:`get`.
+            digest: Their digest.
+            header: As for :meth:`get`.
+            head_bytes: The size of the header of a file that is hashed unchanged.
         """
         head = _head(files[0], head_bytes) if head_bytes and header is None and len(files) == 1 else None
         key, state = _key(files, header), _state(files)
@@ -87,12 +87,12 @@ class DigestCache:
             self._new[key] = {"state": state, "digest": str(digest)} | ({"head": head} if head else {})
 
     def learn(self, file: str, digest: Digest, *, head_bytes: int = 0) -> None:
-        """Learn the digest of a file that was hashed while we wrote it.
+        """Store the digest of a file that was hashed while it was written.
 
         Args:
             file: Its path, links resolved.
-            digest: What was found.
-            head_bytes: How long its header is; 0 where that is not known.
+            digest: Its digest.
+            head_bytes: The size of its header; 0 where that is not known.
         """
         if (state := _state((file,))) is not None:
             head = _head(file, head_bytes) if head_bytes else None
@@ -105,11 +105,11 @@ class DigestCache:
         return found.hex if found else None
 
     def learn_file(self, path: Path, sha256: str, *, head_bytes: int = 0) -> None:
-        """Learn the digest of a file that was hashed while it was written; see :meth:`learn`."""
+        """Store the digest of a file that was hashed while it was written; see :meth:`learn`."""
         self.learn(str(path.resolve()), Digest(sha256), head_bytes=head_bytes)
 
     def save(self) -> None:
-        """Keep what was learnt, beside what other calls learnt meanwhile."""
+        """Write new digests to the file, keeping those that other processes wrote meanwhile."""
         if self._path is None or not self._new:
             return
         entries = list((_read(self._path) | self._new).items())[-_CAP_ENTRIES:]
@@ -130,20 +130,20 @@ def _key(files: tuple[str, ...], header: Digest | None) -> str:
 
 
 def _is_settled(state: _State) -> bool:
-    return max(one[1] for one in state) < (time.time() - _SETTLED_AFTER) * 1e9
+    return max(time_ns for _, time_ns, _ in state) < (time.time() - _SETTLED_AFTER) * 1e9
 
 
 def _state(files: tuple[str, ...]) -> _State | None:
-    """Length, modification time in nanoseconds and inode of each file; ``None`` when one is not there."""
+    """Return size, modification time in nanoseconds and inode of each file; ``None`` if one is missing."""
     try:
         found = [Path(file).stat() for file in files]
     except OSError:
         return None
-    return [[one.st_size, one.st_mtime_ns, one.st_ino] for one in found]
+    return [[status.st_size, status.st_mtime_ns, status.st_ino] for status in found]
 
 
 def _is_touched_blob(entry: dict[str, Any], files: tuple[str, ...], now: _State, digest: Digest) -> bool:
-    """Return whether only the time of a file is another, and it is the blob of its digest in a store."""
+    """Return whether only the time of a file changed, and it is the blob of its digest in a store."""
     try:
         ((size, _, inode),), (head_bytes, head) = entry["state"], entry["head"]
     except (KeyError, TypeError, ValueError):
@@ -166,7 +166,7 @@ def _is_blob(file: str, digest: Digest) -> bool:
 
 
 def _head(file: str, count: int) -> list[object] | None:
-    """Return what the first bytes of a file are, by number and digest; ``None`` if they cannot be read."""
+    """Return number and digest of the first bytes of a file; ``None`` if they cannot be read."""
     with contextlib.suppress(OSError), Path(file).open("rb") as stream:
         return [count, str(Digest.of(stream.read(count)))]
     return None

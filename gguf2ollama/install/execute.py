@@ -1,4 +1,4 @@
-"""Carry out a plan: open its transport, and make the model in one transaction."""
+"""Execute a plan: open its transport, and make the model in one transaction."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def execute(
     """Make the model of a plan.
 
     Args:
-        plan: What is made; its files are on this machine, unless they are streamed.
-        client: The server; ``None`` for a model directory that no server has to serve.
-        store: The model directory that is written; ``None`` where a server writes.
+        plan: The plan; its files are on this machine, unless they are streamed.
+        client: The server; ``None`` for a model directory without one.
+        store: The model directory to write; ``None`` if the server writes.
         hashing: Finds the digests of its files.
-        check: Looks at the model once the server has loaded it.
+        check: Checks the model once the server has loaded it.
         progress: Called with the bytes copied and sent.
         notify: Called with a line about each step.
 
@@ -46,7 +46,7 @@ def execute(
         return Findings()
     try:
         return install_model(client, plan, transport, check=check, notify=notify)
-    except ServerRefused as error:  # by an upload it might have had a TEMPLATE of its own
+    except ServerRefused as error:  # an upload might have got a TEMPLATE, so this was not refused earlier
         plan.require_loadable(cause=error)
         raise
 
@@ -62,10 +62,10 @@ def _open(
 ) -> Transport:
     image = plan.image
     if store is not None:
-        from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - each only where it is taken
+        from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - each only if it is chosen
 
         return StoreTransport(store=store, image=image, hashing=hashing, progress=progress, notify=notify)
-    assert client is not None  # noqa: S101 - a server is the destination, or a model directory
+    assert client is not None  # noqa: S101 - the destination is a server or a model directory
     if plan.options.stream:
         from gguf2ollama.install.passthrough import StreamTransport  # noqa: PLC0415
 

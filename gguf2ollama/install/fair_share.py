@@ -1,4 +1,4 @@
-"""Which of several threads that each work through some bytes may go on, so that all end together."""
+"""Decide which of several threads may proceed through their bytes, so that all finish together."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from itertools import islice
 
 __all__ = ["FairShare", "may_proceed"]
 
-_LEAD = 16 << 20  # bytes; a switch from one thread to another is not worth less
+_LEAD = 16 << 20  # bytes; switching threads for less is not worth it
 _WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
 
 
 def may_proceed(key: Hashable, left: Mapping[Hashable, int], *, cores: int, in_order: bool) -> bool:
-    """Return whether a piece of work may go on.
+    """Return whether a task may proceed.
 
-    The first may, as many as there are cores, until so few are left that all are under way; from then on
-    those with the most left, so that all end together. What has hardly less left goes on beside them.
+    The first tasks may, as many as there are cores, until so few are left that all have started; then those
+    with the most bytes left, so that all finish together, and those with hardly fewer.
 
     Args:
-        key: The piece of work.
-        left: What is unfinished and how many bytes each has left, in the order in which it was begun.
-        cores: How many there are of the processor.
-        in_order: Whether the first go first until the end.
+        key: The task.
+        left: The bytes left of each unfinished task, in the order in which they started.
+        cores: The number of CPU cores.
+        in_order: Whether the first tasks take precedence to the end.
     """
     if in_order or len(left) > 2 * cores:
         return key in islice(left, cores)
@@ -31,10 +31,10 @@ def may_proceed(key: Hashable, left: Mapping[Hashable, int], *, cores: int, in_o
 
 
 class FairShare:
-    """The turns of threads, each of which works on what has a key of its own.
+    """Shares CPU cores among threads, each of which works on one task.
 
     Args:
-        cores: How many go on at least, where there are as many.
+        cores: How many tasks proceed at least, if there are as many.
     """
 
     def __init__(self, cores: int) -> None:
@@ -44,30 +44,30 @@ class FairShare:
         self._changed = threading.Condition()
 
     def begin(self, key: Hashable, *, size: int) -> None:
-        """Add what has so many bytes to work through."""
+        """Add a task of so many bytes."""
         with self._changed:
             self._left[key] = size
 
     def end(self, key: Hashable) -> None:
-        """Take away what is done, or given up."""
+        """Remove a task that is done or cancelled."""
         with self._changed:
             del self._left[key]
             self._changed.notify_all()
 
     def keep_order(self) -> None:
-        """Let the first go first, so that they are ready early."""
+        """Let the first tasks take precedence, so that they finish early."""
         with self._changed:
             self._in_order = True
 
     def advance(self, key: Hashable, count: int, *, is_stopped: Callable[[], bool]) -> None:
-        """Note that so many bytes are done, and wait for the turn to go on, or for the end of all."""
+        """Record that so many bytes are done, and wait until the task may proceed or is stopped."""
         with self._changed:
             left = self._left[key]
             self._left[key] = left - count
             if left // _LEAD != (left - count) // _LEAD:
                 self._changed.notify_all()
-            while not (is_stopped() or self._is_turn(key)):
+            while not (is_stopped() or self._may_proceed(key)):
                 self._changed.wait(_WAIT)
 
-    def _is_turn(self, key: Hashable) -> bool:
+    def _may_proceed(self, key: Hashable) -> bool:
         return may_proceed(key, self._left, cores=self._cores, in_order=self._in_order)

@@ -1,4 +1,4 @@
-"""Hash the weights of a model in parallel, or remember what their digests were."""
+"""Hash the weights of a model in parallel, unless their digests are cached."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _WAIT = 0.5  # seconds; Windows notices Ctrl-C only between waits
 
 
 class _StoppedError(Exception):
-    """Something else failed, or nobody waits for this any more."""
+    """Another task failed, or this digest is no longer needed."""
 
 
-def _go_on() -> None:
-    """End nothing."""
+def _no_check() -> None:
+    """Check nothing."""
 
 
 class Hashing:
-    """Digests of weights, found in the background while its ``with`` block runs; several at once.
+    """Hashes weights in the background while its ``with`` block runs, several layers in parallel.
 
-    Hashing begins with :meth:`begin`, and what is asked for is waited for. The first failure ends all of it,
-    as does the end of the block.
+    Hashing starts with :meth:`submit`; :meth:`digest` waits for one. The first failure stops all of it, and
+    so does the end of the block.
 
     Args:
-        cache: What is known of files already, and learns of each file as soon as it is hashed.
+        cache: Digests of files; each new one is stored as soon as it is known.
         progress: Called with the bytes hashed, from several threads.
     """
 
@@ -49,11 +49,11 @@ class Hashing:
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._futures: dict[_Key, Future[Digest]] = {}
-        self._given_up: dict[_Key, threading.Event] = {}
+        self._cancelled: dict[_Key, threading.Event] = {}
         self._saving = threading.Lock()
         cores = os.cpu_count() or 1
-        self._turns = FairShare(cores)
-        # more than there are cores: else cores are idle while the last file is hashed
+        self._shares = FairShare(cores)
+        # more than cores: else cores are idle while the last file is hashed
         self._pool = ThreadPoolExecutor(max_workers=2 * cores)
 
     def __enter__(self) -> Self:
@@ -64,37 +64,34 @@ class Hashing:
         self._pool.shutdown(cancel_futures=True)
 
     def submit(self, layers: Iterable[Weights]) -> None:
-        """Hash layers whose digests are not known, in their order, without waiting for them."""
+        """Start to hash layers whose digests are not known, in their order."""
         for layer in layers:
-            self._begin(layer)
+            self._start(layer)
 
     def keep_only(self, layers: Sequence[Weights]) -> None:
-        """Hash these layers; what was begun of others is not wanted any more."""
+        """Hash these layers, and stop hashing others."""
         for key in self._futures.keys() - {_key(layer) for layer in layers}:
             del self._futures[key]
-            if key in self._given_up:
-                self._given_up.pop(key).set()
+            if key in self._cancelled:
+                self._cancelled.pop(key).set()
         self.submit(layers)
 
     def prioritise_in_order(self) -> None:
-        """Hash no more layers at once than there are cores, so that the first are ready early.
+        """Hash no more layers at once than there are cores, so that the first digests are known early."""
+        self._shares.keep_order()
 
-        For those who go on with each layer as soon as its digest is known.
-        """
-        self._turns.keep_order()
-
-    def digest(self, layer: Weights, *, check: Callable[[], None] = _go_on) -> Digest:
-        """Return the digest of a layer, once it is known.
+    def digest(self, layer: Weights, *, check: Callable[[], None] = _no_check) -> Digest:
+        """Wait for the digest of a layer and return it.
 
         Args:
             layer: The layer.
-            check: Called now and then while it is waited for; it raises once that is to end.
+            check: Called now and then while waiting; it raises to stop that.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
-            NotFound: A file is gone.
+            FileChanged: A file has changed since its header was read.
+            NotFound: A file no longer exists.
         """
-        future = self._begin(layer)
+        future = self._start(layer)
         while not wait((future,), timeout=_WAIT).done:
             check()
         if self._failure is not None and isinstance(future.exception(), _StoppedError):
@@ -104,11 +101,11 @@ class Hashing:
         return found
 
     def digests(self, image: Image) -> Mapping[str, Digest]:
-        """Return the digest of each layer of weights by its name, once all are known.
+        """Wait for the digests of all layers of weights, and return each by its name.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
-            NotFound: A file is gone.
+            FileChanged: A file has changed since its header was read.
+            NotFound: A file no longer exists.
         """
         self.submit(image.weights)
         found = {layer.name: self.digest(layer) for layer in image.weights}
@@ -116,28 +113,28 @@ class Hashing:
             layer.require_unchanged()  # while others were hashed
         return found
 
-    def _begin(self, layer: Weights) -> Future[Digest]:
+    def _start(self, layer: Weights) -> Future[Digest]:
         key = files, header = _key(layer)
         if key not in self._futures:
             if (known := self._cache.get(files, header=header)) is None:
-                given_up = self._given_up[key] = threading.Event()
-                self._turns.begin(given_up, size=layer.size)  # not by its key: it may be begun again
-                self._futures[key] = self._pool.submit(self._hash, layer, key, given_up)
+                cancelled = self._cancelled[key] = threading.Event()
+                self._shares.begin(cancelled, size=layer.size)  # not by its key: it may be submitted again
+                self._futures[key] = self._pool.submit(self._hash, layer, key, cancelled)
             else:
                 self._futures[key] = Future()
                 self._futures[key].set_result(known)
         return self._futures[key]
 
-    def _hash(self, layer: Weights, key: _Key, given_up: threading.Event) -> Digest:
+    def _hash(self, layer: Weights, key: _Key, cancelled: threading.Event) -> Digest:
         files, header = key
         done = 0
 
         def is_stopped() -> bool:
-            return self._stop.is_set() or given_up.is_set()
+            return self._stop.is_set() or cancelled.is_set()
 
         def advance(count: int) -> None:
             nonlocal done
-            self._turns.advance(given_up, count, is_stopped=is_stopped)
+            self._shares.advance(cancelled, count, is_stopped=is_stopped)
             if is_stopped():
                 raise _StoppedError
             done += count
@@ -153,7 +150,7 @@ class Hashing:
             self._stop.set()
             raise
         finally:
-            self._turns.end(given_up)
+            self._shares.end(cancelled)
         with self._saving:
             head_bytes = layer.shards[0].gguf.data_offset
             self._cache.put(files, digest, header=header, head_bytes=head_bytes)
@@ -162,7 +159,7 @@ class Hashing:
 
 
 def _key(layer: Weights) -> _Key:
-    """Return what the bytes of a layer depend on: its files, and the digest of bytes given."""
+    """Return what identifies the bytes of a layer: its files, and the digest of bytes given."""
     given = [piece.content for piece in layer.ranges if isinstance(piece, GivenBytes)]
     files = tuple(str(shard.path.resolve()) for shard in layer.shards)
     return files, Digest.of(b"".join(given)) if given else None

@@ -1,4 +1,4 @@
-"""Make a model in a store on this machine: links where they can be, and no server needed."""
+"""Make a model in a store on this machine, with links where possible; needs no server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OUTCOMES: dict[BlobResult, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreTransport:
-    """The transport into a model directory that is ours to write."""
+    """The transport into a model directory that this user may write."""
 
     store: LocalStore
     image: Image
@@ -38,8 +38,8 @@ class StoreTransport:
         """Write blobs, then the manifest.
 
         Raises:
-            InvalidInput: A file was changed while it was read, or a blob that is there is damaged.
-            NotEnoughSpace: The disk is too small.
+            InvalidInput: A file changed while it was being read, or an existing blob is damaged.
+            NotEnoughSpace: The disk has too little space.
             UsageProblem: The store cannot be written.
         """
         self.hashing.keep_only(self.image.weights)
@@ -55,7 +55,7 @@ class StoreTransport:
             self.store.add_bytes(text.content)
         written = self.store.write_manifest(name, self.image.manifest(digests))
         if written.full != name.full:
-            self.notify(f"the store has this model as {written.short}, which differs only in case: kept")
+            self.notify(f"Kept the spelling {written.short}, which the store already has")
 
     def _link(self, layer: Weights, digest: Digest) -> BlobResult | None:
         if not layer.is_file:

@@ -1,4 +1,4 @@
-"""Do several things at once, and stop all of them when one fails or the user interrupts."""
+"""Run several tasks in parallel, and stop all when one fails or the user interrupts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _R = TypeVar("_R")
 
 
 class _StoppedError(Exception):
-    """Something else failed, so that this is not wanted any more."""
+    """Another task failed, so this one is no longer needed."""
 
 
 def run_parallel(work: Callable[[_T, Callable[[], None]], _R], items: Sequence[_T], *, most: int) -> list[_R]:
-    """Return what ``work`` gives for each item, in their order.
+    """Return the result of ``work`` for each item, in their order.
 
     Args:
-        work: Gets an item, and a function to be called now and then: it raises once the work is to stop.
-        items: What there is to do.
-        most: How many are done at the same time.
+        work: Gets an item, and a function to call now and then, which raises when the work should stop.
+        items: The items.
+        most: How many run in parallel.
 
     Raises:
-        Exception: The first that ``work`` raised; by then nothing runs any more.
+        Exception: The first that ``work`` raised; by then nothing runs.
     """
     stop = threading.Event()
 

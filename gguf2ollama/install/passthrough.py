@@ -1,4 +1,4 @@
-"""Make a model of files in a repository without a copy here: what the server lacks goes through to it."""
+"""Make a model from files in a repository without a copy here: they are passed through to the server."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from gguf2ollama.sources.sites import open_site
 
 __all__ = ["StreamTransport"]
 
-_AT_ONCE = 4
+_PARALLEL = 4
 _BUFFER_BYTES = 1 << 20
-_LOCALLY = "leave out --stream, so that it is downloaded first"
+_DOWNLOAD = "leave out --stream to download it first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamTransport:
-    """The way from a repository through this machine into a server; a blob that is there is not even fetched.
+    """The transport from a repository through this machine to a server; existing blobs are not fetched.
 
-    The digests are those that its site tells, and the server checks the bytes against them.
+    The digests are those that the site reports, and the server checks the bytes against them.
 
     Attributes:
         client: The server.
-        plan: What is made; its files are in a repository.
+        plan: The plan; its files are in a repository.
         progress: Called with the bytes sent.
-        notify: Told what is there already.
+        notify: Called with a line for each existing blob.
     """
 
     client: Client
@@ -52,37 +52,37 @@ class StreamTransport:
 
         Raises:
             ServerProblem: The site or the server cannot be reached, or refuses.
-            UsageProblem: It cannot be made without a copy here.
+            UsageProblem: It needs a copy here.
         """
         sources = self._files()
         layers = self.plan.inspection.lay_out_image(takes_shards=True).weights
         with open_site(settings_for(self._source())) as site:
             if site is None:
-                raise UsageProblem("--stream needs a network, and HF_HUB_OFFLINE is set", hint=_LOCALLY)
+                raise UsageProblem("--stream needs a network, and HF_HUB_OFFLINE is set", hint=_DOWNLOAD)
             digests = run_parallel(
                 lambda pair, check: self._send(*pair, site=site, check=check),
                 list(zip(layers, sources, strict=True)),
-                most=_AT_ONCE,
+                most=_PARALLEL,
             )
         files = {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
         create_model(self.client, name, files=files, recipe=self.plan.inspection.recipe)
 
     def _files(self) -> tuple[RepositoryFile, ...]:
-        """Return the files there, once it is sure that they can be taken as they are."""
+        """Return the files in the repository; they must be usable unchanged."""
         origin = self.plan.inspection.files.origin
         if origin is None or not origin.files:
             raise UsageProblem(
-                "--stream is for a repository on the Hub or on ModelScope", hint="leave it out"
+                "--stream needs a repository on Hugging Face or ModelScope", hint="leave it out"
             )
         if self.plan.inspection.patch:
-            raise UsageProblem("a changed chat template needs a copy of the file here", hint=_LOCALLY)
+            raise UsageProblem("--stream cannot change the chat template in the file", hint=_DOWNLOAD)
         if self.plan.inspection.model.is_split and not self.plan.destination.features.takes_shards:
             raise UsageProblem(
-                "this Ollama takes no shards, and to merge them they have to be here", hint=_LOCALLY
+                "this Ollama does not support shards, and --stream cannot merge them", hint=_DOWNLOAD
             )
         n_files = len(self.plan.inspection.files.paths)
         if n_files != len(origin.files) or any(file.sha256 is None for file in origin.files):
-            raise UsageProblem("the site reports no digest for some of the files", hint=_LOCALLY)
+            raise UsageProblem("the site reports no digest for some of the files", hint=_DOWNLOAD)
         return origin.files
 
     def _send(self, layer: Weights, file: RepositoryFile, *, site: Site, check: Callable[[], None]) -> Digest:
@@ -105,7 +105,7 @@ class StreamTransport:
 
     def _open(self, file: RepositoryFile, *, site: Site) -> BinaryIO:
         origin = self.plan.inspection.files.origin
-        assert origin is not None  # noqa: S101 - these files came from there
+        assert origin is not None  # noqa: S101 - its files have an origin
         stream = FileStream(site.remote_file(self._source().repo_id, file, commit=origin.commit))
         return cast("BinaryIO", io.BufferedReader(stream, _BUFFER_BYTES))
 
@@ -113,5 +113,7 @@ class StreamTransport:
         origin = self.plan.inspection.files.origin
         source = parse_source(origin.source) if origin is not None else None
         if not isinstance(source, HubSource):
-            raise UsageProblem("--stream is for a repository on the Hub or ModelScope", hint="leave it out")
+            raise UsageProblem(
+                "--stream needs a repository on Hugging Face or ModelScope", hint="leave it out"
+            )
         return source

@@ -1,4 +1,4 @@
-"""Check before anything large is moved that there is room for it."""
+"""Check before files are moved that there is enough disk space."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from gguf2ollama.planning.plan import BuildPlan
 
 __all__ = ["preflight", "require_server_space"]
 
-_ASKED_MODELS = 20  # of those that a server lists, to know its store by
-_SAME_TIME = 1.0  # seconds between what a server and the system say of one file
+_COMPARED_MODELS = 20  # of those that a server lists, to identify its store
+_SAME_TIME = 1.0  # seconds by which server and file system may differ on a file's time
 
 
 def preflight(
     plan: BuildPlan, *, client: Client | None, store: LocalStore | None, folder: Path | None
 ) -> None:
-    """Check that there is room for a model whose files are not on this machine yet.
+    """Check that there is space for a model whose files are not on this machine yet.
 
-    What is on this machine is checked by its transport, which need not move anything for that.
+    For files on this machine the transport checks it, before it moves anything.
 
     Args:
-        plan: What is made.
-        client: The server; ``None`` for a model directory that no server has to serve.
-        store: The model directory that is written; ``None`` where a server writes.
-        folder: Where the files will be put; ``None`` where they are here already, or never will be.
+        plan: The plan.
+        client: The server; ``None`` for a model directory without one.
+        store: The model directory to write; ``None`` if the server writes.
+        folder: Where the files will be downloaded to; ``None`` if they are not downloaded.
 
     Raises:
-        NotEnoughSpace: A file system has fewer bytes free than are needed.
-        UsageProblem: The model directory can't be written.
+        NotEnoughSpace: A file system has too few bytes free.
+        UsageProblem: The model directory cannot be written.
     """
     if folder is None:
         return
     image, device = plan.image, _device(folder)
     if store is not None:
-        # what can't be a link is a copy; whether bytes can be shared shows when both files are there
+        # across devices all is copied; within one, whether bytes can be shared shows only when linking
         is_elsewhere = device != _device(store.root)
         store.require(sum(layer.size for layer in image.weights) if is_elsewhere else 0)
     elif client is not None and (digests := _reported_digests(plan, image)) is not None:
@@ -61,14 +61,14 @@ def preflight(
 
 def _device(folder: Path) -> int | None:
     """Return the device of the file system where a folder is, or will be."""
-    for place in (folder, *folder.parents):
+    for ancestor in (folder, *folder.parents):
         with contextlib.suppress(OSError):
-            return place.stat().st_dev
+            return ancestor.stat().st_dev
     return None
 
 
 def _reported_digests(plan: BuildPlan, image: Image) -> Mapping[str, Digest] | None:
-    """Return the digests of layers that are files as they are at their site; ``None`` where one is not."""
+    """Return the digests of layers as their site reports them; ``None`` if one is not an unchanged file."""
     origin = plan.inspection.files.origin
     if origin is None or len(image.weights) != len(origin.files):
         return None
@@ -90,27 +90,27 @@ def require_server_space(
     reserved: Mapping[int, int] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Check that the store of a server has room for a model that it is about to be given.
+    """Check that the store of a server has space for a model.
 
-    Nothing is checked where the store is not known: on another machine, in a container, or when it can be
-    neither written nor told from others by the models in it. The digests are waited for only when room is
-    short, since then it counts which blobs are there already.
+    Nothing is checked if the store is not known: on another machine, in a container, or if it can neither be
+    written nor be identified by its models. The digests are requested only if space is short, since then
+    existing blobs count.
 
     Args:
         client: The server.
         image: The model.
-        digests: Finds the digest of each of its weights layers by its name; called where room is short.
-        copies: How many copies of the model itself there are in the store for a while, the blob included.
-        reserved: Bytes that something else will take, by the device of the file system (``st_dev``).
-        environ: The environment, which may name the store.
+        digests: Returns the digest of each layer of weights by its name; called if space is short.
+        copies: The most copies of the model, its blob included, that the store holds at one time.
+        reserved: Bytes that a download will take, by the device of the file system (``st_dev``).
+        environ: The environment variables, which may name the store.
 
     Raises:
-        NotEnoughSpace: The file system of the store has fewer bytes free than are needed.
+        NotEnoughSpace: The file system of the store has too few bytes free.
     """
     if not client.address.is_loopback:
         return
-    extra = (copies - 1) * sum(one.size for one in image.weights if one.media_type is MediaType.MODEL)
-    most = extra + sum(one.size for one in image.weights)
+    extra = (copies - 1) * sum(layer.size for layer in image.weights if layer.media_type is MediaType.MODEL)
+    most = extra + sum(layer.size for layer in image.weights)
     for store in known_stores(environ):
         blobs = store.root / "blobs"
         free = _free_or_none(blobs, reserved=reserved or {})
@@ -118,7 +118,7 @@ def require_server_space(
             continue
         found = digests()
         needed = extra + sum(
-            _missing_bytes(client, blobs, layer, found[layer.name]) for layer in _each_once(image, found)
+            _missing_bytes(client, blobs, layer, found[layer.name]) for layer in _distinct(image, found)
         )
         if free < needed:
             raise _short(blobs, free=free, needed=needed, copies=copies)
@@ -128,32 +128,32 @@ def require_server_space(
 def _free_or_none(folder: Path, *, reserved: Mapping[int, int]) -> int | None:
     try:
         return free_bytes(folder) - reserved.get(folder.stat().st_dev, 0)
-    except (Gguf2OllamaError, OSError):  # no store is there, or it cannot be looked at
+    except (Gguf2OllamaError, OSError):  # it does not exist, or cannot be read
         return None
 
 
 def _is_store_of(client: Client, store: LocalStore) -> bool:
-    """Return whether a server's models, or what is written there, are those in the store."""
+    """Return whether a store is that of a server: by its models, or by a few bytes written there."""
     with contextlib.suppress(Gguf2OllamaError):
-        for model in client.list()[:_ASKED_MODELS]:
+        for model in client.list()[:_COMPARED_MODELS]:
             with contextlib.suppress(Gguf2OllamaError):
                 digests, times = store.listed_as(ModelName.parse(model.name))
                 changed = model.modified.timestamp() if model.modified else 0.0
-                if model.digest in digests and any(abs(one - changed) < _SAME_TIME for one in times):
+                if model.digest in digests and any(abs(time - changed) < _SAME_TIME for time in times):
                     return True
     return store.is_writable and is_seen(store, client)
 
 
-def _each_once(image: Image, digests: Mapping[str, Digest]) -> Iterable[Weights]:
-    return {digests[one.name]: one for one in image.weights}.values()
+def _distinct(image: Image, digests: Mapping[str, Digest]) -> Iterable[Weights]:
+    return {digests[layer.name]: layer for layer in image.weights}.values()
 
 
 def _missing_bytes(client: Client, blobs: Path, layer: Weights, digest: Digest) -> int:
-    """Count what is not there of a layer: nothing of a blob, or less where a pull was broken off."""
+    """Return the bytes that the store lacks of a layer; an interrupted pull may have left some."""
     if client.has_blob(digest):
         return 0
     with contextlib.suppress(OSError):
-        partial = blobs.joinpath(f"{digest.blob_name}-partial").stat()  # as long as the blob, with holes
+        partial = blobs.joinpath(f"{digest.blob_name}-partial").stat()  # as long as the blob, but sparse
         return max(layer.size - getattr(partial, "st_blocks", 0) * 512, 0)
     return layer.size
 

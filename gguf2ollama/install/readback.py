@@ -1,4 +1,4 @@
-"""Compare what a server reports of a model with what was asked for: pure."""
+"""Compare what a server reports of a model with the plan: pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gguf2ollama.planning.recipe import Recipe
 __all__ = ["Renders", "differences", "missing_capabilities", "renders_with"]
 
 Renders: TypeAlias = Literal["as planned", "TEMPLATE", "chat template", "renderer"]
-"""What a server renders a model's chats with: what was planned, or what takes the place of that."""
+"""What a server renders a model's chats with: what was planned, or what replaces that."""
 
 _QUOTED = 60  # characters of a value that a message quotes
 _RELATIVE = 1e-6
@@ -24,14 +24,14 @@ _SHOWN_BY_TEMPLATES = frozenset({"tools", "thinking"})  # of the capabilities
 
 
 def differences(info: ModelInfo, *, recipe: Recipe) -> tuple[str, ...]:
-    """Return one phrase for each thing that was asked for and is not so; none where all of it is."""
+    """Return a phrase for each difference from the plan; empty if there is none."""
     return tuple(_differences(info, recipe=recipe))
 
 
 def renders_with(info: ModelInfo, *, recipe: Recipe) -> Renders:
     """Return what a server renders a model's chats with.
 
-    Of a model without a TEMPLATE, or with one that is passed over, it shows the chat template in the GGUF.
+    It reports the chat template in the GGUF if a model has no TEMPLATE, or if that takes precedence.
     """
     if recipe.template_origin == "none":
         return "as planned"
@@ -39,49 +39,51 @@ def renders_with(info: ModelInfo, *, recipe: Recipe) -> Renders:
         return "renderer"
     if recipe.template_origin in {"native", "patched"}:
         return "as planned" if info.template == recipe.chat_template else "TEMPLATE"
-    wanted = recipe.template.value
-    return "as planned" if wanted is None or info.template == wanted else "chat template"
+    expected = recipe.template.value
+    return "as planned" if expected is None or info.template == expected else "chat template"
 
 
 def missing_capabilities(info: ModelInfo, *, recipe: Recipe) -> frozenset[str]:
-    """Return what the model should support by its template, and does not.
+    """Return the expected capabilities of templates that the server does not report.
 
     Servers before 0.6.4 report no capabilities at all.
     """
-    lacking = set(recipe.capabilities) - set(info.capabilities)
-    return frozenset(lacking & _SHOWN_BY_TEMPLATES) if info.capabilities else frozenset()
+    missing = set(recipe.capabilities) - set(info.capabilities)
+    return frozenset(missing & _SHOWN_BY_TEMPLATES) if info.capabilities else frozenset()
 
 
 def _differences(info: ModelInfo, *, recipe: Recipe) -> Iterator[str]:
-    wanted = recipe.modelfile
+    modelfile = recipe.modelfile
     renders = renders_with(info, recipe=recipe)
     if recipe.template_origin == "user" and renders != "as planned":
         yield f"{_INSTEAD[renders].format(info.renderer)} is used instead of your template"
     elif recipe.is_chat_template_given and renders in {"TEMPLATE", "renderer"}:
         yield f"{_INSTEAD[renders].format(info.renderer)} is used instead of your chat template"
-    if wanted.parser is not None and info.parser != wanted.parser:
-        yield f"its parser is {info.parser or 'missing'}, expected {wanted.parser}"
-    if (wanted.system or "") != info.system:
-        yield f"its system prompt is {_quote(info.system)}, expected {_quote(wanted.system or '')}"
-    for name, value in wanted.parameters_json().items():
+    if modelfile.parser is not None and info.parser != modelfile.parser:
+        yield f"its parser is {info.parser or 'missing'}, expected {modelfile.parser}"
+    if (modelfile.system or "") != info.system:
+        yield f"its system prompt is {_quote(info.system)}, expected {_quote(modelfile.system or '')}"
+    for name, value in modelfile.parameters_json().items():
         reported = info.parameters.get(name)
         if not _same(reported, value):
             yield f"its {name} is {reported!r}, expected {value!r}"
     # servers before 0.6.4 report none
     missing = [
-        one for one in recipe.capabilities if one not in info.capabilities and one not in _SHOWN_BY_TEMPLATES
+        capability
+        for capability in recipe.capabilities
+        if capability not in info.capabilities and capability not in _SHOWN_BY_TEMPLATES
     ]
     if missing and info.capabilities:
         yield f"it lacks {', '.join(missing)}"
 
 
-def _same(reported: object, wanted: object) -> bool:
-    if isinstance(wanted, list):
+def _same(reported: object, expected: object) -> bool:
+    if isinstance(expected, list):
         listed = reported if isinstance(reported, (list, tuple)) else (reported,)
-        return [str(one) for one in listed] == [str(one) for one in wanted]
-    if isinstance(wanted, (int, float)) and isinstance(reported, (int, float)):
-        return abs(reported - wanted) <= _RELATIVE * max(abs(reported), abs(wanted))
-    return reported == wanted
+        return [str(value) for value in listed] == [str(value) for value in expected]
+    if isinstance(expected, (int, float)) and isinstance(reported, (int, float)):
+        return abs(reported - expected) <= _RELATIVE * max(abs(reported), abs(expected))
+    return reported == expected
 
 
 def _quote(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Make a model by letting the server pull it from us: no template detection, no rewriting."""
+"""Make a model by having the server pull it from us: no template detection, no rewriting."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _TEST = ModelName.parse("transport-test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullTransport:
-    """The transport for a server on this machine whose model directory is not ours to write.
+    """The transport for a server on this machine whose model directory this user cannot write.
 
-    The server pulls what makes the model: its manifest, config, texts and parameters. The weights it finds in
-    its store then, since they were sent as blobs before: Ollama checks the digest of a blob while it writes
-    it, but reads what it has pulled once more for that (``server/images.go`` of 0.34.4 and 0.32.15), and
-    leaves alone what is there.
+    The weights are uploaded as blobs first; then the server pulls the manifest, config, texts and parameters,
+    and finds the weights in its store. Ollama checks the digest of an uploaded blob while it writes it, but
+    reads pulled weights once more for that (``server/images.go`` of 0.34.4 and 0.32.15); existing blobs it
+    does not read.
 
     Attributes:
         client: The server.
         image: The model.
-        hashing: Where its digests come from.
+        hashing: Finds its digests.
         progress: Called with the bytes sent.
     """
 
@@ -48,8 +48,8 @@ class PullTransport:
         """Make the model under a name.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
-            NotEnoughSpace: The server's disk is too small.
+            FileChanged: A file has changed since its header was read.
+            NotEnoughSpace: The server's disk has too little space.
             ServerProblem: The server cannot be reached, cannot reach us, or refuses.
         """
         layers = self.image.weights
@@ -65,7 +65,7 @@ class PullTransport:
 
 
 def require_pull(client: Client) -> None:
-    """Check that a server can pull from this machine: it pulls a model without weights, which is removed.
+    """Check that a server can pull from this machine, with a temporary model without weights.
 
     Raises:
         ServerProblem: It cannot.
@@ -84,13 +84,13 @@ def require_pull(client: Client) -> None:
 def _pulled(
     client: Client, manifest: Manifest, texts: Sequence[Text], *, registry: PrivateRegistry
 ) -> Iterator[ModelName]:
-    """Have a model on the server for as long as the block runs; return its name there."""
+    """Have the server pull a model; yield its temporary name, which is removed at the end of the block."""
     name = registry.offer(manifest, {text.descriptor.digest: (text.content,) for text in texts})
     try:
         client.pull(name, insecure=True).drain()
         if not registry.has_served(name):
             raise ServerProblem(
-                "the server pulled from another program than this one",
+                "the server pulled from another program",
                 hint="it seems to run in a container or behind a tunnel: use --via upload",
             )
         yield name
@@ -100,5 +100,5 @@ def _pulled(
 
 
 def _label(name: ModelName) -> str:
-    """Return the token in a temporary name, by which what an interrupted build leaves is found."""
+    """Return the token in a temporary name, by which leftovers of an interrupted build are found."""
     return name.tag.partition("-")[0]

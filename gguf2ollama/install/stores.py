@@ -1,4 +1,4 @@
-"""The model directories on this machine, and which of them is a server's own."""
+"""Find the model directories on this machine, and the one that a server uses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["find_store", "is_seen", "known_stores", "why_not_linked"]
 
 
 def find_store(client: Client, *, environ: Mapping[str, str]) -> LocalStore | None:
-    """Find the model directory of a server on this machine that we may write; ``None`` where there is none.
+    """Return the model directory of a server on this machine if this user may write it, or ``None``.
 
-    A folder that looks like one may be that of another server, or of one in a container: so a few bytes are
-    put there, and the server has to see them.
+    A folder may belong to another server, or to one in a container: so a few bytes are written there, and the
+    server has to see them.
     """
     for store in known_stores(environ):
         if store.is_writable and is_seen(store, client):
@@ -28,12 +28,12 @@ def find_store(client: Client, *, environ: Mapping[str, str]) -> LocalStore | No
 
 
 def is_seen(store: LocalStore, client: Client) -> bool:
-    """Return whether the server sees a few bytes that are put into the store, and taken out again."""
+    """Return whether the server sees a few bytes that are written to the store, and removed again."""
     content = b"gguf2ollama looks for the server of this store: " + os.urandom(16)
     digest = Digest.of(content)
     try:
         if client.has_blob(digest):
-            return False  # whatever that is, it says yes to anything
+            return False  # it says yes to anything
         try:
             store.add_bytes(content)
             return client.has_blob(digest)
@@ -44,7 +44,7 @@ def is_seen(store: LocalStore, client: Client) -> bool:
 
 
 def known_stores(environ: Mapping[str, str]) -> Iterator[LocalStore]:
-    """Return where Ollama keeps models: as configured, of this user, of the usual Linux service."""
+    """Return where Ollama may keep models: as configured, in this user's home, and as the Linux service."""
     if configured := environ.get("OLLAMA_MODELS", "").strip().strip("\"'"):
         yield LocalStore(Path(configured))
     with contextlib.suppress(RuntimeError):  # a user without a home
@@ -53,7 +53,7 @@ def known_stores(environ: Mapping[str, str]) -> Iterator[LocalStore]:
 
 
 def why_not_linked(environ: Mapping[str, str]) -> str:
-    """Return why no model directory can be linked into: whose it is, or that none was found."""
+    """Return why no model directory can be written: its owner, or that none was found."""
     for store in known_stores(environ):
         with contextlib.suppress(OSError, KeyError, Gguf2OllamaError):
             if store.root.is_dir() and not store.is_writable:

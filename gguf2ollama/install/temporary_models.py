@@ -1,9 +1,9 @@
-"""Temporary models on a server: their names, and which of them are left of builds that are gone.
+"""Temporary models on a server: their names, and which of them were abandoned by builds that ended.
 
-Each is tagged with a token of the process that makes it, and that process holds a lock on a file of that name
-as long as it may use the model. The system drops the lock when the process ends, in whatever way, and the
-file stays: so a process of the same user on the same machine knows for certain whether a model is in use. All
-others go by its age.
+Each is tagged with a token of the process that makes it, and that process holds a lock (flock) on a file of
+that name for as long as it may use the model. The system releases the lock when the process ends, also after
+``kill -9``, and the file stays: so a process of the same user on the same machine knows for certain whether a
+model is in use. All others go by its age.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from gguf2ollama.ollama.store_layout import list_entries
 __all__ = ["leased_name", "remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
 
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
-_LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; by then the age of the models decides
-_LATE = 0.3  # seconds in which a server does what it was asked for by a client that has left
+_LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; after that the age of the models decides
+_LATE = 0.3  # seconds in which a server finishes requests of a client that has disconnected
 _TOKEN = re.compile(r"[0-9]{16}")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
-_BuildState: TypeAlias = Literal["running", "gone", "unknown"]
+_BuildState: TypeAlias = Literal["running", "ended", "unknown"]
 
 
 @contextlib.contextmanager
 def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
-    """Return a name for a model that is being made; nobody sweeps it as long as the block runs.
+    """Yield a temporary name for a model that is being made; no build removes it while the block runs.
 
-    What builds that are gone left is removed: before the block, so that it takes no room; or after it where
-    the weights may be those of this model, which then need not be sent once more.
+    What ended builds left is removed: before the block, to free its space; or after the block if it may have
+    the weights of this model, which then need not be sent again.
 
     Args:
         client: The server.
-        name: What the model is to be called.
+        name: The final name of the model.
     """
     models = _list_models(client)
     related = [other for other in models if _may_share_weights(other, name)]
@@ -58,7 +58,7 @@ def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
         except Exception:
             raise
         except BaseException:
-            # interrupted: the server may not be through with what it was asked for last
+            # interrupted: the server may not have finished the last request
             time.sleep(_LATE)
             _remove(client, [model for model in _list_models(client) if _token_of(model) == token])
             raise
@@ -68,23 +68,23 @@ def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
 
 @contextlib.contextmanager
 def leased_name(name: ModelName) -> Iterator[ModelName]:
-    """Return a temporary name that nobody sweeps as long as the block runs; nothing of others is removed."""
+    """Yield a temporary name that no build removes while the block runs; nothing of others is removed."""
     with _lease() as token:
         yield name.temporary(token)
 
 
 def remove_abandoned(client: Client, *, models: Iterable[ModelName] | None = None) -> tuple[ModelName, ...]:
-    """Remove temporary models of builds that are gone, with the weights that no other model uses.
+    """Remove temporary models of ended builds, with the weights that no other model uses.
 
-    Builds of this user on this machine are known to be gone; any other counts as gone once its model is a
-    day old by the server's own clock. What cannot be listed or removed stays.
+    Builds of this user on this machine are known to have ended; any other counts as ended once its model is a
+    day old by the server's clock. What cannot be listed or removed stays.
 
     Args:
         client: The server.
-        models: Which models to look at; all on the server when not given.
+        models: The models to check; all on the server when not given.
 
     Returns:
-        What was removed.
+        The removed models.
     """
     candidates = [
         model
@@ -98,16 +98,16 @@ def remove_abandoned(client: Client, *, models: Iterable[ModelName] | None = Non
         [
             model
             for model, state in states.items()
-            if state == "gone" or (state == "unknown" and model in old)
+            if state == "ended" or (state == "unknown" and model in old)
         ],
     )
 
 
 def _remove(client: Client, models: Iterable[ModelName]) -> tuple[ModelName, ...]:
-    """Remove models from memory and from the store; return those of which that went well."""
+    """Remove models from memory and from the store; return those that were removed."""
     removed = []
     for model in models:
-        with contextlib.suppress(Gguf2OllamaError):  # a broken one is in no memory
+        with contextlib.suppress(Gguf2OllamaError):  # a broken one is not loaded
             client.unload(model)
         with contextlib.suppress(Gguf2OllamaError):
             client.delete(model)
@@ -116,9 +116,9 @@ def _remove(client: Client, models: Iterable[ModelName]) -> tuple[ModelName, ...
 
 
 def remove_abandoned_from_store(store: LocalStore) -> tuple[ModelName, ...]:
-    """Remove the temporary models of a store that no server serves, as :func:`remove_abandoned` does.
+    """Remove the temporary models of ended builds from a store without a server.
 
-    The server removes their weights when it starts, and files that were never finished are removed here.
+    A server removes their weights when it starts; unfinished files are removed here.
 
     Raises:
         UsageProblem: The store cannot be written.
@@ -131,7 +131,7 @@ def remove_abandoned_from_store(store: LocalStore) -> tuple[ModelName, ...]:
             continue
         state = _build_state(entry.name)
         with disk_errors(entry.path), contextlib.suppress(FileNotFoundError):
-            if state == "gone" or (state == "unknown" and entry.path.lstat().st_mtime < oldest):
+            if state == "ended" or (state == "unknown" and entry.path.lstat().st_mtime < oldest):
                 store.remove_entry(entry)
                 removed.append(entry.name)
     return tuple(removed)
@@ -144,7 +144,7 @@ def _list_models(client: Client) -> tuple[ModelName, ...]:
 
 
 def _old_models(client: Client) -> frozenset[ModelName]:
-    """Return the models that are more than a day old by the server's own clock; none where it has none."""
+    """Return the models that are more than a day old by the server's clock; none if it reports no time."""
     with contextlib.suppress(Gguf2OllamaError):
         now = client.clock()
         return frozenset(
@@ -165,15 +165,15 @@ def _name_of(model: LocalModel) -> ModelName | None:
 
 
 def _may_share_weights(temporary: ModelName, name: ModelName) -> bool:
-    """Return whether a temporary model is of the same model part, or pulled, where the part says nothing."""
+    """Return whether a temporary model has the same model part, or was pulled under an unrelated one."""
     is_pulled = temporary.host != ModelName(model="any").host
     return is_pulled or temporary.model.lower() == name.model.lower()
 
 
 def _as_spelled(name: ModelName, models: Iterable[ModelName]) -> ModelName:
-    """Return a name in the letters in which the server has its model part already.
+    """Return a name with its model part spelled as an existing model's.
 
-    It keeps those of the name that was there first (``getExistingName`` in ``server/routes.go`` of 0.34.4).
+    The server keeps the spelling of the first (``getExistingName`` in ``server/routes.go`` of 0.34.4).
     """
     for other in models:
         if other.with_tag(name.tag).is_same(name):
@@ -183,9 +183,9 @@ def _as_spelled(name: ModelName, models: Iterable[ModelName]) -> ModelName:
 
 @contextlib.contextmanager
 def _lease() -> Iterator[str]:
-    """Return a token that others find in use as long as the block runs.
+    """Yield a token that others see in use while the block runs.
 
-    Where no file can be locked, they find nothing and go by the age of what is tagged with it.
+    If no file can be locked, they see nothing and go by the age of the model.
     """
     token, folder = f"{secrets.randbelow(10**16):016}", _lock_folder()
     file = None if folder is None else _open_locked(folder / token)
@@ -194,7 +194,7 @@ def _lease() -> Iterator[str]:
 
 
 def _open_locked(path: Path) -> BinaryIO | None:
-    """Open a new file and lock it; ``None`` where that cannot be."""
+    """Create a file and lock it; ``None`` if that fails."""
     try:
         _remove_old_files(path.parent)
         file = path.open("xb")
@@ -206,7 +206,7 @@ def _open_locked(path: Path) -> BinaryIO | None:
         _lock(file, wait=True)
     except OSError:
         file.close()
-        path.unlink(missing_ok=True)  # without a lock it would say that the build is gone
+        path.unlink(missing_ok=True)  # without a lock it would say that the build has ended
         return None
     return file
 
@@ -216,21 +216,21 @@ def _token_of(model: ModelName) -> str:
 
 
 def _build_state(model: ModelName) -> _BuildState:
-    """Return whether the process that tagged a model still runs."""
+    """Return whether the process that tagged a model is still running."""
     token, folder = _token_of(model), _lock_folder()
     return _state_of(folder / token) if folder is not None and _TOKEN.fullmatch(token) else "unknown"
 
 
 def _state_of(path: Path) -> _BuildState:
-    """Return whether the process of a lock file still runs."""
+    """Return whether the process of a lock file is still running."""
     try:
         with path.open("r+b") as file:
             try:
                 _lock(file, wait=False)
-            except (BlockingIOError, PermissionError):  # EAGAIN and EACCES say that another has it
+            except (BlockingIOError, PermissionError):  # EAGAIN and EACCES: another process holds it
                 return "running"
-            # over a network, a lock may hold on one machine alone
-            return "gone" if file.read() == _machine() else "unknown"
+            # on a network file system, a lock may be visible on one machine only
+            return "ended" if file.read() == _machine() else "unknown"
     except OSError:
         return "unknown"
 
@@ -250,7 +250,7 @@ def _remove_old_files(folder: Path) -> None:
 
 
 def _machine() -> bytes:
-    """Return what tells this machine from others, and from itself before its last start."""
+    """Return what identifies this machine since its last boot."""
     with contextlib.suppress(OSError):
         return _BOOT.read_bytes()
     return socket.gethostname().encode()
@@ -260,15 +260,15 @@ def _lock(file: BinaryIO, *, wait: bool) -> None:
     """Lock a file for this process until it is closed, or the process ends.
 
     Raises:
-        OSError: Another process has it (``BlockingIOError``, ``PermissionError``), or it cannot be locked.
+        OSError: Another process holds it (``BlockingIOError``, ``PermissionError``), or it cannot be locked.
     """
     try:
         fcntl: Any = importlib.import_module("fcntl")
     except ImportError:
         msvcrt: Any = importlib.import_module("msvcrt")
-        file.seek(1 << 10)  # behind what others may read
+        file.seek(1 << 10)  # beyond the content, which others read
         msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
         file.seek(0)
     else:
-        # those who only look do not keep one another out
+        # shared, so that two processes that only check do not see each other as the build
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_SH | fcntl.LOCK_NB)

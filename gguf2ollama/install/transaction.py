@@ -1,4 +1,4 @@
-"""Make a model on a server so that it takes its name only when it is what was planned."""
+"""Make a model on a server in one transaction: it gets its name only after it was checked."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["Check", "Findings", "OtherRendering", "install_model"]
 
 
 class OtherRendering(Exception):
-    """The server renders every model with the same kind of template, other than planned; nothing was made.
+    """The server renders all models with one kind of template, not as planned; nothing was made.
 
     Attributes:
-        rendering: What it renders with.
+        rendering: That kind.
     """
 
     def __init__(self, rendering: Rendering) -> None:
@@ -34,11 +34,11 @@ class OtherRendering(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a model on a server is like.
+    """What was found of a model on a server.
 
     Attributes:
-        differences: What was planned and is not so, which was allowed.
-        warnings: What else may surprise, one sentence each.
+        differences: Differences from the plan that were allowed.
+        warnings: Further warnings, one sentence each.
     """
 
     differences: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Findings:
 
 
 Check: TypeAlias = Callable[[ModelName, ModelInfo], Findings]
-"""A check of a model that is loaded; it raises ``VerificationFailed`` where the model is not to be kept."""
+"""A check of a loaded model; it raises ``VerificationFailed`` if the model is not to be kept."""
 
 
 def install_model(
@@ -59,20 +59,20 @@ def install_model(
 ) -> Findings:
     """Make the model of a plan on a server.
 
-    It is made under a temporary name, read back, loaded and checked, and takes its own name only then, so
-    that a failure leaves a model that is there already as it was.
+    It is made under a temporary name, read back, loaded and checked, and gets its own name only then: a
+    failure leaves an existing model unchanged.
 
     Args:
         client: The server.
-        plan: What is made.
+        plan: The plan.
         transport: How it gets there.
-        check: Looks at the model once it is loaded; ``None`` where there is nothing to look at.
+        check: Checks the loaded model; ``None`` for no check.
         notify: Called with a line about each step.
 
     Raises:
-        OtherRendering: The server renders every model with what was not planned; no model was made.
+        OtherRendering: The server renders all models otherwise than planned; no model was made.
         ServerProblem: The server cannot be reached, or refuses.
-        VerificationFailed: The server made something else, and that is not allowed.
+        VerificationFailed: The model differs from the plan, and that is not allowed.
     """
     return _Transaction(client=client, plan=plan, check=check, notify=notify).run(transport)
 
@@ -94,7 +94,7 @@ class _Transaction:
 
     def run(self, transport: Transport) -> Findings:
         options = self.plan.options
-        with temporary_name(self.client, self.name) as temporary, self._removed_at_the_end(temporary):
+        with temporary_name(self.client, self.name) as temporary, self._removed_after(temporary):
             self.notify(f"Creating {self.name.short}")
             transport.make(temporary)
             info = self.client.show(temporary)
@@ -106,8 +106,8 @@ class _Transaction:
                 raise VerificationFailed(
                     f"verification failed: {self.name.short} on the server differs from the plan:"
                     f" {'; '.join(found.differences)}",
-                    hint="no model was made; --via link or pull keeps more than an upload,"
-                    " --allow-mismatch keeps the model as the server made it",
+                    hint="no model was made; use --via link or pull, which preserve more than an upload, or"
+                    " --allow-mismatch to keep the model as it is",
                 )
             if options.load:
                 with self._loaded(temporary):
@@ -122,21 +122,21 @@ class _Transaction:
         return found
 
     def _replaced(self, info: ModelInfo) -> Iterator[str]:
-        """Return what the server uses in the place of the template that was planned."""
+        """Return a warning if the server uses something else than the planned template."""
         kept = "--via link or pull keeps the file's own"
         match renders_with(info, recipe=self.recipe):
             case "renderer":
                 yield f"Ollama renders its chats with the built-in renderer {info.renderer} ({kept})"
             case "TEMPLATE":
-                yield (f"a TEMPLATE of the server's own is used, not the chat template in the GGUF ({kept})")
+                yield f"a TEMPLATE of the server's own is used, not the chat template in the GGUF ({kept})"
             case "chat template":
                 yield "the server uses the chat template in the GGUF instead of the TEMPLATE that was planned"
 
     def _require_rendering(self, info: ModelInfo) -> None:
-        """Check that a server that is set up to prefer one kind of template was planned for.
+        """Check that the server is not configured for one kind of template, unless the plan is for that.
 
         Raises:
-            OtherRendering: It was not.
+            OtherRendering: It is.
         """
         renders = renders_with(info, recipe=self.recipe)
         if self.plan.destination.rendering != "by capabilities" or self.recipe.template_origin == "user":
@@ -164,21 +164,21 @@ class _Transaction:
                 self.client.unload(name)
 
     def _take_name(self, temporary: ModelName) -> None:
-        """Copy to the final name; what had it before is removed with its blobs, or stays on a failure."""
+        """Copy to the final name; an older model of that name is removed, or stays on a failure."""
         backup = temporary.with_tag(f"{temporary.tag}-old")
         try:
             self.client.copy(self.name, to=backup)
         except NotFound:
             self.client.copy(temporary, to=self.name)
             return
-        with self._removed_at_the_end(backup):
+        with self._removed_after(backup):
             # a runner of the old model would render chats of the new one with the old settings
-            with contextlib.suppress(ServerRefused):  # a broken one runs nowhere
+            with contextlib.suppress(ServerRefused):  # a broken one is not loaded
                 self.client.unload(self.name)
             self.client.copy(temporary, to=self.name)
 
     @contextlib.contextmanager
-    def _removed_at_the_end(self, name: ModelName) -> Iterator[None]:
+    def _removed_after(self, name: ModelName) -> Iterator[None]:
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The transports by which a model gets to a server: which of them work, and the one to take."""
+"""Choose the transport by which a model gets to a server."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportChoice:
-    """A transport that works, and why it is that one.
+    """A transport that works, and why it was chosen.
 
     Attributes:
         transport: The transport.
-        reason: Why it is that one.
+        reason: Why it was chosen.
         store: The server's own model directory, for a link.
     """
 
@@ -47,27 +47,27 @@ class TransportChoice:
 def choose_transport(
     client: Client, *, via: Via, is_tested: bool = True, notify: Callable[[str], None] = ignore
 ) -> TransportChoice:
-    """Choose the transport with the least copying that works, or check that the one asked for does.
+    """Choose the transport with the least copying that works, or check that the requested one does.
 
-    This is the one place where one transport falls back to the next, before anything is planned for it: what
-    is planned depends on the transport, and no bytes of the model have moved.
+    This is the only place where one transport falls back to the next: before planning, since the plan depends
+    on the transport, and before any byte of the model has moved.
 
     Args:
         client: The server.
-        via: What the user asks for.
-        is_tested: Whether a pull is tried with a model of some hundred bytes, which is removed again.
-        notify: Called with a line where a transport doesn't work.
+        via: What the user requests.
+        is_tested: Whether a pull is tested with a temporary model of some hundred bytes.
+        notify: Called with a line if a transport does not work.
 
     Raises:
-        ServerProblem: The server cannot pull from us, and that was asked for.
-        UsageProblem: The transport asked for does not work here.
+        ServerProblem: The server cannot pull from us, and that was requested.
+        UsageProblem: The requested transport does not work here.
     """
     if via == "upload":
         return TransportChoice(transport="upload", reason="as requested")
     if not client.address.is_loopback:
         if via != "auto":
             raise UsageProblem(
-                f"--via {via} needs a server on this machine, {client.address.base_url} is on another",
+                f"--via {via} needs a server on this machine; {client.address.base_url} is on another",
                 hint="leave it out, or use --via upload",
             )
         return TransportChoice(transport="upload", reason="the server is on another machine")
@@ -92,7 +92,7 @@ def choose_transport(
     except (ServerProblem, NotFound) as error:
         if via == "pull":
             raise
-        # a server at a loopback address may sit in a container or behind a tunnel, and then can't reach us
+        # a server at a loopback address that is in a container or behind a tunnel cannot reach us
         notify(f"Pull failed ({error.message}), falling back to upload")
         return TransportChoice(transport="upload", reason="the server cannot pull from this machine")
     reason = "as requested" if via == "pull" else f"Ollama's model directory {why_not_linked(os.environ)}"

@@ -20,14 +20,14 @@ __all__ = ["UploadTransport", "create_model"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadTransport:
-    """The transport that needs nothing but the API; the server may put a template of its own before ours.
+    """The transport that needs nothing but the API; the server may use a template of its own instead of ours.
 
     Attributes:
         client: The server.
         image: The model.
-        recipe: What is made of it.
-        hashing: Where its digests come from.
-        copies: How many copies of the model the server's store holds at once while it is made.
+        recipe: Its Modelfile.
+        hashing: Finds its digests.
+        copies: The most copies of the model that the server's store holds at one time.
         progress: Called with the bytes sent.
     """
 
@@ -42,8 +42,8 @@ class UploadTransport:
         """Make the model under a name.
 
         Raises:
-            FileChanged: A file was changed since its header was read.
-            NotEnoughSpace: The server's disk is too small.
+            FileChanged: A file has changed since its header was read.
+            NotEnoughSpace: The server's disk has too little space.
             ServerProblem: The server cannot be reached, or refuses.
         """
         layers = self.image.weights
@@ -56,22 +56,22 @@ class UploadTransport:
 
 
 def create_model(client: Client, name: ModelName, *, files: Mapping[str, Digest], recipe: Recipe) -> None:
-    """Have a server make a model of blobs that it has.
+    """Have a server create a model from blobs that it has.
 
     Raises:
         ServerProblem: The server cannot be reached, or refuses.
     """
-    wanted = recipe.modelfile
+    modelfile = recipe.modelfile
     client.create(
         name,
         files=files,
-        template=wanted.template,
-        renderer=wanted.renderer,
-        parser=wanted.parser,
-        requires=wanted.requires,
-        system=wanted.system,
-        # without this list the model would get the stops of a template that the server detects
-        parameters={"stop": [], **wanted.parameters_json()},
-        messages=[{"role": message.role, "content": message.content} for message in wanted.messages],
-        licenses=wanted.licenses,
+        template=modelfile.template,
+        renderer=modelfile.renderer,
+        parser=modelfile.parser,
+        requires=modelfile.requires,
+        system=modelfile.system,
+        # without this list the model gets the stops of a template that the server detects
+        parameters={"stop": [], **modelfile.parameters_json()},
+        messages=[{"role": message.role, "content": message.content} for message in modelfile.messages],
+        licenses=modelfile.licenses,
     ).drain()

@@ -187,7 +187,7 @@ def test_a_name_that_differs_only_in_case_is_kept_and_said(call, gguf, tmp_path)
     write_v2(root, "library/Mine/latest", add_model(root, b"before"))
     done = call("build", gguf, "--name", "mine", "--store", root)
     assert done.code == 0, done.err
-    assert "the store has this model as Mine:latest, which differs only in case: kept" in done.err
+    assert "Kept the spelling Mine:latest, which the store already has" in done.err
     assert files(root) == [
         "manifests-v2/ollama.com/library/Mine/latest",
         "manifests/registry.ollama.ai/library/Mine/latest",

@@ -36,12 +36,12 @@ def lock(hub, make, tmp_path):
 
 
 def test_it_records_commit_and_digests_and_no_token(hub, lock):
-    told = json.loads(lock.read_text())
+    recorded = json.loads(lock.read_text())
 
-    [file] = hub.repositories["o/r"].commits[told["commit"]].values()
-    assert told["repository"] == "o/r"
-    assert told["files"] == [{"path": "m-Q4_K_M.gguf", "bytes": file.size, "sha256": file.sha256}]
-    assert told["ollama"] == "0.34.4"
+    [file] = hub.repositories["o/r"].commits[recorded["commit"]].values()
+    assert recorded["repository"] == "o/r"
+    assert recorded["files"] == [{"path": "m-Q4_K_M.gguf", "bytes": file.size, "sha256": file.sha256}]
+    assert recorded["ollama"] == "0.34.4"
     assert "hf_good" not in lock.read_text()
 
 
@@ -113,8 +113,8 @@ def test_an_invalid_lock_file_is_refused(value, tmp_path_factory):
 
 @pytest.mark.parametrize("key", ["format", "files", "commit", "context", "repository"])
 def test_a_lock_file_edited_by_hand_is_refused(lock, key):
-    told = json.loads(lock.read_text())
+    recorded = json.loads(lock.read_text())
     for value in (None if key != "context" else "x", [], {"a": 1}):
-        lock.write_text(json.dumps(told | {key: value}))
+        lock.write_text(json.dumps(recorded | {key: value}))
         with pytest.raises(InvalidInput):
             read_lock(lock)

@@ -54,9 +54,9 @@ def test_inspect_shows_the_parser_and_why(calling):
     assert (chosen.origin, chosen.parser.name) == ("synthesised", "qwen3.5")
     assert (chosen.misses_calls, chosen.is_exact) == (False, True)
     assert {"tools", "thinking"} <= set(found.recipe.capabilities)
-    told = describe(found)
-    assert "PARSER" in told
-    assert "synthesised, qwen3.5" in told
+    description = describe(found)
+    assert "PARSER" in description
+    assert "synthesised, qwen3.5" in description
     assert inspection_json(found)["recipe"]["parser"]["value"] == "qwen3.5"
     assert inspection_json(found)["recipe"]["requires"] == "0.32.15"
 

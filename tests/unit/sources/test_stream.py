@@ -144,7 +144,7 @@ class TestRoute:
         shards = build_shards(tmp_path, name="m-q4_k_m", count=2, metadata={"llama.context_length": 512})
         hub.add("o/r", {path.name: path.read_bytes() for path in shards})
 
-        with FakeOllama(version="0.17.4") as server, pytest.raises(UsageProblem, match="takes no shards"):
+        with FakeOllama(version="0.17.4") as server, pytest.raises(UsageProblem, match="does not support shards"):
             build("o/r", host=server.url, stream=True, verify=False)
 
     def test_a_file_of_this_machine_is_not_streamed(self, server, tmp_path):
