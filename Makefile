@@ -3,6 +3,7 @@
 # make check  lint, types, floors and every test; CI runs this and then make lowest
 # make lowest tests/unit and tests/cli with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone: all of tests/unit and tests/cli but what starts programs or runs into limits
+# make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
@@ -20,7 +21,7 @@ AT_ONCE := -n 2 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus check unit live live-old lowest lint types imports parts bench frozen docs clean
+.PHONY: demo test test-corpus check unit mutants live live-old lowest lint types imports parts bench frozen docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -49,6 +50,9 @@ IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR == 2 { p
 
 unit: $(INSTALLED)
 	$(IN_MEMORY) $(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not corpus and not older" tests/unit tests/cli
+
+mutants: $(INSTALLED)
+	$(IN_MEMORY) $(BIN)/python -m tests.mutants
 
 test-corpus: $(VENV)/.transformers parts
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m corpus --timeout 3600

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -69,6 +70,28 @@ def test_a_change_before_the_build_starts_over_is_in_the_model(model, tmp_path):
     manifest = LocalStore(tmp_path / "store").read_manifest(ModelName.parse("mine"))
     blob = LocalStore(tmp_path / "store").blob_path(manifest.layers[0].digest)
     assert blob.read_bytes() == changed
+
+
+def test_a_change_between_hash_and_link_is_never_stored_under_the_old_digest(model, tmp_path, monkeypatch):
+    changed = model.read_bytes()[:-4] + b"\1\2\3\4"
+    link_file = LocalStore.link_file
+
+    def change_and_link(store, path, digest, *, size):
+        if model.read_bytes() != changed:
+            model.write_bytes(changed)
+            os.utime(model, ns=(1, model.stat().st_mtime_ns + 1_000_000))
+        return link_file(store, path, digest, size=size)
+
+    monkeypatch.setattr(LocalStore, "link_file", change_and_link)
+    told = []
+    build(model, name="mine", store=tmp_path / "store", verify=False, notify=told.append)
+
+    blobs = {path.name: path.read_bytes() for path in (tmp_path / "store" / "blobs").iterdir()}
+    assert {name: f"sha256-{hashlib.sha256(content).hexdigest()}" for name, content in blobs.items()} == {
+        name: name for name in blobs
+    }
+    assert changed in blobs.values()
+    assert f"{model} changed while it was being read; starting over" in told
 
 
 def test_a_file_that_does_not_rest_is_refused(model, tmp_path):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from gguf2ollama.errors import InvalidGguf, NotFound
+from gguf2ollama.errors import FileChanged, InvalidGguf, NotFound
 from gguf2ollama.events import ignore
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
@@ -110,6 +110,15 @@ def test_a_file_that_is_changed_while_it_is_hashed_is_refused_and_not_learnt(ima
     with pytest.raises(InvalidGguf):
         hash_weights(image, cache=DigestCache(place), progress=meddle)
     assert not place.exists()
+
+
+def test_a_file_that_changed_since_it_was_hashed_has_no_digest_any_more(image_of, gguf, place):
+    [layer] = image_of(gguf).weights
+    with Hashing(cache=DigestCache(place), progress=ignore) as hashing:
+        assert hashing.digest(layer) == digest_of(gguf)
+        os.utime(gguf, ns=(1, 1))
+        with pytest.raises(FileChanged):
+            hashing.digest(layer)
 
 
 def test_an_interruption_ends_all_threads_soon(image_of, tmp_path, place):

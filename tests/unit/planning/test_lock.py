@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gguf2ollama import Parameter, build
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem, VerificationFailed
 from gguf2ollama.planning.lock import read_lock, write_lock
-from tests.builders import tiny_llama
+from tests.builders import build_shards, tiny_llama
 
 
 @pytest.fixture
@@ -80,6 +80,19 @@ def test_other_bytes_are_not_taken(make, lock):
 
     with pytest.raises(VerificationFailed, match="differs from the lock file"):
         make(locked=lock)
+
+
+def test_a_file_that_is_not_in_the_lock_file_is_not_taken(hub, make, tmp_path):
+    hub.add("o/shards", {path.name: path.read_bytes() for path in build_shards(tmp_path, count=2)})
+    lock = tmp_path / "shards.lock"
+    write_lock(lock, make("o/shards").plan)
+    told = json.loads(lock.read_text())
+    removed = told["files"].pop()
+    assert told["files"]
+    lock.write_text(json.dumps(told))
+
+    with pytest.raises(VerificationFailed, match=f"{removed['path']} is not in the lock file"):
+        make("o/shards", locked=lock)
 
 
 def test_a_removed_commit_is_an_error(hub, make, lock):
