@@ -118,7 +118,6 @@ class RemoteFile:
         self._has_digest = has_digest
         self._refuse = refuse or self._refusal
         self._unexpected = unexpected or self._something_else
-        self._sends_ranges = True
         self._was_answered = False
 
     @property
@@ -144,27 +143,33 @@ class RemoteFile:
             ServerProblem: It cannot be read; ``retry_after`` says whether another try may help.
             Gguf2OllamaError: ``refuse`` or ``unexpected`` returned it.
         """
+        found = self._open(wanted, is_ranged=True, seconds=seconds)
+        if found is None:
+            found = self._open(wanted, is_ranged=False, seconds=seconds)
+        assert found is not None  # noqa: S101 - that is for requests with a range
+        return found
+
+    def _open(self, wanted: ByteRange, *, is_ranged: bool, seconds: float | None) -> Slice | None:
         try:
-            response = self._send(wanted, seconds=seconds)
+            response = self._send(wanted, is_ranged=is_ranged, seconds=seconds)
         except _StaleAddressError:
             self._direct = self._url
-            response = self._send(wanted, seconds=seconds)
+            response = self._send(wanted, is_ranged=is_ranged, seconds=seconds)
         try:
-            found = self._check(response, wanted)
+            found = self._check(response, wanted, is_ranged=is_ranged)
         except BaseException:
             response.close()
             raise
         if found is None:
             response.close()
-            self._sends_ranges = False
-            return self.open(wanted, seconds=seconds)
-        self._direct = response.url
+        else:
+            self._direct = response.url
         return found
 
-    def _send(self, wanted: ByteRange, *, seconds: float | None) -> Response:
+    def _send(self, wanted: ByteRange, *, is_ranged: bool, seconds: float | None) -> Response:
         url = self._direct
         headers = {}
-        if self._sends_ranges:
+        if is_ranged:
             headers["Range"] = wanted.header
             if self.mark.startswith('"') and not self._has_digest:
                 headers["If-Range"] = self.mark
@@ -177,7 +182,7 @@ class RemoteFile:
             "GET", url, headers=headers, accept={_NO_SUCH_RANGE}, refuse=refuse, seconds=seconds
         )
 
-    def _check(self, response: Response, wanted: ByteRange) -> Slice | None:
+    def _check(self, response: Response, wanted: ByteRange, *, is_ranged: bool) -> Slice | None:
         """Return what an answer holds; ``None`` if the file has to be requested without a range."""
         response.require_plain()
         self._check_mark(response)
@@ -185,17 +190,17 @@ class RemoteFile:
             size = content_length(response.headers)
             if size is None:
                 raise self._refused("sends neither ranges nor the length of the file")
-            if self._size not in {None, size} and self._sends_ranges:
+            if self._size not in {None, size} and is_ranged:
                 return None  # ModelScope announces a wrong length where it ignores the range
             self._learn(response, size)
             return self._slice(response, ByteRange(start=0, end=size), is_whole=True)
+        if not is_ranged:
+            raise self._refused(f"sent a range (HTTP {response.status}) that was not requested")
         try:
             part, size = check_content_range(response.status, response.headers, wanted=wanted)
         except ValueError as error:
             problem = ServerRefused(f"{self.name}: {error}", hint="download the file and use that")
             raise _temporary(problem) from error
-        if not self._sends_ranges:
-            raise self._refused(f"sent a range (HTTP {response.status}) that was not requested")
         self._learn(response, size)
         return self._slice(response, part or ByteRange(start=size, end=size), is_whole=False)
 

@@ -30,6 +30,8 @@ _HASHED_AT_ONCE = 1 << 20
 _LANE_SECONDS = 0.5
 _NOTED_LAG = 64 << 20  # bytes still to be hashed at the end that a user should know of
 _TOO_MANY = frozenset({429, 503})
+_MOST_STRAYS = 8
+_LATER = "run the same command again: the download is resumed"
 
 
 class _SurplusError(Exception):
@@ -77,6 +79,7 @@ class Transfer:
         self._active = 1
         self._others: list[threading.Thread] | None = None
         self._reads_whole: int | None = None  # the thread that reads the whole file from its start
+        self._strays = 0
         self._failure: BaseException | None = None
 
     def run(self) -> str:
@@ -96,9 +99,7 @@ class Transfer:
                 raise self._failure
             self._check()
             if not self._part.is_whole:
-                raise ServerUnreachable(
-                    f"{self._file.name} did not come whole", hint="run the same command again"
-                )
+                raise ServerUnreachable(f"{self._file.name} did not come whole", hint=_LATER)
             return hasher.finish(self._report_hashing)
 
     def _work(self) -> None:
@@ -181,6 +182,11 @@ class Transfer:
             return
         me = threading.get_ident()
         with self._lock:
+            self._strays += self._others is not None
+            if 0 < self._strays <= _MOST_STRAYS:  # others got ranges: one answer is not worth all bytes again
+                problem = ServerRefused(f"{self._file.name}: the server sent the whole file", hint=_LATER)
+                problem.retry_after = 0.0
+                raise problem
             if self._reads_whole in {None, me}:
                 self._reads_whole = me
                 self._waiting.clear()

@@ -24,6 +24,7 @@ from gguf2ollama.sources import RangeReader, open_remote_gguf
 from gguf2ollama.sources.remote_streams import MOST_BYTES
 from tests.builders import build_gguf, some_tensors
 from tests.fakes.range_server import RangeServer, Reply
+from tests.fakes.raw_server import RawServer
 
 CONTENT = random.Random(0).randbytes(3_000_000)  # noqa: S311 - the same every time
 NOW = (0.0, 0.0)
@@ -287,6 +288,16 @@ def test_a_body_longer_than_its_range_is_refused(server):
     server.change = lambda _request, _reply: Reply(status=206, headers=place, body=bytes(11))
     with pytest.raises(ServerRefused, match="11 bytes where 10 were announced"):
         read(server)
+
+
+@pytest.mark.parametrize("count,problem", [(99, "ended 1 bytes early"), (101, "more bytes than announced")])
+def test_a_range_without_a_length_is_held_to_what_it_announces(count, problem):
+    head = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-99/100\r\nConnection: close\r\n\r\n"
+    with (
+        RawServer(lambda _head: head + bytes(count)) as server,
+        pytest.raises(ServerProblem, match=problem),
+    ):
+        RangeReader.at(server.url, retry_pauses=())
 
 
 def test_a_range_shorter_than_asked_for_is_taken(server):
