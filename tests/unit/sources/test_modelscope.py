@@ -549,7 +549,7 @@ class TestVerbs:
 
         assert json.loads(lock.read_text())["site"] == "ms"
         assert again.plan.inspection.files.origin.commit == commit
-        with pytest.raises(UsageProblem, match="is of ms://o/r"):
+        with pytest.raises(UsageProblem, match="is for ms://o/r"):
             build("o/r", store=tmp_path / "store", locked=lock)
 
     def test_a_lock_file_without_a_commit_holds_by_digests(self, site, model, tmp_path):
@@ -560,7 +560,7 @@ class TestVerbs:
         assert build("ms://o/r", store=tmp_path / "store", verify=False, locked=lock)
         repository.commit({NAME: tiny_llama(tmp_path / "other.gguf", seed=1).read_bytes()}, branch="master")
 
-        with pytest.raises(VerificationFailed, match="not the one in the lock file"):
+        with pytest.raises(VerificationFailed, match="differs from the lock file"):
             build("ms://o/r", store=tmp_path / "store", verify=False, locked=lock)
 
     def test_a_model_goes_through_and_what_is_there_is_not_fetched(self, site, model, tmp_path):

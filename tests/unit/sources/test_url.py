@@ -327,7 +327,7 @@ def test_what_is_for_repositories_is_refused(server, selection):
 def test_a_lock_file_needs_a_commit(server, tmp_path):
     built = build(server.url(), store=tmp_path / "store", verify=False)
 
-    with pytest.raises(UsageProblem, match="a commit names it"):
+    with pytest.raises(UsageProblem, match="which has commits"):
         write_lock(tmp_path / "lock", built.plan)
 
 
