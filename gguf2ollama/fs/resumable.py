@@ -99,6 +99,7 @@ def _resumable_path(target: Path, identity: bytes) -> Path | None:
 
 def _open_locked(path: Path) -> Any:  # noqa: ANN401 - a raw file, which is a BinaryIO to all who use it
     """Open a temporary file that may exist; ``None`` when it is in use, or others may have access to it."""
+    # not filelock's lock: it opens a file of its own, and it is this very inode that must be ours alone
     try:
         fcntl: Any = importlib.import_module("fcntl")
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)

@@ -1,5 +1,6 @@
 """How much memory a model takes, and which context length is chosen."""
 
+import psutil
 import pytest
 
 from gguf2ollama.errors import InvalidGguf, UsageProblem
@@ -108,9 +109,20 @@ def test_a_number_is_taken_as_it_is_and_said_to_be_beyond():
     assert "more than the 131,072" in choice.reason
 
 
-def test_this_machine_tells_its_free_memory():
-    free = free_memory_bytes()
-    assert free is None or 1 << 20 < free < 1 << 50
+@pytest.mark.parametrize("has_meminfo", [True, False], ids=["meminfo", "psutil"])
+def test_the_free_memory_is_a_part_of_all_memory(monkeypatch, tmp_path, has_meminfo):
+    if not has_meminfo:
+        monkeypatch.setattr("gguf2ollama.memory.hardware._MEMINFO", tmp_path / "missing")
+    assert 1 << 20 < free_memory_bytes() < psutil.virtual_memory().total
+
+
+def test_memory_that_cannot_be_measured_is_unknown(monkeypatch, tmp_path):
+    def refuse():
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr("gguf2ollama.memory.hardware._MEMINFO", tmp_path / "missing")
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
+    assert free_memory_bytes() is None
 
 
 def test_weights_fit_where_a_fifth_of_the_free_memory_stays_free():
