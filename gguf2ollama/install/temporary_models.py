@@ -262,8 +262,8 @@ def _lock(file: BinaryIO, *, wait: bool) -> None:
     Raises:
         OSError: Another process holds it (``BlockingIOError``, ``PermissionError``), or it cannot be locked.
     """
-    # not filelock's: it has no shared locks; 3.16 empties the file, which says whose lock it is; where flock does
-    # not work, its SoftFileLock outlives a kill; and its import takes 40 ms of CPU, in every build
+    # not filelock's: it has no shared locks; 3.16 empties the file, which says whose lock it is; where flock
+    # fails, its SoftFileLock outlives a kill; and its import takes 40 ms of CPU, in every build
     try:
         fcntl: Any = importlib.import_module("fcntl")
     except ImportError:
