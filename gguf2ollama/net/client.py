@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import threading
@@ -14,10 +15,13 @@ from urllib.parse import urljoin
 
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused
 from gguf2ollama.events import ignore
+from gguf2ollama.net.dialing import Dialer
 from gguf2ollama.net.failures import Failure, FailureKind, explain
 from gguf2ollama.net.json_body import parse_json
+from gguf2ollama.net.proxies import proxy_for
 from gguf2ollama.net.response import Response, refusal
 from gguf2ollama.net.retry import RETRY_PAUSES, Budget, parse_retry_after, retry
+from gguf2ollama.net.transport import Answer, Outgoing, WireError
 from gguf2ollama.net.urls import (
     credentials_in,
     host_of,
@@ -32,7 +36,8 @@ from gguf2ollama.net.wait import Wait
 if TYPE_CHECKING:
     from typing import Self
 
-    from gguf2ollama.net.wire import Wire
+    from gguf2ollama.net.plain import PlainTransport
+    from gguf2ollama.net.wire import PooledTransport
 
 __all__ = ["HttpClient"]
 
@@ -65,6 +70,7 @@ class HttpClient:
         retry_pauses: Seconds before each new attempt of what failed for the moment.
         explain: Returns the error for a request that failed.
         notify: Called with a sentence when something takes longer than a user would expect.
+        is_plain_preferred: Whether plain connections are made without httpcore2: see ``plain``.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class HttpClient:
         retry_pauses: Sequence[float] = RETRY_PAUSES,
         explain: Callable[[Failure], ServerProblem] = explain,
         notify: Callable[[str], None] = ignore,
+        is_plain_preferred: bool = False,
     ) -> None:
         self._origin = origin_of(origin) if origin else None
         self._own_headers = dict(own_headers or {})
@@ -92,9 +99,11 @@ class HttpClient:
         self._retry_pauses = tuple(retry_pauses)
         self._explain = explain
         self._notify = notify
-        self._closed = threading.Event()
+        self._is_plain_preferred = is_plain_preferred
+        self._dialer = Dialer()
         self._lock = threading.Lock()
-        self._wire: Wire | None = None
+        self._plain: PlainTransport | None = None
+        self._pooled: PooledTransport | None = None
         self._answered: set[tuple[str, str, int]] = set()  # origins: what ever answered is worth another try
 
     def __enter__(self) -> Self:
@@ -105,28 +114,33 @@ class HttpClient:
 
     def close(self) -> None:
         """Close all connections; what waits for one, on any thread, ends at once with ``ClientClosed``."""
-        self._closed.set()
+        self._dialer.close()
         with self._lock:
-            wire = self._wire
-        if wire is not None:
-            wire.close()
+            transports = [transport for transport in (self._plain, self._pooled) if transport is not None]
+        for transport in transports:
+            transport.close()
 
     @property
     def is_closed(self) -> bool:
         """Whether :meth:`close` was called."""
-        return self._closed.is_set()
+        return self._dialer.closed.is_set()
 
-    @property
-    def wire(self) -> Wire:
-        """The connections, made when they are first needed: that imports httpcore2."""
+    def _transport(self, url: str) -> Callable[[Outgoing], Answer]:
+        """Return what sends a request to a URL; made when it is first needed."""
+        proxy = proxy_for(url)
+        if self._is_plain_preferred and proxy is None and url.startswith("http:"):
+            with self._lock:
+                if self._plain is None:
+                    from gguf2ollama.net.plain import PlainTransport  # noqa: PLC0415 - 8 ms of import
+
+                    self._plain = PlainTransport(self._dialer)
+                return self._plain.send
         with self._lock:
-            if self._wire is None:
-                from gguf2ollama.net.wire import Wire  # noqa: PLC0415 - 40 ms of import
+            if self._pooled is None:
+                from gguf2ollama.net.wire import PooledTransport  # noqa: PLC0415 - 40 ms of import
 
-                self._wire = Wire(ca_file=self._ca_file)
-                if self._closed.is_set():
-                    self._wire.close()
-            return self._wire
+                self._pooled = PooledTransport(self._dialer, ca_file=self._ca_file)
+            return functools.partial(self._pooled.send, proxy=proxy)
 
     # one attempt
 
@@ -215,7 +229,11 @@ class HttpClient:
             Gguf2OllamaError: What the last attempt raised.
         """
         return retry(
-            attempt, budget=budget or self.budget(), when=when, closed=self._closed, notify=self._notify
+            attempt,
+            budget=budget or self.budget(),
+            when=when,
+            closed=self._dialer.closed,
+            notify=self._notify,
         )
 
     def get(
@@ -343,15 +361,20 @@ class HttpClient:
         }
         if isinstance(body, bytes):
             everything["Content-Length"] = str(len(body))
-        wire = self.wire
 
-        def problem(kind: FailureKind, detail: str, proxy: str | None) -> ServerProblem:
+        def problem(error: WireError) -> ServerProblem:
+            kind = FailureKind.CLOSED if self.is_closed else error.kind
             waited = {
                 FailureKind.CONNECT_TIMEOUT: CONNECT_TIMEOUT,
                 FailureKind.DEADLINE: seconds or 0.0,
             }.get(kind, self._idle_timeout)
             failure = Failure(
-                kind=kind, method=method, url=public_url(url), detail=detail, seconds=waited, proxy=proxy
+                kind=kind,
+                method=method,
+                url=public_url(url),
+                detail=error.detail,
+                seconds=waited,
+                proxy=error.proxy,
             )
             found = self._explain(failure)
             is_unsent = kind in {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT}
@@ -359,18 +382,24 @@ class HttpClient:
                 found.retry_after = 0.0
             return found
 
-        def translate() -> contextlib.AbstractContextManager[None]:
-            return wire.translate(problem)
+        @contextlib.contextmanager
+        def translate() -> Iterator[None]:
+            try:
+                yield
+            except WireError as error:
+                raise problem(error) from error.__cause__ or error
 
         with translate():
-            answer = wire.send(
-                method,
-                request_target(url),
-                headers=everything,
-                body=(body,) if isinstance(body, bytes) else body or (),
-                wait=wait,
-                connect_timeout=CONNECT_TIMEOUT,
-                write_timeout=self._idle_timeout,
+            answer = self._transport(url)(
+                Outgoing(
+                    method=method,
+                    url=request_target(url),
+                    headers=everything,
+                    body=(body,) if isinstance(body, bytes) else body or (),
+                    wait=wait,
+                    connect_timeout=CONNECT_TIMEOUT,
+                    write_timeout=self._idle_timeout,
+                )
             )
         self._answered.add(origin)
         _LOG.debug("HTTP %d from %s", answer.status, host_of(url))
@@ -385,7 +414,7 @@ class HttpClient:
         )
         if answer.status == _PROXY_AUTHENTICATION and answer.proxy is not None:
             response.close()
-            raise problem(FailureKind.PROXY_CREDENTIALS, "", answer.proxy)
+            raise problem(WireError(FailureKind.PROXY_CREDENTIALS, proxy=answer.proxy))
         return response
 
 

@@ -8,10 +8,17 @@ from dataclasses import field
 
 from gguf2ollama._dataclass import dataclass
 
-__all__ = ["NOTE_AFTER", "Wait"]
+__all__ = ["NOTE_AFTER", "DeadlineError", "Wait"]
 
 NOTE_AFTER = 5.0
 """Seconds of silence after which the user is notified."""
+
+
+_SLICE = 1.0  # seconds
+
+
+class DeadlineError(Exception):
+    """The response was not complete in time."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +44,35 @@ class Wait:
     def restart(self) -> None:
         """Note that bytes came, or that the request was sent."""
         self._silent_since = time.monotonic()
+
+    def read(
+        self, read: Callable[[float], bytes], *, timed_out: type[Exception], require_open: Callable[[], None]
+    ) -> bytes:
+        """Return what ``read`` returns, called as often as it takes.
+
+        The wait is cut into slices, as on Windows Ctrl-C is noticed only between two.
+
+        Args:
+            read: Reads from a connection; gets the seconds that it may wait.
+            timed_out: What it raises when nothing came.
+            require_open: Raises if the connection was closed by us.
+
+        Raises:
+            DeadlineError: The deadline has passed.
+        """
+        while not self.is_past_deadline:
+            try:
+                content = read(max(0.001, min(_SLICE, self.seconds_left())))
+            except timed_out:
+                require_open()
+                if not self.goes_on() and not self.is_past_deadline:
+                    raise
+            else:
+                if not content:
+                    require_open()
+                self.restart()
+                return content
+        raise DeadlineError
 
     def seconds_left(self) -> float:
         """Return the seconds until the next stall, deadline or note: what one read may wait at most."""

@@ -1,36 +1,34 @@
-"""Requests on the wire: httpcore2's pools, one for each proxy, and their exceptions by kind.
+"""Requests over httpcore2's pools, one for each proxy: encrypted, or through one, or both.
 
-This module imports httpcore2 (40 ms of CPU) and is itself imported when the first request is sent.
+This module imports httpcore2 (40 ms of CPU) and is itself imported when it is first needed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpcore2
 
-from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import ServerProblem, UsageProblem
+from gguf2ollama.errors import UsageProblem
 from gguf2ollama.net.certificates import trusted_certificates
-from gguf2ollama.net.connections import Backend, ClosedError, DeadlineError
+from gguf2ollama.net.connections import Backend
+from gguf2ollama.net.dialing import Dialer
 from gguf2ollama.net.failures import FailureKind, printable
-from gguf2ollama.net.proxies import proxy_for
-from gguf2ollama.net.socket_body import SocketBody, read_reply, send_request
+from gguf2ollama.net.transport import Answer, Outgoing, WireError, join_headers
 from gguf2ollama.net.urls import host_of
-from gguf2ollama.net.wait import Wait
+from gguf2ollama.net.wait import DeadlineError
 
-__all__ = ["Answer", "Wire"]
+__all__ = ["PooledTransport"]
 
 _KEPT = 30.0  # seconds that an idle connection is kept
 _PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _ENDED = ("Server disconnected", "peer closed connection")  # protocol errors to httpcore2 and h11
 _KINDS: tuple[tuple[type[Exception], FailureKind], ...] = (
-    (ClosedError, FailureKind.CLOSED),
     (DeadlineError, FailureKind.DEADLINE),
     (httpcore2.ConnectTimeout, FailureKind.CONNECT_TIMEOUT),
     (httpcore2.ConnectError, FailureKind.CONNECT),
@@ -43,137 +41,60 @@ _KINDS: tuple[tuple[type[Exception], FailureKind], ...] = (
 )
 """What httpcore2 raises, the more special first; a test holds that none is missing."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back.
-
-    Attributes:
-        status: The HTTP status.
-        headers: By name in lower case.
-        body: Its bytes as they come.
-        close: Ends it.
-        proxy: Host and port of the proxy that it came through.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: Iterable[bytes]
-    close: Callable[[], None]
-    proxy: str | None
+_RAISED = tuple(raised for raised, _ in _KINDS)
 
 
-class Wire:
-    """The connections of one client.
+class PooledTransport:
+    """Connections to any server, through the proxies that the environment names.
 
     Args:
+        dialer: Makes the connections.
         ca_file: Certificates to trust in place of the system's.
     """
 
-    def __init__(self, *, ca_file: Path | None) -> None:
+    def __init__(self, dialer: Dialer, *, ca_file: Path | None) -> None:
+        self._dialer = dialer
         self._ca_file = ca_file
         self._pools: dict[tuple[str, str | None], httpcore2.ConnectionPool] = {}
         self._lock = threading.Lock()
-        self.backend = Backend()
+        self._backend = Backend(dialer)
 
     def close(self) -> None:
-        """End everything at once."""
-        self.backend.close()
+        """Close all connections."""
         with self._lock:
             pools = list(self._pools.values())
             self._pools.clear()
         for pool in pools:
             pool.close()
 
-    def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: Iterable[bytes],
-        wait: Wait,
-        connect_timeout: float,
-        write_timeout: float,
-    ) -> Answer:
-        """Send a request and wait for the head of its answer; raises what :meth:`translate` explains."""
-        if self.backend.closed.is_set():
-            raise ClosedError
-        proxy = proxy_for(url)
-        if isinstance(body, SocketBody) and proxy is None and url.startswith("http:"):
-            return self._send_over_socket(
-                method,
-                url,
-                headers=headers,
-                body=body,
-                wait=wait,
-                connect_timeout=connect_timeout,
-                write_timeout=write_timeout,
+    def send(self, request: Outgoing, *, proxy: str | None) -> Answer:
+        """Send a request and wait for the head of its response; raises ``WireError``."""
+        self._dialer.require_open()
+        pool = self._pool(request.url, proxy)
+        limits = {"connect": request.connect_timeout, "read": request.wait, "write": request.write_timeout}
+        request.wait.restart()
+        with _wire_errors(proxy):
+            response = pool.handle_request(
+                httpcore2.Request(
+                    request.method.encode("ascii"),
+                    request.url.encode("ascii"),
+                    headers=[
+                        (name.encode("ascii"), value.encode("latin-1"))
+                        for name, value in request.headers.items()
+                    ],
+                    content=request.body,
+                    extensions={"timeout": limits},
+                )
             )
-        pool = self._pool(url, proxy)
-        limits = {"connect": connect_timeout, "read": wait, "write": write_timeout}
-        wait.restart()
-        request = httpcore2.Request(
-            method.encode("ascii"),
-            url.encode("ascii"),
-            headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()],
-            content=body,
-            extensions={"timeout": limits},
-        )
-        try:
-            response = pool.handle_request(request)
-        except httpcore2.ProxyError as error:
-            raise _ProxyFailure(error, proxy=host_of(proxy or "")) from error
-        except httpcore2.ConnectError as error:
-            if proxy is None:
-                raise
-            raise _ProxyFailure(error, proxy=host_of(proxy)) from error
         return Answer(
             status=response.status,
-            headers=_joined(response.headers),
-            body=response.iter_stream(),
+            headers=join_headers(
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
+            ),
+            body=_chunks(response),
             close=response.close,
             proxy=None if proxy is None else host_of(proxy),
         )
-
-    def _send_over_socket(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: SocketBody,
-        wait: Wait,
-        connect_timeout: float,
-        write_timeout: float,
-    ) -> Answer:
-        parts = urlsplit(url)
-        stream = self.backend.connect_tcp(parts.hostname or "", parts.port or 80, timeout=connect_timeout)
-        target = f"{parts.path}{'?' if parts.query else ''}{parts.query}"
-        try:
-            send_request(
-                stream, method=method, target=target, headers=headers, body=body, timeout=write_timeout
-            )
-            wait.restart()
-            status, found, content = read_reply(stream, method=method, wait=wait)
-        finally:
-            stream.close()
-        return Answer(status=status, headers=_joined(found), body=(content,), close=stream.close, proxy=None)
-
-    @contextlib.contextmanager
-    def translate(self, explain: Callable[[FailureKind, str, str | None], ServerProblem]) -> Iterator[None]:
-        """Turn what httpcore2 raises into what ``explain`` returns, with the original as its cause."""
-        try:
-            yield
-        except _RAISED as error:
-            if self.backend.closed.is_set():
-                raise explain(FailureKind.CLOSED, "", None) from error
-            cause: Exception = error
-            proxy = None
-            if isinstance(error, _ProxyFailure):
-                cause, proxy = error.cause, error.proxy
-            detail = printable(str(cause)) or type(cause).__name__
-            raise explain(_kind(cause, detail, proxy), detail, proxy) from cause
 
     def _pool(self, url: str, proxy: str | None) -> httpcore2.ConnectionPool:
         key = urlsplit(url).scheme, proxy
@@ -189,7 +110,7 @@ class Wire:
                 proxy=None if proxy is None else _proxy(url, proxy),
                 max_connections=None,
                 keepalive_expiry=_KEPT,
-                network_backend=self.backend,
+                network_backend=self._backend,
             )
         except OSError as error:
             named = f"the certificates in {self._ca_file}" if self._ca_file else "the trusted certificates"
@@ -199,16 +120,21 @@ class Wire:
             ) from error
 
 
-class _ProxyFailure(Exception):
-    """A connection that a proxy was to make."""
-
-    def __init__(self, cause: Exception, *, proxy: str) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-        self.proxy = proxy
+def _chunks(response: httpcore2.Response) -> Iterator[bytes]:
+    with _wire_errors(None):
+        yield from response.iter_stream()
 
 
-_RAISED: tuple[type[Exception], ...] = (*(raised for raised, _ in _KINDS), _ProxyFailure)
+@contextlib.contextmanager
+def _wire_errors(proxy: str | None) -> Iterator[None]:
+    """Turn what httpcore2 raises into ``WireError``; with a proxy, what keeps it from connecting is its."""
+    try:
+        yield
+    except _RAISED as error:
+        detail = printable(str(error)) or type(error).__name__
+        is_proxys = isinstance(error, httpcore2.ProxyError | httpcore2.ConnectError) and proxy is not None
+        named = host_of(proxy) if is_proxys and proxy is not None else None
+        raise WireError(_kind(error, detail, named), detail, proxy=named) from error
 
 
 def _kind(error: Exception, detail: str, proxy: str | None) -> FailureKind:
@@ -249,11 +175,3 @@ def _proxy(url: str, proxy: str) -> httpcore2.Proxy:
         auth=auth,
         ssl_context=trusted_certificates() if parts.scheme == "https" else None,
     )
-
-
-def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    joined: dict[str, str] = {}
-    for name, value in headers:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        joined[key] = f"{joined[key]}, {text}" if key in joined else text
-    return joined

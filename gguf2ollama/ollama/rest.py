@@ -73,6 +73,7 @@ class RestApi:
             retry_pauses=retry_pauses,
             explain=self._explain,
             notify=notify,
+            is_plain_preferred=True,
         )
 
     def close(self) -> None:

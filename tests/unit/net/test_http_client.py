@@ -98,7 +98,7 @@ class TestStatus:
 
     def test_a_server_says_how_long_to_wait(self, client, monkeypatch):
         waited = []
-        monkeypatch.setattr(client._closed, "wait", waited.append)
+        monkeypatch.setattr(client._dialer.closed, "wait", waited.append)
         busy = ok(b"", "Retry-After: 7", status="503 Busy")
         with RawServer(in_turn(busy, ok(b"done"))) as server:
             assert client.get(server.url, limit=10) == b"done"
@@ -114,7 +114,7 @@ class TestStatus:
     def test_a_long_pause_is_said(self, monkeypatch):
         notes = []
         with HttpClient(retry_pauses=(0,), notify=notes.append) as client:
-            monkeypatch.setattr(client._closed, "wait", lambda _: False)
+            monkeypatch.setattr(client._dialer.closed, "wait", lambda _: False)
             busy = ok(b"", "Retry-After: 9", status="503 Busy")
             with RawServer(in_turn(busy, ok())) as server:
                 client.get(server.url, limit=10)

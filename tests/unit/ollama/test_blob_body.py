@@ -75,7 +75,7 @@ def test_through_a_proxy_the_bytes_are_the_same(server, pieces, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", server.url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.setattr("gguf2ollama.net.socket_body.send_request", None)
+    monkeypatch.setattr("gguf2ollama.ollama.blob_body.PiecesBody.send_over", None)
     with Client("http://ollama.example:11434", retry_pauses=()) as client:
         assert upload(client, pieces)
     assert server.store.blobs == {str(DIGEST): CONTENT}
