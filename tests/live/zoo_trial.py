@@ -264,7 +264,7 @@ class ZooServer:
         plain = [case for case in found.parity.faults if case.conversation.feature == "plain"]
         return Verified(
             prompts=str(found.parity),
-            way=found.way,
+            way=found.rendered_by,
             plain_faults=tuple(case.conversation.name for case in plain),
             failed_checks=tuple(f"{one.name}: {one.detail}" for one in found.checks if one.state == "failed"),
             code=0 if found.is_verified else 6,
