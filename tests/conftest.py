@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
 # a loaded machine is no fault of ours: no deadlines. While one works, few examples; CI looks further, and
@@ -27,3 +28,16 @@ def pytest_collection_finish():
     """Spare the garbage collector what thousands of collected tests hold: it stays until the end anyway."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_protocol(item, nextitem):
+    """In a worker process, report the outcome of a test alone, and of its set-up and end only what failed.
+
+    Each report costs the two processes half a millisecond, and thousands of tests make five each.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
