@@ -163,7 +163,7 @@ def _megabytes(count: int) -> str:
     return f"{count / MEGABYTE:.2f} MB" if count < 10 * MEGABYTE else f"{count / MEGABYTE:,.0f} MB"
 
 
-def report(results: list[Result], header: str) -> str:
+def report(results: list[Result], header: str, downloads: str) -> str:
     """Write all of it."""
     part = parts.OLLAMAS[0]
     machine = describe_machine(Path(tempfile.gettempdir()))
@@ -173,6 +173,7 @@ def report(results: list[Result], header: str) -> str:
         lines += [f"{result.subject.what}: {result.bytes:,} bytes in 3 shards, {result.rounds} rounds.", ""]
         lines += [*ratios(result), "", *figures(result), ""]
     lines += ["## Header", "", "```", header.rstrip(), "```", ""]
+    lines += ["## Download", "", "```", downloads.rstrip(), "```", ""]
     return "\n".join(lines)
 
 
@@ -186,6 +187,20 @@ def measure_headers() -> tuple[str, bool]:
         for module in modules
     ]
     return "\n".join(run.stdout for run in runs), not any(run.returncode for run in runs)
+
+
+def measure_downloads() -> str:
+    """Run the benchmarks of downloads; give what they printed."""
+    calls = (
+        ("benchmarks.download",),
+        ("benchmarks.hub", "--size", "500"),
+        ("benchmarks.hub", "--size", "60", "--rate", "10"),
+    )
+    runs = [
+        subprocess.run([sys.executable, "-m", *call], stdout=subprocess.PIPE, text=True, check=True)
+        for call in calls
+    ]
+    return "\n".join(f"{' '.join(call)}\n{run.stdout}" for call, run in zip(calls, runs, strict=True))
 
 
 def main() -> int:
@@ -206,7 +221,9 @@ def main() -> int:
     if not asked.size:
         header, is_header_reached = measure_headers()
         print(header)
-        RESULTS.write_text(report(results, header), encoding="utf-8")
+        downloads = measure_downloads()
+        print(downloads)
+        RESULTS.write_text(report(results, header, downloads), encoding="utf-8")
         reached = reached and is_header_reached
     return 0 if reached else 1
 
