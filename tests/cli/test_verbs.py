@@ -135,10 +135,10 @@ def test_a_stop_that_cuts_the_answer_is_warned_of(call, gguf):
     assert "warning" in done.err
 
 
-def test_an_adapter_in_the_folder_is_said_to_be_left_out(call, tmp_path):
+def test_a_skipped_adapter_in_the_folder_is_reported(call, tmp_path):
     build_gguf(tmp_path / "model.gguf")
     build_gguf(tmp_path / "lora.gguf", metadata={"general.type": "adapter", "adapter.type": "lora"})
-    assert "lora.gguf is an adapter and is left out" in call("inspect", tmp_path).err
+    assert "lora.gguf is an adapter and was skipped" in call("inspect", tmp_path).err
 
 
 def test_split_and_merge_give_back_the_file(call, tmp_path):
