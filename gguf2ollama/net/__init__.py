@@ -10,7 +10,8 @@ of connections for one service, with the rules that hold for all of them:
 - :meth:`HttpClient.close`, from any thread, ends every wait at once.
 
 It is built on httpcore2, the engine of httpx2: httpx2's client on top of it would cost 22 ms more to import
-at every start, for redirects, credentials and limits that have to be stricter here.
+at every start, for redirects, credentials and limits that have to be stricter here. Plain connections to
+Ollama, which nearly every command makes, do without httpcore2, too (:mod:`~gguf2ollama.net.plain`).
 """
 
 from gguf2ollama.net.client import HttpClient

@@ -15,7 +15,7 @@ __all__ = ["RawServer", "ok"]
 
 def ok(body: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
     """Return a whole answer."""
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 

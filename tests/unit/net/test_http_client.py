@@ -33,9 +33,10 @@ def _no_settings_of_the_user(monkeypatch):
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-@pytest.fixture
-def client():
-    with HttpClient(retry_pauses=(0, 0, 0), idle_timeout=0.2) as client:
+@pytest.fixture(params=[False, True], ids=["httpcore2", "plain"])
+def client(request):
+    """A client; over plain connections, with and without httpcore2."""
+    with HttpClient(retry_pauses=(0, 0, 0), idle_timeout=0.2, is_plain_preferred=request.param) as client:
         yield client
 
 
