@@ -1,4 +1,4 @@
-"""Build an Ollama model from a GGUF: everything is planned and checked before the first byte of it moves."""
+"""Build an Ollama model from a GGUF: all is planned and checked before any file moves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["build", "plan_build"]
 
 
-def build(  # noqa: D417 - what a model is to be stands at `inspect`
+def build(  # noqa: D417 - the options of a model are documented at `inspect`
     source: str | os.PathLike[str],
     *,
     quant: str | None = None,
@@ -50,38 +50,38 @@ def build(  # noqa: D417 - what a model is to be stands at `inspect`
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
 ) -> BuildResult:
-    """Build an Ollama model from a GGUF: on a server, or in a model directory with no server.
+    """Build an Ollama model from a GGUF: on a server, or in a model directory without one.
 
-    Options, output paths, the server and its transports are checked before a source is asked for anything;
-    the plan is made from headers; and no file is downloaded before all checks have passed. A model of that
-    name that is there already stays as it was until the new one has been checked. Where a file changes while
-    it is being read, the build starts over, once: Ollama touches what is linked into its model directory
-    whenever it makes a model of it.
+    Options, output paths, the server and its transports are checked before the first request to a source; the
+    plan is made from headers; and no file is downloaded before all checks have passed. An existing model of
+    that name stays unchanged until the new one has been checked. If a file changes while it is being read,
+    the build starts over, once: Ollama touches files that are linked into its model directory whenever it
+    makes a model from them.
 
     Args:
         source: As for :func:`gguf2ollama.inspect`.
         quant, file, revision: Of a repository: which model; see :func:`gguf2ollama.inspect`.
-        name: The model's name; made from the file's when not given.
+        name: The model's name; derived from the file's when not given.
         host: The server's address; ``OLLAMA_HOST`` when not given.
         ca_file: Certificates (PEM) to trust for that server, in place of the system's.
         via: How the files reach Ollama: ``"link"`` into its model directory, ``"pull"`` by the server from
             us, ``"upload"`` through its API, or ``"auto"`` for the first of these that works.
-        store: A model directory to write instead of asking a server.
+        store: A model directory to write without a server.
         for_ollama: The version of Ollama that ``store`` is written for; the newest tested when not given.
-        context, parameters, system, template, chat_template, licenses, projectors, verify: What the model is
-            to be; see :func:`gguf2ollama.inspect`.
-        load: Whether the model is loaded once, so that what the server cannot run is found now, and prompts
-            are compared on the server.
+        context, parameters, system, template, chat_template, licenses, projectors, verify: The options of the
+            model; see :func:`gguf2ollama.inspect`.
+        load: Whether the model is loaded once, to find out now what the server cannot run, and to compare
+            prompts on the server.
         allow_mismatch: Whether a model that differs from the plan is kept.
-        rehash: Whether files are hashed even where their digests are remembered.
-        stream: Whether what the server lacks goes from its repository through to it, with no copy here.
-        lock: A lock file to write: what the model was made of.
-        locked: A lock file; what is made is what it records, or nothing.
+        rehash: Whether files are hashed even if their digests are cached.
+        stream: Whether files are passed through from their repository to the server, with no copy here.
+        lock: A lock file to write: what the model was made from.
+        locked: A lock file; the build makes exactly what it records, or fails.
         progress: Called with the bytes downloaded, hashed, copied and sent.
         notify: Called with a line about each step.
 
     Raises:
-        Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
+        Gguf2OllamaError: On any failure; each class has an exit code (see ``gguf2ollama.errors``).
     """
     options = BuildOptions(
         name=name,
@@ -148,10 +148,10 @@ def plan_build(
     locked: str | os.PathLike[str] | None = None,
     notify: Callable[[str], None] = ignore,
 ) -> BuildPlan:
-    """Plan a build, and make nothing: what :func:`build` does before it moves anything.
+    """Plan a build without making anything: what :func:`build` does before files move.
 
-    The arguments are those of :func:`build`. Whether a server can pull from this machine is not tried, since
-    that would make a model on it, and be it for a moment.
+    The arguments are those of :func:`build`. Whether a server can pull from this machine is not tested, since
+    that would make a temporary model on it.
 
     Raises:
         Gguf2OllamaError: As :func:`build` does.

@@ -1,4 +1,4 @@
-"""The steps of a build, in the order in which they have to happen: the composition of the rooms below."""
+"""The steps of a build in their order: resolve, plan, preflight, fetch, install."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ __all__ = ["BuildResult", "BuildSteps", "open_build"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
-    """What was made.
+    """The result of a build.
 
     Attributes:
-        plan: What was planned, and is so.
-        differences: Where the server made something else, which was allowed.
-        warnings: What else may surprise of what the server made, one sentence each.
+        plan: The plan that was executed.
+        differences: Differences of the model from the plan that were allowed.
+        warnings: Warnings about the model on the server, one sentence each.
     """
 
     plan: BuildPlan
@@ -53,7 +53,7 @@ class BuildResult:
 
 
 @contextlib.contextmanager
-def open_build(  # noqa: D417 - the others stand at `build`
+def open_build(  # noqa: D417 - the others are documented at `build`
     source: str | os.PathLike[str],
     *,
     selection: SourceSelection,
@@ -72,21 +72,23 @@ def open_build(  # noqa: D417 - the others stand at `build`
 
     Args:
         source, selection: The model.
-        options: What was asked for.
+        options: The options.
         host, ca_file, store, for_ollama, locked: As for :func:`gguf2ollama.build`.
-        is_tested: Whether a pull is tried, which makes a model without weights for a moment.
-        is_recorded: Whether a lock file will be written of the build.
+        is_tested: Whether a pull is tested, with a temporary model without weights.
+        is_recorded: Whether a lock file of the build will be written.
         progress: Called with the bytes downloaded, hashed, copied and sent.
         notify: Called with a line about each step.
 
     Raises:
-        Gguf2OllamaError: What :func:`gguf2ollama.build` raises before it asks a source.
+        Gguf2OllamaError: What :func:`gguf2ollama.build` raises before its first request to a source.
     """
     if store is not None and (options.via != "auto" or options.stream):
         what = "--stream" if options.stream else "--via"
-        raise UsageProblem(f"{what} and --store exclude each other", hint="--store asks no server")
+        raise UsageProblem(
+            f"{what} and --store exclude each other", hint="--store writes a model directory without a server"
+        )
     if store is None and for_ollama is not None:
-        raise UsageProblem("--for-ollama goes with --store", hint="a server is asked for its version")
+        raise UsageProblem("--for-ollama needs --store", hint="leave it out: a server reports its version")
     check_source(source)
     options.check()
     lock: Lock | None = None
@@ -119,14 +121,14 @@ def open_build(  # noqa: D417 - the others stand at `build`
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSteps:
-    """One build whose options were checked and whose destination answers.
+    """A build whose options and destination were checked.
 
     Attributes:
         source, selection: The model.
-        options: What was asked for.
-        lock: The lock file that the build is held to; ``None`` for none.
-        opened: Where it is built.
-        is_recorded: Whether a lock file will be written of it.
+        options: The options.
+        lock: The lock file that the build has to match; ``None`` for none.
+        opened: The destination.
+        is_recorded: Whether a lock file of it will be written.
         progress: Called with the bytes downloaded, hashed, copied and sent.
         notify: Called with a line about each step.
     """
@@ -141,12 +143,12 @@ class BuildSteps:
     notify: Callable[[str], None]
 
     def plan(self) -> BuildPlan:
-        """Plan the build; headers are all that is read."""
+        """Plan the build; only headers are read."""
         digests = DigestCache()
         return self._plan(self._resolve(digests), self.opened.destination)
 
     def run(self) -> BuildResult:
-        """Build the model; once more where files changed or the server renders otherwise."""
+        """Build the model; start over once if files change or the server renders otherwise than planned."""
         from gguf2ollama.install.transaction import OtherRendering  # noqa: PLC0415 - not needed for help
 
         destination = self.opened.destination
@@ -170,13 +172,13 @@ class BuildSteps:
         with Hashing(cache=digests, progress=self.progress) as hashing:
             ref = self._resolve(digests)
             if ref.files.are_local and self.options.chat_template is None:
-                # what most servers will be given, while the plan is made
+                # while the plan is made: most servers get these layers
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
             plan = self._plan(ref, destination)
             if self.is_recorded:
                 from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
 
-                Lock.of(plan)  # before anything is fetched for what no lock file can record
+                Lock.of(plan)  # fails before files are fetched if a lock file cannot record it
             self._preflight(plan, ref)
             if not self.options.stream:
                 files = fetch(ref, digests=digests, progress=self.progress, notify=self.notify)

@@ -20,8 +20,8 @@ def doctor(
     """Check every manifest and every blob of a model directory; nothing is changed.
 
     Args:
-        store: The directory; the first that is found of those that Ollama uses, when not given.
-        quick: Whether blobs are only looked at for their lengths, and not hashed.
+        store: The directory; when not given, the first that exists of those that Ollama uses.
+        quick: Whether only the sizes of blobs are checked, and not their digests.
         progress: Called with the bytes hashed.
 
     Raises:
@@ -31,7 +31,7 @@ def doctor(
 
 
 def find_model_directory(named: str | os.PathLike[str] | None) -> Path:
-    """Return the directory that was named, or the first that exists of those that Ollama may use.
+    """Return the given directory, or the first that exists of those that Ollama uses.
 
     Raises:
         NotFound: There is none.
@@ -43,8 +43,8 @@ def find_model_directory(named: str | os.PathLike[str] | None) -> Path:
     if named is not None:
         raise NotFound(
             f"{roots[0]} is not an Ollama model directory: it has no folder blobs",
-            hint="name the directory that OLLAMA_MODELS names",
+            hint="give the directory in OLLAMA_MODELS",
         )
     raise NotFound(
-        f"no Ollama model directory found at {', '.join(map(str, roots))}", hint="name it with --store DIR"
+        f"no Ollama model directory found at {', '.join(map(str, roots))}", hint="give it with --store DIR"
     )

@@ -26,23 +26,23 @@ def download(
 ) -> DownloadedModel:
     """Download a model into the cache that all tools of its site share, or into a folder.
 
-    Interrupted downloads are resumed, and what is there is not fetched again.
+    Interrupted downloads are resumed, and existing files are not downloaded again.
 
     Args:
         source: A repository, a page of one, or the URL of a file; see :func:`gguf2ollama.inspect`.
         quant: Of a repository: the quantization, in any case.
         file: Of a repository: a file, any shard of one, or a folder.
         revision: Of a repository: a branch, a tag or a commit.
-        folder: Where the files are put, under their names in the repository; the cache when not given.
+        folder: Where to write the files, under their names in the repository; the cache when not given.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
 
     Raises:
-        NotEnoughSpace: The disk is too small.
+        NotEnoughSpace: The disk has too little space.
         NotFound: There is no such repository, revision or model.
         ServerProblem: The site cannot be reached, or refuses.
-        UsageProblem: The source is on this machine, or names several models.
-        VerificationFailed: A file came twice with another digest than its site reports.
+        UsageProblem: The source is on this machine, or has several models.
+        VerificationFailed: A file had another digest than its site reports, after two downloads.
     """
     return download_model(
         source,

@@ -1,4 +1,4 @@
-"""Explain what was learnt of a chat template, and what of it no comparison reaches."""
+"""Explain the rules learnt from a chat template, and which of its branches no comparison reaches."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ __all__ = ["Explanation", "explain_template"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """What is known of a chat template.
+    """The explanation of a chat template.
 
     Attributes:
-        learnt: The rules that it was found to follow and the TEMPLATE made of them, or why there are none.
-        unreached: Its branches that no conversation reaches whose prompts are compared: what they print is
-            not proven.
+        learnt: Its rules and the TEMPLATE made from them, or why there are none.
+        unreached: Its branches that no compared conversation reaches: their output is not verified.
     """
 
     learnt: Synthesis | NotSynthesised
@@ -31,7 +30,7 @@ def explain_template(selection: TemplateSelection) -> Explanation:
     """Learn the rules of a chat template, and find the branches that no compared conversation reaches.
 
     Raises:
-        InvalidInput: The chat template takes more of the machine than it may.
+        InvalidInput: The chat template exceeds its limits of time or memory.
     """
     chosen = selection.choice.chosen
     path: Path = "native" if chosen.go_template is None else "go"
@@ -39,10 +38,12 @@ def explain_template(selection: TemplateSelection) -> Explanation:
         template = selection.authors.load(renderer)
         asked = [
             canonical(
-                as_asked(one, thinks="thinking" in chosen.capabilities), path=path, version=selection.version
+                as_asked(conversation, thinks="thinking" in chosen.capabilities),
+                path=path,
+                version=selection.version,
             )
-            for one in battery()
-            if selection.choice.claims.includes(one)
+            for conversation in battery()
+            if selection.choice.claims.includes(conversation)
         ]
         selection.authors.meant(template, asked)
         return Explanation(

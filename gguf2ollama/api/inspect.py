@@ -1,4 +1,4 @@
-"""Show what a GGUF is and what would be made of it; no server is asked."""
+"""Show what a GGUF is and what a build would make; needs no server."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def inspect(
     projectors: Sequence[str | os.PathLike[str]] = (),
     verify: bool = True,
 ) -> Inspection:
-    """Read the header of a GGUF, tell its family, choose its template, and plan its recipe.
+    """Read the header of a GGUF, detect its family, select its template, and plan its recipe.
 
     Args:
-        source: A GGUF file, any shard of one, a folder, a place on the Hub (``owner/repo``,
-            ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or the address of a page), the same on
+        source: A GGUF file, any shard of one, a folder, a repository on Hugging Face (``owner/repo``,
+            ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or the URL of a page), the same on
             ModelScope (``ms://``), or the URL of a GGUF.
         quant: Of a repository: the quantization, in any case.
         file: Of a repository: a file, any shard of one, or a folder.
@@ -48,20 +48,20 @@ def inspect(
         parameters: PARAMETER values; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
         template: The TEMPLATE text.
-        chat_template: A Jinja text that the model carries instead of the chat template in its header;
-            ``"upstream"`` for that of the model it was made from.
+        chat_template: A Jinja text that replaces the chat template in the header; ``"upstream"`` for the
+            current one of the base model.
         licenses: LICENSE texts, instead of those in the GGUF.
         projectors: Files of projectors (mmproj), instead of the one in the folder or repository.
         verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
             which takes up to a second; otherwise the detected family decides.
 
     Raises:
-        InvalidGguf: A file is no GGUF, or a broken one.
-        InvalidInput: The chat template in the file is none, or takes no conversation.
-        InvalidShards: The shards are not one whole set.
+        InvalidGguf: A file is not a GGUF, or is broken.
+        InvalidInput: The chat template in the file is invalid, or rejects every conversation.
+        InvalidShards: The shards are not one complete set.
         NotFound: There is no such file, repository or model.
         ServerProblem: The site cannot be reached, or refuses.
-        UsageProblem: The source holds several models, the file is none that runs by itself, or an option is
+        UsageProblem: The source has several models, the file is not a model of its own, or an option is
             invalid.
     """
     return inspect_for(
@@ -87,7 +87,7 @@ def inspect_for(
     options: ModelOptions,
     target: Target | None = None,
 ) -> Inspection:
-    """Inspect a model for an Ollama, or for any; see :func:`inspect`."""
+    """Inspect a model for a certain Ollama, or for any; see :func:`inspect`."""
     options.check()
     free_bytes = free_memory_bytes()
     ref = resolve(

@@ -1,8 +1,8 @@
 """List the models of a server, each once.
 
-Ollama 0.40 lists a name once for each runner that it has a manifest for, and the copies that it makes of
-models besides, as ``llamacpp:<digest>`` (0.40.2 hides what is listed under another name already). What is
-said here of 0.40 was read in its source; the tests stand on a fake.
+Ollama 0.40 lists a name once for each runner that it has a manifest for, and also the copies that it makes of
+models, as ``llamacpp:<digest>`` (0.40.2 hides those that are listed under another name). This was read in the
+source of 0.40; the tests use a fake.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class ListedModels:
     """The models of a server.
 
     Attributes:
-        models: Each once; where a name has several manifests, that for llama.cpp, which Ollama prefers.
-        abandoned: Copies that the server made of models and that no model here uses.
+        models: Each once; if a name has several manifests, that for llama.cpp, which Ollama prefers.
+        abandoned: Copies that the server made and that no listed model uses.
     """
 
     models: tuple[LocalModel, ...]
@@ -33,7 +33,7 @@ class ListedModels:
 
 
 def list_once(models: Iterable[LocalModel]) -> ListedModels:
-    """Sort out what a server lists; the order stays."""
+    """Return each model that a server lists once, in the same order."""
     by_name: dict[str, LocalModel] = {}
     copies = []
     for model in models:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["modelfile"]
 
 
-def modelfile(  # noqa: D417 - what a model is to be stands at `inspect`
+def modelfile(  # noqa: D417 - the options of a model are documented at `inspect`
     source: str | os.PathLike[str],
     *,
     quant: str | None = None,
@@ -35,7 +35,7 @@ def modelfile(  # noqa: D417 - what a model is to be stands at `inspect`
     projectors: Sequence[str | os.PathLike[str]] = (),
     verify: bool = True,
 ) -> str:
-    """Write the Modelfile for a GGUF, each value with where it came from.
+    """Return the Modelfile for a GGUF, each value with its origin.
 
     The arguments are those of :func:`gguf2ollama.inspect`, and
 
@@ -44,7 +44,7 @@ def modelfile(  # noqa: D417 - what a model is to be stands at `inspect`
             Modelfile is for any.
 
     Raises:
-        InvalidModelfile: A value holds what a Modelfile cannot carry.
+        InvalidModelfile: A value has characters that a Modelfile cannot express.
         UsageProblem: ``for_ollama`` is not a version.
         Gguf2OllamaError: As :func:`gguf2ollama.inspect` does.
     """
@@ -71,7 +71,7 @@ def modelfile(  # noqa: D417 - what a model is to be stands at `inspect`
 
 def _comments(inspection: Inspection) -> dict[str, str]:
     recipe = inspection.recipe
-    comments = {name: one.source for name, one in recipe.parameters.items() if name != "stop"}
+    comments = {name: parameter.source for name, parameter in recipe.parameters.items() if name != "stop"}
     comments |= {f"stop={stop}": origin for stop, origin in recipe.stop_sources.items()}
     comments |= {"SYSTEM": recipe.system.source, "TEMPLATE": recipe.template.source}
     comments |= {"PARSER": recipe.parser.source, "REQUIRES": "the oldest Ollama with the parser below"}
@@ -86,13 +86,13 @@ def _comments(inspection: Inspection) -> dict[str, str]:
         notes.insert(0, f"Predicted prompt match on Ollama {selection.version}: {parity}.")
     if (origin := inspection.files.origin) is not None:
         notes.append(
-            f"NOTE: `gguf2ollama download {origin.source} --local-dir .` gets the files to where FROM is."
+            f"NOTE: `gguf2ollama download {origin.source} --local-dir .` puts the files where FROM expects them."
         )
     if inspection.model.is_split:
-        notes.append("NOTE: Ollama takes the shards from 0.30 on; merge them for an older one.")
+        notes.append("NOTE: Ollama supports shards from 0.30 on; merge them for an older one.")
     if inspection.patch:
         notes.append(
-            "NOTE: this is for a file that carries the other chat template: write it with"
-            " `gguf2ollama patch-template`, and name it in FROM."
+            "NOTE: this is for a file with the changed chat template: write it with"
+            " `gguf2ollama patch-template`, and put it into FROM."
         )
     return comments | {"": "\n".join(["Made by gguf2ollama.", *notes])}

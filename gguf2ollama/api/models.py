@@ -1,4 +1,4 @@
-"""The verbs for models that a server has: those of the ``ollama`` program, with its names."""
+"""The verbs for models on a server, with the names that the ``ollama`` program gives them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def list_models(*, host: str | None = None, ca_file: Path | None = None) -> tupl
     """Return the models on a server, each once.
 
     Args:
-        host: The server's address; ``OLLAMA_HOST`` when not given. So for all verbs here.
-        ca_file: Certificates (PEM) to trust for that server, in place of the system's. So for all verbs here.
+        host: The server's address; ``OLLAMA_HOST`` when not given. The same for all verbs here.
+        ca_file: Certificates (PEM) to trust for that server, in place of the system's. The same for all.
 
     Raises:
-        ServerProblem: The server cannot be reached, or refuses. So for all verbs here.
+        ServerProblem: The server cannot be reached, or refuses. The same for all verbs here.
     """
     with _client(host, ca_file) as client:
         return list_once(client.list()).models
@@ -32,7 +32,7 @@ def show(model: str, *, host: str | None = None, ca_file: Path | None = None) ->
     """Return all about one model: its template, parameters, system prompt, capabilities.
 
     Raises:
-        NotFound: The server has no such model. So for all verbs here that name one.
+        NotFound: The server has no such model. The same for all verbs here that name one.
     """
     with _client(host, ca_file) as client:
         return client.show(ModelName.parse(model))
@@ -74,7 +74,7 @@ def run(
 
 
 def stop(model: str, *, host: str | None = None, ca_file: Path | None = None) -> None:
-    """Take a model out of a server's memory; no error if it is not there."""
+    """Unload a model from a server's memory; no error if it is not loaded."""
     with _client(host, ca_file) as client:
         client.unload(ModelName.parse(model))
 
@@ -88,7 +88,7 @@ def rm(models: str | Sequence[str], *, host: str | None = None, ca_file: Path | 
 
 
 def cp(source: str, target: str, *, host: str | None = None, ca_file: Path | None = None) -> None:
-    """Give a model a second name; no weights are copied, and a model of that name is replaced."""
+    """Copy a model to a second name without copying weights; an existing model of that name is replaced."""
     with _client(host, ca_file) as client:
         client.copy(ModelName.parse(source), to=ModelName.parse(target))
 
@@ -104,7 +104,7 @@ def pull(
     """Have the server pull a model from a registry.
 
     Args:
-        model: The model, with its registry where that is not Ollama's.
+        model: The model, with its registry if that is not Ollama's.
         insecure: Whether plain HTTP to the registry is allowed.
         progress: Called with the bytes of each blob.
         host: As for :func:`list_models`.
@@ -122,7 +122,7 @@ def push(
     host: str | None = None,
     ca_file: Path | None = None,
 ) -> None:
-    """Have the server push a model to the registry that its name says; see :func:`pull`."""
+    """Have the server push a model to the registry in its name; see :func:`pull`."""
     with _client(host, ca_file) as client:
         _follow(client.push(ModelName.parse(model), insecure=insecure), verb="pushing", progress=progress)
 

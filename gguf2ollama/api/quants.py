@@ -1,4 +1,4 @@
-"""List the models of a repository, and which one would be taken."""
+"""List the models of a repository, and the default one."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class QuantRow:
 
     Attributes:
         variant: The model.
-        bits_per_weight: Bits that each weight takes; ``None`` where their number is not known.
-        fits: Whether it fits into this machine's memory; ``None`` where that is not known.
+        bits_per_weight: Bits per weight; ``None`` if the number of weights is not known.
+        fits: Whether it fits in this machine's memory; ``None`` if that is not known.
     """
 
     variant: Variant
@@ -37,9 +37,9 @@ class QuantTable:
 
     Attributes:
         repository: The repository at one commit.
-        rows: Its models, those too of which shards are missing.
-        choice: Which one would be taken when none is named; ``None`` where that would be a guess.
-        problem: Why it would be one.
+        rows: Its models, also those with missing shards.
+        choice: The default model; ``None`` if there is none.
+        problem: Why there is none.
         others: The other files: projectors, importance matrices, adapters, parts.
     """
 
@@ -59,8 +59,8 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
 
     Raises:
         NotFound: There is no such repository or revision, or no GGUF in it.
-        ServerProblem: The site cannot be asked, or refuses.
-        UsageProblem: The source is no repository.
+        ServerProblem: The site cannot be reached, or refuses.
+        UsageProblem: The source is not a repository.
     """
     parsed = require_repository(source)
     settings = settings_for(parsed)
@@ -79,13 +79,13 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
         repository=repository,
         rows=tuple(
             QuantRow(
-                variant=one,
-                bits_per_weight=None if one.missing else one.bits_per_weight(parameters),
-                fits=fits_memory(one.n_bytes, free_bytes=free_bytes),
+                variant=variant,
+                bits_per_weight=None if variant.missing else variant.bits_per_weight(parameters),
+                fits=fits_memory(variant.n_bytes, free_bytes=free_bytes),
             )
-            for one in catalogue.models
+            for variant in catalogue.models
         ),
         choice=choice,
         problem=problem,
-        others=tuple(one for one in catalogue.variants if one.kind is not Kind.MODEL),
+        others=tuple(variant for variant in catalogue.variants if variant.kind is not Kind.MODEL),
     )

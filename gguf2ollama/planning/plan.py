@@ -83,7 +83,7 @@ class BuildPlan:
         name: The model's name.
         inspection: What the GGUF is, and the recipe.
         destination: Where it is built, for which Ollama, and by which transport.
-        options: What was asked for.
+        options: The options.
     """
 
     name: ModelName
@@ -142,7 +142,7 @@ def plan_build(
 
     Args:
         files: The model; headers are enough.
-        options: What was asked for.
+        options: The options.
         destination: Where it is built.
         free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
 
@@ -172,7 +172,7 @@ def plan_model(
 
     Args:
         files: The model; headers are enough.
-        options: What was asked for.
+        options: The options.
         target: The Ollama that it is for; when not given, any to which it is not uploaded.
         free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
 

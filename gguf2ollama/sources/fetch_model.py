@@ -1,4 +1,4 @@
-"""Download a model, and hand on the digests that were found on the way."""
+"""Download a model, and store the digests of its files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["DownloadedModel", "download_model", "fetch_model"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadedModel:
-    """A model from elsewhere that is here.
+    """A downloaded model.
 
     Attributes:
-        model: What it is there.
-        files: Its files here, the model's first, then projectors.
+        model: The model at its site.
+        files: Its files on this machine: the model's, then projectors.
     """
 
     model: RemoteModel
@@ -35,7 +35,7 @@ class DownloadedModel:
 
     @property
     def bytes_fetched(self) -> int:
-        """Bytes that came over the network; less than the files have where some were here."""
+        """Bytes that were downloaded; less than the files have if some were cached."""
         return sum(file.bytes_fetched for file in self.files)
 
 
@@ -55,23 +55,23 @@ def download_model(
         source: ``owner/repo``, ``owner/repo:QUANT``, ``hf://owner/repo/path@revision``, the same with
             ``ms://``, a page of one, or the URL of a file.
         selection: Which of the models there.
-        folder: Where the files are put, under their names in the repository; the cache when not given.
-        free_bytes: Memory of the machine that will run it, which decides between quantizations.
-        digests: What is known of files, and learns the digest of each as it lands.
+        folder: Where to write the files, under their names in the repository; the cache when not given.
+        free_bytes: Free memory of the machine that will run it, to choose a quantization by.
+        digests: The known digests of files; those of downloads are added.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
 
     Raises:
-        NotEnoughSpace: The disk is too small.
+        NotEnoughSpace: The disk has too little space.
         NotFound: There is no such repository, revision or model.
         ServerProblem: The site cannot be reached, or refuses.
-        UsageProblem: The source is on this machine, or names several models.
-        VerificationFailed: A file came twice with another digest than its site reports.
+        UsageProblem: The source is on this machine, or has several models.
+        VerificationFailed: A file had another digest than its site reports, after two downloads.
     """
     parsed = parse_user_source(source)
     if isinstance(parsed, LocalSource):
         raise UsageProblem(
-            f"{source} is on this machine, there is nothing to download",
+            f"{source} is on this machine: nothing to download",
             hint="give owner/repo, ms://owner/repo or https://…",
         )
     with open_remote(parsed, selection=selection, free_bytes=free_bytes, notify=notify) as remote:
@@ -93,46 +93,46 @@ def fetch_model(
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
 ) -> ModelFiles:
-    """Download the files of a model into the cache whose headers were read at their site.
+    """Download the files of a model, whose headers were read at their site, into the cache.
 
     Args:
-        model: The files at their site.
-        headers: What was read of them; projectors that are on this machine stay.
-        digests: What is known of files, and learns the digest of each as it lands.
+        model: The model at its site.
+        headers: Its headers; projectors on this machine stay.
+        digests: The known digests of files; those of downloads are added.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
 
     Raises:
-        FileChanged: A file is not the one whose header was read.
-        InvalidGguf: A file is no GGUF, or a broken one.
+        FileChanged: A file changed since its header was read.
+        InvalidGguf: A file is not a GGUF, or is broken.
         Gguf2OllamaError: As :func:`download_model` does.
     """
     with reopen_remote(model, notify=notify) as remote:
         done = _download(remote, folder=None, digests=digests, progress=progress, notify=notify)
     count = len(model.choice.variant.files)
     found = ShardSet.from_paths([file.path for file in done.files[:count]])
-    beside = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
-    here = {shard.path: shard.gguf for shard in (*found.shards, *beside)}
+    projectors = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
+    here = {shard.path: shard.gguf for shard in (*found.shards, *projectors)}
     for file in done.files:
         _learn(digests, file, head_bytes=here[file.path].data_offset)
     digests.save()
     if any(file.sha256 is None for file in model.files):
         _require_same(found, headers.model)
     origin = headers.origin
-    assert origin is not None  # noqa: S101 - it was read at a site
+    assert origin is not None  # noqa: S101 - it was found at a site
     return dataclasses.replace(
         headers,
         model=found,
-        projectors=beside or headers.projectors,
+        projectors=projectors or headers.projectors,
         origin=dataclasses.replace(origin, bytes_fetched=origin.bytes_fetched + done.bytes_fetched),
         are_local=True,
     )
 
 
 def _require_same(found: ShardSet, planned: ShardSet) -> None:
-    """Check that the files that came have the headers that were read.
+    """Check that downloaded files have the headers that were read.
 
-    A URL may serve another file by now; what a repository reports has a digest, which was checked.
+    A URL may serve another file by now; files of a repository have a digest, which was checked.
     """
     for shard, before in zip(found.shards, planned.shards, strict=True):
         now, then = shard.gguf, before.gguf

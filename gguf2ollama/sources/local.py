@@ -20,46 +20,46 @@ def find_model(
 ) -> ModelFiles:
     """Find the model that a source names, and its projectors.
 
-    A projector in the folder comes along when the folder is named; beside a file it has to be named, since
-    it may belong to another model there.
+    The projector in a folder is used if the folder is given; with a file it has to be given, too, since it
+    may belong to another model there.
 
     Raises:
-        InvalidGguf: A file is no GGUF, or a broken one.
-        InvalidShards: The shards are not one whole set.
+        InvalidGguf: A file is not a GGUF, or is broken.
+        InvalidShards: The shards are not one complete set.
         NotFound: There is no such file, or no model in the folder.
-        UsageProblem: The folder holds several models or projectors, a projector is none, or the source is
-            not on this machine.
+        UsageProblem: The folder has several models or projectors, a projector is something else, or the
+            source is not on this machine.
     """
     path = _local(source)
     named = find_projectors(projectors)
     if not path.is_dir():
         return ModelFiles(model=ShardSet.discover(path), projectors=named)
     folder = ModelFolder.scan(path)
-    adapters = tuple(each.shards[0].path for each in folder.adapters)
+    adapters = tuple(adapter.shards[0].path for adapter in folder.adapters)
     if named or not folder.projectors:
         return ModelFiles(model=folder.model, projectors=named, skipped_adapters=adapters)
     if len(folder.projectors) > 1:
-        names = ", ".join(each.shards[0].path.name for each in folder.projectors)
+        names = ", ".join(projector.shards[0].path.name for projector in folder.projectors)
         raise UsageProblem(
-            f"{path} holds {len(folder.projectors)} projectors: {names}",
-            hint=f"name one of them with --mmproj, such as {folder.projectors[0].shards[0].path}",
+            f"{path} has {len(folder.projectors)} projectors: {names}",
+            hint=f"choose one with --mmproj, such as {folder.projectors[0].shards[0].path}",
         )
     return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, skipped_adapters=adapters)
 
 
 def find_projectors(paths: Sequence[str | os.PathLike[str]]) -> tuple[Shard, ...]:
-    """Read the headers of projectors that were named.
+    """Read the headers of the given projectors.
 
     Raises:
-        InvalidGguf: A file is no GGUF, or a broken one.
+        InvalidGguf: A file is not a GGUF, or is broken.
         NotFound: There is no such file.
-        UsageProblem: It is no projector.
+        UsageProblem: It is not a projector.
     """
-    return tuple(_projector(Path(one)) for one in paths)
+    return tuple(_projector(Path(path)) for path in paths)
 
 
 def require_projector(shard: Shard) -> Shard:
-    """Return a file back whose header says that it is a projector.
+    """Return the file if its header says that it is a projector.
 
     Raises:
         UsageProblem: It says something else.
@@ -67,7 +67,7 @@ def require_projector(shard: Shard) -> Shard:
     if (role := role_of(shard.gguf)) is not Role.PROJECTOR:
         raise UsageProblem(
             f"{shard.path} is not a projector: its header says {role.value}",
-            hint="name an mmproj file",
+            hint="give an mmproj file",
         )
     return shard
 
@@ -83,6 +83,6 @@ def _local(source: str | os.PathLike[str]) -> Path:
     if isinstance(parsed, LocalSource):
         return parsed.path
     raise UsageProblem(
-        f"{public_source(source)} is not on this machine, where it is wanted",
-        hint="download it first (`gguf2ollama download`), then name the file or its folder",
+        f"{public_source(source)} is not on this machine",
+        hint="download it first (`gguf2ollama download`), then give the file or its folder",
     )

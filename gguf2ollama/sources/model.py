@@ -18,7 +18,7 @@ __all__ = ["KnownDigests", "ModelFiles", "Origin", "Published", "SourceSelection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSelection:
-    """Which of a repository's models is wanted; each may be ``None``.
+    """Which model of a repository to use; each may be ``None``.
 
     Attributes:
         quant: The quantization, in any case.
@@ -36,7 +36,7 @@ class SourceSelection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """A value, and where it came from."""
+    """A value and its origin."""
 
     value: Any
     source: str
@@ -44,14 +44,14 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What the publishers of a model recommend beside the GGUF.
+    """What the publishers of a model recommend in files other than the GGUF.
 
     Attributes:
-        parameters: What they recommend for this very GGUF; it precedes what stands in it.
-        fallbacks: What the authors recommend for the base model; what the GGUF says precedes it.
-        stops: Stop strings, and where each came from.
-        system, template: Texts that they want a chat to have.
-        chat_template: The chat template of the model that it was made from, as it is today.
+        parameters: Recommendations for this GGUF; they precede those in its header.
+        fallbacks: Recommendations for the base model; those in the header precede them.
+        stops: Stop strings with their origins.
+        system, template: The recommended SYSTEM and TEMPLATE.
+        chat_template: The current chat template of the base model.
     """
 
     parameters: Mapping[str, Value] = field(default_factory=dict)
@@ -64,14 +64,14 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where the files of a model were found that were not on this machine.
+    """Where the files of a model were found, other than on this machine.
 
     Attributes:
         source: What names them: ``hf://owner/repo/path@revision``, or a URL.
-        commit: The commit of the repository; empty where there is none.
-        reason: Why it is these files.
-        bytes_fetched: Bytes that came over the network.
-        files: What the repository reports of the files: their paths, lengths and digests.
+        commit: The commit of the repository; empty if it has none.
+        reason: Why these files were chosen.
+        bytes_fetched: Bytes that were downloaded.
+        files: Paths, sizes and digests as the repository reports them.
     """
 
     source: str
@@ -86,12 +86,12 @@ class ModelFiles:
     """The files of one model: their headers, and where they are.
 
     Attributes:
-        model: Its shards; one where it is whole.
+        model: Its shards; one if it is not split.
         projectors: Files that turn images or sound into embeddings for it.
         skipped_adapters: Adapters in the folder, which Ollama no longer accepts.
-        origin: Where they come from; ``None`` where they were on this machine.
-        published: What the publishers recommend beside them.
-        are_local: Whether all of them are on this machine; else the paths are those in the repository.
+        origin: Where they come from; ``None`` if they were on this machine.
+        published: What the publishers recommend.
+        are_local: Whether all are on this machine; otherwise their paths are those in the repository.
     """
 
     model: ShardSet
@@ -103,29 +103,29 @@ class ModelFiles:
 
     @property
     def shards(self) -> tuple[Shard, ...]:
-        """All of them with their headers: the model's, then projectors."""
+        """All files with their headers: the model's, then projectors."""
         return (*self.model.shards, *self.projectors)
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All of them, as they were given or found."""
+        """The paths of all files, as given or found."""
         return tuple(shard.path for shard in self.shards)
 
 
 class KnownDigests(Protocol):
-    """What is known of the sha256 of files on this machine."""
+    """The known digests (sha256) of files on this machine."""
 
     def of_file(self, path: Path) -> str | None:
         """Return the digest of a file as it is now, as 64 hexadecimal digits; ``None`` if not known."""
 
     def learn_file(self, path: Path, sha256: str, *, head_bytes: int = 0) -> None:
-        """Learn the digest of a file that was hashed while it was written.
+        """Store the digest of a file that was hashed while it was written.
 
         Args:
             path: The file.
             sha256: Its digest, as 64 hexadecimal digits.
-            head_bytes: How long its header is; 0 where that is not known.
+            head_bytes: The size of its header; 0 if that is not known.
         """
 
     def save(self) -> None:
-        """Keep what was learnt."""
+        """Write new digests to the cache."""

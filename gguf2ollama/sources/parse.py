@@ -1,4 +1,4 @@
-"""Read SOURCE as the environment has it: the pages of mirrors are pages of their sites."""
+"""Parse SOURCE with the mirrors of the environment: their pages are pages of the sites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def parse_user_source(source: str | os.PathLike[str]) -> Source:
     """Return what a source names.
 
     Raises:
-        UsageProblem: It names nothing.
+        UsageProblem: It is invalid.
     """
     if not isinstance(source, str):
         return LocalSource(path=Path(source))
@@ -26,11 +26,11 @@ def parse_user_source(source: str | os.PathLike[str]) -> Source:
 
 
 def check_source(source: str | os.PathLike[str]) -> None:
-    """Check that a source names something, and if that is local, that it exists: this takes no time.
+    """Check that a source is valid, and that a local one exists; no site is asked.
 
     Raises:
         NotFound: There is no such file or folder.
-        UsageProblem: It names nothing.
+        UsageProblem: It is invalid.
     """
     parsed = parse_user_source(source)
     if isinstance(parsed, LocalSource):
@@ -39,10 +39,10 @@ def check_source(source: str | os.PathLike[str]) -> None:
 
 
 def require_repository(source: str | os.PathLike[str]) -> HubSource:
-    """Return which repository a source names.
+    """Return the repository that a source names.
 
     Raises:
-        UsageProblem: It names none.
+        UsageProblem: It is not a repository.
     """
     parsed = parse_user_source(source)
     if not isinstance(parsed, HubSource):

@@ -1,4 +1,4 @@
-"""Find a model on the Hub, on ModelScope or at a URL, and look at it: its header comes by ranges."""
+"""Find a model on Hugging Face, ModelScope or at a URL, and read its headers by range requests."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class RemoteModel:
     """A model of a repository, or at a URL.
 
     Attributes:
-        source: What named it.
-        repository: The repository at one commit; for a URL, the folder and its state.
-        choice: Which model, and why.
+        source: The source as it was given.
+        repository: The repository at one commit; for a URL, its folder.
+        choice: The chosen model, and why.
         projectors: Files that turn images or sound into embeddings for it.
     """
 
@@ -50,12 +50,12 @@ class RemoteModel:
 
     @property
     def files(self) -> tuple[RepositoryFile, ...]:
-        """All files of it: the model's, then projectors."""
+        """All its files: the model's, then projectors."""
         return (*self.choice.variant.files, *self.projectors)
 
     @property
     def commit(self) -> str:
-        """The commit; empty for a URL, of which no state has a name."""
+        """The commit; empty for a URL, which has none."""
         return "" if isinstance(self.source, UrlSource) else self.repository.info.commit
 
     @property
@@ -90,8 +90,8 @@ class Remote:
 
     Attributes:
         model: The model.
-        settings: How its site is used.
-        site: The site; ``None`` without a network.
+        settings: The settings of its site.
+        site: The site; ``None`` offline.
     """
 
     model: RemoteModel
@@ -100,12 +100,12 @@ class Remote:
 
     @property
     def cached(self) -> CachedRepository:
-        """What the cache holds of its repository."""
+        """The cache of its repository."""
         repository = self.model.repository
         return self.settings.cached(repository.info.name, revision=repository.revision)
 
     def published(self, first: Shard) -> Published:
-        """Read what is recommended for it; nothing without a network, and nothing at a URL."""
+        """Read the recommendations for it; there are none offline, and none at a URL."""
         if self.site is None or isinstance(self.model.source, UrlSource):
             return Published()
         return read_published(self.site, self.model.repository, first.gguf.metadata)
@@ -123,11 +123,11 @@ def open_remote(
     """Find the model that a source names, and keep the connection to its site open.
 
     Args:
-        source: The repository, with what was written behind its name, or the URL.
-        selection: What was asked for besides.
-        free_bytes: Memory of the machine that will run it, which decides between quantizations.
-        takes_projector: Whether a projector of the repository comes along.
-        notify: Called with a line where the site keeps us waiting.
+        source: The repository with its quantization, path or revision, or the URL.
+        selection: The further options of selection.
+        free_bytes: Free memory of the machine that will run it, to choose a quantization by.
+        takes_projector: Whether a projector of the repository is used.
+        notify: Called with a line if the site keeps us waiting.
 
     Raises:
         InvalidShards: The repository lacks shards of it.
@@ -138,7 +138,7 @@ def open_remote(
     settings = settings_for(source)
     with open_site(settings, notify=notify) as site:
         if isinstance(source, UrlSource):
-            assert site is not None  # noqa: S101 - no variable keeps from a URL
+            assert site is not None  # noqa: S101 - offline mode does not concern URLs
             model = _find_at_url(source, selection, site=site)
         else:
             model = _find_in_repository(
@@ -154,10 +154,10 @@ def open_remote(
 
 @contextlib.contextmanager
 def reopen_remote(model: RemoteModel, *, notify: Callable[[str], None] = ignore) -> Iterator[Remote]:
-    """Connect once more to the site of a model that was found; no repository is listed again.
+    """Reconnect to the site of a model that was found; repositories are not listed again.
 
     Raises:
-        FileChanged: A file at a URL is another by now.
+        FileChanged: A file at a URL has changed.
     """
     settings = settings_for(model.source)
     with open_site(settings, notify=notify) as site:
@@ -169,17 +169,17 @@ def reopen_remote(model: RemoteModel, *, notify: Callable[[str], None] = ignore)
 
 
 def read_headers(remote: Remote, *, projectors: Sequence[Shard] = (), digests: KnownDigests) -> ModelFiles:
-    """Read the headers of a model where it is; of its files, some megabytes are fetched.
+    """Read the headers of a model at its site, some megabytes by range requests.
 
-    What the cache holds already is read there.
+    Files in the cache are read there.
 
     Args:
         remote: The model.
         projectors: Projectors on this machine, instead of the one in the repository.
-        digests: What is known of files in the cache.
+        digests: The known digests of files in the cache.
 
     Raises:
-        InvalidGguf: A file is no GGUF, or a broken one.
+        InvalidGguf: A file is not a GGUF, or is broken.
         ServerProblem: The site cannot be reached, or refuses.
     """
     headers = _Headers(remote, digests=digests)
@@ -231,17 +231,17 @@ def _find_at_url(source: UrlSource, selection: SourceSelection, *, site: Site) -
     folder, _, file = name.rpartition("/")
     info = site.info(folder, revision="")
     files = tuple(site.files(folder, commit=info.commit))
-    variant = Variant(kind=Kind.MODEL, name=file, quant=None, files=files)  # whatever its name says
+    variant = Variant(kind=Kind.MODEL, name=file, quant=None, files=files)  # regardless of its name
     catalogue = Catalogue(repository=folder, variants=(variant,))
     return RemoteModel(
         source=source,
         repository=Repository(info=info, revision="", files=files, catalogue=catalogue),
-        choice=Choice(variant=variant, reason="as asked for"),
+        choice=Choice(variant=variant, reason="as requested"),
     )
 
 
 class _Headers:
-    """Reads headers of a model's files, and counts the bytes that were fetched for them."""
+    """Reads the headers of files, and counts the bytes fetched for them."""
 
     def __init__(self, remote: Remote, *, digests: KnownDigests) -> None:
         self.bytes_fetched = 0
@@ -254,9 +254,9 @@ class _Headers:
         return Shard(path=Path(*PurePosixPath(file.path).parts), gguf=self._open(file))
 
     def _open(self, file: RepositoryFile) -> GgufFile:
-        here = self._cached.path(file.path, commit=self._info.commit)
-        if self._site is None or self._is_here(file, here):
-            return open_gguf(here)
+        cached = self._cached.path(file.path, commit=self._info.commit)
+        if self._site is None or self._is_cached(file, cached):
+            return open_gguf(cached)
         with self._site.open_header(self._info.name, file, commit=self._info.commit) as stream:
             try:
                 gguf = open_gguf(cast("BinaryIO", stream), name=file.path)
@@ -264,8 +264,8 @@ class _Headers:
                 self.bytes_fetched += stream.bytes_fetched
         return gguf
 
-    def _is_here(self, file: RepositoryFile, path: Path) -> bool:
-        """Return whether the cache holds a file, where it may also hold an older one of that name."""
+    def _is_cached(self, file: RepositoryFile, path: Path) -> bool:
+        """Return whether the cache has this file, and not an older one of that name."""
         if not path.is_file():
             return False
         if self._cached.has_blobs:
@@ -274,9 +274,9 @@ class _Headers:
         return known is not None and known == file.sha256
 
 
-def _one_of(option: str, wished: str | None, written: str | None) -> str | None:
-    if wished is not None and written is not None and wished != written:
+def _one_of(option: str, given: str | None, written: str | None) -> str | None:
+    if given is not None and written is not None and given != written:
         raise UsageProblem(
-            f"{option} {wished} contradicts SOURCE, which says {written}", hint="give one of them"
+            f"{option} {given} contradicts SOURCE, which says {written}", hint="give only one of them"
         )
-    return wished if wished is not None else written
+    return given if given is not None else written

@@ -24,12 +24,12 @@ __all__ = ["ModelRef", "fetch", "resolve"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
-    """A model that a source names, of which nothing but headers was read.
+    """A model that a source names; only headers were read.
 
     Attributes:
-        files: Its files: headers, digests known, recommendations.
-        remote: What names the very same files at their site; ``None`` where they are on this machine.
-        folder: Where a fetch puts what is not there yet; ``None`` where there is nothing to fetch.
+        files: Its files: headers, reported digests, recommendations.
+        remote: The same files at their site; ``None`` if they are on this machine.
+        folder: Where a fetch writes; ``None`` if there is nothing to fetch.
     """
 
     files: ModelFiles
@@ -49,23 +49,23 @@ def resolve(
     """Find the model that a source names, and its projectors; only headers are read.
 
     Args:
-        source: A file, any shard, a folder, a place on the Hub or on ModelScope, or a URL.
+        source: A file, any shard, a folder, a repository on Hugging Face or ModelScope, or a URL.
         selection: Which of a repository's models.
         projectors: Projectors on this machine.
-        free_bytes: Memory of the machine that will run it, which decides between quantizations; ``None``
-            where it is not known.
-        digests: What is known of files on this machine.
+        free_bytes: Free memory of the machine that will run it, to choose a quantization by; ``None`` if
+            not known.
+        digests: The known digests of files on this machine.
         notify: Called with a line about what was found.
 
     Raises:
-        Gguf2OllamaError: As :func:`gguf2ollama.sources.local.find_model` does, and what its site refuses.
+        Gguf2OllamaError: As :func:`gguf2ollama.sources.local.find_model` does, and if the site refuses.
     """
     parsed = parse_user_source(source)
     if isinstance(parsed, LocalSource):
         if selection:
             raise UsageProblem(
                 f"{source} is on this machine: --quant, --file and --revision are for repositories",
-                hint="name the file itself",
+                hint="give the file itself",
             )
         return ModelRef(files=find_model(parsed.path, projectors=projectors))
     # for remote sources alone
@@ -87,16 +87,16 @@ def fetch(
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
 ) -> ModelFiles:
-    """Have the files of a model on this machine: the very ones whose headers were read.
+    """Download the files of a model if they are not on this machine: exactly those whose headers were read.
 
     Args:
         ref: The model.
-        digests: What is known of files, and learns the digest of each as it lands.
+        digests: The known digests of files; those of downloads are added.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
 
     Raises:
-        FileChanged: A file at a URL is not the one whose header was read.
+        FileChanged: A file at a URL changed since its header was read.
         Gguf2OllamaError: As :func:`gguf2ollama.sources.fetch_model.download_files` does.
     """
     if ref.remote is None:

@@ -109,7 +109,7 @@ class Catalogue:
             raise NotFound(
                 f"{self.repository} has no GGUF {file!r}", hint=f"it has {self._names(self.models)}"
             )
-        return Choice(variant=self._only(matches, f"called {file!r}"), reason="as asked for")
+        return Choice(variant=self._only(matches, f"called {file!r}"), reason="as requested")
 
     def _choose_quant(self, quant: str) -> Choice:
         for ignores_mark in (False, True):
@@ -117,7 +117,7 @@ class Catalogue:
                 variant for variant in self.models if _is_wanted(variant, quant, ignores_mark=ignores_mark)
             ]
             if matches:
-                return Choice(variant=self._only(matches, f"of {quant}"), reason="as asked for")
+                return Choice(variant=self._only(matches, f"of {quant}"), reason="as requested")
         for variant in self.of_kind(Kind.PIECES):
             if _is_wanted(variant, quant, ignores_mark=True):
                 _require_whole(variant, self.repository)
