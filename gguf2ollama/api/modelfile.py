@@ -86,7 +86,7 @@ def _comments(inspection: Inspection) -> dict[str, str]:
         notes.insert(0, f"Predicted prompt match on Ollama {selection.version}: {parity}.")
     if (origin := inspection.files.origin) is not None:
         notes.append(
-            f"NOTE: `gguf2ollama download {origin.source} --local-dir .` puts the files where FROM expects them."
+            f"NOTE: `gguf2ollama download {origin.source} --local-dir .` puts the files where FROM is."
         )
     if inspection.model.is_split:
         notes.append("NOTE: Ollama supports shards from 0.30 on; merge them for an older one.")
