@@ -86,12 +86,12 @@ def test_a_file_that_is_not_in_the_lock_file_is_not_taken(hub, make, tmp_path):
     hub.add("o/shards", {path.name: path.read_bytes() for path in build_shards(tmp_path, count=2)})
     lock = tmp_path / "shards.lock"
     write_lock(lock, make("o/shards").plan)
-    told = json.loads(lock.read_text())
-    removed = told["files"].pop()
-    assert told["files"]
-    lock.write_text(json.dumps(told))
+    recorded = json.loads(lock.read_text())
+    removed = recorded["files"].pop()
+    assert recorded["files"]
+    lock.write_text(json.dumps(recorded))
 
-    with pytest.raises(VerificationFailed, match=f"{removed['path']} is not in the lock file"):
+    with pytest.raises(VerificationFailed, match=f"{removed['path']} in o/shards is not in the lock file"):
         make("o/shards", locked=lock)
 
 
