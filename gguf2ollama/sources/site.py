@@ -9,6 +9,8 @@ and :class:`~gguf2ollama.sources.url.UrlSite` for files that lie at no such site
 from __future__ import annotations
 
 import abc
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +44,7 @@ ANSWER_SECONDS = 60.0
 LISTING_SECONDS = 300.0
 """In which all pages of a listing have to come."""
 
+_REPEAT_SECONDS = 30.0
 _NO_NETWORK = {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.STALLED, FailureKind.LOST}
 
 
@@ -90,7 +93,7 @@ class Site(abc.ABC):
             own_headers=settings.own_headers,
             retry_pauses=retry_pauses,
             explain=self._explain,
-            notify=notify,
+            notify=_once_in_a_while(notify),
         )
 
     def __enter__(self) -> Self:
@@ -208,6 +211,23 @@ class Site(abc.ABC):
         if failure.kind in _NO_NETWORK:
             problem.hint = self.offline_hint
         return problem
+
+
+def _once_in_a_while(notify: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a callable that drops a line which it passed on a moment ago: many connections wait alike."""
+    passed: dict[str, float] = {}
+    lock = threading.Lock()
+
+    def pass_on(line: str) -> None:
+        now = time.monotonic()
+        with lock:
+            is_new = now - passed.get(line, -_REPEAT_SECONDS) >= _REPEAT_SECONDS
+            if is_new:
+                passed[line] = now
+        if is_new:
+            notify(line)
+
+    return pass_on
 
 
 def is_commit(text: object) -> bool:

@@ -182,6 +182,26 @@ def test_who_is_waited_for_is_said(ask, monkeypatch):
     assert notes[0].startswith("waiting for 127.0.0.1")
 
 
+@pytest.mark.timeout(20)
+def test_who_is_waited_for_is_said_once_for_all_connections(ask, monkeypatch):
+    monkeypatch.setattr("gguf2ollama.net.wait.NOTE_AFTER", 0.05)
+    notes, both = [], threading.Barrier(2)
+
+    def answer(_head):
+        both.wait(10)
+        threading.Event().wait(0.3)  # longer than after which it is said
+        return ok(json.dumps([FILE]).encode())
+
+    def list_twice(site):
+        other = threading.Thread(target=list_files, args=(site,))
+        other.start()
+        list_files(site)
+        other.join()
+
+    ask(answer, list_twice, notify=notes.append)
+    assert len(notes) == 1
+
+
 @pytest.mark.parametrize("kind", ["hf", "ms"])
 @pytest.mark.parametrize(
     "path",
