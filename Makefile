@@ -1,6 +1,6 @@
 # make demo   build a real model and talk to it, in under a minute
 # make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
-# make check  lint, types, floors and every test; CI runs this and then make lowest
+# make check  lint, types, floors and every test; CI runs this, then make mutants and make lowest
 # make lowest tests/unit and tests/cli with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone: all of tests/unit and tests/cli but what starts programs or runs into limits
 # make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
