@@ -57,7 +57,7 @@ def without_cutting_stops(
     """Return the stops that cut no answer, and a warning for each that would.
 
     Raises:
-        UsageProblem: The user asked for one that would.
+        UsageProblem: The user gave one that would.
     """
     for text in cutting:
         if stops.get(text) == _REQUESTED:

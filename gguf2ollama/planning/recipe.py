@@ -95,7 +95,7 @@ def plan_recipe(
         metadata: The metadata of the GGUF.
         detection: Its family.
         sources: What FROM names, in order.
-        settings: What the user asked for.
+        settings: What the user requests and the publishers recommend.
         target: The Ollama that will run it.
         projectors: How many of the sources are projectors (mmproj).
         choice: The template that was chosen by comparing prompts; without it the detection decides.

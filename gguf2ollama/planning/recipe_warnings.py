@@ -43,7 +43,7 @@ def recipe_warnings(
         detection: Its family.
         origin: Whose template renders a chat.
         target: The Ollama that will run the model.
-        settings: What the user asked for.
+        settings: What the user requests and the publishers recommend.
         choice: The template that was chosen by comparing prompts; ``None`` where none were compared.
         renderer: The built-in renderer that ``create`` gives the model; ``None`` for none.
     """

@@ -21,7 +21,7 @@ TemplateOrigin: TypeAlias = Literal["user", "native", "patched", "profile", "syn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """What the user asked for, which precedes everything else, and what the publishers recommend.
+    """What the user requests, which precedes everything else, and what the publishers recommend.
 
     Attributes:
         context: ``num_ctx`` and its reason; ``None`` leaves it to the server.

@@ -78,7 +78,7 @@ def select_template(
     Args:
         metadata: The metadata of the GGUF.
         detection: Its family.
-        settings: What the user asked for.
+        settings: What the user requests and the publishers recommend.
         target: The Ollama that will run it.
         renderer: Renders the expected prompts; one for this call when not given.
 

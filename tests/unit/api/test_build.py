@@ -41,7 +41,7 @@ class Meddler:
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
 def test_a_file_touched_while_it_is_read_starts_the_build_over(model, via):
-    told = []
+    notes = []
     with FakeOllama(version="0.34.4") as server:
         build(
             model,
@@ -50,10 +50,10 @@ def test_a_file_touched_while_it_is_read_starts_the_build_over(model, via):
             via=via,
             verify=False,
             progress=Meddler(model, times=1),
-            notify=told.append,
+            notify=notes.append,
         )
         assert list(server.store.models) == ["mine:latest"]
-    assert [one for one in told if "changed" in one] == [
+    assert [one for one in notes if "changed" in one] == [
         f"{model} changed while it was being read; starting over"
     ]
 
@@ -83,15 +83,15 @@ def test_a_change_between_hash_and_link_is_never_stored_under_the_old_digest(mod
         return link_file(store, path, digest, size=size)
 
     monkeypatch.setattr(LocalStore, "link_file", change_and_link)
-    told = []
-    build(model, name="mine", store=tmp_path / "store", verify=False, notify=told.append)
+    notes = []
+    build(model, name="mine", store=tmp_path / "store", verify=False, notify=notes.append)
 
     blobs = {path.name: path.read_bytes() for path in (tmp_path / "store" / "blobs").iterdir()}
     assert {name: f"sha256-{hashlib.sha256(content).hexdigest()}" for name, content in blobs.items()} == {
         name: name for name in blobs
     }
     assert changed in blobs.values()
-    assert f"{model} changed while it was being read; starting over" in told
+    assert f"{model} changed while it was being read; starting over" in notes
 
 
 def test_a_file_that_does_not_rest_is_refused(model, tmp_path):

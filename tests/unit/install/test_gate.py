@@ -198,10 +198,10 @@ def test_mismatches_are_parted_by_whether_users_meet_them():
         if one.name in {"one turn", "two tools", "thinking on", "odd white space", "answer to be continued"}
     )
     found = Mismatches(cases)
-    assert {one.conversation.name for one in found.usual.cases} == {"one turn", "two tools", "thinking on"}
-    assert {one.conversation.feature for one in found.rare.cases} == {"odd", "prefill"}
+    assert {case.conversation.name for case in found.usual.cases} == {"one turn", "two tools", "thinking on"}
+    assert {case.conversation.feature for case in found.rare.cases} == {"odd", "prefill"}
     assert str(found.usual.without({"one turn", "thinking on"})) == "1 tools conversations (two tools)"
-    assert not found.without({one.name for one in battery()})
+    assert not found.without({conversation.name for conversation in battery()})
 
 
 # what a server is set up to render with, whatever is there (OLLAMA_GO_TEMPLATE)
@@ -211,8 +211,8 @@ def test_mismatches_are_parted_by_whether_users_meet_them():
 def test_a_server_that_takes_every_template_gets_none_that_is_to_be_passed_over(server, tmp_path, via):
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
     server.store.rendering = "TEMPLATE"
-    told = []
-    built = build(path, name="mine", host=server.url, via=via, notify=told.append)
+    notes = []
+    built = build(path, name="mine", host=server.url, via=via, notify=notes.append)
     assert built.plan.inspection.recipe.companion is None
     if via == "pull":  # without a TEMPLATE such a server renders with the chat template
         assert built.plan.inspection.recipe.template_origin == "native"
@@ -220,7 +220,7 @@ def test_a_server_that_takes_every_template_gets_none_that_is_to_be_passed_over(
     else:
         assert built.plan.inspection.recipe.template_origin in {"profile", "synthesised"}
         assert "tools" in built.plan.inspection.recipe.capabilities
-    assert any("OLLAMA_GO_TEMPLATE" in one for one in told) or via == "pull"
+    assert any("OLLAMA_GO_TEMPLATE" in note for note in notes) or via == "pull"
     assert set(server.store.models) == {"mine:latest"}
 
 

@@ -46,7 +46,7 @@ def test_shards_as_one_have_the_digest_of_the_merged_file(image_of, shards, plac
 def test_progress_is_reported_of_each_file_to_its_end(image_of, shards, place):
     updates = []
     hash_weights(image_of(shards[0]), cache=DigestCache(place), progress=updates.append)
-    ends = {one.task: (one.done, one.total) for one in updates}
+    ends = {update.task: (update.done, update.total) for update in updates}
     assert ends == {f"hashing {path.name}": (path.stat().st_size,) * 2 for path in shards}
 
 
@@ -150,10 +150,10 @@ def test_hashing_goes_on_while_nobody_waits_and_is_not_done_twice(image_of, shar
         deadline = time.monotonic() + 30
         while len(DigestCache(place)._entries) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
-        told = list(updates)
+        seen = list(updates)
         assert hashing.digests(image) == {path.name: digest_of(path) for path in shards}
         assert hashing.digest(image.weights[1]) == digest_of(shards[1])
-    assert updates == told
+    assert updates == seen
 
 
 def test_what_was_begun_and_is_not_wanted_ends(image_of, shards, place):
@@ -181,10 +181,10 @@ def large(image_of, tmp_path):
 
 
 def test_the_end_of_the_block_ends_what_runs(large, place):
-    begun, told = threading.Event(), []
+    begun, seen = threading.Event(), []
 
     def slow(update):
-        told.append(update.done)
+        seen.append(update.done)
         begun.set()
         time.sleep(0.05)
 
@@ -193,7 +193,7 @@ def test_the_end_of_the_block_ends_what_runs(large, place):
         hashing.submit(large.weights)
         assert begun.wait(10)
     assert threading.active_count() == before
-    assert max(told) < large.weights[0].size
+    assert max(seen) < large.weights[0].size
     assert not place.exists()
 
 

@@ -14,7 +14,7 @@ from tests.builders import build_gguf, tiny_llama
 
 
 def texts(image):
-    return {(one.media_type.name, one.content) for one in image.texts}
+    return {(text.media_type.name, text.content) for text in image.texts}
 
 
 def test_config_and_small_layers_have_the_bytes_that_ollama_writes(image_of, tmp_path):
@@ -41,7 +41,7 @@ def test_config_and_small_layers_have_the_bytes_that_ollama_writes(image_of, tmp
         "SYSTEM": b"Sys & <b>",
         "PARAMS": b'{"num_ctx":512,"seed":1,"stop":["a\\u003cb\\u003e"],"temperature":0.7,"top_k":20}\n',
     }
-    assert [one.content for one in image.texts if one.media_type.name == "LICENSE"] == [b"A", b"B"]
+    assert [text.content for text in image.texts if text.media_type.name == "LICENSE"] == [b"A", b"B"]
 
 
 def test_the_layers_stand_in_the_order_of_ollama(image_of, tmp_path):
@@ -137,4 +137,4 @@ def test_a_file_that_was_changed_is_noticed(image_of, gguf):
 
 def test_an_embedding_model_has_no_layer_for_a_chat(image_of, tmp_path):
     path = tiny_llama(tmp_path / "embeds.gguf", metadata={"llama.pooling_type": 1})
-    assert {one.media_type.name for one in image_of(path).texts} <= {"PARAMS"}
+    assert {text.media_type.name for text in image_of(path).texts} <= {"PARAMS"}

@@ -119,8 +119,8 @@ def test_shards_as_one_carry_it_in_the_one_header(chat_shards, tmp_path):
     made = open_gguf(tmp_path / "made.gguf")
     assert made.metadata[KEY] == OWN
     assert made.split is None
-    assert [each.name for each in made.tensors] == [
-        each.name for each in ShardSet.from_paths(chat_shards).tensors
+    assert [tensor.name for tensor in made.tensors] == [
+        tensor.name for tensor in ShardSet.from_paths(chat_shards).tensors
     ]
 
 
@@ -128,9 +128,9 @@ def test_shards_as_one_carry_it_in_the_one_header(chat_shards, tmp_path):
 def test_a_digest_is_remembered_of_this_header_and_no_other(gguf, chat_shards, tmp_path, takes_shards):
     place = tmp_path / "digests.json"
 
-    def digests(source, text, told=ignore):
+    def digests(source, text, report=ignore):
         image = image_with(source, text, takes_shards=takes_shards)
-        found = hash_weights(image, cache=DigestCache(place), progress=told)
+        found = hash_weights(image, cache=DigestCache(place), progress=report)
         expected = [Digest(hashlib.sha256(content_of(layer)).hexdigest()) for layer in image.weights]
         assert list(found.values()) == expected
         return found
@@ -154,11 +154,11 @@ def test_a_file_that_was_changed_is_noticed_under_another_header(gguf, tmp_path)
 @pytest.mark.parametrize("takes_shards", [True, False])
 def test_a_layer_is_written_as_it_is_read(chat_shards, tmp_path, takes_shards):
     for layer in image_with(chat_shards[0], OWN, takes_shards=takes_shards).weights:
-        told = []
+        counts = []
         with (tmp_path / "made").open("wb") as target:
-            layer.write_to(target, report=told.append)
+            layer.write_to(target, report=counts.append)
         assert (tmp_path / "made").read_bytes() == content_of(layer)
-        assert sum(told) == layer.size
+        assert sum(counts) == layer.size
 
 
 def test_merged_layers_are_remembered_with_their_header(chat_shards, tmp_path):

@@ -88,7 +88,7 @@ def test_what_a_pull_left_that_was_broken_off_needs_no_room(require, server, sha
     partial = server.store.folder / "blobs" / f"{digest.blob_name}-partial"
     partial.write_bytes(b"\1" * shards[0].stat().st_size)
     if not partial.stat().st_blocks:
-        pytest.skip("this file system does not tell what a file takes")
+        pytest.skip("this file system does not report the blocks of a file")
     require(free=size - shards[0].stat().st_size)
 
 

@@ -1,4 +1,4 @@
-"""What differs between what was asked for and what a server tells."""
+"""Differences between a plan and what a server reports."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def recipe(tmp_path_factory):
         Parameter(name="stop", value='a "b"'),
         Parameter(name="stop", value=" x"),
     ]
-    # the family's TEMPLATE, which is what the server is to tell again
+    # the family's TEMPLATE, which the server has to report
     return inspect(path, verify=False, system="Be brief.", context=512, parameters=parameters).recipe
 
 
@@ -38,8 +38,8 @@ def native(tmp_path_factory):
     return found
 
 
-def told(recipe, **changes):
-    """Return what a server tells that made just what was asked for, but for the changes."""
+def reported(recipe, **changes):
+    """Return what a server reports of a model made as planned, but for the changes."""
     wanted = recipe.modelfile
     fields = {
         "template": wanted.template or recipe.chat_template,
@@ -55,8 +55,8 @@ def quoted(text):
 
 
 def test_nothing_differs_where_all_is_as_asked_for(recipe, native):
-    assert differences(told(recipe), recipe=recipe) == ()
-    assert differences(told(native), recipe=native) == ()
+    assert differences(reported(recipe), recipe=recipe) == ()
+    assert differences(reported(native), recipe=native) == ()
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_nothing_differs_where_all_is_as_asked_for(recipe, native):
     ],
 )
 def test_each_difference_has_a_phrase(recipe, changes, words):
-    found = differences(told(recipe, **changes), recipe=recipe)
-    assert any(words in one for one in found), found
+    found = differences(reported(recipe, **changes), recipe=recipe)
+    assert any(words in phrase for phrase in found), found
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_each_difference_has_a_phrase(recipe, changes, words):
 def test_a_parameter_that_differs_is_named_with_both_values(recipe, name, value, words):
     lines = [line for line in told_lines(recipe) if not line.startswith(f"{name} ")]
     changed = "\n".join([*lines, f"{name:<30} {value}"])
-    assert differences(told(recipe, parameters=changed), recipe=recipe) == (words,)
+    assert differences(reported(recipe, parameters=changed), recipe=recipe) == (words,)
 
 
 @pytest.mark.parametrize("change", ["missing", "order", "more"])
@@ -93,12 +93,12 @@ def test_stop_strings_are_compared_in_order(recipe, change):
     stops = [line for line in told_lines(recipe) if line.startswith("stop ")]
     others = [line for line in told_lines(recipe) if not line.startswith("stop ")]
     changed = {"missing": stops[:-1], "order": stops[::-1], "more": [*stops, 'stop "more"']}[change]
-    (found,) = differences(told(recipe, parameters="\n".join(others + changed)), recipe=recipe)
+    (found,) = differences(reported(recipe, parameters="\n".join(others + changed)), recipe=recipe)
     assert found.startswith("its stop is ")
 
 
 def told_lines(recipe):
-    """Return the lines of ``parameters`` as ``told`` makes them."""
+    """Return the lines of ``parameters`` as ``reported`` makes them."""
     lines = []
     for name, value in recipe.modelfile.parameters_json().items():
         for one in value if isinstance(value, list) else [value]:
@@ -112,7 +112,7 @@ def test_a_number_of_32_bits_is_the_same_number(recipe):
         line.replace("0.7", "0.699999988079071") if line.startswith("temperature") else line
         for line in told_lines(recipe)
     ]
-    assert differences(told(recipe, parameters="\n".join(changed)), recipe=recipe) == ()
+    assert differences(reported(recipe, parameters="\n".join(changed)), recipe=recipe) == ()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_number_of_32_bits_is_the_same_number(recipe):
 )
 def test_what_renders_is_known_from_what_the_server_reports(request, planned, changes, renders):
     wanted = request.getfixturevalue(planned)
-    info = told(wanted, **changes)
+    info = reported(wanted, **changes)
     assert renders_with(info, recipe=wanted) == renders
     # what renders is compared by its prompts: only a template that the user gave is asked for as such
     assert differences(info, recipe=wanted) == ()
@@ -142,41 +142,41 @@ def test_what_renders_is_known_from_what_the_server_reports(request, planned, ch
 )
 def test_a_template_of_the_user_has_to_be_used(recipe, changes, words):
     given = dataclasses.replace(recipe, template_origin="user")
-    assert differences(told(given), recipe=given) == ()
-    assert differences(told(given, **changes), recipe=given) == (words,)
+    assert differences(reported(given), recipe=given) == ()
+    assert differences(reported(given, **changes), recipe=given) == (words,)
 
 
 def test_a_companion_that_is_passed_over_is_as_planned(native):
     modelfile = dataclasses.replace(native.modelfile, template="{{ .Prompt }}")
     beside = dataclasses.replace(native, modelfile=modelfile, companion="{{ .Prompt }}")
-    assert renders_with(told(beside, template=native.chat_template), recipe=beside) == "as planned"
-    assert renders_with(told(beside), recipe=beside) == "TEMPLATE"
+    assert renders_with(reported(beside, template=native.chat_template), recipe=beside) == "as planned"
+    assert renders_with(reported(beside), recipe=beside) == "TEMPLATE"
 
 
 def test_what_the_template_should_let_the_model_do_and_does_not_is_named(recipe):
     wanted = dataclasses.replace(recipe, capabilities=("completion", "tools", "thinking"))
-    info = told(wanted, capabilities=["completion", "thinking"])
+    info = reported(wanted, capabilities=["completion", "thinking"])
     assert missing_capabilities(info, recipe=wanted) == {"tools"}
-    assert missing_capabilities(told(wanted, capabilities=[]), recipe=wanted) == set()
+    assert missing_capabilities(reported(wanted, capabilities=[]), recipe=wanted) == set()
 
 
 def test_what_was_not_asked_for_may_be_there(recipe):
-    more = told(recipe, capabilities=[*recipe.capabilities, "insert"], license="MIT")
+    more = reported(recipe, capabilities=[*recipe.capabilities, "insert"], license="MIT")
     assert differences(more, recipe=recipe) == ()
     lines = "\n".join([*told_lines(recipe), f"{'seed':<30} 7"])
-    assert differences(told(recipe, parameters=lines), recipe=recipe) == ()
+    assert differences(reported(recipe, parameters=lines), recipe=recipe) == ()
 
 
 def test_all_differences_are_reported(recipe):
     everything = dataclasses.replace(recipe, capabilities=("completion", "vision"))
-    found = differences(told(recipe, system="x", parameters=""), recipe=everything)
+    found = differences(reported(recipe, system="x", parameters=""), recipe=everything)
     assert len(found) == 2 + len(recipe.modelfile.parameters_json())
 
 
 def test_a_long_text_is_quoted_in_part(recipe):
-    (found,) = differences(told(recipe, system="word " * 1000), recipe=recipe)
+    (found,) = differences(reported(recipe, system="word " * 1000), recipe=recipe)
     assert len(found) < 150
 
 
 def test_a_server_that_reports_no_capabilities_is_not_held_to_them(recipe):
-    assert differences(told(recipe, capabilities=[]), recipe=recipe) == ()
+    assert differences(reported(recipe, capabilities=[]), recipe=recipe) == ()

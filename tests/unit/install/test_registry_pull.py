@@ -55,7 +55,7 @@ def test_a_model_in_shards_is_sent_and_then_pulled(server, pull, image_of, shard
     assert len(sent(server)) == len(shards)
     assert list(server.store.models) == ["made:latest"]
     kept = server.store.models["made:latest"].layers
-    assert [server.store.blobs[one.digest] for one in kept if one.kind == "model"] == [
+    assert [server.store.blobs[layer.digest] for layer in kept if layer.kind == "model"] == [
         path.read_bytes() for path in shards
     ]
 
@@ -94,7 +94,7 @@ def test_a_stranger_on_the_same_port_of_the_other_loopback_sees_nothing(
 def test_progress_is_reported_of_each_layer_to_its_end(pull, image_of, shards):
     updates = []
     pull(image_of(shards[0]), progress=updates.append)
-    ends = {one.task: (one.done, one.total) for one in updates}
+    ends = {update.task: (update.done, update.total) for update in updates}
     assert {f"uploading {path.name}": (path.stat().st_size,) * 2 for path in shards}.items() <= ends.items()
 
 

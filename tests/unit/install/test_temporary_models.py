@@ -105,7 +105,7 @@ def test_a_build_that_runs_keeps_its_models_and_one_that_was_killed_loses_them(s
         assert name in server.store.models
         process.kill()
         process.wait()
-        assert [one.short for one in remove_abandoned(client)] == [name]
+        assert [model.short for model in remove_abandoned(client)] == [name]
     assert list(server.store.models) == ["mine:latest"]
 
 
@@ -139,7 +139,7 @@ def test_of_other_machines_and_users_what_is_a_day_old_goes(server, client, name
     leave(server, name, hours=23)
     assert remove_abandoned(client) == ()
     leave(server, name, hours=25)
-    assert [one.short for one in remove_abandoned(client)] == [name]
+    assert [model.short for model in remove_abandoned(client)] == [name]
     assert list(server.store.models) == ["mine:latest"]
 
 

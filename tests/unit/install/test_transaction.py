@@ -1,4 +1,4 @@
-"""A model takes its name only when it is what was asked for."""
+"""A model gets its name only if it matches the plan."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def asked_for(server):
     """Return the names under which models were made, loaded and prompted."""
     wanted = {f"POST /api/{verb}" for verb in ("generate", "chat", "create", "copy")}
     contents = [request.content for request in server.seen if request.endpoint in wanted]
-    return {ModelName.parse(one.get("model") or one["destination"]) for one in contents}
+    return {ModelName.parse(content.get("model") or content["destination"]) for content in contents}
 
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
@@ -41,10 +41,10 @@ def no_port(monkeypatch):
 
 
 def test_where_no_port_can_be_had_the_way_is_closed_and_another_is_taken(server, gguf, no_port):
-    told = []
-    built = build(gguf, name="mine", host=server.url, notify=told.append)
+    notes = []
+    built = build(gguf, name="mine", host=server.url, notify=notes.append)
     assert built.plan.destination.transport == "upload"
-    assert any("cannot open a port" in one for one in told)
+    assert any("cannot open a port" in note for note in notes)
 
 
 def test_where_no_port_can_be_had_and_no_other_way_is_wanted_that_is_said(server, gguf, no_port):

@@ -73,7 +73,10 @@ def test_an_ollama_without_the_parser_never_gets_it(calling, version):
     found = inspect_for(calling, target(version))
     assert found.recipe.parser.value is None
     assert found.selection is not None
-    assert all(one.parser is None for one in (found.selection.choice.chosen, *found.selection.choice.others))
+    assert all(
+        candidate.parser is None
+        for candidate in (found.selection.choice.chosen, *found.selection.choice.others)
+    )
 
 
 def test_a_renderer_that_create_would_put_before_the_template_is_avoided(tmp_path):
@@ -92,7 +95,7 @@ def test_the_modelfile_says_so_and_the_linter_takes_it(calling):
     assert (parsed.parser, parsed.requires) == ("qwen3.5", "0.32.15")
     assert "# it parses tool calls and reasoning" in text
     findings = lint(parsed, chat_template=TRIMMED)
-    assert not [one for one in findings if one.level == "error"]
+    assert not [finding for finding in findings if finding.level == "error"]
 
 
 def test_a_store_holds_it_in_the_config(calling, tmp_path):
