@@ -3,18 +3,19 @@
 I/O on local files only, and on seekable streams. (``gguf`` is the name of the reference package.)
 """
 
-from gguf2ollama.ggufio.assembly import Shard, ShardName, shard_name
 from gguf2ollama.ggufio.ggml import TensorType, file_type_name
+from gguf2ollama.ggufio.merging import MergedView, SplitKeys, merge
 from gguf2ollama.ggufio.metadata import Metadata
 from gguf2ollama.ggufio.patching import HeaderPatch, chat_template_patch
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Range, Zeros
 from gguf2ollama.ggufio.reader import GgufFile, SplitInfo, open_gguf
 from gguf2ollama.ggufio.roles import Role, role_of
+from gguf2ollama.ggufio.shard_files import Shard, ShardName, shard_name
 from gguf2ollama.ggufio.shards import ModelFolder, ShardSet
 from gguf2ollama.ggufio.splitting import split
 from gguf2ollama.ggufio.tensors import TensorInfo
 from gguf2ollama.ggufio.values import ByteOrder, GgufArray, Value, ValueType
-from gguf2ollama.ggufio.view import FileView, MergedView, PatchedView, SplitKeys, merge
+from gguf2ollama.ggufio.view import FileView, PatchedView
 from gguf2ollama.ggufio.writer import Tensor, TypedValue, write_gguf
 
 __all__ = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.ggufio.assembly import Shard
+from gguf2ollama.ggufio.shard_files import Shard
 from gguf2ollama.ggufio.tensors import TensorInfo, align
 
 __all__ = ["FileRange", "GivenBytes", "Range", "Zeros", "coalesce", "cut_front", "tensor_ranges"]

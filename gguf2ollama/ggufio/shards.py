@@ -9,10 +9,10 @@ from pathlib import Path
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.fs.errors import disk_errors
-from gguf2ollama.ggufio.assembly import Shard, assemble, gather, gguf_paths, group, set_name, shard_name
 from gguf2ollama.ggufio.metadata import Metadata
 from gguf2ollama.ggufio.reader import GgufFile
 from gguf2ollama.ggufio.roles import Role, role_of
+from gguf2ollama.ggufio.shard_files import Shard, assemble, gather, gguf_paths, group, set_name, shard_name
 from gguf2ollama.ggufio.tensors import TensorInfo
 
 __all__ = ["ModelFolder", "ShardSet"]

@@ -12,10 +12,10 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.fs.atomic import already_exists
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.space import check_free_space
-from gguf2ollama.ggufio.assembly import Shard, shard_name
 from gguf2ollama.ggufio.copying import Meter, refuse_inputs, write_ranges
 from gguf2ollama.ggufio.ranges import FileRange, GivenBytes, Zeros, coalesce, tensor_ranges
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
+from gguf2ollama.ggufio.shard_files import Shard, shard_name
 from gguf2ollama.ggufio.staging import publish, staging_folder
 from gguf2ollama.ggufio.tensors import DEFAULT_ALIGNMENT, TensorInfo, align
 from gguf2ollama.ggufio.writer import TypedValue, encode_entry, encode_header, lay_out, normalized

@@ -12,7 +12,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf
-from gguf2ollama.ggufio.assembly import assemble
+from gguf2ollama.ggufio.shard_files import assemble
 from gguf2ollama.memory.context import fits_memory
 from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
