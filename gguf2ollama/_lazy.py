@@ -1,20 +1,22 @@
-"""Rooms whose names are loaded when they are first used.
+"""What is loaded or compiled when it is first used.
 
 A room's ``__init__`` runs whenever anything in the room is imported. Where callers often need only a corner
-of it, what it exports is found by :func:`lazy_exports` instead of imported.
+of it, what it exports is found by :func:`lazy_exports` instead of imported. And of a hundred regular
+expressions a call of the program uses a few: :func:`lazy_pattern` compiles those.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # without the typing module: the process that renders chat templates starts with this
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, AnyStr
 
-__all__ = ["lazy_exports"]
+__all__ = ["lazy_exports", "lazy_pattern"]
 
 
 def lazy_exports(
@@ -41,3 +43,21 @@ def lazy_exports(
         return sorted(name for names in homes.values() for name in names)
 
     return load, names
+
+
+def lazy_pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """Return a regular expression that is compiled when it is first used; errors come up then."""
+    return _Pattern(text, flags)  # type: ignore[return-value]  # it has all that a pattern has
+
+
+class _Pattern:
+    """Stands for a compiled pattern, whose methods become its own when they are first called."""
+
+    def __init__(self, text: str | bytes, flags: int) -> None:
+        self._text = text
+        self._flags = flags
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what the pattern has under that name
+        value = getattr(re.compile(self._text, self._flags), name)  # re keeps what it has compiled
+        setattr(self, name, value)
+        return value

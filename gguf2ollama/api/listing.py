@@ -7,16 +7,16 @@ source of 0.40; the tests use a fake.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.oci import RUNNER
 from gguf2ollama.ollama import LocalModel
 
 __all__ = ["ListedModels", "list_once"]
 
-_COPY = re.compile(r"llamacpp:[0-9a-f]{64}\Z")
+_COPY = lazy_pattern(r"llamacpp:[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from typing import Any
 
 from gguf2ollama import ollama_template
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import Prediction
 from gguf2ollama.chat.outcome import Rendered
@@ -40,7 +41,7 @@ from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 __all__ = ["Companion", "companion"]
 
 _OPENING, _CLOSING = "<think>", "</think>"
-_CLOSED_THOUGHT = re.compile(r"<think>\s*</think>\s*\Z")
+_CLOSED_THOUGHT = lazy_pattern(r"<think>\s*</think>\s*\Z")
 _FIRST_PASSED_OVER = "0.30.0"
 _FIRST_WITH_FORMAT_BEHIND_THOUGHTS = "0.34.4"
 # a TEMPLATE of a family with harmony is taken where it holds `<|start|>` and this (see `special_cases`)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.jinja.edit import Insertion, Piece, rewritten
 
 __all__ = ["with_formats_joined"]
 
-_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
+_DIRECTIVE = lazy_pattern(r"%(.?)", re.DOTALL)
 
 
 def with_formats_joined(text: str) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import ReferenceTemplate, Request
@@ -34,8 +34,8 @@ _TOOL = {
     },
 }
 # a mark that was begun and not ended: the prompts go apart within it
-_WITHIN_MARK = re.compile(r"(<[^<>\n]{0,40}|\[/?[A-Z_]{0,40})\Z")
-_OPENS_THOUGHT = re.compile(
+_WITHIN_MARK = lazy_pattern(r"(<[^<>\n]{0,40}|\[/?[A-Z_]{0,40})\Z")
+_OPENS_THOUGHT = lazy_pattern(
     r"(?P<mark><(?P<tag>[\w:-]+)>|\[(?P<word>[A-Z]+)\]|<\|START_(?P<block>[A-Z]+)\|>)\s*\Z"
 )
 

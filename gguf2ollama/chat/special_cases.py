@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.gotmpl.unicode import SPACE
 from gguf2ollama.gotmpl.versions import is_since
@@ -28,7 +29,7 @@ _FILTERED_FAMILY, _FILTERED_MODEL = "qwen3", "deepseek-r1"
 _HARMONY_FAMILIES = {"gptoss": "0.11.2", "gpt-oss": "0.11.8"}  # and since when
 _HARMONY_MARKS = ("<|start|>", "<|end|>")
 _OPENING, _CLOSING = "<think>", "</think>"
-_THOUGHT = re.compile(f"{_OPENING}.*?{_CLOSING}\n*", re.DOTALL)
+_THOUGHT = lazy_pattern(f"{_OPENING}.*?{_CLOSING}\n*", re.DOTALL)
 
 
 def filter_think_tags(

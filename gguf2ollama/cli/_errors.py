@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 
 import click
 
 from gguf2ollama import __version__
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.cli._format import printable
 from gguf2ollama.cli._verbs import PROGRAM
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
@@ -16,7 +16,7 @@ from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 __all__ = ["no_such_command", "report"]
 
 _HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())  # from click 8.2 on
-_VERBOSE = re.compile(r"--verbose|-q?v+q?")
+_VERBOSE = lazy_pattern(r"--verbose|-q?v+q?")
 
 
 def report(error: Exception, arguments: Sequence[str]) -> int:

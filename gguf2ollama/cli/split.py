@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.cli._options import option, output_options, require_local, verb
 from gguf2ollama.cli._output import Output
 from gguf2ollama.errors import UsageProblem
 
 __all__ = ["command"]
 
-_SIZE = re.compile(r"(\d+)([MG])", re.IGNORECASE | re.ASCII)
+_SIZE = lazy_pattern(r"(\d+)([MG])", re.IGNORECASE | re.ASCII)
 _FACTORS = {"M": 10**6, "G": 10**9}
 
 

@@ -12,13 +12,13 @@ detection says so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.families.matching import find_objection, read_system
 from gguf2ollama.families.profile import DefaultSystem, Features, ParameterDefault, Profile
 from gguf2ollama.families.stops import adds_bos, token_text
@@ -35,7 +35,7 @@ _WEIGHTS = {"template": 100, "system": 20, "architecture": 10, "tokenizer": 5, "
 _RESEMBLES = 0.5  # of a family's marks
 _RUNNERS_UP = 3
 _CAP_NAME = 256  # characters
-_INSTRUCT = re.compile(r"(?i)(?:\b|_)(?:instruct|chat|it|assistant)(?:\b|_)")
+_INSTRUCT = lazy_pattern(r"(?i)(?:\b|_)(?:instruct|chat|it|assistant)(?:\b|_)")
 _EMBEDDING_ARCHITECTURES = frozenset(
     {
         *("bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.families.profile import DefaultSystem, Profile
 from gguf2ollama.gotmpl.write import printable_text
 from gguf2ollama.jinja.facts import ChatTemplate
@@ -12,9 +12,9 @@ from gguf2ollama.jinja.facts import ChatTemplate
 __all__ = ["find_objection", "read_system"]
 
 _QUOTED = 60  # characters of a text quoted in a message
-_ROLE = re.compile(r"\b(?:system|user|assistant)\b")  # our templates print .Role
-_LINE_ENDS = re.compile(r"[\r\n]+|(?<=>)(?=<)")
-_SAYS_NOTHING = re.compile(r"\w+|[^\w<>\[\]|#]{1,3}")
+_ROLE = lazy_pattern(r"\b(?:system|user|assistant)\b")  # our templates print .Role
+_LINE_ENDS = lazy_pattern(r"[\r\n]+|(?<=>)(?=<)")
+_SAYS_NOTHING = lazy_pattern(r"\w+|[^\w<>\[\]|#]{1,3}")
 
 
 def find_objection(template: ChatTemplate, *, profile: Profile) -> str | None:

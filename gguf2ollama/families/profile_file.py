@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama._resources import templates_root
 from gguf2ollama.errors import InvalidProfile
 from gguf2ollama.families.profile import (
@@ -38,8 +39,8 @@ _PARAMETERS = frozenset(
         "top_p",
     }
 )
-_WORD = re.compile(r"[a-z][a-z0-9_.-]*")
-_VARIABLE = re.compile(r"[a-z][a-z0-9_]*")
+_WORD = lazy_pattern(r"[a-z][a-z0-9_.-]*")
+_VARIABLE = lazy_pattern(r"[a-z][a-z0-9_]*")
 _RESERVED_VARIABLES = frozenset({"system", "bos"})
 
 _T = TypeVar("_T")

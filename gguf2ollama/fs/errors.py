@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, NotEnoughSpace, NotFound, UsageProblem
 
 __all__ = ["FULL", "disk_errors"]
@@ -17,7 +17,7 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR}
-_HIDDEN = re.compile(r"\..*\.part")
+_HIDDEN = lazy_pattern(r"\..*\.part")
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import field
 from types import MappingProxyType
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio.metadata import MAX_KEY_BYTES, MAX_STRING_BYTES
 from gguf2ollama.ggufio.reader import SPLIT_KEYS, GgufFile
@@ -30,7 +30,7 @@ ORIGINAL_CHAT_TEMPLATE = "gguf2ollama.chat_template"
 """The key of the authors' chat template in a GGUF whose header has a changed one."""
 
 _VARIANT_NAMES = "tokenizer.chat_templates"
-_VARIANT_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # the characters that gguf-py keeps in a name
+_VARIANT_NAME = lazy_pattern(r"[A-Za-z0-9_]{1,64}")  # the characters that gguf-py keeps in a name
 _LAYOUT = {"general.alignment", *SPLIT_KEYS}
 
 

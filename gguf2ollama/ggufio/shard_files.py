@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidGguf, InvalidShards
 from gguf2ollama.ggufio.reader import GgufFile, open_gguf
 
 __all__ = ["Shard", "ShardName", "assemble", "gather", "gguf_paths", "group", "set_name", "shard_name"]
 
-_SHARD_NAME = re.compile(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
+_SHARD_NAME = lazy_pattern(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 _OTHER_MODEL = "they belong to different models or versions: get all shards from the same source"
 _NAMED = 5  # missing files named in an error
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.strconv import as_text, format_float, quote, quote_character
 from gguf2ollama.gotmpl.values import (
@@ -339,8 +340,8 @@ def _format_pointer(value: Pointer, verb: str, directive: Directive) -> bytes:
 _MAX_WIDTH = 1_000_000
 _MAX_PLAN_BYTES = 4096
 _LONGEST_CHARACTER = 4
-_SIMPLE = re.compile(rb"(?:[^%]|%[%sdvc])*\Z")
-_SIMPLE_VERB = re.compile(rb"%[%sdvc]")
+_SIMPLE = lazy_pattern(rb"(?:[^%]|%[%sdvc])*\Z")
+_SIMPLE_VERB = lazy_pattern(rb"%[%sdvc]")
 
 
 @lru_cache(maxsize=512)
@@ -379,8 +380,8 @@ def printf(form: bytes, values: list[Value]) -> bytes:
 
 _FLAGS = {0x23: "sharp", 0x30: "zero", 0x2B: "plus", 0x2D: "minus", 0x20: "space"}
 _STAR, _DOT, _BRACKET = 0x2A, 0x2E, 0x5B
-_DECIMALS = re.compile(rb"\d+")
-_INDEX = re.compile(rb"\[(\d+)\]")
+_DECIMALS = lazy_pattern(rb"\d+")
+_INDEX = lazy_pattern(rb"\[(\d+)\]")
 
 
 class _Printf:

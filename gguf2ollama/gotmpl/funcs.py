@@ -14,6 +14,7 @@ from typing import TypeAlias
 from urllib.parse import quote_plus
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.fmt import print_values, printf, println
 from gguf2ollama.gotmpl.nodes import Position
@@ -233,7 +234,7 @@ _HTML = {
     b"<": b"&lt;",
     b">": b"&gt;",
 }
-_HTML_SIGN = re.compile(rb"[\0\"'&<>]")
+_HTML_SIGN = lazy_pattern(rb"[\0\"'&<>]")
 
 
 def _escape_html(text: bytes) -> bytes:
@@ -243,7 +244,7 @@ def _escape_html(text: bytes) -> bytes:
 
 _JAVASCRIPT = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E"}
 _JAVASCRIPT |= {"&": "\\u0026", "=": "\\u003D"}
-_JAVASCRIPT_SIGN = re.compile("[\\\\'\"<>&=\0-\x1f\x80-\U0010ffff]")
+_JAVASCRIPT_SIGN = lazy_pattern("[\\\\'\"<>&=\0-\x1f\x80-\U0010ffff]")
 
 
 def _escape_javascript(text: bytes) -> bytes:

@@ -6,11 +6,11 @@ the parser reports the first error in the text.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.gotmpl.errors import ParsingError
 from gguf2ollama.gotmpl.nodes import Position
 
@@ -26,12 +26,12 @@ KEYWORDS = frozenset(
     {"block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template", "with"}
 )
 _SPACE = " \t\r\n"
-_SPACES = re.compile(r"[ \t\r\n]+")
+_SPACES = lazy_pattern(r"[ \t\r\n]+")
 _TERMINATORS = frozenset(".,|:)(") | frozenset(_SPACE)
-_QUOTED = re.compile(r'"(?:[^"\\\n]|\\[^\n])*"')
-_CHARACTER = re.compile(r"'(?:[^'\\\n]|\\[^\n])*'")
-_RAW = re.compile(r"`[^`]*`")
-_NUMBER = re.compile(
+_QUOTED = lazy_pattern(r'"(?:[^"\\\n]|\\[^\n])*"')
+_CHARACTER = lazy_pattern(r"'(?:[^'\\\n]|\\[^\n])*'")
+_RAW = lazy_pattern(r"`[^`]*`")
+_NUMBER = lazy_pattern(
     "[+-]?(?:"
     r"0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?[0-9_]*)?"
     r"|0[oO][0-7_]*(?:\.[0-7_]*)?"

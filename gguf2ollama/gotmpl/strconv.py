@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from gguf2ollama._lazy import lazy_pattern
+
 __all__ = [
     "as_text",
     "format_float",
@@ -129,7 +131,7 @@ def as_text(text: bytes) -> str:
         return _BAD_BYTE.sub("\ufffd", text.decode(errors="surrogateescape"))
 
 
-_BAD_BYTE = re.compile("[\udc80-\udcff]")
+_BAD_BYTE = lazy_pattern("[\udc80-\udcff]")
 
 
 def quote(text: bytes, *, ascii_only: bool = False, raw: bool = False) -> bytes:
@@ -172,13 +174,13 @@ def _escape(sign: str, around: str, *, ascii_only: bool) -> str:
     return f"\\u{code:04x}" if code <= _MAX_TWO_BYTES else f"\\U{code:08x}"
 
 
-_ESCAPE = re.compile(
+_ESCAPE = lazy_pattern(
     r"\\(?:([abfnrtv\\'\"])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.?))", re.DOTALL
 )
 _SHORT_CODES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34}
 _MAX_BYTE, _MAX_RUNE = 0xFF, 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
-_OCTAL = re.compile(r"[+-]?0[0-7_]+\Z")
+_OCTAL = lazy_pattern(r"[+-]?0[0-7_]+\Z")
 _FLOAT_SIGNS = frozenset(".eEpP")
 _INT_RANGE = range(-(2**63), 2**63)
 _UINT_END = 2**64

@@ -10,17 +10,17 @@ release is built with: 1.23 up to 0.5.12, 1.24 and newer since 0.5.13.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 
 __all__ = ["NEWEST", "OLDEST", "Dialect", "dialect", "is_since"]
 
 NEWEST = "0.34.4"
 OLDEST = "0.5.4"
-_VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])")
+_VERSION = lazy_pattern(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])")
 _UNSTAMPED = (0, 0, 0)
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidProfile
 
 if TYPE_CHECKING:
@@ -92,15 +93,15 @@ def _go_character(character: str) -> str:
     return f"\\U{ord(character):08x}"
 
 
-_ACTION = re.compile(
+_ACTION = lazy_pattern(
     r"""(?: \s*\{\{- | \{\{ )
         (?: \s*/\*.*?\*/\s* | (?P<action> (?: "(?:\\.|[^"\\])*" | `[^`]*` | (?! -?\}\} ). )* ) )
         (?: -\}\}\s* | \}\} )""",
     re.DOTALL | re.VERBOSE,
 )
-_ASKING = re.compile(r"\s*(?:if|else|with|range|define|template|block)\b")
-_STRING = re.compile(r'"((?:\\.|[^"\\])*)"|`([^`]*)`', re.DOTALL)
-_UNESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
+_ASKING = lazy_pattern(r"\s*(?:if|else|with|range|define|template|block)\b")
+_STRING = lazy_pattern(r'"((?:\\.|[^"\\])*)"|`([^`]*)`', re.DOTALL)
+_UNESCAPE = lazy_pattern(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
 _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
 
 

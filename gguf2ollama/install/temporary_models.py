@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import re
 import secrets
 import socket
 import time
@@ -19,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.environment import cache_folder
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.fs.errors import disk_errors
@@ -32,7 +32,7 @@ __all__ = ["leased_name", "remove_abandoned", "remove_abandoned_from_store", "te
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; after that the age of the models decides
 _LATE = 0.3  # seconds in which a server finishes requests of a client that has disconnected
-_TOKEN = re.compile(r"[0-9]{16}")
+_TOKEN = lazy_pattern(r"[0-9]{16}")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 _BuildState: TypeAlias = Literal["running", "ended", "unknown"]

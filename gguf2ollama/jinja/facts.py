@@ -7,12 +7,12 @@ messages. Branches that no chat through Ollama reaches (documents, constant cond
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
@@ -37,7 +37,7 @@ _NEUTRAL = frozenset(
     }
 )
 _SAME = {"strip": "trim", "d": "default"}
-_KEY = re.compile(r"\['(\w{1,64})'\]")
+_KEY = lazy_pattern(r"\['(\w{1,64})'\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

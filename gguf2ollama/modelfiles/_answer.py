@@ -16,15 +16,15 @@ not print are not judged.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 
 __all__ = ["Event", "cutting_stops"]
 
 _THOUGHT_TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
-_OPENING_TAG = re.compile(r"<[\w:.-]+>|\[[\w:.-]+\]")
+_OPENING_TAG = lazy_pattern(r"<[\w:.-]+>|\[[\w:.-]+\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from gguf2ollama._lazy import lazy_pattern
+
 __all__ = ["drop_unprintable", "find_unprintable", "unprintable"]
 
 # ranges in hexadecimal, Unicode 15.0.0 (Go 1.21 to 1.26); a live test compares them with Go's
@@ -89,7 +91,7 @@ ffe8-ffee fffc-fffd 10000-1000b 1000d-10026 10028-1003a 1003c-1003d 1003f-1004d 
 """
 
 
-_NOT_PLAIN = re.compile(r"[^\t\r\n\x20-\x7e]")
+_NOT_PLAIN = lazy_pattern(r"[^\t\r\n\x20-\x7e]")
 
 
 @cache

@@ -10,22 +10,23 @@ from collections.abc import Iterator
 from dataclasses import field
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.modelfiles._answer import Event
 
 __all__ = ["GoTemplate", "UnbalancedTemplateError", "read_go_template"]
 
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|'(?:[^'\\\n]|\\.)*'"
-_ACTION = re.compile(
+_ACTION = lazy_pattern(
     r"\{\{(?P<left>-(?=[ \t\r\n]))?"
     rf"(?:\s*/\*.*?\*/\s*|(?P<source>(?:{_QUOTED}|(?!\}}\}})[^\"`'])*?))"
     r"(?P<right>(?<=[ \t\r\n])-)?\}\}",
     re.DOTALL,
 )
-_STRING = re.compile(_QUOTED)
-_KEYWORD = re.compile(r"(if|with|range|else|end|define|block|template|break|continue)\b")
-_ASSIGNMENT = re.compile(r"\$\w*\s*(?:,\s*\$\w*\s*)?:?=")
-_FIELD = re.compile(r"\.([A-Za-z_]\w*)")
-_NEGATED = re.compile(r"\bnot\s+\(?\$?[\w.]*")
+_STRING = lazy_pattern(_QUOTED)
+_KEYWORD = lazy_pattern(r"(if|with|range|else|end|define|block|template|break|continue)\b")
+_ASSIGNMENT = lazy_pattern(r"\$\w*\s*(?:,\s*\$\w*\s*)?:?=")
+_FIELD = lazy_pattern(r"\.([A-Za-z_]\w*)")
+_NEGATED = lazy_pattern(r"\bnot\s+\(?\$?[\w.]*")
 _SPACE = " \t\r\n"
 _ANSWER = frozenset({"ToolCalls", "Thinking"})
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.modelfiles._answer import cutting_stops
 from gguf2ollama.modelfiles._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest
@@ -20,7 +21,7 @@ __all__ = ["Finding", "Level", "lint"]
 
 Level: TypeAlias = Literal["error", "warning", "note"]
 
-_VERSION = re.compile(r"v?(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){0,2}(?:[-+][0-9A-Za-z.+-]+)?", re.ASCII)
+_VERSION = lazy_pattern(r"v?(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){0,2}(?:[-+][0-9A-Za-z.+-]+)?", re.ASCII)
 _ONCE = ("TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 import struct
 from collections.abc import Mapping
 from enum import Enum
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 
 __all__ = [
     "PARAMETERS",
@@ -27,11 +27,11 @@ __all__ = [
 Value: TypeAlias = int | float | bool | str
 ParameterType: TypeAlias = Literal["int", "float", "bool", "str"]
 
-_INT = re.compile(r"[+-]?[0-9]+")
+_INT = lazy_pattern(r"[+-]?[0-9]+")
 _INT_DIGITS = 40
 _INT_RANGE = range(-(2**63), 2**63)
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
-_FLOAT = re.compile(rf"[+-]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
+_FLOAT = lazy_pattern(rf"[+-]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
 _FLOAT_DIGITS = 9
 _KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string"}
 _BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
@@ -137,7 +137,7 @@ _INSTRUCTIONS = frozenset(
         *("parser", "requires", "draft", "message"),
     }
 )
-_NAME = re.compile(r"[A-Za-z0-9_]+")
+_NAME = lazy_pattern(r"[A-Za-z0-9_]+")
 
 
 def is_name(text: str) -> bool:

@@ -28,6 +28,7 @@ from dataclasses import field
 from typing import NoReturn, cast
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.modelfiles._charset import drop_unprintable
 from gguf2ollama.modelfiles._parameters import is_name
@@ -38,12 +39,12 @@ __all__ = ["parse_modelfile"]
 _LONGEST = 4 << 20
 _LONGEST_SHOWN = 40
 _BLANK = " \t\r\n"
-_SKIPPED = re.compile(r"(?:[ \t\r\n]+|#[^\r\n]*)*")
-_KEYWORD = re.compile(r"(.)([A-Za-z]*)", re.DOTALL)
-_NAME = re.compile(r"[A-Za-z0-9_]*")
-_ROLE = re.compile(r"[A-Za-z]*")
-_LINE = re.compile(r"([^\r\n]*)([\r\n]?)")
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_SKIPPED = lazy_pattern(r"(?:[ \t\r\n]+|#[^\r\n]*)*")
+_KEYWORD = lazy_pattern(r"(.)([A-Za-z]*)", re.DOTALL)
+_NAME = lazy_pattern(r"[A-Za-z0-9_]*")
+_ROLE = lazy_pattern(r"[A-Za-z]*")
+_LINE = lazy_pattern(r"([^\r\n]*)([\r\n]?)")
+_LINE_END = lazy_pattern(r"\r\n|\r|\n")
 _KEYWORDS = (
     *("FROM", "PARAMETER", "TEMPLATE", "SYSTEM", "ADAPTER", "LICENSE"),
     *("MESSAGE", "RENDERER", "PARSER", "REQUIRES", "DRAFT"),

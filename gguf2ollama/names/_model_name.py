@@ -6,6 +6,7 @@ import dataclasses
 import re
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names._shown import shown
 
@@ -20,8 +21,8 @@ _DEFAULT_TAG = "latest"
 _SCHEMES = ("http", "https")
 _LONGEST_PART = 80
 _EXAMPLE = "use a name such as mymodel, mymodel:q4 or me/mymodel:latest"
-_DRIVE = re.compile(r"[A-Za-z]:")
-_TOKEN = re.compile(r"[0-9][0-9-]{0,15}")
+_DRIVE = lazy_pattern(r"[A-Za-z]:")
+_TOKEN = lazy_pattern(r"[0-9][0-9-]{0,15}")
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class _Part:
 
 
 _PARTS = {
-    "host": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"), 350, "letters, digits and _ . - :"),
-    "namespace": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*"), _LONGEST_PART, "letters, digits and _ -"),
-    "model": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), _LONGEST_PART, "letters, digits and _ . -"),
-    "tag": _Part(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), _LONGEST_PART, "letters, digits and _ . -"),
+    "host": _Part(lazy_pattern(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"), 350, "letters, digits and _ . - :"),
+    "namespace": _Part(lazy_pattern(r"[A-Za-z0-9_][A-Za-z0-9_-]*"), _LONGEST_PART, "letters, digits and _ -"),
+    "model": _Part(lazy_pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), _LONGEST_PART, "letters, digits and _ . -"),
+    "tag": _Part(lazy_pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), _LONGEST_PART, "letters, digits and _ . -"),
 }
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 import urllib.parse
 from collections.abc import Mapping
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names._shown import shown
 
@@ -21,9 +21,9 @@ _MAX_PORT = 65535
 _MAX_LENGTH = 2048
 _MAX_NAME = 253
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
-_HOST_NAME = re.compile(r"[a-z0-9_.-]+")
-_IPV6 = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
-_PORT = re.compile(r"[0-9]{1,5}")
+_HOST_NAME = lazy_pattern(r"[a-z0-9_.-]+")
+_IPV6 = lazy_pattern(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
+_PORT = lazy_pattern(r"[0-9]{1,5}")
 _FORMS = "use host, host:port, [IPv6]:port or a URL such as http://127.0.0.1:11434"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names._shown import shown
 
@@ -31,26 +32,26 @@ _FORMS = (
     "use a file, a directory or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
     "hf://owner/repo/path, ms://owner/repo/path or https://…"
 )
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_DRIVE = lazy_pattern(r"[A-Za-z]:[\\/]")
 _SEGMENT = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
-_REPOSITORY = re.compile(
+_REPOSITORY = lazy_pattern(
     rf"(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
     r"(?::(?P<quant>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?(?P<rest>[/@].*)?",
     re.DOTALL,
 )
 _REVISION = r"(?:refs/(?:pr|convert)/)?[A-Za-z0-9_][A-Za-z0-9_.-]*"
-_HUB_PATH = re.compile(
+_HUB_PATH = lazy_pattern(
     rf"/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
     rf"(?:/(?:blob|resolve|raw|tree)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
     re.DOTALL,
 )
-_MODELSCOPE_PATH = re.compile(
+_MODELSCOPE_PATH = lazy_pattern(
     rf"/models/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
     rf"(?:/(?:files|summary)|/(?:resolve|tree|file/view)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
     re.DOTALL,
 )
-_MODELSCOPE_FILE = re.compile(rf"/api/v1/models/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})/repo", re.DOTALL)
-_HUB_REST = re.compile(
+_MODELSCOPE_FILE = lazy_pattern(rf"/api/v1/models/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})/repo", re.DOTALL)
+_HUB_REST = lazy_pattern(
     rf"(?:@(?P<rev_first>{_REVISION}))?(?:/(?P<path>[^@]+))?(?:@(?P<rev_last>{_REVISION}))?", re.DOTALL
 )
 

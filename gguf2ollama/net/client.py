@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused
 from gguf2ollama.events import ignore
 from gguf2ollama.net.dialing import Dialer
@@ -51,7 +52,7 @@ _RETRIABLE = frozenset({429, 500, 502, 503, 504})
 _PROXY_AUTHENTICATION = 407
 _REPEATABLE = frozenset({"GET", "HEAD"})
 _TEMPORARY = {FailureKind.LOST, FailureKind.STALLED, FailureKind.NOT_TAKEN, FailureKind.PROTOCOL}
-_NEXT_LINK = re.compile(r'<([^<>]*)>[^,<>]*;\s*rel="?next"?', re.IGNORECASE)
+_NEXT_LINK = lazy_pattern(r'<([^<>]*)>[^,<>]*;\s*rel="?next"?', re.IGNORECASE)
 _T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ each 3 of text. So the values are counted before they are parsed; the figures ar
 from __future__ import annotations
 
 import json
-import re
 import sys
+
+from gguf2ollama._lazy import lazy_pattern
 
 __all__ = ["MEMORY_FACTOR", "parse_json"]
 
@@ -19,7 +20,7 @@ MEMORY_FACTOR = 10
 _SMALL = 1 << 20  # bytes of text that may take whatever they take
 _DICT, _DICT_ENTRY, _LIST, _LIST_ENTRY, _NUMBER = 200, 30, 72, 9, 32
 _STRING, _WIDE_STRING = 64, 96  # without their letters
-_KEY = re.compile(r'"([^"\\]*+)"\s*+:')
+_KEY = lazy_pattern(r'"([^"\\]*+)"\s*+:')
 
 
 def parse_json(content: bytearray, memory_factor: int = MEMORY_FACTOR) -> object:

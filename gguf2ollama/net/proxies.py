@@ -13,10 +13,12 @@ def proxy_for(url: str) -> str | None:
 
     This machine is never reached through one: the proxy would connect to its own loopback.
     """
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or ""):
+        return None
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 10 ms; not for this machine
 
-    parts = urlsplit(url)
-    if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")

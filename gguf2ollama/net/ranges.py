@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 
 __all__ = ["ByteRange", "check_content_range", "content_length"]
 
-_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18})")
-_LENGTH = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = lazy_pattern(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18})")
+_LENGTH = lazy_pattern(r"[0-9]{1,18}")
 _PARTIAL, _NO_SUCH_RANGE = 206, 416
 
 

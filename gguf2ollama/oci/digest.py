@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from typing import BinaryIO
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidInput
 
 __all__ = ["Digest", "hash_stream"]
 
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_HEX = lazy_pattern(r"[0-9a-f]{64}\Z")
 _CHUNK = 1 << 20
 
 

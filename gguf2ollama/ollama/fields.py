@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TypeVar
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import ServerRefused
 from gguf2ollama.net import MEMORY_FACTOR, parse_json
 
@@ -23,7 +24,7 @@ _LARGEST = 1 << 63
 _T = TypeVar("_T")
 _KINDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list"}
 
-_TIMESTAMP = re.compile(
+_TIMESTAMP = lazy_pattern(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(?:Z|([+-])(\d\d):(\d\d))\Z", re.ASCII
 )
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 import secrets
 import socket
 import socketserver
@@ -25,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import ServerProblem
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.oci import Digest, Manifest
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PrivateRegistry"]
 
-_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
+_RANGE = lazy_pattern(r"bytes=(\d{1,18})-(\d{0,18})")
 _ADDRESS = "127.0.0.1"
 _QUIET_AFTER = 120.0  # seconds after which a connection that says nothing is dropped
 _MOST_STRANGERS = 32  # connections without the token; Ollama's own show it at once

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from gguf2ollama._lazy import lazy_pattern
+
 __all__ = ["parse_parameters"]
 
-_LINE = re.compile(r"([a-z_]+)\s+(\S.*)\Z")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\Z')
-_ESCAPE = re.compile(r"((?:\\x[0-9a-f]{2})+)|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})|\\(.)")
+_LINE = lazy_pattern(r"([a-z_]+)\s+(\S.*)\Z")
+_QUOTED = lazy_pattern(r'"((?:[^"\\]|\\.)*)"\Z')
+_ESCAPE = lazy_pattern(r"((?:\\x[0-9a-f]{2})+)|\\u([0-9a-f]{4})|\\U([0-9a-f]{8})|\\(.)")
 _LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _WORDS = {"true": True, "false": False}
 _LAST_CODE_POINT = 0x10FFFF

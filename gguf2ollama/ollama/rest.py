@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused, UsageProblem
 from gguf2ollama.names import ServerAddress
 from gguf2ollama.net import MEMORY_FACTOR, Failure, HttpClient, Response
@@ -34,7 +34,7 @@ _VOCABULARY_FACTOR = 30  # bytes of memory per byte of JSON that is mostly token
 _NOT_FOUND = 404
 _FIRST_ERROR, _FAILED = 400, 500
 _ANY_STATUS = range(300, 500)  # of a server that lives; 502 is what a proxy says of one that does not
-_HTML_TAG = re.compile(r"<[^<>]*>")
+_HTML_TAG = lazy_pattern(r"<[^<>]*>")
 _T = TypeVar("_T")
 
 

@@ -14,13 +14,13 @@ version.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidInput, UsageProblem
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest, Manifest, ManifestList, parse_manifest
@@ -43,7 +43,7 @@ __all__ = [
 MANIFESTS, MANIFESTS_V2 = "manifests", "manifests-v2"
 _OLD_HOST, _V2_HOST = "registry.ollama.ai", "ollama.com"
 _DEFAULT_HOSTS = {_OLD_HOST, _V2_HOST}
-_BLOB_NAME = re.compile(r"sha256-[0-9a-f]{64}\Z")
+_BLOB_NAME = lazy_pattern(r"sha256-[0-9a-f]{64}\Z")
 _CAP_BYTES = 4 << 20
 _AGAIN = "build or pull the model again"
 

@@ -7,18 +7,18 @@ always requested, never assumed.
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
 from functools import total_ordering
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 
 __all__ = ["NEWEST_KNOWN", "ServerFeatures", "ServerVersion"]
 
 NEWEST_KNOWN = (0, 40, 2)
 """The newest release whose features are known; newer ones are treated as this one."""
 
-_VERSION = re.compile(
+_VERSION = lazy_pattern(
     r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.+-]{0,64})?\Z"
 )
 _UNSTAMPED = (0, 0, 0)

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.gotmpl.strconv import format_json_float
 from gguf2ollama.gotmpl.values import NOTHING, Byte, Map, Pointer, Struct, Value, is_true
@@ -16,7 +17,7 @@ __all__ = ["MAX_JSON_DEPTH", "Json", "OrderedEntries", "as_any", "go_bytes", "ma
 Json: TypeAlias = Any
 """A value as Python's ``json`` returns it."""
 MAX_JSON_DEPTH = 100
-_ESCAPED = re.compile('["\\\\\0-\x1f<>&\u2028\u2029\udc80-\udcff]')
+_ESCAPED = lazy_pattern('["\\\\\0-\x1f<>&\u2028\u2029\udc80-\udcff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _FIRST_BAD_BYTE = "\udc80"
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names import ModelName
 
 __all__ = ["suggest_name"]
 
 # the names of quantizations as publishers write them at the end of a file's name
-_QUANTIZATION = re.compile(
+_QUANTIZATION = lazy_pattern(
     r"[-._](?P<quantization>(?:ud-|i1-)?(?:i?q[1-8](?:_[a-z0-9]+)*|tq[12]_0|mxfp4(?:_moe)?|nvfp4|b?f16|fp16|f32))$",
     re.IGNORECASE,
 )
-_FORBIDDEN = re.compile(r"[^a-z0-9._-]+")
+_FORBIDDEN = lazy_pattern(r"[^a-z0-9._-]+")
 
 
 def suggest_name(stem: str) -> ModelName:

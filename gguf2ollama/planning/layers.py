@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.ggufio import (
     FileRange,
     FileView,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Image", "Text", "Weights", "lay_out_image", "lay_out_weights"]
 
 _BUFFER_BYTES = 1 << 16  # larger reads bypass it
-_REFUSED = re.compile(r"[\\:]")  # in a path of `files` (server/create.go)
+_REFUSED = lazy_pattern(r"[\\:]")  # in a path of `files` (server/create.go)
 _SHARDS_REQUIRE = "0.35.0"  # what `create` of 0.34.4 stamps on a model in shards (create_split_gguf.go)
 
 

@@ -6,12 +6,12 @@ import abc
 import contextlib
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
@@ -19,8 +19,8 @@ from gguf2ollama.sources.gguf_files import RepositoryFile
 
 __all__ = ["CachedRepository", "HubCache", "ModelScopeCache", "UrlCache", "file_lock"]
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = lazy_pattern(r"[0-9a-f]{64}")
+_COMMIT = lazy_pattern(r"[0-9a-f]{40}")
 _MOST_FILES = 100_000
 _UNFINISHED = (".incomplete", ".ranges", ".damaged")
 _LOCK_SECONDS = 0.5

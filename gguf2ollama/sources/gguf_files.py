@@ -15,17 +15,18 @@ from dataclasses import replace
 from enum import Enum
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.ggufio import ShardName, shard_name
 from gguf2ollama.sources.quantization import find_quant, without_quant
 
 __all__ = ["Kind", "RepositoryFile", "Variant", "group_files"]
 
 _MOST_MISSING = 8  # shards that are named
-_PIECE = re.compile(
+_PIECE = lazy_pattern(
     r"(?P<name>.+\.gguf)(?:\.part(?P<no>[0-9]{1,3})of[0-9]{1,3}|[.-](?:split|part)-?[a-z0-9]{1,3})",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"[^a-z0-9]+")
+_WORDS = lazy_pattern(r"[^a-z0-9]+")
 
 
 class Kind(Enum):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 
+from gguf2ollama._lazy import lazy_pattern
+
 __all__ = ["bits_of", "find_quant", "fold_quant", "is_same_quant", "without_quant"]
 
 _SUFFIX = r"(?:_(?:K|KS|KSS|KL|KT|XXS|XS|S|M|L|XL|XXL|NL|[0-9]{1,2}|MOE|R4|R8))*"
-_QUANT = re.compile(
+_QUANT = lazy_pattern(
     r"(?<![A-Za-z0-9])"
     rf"(?P<quant>(?P<mark>UD-|i1-)?(?:I?Q[1-8]{_SUFFIX}|TQ[12]_0|(?:MX|NV)FP4{_SUFFIX}|B?F16|FP16|F32|FP32))"
     r"(?![A-Za-z0-9]|_[A-Za-z0-9]{1,3}(?![A-Za-z0-9]))",  # a short suffix that is not known: another type
     re.IGNORECASE,
 )
 _ALIASES = {"FP16": "F16", "FP32": "F32"}
-_SEPARATORS = re.compile(r"[-_. ]+")
+_SEPARATORS = lazy_pattern(r"[-_. ]+")
 
 
 def find_quant(text: str) -> str | None:

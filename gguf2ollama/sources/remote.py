@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf
@@ -29,7 +29,7 @@ from gguf2ollama.sources.sites import open_site
 
 __all__ = ["Remote", "RemoteModel", "open_remote", "read_headers", "reopen_remote"]
 
-_REVISION = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
+_REVISION = lazy_pattern(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

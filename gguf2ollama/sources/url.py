@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import ShardName, shard_name
@@ -27,7 +28,7 @@ _MOST_SHARDS = 1000  # that are asked for because a name says so
 _ANSWER_SECONDS = 60.0
 _NOT_FOUND, _GONE, _DENIED = 404, 410, frozenset({401, 403})
 _KEY_DIGITS = 24
-_SIGNED = re.compile(
+_SIGNED = lazy_pattern(
     r"(?:x-(?:amz|goog|oss|cos)-|se$|sig$|signature$|expires$|policy$|key-pair-id$|token$|auth_key$)",
     re.IGNORECASE,
 )

@@ -6,11 +6,11 @@ end of a turn, reasoning or a tool call. A model that does not follow its instru
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ollama import Client, ToolCall
 
@@ -35,11 +35,11 @@ _TOOL: dict[str, Any] = {
 }
 _TOOL_QUESTION = "How warm is it in Paris now? Use the tool."
 _TOOL_RESULT = "22 degrees Celsius"
-_THINK_TAG = re.compile(
+_THINK_TAG = lazy_pattern(
     r"</?(?:\w+:)?think(?:ing)?(?::\w+)?>|\[/?THINK\]|<\|(?:START|END)_THINKING\|>|<\|channel\|?>|<channel\|>"
 )
 # tags of tool calls, or the tool's name after a character that no sentence has there
-_CALL_TAG = re.compile(
+_CALL_TAG = lazy_pattern(
     r"<\|?tool_calls?\b|\[TOOL_CALLS\]|<function=|<\|python_tag\|>|<\|START_ACTION\|>"
     r"|[<>\[{:=\"']\s*get_temperature\b"
 )

@@ -13,17 +13,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.answer_parsers.reading import SPACE, Call, Unread
 
 __all__ = ["cohere_calls", "glm_call", "qwen_coder_call"]
 
 _MAX_INTEGER = (1 << 63) - 1
-_FUNCTION = re.compile(r"\s*<function=([^>]+)>(.*?)</function>", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=([^>]+)>(.*?)</parameter>", re.DOTALL)
+_FUNCTION = lazy_pattern(r"\s*<function=([^>]+)>(.*?)</function>", re.DOTALL)
+_PARAMETER = lazy_pattern(r"<parameter=([^>]+)>(.*?)</parameter>", re.DOTALL)
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"  # as Go's ParseFloat takes them
-_NUMBER = re.compile(rf"[+-]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
-_ARGUMENT = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.DOTALL)
-_GLM_TAG = re.compile(r"</?arg_(?:key|value)>")
+_NUMBER = lazy_pattern(rf"[+-]?(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
+_ARGUMENT = lazy_pattern(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.DOTALL)
+_GLM_TAG = lazy_pattern(r"</?arg_(?:key|value)>")
 
 
 def qwen_coder_call(raw: str, tools: Sequence[Mapping[str, Any]]) -> Call:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.errors import TemplateFault
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, segments, split, without_white_space
 from gguf2ollama.chat.llamacpp.values import as_bytes_text
@@ -29,8 +30,8 @@ _ARGUMENTS = ("AA_ARG_FST_AA", "BB_ARG_SND_BB")
 _ANCHOR = 64  # bytes
 _MARKER = r"(?:<[^>]*>|\[[^\]]*\])"
 _SPACE = f"[{WHITE_SPACE}]*"
-_WRAPPED = re.compile(f"({_MARKER}{_SPACE}){re.escape(_THOUGHT)}({_SPACE}{_MARKER}{_SPACE})")
-_DELIMITED = re.compile(f"{re.escape(_THOUGHT)}{_SPACE}({_MARKER}{_SPACE})?")
+_WRAPPED = lazy_pattern(f"({_MARKER}{_SPACE}){re.escape(_THOUGHT)}({_SPACE}{_MARKER}{_SPACE})")
+_DELIMITED = lazy_pattern(f"{re.escape(_THOUGHT)}{_SPACE}({_MARKER}{_SPACE})?")
 
 
 class Render(Protocol):
@@ -211,7 +212,7 @@ def _in_calls(render: Render, found: Reasoning) -> Reasoning:
     return Reasoning(is_found=True, start=found.start, end=(match.group(1) or "") if match else "")
 
 
-_WRAPPED_LOOSELY = re.compile(f"({_MARKER}{_SPACE}){re.escape(_THOUGHT)}{_SPACE}({_MARKER}{_SPACE})")
+_WRAPPED_LOOSELY = lazy_pattern(f"({_MARKER}{_SPACE}){re.escape(_THOUGHT)}{_SPACE}({_MARKER}{_SPACE})")
 _Patch = Callable[[Reasoning, str], Reasoning]
 
 

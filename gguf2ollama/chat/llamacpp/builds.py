@@ -15,16 +15,16 @@ are other kinds.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.interpreter import Dialect
 from gguf2ollama.errors import UsageProblem
 
 __all__ = ["Build", "builds_of"]
 
-_VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])")
+_VERSION = lazy_pattern(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])")
 _UNSTAMPED = (0, 0, 0)
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.errors import TemplateFault
 
 __all__ = ["Kind", "Token", "tokenize"]
@@ -36,10 +37,10 @@ Kind: TypeAlias = Literal[
 _SPACE = " \t\n\r\v\f"
 _TRIMMED = " \t\r\n"
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "\\": "\\", "'": "'", '"': '"'}
-_SPACES = re.compile(f"[{_SPACE}]*")
-_SIGNED = re.compile(r"[0-9]*(?:\.[0-9]+)?")
-_WORD = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)|[0-9A-Za-z_]+")
-_PLAIN = {quote: re.compile(rf"[^{quote}\\]*") for quote in "'\""}  # what stands in a string as it is
+_SPACES = lazy_pattern(f"[{_SPACE}]*")
+_SIGNED = lazy_pattern(r"[0-9]*(?:\.[0-9]+)?")
+_WORD = lazy_pattern(r"(?P<number>[0-9]+(?:\.[0-9]+)?)|[0-9A-Za-z_]+")
+_PLAIN = {quote: lazy_pattern(rf"[^{quote}\\]*") for quote in "'\""}  # what stands in a string as it is
 _KINDS: Mapping[str, Kind] = {  # in the order in which they are looked for
     "{%-": "open statement",
     "-%}": "close statement",
@@ -55,7 +56,7 @@ _KINDS: Mapping[str, Kind] = {  # in the order in which they are looked for
     **dict.fromkeys("*/%", "multiplicative"),
     "=": "symbol",
 }
-_SYMBOL = re.compile("|".join(map(re.escape, _KINDS)))
+_SYMBOL = lazy_pattern("|".join(map(re.escape, _KINDS)))
 _OPENINGS = ("{%", "{{", "{#")
 
 

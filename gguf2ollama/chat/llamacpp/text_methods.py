@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.arguments import as_integer, at, expect_type, flag, is_integer, named
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
 from gguf2ollama.chat.llamacpp.slices import sliced
@@ -30,10 +31,10 @@ WHITE_SPACE: Final = " \t\n\v\f\r"
 
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 _TO_UPPER, _TO_LOWER = str.maketrans(_LOWER, _UPPER), str.maketrans(_UPPER, _LOWER)
-_WORD = re.compile(f"[^{WHITE_SPACE}]+")
-_INTEGER = re.compile(f"[{WHITE_SPACE}]*([+-]?[0-9]{{1,20}})")
-_FLOAT = re.compile(f"[{WHITE_SPACE}]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
-_NOT_DECIMAL = re.compile(f"[{WHITE_SPACE}]*[+-]?(?:0[xX]|inf|nan)", re.IGNORECASE)
+_WORD = lazy_pattern(f"[^{WHITE_SPACE}]+")
+_INTEGER = lazy_pattern(f"[{WHITE_SPACE}]*([+-]?[0-9]{{1,20}})")
+_FLOAT = lazy_pattern(f"[{WHITE_SPACE}]*([+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
+_NOT_DECIMAL = lazy_pattern(f"[{WHITE_SPACE}]*[+-]?(?:0[xX]|inf|nan)", re.IGNORECASE)
 _INT32 = 1 << 31
 
 

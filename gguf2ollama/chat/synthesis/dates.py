@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from gguf2ollama._lazy import lazy_pattern
+
 __all__ = ["find_dates", "go_date", "split_at_dates", "unknown_parts"]
 
-_ASKED = re.compile(r"""strftime_now\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
-_PART = re.compile(r"%-?[A-Za-z%]")
+_ASKED = lazy_pattern(r"""strftime_now\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
+_PART = lazy_pattern(r"%-?[A-Za-z%]")
 _GO: Mapping[str, str] = {
     "%Y": "$year",
     "%m": "$number",

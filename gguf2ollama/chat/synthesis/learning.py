@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.conversation import Message
 from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Inconsistent, Leaf, learn
 from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, facts_of_messages
@@ -262,7 +263,7 @@ class _Learner:
         }
 
 
-_TAG = re.compile(r"\s*[<\[][^>\]]*[>\]]\s*")
+_TAG = lazy_pattern(r"\s*[<\[][^>\]]*[>\]]\s*")
 
 
 def _tag_only(kind: str, suffix: str) -> str:

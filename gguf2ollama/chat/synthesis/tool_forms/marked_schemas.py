@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.synthesis.tool_forms.features import OTHER
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import Tool, tool
 
@@ -17,7 +17,7 @@ Schema: TypeAlias = Mapping[str, Any]
 _TYPES = ("string", "number", "integer", "boolean", "array", "object", "null", OTHER)
 _ITEM_TYPES = ("string", "number", "integer", "boolean", "object", "array", OTHER)
 _LETTERS = "bcdfghjkmnprstvw"
-_MARK = re.compile(r"[a-z]q\d+q[a-z]")
+_MARK = lazy_pattern(r"[a-z]q\d+q[a-z]")
 
 
 class Marks:
