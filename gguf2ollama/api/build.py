@@ -111,7 +111,7 @@ def build(  # noqa: D417 - the options of a model are documented at `inspect`
         store=store,
         for_ollama=for_ollama,
         locked=locked,
-        is_recorded=lock is not None,
+        writes_lock=lock is not None,
         progress=progress,
         notify=notify,
     ) as steps:
@@ -179,7 +179,7 @@ def plan_build(
         store=store,
         for_ollama=for_ollama,
         locked=locked,
-        is_tested=False,
+        tests_pull=False,
         notify=notify,
     ) as steps:
         return steps.plan()

@@ -63,8 +63,8 @@ def open_build(  # noqa: D417 - the others are documented at `build`
     store: str | os.PathLike[str] | None,
     for_ollama: str | None,
     locked: str | os.PathLike[str] | None,
-    is_tested: bool = True,
-    is_recorded: bool = False,
+    tests_pull: bool = True,
+    writes_lock: bool = False,
     progress: Progress = ignore,
     notify: Callable[[str], None],
 ) -> Iterator[BuildSteps]:
@@ -74,8 +74,8 @@ def open_build(  # noqa: D417 - the others are documented at `build`
         source, selection: The model.
         options: The options.
         host, ca_file, store, for_ollama, locked: As for :func:`gguf2ollama.build`.
-        is_tested: Whether a pull is tested, with a temporary model without weights.
-        is_recorded: Whether a lock file of the build will be written.
+        tests_pull: Whether a pull is tested, with a temporary model without weights.
+        writes_lock: Whether a lock file of the build will be written.
         progress: Called with the bytes downloaded, hashed, copied and sent.
         notify: Called with a line about each step.
 
@@ -104,7 +104,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
         store=store,
         for_ollama=for_ollama,
         via="upload" if options.stream else options.via,
-        is_tested=is_tested,
+        tests_pull=tests_pull,
         notify=notify,
     ) as opened:
         yield BuildSteps(
@@ -113,7 +113,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
             options=options,
             lock=lock,
             opened=opened,
-            is_recorded=is_recorded,
+            writes_lock=writes_lock,
             progress=progress,
             notify=notify,
         )
@@ -128,7 +128,7 @@ class BuildSteps:
         options: The options.
         lock: The lock file that the build has to match; ``None`` for none.
         opened: The destination.
-        is_recorded: Whether a lock file of it will be written.
+        writes_lock: Whether a lock file of it will be written.
         progress: Called with the bytes downloaded, hashed, copied and sent.
         notify: Called with a line about each step.
     """
@@ -138,7 +138,7 @@ class BuildSteps:
     options: BuildOptions
     lock: Lock | None
     opened: OpenDestination
-    is_recorded: bool
+    writes_lock: bool
     progress: Progress
     notify: Callable[[str], None]
 
@@ -149,25 +149,25 @@ class BuildSteps:
 
     def run(self) -> BuildResult:
         """Build the model; start over once if files change or the server renders otherwise than planned."""
-        from gguf2ollama.install.transaction import OtherRendering  # noqa: PLC0415 - not needed for help
+        from gguf2ollama.install.transaction import OtherRendering  # noqa: PLC0415 - late, for the start
 
         destination = self.opened.destination
         try:
-            return self._attempts(destination)
+            return self._run_or_start_over(destination)
         except OtherRendering as other:
             rendering = other.rendering
         self.notify(f"This server renders every model with its {rendering} (OLLAMA_GO_TEMPLATE)")
         # from the start, since Ollama has touched what is linked into its model directory
-        return self._attempts(dataclasses.replace(destination, rendering=rendering))
+        return self._run_or_start_over(dataclasses.replace(destination, rendering=rendering))
 
-    def _attempts(self, destination: Destination) -> BuildResult:
+    def _run_or_start_over(self, destination: Destination) -> BuildResult:
         try:
-            return self._attempt(destination)
+            return self._run_once(destination)
         except FileChanged as changed:
             self.notify(f"{changed}; starting over")
-        return self._attempt(destination)
+        return self._run_once(destination)
 
-    def _attempt(self, destination: Destination) -> BuildResult:
+    def _run_once(self, destination: Destination) -> BuildResult:
         digests = DigestCache(is_trusted=not self.options.rehash)
         with Hashing(cache=digests, progress=self.progress) as hashing:
             ref = self._resolve(digests)
@@ -175,7 +175,7 @@ class BuildSteps:
                 # while the plan is made: most servers get these layers
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
             plan = self._plan(ref, destination)
-            if self.is_recorded:
+            if self.writes_lock:
                 from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
 
                 Lock.of(plan)  # fails before files are fetched if a lock file cannot record it
@@ -207,13 +207,13 @@ class BuildSteps:
         return found
 
     def _preflight(self, plan: BuildPlan, ref: ModelRef) -> None:
-        from gguf2ollama.install.preflight import preflight  # noqa: PLC0415 - as above
+        from gguf2ollama.install.preflight import preflight  # noqa: PLC0415 - late, for the start
 
         folder = None if self.options.stream else ref.folder
         preflight(plan, client=self.opened.client, store=self.opened.store, folder=folder)
 
     def _install(self, plan: BuildPlan, hashing: Hashing) -> BuildResult:
-        from gguf2ollama.install.execute import execute  # noqa: PLC0415 - as above
+        from gguf2ollama.install.execute import execute  # noqa: PLC0415 - late, for the start
 
         found = execute(
             plan,
@@ -230,7 +230,7 @@ class BuildSteps:
         client, selection = self.opened.client, plan.inspection.selection
         if client is None or selection is None:
             return None
-        from gguf2ollama.verification.build_check import BuildCheck  # noqa: PLC0415 - as above
+        from gguf2ollama.verification.build_check import BuildCheck  # noqa: PLC0415 - late, for the start
 
         return BuildCheck(
             client=client, plan=plan, selection=selection, progress=self.progress, notify=self.notify

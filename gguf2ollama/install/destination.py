@@ -40,7 +40,7 @@ def open_destination(
     store: str | os.PathLike[str] | None,
     for_ollama: str | None,
     via: Via,
-    is_tested: bool = True,
+    tests_pull: bool = True,
     notify: Callable[[str], None],
 ) -> Iterator[OpenDestination]:
     """Connect to a server, or open a model directory, and choose the transport.
@@ -51,7 +51,7 @@ def open_destination(
         store: A model directory to write without a server.
         for_ollama: The Ollama version that it is written for; the newest tested one when not given.
         via: The transport that the user requests.
-        is_tested: Whether a pull is tested, with a temporary model without weights.
+        tests_pull: Whether a pull is tested, with a temporary model without weights.
         notify: Called with a line about each step.
 
     Raises:
@@ -72,7 +72,7 @@ def open_destination(
     with Client(address, ca_file=ca_file, notify=notify) as client:
         version = client.version()
         _note(version, notify)
-        choice = choose_transport(client, via=via, is_tested=is_tested, notify=notify)
+        choice = choose_transport(client, via=via, tests_pull=tests_pull, notify=notify)
         if choice.transport == "upload":
             require_uploads(version)
         notify(f"Transport: {choice.transport} ({choice.reason})")

@@ -40,7 +40,9 @@ def execute(
     Raises:
         Gguf2OllamaError: As :func:`~gguf2ollama.install.transaction.install_model` and the transport do.
     """
-    transport = _open(plan, client=client, store=store, hashing=hashing, progress=progress, notify=notify)
+    transport = _make_transport(
+        plan, client=client, store=store, hashing=hashing, progress=progress, notify=notify
+    )
     if client is None:
         transport.make(plan.name)
         return Findings()
@@ -51,7 +53,7 @@ def execute(
         raise
 
 
-def _open(
+def _make_transport(
     plan: BuildPlan,
     *,
     client: Client | None,
@@ -70,7 +72,7 @@ def _open(
         from gguf2ollama.install.passthrough import StreamTransport  # noqa: PLC0415
 
         return StreamTransport(client=client, plan=plan, progress=progress, notify=notify)
-    if plan.destination.transport == "upload":
+    if plan.destination.by_upload:
         from gguf2ollama.install.upload import UploadTransport  # noqa: PLC0415
 
         return UploadTransport(

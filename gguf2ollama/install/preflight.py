@@ -52,9 +52,7 @@ def preflight(
             client,
             image,
             digests=lambda: digests,
-            copies=plan.destination.features.copies_of_upload
-            if plan.destination.transport == "upload"
-            else 1,
+            copies=plan.destination.features.copies_of_upload if plan.destination.by_upload else 1,
             reserved={device: plan.bytes_to_fetch} if device is not None else {},
         )
 

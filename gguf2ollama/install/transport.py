@@ -45,7 +45,7 @@ class TransportChoice:
 
 
 def choose_transport(
-    client: Client, *, via: Via, is_tested: bool = True, notify: Callable[[str], None] = ignore
+    client: Client, *, via: Via, tests_pull: bool = True, notify: Callable[[str], None] = ignore
 ) -> TransportChoice:
     """Choose the transport with the least copying that works, or check that the requested one does.
 
@@ -55,7 +55,7 @@ def choose_transport(
     Args:
         client: The server.
         via: What the user requests.
-        is_tested: Whether a pull is tested with a temporary model of some hundred bytes.
+        tests_pull: Whether a pull is tested with a temporary model of some hundred bytes.
         notify: Called with a line if a transport does not work.
 
     Raises:
@@ -85,7 +85,7 @@ def choose_transport(
                 hint="set OLLAMA_MODELS as the server has it, or use --via pull",
             )
     try:
-        if is_tested:
+        if tests_pull:
             from gguf2ollama.install.registry_pull import require_pull  # noqa: PLC0415 - for a pull alone
 
             require_pull(client)

@@ -95,9 +95,8 @@ class BuildPlan:
     def image(self) -> Image:
         """The layers of the model, as the transport needs them."""
         features = self.destination.features
-        by_create = self.destination.transport == "upload"
         return self.inspection.lay_out_image(
-            takes_shards=features.takes_shards if by_create else features.keeps_shards
+            takes_shards=features.takes_shards if self.destination.by_upload else features.keeps_shards
         )
 
     @property
@@ -109,12 +108,9 @@ class BuildPlan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What may surprise, one sentence each."""
-        is_uploaded = self.destination.transport == "upload"
         version, model = self.destination.version, self.inspection.model
-        return (
-            *self.inspection.warnings,
-            *(warn_of_second_copy(version, model) if is_uploaded else ()),
-        )
+        second_copy = warn_of_second_copy(version, model) if self.destination.by_upload else ()
+        return (*self.inspection.warnings, *second_copy)
 
     def with_files(self, files: ModelFiles) -> BuildPlan:
         """Return the plan for the same files after they were fetched."""
@@ -159,8 +155,8 @@ def plan_build(
     )
     plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
     is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may load it
-    by_create = destination.transport == "upload"  # which may add a TEMPLATE
-    if not by_create and is_predicted and not options.allow_mismatch:
+    # by an upload, `create` may add a TEMPLATE with which it does load
+    if not destination.by_upload and is_predicted and not options.allow_mismatch:
         plan.require_loadable()
     return plan
 

@@ -13,7 +13,7 @@ __all__ = [
     "Destination",
     "Rendering",
     "Target",
-    "Transport",
+    "TransportName",
     "Via",
     "parse_version",
     "require_uploads",
@@ -24,7 +24,7 @@ NEWEST_TESTED = "0.34.4"
 """The newest Ollama that everything was tested with."""
 
 
-Transport: TypeAlias = Literal["link", "pull", "upload", "store"]
+TransportName: TypeAlias = Literal["link", "pull", "upload", "store"]
 """How a model gets to Ollama: linked into a server's model directory, pulled from us, uploaded, or written
 to a model directory without a server."""
 
@@ -103,10 +103,15 @@ class Destination:
 
     location: str
     version: ServerVersion
-    transport: Transport
+    transport: TransportName
     reason: str = ""
     runs_locally: bool = True
     rendering: Rendering = "by capabilities"
+
+    @property
+    def by_upload(self) -> bool:
+        """Whether ``create`` makes the model there, which looks for a template of its own."""
+        return self.transport == "upload"
 
     @property
     def features(self) -> ServerFeatures:
@@ -123,7 +128,7 @@ class Destination:
         # an upload ends with `create`, which may use a template of its own
         return target_of(
             self.version,
-            create_replaces_template=self.transport == "upload",
+            create_replaces_template=self.by_upload,
             header_is_editable=header_is_editable,
             rendering=self.rendering,
             model_name=model_name,

@@ -97,7 +97,7 @@ def fetch(
 
     Raises:
         FileChanged: A file at a URL changed since its header was read.
-        Gguf2OllamaError: As :func:`gguf2ollama.sources.fetch_model.download_files` does.
+        Gguf2OllamaError: As :func:`gguf2ollama.sources.fetch_model.fetch_model` does.
     """
     if ref.remote is None:
         return ref.files

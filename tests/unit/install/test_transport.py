@@ -136,7 +136,7 @@ def test_a_pull_comes_next_once_the_server_has_pulled_something_and_nothing_of_i
 
 
 def test_a_pull_may_be_planned_without_a_trial(client, server):
-    assert choose_transport(client, via="pull", is_tested=False).transport == "pull"
+    assert choose_transport(client, via="pull", tests_pull=False).transport == "pull"
     assert server.endpoints() == []
 
 
