@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter
     from gguf2ollama.ollama import Client, LocalModel, ModelInfo, RunningModel
     from gguf2ollama.ollama.store_check import StoreFinding
-    from gguf2ollama.planning.options import BuildOptions, ModelOptions
+    from gguf2ollama.planning.options import BuildKeywords, BuildOptions, ModelKeywords, ModelOptions
     from gguf2ollama.planning.plan import BuildPlan, Inspection
     from gguf2ollama.planning.template_patch import PatchedFile, patch_template
     from gguf2ollama.sources.fetch_model import DownloadedModel
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BuildKeywords",
     "BuildOptions",
     "BuildPlan",
     "BuildResult",
@@ -73,6 +74,7 @@ __all__ = [
     "LocalModel",
     "ModelFiles",
     "ModelInfo",
+    "ModelKeywords",
     "ModelOptions",
     "NotEnoughSpace",
     "NotFound",
@@ -150,7 +152,7 @@ _HOMES = {
     "modelfiles": ("Parameter",),
     "ollama": ("Client", "LocalModel", "ModelInfo", "RunningModel"),
     "ollama.store_check": ("StoreFinding",),
-    "planning.options": ("BuildOptions", "ModelOptions"),
+    "planning.options": ("BuildKeywords", "BuildOptions", "ModelKeywords", "ModelOptions"),
     "planning.plan": ("BuildPlan", "Inspection"),
     "planning.template_patch": ("PatchedFile", "patch_template"),
     "sources.fetch_model": ("DownloadedModel",),

@@ -3,69 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gguf2ollama.api.inspect import inspect_for
 from gguf2ollama.modelfiles import render_modelfile
-from gguf2ollama.planning.options import ModelOptions
+from gguf2ollama.planning.options import ModelOptions, read_keywords
 from gguf2ollama.planning.plan import Inspection
 from gguf2ollama.planning.target import Target, parse_version, target_of
-from gguf2ollama.sources.model import SourceSelection
 
 if TYPE_CHECKING:
-    from gguf2ollama.modelfiles import Parameter
+    from typing import Unpack
+
+    from gguf2ollama.planning.options import ModelKeywords
 
 __all__ = ["modelfile"]
 
 
-def modelfile(  # noqa: D417 - the options of a model are documented at `inspect`
-    source: str | os.PathLike[str],
-    *,
-    quant: str | None = None,
-    file: str | None = None,
-    revision: str | None = None,
-    for_ollama: str | None = None,
-    context: int | str = "auto",
-    parameters: Sequence[Parameter] = (),
-    system: str | None = None,
-    template: str | None = None,
-    chat_template: str | None = None,
-    licenses: Sequence[str] = (),
-    projectors: Sequence[str | os.PathLike[str]] = (),
-    verify: bool = True,
+def modelfile(
+    source: str | os.PathLike[str], *, for_ollama: str | None = None, **keywords: Unpack[ModelKeywords]
 ) -> str:
-    """Return the Modelfile for a GGUF, each value with its origin.
-
-    The arguments are those of :func:`gguf2ollama.inspect`, and
+    """Write the Modelfile for a GGUF, each value with its source.
 
     Args:
+        source: As for :func:`gguf2ollama.inspect`.
         for_ollama: The version of Ollama that ``ollama create`` will be run with; when not given, the
             Modelfile is for any.
+        keywords: Which model, and what it is to be: see :class:`gguf2ollama.ModelKeywords`.
 
     Raises:
-        InvalidModelfile: A value has characters that a Modelfile cannot express.
+        InvalidModelfile: A value holds what a Modelfile cannot carry.
+        TypeError: There is no such keyword.
         UsageProblem: ``for_ollama`` is not a version.
         Gguf2OllamaError: As :func:`gguf2ollama.inspect` does.
     """
+    selection, options = read_keywords("modelfile", ModelOptions, keywords)
     target = Target()
     if for_ollama is not None:
         target = target_of(parse_version(for_ollama), create_replaces_template=True, header_is_editable=False)
-    inspection = inspect_for(
-        source,
-        selection=SourceSelection(quant=quant, file=file, revision=revision),
-        options=ModelOptions(
-            context=context,
-            parameters=tuple(parameters),
-            system=system,
-            template=template,
-            chat_template=chat_template,
-            licenses=tuple(licenses),
-            projectors=tuple(projectors),
-            verify=verify,
-        ),
-        target=target,
-    )
+    inspection = inspect_for(source, selection=selection, options=options, target=target)
     return render_modelfile(inspection.recipe.modelfile, comments=_comments(inspection))
 
 

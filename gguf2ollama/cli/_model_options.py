@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from gguf2ollama.cli._options import option
 from gguf2ollama.errors import UsageProblem
@@ -14,23 +14,9 @@ from gguf2ollama.fs.errors import disk_errors
 
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter
+    from gguf2ollama.planning.options import ModelKeywords
 
-__all__ = ["ModelKeywords", "model_options", "read_text", "verify_option"]
-
-
-class ModelKeywords(TypedDict):
-    """What ``build``, ``inspect`` and ``modelfile`` have in common; see :func:`gguf2ollama.inspect`."""
-
-    quant: str | None
-    file: str | None
-    revision: str | None
-    context: int | str
-    parameters: Sequence[Parameter]
-    system: str | None
-    template: str | None
-    chat_template: str | None
-    licenses: Sequence[str]
-    projectors: Sequence[str]
+__all__ = ["model_options", "read_text", "verify_option"]
 
 
 _CAP_BYTES = 1 << 20  # of a template or a system text

@@ -16,25 +16,20 @@ from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.api.build_steps import BuildResult
-    from gguf2ollama.cli._model_options import ModelKeywords
+    from gguf2ollama.planning.options import BuildKeywords, ModelKeywords
     from gguf2ollama.planning.plan import BuildPlan
     from gguf2ollama.planning.target import Via
 
 __all__ = ["command"]
 
 
-class BuildKeywords(TypedDict):
-    """What `build` and `plan_build` have in common, apart from the options of the model."""
+class _Destination(TypedDict):
+    """What `build` and `plan_build` are called with beside their keywords."""
 
-    name: str | None
     host: str | None
     ca_file: Path | None
-    via: Via
     store: str | None
     for_ollama: str | None
-    verify: bool
-    allow_mismatch: bool
-    stream: bool
     locked: str | None
 
 
@@ -132,36 +127,30 @@ def command(
     check_source(source)
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
 
-    build_keywords: BuildKeywords = {
-        "name": name,
+    destination: _Destination = {
         "host": host,
         "ca_file": ca_file(),
-        "via": via,
         "store": store,
         "for_ollama": for_ollama,
-        "verify": not no_verify,
-        "allow_mismatch": allow_mismatch,
-        "stream": stream,
         "locked": locked,
     }
+    keywords: BuildKeywords = {
+        **model_keywords,
+        "name": name,
+        "via": via,
+        "verify": not no_verify,
+        "load": not no_load,
+        "rehash": rehash,
+        "allow_mismatch": allow_mismatch,
+        "stream": stream,
+    }
     if dry_run:
-        _show_plan(
-            source, lock=lock, build_keywords=build_keywords, model_keywords=model_keywords, output=output
-        )
+        _show_plan(source, lock=lock, destination=destination, keywords=keywords, output=output)
         return
     from gguf2ollama.api.build import build  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
-        result = build(
-            source,
-            rehash=rehash,
-            load=not no_load,
-            lock=lock,
-            progress=progress,
-            notify=output.note,
-            **build_keywords,
-            **model_keywords,
-        )
+        result = build(source, lock=lock, progress=progress, notify=output.note, **destination, **keywords)
     _report(result, output=output)
     if prompt is not None:
         _ask(result, prompt, host=host, output=output)
@@ -182,13 +171,13 @@ def _show_plan(
     source: str,
     *,
     lock: str | None,
-    build_keywords: BuildKeywords,
-    model_keywords: ModelKeywords,
+    destination: _Destination,
+    keywords: BuildKeywords,
     output: Output,
 ) -> None:
     from gguf2ollama.api.build import plan_build  # noqa: PLC0415 - not needed for help
 
-    plan = plan_build(source, notify=output.note, **build_keywords, **model_keywords)
+    plan = plan_build(source, notify=output.note, **destination, **keywords)
     if lock is not None:
         from gguf2ollama.planning.lock import write_lock  # noqa: PLC0415 - with --lock alone
 

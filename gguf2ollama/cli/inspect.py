@@ -15,7 +15,7 @@ from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.api.explain_template import Explanation
-    from gguf2ollama.cli._model_options import ModelKeywords
+    from gguf2ollama.planning.options import ModelKeywords
     from gguf2ollama.planning.plan import Inspection
     from gguf2ollama.verification.tensor_check import TensorCheck
 
@@ -61,7 +61,8 @@ def command(
         )
     if check_tensors:
         _require_local(source)
-    inspection = inspect(source, verify=not no_verify, **model_keywords)
+    model_keywords["verify"] = not no_verify
+    inspection = inspect(source, **model_keywords)
     for warning in inspection.warnings:
         output.warn(warning)
     if inspection.files.origin is not None:

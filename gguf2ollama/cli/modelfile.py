@@ -12,7 +12,7 @@ from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
-    from gguf2ollama.cli._model_options import ModelKeywords
+    from gguf2ollama.planning.options import ModelKeywords
 
 __all__ = ["command"]
 
@@ -48,7 +48,8 @@ def command(
     check_source(source)
     from gguf2ollama.api.modelfile import modelfile  # noqa: PLC0415 - not needed for help
 
-    text = modelfile(source, for_ollama=for_ollama, verify=not no_verify, **model_keywords)
+    model_keywords["verify"] = not no_verify
+    text = modelfile(source, for_ollama=for_ollama, **model_keywords)
     if output.as_json:
         output.data({"modelfile": text})
     else:

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory.context import parse_context
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.target import Via
+from gguf2ollama.sources.model import SourceSelection
 
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Parameter
 
-__all__ = ["UPSTREAM", "BuildOptions", "ModelOptions"]
+__all__ = ["UPSTREAM", "BuildKeywords", "BuildOptions", "ModelKeywords", "ModelOptions", "read_keywords"]
+
+_Options = TypeVar("_Options", bound="ModelOptions")
 
 UPSTREAM = "upstream"
 """Stands for the current chat template of the base model, instead of a text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
-    """Options of the model itself; they precede what the GGUF, its publishers and its family's profile say.
+class ModelKeywords(TypedDict, total=False):
+    """The keywords of ``inspect``, ``modelfile`` and ``build``: which model, and what it is to be.
+
+    What is given precedes what the GGUF, its publishers and its family's profile say.
 
     Attributes:
-        context: Tokens of the context, ``"auto"`` or ``"max"``.
+        quant: Of a repository: the quantization, in any case.
+        file: Of a repository: a file, any shard of one, or a folder.
+        revision: Of a repository: a branch, a tag or a commit.
+        context: Tokens of the context, ``"auto"`` (the default) or ``"max"``.
         parameters: PARAMETER values; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
         template: The TEMPLATE text.
@@ -33,8 +42,47 @@ class ModelOptions:
         licenses: LICENSE texts, instead of those in the GGUF.
         projectors: Files of projectors (mmproj), instead of the one in the folder or repository.
         verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
-            which takes up to a second; otherwise the detected family decides.
+            which takes up to a second (the default); otherwise the detected family decides.
     """
+
+    quant: str | None
+    file: str | None
+    revision: str | None
+    context: int | str
+    parameters: Sequence[Parameter]
+    system: str | None
+    template: str | None
+    chat_template: str | None
+    licenses: Sequence[str]
+    projectors: Sequence[str | os.PathLike[str]]
+    verify: bool
+
+
+class BuildKeywords(ModelKeywords, total=False):
+    """The keywords of ``build`` and ``plan_build``: those of the model, and how it gets to Ollama.
+
+    Attributes:
+        name: The model's name; made from the file's name when not given.
+        via: How the files reach Ollama: ``"link"`` into its model directory, ``"pull"`` by the server from
+            us, ``"upload"`` through its API, or ``"auto"`` (the default) for the first of these that works.
+        stream: Whether files are passed through from their repository to the server, with no copy here.
+        rehash: Whether files are hashed even if their digests are cached.
+        load: Whether the model is loaded once, so that what the server cannot run is found now, and prompts
+            are compared on the server (the default).
+        allow_mismatch: Whether a model that differs from the plan is kept.
+    """
+
+    name: str | None
+    via: Via
+    stream: bool
+    rehash: bool
+    load: bool
+    allow_mismatch: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """Options of the model itself; see :class:`ModelKeywords`."""
 
     context: int | str = "auto"
     parameters: tuple[Parameter, ...] = ()
@@ -74,16 +122,7 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions(ModelOptions):
-    """Options of a build: those of the model, and how it gets to Ollama.
-
-    Attributes:
-        name: The model's name; ``None`` for the default, from the file's name.
-        via: The transport to the server, or ``"auto"`` for the first that works.
-        stream: Whether files are passed through from their repository to the server, with no copy here.
-        rehash: Whether files are hashed even if their digests are cached.
-        load: Whether the model is loaded once, to find out now what the server cannot run.
-        allow_mismatch: Whether a model that differs from the plan is kept.
-    """
+    """Options of a build: those of the model, and how it gets to Ollama; see :class:`BuildKeywords`."""
 
     name: str | None = None
     via: Via = "auto"
@@ -115,3 +154,33 @@ class BuildOptions(ModelOptions):
         _ = self.model_name
         if self.stream and self.via not in {"auto", "upload"}:
             raise UsageProblem("--stream is an upload to a server", hint="leave out --via")
+
+
+def read_keywords(
+    verb: str, options: type[_Options], keywords: Mapping[str, Any]
+) -> tuple[SourceSelection, _Options]:
+    """Return which model is meant, and its options.
+
+    Args:
+        verb: Whose keywords they are, for the error.
+        options: Their class.
+        keywords: As :class:`ModelKeywords` or :class:`BuildKeywords` describe them.
+
+    Raises:
+        TypeError: The verb has no such keyword.
+    """
+    chosen = {"quant", "file", "revision"}
+    known = chosen | {field.name for field in fields(options)}
+    for name in keywords:
+        if name not in known:
+            from difflib import get_close_matches  # noqa: PLC0415 - for a mistake alone
+
+            similar = get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{similar[0]}'?" if similar else ""
+            raise TypeError(f"{verb}() got an unexpected keyword argument '{name}'{hint}")
+    several = {"parameters", "licenses", "projectors"}
+    values: dict[str, Any] = {
+        name: tuple(value) if name in several else value for name, value in keywords.items()
+    }
+    selection = SourceSelection(**{name: values.pop(name) for name in chosen & values.keys()})
+    return selection, options(**values)

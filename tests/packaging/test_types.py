@@ -115,7 +115,8 @@ def test_a_keyword_that_no_verb_has_is_refused_by_both(tmp_path):
     done = check_types(tmp_path, WRONG)
     assert 'Unexpected keyword argument "sytem"' in done.stdout
     done = run("project.py", folder=tmp_path)
-    assert "TypeError: build() got an unexpected keyword argument 'sytem'" in done.stderr
+    expected = "build() got an unexpected keyword argument 'sytem'; did you mean 'system'?"
+    assert f"TypeError: {expected}" in done.stderr
 
 
 @pytest.mark.slow
