@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import click
 
 from gguf2ollama import __version__
-from gguf2ollama.cli._errors import no_such_command, report
 from gguf2ollama.cli._verbs import PROGRAM, VERBS
+from gguf2ollama.cli.render.errors import no_such_command, report
 
 __all__ = ["run"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import click
 
-from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._verbs import VERBS
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import UsageProblem
 
 __all__ = [

@@ -9,8 +9,8 @@ import click
 
 from gguf2ollama.cli._model_options import model_options, verify_option
 from gguf2ollama.cli._options import host_option, option, output_options, source_argument, verb
-from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._plan import describe, describe_origin, plan_json, result_json
+from gguf2ollama.cli.render.output import Output
+from gguf2ollama.cli.render.plan import describe, describe_origin, plan_json, result_json
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.sources.parse import check_source
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gguf2ollama.cli._format import one_line
 from gguf2ollama.cli._options import ca_option, option, output_options, verb
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.format import one_line
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import NotFound, ServerUnreachable, UsageProblem, VerificationFailed
 
 __all__ = ["command"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from gguf2ollama.cli._format import size
 from gguf2ollama.cli._options import option, output_options, verb
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.format import size
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.sources.parse import parse_user_source
 
 __all__ = ["command"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gguf2ollama.cli._explain import explained, explanation_json
 from gguf2ollama.cli._model_options import model_options, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
-from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._plan import describe, describe_origin, inspection_json
-from gguf2ollama.cli._tensor_check import describe_tensors, tensor_check_json, tensor_warnings
+from gguf2ollama.cli.render.explain import explained, explanation_json
+from gguf2ollama.cli.render.output import Output
+from gguf2ollama.cli.render.plan import describe, describe_origin, inspection_json
+from gguf2ollama.cli.render.tensor_check import describe_tensors, tensor_check_json, tensor_warnings
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.sources.parse import check_source
 

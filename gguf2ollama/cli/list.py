@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gguf2ollama.cli._format import age, columns, size
 from gguf2ollama.cli._options import host_option, output_options, verb
-from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect
+from gguf2ollama.cli.render.format import age, columns, size
+from gguf2ollama.cli.render.output import Output
 
 __all__ = ["command"]
 

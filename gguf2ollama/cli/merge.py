@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from gguf2ollama.cli._format import size
 from gguf2ollama.cli._options import option, output_options, require_local, verb
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.format import size
+from gguf2ollama.cli.render.output import Output
 
 __all__ = ["command"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama.cli._model_options import model_options, read_text, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.sources.parse import check_source
 

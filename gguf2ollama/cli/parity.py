@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gguf2ollama.cli._format import columns
 from gguf2ollama.cli._options import option, output_options, verb
-from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._prompts import candidate_name, choice_json, scores_json, scores_table
+from gguf2ollama.cli.render.format import columns
+from gguf2ollama.cli.render.output import Output
+from gguf2ollama.cli.render.prompts import candidate_name, choice_json, scores_json, scores_table
 
 if TYPE_CHECKING:
     from gguf2ollama.verification.template_survey import SurveyedTemplate, TemplateSurvey

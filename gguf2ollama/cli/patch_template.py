@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gguf2ollama.cli._format import size
 from gguf2ollama.cli._model_options import read_text
 from gguf2ollama.cli._options import option, output_options, require_local, verb
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.format import size
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:

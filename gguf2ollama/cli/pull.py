@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from gguf2ollama.cli._options import host_option, option, output_options, verb
-from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
-from gguf2ollama.cli._transfer import follow
+from gguf2ollama.cli.render.output import Output
+from gguf2ollama.cli.render.transfer import follow
 
 __all__ = ["command"]
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gguf2ollama.cli._format import columns, size
 from gguf2ollama.cli._options import option, output_options, verb
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.format import columns, size
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.sources.parse import require_repository
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from gguf2ollama.cli._options import host_option, output_options, verb
-from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
+from gguf2ollama.cli.render.output import Output
 
 __all__ = ["command"]
 

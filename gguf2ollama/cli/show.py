@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gguf2ollama.cli._format import columns
 from gguf2ollama.cli._options import host_option, option, output_options, verb
-from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._server import connect, model_name
+from gguf2ollama.cli.render.format import columns
+from gguf2ollama.cli.render.output import Output
 
 if TYPE_CHECKING:
     from gguf2ollama.ollama import ModelInfo

@@ -9,7 +9,7 @@ import click
 
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.cli._options import option, output_options, require_local, verb
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import UsageProblem
 
 __all__ = ["command"]

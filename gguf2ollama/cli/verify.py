@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gguf2ollama import __version__
-from gguf2ollama.cli._format import columns
 from gguf2ollama.cli._options import host_option, option, output_options, verb
-from gguf2ollama.cli._output import Output
-from gguf2ollama.cli._prompts import case_json, scores_json, scores_table
 from gguf2ollama.cli._verbs import PROGRAM
+from gguf2ollama.cli.render.format import columns
+from gguf2ollama.cli.render.output import Output
+from gguf2ollama.cli.render.prompts import case_json, scores_json, scores_table
 from gguf2ollama.errors import VerificationFailed
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from gguf2ollama.cli import run
-from gguf2ollama.cli._keys import ERROR
+from gguf2ollama.cli.render.keys import ERROR
 from tests.builders import build_shards, tiny_llama
 from tests.cli.json_keys import check_output, deviations
 from tests.fakes.ollama_server import FakeOllama

@@ -1,11 +1,11 @@
-"""Hold what ``--json`` writes to the shapes of ``gguf2ollama.cli._keys``."""
+"""Hold what ``--json`` writes to the shapes of ``gguf2ollama.cli.render.keys``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from gguf2ollama.cli._keys import SHAPES, Shape
+from gguf2ollama.cli.render.keys import SHAPES, Shape
 
 __all__ = ["check_output", "deviations"]
 

@@ -8,8 +8,8 @@ import sys
 import click
 
 from gguf2ollama.cli._app import group
-from gguf2ollama.cli._keys import ERROR, SHAPES, rows
 from gguf2ollama.cli._verbs import PROGRAM, VERBS
+from gguf2ollama.cli.render.keys import ERROR, SHAPES, rows
 
 _WIDTH = 100  # columns
 

@@ -7,8 +7,8 @@ import re
 import pytest
 from rich.console import Console
 
-from gguf2ollama.cli._bars import make_display
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.bars import make_display
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.events import Update
 
 
@@ -58,7 +58,7 @@ def one_terminal(monkeypatch):
     screen.buffer = Bytes(screen)
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr("sys.stdout", screen)
-    monkeypatch.setattr("gguf2ollama.cli._output._SHOWN_AFTER", -1)
+    monkeypatch.setattr("gguf2ollama.cli.render.output._SHOWN_AFTER", -1)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     return screen

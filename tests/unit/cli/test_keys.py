@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from gguf2ollama.cli._keys import ERROR, SHAPES, rows
 from gguf2ollama.cli._verbs import VERBS
+from gguf2ollama.cli.render.keys import ERROR, SHAPES, rows
 from tests.cli.json_keys import deviations
 from tests.words import refused_words
 

@@ -9,9 +9,9 @@ import pytest
 
 from gguf2ollama.cli import run
 from gguf2ollama.cli._app import group
-from gguf2ollama.cli._format import age, columns, size
-from gguf2ollama.cli._output import Output
 from gguf2ollama.cli._verbs import VERBS
+from gguf2ollama.cli.render.format import age, columns, size
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import (
     Gguf2OllamaError,
     InvalidGguf,

@@ -9,7 +9,7 @@ import pytest
 
 from gguf2ollama import build, inspect, modelfile
 from gguf2ollama.api.inspect import inspect_for as api_inspect_for
-from gguf2ollama.cli._plan import describe, inspection_json
+from gguf2ollama.cli.render.plan import describe, inspection_json
 from gguf2ollama.errors import VerificationFailed
 from gguf2ollama.modelfiles import lint, parse_modelfile
 from gguf2ollama.names import ModelName

@@ -9,8 +9,8 @@ import click
 
 from gguf2ollama import __version__
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.cli._format import printable
 from gguf2ollama.cli._verbs import PROGRAM
+from gguf2ollama.cli.render.format import printable
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 
 __all__ = ["no_such_command", "report"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gguf2ollama.cli._format import columns
+from gguf2ollama.cli.render.format import columns
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.candidate import Candidate, TemplateChoice

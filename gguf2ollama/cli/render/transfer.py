@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gguf2ollama.cli._output import Output
+from gguf2ollama.cli.render.output import Output
 from gguf2ollama.events import Update
 
 if TYPE_CHECKING:

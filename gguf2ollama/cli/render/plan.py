@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gguf2ollama.cli._format import columns, size
-from gguf2ollama.cli._prompts import choice_json, choice_table
+from gguf2ollama.cli.render.format import columns, size
+from gguf2ollama.cli.render.prompts import choice_json, choice_table
 
 if TYPE_CHECKING:
     from gguf2ollama.api.build_steps import BuildResult

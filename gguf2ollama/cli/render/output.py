@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gguf2ollama.cli._format import printable
+from gguf2ollama.cli.render.format import printable
 from gguf2ollama.events import Progress, Update, ignore
 
 __all__ = ["Output"]
@@ -71,7 +71,7 @@ class Output:
     @contextlib.contextmanager
     def log_messages(self) -> Iterator[None]:
         """Write what is logged while the block runs: ours with ``--verbose``, of others only warnings."""
-        from gguf2ollama.cli._log import handle_records  # noqa: PLC0415 - `logging` is not needed for help
+        from gguf2ollama.cli.render.log import handle_records  # noqa: PLC0415 - `logging` is not needed for help
 
         with handle_records(self._log, verbose=self.verbose):
             yield
@@ -134,7 +134,7 @@ class _Bars:
 
     def _show(self) -> Any:  # noqa: ANN401 - rich's display, imported here alone
         if self._display is None:
-            from gguf2ollama.cli._bars import make_display  # noqa: PLC0415 - 65 ms that a quick call does not need
+            from gguf2ollama.cli.render.bars import make_display  # noqa: PLC0415 - 65 ms that a quick call does not need
 
             self._display = make_display()
             self._display.start()

@@ -1,0 +1,1 @@
+"""What the command line prints: text, tables, JSON and their keys, progress bars, logs and errors."""
