@@ -27,6 +27,9 @@ class _Lent:
         with self._lock:
             return self._worker.ask(message)
 
+    def begin(self):
+        """It runs, or starts when it is asked."""
+
     def close(self):
         """Leave it to the next."""
 

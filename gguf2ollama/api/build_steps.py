@@ -24,6 +24,7 @@ from gguf2ollama.sources.parse import check_source
 from gguf2ollama.sources.resolve import ModelRef, fetch, resolve
 
 if TYPE_CHECKING:
+    from gguf2ollama.chat.reference import Renderer
     from gguf2ollama.install.transaction import Check
     from gguf2ollama.planning.lock import Lock
     from gguf2ollama.planning.plan import BuildPlan
@@ -169,12 +170,16 @@ class BuildSteps:
 
     def _run_once(self, destination: Destination) -> BuildResult:
         digests = DigestCache(is_trusted=not self.options.rehash)
-        with Hashing(cache=digests, progress=self.progress) as hashing:
+        with (
+            Hashing(cache=digests, progress=self.progress) as hashing,
+            contextlib.ExitStack() as ends,
+        ):
             ref = self._resolve(digests)
             if ref.files.are_local and self.options.chat_template is None:
                 # while the plan is made: most servers get these layers
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
-            plan = self._plan(ref, destination)
+            renderer = ends.enter_context(_start_renderer(ref)) if self.options.verify else None
+            plan = self._plan(ref, destination, renderer)
             if self.writes_lock:
                 from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
 
@@ -183,7 +188,7 @@ class BuildSteps:
             if not self.options.stream:
                 files = fetch(ref, digests=digests, progress=self.progress, notify=self.notify)
                 plan = plan.with_files(files)
-            return self._install(plan, hashing)
+            return self._install(plan, hashing, renderer)
 
     def _resolve(self, digests: DigestCache) -> ModelRef:
         ref = resolve(
@@ -198,10 +203,16 @@ class BuildSteps:
             self.lock.require_files(ref.files)
         return ref
 
-    def _plan(self, ref: ModelRef, destination: Destination) -> BuildPlan:
+    def _plan(self, ref: ModelRef, destination: Destination, renderer: Renderer | None = None) -> BuildPlan:
         from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed
 
-        found = plan(ref.files, options=self.options, destination=destination, free_bytes=self._free_bytes())
+        found = plan(
+            ref.files,
+            options=self.options,
+            destination=destination,
+            free_bytes=self._free_bytes(),
+            renderer=renderer,
+        )
         if self.lock is not None:
             self.lock.require_plan(found)
         return found
@@ -212,7 +223,7 @@ class BuildSteps:
         folder = None if self.options.stream else ref.folder
         preflight(plan, client=self.opened.client, store=self.opened.store, folder=folder)
 
-    def _install(self, plan: BuildPlan, hashing: Hashing) -> BuildResult:
+    def _install(self, plan: BuildPlan, hashing: Hashing, renderer: Renderer | None) -> BuildResult:
         from gguf2ollama.install.execute import execute  # noqa: PLC0415 - late, for the start
 
         found = execute(
@@ -220,21 +231,39 @@ class BuildSteps:
             client=self.opened.client,
             store=self.opened.store,
             hashing=hashing,
-            check=self._check(plan),
+            check=self._check(plan, renderer),
             progress=self.progress,
             notify=self.notify,
         )
         return BuildResult(plan=plan, differences=found.differences, warnings=found.warnings)
 
-    def _check(self, plan: BuildPlan) -> Check | None:
+    def _check(self, plan: BuildPlan, renderer: Renderer | None) -> Check | None:
         client, selection = self.opened.client, plan.inspection.selection
-        if client is None or selection is None:
+        if client is None or selection is None or renderer is None:
             return None
         from gguf2ollama.verification.build_check import BuildCheck  # noqa: PLC0415 - late, for the start
 
         return BuildCheck(
-            client=client, plan=plan, selection=selection, progress=self.progress, notify=self.notify
+            client=client,
+            plan=plan,
+            selection=selection,
+            renderer=renderer,
+            progress=self.progress,
+            notify=self.notify,
         )
 
     def _free_bytes(self) -> int | None:
         return free_memory_bytes() if self.opened.destination.runs_locally else None
+
+
+def _start_renderer(ref: ModelRef) -> Renderer:
+    """Return what renders the chat template, and start its process if the model surely has one.
+
+    Its start takes a twentieth of a second, in which this process imports what makes the plan.
+    """
+    from gguf2ollama.chat.reference import Renderer  # noqa: PLC0415 - if prompts are compared
+
+    renderer = Renderer()
+    if "tokenizer.chat_template" in ref.files.model.metadata:
+        renderer.begin()
+    return renderer

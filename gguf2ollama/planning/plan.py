@@ -25,6 +25,7 @@ from gguf2ollama.planning.template_patch import require_chat_template
 from gguf2ollama.sources.model import ModelFiles
 
 if TYPE_CHECKING:
+    from gguf2ollama.chat.reference import Renderer
     from gguf2ollama.planning.template_selection import TemplateSelection, Unsupported
 
 __all__ = ["BuildPlan", "Inspection", "plan_build", "plan_model"]
@@ -132,7 +133,12 @@ class BuildPlan:
 
 
 def plan_build(
-    files: ModelFiles, *, options: BuildOptions, destination: Destination, free_bytes: int | None
+    files: ModelFiles,
+    *,
+    options: BuildOptions,
+    destination: Destination,
+    free_bytes: int | None,
+    renderer: Renderer | None = None,
 ) -> BuildPlan:
     """Plan a build.
 
@@ -141,6 +147,7 @@ def plan_build(
         options: The options.
         destination: Where it is built.
         free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
+        renderer: Renders the chat template; one for this call when not given.
 
     Raises:
         Gguf2OllamaError: As :func:`plan_model` does.
@@ -152,6 +159,7 @@ def plan_build(
         options=options,
         target=destination.target(model_name=name.model, header_is_editable=not options.stream),
         free_bytes=free_bytes,
+        renderer=renderer,
     )
     plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
     is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may load it
@@ -162,7 +170,12 @@ def plan_build(
 
 
 def plan_model(
-    files: ModelFiles, *, options: ModelOptions, target: Target | None = None, free_bytes: int | None
+    files: ModelFiles,
+    *,
+    options: ModelOptions,
+    target: Target | None = None,
+    free_bytes: int | None,
+    renderer: Renderer | None = None,
 ) -> Inspection:
     """Detect the family of a model, select what renders its chats, and plan its recipe.
 
@@ -171,6 +184,7 @@ def plan_model(
         options: The options.
         target: The Ollama that it is for; when not given, any to which it is not uploaded.
         free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
+        renderer: Renders the chat template; one for this call when not given.
 
     Raises:
         InvalidInput: The chat template in the file is invalid, or rejects every conversation.
@@ -200,7 +214,9 @@ def plan_model(
             select_template,
         )
 
-        found = select_template(metadata, detection=detection, settings=settings, target=target)
+        found = select_template(
+            metadata, detection=detection, settings=settings, target=target, renderer=renderer
+        )
         selection, unsupported = (None, found) if isinstance(found, Unsupported) else (found, None)
         if selection is not None and (text := selection.choice.chosen.chat_template) is not None:
             changed = changed_template_patch(model.first, text, original=selection.authors.chat_template)

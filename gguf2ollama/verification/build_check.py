@@ -35,6 +35,7 @@ class BuildCheck:
         client: The server.
         plan: What was built.
         selection: What was predicted of its prompts.
+        renderer: Renders its chat template.
         progress: Called with the prompts compared.
         notify: Called with a line about each step.
     """
@@ -42,6 +43,7 @@ class BuildCheck:
     client: Client
     plan: BuildPlan
     selection: TemplateSelection
+    renderer: Renderer
     progress: Progress
     notify: Callable[[str], None]
 
@@ -56,7 +58,13 @@ class BuildCheck:
         self.notify("Comparing prompts")
         recipe = self._recipe
         found = check_prompts(
-            self.client, name, info, selection=self.selection, recipe=recipe, progress=self.progress
+            self.client,
+            name,
+            info,
+            selection=self.selection,
+            recipe=recipe,
+            renderer=self.renderer,
+            progress=self.progress,
         )
         if info.renderer and not recipe.modelfile.renderer:
             return Findings(warnings=(f"{found} render differently with {info.renderer}",) if found else ())
@@ -101,14 +109,13 @@ class BuildCheck:
         from gguf2ollama.verification.baseline import ollama_default  # noqa: PLC0415 - for few models
 
         self.notify("Comparing with a plain `ollama create`")
-        with Renderer() as renderer:
-            return ollama_default(
-                self.client,
-                self.plan.name,
-                self.plan.inspection.model.metadata,
-                authors=self.selection.authors,
-                template=self.selection.authors.load(renderer),
-                claims=self.selection.choice.claims,
-                version=self.selection.version,
-                progress=self.progress,
-            )
+        return ollama_default(
+            self.client,
+            self.plan.name,
+            self.plan.inspection.model.metadata,
+            authors=self.selection.authors,
+            template=self.selection.authors.load(self.renderer),
+            claims=self.selection.choice.claims,
+            version=self.selection.version,
+            progress=self.progress,
+        )

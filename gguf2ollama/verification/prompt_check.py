@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -115,6 +116,7 @@ def check_prompts(
     *,
     selection: TemplateSelection,
     recipe: Recipe,
+    renderer: Renderer | None = None,
     progress: Progress = ignore,
 ) -> Mismatches:
     """Return the conversations whose prompts differ from the reference, and were not predicted to.
@@ -123,13 +125,13 @@ def check_prompts(
     """
     if not shows_prompts(ServerVersion.parse(selection.version)):
         return Mismatches()
-    with Renderer() as renderer:
+    with Renderer() if renderer is None else contextlib.nullcontext(renderer) as running:
         parity = compare_on_server(
             client,
             name,
             info,
             authors=selection.authors,
-            template=selection.authors.load(renderer),
+            template=selection.authors.load(running),
             claims=selection.choice.claims,
             rendered_by=_planned_renderer(info, recipe),
             version=selection.version,

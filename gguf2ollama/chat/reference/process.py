@@ -38,7 +38,7 @@ class LimitBroken(Exception):
 
 
 class WorkerProcess:
-    """A process that renders chat templates: started when it is first asked, and again after its end."""
+    """A process that renders chat templates: started when it is first asked, or before, and after its end."""
 
     def __init__(self, limits: Limits, *, limits_memory: bool = sys.platform != "darwin") -> None:
         """Take the limits.
@@ -53,6 +53,16 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._is_memory_limited = False
+        self._is_ready = False
+
+    def begin(self) -> None:
+        """Start the process without waiting for it: it imports what it needs while this one goes on.
+
+        A failure shows when it is asked.
+        """
+        if self._process is None:
+            with contextlib.suppress(Gguf2OllamaError):
+                self._launch()
 
     def ask(self, message: str) -> list[dict[str, Any]]:
         """Send a message of one line and give its answers.
@@ -63,7 +73,9 @@ class WorkerProcess:
         """
         deadline = time.monotonic() + self._wall_seconds()
         try:
-            process = self._process or self._start()
+            process = self._process or self._launch()
+            if not self._is_ready:
+                self._await_start(process)
             _send(process, message)
             return self._read(process, deadline=deadline)
         except BaseException:  # an interruption too: what it would still answer must not be read later
@@ -78,7 +90,7 @@ class WorkerProcess:
         limits = self._limits
         return limits.wall_seconds if hasattr(signal, "setitimer") else 2 * limits.seconds
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> subprocess.Popen[bytes]:
         configuration = json.dumps(asdict(self._limits) | {"limits_memory": self._limits_memory})
         try:
             self._process = process = subprocess.Popen(
@@ -94,12 +106,16 @@ class WorkerProcess:
         self._lines = queue.SimpleQueue()
         cap = _OTHER_BYTES_OF_A_LINE + self._limits.characters * _BYTES_OF_A_CHARACTER
         threading.Thread(target=_read_lines, args=(process.stdout, self._lines, cap), daemon=True).start()
+        self._is_ready = False
+        return process
+
+    def _await_start(self, process: subprocess.Popen[bytes]) -> None:
         try:
             (hello,) = self._read(process, deadline=time.monotonic() + self._limits.wall_seconds)
         except LimitBroken as error:
             raise _no_start(f"it {error}") from error
         self._is_memory_limited = hello.get("is_memory_limited") is True
-        return process
+        self._is_ready = True
 
     def _read(self, process: subprocess.Popen[bytes], *, deadline: float) -> list[dict[str, Any]]:
         """Read the answers to a message, and look after the limits that the system does not look after."""

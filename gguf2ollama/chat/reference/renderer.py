@@ -45,6 +45,11 @@ class Renderer:
     ) -> None:
         self.close()
 
+    def begin(self) -> None:
+        """Start the process without waiting for it, so that it is ready when it is first asked."""
+        with self._lock:
+            self._worker.begin()
+
     def close(self) -> None:
         """End the process."""
         with self._lock:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama.api.build import build
+from gguf2ollama.chat.reference.process import WorkerProcess
 from gguf2ollama.errors import FileChanged
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.names import ModelName
@@ -99,3 +100,16 @@ def test_a_file_that_does_not_rest_is_refused(model, tmp_path):
         build(model, name="mine", store=tmp_path / "store", verify=False, progress=Meddler(model, times=9))
     assert not list(tmp_path.rglob("manifests/*/*/*/*"))
     assert not DigestCache()._entries
+
+
+def test_one_process_renders_for_the_plan_and_for_the_check_on_the_server(model, monkeypatch):
+    started = []
+
+    def start(limits):
+        started.append(limits)
+        return WorkerProcess(limits)
+
+    monkeypatch.setattr("gguf2ollama.chat.reference.renderer.WorkerProcess", start)
+    with FakeOllama(version="0.34.4") as server:
+        build(model, name="mine", host=server.url, via="pull")
+    assert len(started) == 1

@@ -151,3 +151,25 @@ def test_the_worker_sees_nothing_of_our_environment(monkeypatch):
             pytest.skip("/proc is Linux's")
         with open(f"/proc/{own._worker._process.pid}/environ", "rb") as stream:  # noqa: PTH123
             assert b"secret" not in stream.read()
+
+
+def test_a_process_that_was_begun_is_the_one_that_is_asked():
+    worker = WorkerProcess(Limits())
+    try:
+        worker.begin()
+        begun = worker._process
+        assert begun is not None
+        worker.begin()
+        (facts,) = worker.ask('{"do": "load", "text": "{{ messages }}", "now": null, "key": "k"}')
+        assert "invalid" not in facts
+        assert worker._process is begun
+    finally:
+        worker.close()
+
+
+def test_a_process_that_cannot_be_started_is_an_error_only_when_it_is_asked(monkeypatch):
+    monkeypatch.setattr("sys.executable", "/no/such/python")
+    worker = WorkerProcess(Limits())
+    worker.begin()
+    with pytest.raises(Gguf2OllamaError, match="failed to start"):
+        worker.ask("{}")
