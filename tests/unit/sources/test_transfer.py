@@ -181,13 +181,17 @@ def test_a_refusal_in_the_middle_ends_all(server, fetch):
 
 def test_a_segment_that_never_comes_is_left_to_the_others(server, fetch):
     """A connection that fails again and again is not needed as long as others bring bytes."""
-    failed = 0
+    failed, has_failed_twice = 0, threading.Event()
 
     def change(request, reply):
         nonlocal failed
         if request.range[0] == 3 * SEGMENT and failed < 3:
             failed += 1
+            if failed == 2:
+                has_failed_twice.set()
             return None
+        if request.range[0] > 3 * SEGMENT:  # the others still have work when that connection gives up
+            has_failed_twice.wait(10)
         return reply
 
     server.change = change
