@@ -1,11 +1,21 @@
-"""Where this program keeps what it may lose, on each system."""
+"""What the machine and its system say: where this program keeps what it may lose, and since when it runs."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
 
-__all__ = ["cache_folder"]
+__all__ = ["boot_id", "cache_folder"]
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> bytes | None:
+    """Return what distinguishes this run of the system from all others; ``None`` where it does not say."""
+    try:
+        return _BOOT.read_bytes()
+    except OSError:
+        return None
 
 
 def cache_folder() -> Path | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gguf2ollama.environment import boot_id
 from gguf2ollama.fs.atomic import (
     atomic_file,
     clear_abandoned,
@@ -22,8 +23,6 @@ from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.space import check_free_space, reserve
 
 __all__ = ["resumable_file"]
-
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @contextlib.contextmanager
@@ -89,9 +88,7 @@ def _resumable_path(target: Path, identity: bytes) -> Path | None:
     """
     import zlib  # noqa: PLC0415 - for large files alone
 
-    try:
-        start = _BOOT.read_bytes()
-    except OSError:
+    if (start := boot_id()) is None:
         return None
     sums = zlib.crc32(identity, zlib.crc32(start)), zlib.adler32(identity, zlib.adler32(start))
     return temporary_path(target, folder=target.parent, mark=f"{sums[0]:08x}{sums[1] & 0xFFFF:04x}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.environment import cache_folder
+from gguf2ollama.environment import boot_id, cache_folder
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
@@ -33,7 +33,6 @@ _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minut
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; after that the age of the models decides
 _LATE = 0.3  # seconds in which a server finishes requests of a client that has disconnected
 _TOKEN = lazy_pattern(r"[0-9]{16}")
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 _BuildState: TypeAlias = Literal["running", "ended", "unknown"]
 
@@ -251,9 +250,7 @@ def _remove_old_files(folder: Path) -> None:
 
 def _machine() -> bytes:
     """Return what identifies this machine since its last boot."""
-    with contextlib.suppress(OSError):
-        return _BOOT.read_bytes()
-    return socket.gethostname().encode()
+    return boot_id() or socket.gethostname().encode()
 
 
 def _lock(file: BinaryIO, *, wait: bool) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gguf2ollama.environment import boot_id
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.net import ByteRange
 
@@ -39,7 +40,6 @@ _CHECKSUM = struct.Struct("<I")
 _COUNT = struct.Struct("<Q")
 _JOURNAL_LIMIT = 16 << 20  # bytes: of a file of some 60 terabytes
 _LOCK_SECONDS = 0.2
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class PartFile:
@@ -256,18 +256,11 @@ def identity_of(*, digest: str | None, mark: str) -> bytes:
     """
     if digest is not None:
         seed = f"digest {digest}"
-    elif mark and (boot := _boot()):
-        seed = f"mark {boot} {mark}"
+    elif mark and (boot := boot_id()):
+        seed = f"mark {boot.decode('ascii').strip()} {mark}"
     else:
         return os.urandom(32)
     return hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
-
-
-def _boot() -> str:
-    """Return since when this system runs; empty where it does not say."""
-    with contextlib.suppress(OSError):
-        return _BOOT.read_text(encoding="ascii").strip()
-    return ""
 
 
 def _take_over(source: Path | None, path: Path, *, size: int) -> int:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from gguf2ollama import environment
 from gguf2ollama.errors import NotEnoughSpace, NotFound, UsageProblem
 from gguf2ollama.fs import resumable, space
 from gguf2ollama.fs.atomic import atomic_file
@@ -239,7 +240,7 @@ def test_what_may_not_be_ours_is_left_alone(tmp_path, monkeypatch, change):
         left = stack.enter_context(write_half(target, identity=b"y" if change == "other bytes" else b"x"))
         if change.endswith("start"):
             place = tmp_path / "boot_id"
-            monkeypatch.setattr(resumable, "_BOOT", place)
+            monkeypatch.setattr(environment, "_BOOT", place)
             if change == "another start":
                 place.write_bytes(b"another")
         elif change == "second name":

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gguf2ollama import environment
 from gguf2ollama.errors import NotEnoughSpace
-from gguf2ollama.sources import part_file
 from gguf2ollama.sources.part_file import PartFile, identity_of, journal_path, segment_bytes
 
 SEGMENT = 64 << 10
@@ -180,7 +180,7 @@ def test_segments_stay_as_they_were_begun(open_part):
 
 def test_without_a_digest_it_counts_as_long_as_the_system_runs(tmp_path, monkeypatch):
     boot = tmp_path / "boot_id"
-    monkeypatch.setattr(part_file, "_BOOT", boot)
+    monkeypatch.setattr(environment, "_BOOT", boot)
     boot.write_text("one")
     first = identity_of(digest=None, mark='"tag"')
     assert identity_of(digest=None, mark='"tag"') == first
