@@ -110,8 +110,8 @@ def explain(failure: Failure) -> ServerProblem:
     return kind(text, hint=hint)
 
 
-def printable(text: str) -> str:
-    """Make a text of a server safe for a terminal and of bounded length."""
-    one_line = " ".join(text[: 4 * _DETAIL_LIMIT].split())
+def printable(text: str, *, limit: int = _DETAIL_LIMIT) -> str:
+    """Make a text of a server safe for a terminal: one line of at most so many characters."""
+    one_line = " ".join(text[: 4 * limit].split())
     kept = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in one_line)
-    return kept if len(kept) <= _DETAIL_LIMIT else f"{kept[:_DETAIL_LIMIT]}…"
+    return kept if len(kept) <= limit else f"{kept[:limit]}…"

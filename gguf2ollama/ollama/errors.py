@@ -25,7 +25,7 @@ from gguf2ollama.errors import (
     ServerUnreachable,
     UsageProblem,
 )
-from gguf2ollama.net import Failure, FailureKind, explain
+from gguf2ollama.net import Failure, FailureKind, explain, failures
 
 __all__ = ["ApiCall", "explain_failure", "explain_refusal", "printable"]
 
@@ -377,10 +377,8 @@ def _unauthorized(call: ApiCall, *, said: str) -> ServerRefused:
 
 
 def printable(text: str) -> str:
-    """Make a text of a server safe for a terminal and of bounded length; its lines become one."""
-    one_line = " ".join(text[: 4 * _TEXT_LIMIT].split())
-    kept = "".join(letter if letter.isprintable() else "�" for letter in one_line)
-    return kept if len(kept) <= _TEXT_LIMIT else f"{kept[:_TEXT_LIMIT]}…"
+    """Make a text of a server safe for a terminal; Ollama quotes long ones of llama-server."""
+    return failures.printable(text, limit=_TEXT_LIMIT)
 
 
 _START = "start it with `ollama serve`, or set its address with OLLAMA_HOST or --host"
