@@ -1,4 +1,4 @@
-"""The memory that a model takes, and the context length that fits. Only I/O: this machine's free memory."""
+"""The memory that a model takes, and the context length that fits. Only I/O: what memory this machine has."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
         parse_context,
         read_shape,
     )
-    from gguf2ollama.memory.hardware import free_memory_bytes
+    from gguf2ollama.memory.hardware import Gpu, Hardware, find_hardware, free_memory_bytes
 
 __all__ = [
     "ContextChoice",
+    "Gpu",
+    "Hardware",
     "ModelShape",
     "choose_context",
+    "find_hardware",
     "fits_memory",
     "free_memory_bytes",
     "parse_context",
@@ -38,6 +41,6 @@ __getattr__, __dir__ = lazy_exports(
             "parse_context",
             "read_shape",
         ),
-        "hardware": ("free_memory_bytes",),
+        "hardware": ("Gpu", "Hardware", "find_hardware", "free_memory_bytes"),
     },
 )

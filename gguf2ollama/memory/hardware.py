@@ -1,24 +1,232 @@
-"""The memory of this machine."""
+"""The memory that a machine has: RAM, graphics cards, and what of them a model can have.
+
+What counts is what the machine has less what its system keeps, not what happens to be free: a model that is
+planned twice gets the same context both times, and Ollama unloads other models to make room for one. What is
+used now is known as well, for a remark.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import platform
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["free_memory_bytes"]
+from gguf2ollama._dataclass import dataclass
+
+__all__ = ["Gpu", "Hardware", "find_hardware", "free_memory_bytes"]
+
+_GIB = 1 << 30
+_RAM_SHARE = 5  # of RAM, a fifth stays with the system and other programs …
+_RAM_LEAST, _RAM_MOST = 2 * _GIB, 16 * _GIB  # … within these bounds: a desktop with a browser takes that much
+_FIT_MARGIN = 1024 << 20  # what llama-server leaves free on each GPU (--fit-target, default 1024 MiB)
+_GPU_CONTEXT = 457 << 20  # what a process takes on a GPU beside its buffers (ml/device.go of Ollama 0.34.4)
+_METAL_CONTEXT = 512 << 20  # the same with Metal
+_METAL_TURN = 36 * _GIB  # below, Metal lets a process have 2/3 of RAM, from there 3/4
 
 _MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+_NVIDIA = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/dev/dxg"))  # the last: WSL
+_NVML = Path("C:/Windows/System32/nvml.dll")
+_CARDS = Path("/sys/class/drm")
+_UNLIMITED = 1 << 60  # cgroups of version 1 say "no limit" by a number above this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """A graphics card, or the share of a Mac's memory that Metal may have.
+
+    Attributes:
+        name: Its name, as its driver says it.
+        total_bytes: Its memory.
+        free_bytes: What of it was free when it was looked at; ``None`` if not known.
+    """
+
+    name: str
+    total_bytes: int
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """The memory of a machine.
+
+    Attributes:
+        ram_bytes: Its RAM, or the limit of the container or service if that is lower.
+        gpus: Its graphics cards that Ollama uses.
+        unified: Whether the GPU's memory is a part of the RAM.
+        free_ram_bytes: What of the RAM a new program could have had; ``None`` if not known.
+    """
+
+    ram_bytes: int
+    gpus: tuple[Gpu, ...] = ()
+    unified: bool = False
+    free_ram_bytes: int | None = None
+
+    @property
+    def ram_for_models(self) -> int:
+        """Bytes of RAM for models: all but a fifth, which is at least 2 GiB and at most 16 GiB.
+
+        Of less than 4 GiB, half.
+        """
+        kept = min(max(self.ram_bytes // _RAM_SHARE, _RAM_LEAST), _RAM_MOST)
+        return self.ram_bytes - min(kept, self.ram_bytes // 2)
+
+    @property
+    def gpu_for_models(self) -> tuple[int, ...]:
+        """Bytes of each GPU for models: less the margin of llama-server, and what a process takes itself."""
+        kept = _FIT_MARGIN + (_METAL_CONTEXT if self.unified else _GPU_CONTEXT)
+        most = self.ram_for_models if self.unified else None
+        found = (max(gpu.total_bytes - kept, 0) for gpu in self.gpus)
+        return tuple(count if most is None else min(count, most) for count in found)
+
+    @property
+    def vram_for_models(self) -> int:
+        """Bytes of all GPUs for models."""
+        return sum(self.gpu_for_models)
+
+    @property
+    def bytes_for_models(self) -> int:
+        """Bytes of GPUs and RAM together."""
+        return self.ram_for_models + (0 if self.unified else self.vram_for_models)
+
+
+def find_hardware() -> Hardware | None:
+    """Return the memory of this machine; ``None`` if it cannot be found out."""
+    ram = _linux_ram() or _psutil_ram()
+    if ram is None:
+        return None
+    total, free = ram
+    if (limit := _cgroup_limit()) is not None and limit < total:
+        total, free = limit, None if free is None else min(free, limit)
+    if sys.platform == "darwin":
+        gpus = tuple(_metal(total))
+        return Hardware(ram_bytes=total, gpus=gpus, unified=bool(gpus), free_ram_bytes=free)
+    return Hardware(ram_bytes=total, gpus=(*_nvidia(), *_amd()), free_ram_bytes=free)
+
+
+def _linux_ram() -> tuple[int, int | None] | None:
+    """Return total and available bytes from what psutil reads, too: importing that takes 24 ms of CPU."""
+    found: dict[str, int] = {}
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in _MEMINFO.read_text(encoding="ascii").splitlines():
+            key, _, value = line.partition(":")
+            if key in {"MemTotal", "MemAvailable"}:
+                found[key] = int(value.split()[0]) * 1024
+    return (found["MemTotal"], found.get("MemAvailable")) if "MemTotal" in found else None
+
+
+def _psutil_ram() -> tuple[int, int | None] | None:
+    import psutil  # noqa: PLC0415 - for other systems alone
+
+    with contextlib.suppress(psutil.Error, OSError, RuntimeError):
+        memory = psutil.virtual_memory()
+        return int(memory.total), int(memory.available)
+    return None
+
+
+def _cgroup_limit() -> int | None:
+    """Return the lowest limit of memory of the control groups that this process is in; ``None`` for none.
+
+    That of a container or a service; see ``memory.max`` in Documentation/admin-guide/cgroup-v2.rst and
+    ``memory.limit_in_bytes`` in cgroup-v1/memory.rst of Linux. Ollama reads the former for itself
+    (discover/cpu_linux.go of 0.34.4).
+    """
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        limits = list(_cgroup_limits(_CGROUP.read_text(encoding="utf-8")))
+        return min(limits, default=None)
+    return None
+
+
+def _cgroup_limits(groups: str) -> Iterator[int]:
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2) if line.count(":") > 1 else ("", "-", "")
+        if not controllers:
+            root, name = _CGROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = _CGROUPS / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / path.strip("/")
+        # a container without a namespace of its own sees paths of the host, and its own group as the root
+        for folder in (group, *group.parents):
+            if folder != root and root not in folder.parents:
+                break
+            limit = _read_number(folder / name)  # version 2 says "max" where there is none
+            if limit is not None and 0 < limit < _UNLIMITED:
+                yield limit
+
+
+def _metal(ram_bytes: int) -> Iterator[Gpu]:
+    """Return what Metal may have of a Mac's RAM, unless it has an Intel processor, where Ollama uses the CPU.
+
+    ``recommendedMaxWorkingSetSize``, without the framework: 2/3 of up to 36 GiB and 3/4 of more as far as
+    people have posted it (10,922.67 MiB of 16 GiB in abetlen/llama-cpp-python issue 687, 48 GiB of 64 GiB in
+    ggml-org/llama.cpp issue 1870; macOS 26 lets it have more), or what ``iogpu.wired_limit_mb`` is set to.
+    """
+    if platform.machine() != "arm64":
+        return
+    share = ram_bytes * 2 // 3 if ram_bytes <= _METAL_TURN else ram_bytes * 3 // 4
+    yield Gpu(name="Metal", total_bytes=min(_wired_limit() or share, ram_bytes))
+
+
+def _wired_limit() -> int | None:
+    import subprocess  # noqa: PLC0415 - on a Mac alone
+
+    with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
+        command = ["/usr/sbin/sysctl", "-n", "iogpu.wired_limit_mb"]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=5)
+        return int(done.stdout) << 20 or None
+    return None
+
+
+def _nvidia() -> Iterator[Gpu]:
+    """Return the NVIDIA cards, as NVML lists them; none where there is no driver."""
+    if not any(path.exists() for path in ((_NVML,) if sys.platform == "win32" else _NVIDIA)):
+        return
+    with contextlib.suppress(ImportError):
+        import pynvml  # noqa: PLC0415 - where there is a card
+
+        with contextlib.suppress(pynvml.NVMLError, OSError):
+            pynvml.nvmlInit()
+            try:
+                yield from [
+                    _nvidia_card(pynvml, number) for number in range(int(pynvml.nvmlDeviceGetCount()))
+                ]
+            finally:
+                pynvml.nvmlShutdown()
+
+
+def _nvidia_card(nvml: Any, number: int) -> Gpu:  # noqa: ANN401 - a module without types
+    handle = nvml.nvmlDeviceGetHandleByIndex(number)
+    memory, name = nvml.nvmlDeviceGetMemoryInfo(handle), nvml.nvmlDeviceGetName(handle)
+    return Gpu(
+        name=name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name),
+        total_bytes=int(memory.total),
+        free_bytes=int(memory.free),
+    )
+
+
+def _amd() -> Iterator[Gpu]:
+    """Return the AMD cards, by the files of their driver (``mem_info_vram_*``, Documentation/gpu/amdgpu)."""
+    for file in sorted(_CARDS.glob("card*/device/mem_info_vram_total")):
+        if total := _read_number(file):
+            used = _read_number(file.with_name("mem_info_vram_used"))
+            yield Gpu(
+                name="AMD", total_bytes=total, free_bytes=None if used is None else max(total - used, 0)
+            )
+
+
+def _read_number(path: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int(path.read_text(encoding="ascii"))
+    return None
 
 
 def free_memory_bytes() -> int | None:
     """Return the bytes of memory that a new program could use without swapping; ``None`` if not known."""
-    # what psutil reads on Linux, too, where importing it takes 24 ms of CPU: 8 % of a build
-    with contextlib.suppress(OSError, ValueError):
-        for line in _MEMINFO.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    import psutil  # noqa: PLC0415 - for other systems alone
-
-    with contextlib.suppress(psutil.Error, OSError, RuntimeError):
-        return int(psutil.virtual_memory().available)
-    return None
+    found = find_hardware()
+    return None if found is None else found.free_ram_bytes
