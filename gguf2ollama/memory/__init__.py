@@ -15,14 +15,18 @@ if TYPE_CHECKING:
         parse_context,
         read_shape,
     )
+    from gguf2ollama.memory.estimate import DeviceMemory, MemoryEstimate, estimate_memory
     from gguf2ollama.memory.hardware import Gpu, Hardware, find_hardware, free_memory_bytes
 
 __all__ = [
     "ContextChoice",
+    "DeviceMemory",
     "Gpu",
     "Hardware",
+    "MemoryEstimate",
     "ModelShape",
     "choose_context",
+    "estimate_memory",
     "find_hardware",
     "fits_memory",
     "free_memory_bytes",
@@ -41,6 +45,7 @@ __getattr__, __dir__ = lazy_exports(
             "parse_context",
             "read_shape",
         ),
+        "estimate": ("DeviceMemory", "MemoryEstimate", "estimate_memory"),
         "hardware": ("Gpu", "Hardware", "find_hardware", "free_memory_bytes"),
     },
 )
