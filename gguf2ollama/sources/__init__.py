@@ -2,9 +2,9 @@
 
 A site is asked over its own interface (``huggingface``, ``modelscope``, ``url``, each a ``Site``), as the
 environment says (``settings``); ``sites.open_site`` opens the one of a source. A repository is read
-(``repository``), its files are sorted by their names (``gguf_files``, ``selection``), and those of one model
-are downloaded into the cache that all tools of the site share (``download``, ``transfer``, ``part_file``,
-``cache``). A file is read where it is (``remote_file``, ``remote_streams``)::
+(``repository``), its files are sorted (``gguf_files``, ``classification``, ``selection``), and those of one
+model are downloaded into the cache that all tools of the site share (``download``, ``transfer``,
+``part_file``, ``cache``). A file is read where it is (``remote_file``, ``remote_streams``)::
 
     with RangeReader.at("https://example.com/model.gguf") as stream:
         gguf = open_gguf(stream)

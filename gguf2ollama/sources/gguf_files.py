@@ -1,36 +1,31 @@
-"""Which files of a repository belong together, and what each is for, as their names say.
-
-Publishers keep many quantizations of one model in a repository: one file each, or shards of one, or a folder
-for each. Beside them lie files that are no models of their own: projectors, importance matrices, the weights
-of multi-token prediction, draft models, adapters.
-"""
+"""The files of a repository, and which of them are one GGUF: a file, its shards, or its pieces."""
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.ggufio import ShardName, shard_name
-from gguf2ollama.sources.quantization import find_quant, without_quant
 
-__all__ = ["Kind", "RepositoryFile", "Variant", "group_files"]
+__all__ = ["FileSet", "Kind", "RepositoryFile", "Variant", "collect_sets"]
 
-_MOST_MISSING = 8  # shards that are named
+_MOST_MISSING = 8  # files that are named
 _PIECE = lazy_pattern(
-    r"(?P<name>.+\.gguf)(?:\.part(?P<no>[0-9]{1,3})of[0-9]{1,3}|[.-](?:split|part)-?[a-z0-9]{1,3})",
-    re.IGNORECASE,
+    r"(?P<whole>.+\.gguf)(?P<before>[._-](?:(?P<word>split|part|piece|chunk)[._-]?)?)(?P<no>[0-9]{1,5}|[a-z]{1,3})"
+    r"(?P<count>[-_]?of[-_]?(?P<total>[0-9]{1,5}))?",
+    re.IGNORECASE | re.DOTALL,
 )
-_WORDS = lazy_pattern(r"[^a-z0-9]+")
+_SPLIT = lazy_pattern(r"[-._]split$", re.IGNORECASE)
 
 
 class Kind(Enum):
-    """What a file of a repository is for, as its name says."""
+    """What a file of a repository is for."""
 
     MODEL = "model"
     PROJECTOR = "projector"
@@ -39,18 +34,8 @@ class Kind(Enum):
     DRAFT = "draft model"
     ADAPTER = "adapter"
     VOCABULARY = "vocabulary"
-    PIECES = "pieces"
-    """A file that was cut where it happened to be long enough; its pieces have to be put together."""
-
-
-_KINDS_BY_WORD = {
-    "mmproj": Kind.PROJECTOR,
-    "lora": Kind.ADAPTER,
-    "adapter": Kind.ADAPTER,
-    "vocab": Kind.VOCABULARY,
-}
-_KINDS_BESIDE = {"mtp": Kind.MTP, "draft": Kind.DRAFT, "eagle3": Kind.DRAFT, "dflash": Kind.DRAFT}
-"""Words that also stand in the names of whole models: a file is this beside one without the word."""
+    COMPONENT = "component"
+    """Another part: the tokenizer or the vocoder of a speech model, an encoder of text for images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +68,42 @@ class RepositoryFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileSet:
+    """One GGUF: its file, all its shards, or all its pieces.
+
+    Attributes:
+        name: Its path without ``.gguf`` and without the number of a shard.
+        files: In order.
+        missing: Paths of shards or pieces that the repository lacks.
+        is_cut: Whether the files are pieces: bytes of one file, which have to be joined.
+    """
+
+    name: str
+    files: tuple[RepositoryFile, ...]
+    missing: tuple[str, ...] = ()
+    is_cut: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One model, or what goes with one: its file, or all its shards.
 
     Attributes:
         kind: What it is for.
         name: Its path without ``.gguf`` and without the number of a shard.
-        quant: Its quantization, such as ``UD-Q4_K_XL``; ``None`` where no name says.
+        quant: What distinguishes it from the other files of its model, usually its quantization, such as
+            ``UD-Q4_K_XL``; ``None`` where no name says.
         files: In order.
-        missing: Paths of shards that the repository lacks.
+        missing: Paths of shards or pieces that the repository lacks.
+        is_cut: Whether the files are pieces of one file.
+        base: The model's name without the label, to distinguish the models of a repository.
+        n_extra: Words by which its name is longer than the model's: 1 for another build called ``max``.
+        needs_header: Whether names and sizes leave open what it is.
     """
 
     kind: Kind
@@ -99,6 +111,10 @@ class Variant:
     quant: str | None
     files: tuple[RepositoryFile, ...]
     missing: tuple[str, ...] = ()
+    is_cut: bool = False
+    base: str = ""
+    n_extra: int = 0
+    needs_header: bool = False
 
     @property
     def n_bytes(self) -> int:
@@ -106,81 +122,90 @@ class Variant:
         return sum(file.size for file in self.files)
 
     @property
-    def base(self) -> str:
-        """The model's name without the quantization, to distinguish the models of a repository."""
-        return without_quant(posixpath.basename(self.name))
+    def depth(self) -> int:
+        """The number of folders that it is in."""
+        return self.name.count("/")
 
     def bits_per_weight(self, parameters: int | None) -> float | None:
         """Return the bits that each of ``parameters`` weights takes; ``None`` where they are not counted."""
         return self.n_bytes * 8 / parameters if parameters else None
 
 
-def group_files(files: Iterable[RepositoryFile]) -> list[Variant]:
-    """Put shards and pieces together, and say what each is for; files that are not GGUF are left out."""
-    return list(_sorted_by_kind(list(_group(files))))
+def collect_sets(files: Iterable[RepositoryFile]) -> list[FileSet]:
+    """Put shards and pieces together; files that are not GGUF are left out, and so are hidden ones."""
+    return list(_collect(file for file in files if not _is_hidden(file.path)))
 
 
-def _group(files: Iterable[RepositoryFile]) -> Iterator[Variant]:
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def _collect(files: Iterable[RepositoryFile]) -> Iterator[FileSet]:
     shards: dict[tuple[str, str, int], dict[int, RepositoryFile]] = defaultdict(dict)
-    pieces: dict[str, list[RepositoryFile]] = defaultdict(list)
+    pieces: dict[tuple[str, str, str], dict[int, RepositoryFile]] = defaultdict(dict)
     for file in files:
-        if match := _PIECE.fullmatch(file.path):
-            pieces[match["name"]].append(file)
-        elif not file.name.lower().endswith(".gguf"):
-            continue
+        if not file.name.lower().endswith(".gguf"):
+            if match := _PIECE.fullmatch(file.path):
+                pieces[match["whole"], match["before"].lower(), match["count"] or ""][
+                    _ordinal(match["no"])
+                ] = file
         elif name := ShardName.parse(file.name):
             shards[file.folder, name.prefix, name.count][name.no] = file
         else:
-            yield _variant(file.path[: -len(".gguf")], (file,))
+            yield FileSet(name=_without_ending(file.path), files=(file,))
     for (folder, prefix, count), by_no in shards.items():
         missing = (no for no in range(min(count, _MOST_MISSING + len(by_no))) if no not in by_no)
-        yield _variant(
-            posixpath.join(folder, prefix),
-            tuple(by_no[no] for no in sorted(by_no)),
+        yield FileSet(
+            name=posixpath.join(folder, _SPLIT.sub("", prefix) or prefix),
+            files=tuple(by_no[no] for no in sorted(by_no)),
             missing=tuple(posixpath.join(folder, shard_name(prefix, no=no, count=count)) for no in missing),
         )
-    for whole, cut in pieces.items():
-        ordered = tuple(sorted(cut, key=_piece_order))
-        yield _variant(whole[: -len(".gguf")], ordered, kind=Kind.PIECES)
+    for by_no in pieces.values():
+        if (cut := _pieces(by_no)) is not None:
+            yield cut
 
 
-def _piece_order(file: RepositoryFile) -> tuple[int, str]:
-    match = _PIECE.fullmatch(file.path)
-    return (int(match["no"]) if match and match["no"] else 0, file.path)
-
-
-def _variant(
-    name: str, files: tuple[RepositoryFile, ...], *, missing: tuple[str, ...] = (), kind: Kind | None = None
-) -> Variant:
-    own = find_quant(posixpath.basename(name))
-    folders = reversed(posixpath.dirname(name).split("/"))
-    quant = own or next((found for part in folders if (found := find_quant(part))), None)
-    return Variant(
-        kind=kind or _kind_by_name(name, quant=own), name=name, quant=quant, files=files, missing=missing
+def _pieces(by_no: dict[int, RepositoryFile]) -> FileSet | None:
+    """Return the file that pieces are cut from; ``None`` where the endings are not numbers in a row."""
+    numbers = sorted(by_no)
+    match = _PIECE.fullmatch(by_no[numbers[0]].path)
+    assert match is not None  # noqa: S101 - as it was collected
+    total = int(match["total"]) if match["total"] else numbers[-1] + (numbers[0] == 0)
+    is_named = match["word"] is not None or match["total"] is not None
+    if not is_named and (len(numbers) < 2 or numbers[0] > 1):  # noqa: PLR2004 - model.gguf.bz, model.gguf.2024
+        return None
+    first = 0 if 0 in by_no else 1
+    missing = itertools.islice((no for no in range(first, first + total) if no not in by_no), _MOST_MISSING)
+    return FileSet(
+        name=_without_ending(match["whole"]),
+        files=tuple(by_no[no] for no in numbers),
+        missing=tuple(_piece_path(match, no=no) for no in missing),
+        is_cut=True,
     )
 
 
-def _kind_by_name(name: str, *, quant: str | None) -> Kind:
-    words = _words(posixpath.basename(name))
-    for word, kind in _KINDS_BY_WORD.items():
-        if word in words:
-            return kind
-    # beside a quantization the word says how that was made
-    return Kind.IMATRIX if "imatrix" in words and quant is None else Kind.MODEL
+def _piece_path(match: re.Match[str], *, no: int) -> str:
+    written = match["no"]
+    if written.isdigit():
+        number = str(no).zfill(len(written) if written.startswith("0") else 1)
+    else:
+        number = ""
+        left = no - 1
+        for _ in written:
+            left, letter = divmod(left, 26)
+            number = chr(ord("a") + letter) + number
+    return f"{match['whole']}{match['before']}{number}{match['count'] or ''}"
 
 
-def _sorted_by_kind(variants: Sequence[Variant]) -> Iterator[Variant]:
-    """Return what goes with a model from models whose names hold the same word."""
-    has_plain = any(variant.kind is Kind.MODEL and not _beside(variant) for variant in variants)
-    for variant in variants:
-        word = _beside(variant) if variant.kind is Kind.MODEL else None
-        yield replace(variant, kind=_KINDS_BESIDE[word]) if word and has_plain else variant
+def _ordinal(text: str) -> int:
+    """Return the number of a piece: 12 of ``12``; 1 of ``a`` and ``aa``, as ``split`` counts."""
+    if text.isdigit():
+        return int(text)
+    value = 0
+    for letter in text.lower():
+        value = value * 26 + ord(letter) - ord("a")
+    return value + 1
 
 
-def _beside(variant: Variant) -> str | None:
-    words = _words(variant.name)
-    return next((word for word in _KINDS_BESIDE if word in words), None)
-
-
-def _words(text: str) -> list[str]:
-    return _WORDS.split(text.lower())
+def _without_ending(path: str) -> str:
+    return path[: -len(".gguf")]

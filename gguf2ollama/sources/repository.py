@@ -13,7 +13,7 @@ from gguf2ollama.sources.site import RepositoryInfo, Site
 
 __all__ = ["Repository", "read_repository"]
 
-_WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".onnx")
+_WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".onnx", ".llamafile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ShardName
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant, group_files
+from gguf2ollama.sources.classification import group_files
+from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.name_parts import stated_size, words_of
 from gguf2ollama.sources.quantization import bits_of, fold_quant, is_same_quant
 
 __all__ = ["Catalogue", "Choice"]
 
 _NAMED = 8  # that an error names
-_USUAL = ("Q4_K_M", "UD-Q4_K_XL", "i1-Q4_K_M", "Q4_K_XL", "Q4_K_L", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q4_0")
+_USUAL = ("Q4_K_M", "Q4_K", "UD-Q4_K_XL", "I1-Q4_K_M", "UD-Q4_K_M", "Q4_K_XL", "Q4_K_L", "Q4_K_S")
+_NEARLY_USUAL = ("Q4_K_", "IQ4_NL", "IQ4_XS", "Q4_0")  # what labels begin with
 _USUAL_BITS = 4
+_USUAL_BITS_PER_WEIGHT = 4.85  # Q4_K_M of Llama 3.1 8B, as llama.cpp's tools/quantize/README.md has it
 _PROJECTORS = ("F16", "BF16", "Q8_0", "F32")  # the order in which one is taken
 
 
@@ -40,9 +45,13 @@ class Catalogue:
     variants: tuple[Variant, ...]
 
     @classmethod
-    def of(cls, files: Iterable[RepositoryFile], *, repository: str) -> Catalogue:
-        """Sort the files of a repository; those that are not GGUF are left out."""
-        variants = sorted(group_files(files), key=lambda variant: (variant.n_bytes, variant.name))
+    def of(
+        cls, files: Iterable[RepositoryFile], *, repository: str, kinds: Mapping[str, Kind] | None = None
+    ) -> Catalogue:
+        """Sort the files of a repository; ``kinds`` is what headers say, as in :func:`group_files`."""
+        variants = sorted(
+            group_files(files, kinds=kinds), key=lambda variant: (variant.n_bytes, variant.name)
+        )
         return cls(repository=repository, variants=tuple(variants))
 
     @property
@@ -101,30 +110,24 @@ class Catalogue:
 
     def _choose_file(self, file: str, *, quant: str | None) -> Choice:
         wanted = file.strip("/")
-        matches = [variant for variant in self.variants if _is_named(variant, wanted)]
+        matches = [variant for variant in self.variants if wanted in {found.path for found in variant.files}]
+        matches = matches or [variant for variant in self.variants if _is_named(variant, wanted)]
         if not matches:
             inside = [variant for variant in self.models if posixpath.dirname(variant.name) == wanted]
-            matches = [variant for variant in inside if quant is None or _is_wanted(variant, quant)]
+            matches = [variant for variant in inside if quant is None or _has_label(variant, quant)]
         if not matches:
             raise NotFound(
                 f"{self.repository} has no GGUF {file!r}", hint=f"it has {self._names(self.models)}"
             )
-        return Choice(variant=self._only(matches, f"called {file!r}"), reason="as requested")
+        return Choice(variant=self._plainest(matches, f"called {file!r}"), reason="as requested")
 
     def _choose_quant(self, quant: str) -> Choice:
-        for ignores_mark in (False, True):
-            matches = [
-                variant for variant in self.models if _is_wanted(variant, quant, ignores_mark=ignores_mark)
-            ]
+        for is_meant in (_has_label, _has_loose_label, _has_words):
+            matches = [variant for variant in self.models if is_meant(variant, quant)]
             if matches:
-                return Choice(variant=self._only(matches, f"of {quant}"), reason="as requested")
-        for variant in self.of_kind(Kind.PIECES):
-            if _is_wanted(variant, quant, ignores_mark=True):
-                _require_whole(variant, self.repository)
+                return Choice(variant=self._plainest(matches, f"of {quant}"), reason="as requested")
         self._require_models()
-        found = dict.fromkeys(variant.quant for variant in self.models if variant.quant)
-        hint = f"it has {', '.join(found) or 'none named in its files'}"
-        raise NotFound(f"{self.repository} has no quantization {quant!r}", hint=hint)
+        raise NotFound(f"{self.repository} has no quantization {quant!r}", hint=f"it has {self._labels()}")
 
     def _choose_usual(self, fits: Callable[[int], bool | None]) -> Choice:
         self._require_models()
@@ -133,12 +136,13 @@ class Catalogue:
             return Choice(variant=whole[0], reason="the only model there")
         if len({variant.base for variant in whole}) > 1:
             raise self._several(whole, "models")
-        ordered = sorted(whole, key=_preference)
+        parameters = self.parameters() or self._stated_parameters()
+        ordered = sorted(whole, key=lambda variant: _preference(variant, parameters=parameters))
         best = ordered[0]
-        if (name := fold_quant(best.quant or "")) and sum(_is_wanted(variant, name) for variant in whole) > 1:
-            raise self._several(
-                [variant for variant in whole if _is_wanted(variant, name)], f"models of {best.quant}"
-            )
+        name = fold_quant(best.quant or "")
+        best = self._plainest(
+            [variant for variant in ordered if _has_label(variant, name)] or [best], f"of {name}"
+        )
         usual = "the usual one" if name == "Q4_K_M" else "the nearest there is to the usual Q4_K_M"
         answers = {variant.name: fits(variant.n_bytes) for variant in ordered}
         if answers[best.name] is None:
@@ -156,6 +160,12 @@ class Catalogue:
             raise self._several(matches, f"models {what}")
         return matches[0]
 
+    def _plainest(self, matches: Sequence[Variant], what: str) -> Variant:
+        """Return the model itself rather than another build of it, from the root rather than a folder."""
+        order = [(variant.n_extra, variant.depth) for variant in matches]
+        plainest = [variant for variant, place in zip(matches, order, strict=True) if place == min(order)]
+        return self._only(plainest, what)
+
     def _several(self, matches: Sequence[Variant], what: str) -> UsageProblem:
         return UsageProblem(
             f"{self.repository} has {len(matches)} {what}: {self._names(matches)}",
@@ -167,11 +177,18 @@ class Catalogue:
         more = len(variants) - _NAMED
         return f"{named} and {more} more (`gguf2ollama quants` lists all)" if more > 0 else named or "none"
 
+    def _labels(self) -> str:
+        """Return the labels of the models, and the names of those that have none."""
+        found = dict.fromkeys(variant.quant or variant.files[0].path for variant in self.models)
+        return ", ".join(found)
+
+    def _stated_parameters(self) -> int | None:
+        """Return the number of weights that names state; ``None`` if they state none."""
+        return max((stated_size(variant.name) for variant in self.models), default=0) or None
+
     def _require_models(self) -> None:
         if self.models:
             return
-        if pieces := self.of_kind(Kind.PIECES):
-            _require_whole(pieces[0], self.repository)
         if self.variants:
             found = ", ".join(
                 f"{variant.files[0].path} ({variant.kind.value})" for variant in self.variants[:_NAMED]
@@ -190,36 +207,57 @@ def _is_named(variant: Variant, wanted: str) -> bool:
     return wanted in names
 
 
-def _is_wanted(variant: Variant, quant: str, *, ignores_mark: bool = False) -> bool:
-    return variant.quant is not None and is_same_quant(variant.quant, quant, ignores_mark=ignores_mark)
+def _has_label(variant: Variant, wanted: str) -> bool:
+    return variant.quant is not None and is_same_quant(variant.quant, wanted)
 
 
-def _preference(variant: Variant) -> tuple[int, int, int]:
-    """Put four bits first, the usual ones before others; then more bits, fewest first; then less."""
-    quant = variant.quant or ""
-    usual = [fold_quant(quant) for quant in _USUAL]
-    bits = bits_of(quant)
-    if fold_quant(quant) in usual:
-        return (0, usual.index(fold_quant(quant)), 0)
+def _has_loose_label(variant: Variant, wanted: str) -> bool:
+    return variant.quant is not None and is_same_quant(variant.quant, wanted, loosely=True)
+
+
+def _has_words(variant: Variant, wanted: str) -> bool:
+    """Return whether the name has these words, one after the other."""
+    asked, words = words_of(wanted), words_of(variant.name)
+    return bool(asked) and any(
+        words[at : at + len(asked)] == asked for at in range(len(words) - len(asked) + 1)
+    )
+
+
+def _preference(variant: Variant, *, parameters: int | None) -> tuple[int, float, int, int]:
+    """Put four bits first, the usual ones before others; then more bits, fewest first; then less.
+
+    A label that names no bits counts by its bits per weight.
+    """
+    quant = fold_quant(variant.quant or "")
+    if quant in _USUAL:
+        return (0, _USUAL.index(quant), variant.n_extra, variant.depth)
+    for place, beginning in enumerate(_NEARLY_USUAL, start=len(_USUAL)):
+        if quant.startswith(beginning):
+            return (0, place, variant.n_extra, variant.depth)
+    bits: float = bits_of(quant)
+    if not bits:
+        bits = variant.bits_per_weight(parameters) or 0
+        if abs(bits - _USUAL_BITS_PER_WEIGHT) < 1:
+            return (1, abs(bits - _USUAL_BITS_PER_WEIGHT), variant.n_extra, variant.depth)
     if bits == _USUAL_BITS:
-        return (1, 0, variant.n_bytes)
-    return (2, 0, variant.n_bytes) if bits > _USUAL_BITS else (3, 0, -variant.n_bytes)
+        return (1, 1, variant.n_bytes, variant.n_extra)
+    return (2, 0, variant.n_bytes, 0) if bits > _USUAL_BITS else (3, 0, -variant.n_bytes, 0)
 
 
 def _require_whole(variant: Variant, repository: str) -> None:
-    if variant.kind is Kind.PIECES:
-        names = " ".join(file.name for file in variant.files[:_NAMED])
-        whole = f"{posixpath.basename(variant.name)}.gguf"
+    if variant.is_cut and not variant.missing:
+        names = " ".join(shlex.quote(file.name) for file in variant.files)
+        whole = shlex.quote(f"{posixpath.basename(variant.name)}.gguf")
         raise UsageProblem(
             f"{repository} keeps {whole} cut into {len(variant.files)} pieces, which are not shards",
-            hint=f"download them, put them together (`cat {names} > model.gguf`), and name that file; or"
-            " choose another quantization",
+            hint=f"download them, join them with `cat {names} > {whole}`, and name that file",
         )
     if variant.missing:
         shards = ShardName.parse(variant.files[0].name)
-        count = shards.count if shards else len(variant.files)
+        count = shards.count if shards else len(variant.files) + len(variant.missing)
+        what = "pieces" if variant.is_cut else "shards"
         raise InvalidShards(
-            f"{repository} has {len(variant.files)} of the {count:,} shards of {variant.name}; missing:"
+            f"{repository} has {len(variant.files)} of the {count:,} {what} of {variant.name}; missing:"
             f" {', '.join(variant.missing[:_NAMED])}",
             hint="they may still be on their way there; choose another quantization, or try again later",
         )

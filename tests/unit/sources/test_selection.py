@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from gguf2ollama.errors import Gguf2OllamaError, InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import shard_name
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile
-from gguf2ollama.sources.quantization import bits_of, find_quant, fold_quant, without_quant
+from gguf2ollama.sources.quantization import bits_of, find_quant, fold_quant
 from gguf2ollama.sources.selection import Catalogue
 from tests.fakes.hub_repositories import KNOWN, MB, MRADERMACHER, QWEN, UNSLOTH
 
@@ -48,7 +48,17 @@ class TestQuantNames:
             ("GLM-IQ4_KSS", "IQ4_KSS"),
             ("model-Q4_K_R4", "Q4_K_R4"),
             ("model-F16-Q6_K", "Q6_K"),
-            *((name, None) for name in ("AVQ2", "Qwen2", "model", "Q9_K", "IQ200", "Q4KM", "FQ4_0", "Q4_KM")),
+            ("Qwen3.8-27B-Q4_K_P", "Q4_K_P"),
+            ("Kimi-K2.5-Q4_X", "Q4_X"),
+            ("Qwen3-4B-bf16_q8_0", "BF16_Q8_0"),
+            ("GLM-4.7-Flash-MXFP4_MOE_BF16", "MXFP4_MOE_BF16"),
+            ("Qwen3.6-27B-GGUF-4.256bpw-imatrix", "4.256bpw"),
+            ("sakura-14b-iq4xs", "IQ4XS"),
+            ("gemma-4-26B_q4_0-it", "Q4_0"),
+            ("ggml-model-i2_s", "I2_S"),
+            ("moondream2-text-model-f16_ct-vicuna", "F16"),
+            ("MoE-Q4_K_whatever", "Q4_K"),
+            *((name, None) for name in ("AVQ2", "Qwen2", "model", "Q9_K", "IQ200", "FQ4_0", "Q3.5-9B")),
         ],
     )
     def test_a_quantization_is_a_whole_word(self, name, quant):
@@ -65,7 +75,6 @@ class TestQuantNames:
     def test_any_name_is_read(self, text):
         quant = find_quant(text)
         assert quant is None or find_quant(quant) == quant
-        assert find_quant(without_quant(text)) is None or quant is not None
 
     @given(st.sampled_from(["Q4_K_M", "UD-Q4_K_XL", "i1-IQ3_XXS", "MXFP4", "BF16"]), st.data())
     def test_case_does_not_matter_and_letters_before_do(self, quant, data):
@@ -85,22 +94,22 @@ class TestGrouping:
         ggufs = sum(".gguf" in path for path in KNOWN[name])
         assert sum(len(one.files) for one in found.variants) == ggufs
 
-    def test_what_is_no_model_is_told_by_its_name(self):
+    def test_a_word_says_what_a_file_is_for_where_others_do_without_it(self):
         kinds = {
-            one.name: one.kind
-            for one in catalogue(
-                [
-                    "mmproj-F16.gguf",
-                    "model.imatrix.gguf",
-                    "model-imatrix-Q4_K_M.gguf",
-                    "MTP/model-MTP-Q8_0.gguf",
-                    "model-draft-Q8_0.gguf",
-                    "model-lora-f16.gguf",
-                    "ggml-vocab-llama.gguf",
-                    "model-Q8_0.gguf.part1of2",
-                    "model-Q8_0.gguf.part2of2",
-                    "README.md",
-                ]
+            variant.name: variant.kind
+            for variant in catalogue(
+                {
+                    "mmproj-F16.gguf": 900 * MB,
+                    "model.imatrix.gguf": 5 * MB,
+                    "model-imatrix-Q4_K_M.gguf": 4800 * MB,
+                    "MTP/model-MTP-Q8_0.gguf": 400 * MB,
+                    "model-draft-Q8_0.gguf": 600 * MB,
+                    "model-lora-f16.gguf": 80 * MB,
+                    "ggml-vocab-llama.gguf": MB,
+                    "model-Q8_0.gguf.part1of2": 5000 * MB,
+                    "model-Q8_0.gguf.part2of2": 3500 * MB,
+                    "README.md": 1,
+                }
             ).variants
         }
         assert kinds == {
@@ -111,13 +120,83 @@ class TestGrouping:
             "model-draft-Q8_0": Kind.DRAFT,
             "model-lora-f16": Kind.ADAPTER,
             "ggml-vocab-llama": Kind.VOCABULARY,
-            "model-Q8_0": Kind.PIECES,
+            "model-Q8_0": Kind.MODEL,
         }
 
-    def test_a_word_that_all_models_have_is_part_of_their_name(self):
-        assert {one.kind for one in catalogue(["A-MTP-Q4_K_M.gguf", "A-MTP-Q8_0.gguf"]).variants} == {
-            Kind.MODEL
+    @pytest.mark.parametrize(
+        "word", ["MTP", "draft", "lora-merged", "adapter", "vocab-extended", "tokenizer"]
+    )
+    def test_a_word_that_all_models_have_is_part_of_their_name(self, word):
+        found = catalogue([f"A-{word}-Q4_K_M.gguf", f"A-{word}-Q8_0.gguf"]).variants
+        assert {variant.kind for variant in found} == {Kind.MODEL}
+
+    @pytest.mark.parametrize("word", ["MTP", "lora-merged", "adapter", "vocab-extended", "tokenizer"])
+    def test_a_file_with_the_weights_of_its_siblings_is_a_model_whatever_its_name(self, word):
+        found = catalogue({"A-7B-Q8_0.gguf": 7600 * MB, f"A-7B-{word}-Q4_K_M.gguf": 4400 * MB})
+        assert len(found.models) == 2
+
+    def test_an_adapter_in_a_type_that_converters_write_is_open(self):
+        (adapter,) = catalogue(["myLora2-f16.gguf"]).variants
+        assert adapter.kind is Kind.ADAPTER
+        assert adapter.needs_header
+
+    def test_a_file_of_a_fraction_of_the_weights_is_a_companion(self):
+        found = catalogue(
+            {
+                "A-Q4_K_M.gguf": 4700 * MB,
+                "A-F16.gguf": 15_300 * MB,
+                "vision/A-vision-F16.gguf": 1000 * MB,
+                "tts/A-tts-F16.gguf": 1100 * MB,
+                "voice/flow.gguf": 400 * MB,
+            }
+        )
+        assert {
+            variant.name: variant.kind for variant in found.variants if variant.kind is not Kind.MODEL
+        } == {
+            "vision/A-vision-F16": Kind.PROJECTOR,
+            "tts/A-tts-F16": Kind.COMPONENT,
+            "voice/flow": Kind.COMPONENT,
         }
+
+    def test_models_that_state_their_sizes_are_models_however_small(self):
+        found = catalogue({"A-0.6B-Q8_0.gguf": 640 * MB, "A-32B-Q8_0.gguf": 34_000 * MB})
+        assert len(found.models) == 2
+
+    def test_the_header_decides_for_all_files_of_a_name(self):
+        files = [RepositoryFile(path=f"x/model-{quant}.gguf", size=MB) for quant in ("q8_0", "f16")]
+        found = Catalogue.of(files, repository="o/r", kinds={"x/model-q8_0": Kind.ADAPTER})
+        assert {variant.kind for variant in found.variants} == {Kind.ADAPTER}
+
+    def test_hidden_files_are_passed_over(self):
+        assert [
+            variant.name for variant in catalogue(["._m-Q4_0.gguf", "m-Q4_0.gguf", ".x/a.gguf"]).variants
+        ] == ["m-Q4_0"]
+
+    def test_split_before_the_number_of_a_shard_is_not_part_of_the_name(self):
+        (model,) = catalogue([f"Grok-Q2_K-split-0000{no}-of-00002.gguf" for no in (1, 2)]).models
+        assert (model.name, model.quant, len(model.files)) == ("Grok-Q2_K", "Q2_K", 2)
+
+    @pytest.mark.parametrize(
+        "endings",
+        [
+            [f".part{no}of12" for no in range(1, 13)],
+            [f".part{no}" for no in range(1, 13)],
+            [f"-split-{letter}" for letter in "abcdefghijkl"],
+            [f".{no:03d}" for no in range(12)],
+            [f".a{letter}" for letter in "abcdefghijkl"],
+        ],
+    )
+    def test_pieces_are_in_the_order_of_their_numbers(self, endings):
+        (model,) = catalogue([f"m-Q6_K.gguf{ending}" for ending in reversed(endings)]).models
+        assert model.is_cut
+        assert [file.path for file in model.files] == [f"m-Q6_K.gguf{ending}" for ending in endings]
+        without = endings[:5] + endings[6:]
+        (broken,) = catalogue([f"m-Q6_K.gguf{ending}" for ending in without]).models
+        assert broken.missing == (f"m-Q6_K.gguf{endings[5]}",)
+
+    @pytest.mark.parametrize("ending", [".md", ".sha256", ".bak", ".incomplete", ".2024", ".old"])
+    def test_other_endings_are_not_pieces(self, ending):
+        assert not catalogue([f"m-Q6_K.gguf{ending}"]).variants
 
     def test_shards_of_one_name_in_two_folders_are_two_sets(self):
         found = catalogue(
@@ -171,9 +250,45 @@ class TestChoice:
 
     def test_no_match_names_what_there_is(self):
         with pytest.raises(NotFound) as error:
-            choose(QWEN, quant="q4_k")
-        assert "'q4_k'" in error.value.message
+            choose(QWEN, quant="iq4_xs")
+        assert "'iq4_xs'" in error.value.message
         assert "Q4_K_M" in (error.value.hint or "")
+
+    @pytest.mark.parametrize(
+        "quant,file",
+        [
+            ("Q4_K_P", "H-Aggressive-Q4_K_P.gguf"),
+            ("q4_k", "H-Aggressive-Q4_K_P.gguf"),
+            ("iq4xs", "H-Aggressive-IQ4_XS.gguf"),
+            ("I-Compact", "H-Aggressive-I-Compact.gguf"),
+            ("compact", "H-Aggressive-Compact.gguf"),
+            ("bf16_q8_0", "H-Aggressive-bf16_q8_0.gguf"),
+            ("q8_0", "H-Aggressive-q8_0.gguf"),
+            ("MXFP4_MOE_BF16", "H-Aggressive-MXFP4_MOE_BF16.gguf"),
+            ("4.256bpw", "H-Aggressive-4.256bpw.gguf"),
+            ("max-q6_k", "H-max-Aggressive-Q6_K.gguf"),
+            ("q6_k", "H-Aggressive-Q6_K.gguf"),
+        ],
+    )
+    def test_the_text_in_the_name_is_what_a_model_is_asked_for_by(self, quant, file):
+        labels = ["Q4_K_P", "IQ4_XS", "I-Compact", "Compact", "bf16_q8_0", "q8_0", "MXFP4_MOE_BF16"]
+        labels += ["MXFP4_MOE", "4.256bpw", "Q6_K"]
+        files = [f"H-Aggressive-{label}.gguf" for label in labels] + ["H-max-Aggressive-Q6_K.gguf"]
+        assert paths(choose(files, quant=quant)) == [file]
+
+    def test_words_that_several_names_have_are_a_list_to_choose_from(self):
+        with pytest.raises(UsageProblem, match="2 models of coder"):
+            choose(["a-coder-7b-Q4_0.gguf", "a-coder-13b-Q4_0.gguf"], quant="coder")
+
+    def test_a_label_that_names_no_bits_counts_by_bits_per_weight(self):
+        sizes = {"Balanced": 23_900, "Compact": 16_100, "Mini": 13_300, "Quality": 21_300}
+        files = {f"Qwen3.6-35B-A3B-APEX-{label}.gguf": size * MB for label, size in sizes.items()}
+        assert choose(files).variant.quant == "Quality"
+
+    def test_what_is_in_the_root_goes_before_a_folder(self):
+        files = ["A-Q4_K_M.gguf", "Experimental/A-Q4_K_M.gguf"]
+        assert paths(choose(files)) == paths(choose(files, quant="q4_k_m")) == ["A-Q4_K_M.gguf"]
+        assert paths(choose(files, file=files[1])) == [files[1]]
 
     def test_several_of_a_quantization_are_a_list_to_choose_from(self):
         with pytest.raises(UsageProblem) as error:
