@@ -157,12 +157,12 @@ def _parse_parameters(texts: Sequence[str]) -> tuple[Parameter, ...]:
     return tuple(map(parse_parameter, texts))
 
 
-def read_text(name: str) -> str:
-    """Read a text file, or stdin for ``-``.
+def read_bytes(name: str) -> bytes:
+    """Read a small file, or stdin for ``-``.
 
     Raises:
         NotFound: There is no such file.
-        UsageProblem: It is too long, or not valid UTF-8.
+        UsageProblem: It is too long.
     """
     if name == "-":
         content = sys.stdin.buffer.read(_CAP_BYTES + 1)
@@ -173,7 +173,17 @@ def read_text(name: str) -> str:
         raise UsageProblem(
             f"{name} is larger than {_CAP_BYTES:,} bytes", hint="check that it is the right file"
         )
+    return content
+
+
+def read_text(name: str) -> str:
+    """Read a text file, or stdin for ``-``.
+
+    Raises:
+        NotFound: There is no such file.
+        UsageProblem: It is too long, or not valid UTF-8.
+    """
     try:
-        return content.decode()
+        return read_bytes(name).decode()
     except UnicodeDecodeError as error:
         raise UsageProblem(f"{name} is not valid UTF-8", hint="save it as UTF-8") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gguf2ollama.cli._model_options import model_options, read_text, verify_option
+from gguf2ollama.cli._model_options import model_options, read_bytes, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import InvalidModelfile
@@ -38,6 +39,9 @@ def command(
     FROM names the files as SOURCE does, so write the Modelfile to the current folder. It works with any
     Ollama; with --for-ollama 0.30 or later, the chat template in the GGUF renders chats where it does best.
 
+    With --lint, errors are what `ollama create` 0.34.4 refuses, and the exit code is 4; warnings are what it
+    accepts and what surprises later: a SYSTEM that is never printed, a stop that cuts answers.
+
     \b
     gguf2ollama modelfile ./model.gguf > Modelfile
     gguf2ollama modelfile --lint Modelfile
@@ -57,9 +61,10 @@ def command(
 
 
 def _lint(name: str, *, output: Output) -> None:
-    from gguf2ollama.modelfiles import lint, parse_modelfile  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.api.lint import lint_modelfile  # noqa: PLC0415 - not needed for help
 
-    findings = lint(parse_modelfile(read_text(name)))
+    data = read_bytes(name)
+    findings = lint_modelfile(data, folder=Path() if name == "-" else Path(name).parent)
     if output.as_json:
         output.data([dataclasses.asdict(finding) for finding in findings])
     else:
@@ -68,4 +73,6 @@ def _lint(name: str, *, output: Output) -> None:
             hint = f"; {finding.hint}" if finding.hint else ""
             output.text(f"{name}{line}: {finding.level}: {finding.message}{hint} ({finding.code})")
     if errors := sum(finding.level == "error" for finding in findings):
-        raise InvalidModelfile(f"{name} has {errors} errors", hint="see the lines above")
+        raise InvalidModelfile(
+            f"{name} has {errors} error{'s' if errors > 1 else ''}", hint="see the lines above"
+        )

@@ -29,9 +29,9 @@ from gguf2ollama.gotmpl.nodes import (
 from gguf2ollama.gotmpl.state import MAX_INVOCATIONS, UNSET, Evaluate, Execute, Frame, Run
 from gguf2ollama.gotmpl.values import NOTHING, Pairs, Value, entries_of, is_true, items_of, type_name
 
-__all__ = ["Program"]
+__all__ = ["Observe", "Program"]
 
-
+Observe: TypeAlias = Callable[[Action, Value], None]
 _TURN_STEPS = 4
 _BREAK, _CONTINUE = "break", "continue"
 _Code: TypeAlias = tuple[
@@ -48,6 +48,7 @@ class Program:
         missing: The value of a missing key of a map: ``None`` with Go's option ``missingkey=zero``,
             else :data:`~gguf2ollama.gotmpl.values.NOTHING`.
         over_integers: Whether ``range`` accepts an integer, as since Go 1.24.
+        observe: Called with each action that prints and its value, before it is printed.
     """
 
     def __init__(
@@ -57,12 +58,16 @@ class Program:
         functions: Mapping[str, Function],
         missing: Value = None,
         over_integers: bool = True,
+        observe: Observe | None = None,
     ) -> None:
         self._compiled: dict[bytes, _Code] = {}
         known = {**GO_FUNCTIONS, **functions}
         for name, body in bodies.items():
             compiler = _Compiler(
-                self._compiled, Expressions(known, missing=missing), over_integers=over_integers
+                self._compiled,
+                Expressions(known, missing=missing),
+                over_integers=over_integers,
+                observe=observe,
             )
             self._compiled[name] = compiler.compile(body)
 
@@ -85,10 +90,16 @@ class _Compiler:
     """A compiler of the nodes of one body."""
 
     def __init__(
-        self, compiled: Mapping[bytes, _Code], expressions: Expressions, *, over_integers: bool
+        self,
+        compiled: Mapping[bytes, _Code],
+        expressions: Expressions,
+        *,
+        over_integers: bool,
+        observe: Observe | None,
     ) -> None:
         self._compiled = compiled
         self._over_integers = over_integers
+        self._observe = observe
         self._expressions = expressions
         self._visible = expressions.scope.visible
 
@@ -149,7 +160,14 @@ class _Compiler:
                 error.position = error.position or position
                 raise
 
-        return write
+        if (observe := self._observe) is None:
+            return write
+
+        def show_and_write(run: Run, frame: Frame, dot: Value) -> None:
+            observe(node, evaluate(run, frame, dot))
+            write(run, frame, dot)
+
+        return show_and_write
 
     def _choice(self, node: Branch) -> Execute:
         before = len(self._visible)

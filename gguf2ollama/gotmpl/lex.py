@@ -266,10 +266,10 @@ class TokenReader:
         line = bisect_right(self._line_starts, at)
         return Position(line, at - self._line_starts[line - 1] + 1)
 
-    def error(self, reason: str, *, hint: str | None = None) -> ParsingError:
+    def error(self, reason: str, *, hint: str | None = None, is_limit: bool = False) -> ParsingError:
         """Return an error at the last token that was read, as Go does."""
         at = self._tokens[min(self._furthest, len(self._tokens)) - 1].at if self._furthest else 0
-        return ParsingError(reason, position=self.position_of(at), hint=hint)
+        return ParsingError(reason, position=self.position_of(at), hint=hint, is_limit=is_limit)
 
     def unexpected(self, token: Token, context: str) -> ParsingError:
         """Return the error for an unexpected token."""

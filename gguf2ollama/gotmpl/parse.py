@@ -72,6 +72,7 @@ def parse(text: str, *, functions: Collection[str] | None = None) -> Template:
             f"{len(text):,} characters, the limit is {MAX_TEMPLATE_CHARACTERS:,}",
             position=None,
             hint="shorten the template",
+            is_limit=True,
         )
     return _parse(_as_go_reads_it(text), BUILTINS | frozenset(functions))
 
@@ -82,11 +83,21 @@ def _parse(text: str, functions: frozenset[str]) -> Template:
         bodies = _Parser(text, functions=functions).parse()
     except RecursionError:
         raise invalid_template(
-            "cannot be parsed", "it is nested too deeply", position=None, hint="nest fewer blocks"
+            "cannot be parsed",
+            "it is nested too deeply",
+            position=None,
+            hint="nest fewer blocks",
+            is_limit=True,
         ) from None
     except ParsingError as error:
         hint = error.hint or "fix the template; `ollama create` would refuse it, too"
-        raise invalid_template("cannot be parsed", error.reason, position=error.position, hint=hint) from None
+        raise invalid_template(
+            "cannot be parsed",
+            error.reason,
+            position=error.position,
+            hint=hint,
+            is_limit=error.is_limit,
+        ) from None
     return Template(text=text, bodies=bodies)
 
 
@@ -164,6 +175,7 @@ class _Parser(TokenReader):
             raise self.error(
                 f"blocks and parentheses are nested more than {MAX_NESTING} levels deep",
                 hint="nest fewer blocks; each `else if` of a chain counts",
+                is_limit=True,
             )
         position = self.position_of(self.peek_word().at)
         nodes: list[Node] = []
@@ -376,7 +388,9 @@ class _Parser(TokenReader):
     def _parenthesised(self) -> Pipe:
         self._nesting += 1
         if self._nesting > MAX_NESTING:
-            raise self.error(f"blocks and parentheses are nested more than {MAX_NESTING} levels deep")
+            raise self.error(
+                f"blocks and parentheses are nested more than {MAX_NESTING} levels deep", is_limit=True
+            )
         pipe = self._pipe("parentheses", ")")
         self._nesting -= 1
         return pipe
@@ -398,7 +412,7 @@ class _Parser(TokenReader):
 
     def _number(self, token: Token) -> Number:
         if token.kind == "complex" or token.value.endswith("i"):
-            raise self.error(f"complex numbers such as {token.value} are not supported")
+            raise self.error(f"complex numbers such as {token.value} are not supported", is_limit=True)
         try:
             read = read_character if token.kind == "character" else read_number
             value = read(token.value)

@@ -3,15 +3,18 @@
 No I/O except reading our own template.
 """
 
-from gguf2ollama.modelfiles._lint import Finding, Level, lint
+from gguf2ollama.modelfiles._finding import Finding, Level, Weights
+from gguf2ollama.modelfiles._lint import lint
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, Value
-from gguf2ollama.modelfiles._parser import parse_modelfile
+from gguf2ollama.modelfiles._parser import InvalidLine, decode_modelfile, parse_modelfile
 from gguf2ollama.modelfiles._render import render_modelfile
-from gguf2ollama.modelfiles._value import Message, Modelfile, Parameter, Role, parse_parameter
+from gguf2ollama.modelfiles._value import Instruction, Message, Modelfile, Parameter, Role, parse_parameter
 
 __all__ = [
     "PARAMETERS",
     "Finding",
+    "Instruction",
+    "InvalidLine",
     "Level",
     "Message",
     "Modelfile",
@@ -20,6 +23,8 @@ __all__ = [
     "ParameterStatus",
     "Role",
     "Value",
+    "Weights",
+    "decode_modelfile",
     "lint",
     "parse_modelfile",
     "parse_parameter",

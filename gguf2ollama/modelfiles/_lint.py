@@ -6,85 +6,71 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Literal, TypeAlias
 
-from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.modelfiles._answer import cutting_stops
-from gguf2ollama.modelfiles._go_template import GoTemplate, UnbalancedTemplateError, read_go_template
-from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest
+from gguf2ollama.modelfiles._answer import Event, cutting_stops
+from gguf2ollama.modelfiles._finding import Finding, Level, Weights
+from gguf2ollama.modelfiles._lint_stops import check_stops
+from gguf2ollama.modelfiles._lint_template import TemplateLinter
+from gguf2ollama.modelfiles._lint_text import check_texts
+from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterSpec, ParameterStatus, nearest, to_value
 from gguf2ollama.modelfiles._quote import WAY_OUT, obstacle
 from gguf2ollama.modelfiles._registry import PARSERS, RENDERERS
 from gguf2ollama.modelfiles._value import Modelfile, Parameter
 
-__all__ = ["Finding", "Level", "lint"]
+__all__ = ["lint"]
 
-Level: TypeAlias = Literal["error", "warning", "note"]
-
-_VERSION = lazy_pattern(r"v?(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){0,2}(?:[-+][0-9A-Za-z.+-]+)?", re.ASCII)
+_NUMBER = r"(?:0|[1-9]\d*)"
+_LABEL = rf"(?:{_NUMBER}|\d*[A-Za-z-][0-9A-Za-z-]*)"
+_VERSION = lazy_pattern(  # golang.org/x/mod/semver, which takes v1 and v1.2 too
+    rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}(?:-{_LABEL}(?:\.{_LABEL})*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?)?)?",
+    re.ASCII,
+)
 _ONCE = ("TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES")
+_THOUSANDS = lazy_pattern(r"([0-9]{1,7})[kK]")
+_MEANT = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A finding of the linter.
-
-    ``line`` is the line in the file, if known; ``hint`` says what to do. An error is
-    what Ollama rejects or what breaks answers, a warning what has no effect or probably not the intended
-    one, a note what does no harm. The codes are stable: ``missing-from``, ``adapter``,
-    ``invalid-requires``, ``unknown-renderer``, ``unknown-parser``, ``parser-alone``,
-    ``repeated-instruction``, ``not-carried``, ``unknown-parameter``,
-    ``deprecated-parameter``, ``refused-parameter``, ``ill-typed-parameter``, ``out-of-range-parameter``,
-    ``repeated-parameter``, ``empty-stop``, ``duplicate-stop``, ``stop-in-answer``, ``unbalanced-template``,
-    ``template-without-prompt`` and ``unprinted-tools``.
-    """
-
-    level: Level
-    code: str
-    message: str
-    line: int | None = None
-    hint: str | None = None
-
-
-def lint(modelfile: Modelfile, *, chat_template: str | None = None) -> tuple[Finding, ...]:
-    """Check a Modelfile for Ollama 0.34.4.
+def lint(
+    modelfile: Modelfile, *, weights: Weights | None = None, tries_template: bool = True
+) -> tuple[Finding, ...]:
+    """Check a Modelfile for Ollama 0.34.4; no file that it names is looked at.
 
     Args:
         modelfile: The Modelfile.
-        chat_template: The Jinja template in the model's GGUF, for the stop strings: it also shows what the
-            model has to write within an answer. It is never run, so hostile text does no harm.
+        weights: What is known of the model in FROM. Its chat template is never run, so hostile text does no
+            harm.
+        tries_template: Whether TEMPLATE is run with chats; of no use where its prompts were compared already.
 
     Returns:
-        The findings: first those of the whole file, then parameters, stop strings and the template.
+        The findings in the order of their lines; first those without one.
     """
-    template: GoTemplate | None = None
-    broken: tuple[Finding, ...] = ()
-    try:
-        template = read_go_template(modelfile.template or "")
-    except UnbalancedTemplateError as error:
-        broken = (_unbalanced(modelfile, error),)
-    return (
-        *_check_instructions(modelfile),
+    weights = weights or Weights()
+    linter = TemplateLinter(modelfile=modelfile, weights=weights)
+    findings = [
+        *_check_instructions(modelfile, weights),
         *_check_carried(modelfile),
-        *_check_parameters(modelfile),
-        *_check_stops(modelfile, cutting=_cutting(modelfile, template, chat_template)),
-        *broken,
-        *(_check_template(modelfile, template) if template and modelfile.template else ()),
-    )
+        *check_texts(modelfile),
+        *_check_parameters(modelfile, weights),
+        *check_stops(modelfile, cutting=_cutting(modelfile, linter.events(), weights.chat_template)),
+        *(linter.check() if tries_template else ()),
+        *_check_native(modelfile, weights),
+    ]
+    return tuple(sorted(findings, key=lambda finding: finding.line or 0))
 
 
-def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
-    if not any(modelfile.sources):
+def _check_instructions(modelfile: Modelfile, weights: Weights) -> Iterator[Finding]:
+    if not modelfile.sources:
         yield Finding(
             level="error",
             code="missing-from",
-            message="FROM is missing or empty",
-            line=modelfile.line("FROM"),
+            message="the Modelfile has no FROM",
             hint="name a GGUF, a folder or a model: FROM ./model.gguf",
         )
     if modelfile.adapters:
         yield Finding(
-            level="warning",
+            level="error",
             code="adapter",
             message="Ollama 0.34.1 and later refuse ADAPTER",
             line=modelfile.line("ADAPTER"),
@@ -98,8 +84,17 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
             line=modelfile.line("REQUIRES"),
             hint="use a version such as 0.14.0",
         )
-    yield from _check_built_in(modelfile)
-    counts = Counter(keyword for keyword, _ in modelfile.instructions)
+    for keyword in ("TEMPLATE", "SYSTEM"):
+        if getattr(modelfile, keyword.lower()) == "":
+            yield Finding(
+                level="warning",
+                code="empty-value",
+                message=f"{keyword} is empty, which Ollama takes for no {keyword} at all",
+                line=modelfile.line(keyword),
+                hint="remove it, or give it a text",
+            )
+    yield from _check_built_in(modelfile, weights)
+    counts = Counter(instruction.keyword for instruction in modelfile.instructions)
     for keyword in _ONCE:
         if counts[keyword] > 1:
             yield Finding(
@@ -111,7 +106,7 @@ def _check_instructions(modelfile: Modelfile) -> Iterator[Finding]:
             )
 
 
-def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
+def _check_built_in(modelfile: Modelfile, weights: Weights) -> Iterator[Finding]:
     for keyword, name, known in (
         ("RENDERER", modelfile.renderer, RENDERERS),
         ("PARSER", modelfile.parser, PARSERS),
@@ -125,9 +120,8 @@ def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
                 line=modelfile.line(keyword),
                 hint=f"did you mean {close[0]}?" if close else None,
             )
-    takes_a_file = any(
-        source.endswith(".gguf") for source in modelfile.sources
-    )  # and not a model with a TEMPLATE
+    # and not a model with a TEMPLATE
+    takes_a_file = weights.architecture or any(source.endswith(".gguf") for source in modelfile.sources)
     if takes_a_file and modelfile.parser and not modelfile.renderer and modelfile.template is None:
         yield Finding(
             level="warning",
@@ -140,8 +134,9 @@ def _check_built_in(modelfile: Modelfile) -> Iterator[Finding]:
 
 
 def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:
-    # a value read from a Modelfile can be represented, if only because of where its line ended
-    level: Level = "warning" if modelfile.instructions else "error"
+    level: Level = "error"
+    if modelfile.instructions:
+        level = "warning"  # it can be represented, if only because of where its line ended
     for keyword, value, line in _values(modelfile):
         if reason := obstacle(value):
             yield Finding(
@@ -151,6 +146,10 @@ def _check_carried(modelfile: Modelfile) -> Iterator[Finding]:
 
 def _values(modelfile: Modelfile) -> Iterator[tuple[str, str, int | None]]:
     """Yield every value with its instruction and its line."""
+    if modelfile.instructions:
+        for instruction in modelfile.instructions:
+            yield instruction.title, instruction.value, instruction.line
+        return
     many = {
         "FROM": modelfile.sources,
         "ADAPTER": modelfile.adapters,
@@ -161,15 +160,15 @@ def _values(modelfile: Modelfile) -> Iterator[tuple[str, str, int | None]]:
     for keyword in _ONCE:
         value: str | None = getattr(modelfile, keyword.lower())
         if value is not None:
-            yield keyword, value, modelfile.line(keyword)
+            yield keyword, value, None
     for keyword, values in many.items():
         for value in values:
             yield keyword, value, None
     for parameter in modelfile.parameters:
-        yield f"PARAMETER {parameter.name}", parameter.text, parameter.line
+        yield f"PARAMETER {parameter.name}", parameter.text, None
 
 
-def _check_parameters(modelfile: Modelfile) -> Iterator[Finding]:
+def _check_parameters(modelfile: Modelfile, weights: Weights) -> Iterator[Finding]:
     seen: set[str] = set()
     for parameter in modelfile.parameters:
         spec = PARAMETERS.get(parameter.name)
@@ -182,11 +181,21 @@ def _check_parameters(modelfile: Modelfile) -> Iterator[Finding]:
             yield Finding(
                 level="error",
                 code="ill-typed-parameter",
-                message=f"{parameter.name} takes {spec.kind}, not {parameter.text!r}",
+                message=f"{parameter.name} takes {spec.kind}, not {parameter.text[:80]!r}",
                 line=parameter.line,
+                hint=_typed(parameter, spec),
             )
         elif not spec.is_in_range(parameter.value):
             yield _out_of_range(parameter, spec)
+        elif parameter.name == "num_ctx" and 0 < weights.context_tokens < int(parameter.value):
+            yield Finding(
+                level="warning",
+                code="context-beyond-training",
+                message=f"num_ctx {parameter.text} is beyond the {weights.context_tokens} tokens that the"
+                " model was trained for",
+                line=parameter.line,
+                hint=f"use at most {weights.context_tokens}",
+            )
         if parameter.name in seen and not spec.may_repeat:
             yield Finding(
                 level="warning",
@@ -196,6 +205,19 @@ def _check_parameters(modelfile: Modelfile) -> Iterator[Finding]:
                 hint="keep one",
             )
         seen.add(parameter.name)
+
+
+def _typed(parameter: Parameter, spec: ParameterSpec) -> str | None:
+    """Return what a value of the wrong type was meant to be."""
+    text = parameter.text.strip()
+    before, comment, _ = text.partition("#")
+    if comment and spec.is_typed(to_value(parameter.name, before.strip())):
+        return f"a comment needs a line of its own: PARAMETER {parameter.name} {before.strip()}"
+    if match := _THOUSANDS.fullmatch(text):
+        meant = str(int(match[1]) * 1024)
+    else:
+        meant = _MEANT.get(text.lower(), text.replace(",", "" if spec.type == "int" else "."))
+    return f"write {meant}" if spec.is_typed(to_value(parameter.name, meant)) else None
 
 
 def _unknown(parameter: Parameter) -> Finding:
@@ -239,9 +261,10 @@ def _out_of_range(parameter: Parameter, spec: ParameterSpec) -> Finding:
     )
 
 
-def _cutting(modelfile: Modelfile, template: GoTemplate | None, chat_template: str | None) -> frozenset[str]:
+def _cutting(modelfile: Modelfile, events: tuple[Event, ...], chat_template: str) -> frozenset[str]:
     """Return the stop strings that either template prints within an answer."""
-    events = template.events if template else ()
+    if not modelfile.stops:
+        return frozenset()
     cutting = cutting_stops(modelfile.stops, events=events, source=modelfile.template or "")
     if not chat_template:
         return cutting
@@ -251,63 +274,14 @@ def _cutting(modelfile: Modelfile, template: GoTemplate | None, chat_template: s
     return cutting | cutting_stops(modelfile.stops, events=shown, source=chat_template)
 
 
-def _check_stops(modelfile: Modelfile, *, cutting: frozenset[str]) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for parameter in modelfile.parameters:
-        if parameter.name != "stop":
-            continue
-        if not parameter.text:
-            yield Finding(
-                level="error",
-                code="empty-stop",
-                message="an empty stop string ends every answer at once",
-                line=parameter.line,
-                hint="remove it",
-            )
-        elif parameter.text in seen:
-            yield Finding(
-                level="note",
-                code="duplicate-stop",
-                message=f"duplicate stop {parameter.text!r}",
-                line=parameter.line,
-                hint="keep one",
-            )
-        elif parameter.text in cutting:
-            yield Finding(
-                level="error",
-                code="stop-in-answer",
-                message=f"stop {parameter.text!r} appears inside tool calls or reasoning",
-                line=parameter.line,
-                hint="remove it: it cuts answers off; use the text that ends a turn",
-            )
-        seen.add(parameter.text)
-
-
-def _unbalanced(modelfile: Modelfile, error: UnbalancedTemplateError) -> Finding:
-    return Finding(
-        level="error",
-        code="unbalanced-template",
-        message=f"TEMPLATE: {error}",
-        line=modelfile.line("TEMPLATE"),
-        hint="each {{ if }}, {{ range }} and {{ with }} needs one {{ end }}",
-    )
-
-
-def _check_template(modelfile: Modelfile, template: GoTemplate) -> Iterator[Finding]:
-    line = modelfile.line("TEMPLATE")
-    if not {"Messages", "Prompt"} & template.fields:
-        yield Finding(
-            level="error",
-            code="template-without-prompt",
-            message="TEMPLATE uses neither .Messages nor .Prompt, so user messages are lost",
-            line=line,
-            hint="print .Prompt, or range over .Messages",
-        )
-    if "Tools" in template.fields and not template.prints_tools:
+def _check_native(modelfile: Modelfile, weights: Weights) -> Iterator[Finding]:
+    """Check a Modelfile without TEMPLATE: the chat template in the GGUF renders chats."""
+    is_native = not (modelfile.template or modelfile.renderer or modelfile.parser)
+    if is_native and modelfile.system and not weights.prints_system:
         yield Finding(
             level="warning",
-            code="unprinted-tools",
-            message="TEMPLATE uses .Tools but prints none, so Ollama accepts tools that the model never sees",
-            line=line,
-            hint="range over .Tools and print each one, or remove .Tools",
+            code="unprinted-system",
+            message="the chat template in the GGUF prints no system prompt, so SYSTEM has no effect",
+            line=modelfile.line("SYSTEM"),
+            hint="add a TEMPLATE that prints {{ .System }}, or remove SYSTEM",
         )

@@ -129,6 +129,14 @@ PARAMETERS: Mapping[str, ParameterSpec] = _table()
 The bounds are ours, for the linter: Ollama itself takes any number of the right type.
 """
 
+_ELSEWHERE = {
+    # OpenAI's API, llama.cpp and transformers
+    **dict.fromkeys(("max_tokens", "max_new_tokens", "max_completion_tokens"), "num_predict"),
+    **dict.fromkeys(("context_length", "max_length", "max_model_len"), "num_ctx"),
+    **dict.fromkeys(("gpu_layers", "ngl"), "num_gpu"),
+    "threads": "num_thread",
+    "eos": "stop",
+}
 
 # Ollama's parser keeps instructions and parameters in one list, where "PARAMETER system x" is a SYSTEM
 _INSTRUCTIONS = frozenset(
@@ -146,8 +154,9 @@ def is_name(text: str) -> bool:
 
 
 def nearest(name: str) -> str | None:
-    """Return the parameter most similar to a mistyped name."""
-    return next(iter(difflib.get_close_matches(name[:80], PARAMETERS, n=1)), None)
+    """Return the parameter most similar to a mistyped name, or the one that other programs call so."""
+    name = name[:80].lower()
+    return _ELSEWHERE.get(name) or next(iter(difflib.get_close_matches(name, PARAMETERS, n=1)), None)
 
 
 def to_value(name: str, value: Value) -> Value:

@@ -30,11 +30,11 @@ from typing import NoReturn, cast
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidModelfile
-from gguf2ollama.modelfiles._charset import drop_unprintable
+from gguf2ollama.modelfiles._charset import drop_unprintable, find_unprintable
 from gguf2ollama.modelfiles._parameters import is_name
-from gguf2ollama.modelfiles._value import Message, Modelfile, Parameter, Role
+from gguf2ollama.modelfiles._value import Instruction, Message, Modelfile, Parameter, Role
 
-__all__ = ["parse_modelfile"]
+__all__ = ["InvalidLine", "decode_modelfile", "parse_modelfile"]
 
 _LONGEST = 4 << 20
 _LONGEST_SHOWN = 40
@@ -49,14 +49,31 @@ _KEYWORDS = (
     *("FROM", "PARAMETER", "TEMPLATE", "SYSTEM", "ADAPTER", "LICENSE"),
     *("MESSAGE", "RENDERER", "PARSER", "REQUIRES", "DRAFT"),
 )
+_TEXTS = ("SYSTEM", "TEMPLATE", "LICENSE", "MESSAGE")
 _ROLES = ("system", "user", "assistant")
+_TRIPLE = '"""'
 
 
-def parse_modelfile(text: str | bytes) -> Modelfile:
+class InvalidLine(InvalidModelfile):
+    """A Modelfile that cannot be parsed.
+
+    Attributes:
+        line: Where, from 1.
+        reason: Why, without the position.
+        is_ours: Whether Ollama accepts it.
+    """
+
+    def __init__(self, reason: str, *, line: int, column: int, hint: str | None, is_ours: bool) -> None:
+        super().__init__(f"Modelfile, line {line}, column {column}: {reason}", hint=hint)
+        self.line, self.reason, self.is_ours = line, reason, is_ours
+
+
+def parse_modelfile(text: str | bytes, *, needs_from: bool = True) -> Modelfile:
     """Read a Modelfile.
 
     Args:
         text: Its text, or its bytes: UTF-8, or UTF-16 with a byte order mark. At most 4 Mi of either.
+        needs_from: Whether one without FROM is refused, as by Ollama.
 
     Raises:
         InvalidModelfile: Ollama would reject the text, too, would replace invalid bytes, or would
@@ -68,15 +85,26 @@ def parse_modelfile(text: str | bytes) -> Modelfile:
             f"the Modelfile is too long: {len(text):,} characters, the limit is {_LONGEST:,}",
             hint="check that it is a Modelfile",
         )
-    reader = _Reader(text=_decode(text) if isinstance(text, bytes) else text.removeprefix("\ufeff"))
-    return reader.read()
+    text = decode_modelfile(text) if isinstance(text, bytes) else text.removeprefix("\ufeff")
+    return _Reader(text=text, needs_from=needs_from).read()
 
 
-def _decode(data: bytes) -> str:
+def decode_modelfile(data: bytes, *, replaces_invalid: bool = False) -> str:
+    """Return the text of a Modelfile: UTF-8, or UTF-16 with a byte order mark.
+
+    Args:
+        data: Its bytes.
+        replaces_invalid: Whether invalid bytes become U+FFFD, as for Ollama.
+
+    Raises:
+        InvalidModelfile: There are invalid bytes, and they are not replaced.
+    """
     marks = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
     mark = next((mark for mark in marks if data.startswith(mark)), b"")
     try:
-        return data[len(mark) :].decode(marks.get(mark, "utf-8"))
+        return data[len(mark) :].decode(
+            marks.get(mark, "utf-8"), errors="replace" if replaces_invalid else "strict"
+        )
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, len(mark) + error.start) + 1
         raise InvalidModelfile(
@@ -90,9 +118,12 @@ class _Reader:
     """A position in the text, and what has been read so far."""
 
     text: str
+    needs_from: bool
     at: int = 0
+    dropped: str = ""
+    quotes: str = ""
     line_starts: list[int] = field(default_factory=list)
-    instructions: list[tuple[str, int]] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list)
     parameters: list[Parameter] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     values: dict[str, list[str]] = field(default_factory=dict)
@@ -103,7 +134,7 @@ class _Reader:
         while self.at < len(self.text):
             self._read_instruction()
             self._skip()
-        if "FROM" not in self.values:
+        if self.needs_from and "FROM" not in self.values:
             raise InvalidModelfile(
                 "the Modelfile has no FROM", hint="name a GGUF, a folder or a model: FROM ./model.gguf"
             )
@@ -138,22 +169,36 @@ class _Reader:
         # lower(), since upper() would turn some other words into keywords
         keyword = next((keyword for keyword in _KEYWORDS if keyword.lower() == word.lower()), None)
         if keyword is None:
-            self._fail(
-                start,
-                f"unknown instruction {word[:_LONGEST_SHOWN]!r}",
-                hint=f"use one of {', '.join(_KEYWORDS)}",
-            )
+            self._fail(start, f"unknown instruction {word[:_LONGEST_SHOWN]!r}", hint=self._unknown_hint())
         self._take_space(f"a value of {keyword}")
         line, _ = self._position(start)
-        self.instructions.append((keyword, line))
+        self.dropped = ""
         if keyword == "PARAMETER":
-            self._read_parameter(line)
+            name, value = self._read_parameter(line)
         elif keyword == "MESSAGE":
-            self._read_message()
+            name, value = self._read_message()
         else:
-            self.values.setdefault(keyword, []).append(self._read_value(keyword))
+            name, value = "", self._read_value(keyword)
+            self.values.setdefault(keyword, []).append(value)
+        self.instructions.append(
+            Instruction(
+                keyword=keyword,
+                line=line,
+                value=value,
+                name=name,
+                quotes=self.quotes,
+                dropped=self.dropped,
+            )
+        )
 
-    def _read_parameter(self, line: int) -> None:
+    def _unknown_hint(self) -> str:
+        if self.instructions:
+            last = self.instructions[-1]
+            if last.keyword in _TEXTS and not last.quotes:
+                return f"put {_TRIPLE} around the text of {last.keyword} if it has several lines"
+        return f"use one of {', '.join(_KEYWORDS)}"
+
+    def _read_parameter(self, line: int) -> tuple[str, str]:
         start = self.at
         (name,) = self._take(_NAME)
         if not is_name(name):
@@ -161,12 +206,15 @@ class _Reader:
                 start,
                 "expected the name of a parameter after one space",
                 hint=f"write {name.upper()} without PARAMETER" if name else None,
+                is_ours=bool(name),
             )
         shown = name[:_LONGEST_SHOWN]
         self._take_space(f"a value of {shown}")
-        self.parameters.append(Parameter(name=name, value=self._read_value(shown), line=line))
+        value = self._read_value(shown)
+        self.parameters.append(Parameter(name=name, value=value, line=line))
+        return name, value
 
-    def _read_message(self) -> None:
+    def _read_message(self) -> tuple[str, str]:
         start = self.at
         (role,) = self._take(_ROLE)
         if role not in _ROLES:
@@ -174,22 +222,26 @@ class _Reader:
                 start, "expected the role of the message after one space", hint=f"use {', '.join(_ROLES)}"
             )
         self._take_space("the text of the message")
-        self.messages.append(Message(role=cast("Role", role), content=self._read_value("MESSAGE")))
+        content = self._read_value("MESSAGE")
+        self.messages.append(Message(role=cast("Role", role), content=content))
+        return role, content
 
     def _read_value(self, what: str) -> str:
         start = self.at
         lines = [self._take_line().lstrip(_BLANK)]
-        quotes = next((quotes for quotes in ('"""', '"') if lines[0].startswith(quotes)), "")
+        quotes = next((quotes for quotes in (_TRIPLE, '"') if lines[0].startswith(quotes)), "")
         is_closed = not quotes or lines[0].rstrip(_BLANK)[len(quotes) :].endswith(quotes)
         while not is_closed:
             if self.at == len(self.text):
                 self._fail(
                     start,
                     f"unclosed {quotes} in the value of {what}",
-                    hint=f"put the closing {quotes} at the end of a line, with nothing behind it",
+                    hint=f"put the closing {quotes} at the end of a line, with nothing behind it, not even a"
+                    " comment",
                 )
             lines.append(self._take_line())
             is_closed = lines[-1].rstrip(_BLANK).endswith(quotes)
+        self.quotes = quotes
         return "".join(lines).rstrip(_BLANK)[len(quotes) :].removesuffix(quotes)
 
     def _take(self, pattern: re.Pattern[str]) -> tuple[str, ...]:
@@ -201,7 +253,10 @@ class _Reader:
 
     def _take_line(self) -> str:
         """Take one line with the character that ends it, if any, as the parser keeps it."""
-        return drop_unprintable("".join(self._take(_LINE)))
+        line = "".join(self._take(_LINE))
+        if not self.dropped and (match := find_unprintable(line)):
+            self.dropped = match.group()[0]
+        return drop_unprintable(line)
 
     def _take_space(self, expected: str) -> None:
         if self.text[self.at : self.at + 1] not in {" ", "\t"}:
@@ -212,6 +267,6 @@ class _Reader:
         line = bisect.bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
 
-    def _fail(self, offset: int, message: str, *, hint: str | None = None) -> NoReturn:
+    def _fail(self, offset: int, reason: str, *, hint: str | None = None, is_ours: bool = False) -> NoReturn:
         line, column = self._position(offset)
-        raise InvalidModelfile(f"Modelfile, line {line}, column {column}: {message}", hint=hint)
+        raise InvalidLine(reason, line=line, column=column, hint=hint, is_ours=is_ours)

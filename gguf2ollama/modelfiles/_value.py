@@ -9,7 +9,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidModelfile, UsageProblem
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterStatus, Value, nearest, to_text, to_value
 
-__all__ = ["Message", "Modelfile", "Parameter", "Role", "parse_parameter"]
+__all__ = ["Instruction", "Message", "Modelfile", "Parameter", "Role", "parse_parameter"]
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
@@ -55,12 +55,38 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """An instruction as it stands in a Modelfile.
+
+    Attributes:
+        keyword: In upper case.
+        name: Of a PARAMETER its name, of a MESSAGE its role.
+        value: As Ollama reads it.
+        quotes: The quotation marks around it, one or three; ``""`` for none.
+        line: Its line, from 1; its value begins there too.
+        dropped: The first character of the value that Ollama drops; ``""`` for none.
+    """
+
+    keyword: str
+    line: int
+    value: str
+    name: str = ""
+    quotes: str = ""
+    dropped: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages: ``SYSTEM``, or ``PARAMETER stop``."""
+        return f"{self.keyword} {self.name}" if self.name else self.keyword
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Modelfile:
     """The values of a Modelfile, by instruction.
 
     ``None`` means that the instruction is absent, ``""`` that its value is empty. Of
-    instructions that count once, the last one counts, as for Ollama. ``instructions`` keeps the keyword
-    (in upper case) and the line of every instruction that was read, and is not compared.
+    instructions that count once, the last one counts, as for Ollama. ``instructions`` are all that were
+    read from a text, in their order, and are not compared.
     """
 
     sources: tuple[str, ...] = ()
@@ -74,7 +100,7 @@ class Modelfile:
     renderer: str | None = None
     parser: str | None = None
     requires: str | None = None
-    instructions: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
+    instructions: tuple[Instruction, ...] = field(default=(), compare=False, repr=False)
 
     def parameter(self, name: str) -> Value | None:
         """Return the value of a parameter: the last one, if it is set more than once."""
@@ -88,7 +114,7 @@ class Modelfile:
 
     def line(self, keyword: str) -> int | None:
         """Return the line of the effective instruction, such as ``"TEMPLATE"``, if read from a file."""
-        lines = [line for name, line in self.instructions if name == keyword]
+        lines = [instruction.line for instruction in self.instructions if instruction.keyword == keyword]
         return lines[-1] if lines else None
 
     def parameters_json(self) -> dict[str, Value | list[str]]:

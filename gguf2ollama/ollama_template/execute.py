@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.gotmpl.errors import EvaluationError, invalid_template
-from gguf2ollama.gotmpl.exec import Program
+from gguf2ollama.gotmpl.exec import Observe, Program
 from gguf2ollama.gotmpl.funcs import Function
 from gguf2ollama.gotmpl.nodes import Template
 from gguf2ollama.gotmpl.parse import BUILTINS, parse
@@ -41,6 +41,7 @@ def render(
     version: str = NEWEST,
     now: datetime | None = None,
     capabilities: Collection[str] = (),
+    observe: Observe | None = None,
 ) -> str:
     """Return the prompt that a server renders for the body of ``/api/chat``.
 
@@ -51,6 +52,7 @@ def render(
         now: The time for ``currentDate``, in the server's time zone; by default the current time.
         capabilities: Those of ``tools`` and ``thinking`` that the model has by its family or its parser,
             whatever its template.
+        observe: Called with each action that prints and its value, before it is printed.
 
     Raises:
         InvalidModelfile: That Ollama cannot parse the template, or the template fails for this request.
@@ -74,7 +76,8 @@ def render(
     if think is None and "thinking" in can and known.omits_empty:
         think = True
     messages = _with_image_tags(_messages(body))
-    return execute(template, {**body, "messages": messages, "think": think}, version=version, now=now)
+    asked = {**body, "messages": messages, "think": think}
+    return execute(template, asked, version=version, now=now, observe=observe)
 
 
 def execute(
@@ -83,6 +86,7 @@ def execute(
     *,
     version: str = NEWEST,
     now: datetime | None = None,
+    observe: Observe | None = None,
 ) -> str:
     """Run a template as Ollama's template package does, without what the server adds.
 
@@ -103,9 +107,9 @@ def execute(
                 b"Response": b"",
                 **asked,
             }
-            prompt = _program(as_ollama_has_it(template), known, today).run(data)
+            prompt = _program(as_ollama_has_it(template), known, today, observe).run(data)
         else:
-            prompt = _by_exchanges(template, messages, asked, known, today)
+            prompt = _by_exchanges(template, messages, asked, known, today=today, observe=observe)
     except EvaluationError as error:
         raise invalid_template(
             "fails for this request", error.reason, position=error.position, hint=error.hint or _HINT
@@ -204,10 +208,16 @@ def _thinking(think: Value, known: Dialect) -> dict[bytes, Value]:
 
 
 def _by_exchanges(
-    template: Template, messages: Sequence[Struct], asked: Mapping[bytes, Value], known: Dialect, today: date
+    template: Template,
+    messages: Sequence[Struct],
+    asked: Mapping[bytes, Value],
+    known: Dialect,
+    *,
+    today: date,
+    observe: Observe | None,
 ) -> bytes:
     """Run a template without ``.Messages``: once per exchange, the last one up to the response."""
-    program = _program(as_ollama_has_it(template), known, today)
+    program = _program(as_ollama_has_it(template), known, today, observe)
     out: list[bytes] = []
     values = {b"System": b"", b"Prompt": b"", b"Response": b""}
 
@@ -227,25 +237,27 @@ def _by_exchanges(
             values[b"Prompt"] = content
         elif role == b"assistant":
             values[b"Response"] = content
-    out.append(_last_program(template, over_integers=known.ranges_over_integers).run({**values, **asked}))
+    last = _last_program(template, over_integers=known.ranges_over_integers, observe=observe)
+    out.append(last.run({**values, **asked}))
     return b"".join(out)
 
 
 @lru_cache(maxsize=64)
-def _program(template: Template, known: Dialect, today: date) -> Program:
+def _program(template: Template, known: Dialect, today: date, observe: Observe | None = None) -> Program:
     functions = _functions(today)
     return Program(
         template.bodies,
         functions={name: functions[name] for name in known.functions},
         over_integers=known.ranges_over_integers,
+        observe=observe,
     )
 
 
 @lru_cache(maxsize=64)
-def _last_program(template: Template, *, over_integers: bool) -> Program:
+def _last_program(template: Template, *, over_integers: bool, observe: Observe | None) -> Program:
     """Return the program for the last exchange, which Ollama runs without its functions and options."""
     body = until_response(template)
-    return Program({b"": body}, functions={}, missing=NOTHING, over_integers=over_integers)
+    return Program({b"": body}, functions={}, missing=NOTHING, over_integers=over_integers, observe=observe)
 
 
 def _functions(today: date) -> dict[str, Function]:

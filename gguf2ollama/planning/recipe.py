@@ -165,6 +165,7 @@ def plan_recipe(
             *lint_warnings(
                 modelfile if companion is None else dataclasses.replace(modelfile, template=None),
                 chat_template=chat_template,
+                is_template_given=origin == "user",
             ),
         ),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.families import Detection
-from gguf2ollama.modelfiles import Modelfile, lint
+from gguf2ollama.modelfiles import Modelfile, Weights, lint
 from gguf2ollama.planning.settings import ModelSettings, TemplateOrigin
 from gguf2ollama.planning.target import Target
 
@@ -64,10 +64,17 @@ def recipe_warnings(
         yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
 
 
-def lint_warnings(modelfile: Modelfile, *, chat_template: str) -> Iterator[str]:
-    """Return the linter's warnings, but for those about what only a Modelfile lacks."""
-    for finding in lint(modelfile, chat_template=chat_template or None):
-        if finding.level != "note" and finding.code != "not-carried":
+def lint_warnings(modelfile: Modelfile, *, chat_template: str, is_template_given: bool) -> Iterator[str]:
+    """Return the linter's warnings, but for those about what only a Modelfile lacks.
+
+    Args:
+        modelfile: The Modelfile of the recipe.
+        chat_template: The chat template in the GGUF.
+        is_template_given: Whether its TEMPLATE is the user's.
+    """
+    weights = Weights(chat_template=chat_template)
+    for finding in lint(modelfile, weights=weights, tries_template=is_template_given):
+        if finding.level != "note" and finding.code not in {"not-carried", "replaced-template"}:
             yield f"{finding.message}: {finding.hint}" if finding.hint else finding.message
 
 

@@ -11,7 +11,7 @@ from gguf2ollama import build, inspect, modelfile
 from gguf2ollama.api.inspect import inspect_for as api_inspect_for
 from gguf2ollama.cli.render.plan import describe, inspection_json
 from gguf2ollama.errors import VerificationFailed
-from gguf2ollama.modelfiles import lint, parse_modelfile
+from gguf2ollama.modelfiles import Weights, lint, parse_modelfile
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
@@ -94,7 +94,7 @@ def test_the_modelfile_says_so_and_the_linter_takes_it(calling):
     parsed = parse_modelfile(text)
     assert (parsed.parser, parsed.requires) == ("qwen3.5", "0.32.15")
     assert "# it parses tool calls and reasoning" in text
-    findings = lint(parsed, chat_template=TRIMMED)
+    findings = lint(parsed, weights=Weights(chat_template=TRIMMED))
     assert not [finding for finding in findings if finding.level == "error"]
 
 
