@@ -36,13 +36,14 @@ _DRIVE = lazy_pattern(r"[A-Za-z]:[\\/]")
 _SEGMENT = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
 _REPOSITORY = lazy_pattern(
     rf"(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
-    r"(?::(?P<quant>[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}))?(?P<rest>[/@].*)?",
+    r"(?::(?P<quant>[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}))?(?P<rest>[/@].*)?",
     re.DOTALL,
 )
-_REVISION = r"(?:refs/(?:pr|convert)/)?[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_REVISION = r"(?:refs/(?:pr|convert)/)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]|%2[Ff](?!%2[Ff]|$))*"
+"""A slash in the name of a branch is written as %2F, as in the addresses of pages."""
 _HUB_PATH = lazy_pattern(
-    rf"/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})"
-    rf"(?:/(?:blob|resolve|raw|tree)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
+    rf"/(?P<owner>{_SEGMENT})/(?P<repo>{_SEGMENT})(?::(?P<quant>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,199}})"
+    rf"|/(?P<kind>blob|resolve|raw|tree)/(?P<revision>{_REVISION})(?:/(?P<path>.+?))?)?/?",
     re.DOTALL,
 )
 _MODELSCOPE_PATH = lazy_pattern(
@@ -92,7 +93,7 @@ class HubSource:
     def __str__(self) -> str:
         quant = f":{self.quant}" if self.quant else ""
         path = f"/{self.path}" if self.path else ""
-        revision = f"@{self.revision}" if self.revision else ""
+        revision = f"@{_encode_revision(self.revision)}" if self.revision else ""
         return f"{self.site}://{self.repo_id}{quant}{path}{revision}"
 
 
@@ -115,11 +116,13 @@ def parse_source(
     """Parse a SOURCE argument; the only I/O is whether a local path exists.
 
     A path that exists is local. So is a text that looks like a path: it begins with ``.``, ``/``, ``~`` or
-    a drive letter, contains a backslash, or ends with ``.gguf``. A revision may be at the end
-    (``hf://owner/repo/path@rev``) or, as in huggingface_hub, after the repository. The URL
-    of a page on Hugging Face (``https://huggingface.co/owner/repo/blob/main/path``) and the name that
-    ``ollama run`` accepts (``hf.co/owner/repo:Q4_K_M``) are repositories on Hugging Face; those of
-    modelscope.cn and modelscope.ai are equal to ``ms://owner/repo`` and ``ms-ai://owner/repo``.
+    a drive letter, contains a backslash, or ends with ``.gguf`` and has no folders, or begins with one that
+    exists. Other texts with slashes are repositories, or files in them. A revision may be at the end
+    (``hf://owner/repo/path@rev``) or, as in huggingface_hub, after the repository; a slash in it is ``%2F``.
+    The URL of a page on Hugging Face (``https://huggingface.co/owner/repo/blob/main/path``) and the name
+    that ``ollama run`` accepts (``hf.co/owner/repo:Q4_K_M``, ``…:FILE.gguf``, ``…:latest``) are repositories
+    on Hugging Face; those of modelscope.cn and modelscope.ai are equal to ``ms://owner/repo`` and
+    ``ms-ai://owner/repo``.
 
     Args:
         text: The argument.
@@ -137,14 +140,25 @@ def parse_source(
     for scheme, site in _SCHEMES.items():
         if text.startswith(scheme):
             return _parse_place(text.removeprefix(scheme), site=site, text=text)
-    if "://" in text:
-        return _parse_url(text, hub_endpoint=hub_endpoint, modelscope_endpoint=modelscope_endpoint)
+    if (url := _with_scheme(text, hub_endpoint, modelscope_endpoint)) is not None:
+        return _parse_url(url, hub_endpoint=hub_endpoint, modelscope_endpoint=modelscope_endpoint)
     host, _, rest = text.partition("/")
     if (place := _parse_page_name(text, host=host.lower(), rest=rest)) is not None:
         return place
-    if _looks_local(text):
+    if _looks_local(text) and not _is_repository(text):
         return LocalSource(path=path)
     return _parse_repository(text)
+
+
+def _with_scheme(text: str, *endpoints: str | None) -> str | None:
+    """Return a URL, also where the scheme of a mirror's page is left out; ``None`` for another text."""
+    if "://" in text:
+        return text
+    for endpoint in filter(None, endpoints):
+        scheme, _, place = endpoint.partition("://")
+        if text.startswith(f"{place}/"):
+            return f"{scheme}://{text}"
+    return None
 
 
 def _parse_page_name(text: str, *, host: str, rest: str) -> HubSource | None:
@@ -177,6 +191,12 @@ def _looks_local(text: str) -> bool:
     )
 
 
+def _is_repository(text: str) -> bool:
+    """Return whether a text that may be a path is a repository, or a file in one: no such folder is here."""
+    match = _REPOSITORY.fullmatch(text)
+    return match is not None and not os.path.lexists(match["owner"])
+
+
 def _parse_url(
     text: str, *, hub_endpoint: str | None, modelscope_endpoint: str | None
 ) -> UrlSource | HubSource:
@@ -202,6 +222,13 @@ def _parse_url(
         return _parse_hub_page(text, path=parts.path)
     if host in _MODELSCOPE_HOSTS:
         return _parse_modelscope_page(text, site=_MODELSCOPE_HOSTS[host])
+    page = _HUB_PATH.fullmatch(parts.path)
+    if page and (page["kind"] in {"blob", "tree"} or page["quant"]):
+        origin = f"{parts.scheme}://{parts.netloc}"
+        raise UsageProblem(
+            f"{shown(text.partition('?')[0])}: the address of a page, not of a file",
+            hint=f"if {origin} is a mirror of Hugging Face, set HF_ENDPOINT={origin} for it",
+        )
     return UrlSource(url=text)
 
 
@@ -227,23 +254,49 @@ def _parse_modelscope_page(text: str, *, site: SiteKey, prefix: str = "") -> Hub
 
 def _parse_hub_page(text: str, *, path: str) -> HubSource:
     """Parse the URL of a repository, of a page of a file or folder in it, or of the file itself."""
-    match = _HUB_PATH.fullmatch(urllib.parse.unquote(path))
-    inside = match["path"] if match else None
+    match = _HUB_PATH.fullmatch(path.replace("%2f", "%2F").replace("%3A", ":").replace("%3a", ":"))
+    inside = urllib.parse.unquote(match["path"]) if match and match["path"] else None
     if not match or match["owner"] in _NO_OWNERS or (inside and not _is_clean(inside)):
         raise UsageProblem(
             f"{shown(text.partition('?')[0])}: not the page of a model on Hugging Face",
             hint="use the URL of a repository or of a file in it, or owner/repo",
         )
-    return HubSource(owner=match["owner"], repo=match["repo"], path=inside, revision=match["revision"])
+    quant, file = _split_tag(match["quant"])
+    return HubSource(
+        owner=match["owner"],
+        repo=match["repo"],
+        quant=quant,
+        path=inside or file,
+        revision=_decode_revision(match["revision"]),
+    )
 
 
 def _parse_repository(text: str) -> HubSource:
-    match = _REPOSITORY.fullmatch(text)
-    if not match or match["rest"]:
+    try:
+        return _parse_place(text, site="hf", text=text)
+    except UsageProblem:
         raise UsageProblem(
             f"{shown(text)}: no such file, and not a repository (owner/repo) or URL", hint=_FORMS
-        )
-    return HubSource(owner=match["owner"], repo=match["repo"], quant=match["quant"])
+        ) from None
+
+
+def _split_tag(tag: str | None) -> tuple[str | None, str | None]:
+    """Return the quantization and the file that the part after ``:`` names, as in names for ``ollama run``.
+
+    ``latest`` is what ``ollama list`` shows where there was none.
+    """
+    if tag is None or tag.lower() == "latest":
+        return None, None
+    return (None, tag) if tag.lower().endswith(".gguf") else (tag, None)
+
+
+def _encode_revision(revision: str) -> str:
+    is_plain = revision.startswith(("refs/pr/", "refs/convert/"))
+    return revision if is_plain else revision.replace("/", "%2F")
+
+
+def _decode_revision(revision: str | None) -> str | None:
+    return urllib.parse.unquote(revision) if revision else None
 
 
 def _parse_place(place: str, *, site: SiteKey, text: str) -> HubSource:
@@ -256,12 +309,13 @@ def _parse_place(place: str, *, site: SiteKey, text: str) -> HubSource:
     path = rest["path"]
     if path and (match["quant"] or not _is_clean(path)):
         _refuse_place(text, site)
+    quant, file = _split_tag(match["quant"])
     return HubSource(
         owner=match["owner"],
         repo=match["repo"],
-        quant=match["quant"],
-        path=path,
-        revision=rest["rev_first"] or rest["rev_last"],
+        quant=quant,
+        path=path or file,
+        revision=_decode_revision(rest["rev_first"] or rest["rev_last"]),
         site=site,
     )
 

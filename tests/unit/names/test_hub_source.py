@@ -24,7 +24,17 @@ def source(**rest):
             source(revision="refs/pr/3", path="b.gguf"),
         ),
         ("https://huggingface.co/o/r-GGUF/blob/main/a%20b.gguf", source(revision="main", path="a b.gguf")),
+        ("https://huggingface.co/o/r-GGUF:IQ3_M", source(quant="IQ3_M")),
+        ("https://huggingface.co/o/r-GGUF:latest", source()),
+        ("https://huggingface.co/o/r-GGUF:m-IQ3_M.gguf", source(path="m-IQ3_M.gguf")),
+        (
+            "https://huggingface.co/o/r-GGUF/blob/feature%2Fnew/b.gguf",
+            source(revision="feature/new", path="b.gguf"),
+        ),
+        ("https://huggingface.co/o/r-GGUF/tree/feature%2Fnew", source(revision="feature/new")),
         ("hf.co/o/r-GGUF", source()),
+        ("mirror:8080/hf/o/r-GGUF:Q4_K_M", source(quant="Q4_K_M")),
+        ("http://mirror:8080/hf/o/r-GGUF:Q4_K_M", source(quant="Q4_K_M")),
         ("hf.co/o/r-GGUF:Q4_K_M", source(quant="Q4_K_M")),
         ("huggingface.co/o/r-GGUF/blob/main/b.gguf", source(revision="main", path="b.gguf")),
         ("http://mirror:8080/hf/o/r-GGUF/blob/main/b.gguf", source(revision="main", path="b.gguf")),
@@ -48,6 +58,13 @@ def test_a_page_of_the_hub_is_a_place_on_it(text, expected):
 def test_another_page_is_refused(text):
     with pytest.raises(UsageProblem, match="not the page of a model"):
         parse_source(text)
+
+
+@pytest.mark.parametrize("page", ["o/r:Q4_K_M", "o/r/blob/main/m.bin", "o/r/tree/main"])
+def test_a_page_of_an_unknown_mirror_is_explained(page):
+    with pytest.raises(UsageProblem) as caught:
+        parse_source(f"https://mirror.example/{page}")
+    assert "HF_ENDPOINT=https://mirror.example" in (caught.value.hint or "")
 
 
 @given(st.text(alphabet="abr-_./%2e:@#?", max_size=40))

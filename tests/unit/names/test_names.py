@@ -277,14 +277,15 @@ class TestSource:
             "/x/y",
             ".",
             "model.gguf",
-            "a/b.GGUF",
             "C:\\m\\x",
             "C:/m/x",
             "models\\x",
             "a/b/c.gguf",
+            "a/b.GGUF",
         ],
     )
-    def test_what_looks_like_a_path_is_local(self, text: str) -> None:
+    def test_what_looks_like_a_path_is_local(self, text: str, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
         assert parse_source(text) == LocalSource(path=Path(text))
 
     def test_a_home_folder_is_expanded(self, tmp_path: Path) -> None:
@@ -315,6 +316,17 @@ class TestSource:
             ("hf://o/r/a@refs/pr/3", HubSource(owner="o", repo="r", path="a", revision="refs/pr/3")),
             ("https://host/a.gguf?sig=1", UrlSource(url="https://host/a.gguf?sig=1")),
             ("http://127.0.0.1:8/a", UrlSource(url="http://127.0.0.1:8/a")),
+            # a repository may be called like a file, and a file in one is named without a scheme
+            ("owner/repo.gguf", HubSource(owner="owner", repo="repo.gguf")),
+            ("owner/repo/a/b.gguf", HubSource(owner="owner", repo="repo", path="a/b.gguf")),
+            ("owner/repo/UD-Q4_K_XL", HubSource(owner="owner", repo="repo", path="UD-Q4_K_XL")),
+            ("owner/repo@v1", HubSource(owner="owner", repo="repo", revision="v1")),
+            # as ollama names it
+            ("owner/repo:latest", HubSource(owner="owner", repo="repo")),
+            ("hf.co/o/r:m-Q4_0.gguf", HubSource(owner="o", repo="r", path="m-Q4_0.gguf")),
+            # a branch with a slash
+            ("hf://o/r@a%2Fb/c.gguf", HubSource(owner="o", repo="r", path="c.gguf", revision="a/b")),
+            ("hf://o/r/c.gguf@a%2Fb", HubSource(owner="o", repo="r", path="c.gguf", revision="a/b")),
         ],
     )
     def test_repositories_and_urls_are_read(self, text: str, source: HubSource | UrlSource) -> None:
@@ -329,7 +341,6 @@ class TestSource:
                 "llama3",
                 "a\0.gguf",
                 "x" * 9000,
-                "a/b/c",
                 "a/b:",
                 "a/..",
                 "a..b/c",
