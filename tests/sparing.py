@@ -1,7 +1,7 @@
 """What thousands of tests share or leave out.
 
 They share a process that renders chat templates and what was chosen and learnt for a chat template, and leave
-out waits for the disk.
+out waits for the disk and before a retry.
 """
 
 import os
@@ -14,6 +14,8 @@ from gguf2ollama.chat.reference.limits import Limits
 from gguf2ollama.chat.reference.process import WorkerProcess
 from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.synthesis import synthesise
+from gguf2ollama.net.retry import RETRY_PAUSES, Budget
+from gguf2ollama.ollama import client as ollama_client
 
 
 class _Lent:
@@ -83,6 +85,18 @@ def _no_wait_for_the_disk():
     """Let the system write when it likes: no test takes the power away."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_before_a_retry():
+    """Retry at once where the usual pauses are meant, and as often as with them."""
+    usual = RETRY_PAUSES, ollama_client._RETRY_PAUSES
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "gguf2ollama.net.client.Budget",
+            lambda pauses: Budget([0.0] * len(pauses) if pauses in usual else pauses),
+        )
         yield
 
 

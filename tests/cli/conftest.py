@@ -15,7 +15,13 @@ from gguf2ollama.cli.render.keys import ERROR
 from tests.builders import build_shards, tiny_llama
 from tests.cli.json_keys import check_output, deviations
 from tests.fakes.ollama_server import FakeOllama
-from tests.sparing import _no_wait_for_the_disk, _one_worker, _same_choice, own_worker  # noqa: F401 - fixtures
+from tests.sparing import (  # noqa: F401 - fixtures
+    _no_wait_before_a_retry,
+    _no_wait_for_the_disk,
+    _one_worker,
+    _same_choice,
+    own_worker,
+)
 
 
 class Done(NamedTuple):

@@ -12,7 +12,13 @@ from gguf2ollama.planning.layers import lay_out_image
 from gguf2ollama.sources.settings import HubSettings
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.hub_server import FakeHub
-from tests.sparing import _no_wait_for_the_disk, _one_worker, _same_choice, own_worker  # noqa: F401 - fixtures
+from tests.sparing import (  # noqa: F401 - fixtures
+    _no_wait_before_a_retry,
+    _no_wait_for_the_disk,
+    _one_worker,
+    _same_choice,
+    own_worker,
+)
 
 
 def settle(path, *, seconds=60):
@@ -53,9 +59,9 @@ def image_of():
 
 
 @pytest.fixture(autouse=True)
-def _no_token_of_the_user(monkeypatch, tmp_path):
+def _no_token_of_the_user(monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setenv("HF_TOKEN_PATH", os.devnull)
 
 
 @pytest.fixture
