@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
@@ -301,8 +302,16 @@ def _weights(modelfile: Modelfile, named: Sequence[_Named]) -> Weights:
         bos=token_text(metadata, "bos") if adds_bos(metadata) else "",
         architecture=architecture,
         context_tokens=context if isinstance(context, int) else 0,
+        ends=_ends(metadata, modelfile),
         prints_system=not (is_native and modelfile.system and text) or _prints_system(header, text),
     )
+
+
+def _ends(metadata: Mapping[str, Any], modelfile: Modelfile) -> tuple[str, ...]:
+    """Return the tokens that end an answer, and the stops of the Modelfile that are tokens."""
+    ends = [text for name in ("eos", "eot", "eom") if (text := token_text(metadata, name))]
+    tokens = metadata.get("tokenizer.ggml.tokens", ())
+    return tuple(dict.fromkeys([*ends, *(stop for stop in modelfile.stops if stop in tokens)]))
 
 
 def _prints_system(header: GgufFile, chat_template: str) -> bool:

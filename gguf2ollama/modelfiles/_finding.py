@@ -40,6 +40,7 @@ class Weights:
         bos: The text of the BOS token, if the tokenizer puts it before each prompt; else ``""``.
         architecture: ``general.architecture``.
         context_tokens: The context that the model was trained for, in tokens.
+        ends: The texts of the tokens that end an answer, and of stops that are tokens.
         prints_system: Whether the chat template in the GGUF prints a system message.
     """
 
@@ -47,4 +48,5 @@ class Weights:
     bos: str = ""
     architecture: str = ""
     context_tokens: int = 0
+    ends: tuple[str, ...] = ()
     prints_system: bool = True

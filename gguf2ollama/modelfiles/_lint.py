@@ -53,7 +53,11 @@ def lint(
         *_check_carried(modelfile),
         *check_texts(modelfile),
         *_check_parameters(modelfile, weights),
-        *check_stops(modelfile, cutting=_cutting(modelfile, linter.events(), weights.chat_template)),
+        *check_stops(
+            modelfile,
+            cutting=_cutting(modelfile, linter.events(), weights.chat_template),
+            weights=weights,
+        ),
         *(linter.check() if tries_template else ()),
         *_check_native(modelfile, weights),
     ]
@@ -209,15 +213,16 @@ def _check_parameters(modelfile: Modelfile, weights: Weights) -> Iterator[Findin
 
 def _typed(parameter: Parameter, spec: ParameterSpec) -> str | None:
     """Return what a value of the wrong type was meant to be."""
-    text = parameter.text.strip()
-    before, comment, _ = text.partition("#")
-    if comment and spec.is_typed(to_value(parameter.name, before.strip())):
-        return f"a comment needs a line of its own: PARAMETER {parameter.name} {before.strip()}"
+    text, comment, _ = parameter.text.partition("#")
+    text = text.strip()
     if match := _THOUSANDS.fullmatch(text):
-        meant = str(int(match[1]) * 1024)
-    else:
-        meant = _MEANT.get(text.lower(), text.replace(",", "" if spec.type == "int" else "."))
-    return f"write {meant}" if spec.is_typed(to_value(parameter.name, meant)) else None
+        text = str(int(match[1]) * 1024)
+    elif not spec.is_typed(to_value(parameter.name, text)):
+        text = _MEANT.get(text.lower(), text.replace(",", "" if spec.type == "int" else "."))
+    if not spec.is_typed(to_value(parameter.name, text)):
+        return None
+    why = ", and the comment on a line of its own" if comment else ""
+    return f"write PARAMETER {parameter.name} {text}{why}"
 
 
 def _unknown(parameter: Parameter) -> Finding:

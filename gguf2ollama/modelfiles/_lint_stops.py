@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
 
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.modelfiles._finding import Finding
+from gguf2ollama.modelfiles._finding import Finding, Weights
 from gguf2ollama.modelfiles._lint_text import ESCAPES_HINT, has_escapes
 from gguf2ollama.modelfiles._value import Modelfile, Parameter
 
@@ -50,8 +51,11 @@ class Reader(object):
 {"name": "value", "list": [1, 2], "none": null}
 ```
 
-<html><head><title>t</title></head><body><h1>T</h1><p>text</p><br><div class="a"></div><ul><li>x</li></ul>
-<a href="#">y</a><script>function f() { return 1; }</script></body></html>
+<!DOCTYPE html><html><head><title>t</title><style>p {}</style></head><body><main><h1>T</h1><h2>T</h2>
+<p>text</p><br><br/><hr><div><span>x</span></div><div class="a"></div><ul><li>x</li></ul><ol></ol><b>b</b>
+<i>i</i><em>e</em><strong>s</strong><code>c</code><pre>p</pre><a href="#">y</a><form><button></button></form>
+<table><thead></thead><tbody><tr><th></th><td></td></tr></tbody></table>
+<script>function f() { return 1; }</script></main></body></html>
 
 // comment
 /* comment */
@@ -59,17 +63,20 @@ class Reader(object):
 """An answer like many: what is in it, models write."""
 
 
-def check_stops(modelfile: Modelfile, *, cutting: AbstractSet[str]) -> Iterator[Finding]:
+def check_stops(modelfile: Modelfile, *, cutting: AbstractSet[str], weights: Weights) -> Iterator[Finding]:
     """Find stop strings that are not the end of an answer.
 
     Args:
         modelfile: The Modelfile.
         cutting: The stop strings that a template prints within an answer.
+        weights: What is known of the model.
     """
     seen: set[str] = set()
     for parameter in modelfile.parameters:
         if parameter.name == "stop":
             finding = _duplicate(parameter) if parameter.text in seen else _check(parameter, cutting=cutting)
+            if finding is None and parameter.text not in (modelfile.template or ""):
+                finding = _mistyped(parameter, weights)
             if finding is not None:
                 yield finding
             seen.add(parameter.text)
@@ -92,7 +99,7 @@ def _check(parameter: Parameter, *, cutting: AbstractSet[str]) -> Finding | None
         return _warning(
             parameter,
             "escape",
-            f"the stop {stop!r} stays as it is written, backslash included, so no answer matches it",
+            f"the stop {stop[:80]} stays as it is written, backslash included, so no answer matches it",
             ESCAPES_HINT,
         )
     if _is_list(stop):
@@ -110,6 +117,22 @@ def _check(parameter: Parameter, *, cutting: AbstractSet[str]) -> Finding | None
             "remove it, or use the text that ends a turn, such as <|im_end|>",
         )
     return None
+
+
+def _mistyped(parameter: Parameter, weights: Weights) -> Finding | None:
+    """Return whether a stop is nearly, but not, a token that ends the model's answers."""
+    stop = parameter.text
+    if not weights.ends or stop in weights.ends or stop in weights.chat_template:
+        return None
+    close = get_close_matches(stop[:80], weights.ends, n=1, cutoff=0.85)
+    if not close:
+        return None
+    return _warning(
+        parameter,
+        "mistyped-stop",
+        f"stop {stop!r} is neither in the model's vocabulary nor in its chat template",
+        f"did you mean {close[0]}?",
+    )
 
 
 def _is_list(stop: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.modelfiles._answer import Event
 from gguf2ollama.modelfiles._finding import Finding, Level, Weights
 from gguf2ollama.modelfiles._value import Modelfile
@@ -192,7 +193,7 @@ class TemplateLinter:
             return error
 
     def _observe(self, action: Action, value: Value) -> None:
-        if _is_bare(value) and action.position not in self._bare:
+        if (_is_bare(value) or _is_bare_text(action.pipe, value)) and action.position not in self._bare:
             self._bare[action.position] = (action.pipe, _as_printed(value))
 
     def _check_plain(self, template: Template) -> Iterator[Finding]:
@@ -210,6 +211,16 @@ class TemplateLinter:
                 hint="print .Prompt, or range over .Messages",
             )
             return
+        for marker, prompt, what in (
+            (_LAST, alone, "user's message"),
+            (_SYSTEM, with_system, "system prompt"),
+        ):
+            if prompt.count(marker) > 1:
+                yield self._finding(
+                    "doubled-text",
+                    f"TEMPLATE prints the {what} {prompt.count(marker)} times",
+                    hint="range over .Messages, which include system messages, or use .System; not both",
+                )
         if self._has_system() and not (_SYSTEM in with_system and _SYSTEM in history):
             yield self._unprinted_system()
         if _ANSWER not in history or _QUESTION not in history:
@@ -276,7 +287,7 @@ class TemplateLinter:
     def _bare_values(self, template: Template) -> Iterator[Finding]:
         for position, (pipe, printed) in sorted(self._bare.items()):
             source = _source_at(template, position)
-            is_operand = len(pipe.commands) == 1 and len(pipe.commands[0].args) == 1
+            is_operand = len(pipe.commands) == 1 and len(pipe.commands[0].args) == 1  # and no function's call
             yield self._finding(
                 "go-value",
                 f"TEMPLATE prints {{{{ {source} }}}} as Go writes it and not as JSON: {printed}",
@@ -374,6 +385,25 @@ def _is_bare(value: Value) -> bool:
         isinstance(value, Struct | Slice | Map | Pairs)
         and value.type.text is None
         and value.type.text_of_pointer is None
+    )
+
+
+_PRINTING = frozenset({"print", "printf", "println", "html", "js", "urlquery"})
+_GO_NOTATION = lazy_pattern(rb"map\[|[{[](?:qztool|object|function|city)\b|&\{|%7B(?:qztool|object)")
+
+
+def _is_bare_text(pipe: Pipe, value: Value) -> bool:
+    """Whether a function that prints was given such a value; what it prints of our tools is known."""
+    from gguf2ollama.gotmpl.nodes import Identifier  # noqa: PLC0415 - see above
+
+    return (
+        isinstance(value, bytes)
+        and any(
+            isinstance(argument, Identifier) and argument.name in _PRINTING
+            for command in pipe.commands
+            for argument in command.args
+        )
+        and _GO_NOTATION.search(value) is not None
     )
 
 

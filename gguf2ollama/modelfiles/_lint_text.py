@@ -20,6 +20,7 @@ _TEXTS = frozenset({"SYSTEM", "TEMPLATE", "LICENSE", "MESSAGE"})
 _FILES = frozenset({"FROM", "ADAPTER", "DRAFT"})
 # a backslash and an n in the middle of a word is LaTeX (\nabla) or a path; at a word's edge it is meant
 _ESCAPE_IN_TEXT = lazy_pattern(r"\\n(?![a-z])|[.:!?>]\\n")
+_ESCAPED_QUOTE = lazy_pattern(r"\\\"")
 _ESCAPE_IN_STOP = lazy_pattern(r"\\(?:[nrtbfav0\"'\\]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})")
 _ACTION = lazy_pattern(r"\{\{.*?\}\}", re.DOTALL)
 _OTHER_QUOTES = ("''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb", "\u201e\u201c")
@@ -67,7 +68,8 @@ def _check_comment(instruction: Instruction) -> Iterator[Finding]:
 def _check_quotes(instruction: Instruction) -> Iterator[Finding]:
     value = instruction.value
     pair = value[:1] + value[-1:]
-    if instruction.quotes or instruction.keyword in _FILES or len(value) < 2 or pair not in _OTHER_QUOTES:  # noqa: PLR2004 - both marks
+    is_quoted = pair in _OTHER_QUOTES and bool(value.strip(pair))
+    if instruction.quotes or instruction.keyword in _FILES or not is_quoted:
         return
     yield Finding(
         level="warning",
@@ -84,14 +86,22 @@ def _check_escapes(instruction: Instruction) -> Iterator[Finding]:
     value = instruction.value
     if instruction.keyword == "TEMPLATE":
         value = _ACTION.sub("", value)  # Go's strings have escapes
-    if match := _ESCAPE_IN_TEXT.search(value):
-        yield Finding(
-            level="warning",
-            code="escape",
-            message=f"\\n in the value of {instruction.title} stays a backslash and an n",
-            line=instruction.line + value.count("\n", 0, match.start()),
-            hint=ESCAPES_HINT,
-        )
+    for pattern, message, hint in (
+        (_ESCAPE_IN_TEXT, "\\n in the value of {} stays a backslash and an n", ESCAPES_HINT),
+        (
+            _ESCAPED_QUOTE,
+            'the backslash of \\" stays in the value of {}',
+            'a Modelfile has no escapes: write " without it',
+        ),
+    ):
+        if (pattern is _ESCAPE_IN_TEXT or instruction.quotes == '"') and (match := pattern.search(value)):
+            yield Finding(
+                level="warning",
+                code="escape",
+                message=message.format(instruction.title),
+                line=instruction.line + value.count("\n", 0, match.start()),
+                hint=hint,
+            )
 
 
 def _check_lines(instruction: Instruction) -> Iterator[Finding]:

@@ -89,6 +89,12 @@ R1_JINJA = """\
 EACH = "{{ range .Messages }}{{ .Content }}{{ end }}"
 
 
+ORDINARY = (
+    *("assistant", "User", "the end", "```", "```python", "---", "###", "##", ".", "1.", "</p>", "<br>"),
+    *("def ", "return", "https://"),
+)
+
+
 def found(text: str, *, chat_template: str | None = None) -> list[tuple[str, str, int | None]]:
     findings = lint(parse_modelfile(text), weights=Weights(chat_template=chat_template or ""))
     return [(finding.level, finding.code, finding.line) for finding in findings]
@@ -165,6 +171,10 @@ def test_a_good_modelfile_has_no_findings() -> None:
         ("PARAMETER stop \\nUser:", "warning", "escape"),
         ('PARAMETER stop "<a>", "<b>"', "warning", "stop-list"),
         ('PARAMETER stop ["<a>"]', "warning", "stop-list"),
+        ('SYSTEM "Say \\"hi\\"."', "warning", "escape"),
+        (f"TEMPLATE {EACH}{{{{ .System }}}}", "warning", "doubled-text"),
+        ("TEMPLATE {{ .Prompt }}{{ .Prompt }}{{ .Response }}", "warning", "doubled-text"),
+        *((f"PARAMETER stop {stop}", "warning", "ordinary-stop") for stop in ORDINARY),
     ],
 )
 def test_a_fault_is_found_where_it_stands(line: str, level: str, code: str) -> None:
@@ -193,6 +203,30 @@ def test_what_no_modelfile_can_carry_is_found_before_it_is_rendered() -> None:
     assert [(finding.level, finding.code) for finding in findings] == [("error", "not-carried")] * 2
     assert "U+200D" in findings[0].message
     assert all("gguf2ollama build" in (finding.hint or "") for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "written, meant",
+    [
+        ("temperature 0,7", "temperature 0.7"),
+        ("num_ctx 8k", "num_ctx 8192"),
+        ("num_ctx 8,192", "num_ctx 8192"),
+        ("use_mmap yes", "use_mmap true"),
+        ("temperature 0.7 # warm", "temperature 0.7, and the comment on a line of its own"),
+        ("num_ctx 8k # big", "num_ctx 8192, and the comment on a line of its own"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_guessed(written: str, meant: str) -> None:
+    (finding,) = lint(parse_modelfile(f"FROM x\nPARAMETER {written}"))
+    assert finding.hint == f"write PARAMETER {meant}"
+
+
+@pytest.mark.parametrize("action", ["print .Function", 'printf "%v" .Function', ".Function | println"])
+def test_a_go_value_is_found_behind_a_function_that_prints(action: str) -> None:
+    (finding,) = lint(
+        parse_modelfile(f"FROM x\nTEMPLATE {EACH}{{{{ range .Tools }}}}{{{{ {action} }}}}{{{{ end }}}}")
+    )
+    assert finding.code == "go-value"
 
 
 def test_a_mistyped_parameter_is_guessed() -> None:
@@ -266,6 +300,21 @@ def test_the_chat_template_of_the_gguf_shows_wrong_stops_too() -> None:
 def test_a_thought_that_the_generation_prompt_opens_is_no_stop() -> None:
     stops = ("<think>", "</think>", "<|calls|>", "<|end|>", "<|Assistant|>")
     assert cut(stops, chat_template=R1_JINJA) == {"<think>", "</think>", "<|calls|>"}
+
+
+@pytest.mark.parametrize(
+    "stop",
+    ["<|im_end|>", "</s>", "[INST]", "User:", "### Response:", "<end_of_turn>", "<|", "@@ Instruction"],
+)
+def test_a_mark_is_a_good_stop(stop: str) -> None:
+    assert found(f"FROM x\nPARAMETER stop {stop}\n") == []
+
+
+def test_a_stop_that_is_nearly_a_token_is_guessed() -> None:
+    weights = Weights(ends=("<|im_end|>", "<|endoftext|>"))
+    (finding,) = lint(parse_modelfile("FROM x\nPARAMETER stop <|im_end>\n"), weights=weights)
+    assert (finding.code, finding.hint) == ("mistyped-stop", "did you mean <|im_end|>?")
+    assert lint(parse_modelfile("FROM x\nPARAMETER stop <|im_start|>\n"), weights=weights) == ()
 
 
 @pytest.mark.parametrize(
