@@ -68,7 +68,10 @@ def build_gguf(
     alignment: int = 32,
 ) -> Path:
     """Write a small valid GGUF; ``None`` in ``metadata`` leaves a key out, plain values are typed."""
-    values: dict[str, Any] = {"general.architecture": architecture} | dict(metadata or {})
+    values: dict[str, Any] = {"general.architecture": architecture}
+    if architecture is not None:  # what a language model must have, so that a file is taken for one
+        values["tokenizer.ggml.model"] = "llama"
+    values |= metadata or {}
     with path.open("wb") as stream:  # not by its path, as that waits for the disk
         write_gguf(
             stream,

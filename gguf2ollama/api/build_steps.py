@@ -180,6 +180,10 @@ class BuildSteps:
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
             renderer = ends.enter_context(_start_renderer(ref)) if self.options.verify else None
             plan = self._plan(ref, destination, renderer)
+            if not _are_known(plan, digests):
+                from gguf2ollama.planning.model_check import require_distinct_tokens  # noqa: PLC0415 - as above
+
+                require_distinct_tokens(plan.inspection.model)
             if self.writes_lock:
                 from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
 
@@ -254,6 +258,12 @@ class BuildSteps:
 
     def _free_bytes(self) -> int | None:
         return free_memory_bytes() if self.opened.destination.runs_locally else None
+
+
+def _are_known(plan: BuildPlan, digests: DigestCache) -> bool:
+    """Whether the files were built before, so that what takes long to check was checked."""
+    files = plan.inspection.files
+    return files.are_local and all(digests.of_file(path) is not None for path in files.paths)
 
 
 def _start_renderer(ref: ModelRef) -> Renderer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gguf2ollama._text import one_line
 from gguf2ollama.cli._options import ca_option, option, output_options, verb
-from gguf2ollama.cli.render.format import one_line
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import NotFound, ServerUnreachable, UsageProblem, VerificationFailed
 

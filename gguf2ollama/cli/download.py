@@ -69,5 +69,5 @@ def command(
         )
         return
     for file in done.files:
-        output.text(str(file.path))
+        output.exact(str(file.path))
     output.note(f"Downloaded {size(done.bytes_fetched)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gguf2ollama._text import one_line
 from gguf2ollama.cli._model_options import model_options, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
 from gguf2ollama.cli.render.explain import explained, explanation_json
@@ -79,7 +80,7 @@ def command(
         if explanation is not None:
             output.text(f"\n{explained(explanation)}")
         if metadata:
-            output.text("\n" + "\n".join(f"{key} = {value}" for key, value in keys.items()))
+            output.text("\n" + "\n".join(one_line(f"{key} = {value}") for key, value in keys.items()))
         if check is not None:
             output.text(f"\n{describe_tensors(check)}")
     if check is not None:

@@ -57,7 +57,7 @@ def command(
     if output.as_json:
         output.data({"modelfile": text})
     else:
-        output.text(text, newline=False)
+        output.exact(text, newline=False)
 
 
 def _lint(name: str, *, output: Output) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gguf2ollama._text import printable
 from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._server import connect, model_name
-from gguf2ollama.cli.render.format import printable
 from gguf2ollama.cli.render.output import Output
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _show(chunks: Iterable[Chunk], *, output: Output) -> str:
             if was_thinking:
                 click.echo("\n", err=True)
                 was_thinking = False
-            output.text(chunk.content, newline=False)
+            output.exact(chunk.content, newline=False)
             content += chunk.content
     output.text("")
     return content

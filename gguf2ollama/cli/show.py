@@ -35,7 +35,7 @@ def command(*, model: str, what: str | None, host: str | None, output: Output) -
     if output.as_json:
         output.data(_as_json(info))
     elif what:
-        output.text(str(getattr(info, what)))
+        output.exact(str(getattr(info, what)))
     else:
         output.text(_overview(info))
 

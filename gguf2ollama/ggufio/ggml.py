@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["REMOVED_TENSOR_TYPES", "TensorType", "file_type_name"]
+__all__ = [
+    "BITNET_TYPE",
+    "FIRST_FOREIGN_TYPE",
+    "REMOVED_TENSOR_TYPES",
+    "TensorType",
+    "file_type_name",
+]
 
 
 class TensorType(IntEnum):
@@ -69,6 +75,12 @@ class TensorType(IntEnum):
     Q1_0 = 41, 128, 18
     Q2_0 = 42, 64, 18
 
+
+BITNET_TYPE = 36
+"""I2_S of bitnet.cpp (microsoft/BitNet), which has the number of a type that llama.cpp has removed."""
+
+FIRST_FOREIGN_TYPE = 97
+"""From here on, numbers are those of ik_llama.cpp's own types (``ggml.h`` there), such as 145 for IQ2_KS."""
 
 REMOVED_TENSOR_TYPES = {
     4: "Q4_2",

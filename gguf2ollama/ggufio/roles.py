@@ -40,6 +40,8 @@ def role_of(gguf: GgufFile) -> Role:
     """
     role = _BY_TYPE.get(str(gguf.metadata.get("general.type")))
     role = role or _BY_ARCHITECTURE.get(str(gguf.metadata.get("general.architecture")))
+    if role is None and any(key.startswith("imatrix.") for key in gguf.metadata):
+        role = Role.IMATRIX
     if role is None and not gguf.tensors and gguf.split is None:
         role = Role.VOCABULARY
     return role or Role.MODEL

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor, printable
-from gguf2ollama.ggufio.ggml import REMOVED_TENSOR_TYPES, TensorType
+from gguf2ollama.ggufio.ggml import BITNET_TYPE, FIRST_FOREIGN_TYPE, REMOVED_TENSOR_TYPES, TensorType
 
 __all__ = [
     "DEFAULT_ALIGNMENT",
@@ -96,10 +96,22 @@ def _describe(
     cursor: Cursor, name: str, shape: tuple[int, ...], kind: int, offset: int, *, at: int
 ) -> TensorInfo:
     """Validate a description whose dimensions are at byte ``at``."""
+    if kind == BITNET_TYPE:
+        raise cursor.error(
+            f"its type {kind} is I2_S of BitNet, or {REMOVED_TENSOR_TYPES[kind]}, removed from llama.cpp",
+            at=at,
+            hint="run it with bitnet.cpp (github.com/microsoft/BitNet), or get another quantization",
+        )
     if kind in REMOVED_TENSOR_TYPES:
         removed = REMOVED_TENSOR_TYPES[kind]
         raise cursor.error(f"its type {removed} ({kind}) was removed from llama.cpp", at=at, hint=CONVERT)
     if kind not in _TENSOR_TYPES:
+        if kind >= FIRST_FOREIGN_TYPE:
+            raise cursor.error(
+                f"its type {kind} is not one of llama.cpp, which Ollama uses",
+                at=at,
+                hint="run it with ik_llama.cpp, which has types of its own, or get another quantization",
+            )
         raise cursor.error(f"unknown tensor type {kind}", at=at, hint="update gguf2ollama")
     stored = _TENSOR_TYPES[kind]
     n_elements = math.prod(shape)

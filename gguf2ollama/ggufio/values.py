@@ -98,6 +98,25 @@ class GgufArray(Sequence["Value"]):
         """The type of every element."""
         return self._type
 
+    def find_duplicate(self) -> tuple[str, int, int] | None:
+        """Return a text that an array of strings holds twice, with both indices; ``None`` if all differ.
+
+        Empty texts do not count: llama.cpp gives each of them a name of its own.
+        """
+        raw, position = self.raw, 0
+        length = struct.Struct(_mark(self._order) + "Q").unpack_from
+        seen: set[bytes] = set()
+        for index in range(self._length):
+            end = position + 8 + length(raw, position)[0]
+            text = raw[position + 8 : end]
+            position = end
+            if text in seen:
+                shown = decode_text(bytearray(text))
+                return shown, next(number for number, other in enumerate(self) if other == shown), index
+            if text:
+                seen.add(text)
+        return None
+
     @property
     def raw(self) -> bytes:
         """The bytes of the elements, without the array's type and length."""

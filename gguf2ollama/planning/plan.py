@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import UsageProblem, VerificationFailed
+from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import UNCHANGED
@@ -17,6 +17,7 @@ from gguf2ollama.names import ModelName
 from gguf2ollama.planning.default_name import suggest_name
 from gguf2ollama.planning.layers import Image, lay_out_image
 from gguf2ollama.planning.migration import warn_of_second_copy
+from gguf2ollama.planning.model_check import header_warnings, repair_widths, require_language_model
 from gguf2ollama.planning.options import UPSTREAM, BuildOptions, ModelOptions
 from gguf2ollama.planning.recipe import Recipe, plan_recipe
 from gguf2ollama.planning.settings import ModelSettings
@@ -64,7 +65,8 @@ class Inspection:
             for path in self.files.skipped_adapters
         )
         unsupported = [str(self.unsupported)] if self.unsupported else []
-        return (*self.recipe.warnings, *unsupported, *skipped_adapters)
+        header = header_warnings(self.files.model.first)
+        return (*self.recipe.warnings, *header, *unsupported, *skipped_adapters)
 
     @property
     def model(self) -> ShardSet:
@@ -187,12 +189,15 @@ def plan_model(
         renderer: Renders the chat template; one for this call when not given.
 
     Raises:
+        InvalidGguf: The file is not a language model that llama.cpp loads.
         InvalidInput: The chat template in the file is invalid, or rejects every conversation.
         UsageProblem: The file is not a model of its own, or the chat template given is invalid.
     """
     model = files.model
+    require_language_model(model)
+    target = target or _BUILT
     chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
-    patch = _patch(model, chat_template=chat_template)
+    patch = _patch(model, chat_template=chat_template, target=target)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
     shape = read_shape(metadata, weight_bytes=model.total_bytes)
     detection = detect(metadata, profiles=load_profiles())
@@ -205,7 +210,6 @@ def plan_model(
         licenses=options.licenses,
         published=files.published,
     )
-    target = target or _BUILT
     selection, unsupported = None, None
     if options.verify:
         from gguf2ollama.planning.template_selection import (  # noqa: PLC0415 - heavy
@@ -252,11 +256,18 @@ def _upstream(files: ModelFiles) -> str:
     return str(found.value)
 
 
-def _patch(model: ShardSet, *, chat_template: str | None) -> HeaderPatch:
+def _patch(model: ShardSet, *, chat_template: str | None, target: Target) -> HeaderPatch:
+    patch = repair_widths(model.first)
+    if patch and not target.header_is_editable:
+        keys = ", ".join(patch.changes)
+        raise InvalidGguf(
+            f"{model.first.name}: llama.cpp does not read {keys} of another width than 32 bits",
+            hint="build without --stream, so that they can be changed in the header",
+        )
     if chat_template is None:
-        return UNCHANGED
+        return patch
     require_chat_template(chat_template)
-    return chat_template_patch(model.first, chat_template)
+    return HeaderPatch(changes={**patch.changes, **chat_template_patch(model.first, chat_template).changes})
 
 
 def _written(path: Path) -> str:

@@ -9,8 +9,8 @@ import click
 
 from gguf2ollama import __version__
 from gguf2ollama._lazy import lazy_pattern
+from gguf2ollama._text import message_line, printable
 from gguf2ollama.cli._verbs import PROGRAM
-from gguf2ollama.cli.render.format import printable
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 
 __all__ = ["no_such_command", "report"]
@@ -38,9 +38,9 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
         fields = {"message": known.message, "hint": known.hint, "exit_code": known.exit_code}
         click.echo(json.dumps({"error": fields}), err=True)
     else:
-        click.echo(f"error: {printable(known.message)}", err=True)
+        click.echo(message_line(f"error: {known.message}"), err=True)
         if known.hint:
-            click.echo(f"hint: {printable(known.hint)}", err=True)
+            click.echo(message_line(f"hint: {known.hint}"), err=True)
     return known.exit_code
 
 

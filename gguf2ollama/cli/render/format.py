@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from gguf2ollama._text import one_line
 from gguf2ollama.names import size
 
-__all__ = ["age", "columns", "one_line", "printable", "size"]
+__all__ = ["age", "columns", "size"]
 
 _AGES = ((31_536_000, "year"), (2_592_000, "month"), (604_800, "week"), (86_400, "day"), (3_600, "hour"))
 
@@ -22,21 +23,6 @@ def age(moment: datetime, *, now: datetime | None = None) -> str:
             text = f"{count} {name}{'s' if count > 1 else ''}"
             return f"in {text}" if ahead else f"{text} ago"
     return "now"
-
-
-def printable(text: str, *, keep: str = "\n\t") -> str:
-    """Return a text with the control characters that a terminal might obey written as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
-        for char in text
-    )
-
-
-def one_line(text: str) -> str:
-    """Return a text in one line: line ends, too, are written as escapes."""
-    return printable(text, keep="")
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

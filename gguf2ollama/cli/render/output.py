@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gguf2ollama.cli.render.format import printable
+from gguf2ollama._text import message_line, printable
 from gguf2ollama.events import Progress, Update, ignore
 
 __all__ = ["Output"]
@@ -35,11 +35,16 @@ class Output:
 
     def data(self, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Write a JSON value to stdout."""
-        self._write(json.dumps(value, indent=2, ensure_ascii=False))
+        written = json.dumps(value, indent=2, ensure_ascii=False)
+        self._write(printable(written, escape=lambda char: json.dumps(char)[1:-1]))
 
-    def text(self, text: str, *, newline: bool = True) -> None:
-        """Write text to stdout: byte for byte into a pipe or file, escaped on a terminal."""
-        self._write(text, newline=newline)
+    def text(self, text: str) -> None:
+        """Write text for people to stdout, its control characters escaped."""
+        self._write(printable(text))
+
+    def exact(self, text: str, *, newline: bool = True) -> None:
+        """Write a result to stdout: byte for byte into a pipe or file, escaped on a terminal."""
+        self._write(printable(text) if sys.stdout.isatty() else text, newline=newline)
 
     def note(self, text: str) -> None:
         """Write a line about what is being done to stderr, unless ``--quiet``."""
@@ -85,11 +90,10 @@ class Output:
     def _write(self, text: str, *, newline: bool = True) -> None:
         if self._bars is not None:  # stdout may be the same terminal
             self._bars.close()
-        text = printable(text) if sys.stdout.isatty() else text
         click.echo(text.encode("utf-8", "backslashreplace"), nl=newline)
 
     def _write_above_bars(self, text: str) -> None:
-        line = printable(text)
+        line = message_line(text)
         if self._bars is None or not self._bars.print(line):
             click.echo(line.encode("utf-8", "backslashreplace"), err=True)
 

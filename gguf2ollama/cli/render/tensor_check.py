@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gguf2ollama.cli.render.format import columns, one_line
+from gguf2ollama._text import one_line
+from gguf2ollama.cli.render.format import columns
 
 if TYPE_CHECKING:
     from gguf2ollama.verification.tensor_check import TensorCheck

@@ -220,16 +220,32 @@ def test_lines_with_control_characters_are_escaped(capsys):
     output = Output(as_json=False, quiet=False, verbose=True)
     for write in (output.note, output.detail, output.warn):
         write("a\x1b[31mb\x9b\nc")
-    assert capsys.readouterr().err == "a\\x1b[31mb\\x9b\nc\n" * 2 + "warning: a\\x1b[31mb\\x9b\nc\n"
+    assert capsys.readouterr().err == "a\\x1b[31mb\\x9b\n  c\n" * 2 + "warning: a\\x1b[31mb\\x9b\n  c\n"
 
 
-def test_data_is_escaped_on_a_terminal_alone(capsys, monkeypatch):
+def test_results_are_escaped_on_a_terminal_alone(capsys, monkeypatch):
     output = Output(as_json=False, quiet=False, verbose=False)
-    output.text("a\x1bb\tc")
+    output.exact("a\x1bb\tc")
     assert capsys.readouterr().out == "a\x1bb\tc\n"
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    output.text("a\x1bb\tc")
+    output.exact("a\x1bb\tc")
     assert capsys.readouterr().out == "a\\x1bb\tc\n"
+
+
+def test_text_for_people_is_always_escaped(capsys):
+    output = Output(as_json=False, quiet=False, verbose=False)
+    output.text("a\x1bb \N{RIGHT-TO-LEFT OVERRIDE}c \N{ZERO WIDTH JOINER}d")
+    assert capsys.readouterr().out == "a\\x1bb \\u202ec \N{ZERO WIDTH JOINER}d\n"
+
+
+def test_json_stays_json_when_it_is_escaped(capsys):
+    output = Output(as_json=True, quiet=False, verbose=False)
+    value = {"key": "\x9b \N{RIGHT-TO-LEFT OVERRIDE} \U000e0041 \x7f"}
+    output.data(value)
+    written = capsys.readouterr().out
+    assert json.loads(written) == value
+    assert "\x9b" not in written
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in written
 
 
 def test_cells_of_a_table_take_one_line():

@@ -54,7 +54,15 @@ def shards(tmp_path: Path) -> ShardSet:
 def test_is_a_gguf_with_the_keys_of_the_first_and_the_tensors_of_all(shards: ShardSet) -> None:
     merged = open_gguf(MergedView(shards).open())
     assert list(merged.metadata) == [
-        *("general.architecture", "a", "b", "split.no", "split.tensors.count", "split.count")
+        *(
+            "general.architecture",
+            "tokenizer.ggml.model",
+            "a",
+            "b",
+            "split.no",
+            "split.tensors.count",
+            "split.count",
+        )
     ]
     assert merged.metadata["split.count"] == 0
     assert merged.metadata.type_of("split.count") is ValueType.UINT16
@@ -68,7 +76,7 @@ def test_is_a_gguf_with_the_keys_of_the_first_and_the_tensors_of_all(shards: Sha
 
 def test_leaves_out_the_split_keys_on_demand(shards: ShardSet) -> None:
     merged = open_gguf(MergedView(shards, split_keys="drop").open())
-    assert list(merged.metadata) == ["general.architecture", "a", "b"]
+    assert list(merged.metadata) == ["general.architecture", "tokenizer.ggml.model", "a", "b"]
 
 
 def test_is_the_same_in_all_its_forms(shards: ShardSet, tmp_path: Path) -> None:

@@ -228,7 +228,9 @@ BROKEN = {
         "1 is not a multiple of the block size 32",
     ),
     "removed tensor type": (raw_header(tensors=[raw_tensor(kind=31)]), "its type Q4_0_4_4 (31) was removed"),
-    "unknown tensor type": (raw_header(tensors=[raw_tensor(kind=99)]), "unknown tensor type 99"),
+    "unknown tensor type": (raw_header(tensors=[raw_tensor(kind=43)]), "unknown tensor type 43"),
+    "type of ik_llama.cpp": (raw_header(tensors=[raw_tensor(kind=145)]), "type 145 is not one of llama.cpp"),
+    "type of bitnet.cpp": (raw_header(tensors=[raw_tensor(kind=36)]), "type 36 is I2_S of BitNet"),
     "misaligned tensor": (
         raw_header(tensors=[raw_tensor(offset=16)], data=bytes(999)),
         "is not aligned to 32",

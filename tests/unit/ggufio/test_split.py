@@ -35,7 +35,14 @@ def test_writes_a_set_of_shards(whole: Path, tmp_path: Path) -> None:
         SplitInfo(no=no, count=3, tensors_count=7) for no in range(3)
     ]
     assert list(open_gguf(paths[0]).metadata) == [
-        *("general.architecture", "a", "split.no", "split.tensors.count", "split.count")
+        *(
+            "general.architecture",
+            "tokenizer.ggml.model",
+            "a",
+            "split.no",
+            "split.tensors.count",
+            "split.count",
+        )
     ]
     assert [(key, open_gguf(paths[1]).metadata.type_of(key)) for key in open_gguf(paths[1]).metadata] == [
         ("split.no", ValueType.UINT16),

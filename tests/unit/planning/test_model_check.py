@@ -1,0 +1,98 @@
+"""Which files are refused, or mended, before anything moves."""
+
+import math
+
+import pytest
+
+from gguf2ollama.errors import InvalidGguf
+from gguf2ollama.ggufio import ShardSet, TypedValue, ValueType
+from gguf2ollama.planning.model_check import (
+    header_warnings,
+    repair_widths,
+    require_distinct_tokens,
+    require_language_model,
+)
+from tests.builders import build_gguf, tiny_llama
+
+
+def model(path, **keywords):
+    return ShardSet.discover(build_gguf(path / "m.gguf", **keywords))
+
+
+def test_a_language_model_is_taken(tmp_path):
+    require_language_model(ShardSet.discover(tiny_llama(tmp_path / "m.gguf")))
+
+
+@pytest.mark.parametrize("value", ["none", "no_vocab", "something new"])
+def test_any_tokenizer_that_is_named_is_one(tmp_path, value):
+    require_language_model(model(tmp_path, metadata={"tokenizer.ggml.model": value}))
+
+
+def test_an_unknown_architecture_with_a_tokenizer_may_be_one(tmp_path):
+    require_language_model(model(tmp_path, architecture="of-next-year"))
+
+
+@pytest.mark.parametrize(
+    "keywords,message",
+    [
+        ({"architecture": None}, "no architecture"),
+        ({"metadata": {"general.architecture": TypedValue(ValueType.UINT32, 5)}}, "no architecture"),
+        (
+            {"architecture": "flux", "metadata": {"tokenizer.ggml.model": None}},
+            "not a language model: it has no tokenizer, and llama.cpp does not know flux",
+        ),
+        ({"metadata": {"tokenizer.ggml.model": None}}, "has no tokenizer"),
+        ({"metadata": {"general.type": "imatrix"}}, "importance matrix"),
+        ({"architecture": None, "metadata": {"imatrix.chunk_count": 5}}, "importance matrix"),
+        ({"metadata": {"general.type": "vocab"}}, "vocabulary"),
+        ({"tensors": []}, "vocabulary"),
+        ({"byte_order": "big"}, "big-endian"),
+        ({"metadata": {"llama.rope.freq_base": math.nan}}, "llama.rope.freq_base is not a number"),
+    ],
+)
+def test_what_llama_cpp_does_not_load_is_refused_by_name(tmp_path, keywords, message):
+    with pytest.raises(InvalidGguf, match=message) as caught:
+        require_language_model(model(tmp_path, **keywords))
+    assert "m.gguf" in caught.value.message
+    assert caught.value.hint
+
+
+def test_numbers_of_other_keys_may_be_anything(tmp_path):
+    keys = {"general.sampling.temp": math.nan, "llama.rope.scale": math.inf}
+    require_language_model(model(tmp_path, metadata=keys))
+
+
+def test_a_token_must_not_occur_twice(tmp_path):
+    tokens = ["a", "b", "", "c", "", "b\x1b"]
+    require_distinct_tokens(model(tmp_path, metadata={"tokenizer.ggml.tokens": tokens}))
+    twice = ["a", "b\x1b", "c", "b\x1b"]
+    with pytest.raises(InvalidGguf, match=r"tokens 1 and 3 are the same, 'b\\\\x1b'"):
+        require_distinct_tokens(model(tmp_path, metadata={"tokenizer.ggml.tokens": twice}))
+
+
+def test_integers_of_another_width_are_written_with_32_bits(tmp_path):
+    file = model(
+        tmp_path,
+        metadata={
+            "llama.context_length": TypedValue(ValueType.UINT64, 8192),
+            "llama.block_count": TypedValue(ValueType.UINT8, 2),
+            "llama.embedding_length": TypedValue(ValueType.UINT32, 32),
+            "llama.huge": TypedValue(ValueType.UINT64, 1 << 40),
+            "other.key": TypedValue(ValueType.UINT64, 1),
+        },
+    )
+    assert repair_widths(file.first).changes == {
+        "llama.context_length": TypedValue(ValueType.UINT32, 8192),
+        "llama.block_count": TypedValue(ValueType.UINT32, 2),
+    }
+
+
+def test_a_header_as_it_should_be_is_not_changed(tmp_path):
+    assert not repair_widths(ShardSet.discover(tiny_llama(tmp_path / "m.gguf")).first)
+
+
+def test_a_vocabulary_without_a_pre_tokenizer_is_a_warning(tmp_path):
+    bpe = {"tokenizer.ggml.model": "gpt2"}
+    assert [*header_warnings(model(tmp_path, metadata=bpe).first)]
+    assert not [*header_warnings(model(tmp_path, metadata=bpe | {"tokenizer.ggml.pre": "qwen2"}).first)]
+    assert not [*header_warnings(model(tmp_path).first)]
