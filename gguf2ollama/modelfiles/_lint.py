@@ -47,7 +47,9 @@ def lint(
         The findings in the order of their lines; first those without one.
     """
     weights = weights or Weights()
-    linter = TemplateLinter(modelfile=modelfile, weights=weights)
+    # a TEMPLATE that was compared is not parsed once more, as the chat template shows the same marks
+    is_parsed = tries_template or not weights.chat_template
+    linter = TemplateLinter(modelfile=modelfile, weights=weights) if is_parsed else None
     findings = [
         *_check_instructions(modelfile, weights),
         *_check_carried(modelfile),
@@ -55,10 +57,10 @@ def lint(
         *_check_parameters(modelfile, weights),
         *check_stops(
             modelfile,
-            cutting=_cutting(modelfile, linter.events(), weights.chat_template),
+            cutting=_cutting(modelfile, linter.events() if linter else (), weights.chat_template),
             weights=weights,
         ),
-        *(linter.check() if tries_template else ()),
+        *(linter.check() if linter and tries_template else ()),
         *_check_native(modelfile, weights),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.line or 0))
