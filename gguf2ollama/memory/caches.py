@@ -36,6 +36,7 @@ class CacheSettings:
         unified: Whether all sequences share one cache.
         swa_full: Whether layers with a window cache all tokens all the same.
         flash_attention: Whether flash attention is used; without it, cached values are padded.
+        build: The build of llama.cpp, such as 11095 for b11095; without it, any is possible.
     """
 
     context: int
@@ -46,6 +47,7 @@ class CacheSettings:
     unified: bool = False
     swa_full: bool = False
     flash_attention: bool = True
+    build: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("context", "ubatch", "slots"):

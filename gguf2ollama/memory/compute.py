@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gguf2ollama.memory.architecture_graph import NO_FLASH_ATTENTION, build_graph
 from gguf2ollama.memory.caches import CacheSettings, sequence_cells, window_cells
+from gguf2ollama.memory.graph import FLOAT, GraphSettings
 from gguf2ollama.memory.shape import ModelShape
 
 __all__ = ["compute_buffers", "output_bytes"]
 
-_FLOAT = 4  # bytes of an F32
+_F16_MASKS_FROM = 9412
+"""The build of llama.cpp from which on attention masks are F16 (Ollama 0.30: b9452). Before, they were F32
+and converted where they were used."""
+
+_FEW_OUTPUTS_FROM = 9455
+"""The build from which on a server has logits of one token for each sequence in its graph, not of all
+(``n_outputs_max``; Ollama 0.31: b9840)."""
+
+_ROTATED_LENGTH = 64
+"""Keys and values that are quantized are rotated if a head has a multiple of this many (``attn_rot_k``)."""
 
 
 def compute_buffers(shape: ModelShape, *, settings: CacheSettings, devices: Sequence[int]) -> dict[int, int]:
     """Return the bytes of the compute buffer of each device.
+
+    Without the build of llama.cpp, all tokens have logits, as in builds of before mid-2026, and the mask of a
+    model on GPUs is that of those builds as well: too much for newer ones, rather than too little for older.
 
     Args:
         shape: The shape of the model.
@@ -21,15 +35,32 @@ def compute_buffers(shape: ModelShape, *, settings: CacheSettings, devices: Sequ
         devices: The device of each layer and, last, of the output; -1 is the CPU.
     """
     rows = min(settings.ubatch, settings.context)
-    mask = sequence_cells(settings) * rows * 2
-    if shape.window:
-        mask += window_cells(shape, settings) * rows * 2
-    widest = max((shape.vocabulary + shape.embedding) * rows * _FLOAT, 2 * mask)
-    if devices[-1] < 0:
-        return {-1: widest}
-    return dict.fromkeys(sorted({*devices} - {-1}), widest) | {-1: mask + shape.embedding * rows * _FLOAT}
+    build = settings.build
+    has_all_outputs = not shape.is_causal or build is None or build < _FEW_OUTPUTS_FROM
+    is_old = any(device >= 0 for device in devices) if build is None else build < _F16_MASKS_FROM
+    is_cached = any(layer.is_cached for layer in shape.layers)
+    graph = build_graph(
+        shape,
+        GraphSettings(
+            rows=rows,
+            outputs=rows if has_all_outputs else min(rows, settings.slots),
+            cells=sequence_cells(settings) if is_cached else rows,
+            window_cells=window_cells(shape, settings) if is_cached else rows,
+            sequences=settings.slots,
+            flash_attention=settings.flash_attention and shape.architecture not in NO_FLASH_ATTENTION,
+            rotates_keys=_is_rotated(settings.type_k, shape.layers[0].key_length),
+            rotates_values=_is_rotated(settings.type_v, shape.layers[0].value_length),
+            has_old_mask=is_old,
+        ),
+        devices=devices,
+    )
+    return dict(graph.allocate())
+
+
+def _is_rotated(kind: str, length: int) -> bool:
+    return kind not in {"f32", "f16", "bf16"} and length % _ROTATED_LENGTH == 0
 
 
 def output_bytes(shape: ModelShape, *, slots: int) -> int:
     """Return the bytes of the output buffer: the logits of one token for each sequence."""
-    return shape.vocabulary * slots * _FLOAT
+    return shape.vocabulary * slots * FLOAT

@@ -86,6 +86,7 @@ def estimate_memory(
     swa_full: bool = False,
     flash_attention: bool = True,
     gpu_layers: int = 0,
+    build: int | None = None,
     tensors: Iterable[TensorSize] | None = None,
     projector: Iterable[TensorSize] = (),
     adapters: Iterable[TensorSize] = (),
@@ -108,6 +109,8 @@ def estimate_memory(
         flash_attention: Whether flash attention is used (``--flash-attn``).
         gpu_layers: Layers on GPUs, counted from the output, which is one more; negative for all
             (``--gpu-layers``).
+        build: The build of llama.cpp, such as 11095 for b11095, which decides how large compute buffers are;
+            without it, an upper bound for builds from 2025 on.
         tensors: The tensors of all files of the model; without them, weights count 0.
         projector: The tensors of its projector, which goes to the first GPU if there are layers there.
         adapters: The tensors of its adapters, likewise.
@@ -132,6 +135,7 @@ def estimate_memory(
             unified=unified,
             swa_full=swa_full,
             flash_attention=flash_attention,
+            build=build,
         ),
         gpu_layers=gpu_layers,
         tensors=tensors,

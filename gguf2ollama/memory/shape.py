@@ -19,6 +19,7 @@ from gguf2ollama.memory.architectures import (
     RECURRENT,
     WINDOWS,
 )
+from gguf2ollama.memory.inner import InnerSizes, read_inner_sizes
 
 __all__ = ["MAX_LAYERS", "Layer", "ModelShape", "read_shape"]
 
@@ -87,6 +88,7 @@ class ModelShape:
         shared_feed_forward: The width of all shared experts together.
         leading_dense: The number of first layers that have no experts.
         is_causal: Whether a token sees only the tokens before it.
+        inner: Further sizes, which only intermediate results have.
     """
 
     architecture: str
@@ -107,6 +109,7 @@ class ModelShape:
     shared_feed_forward: int
     leading_dense: int
     is_causal: bool
+    inner: InnerSizes
 
     @property
     def text_layers(self) -> tuple[Layer, ...]:
@@ -216,6 +219,7 @@ def read_shape(metadata: Mapping[str, Any]) -> ModelShape:
         shared_feed_forward=_shared_feed_forward(keys),
         leading_dense=keys.number("leading_dense_block_count"),
         is_causal=bool(keys.number("attention.causal", 1)),
+        inner=read_inner_sizes(keys.number, architecture=architecture),
     )
 
 

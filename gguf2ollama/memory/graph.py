@@ -1,0 +1,317 @@
+"""The graph that llama.cpp computes for a prompt: the sizes of its tensors, in order.
+
+Sources are the graphs of llama.cpp b11095: ``src/llama-graph.cpp`` for what architectures share,
+``src/models/`` for each. Operations that overwrite their only source (biases, norms, scales) are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gguf2ollama._dataclass import dataclass
+from gguf2ollama.memory.allocation import Graph, Tensor
+from gguf2ollama.memory.shape import Layer, ModelShape
+
+__all__ = ["FLOAT", "GraphBuilder", "GraphSettings"]
+
+FLOAT = 4
+"""Bytes of an F32, the type of all results."""
+
+_SUMMED = 3  # experts, whose results are added one by one: further ones take nothing more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSettings:
+    """What a graph is built for.
+
+    Attributes:
+        rows: Tokens that are processed at once.
+        outputs: Tokens that an output is wanted of.
+        cells: Cells of the KV cache that a token can see.
+        window_cells: Cells that it can see in a layer with a window.
+        sequences: The number of sequences.
+        flash_attention: Whether flash attention is used.
+        rotates_keys: Whether keys are rotated, to lose less as they are quantized.
+        rotates_values: Whether values are.
+        has_old_mask: Whether the attention mask is F32, and converted for flash attention where it is used.
+    """
+
+    rows: int
+    outputs: int
+    cells: int
+    window_cells: int
+    sequences: int
+    flash_attention: bool
+    rotates_keys: bool = False
+    rotates_values: bool = False
+    has_old_mask: bool = False
+
+
+class GraphBuilder:
+    """Builds the parts that graphs of several architectures have.
+
+    Attributes:
+        graph: What is built.
+        shape: The shape of the model.
+        settings: What the graph is built for.
+        rows: Tokens of the results that are added.
+    """
+
+    def __init__(self, shape: ModelShape, settings: GraphSettings) -> None:
+        self.graph = Graph()
+        self.shape, self.settings, self.rows = shape, settings, settings.rows
+        self.positions = self.out_ids = self.graph.input(0)
+        self._masks: dict[bool, Tensor] = {}
+        self._halves: dict[Tensor, Tensor] = {}
+        self._places: dict[bool, tuple[Tensor, ...]] = {}
+
+    def op(self, width: int, *sources: Tensor) -> Tensor:
+        """Add a result of `width` numbers a token."""
+        return self.graph.op(width * self.rows * FLOAT, *sources)
+
+    def view(self, tensor: Tensor) -> Tensor:
+        """Add another view of a tensor, such as one of its parts."""
+        return self.graph.view(tensor)
+
+    def over(self, *sources: Tensor) -> Tensor:
+        """Add a result that may overwrite one of its sources."""
+        return self.graph.over(*sources)
+
+    def inputs(self) -> Tensor:
+        """Add the inputs of the graph and return the embeddings of its tokens."""
+        graph, shape, settings, rows = self.graph, self.shape, self.settings, self.rows
+        tokens = graph.input(rows * 4)
+        if (
+            not settings.has_old_mask
+        ):  # nor have old graphs this: a batch may be of embeddings, such as of images
+            graph.input(shape.embedding * rows * FLOAT)
+        self.positions = graph.input(rows * 4)
+        widest = max(layer.kv_heads * layer.value_length for layer in shape.layers)
+        attends = any(self.has_attention(layer) for layer in shape.text_layers)
+        for windowed in (False, True)[: attends + bool(shape.window)]:
+            cells = settings.window_cells if windowed else settings.cells
+            is_half = settings.flash_attention and not settings.has_old_mask
+            self._masks[windowed] = graph.input(cells * rows * (2 if is_half else FLOAT))
+            if not settings.flash_attention and not shape.caches_keys_only and shape.is_causal:
+                # where each value goes: without flash attention their cache is transposed
+                self._places[windowed] = (graph.input(rows * widest * 8),)
+        self.out_ids = graph.input(settings.outputs * 4)
+        return self.op(shape.embedding, tokens)
+
+    def has_attention(self, layer: Layer) -> bool:
+        """Return whether a layer has attention."""
+        return layer.kv_heads > 0 and (not layer.is_recurrent or self.shape.architecture == "falcon-h1")
+
+    def attend(
+        self, q: Tensor, layer: Layer, width: int, *, keys_and_values: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """Add attention; `width` is that of a head's values, and both are given if nothing is cached."""
+        mask, settings = self._masks[layer.has_window], self.settings
+        if settings.flash_attention:
+            if settings.has_old_mask:
+                mask = self._half_mask(layer)
+            halves = [self.graph.op(tensor.size // 2, self.view(tensor)) for tensor in keys_and_values]  # F16
+            return self.op(layer.heads * width, self.view(q), *halves, mask)
+        cells = settings.window_cells if layer.has_window else settings.cells
+        scores = self.over(self.op(cells * layer.heads, self.view(q), *keys_and_values[:1]), mask)
+        transposed = [self.graph.op(tensor.size, self.view(tensor)) for tensor in keys_and_values[1:]]
+        values = self.op(layer.heads * width, scores, *transposed)
+        return self.op(layer.heads * width, self.view(values))
+
+    def _half_mask(self, layer: Layer) -> Tensor:
+        """Convert the mask to F16, once for all layers."""
+        mask = self._masks[layer.has_window]
+        if mask not in self._halves:
+            self._halves[mask] = self.graph.op(mask.size // 2, mask)
+        return self._halves[mask]
+
+    def attention(
+        self,
+        norm: Tensor,
+        layer: Layer,
+        *,
+        is_fused: bool = False,
+        has_rope: bool = True,
+        has_gate: bool = False,
+        has_value_norm: bool = False,
+    ) -> Tensor:
+        """Add the attention of a layer, without what comes before its norm and after its output."""
+        q_width, k_width = layer.heads * layer.key_length, layer.kv_heads * layer.key_length
+        v_width, shape, settings = layer.kv_heads * layer.value_length, self.shape, self.settings
+        full = None
+        has_own = layer.is_cached or not shape.is_causal  # otherwise it uses the cache of another layer
+        if is_fused:
+            qkv = self.op(q_width + k_width + v_width, norm)
+            q, k, v = self.view(qkv), self.view(qkv), self.view(qkv)
+            if has_rope:
+                q = self.op(q_width, q, self.positions)
+                k = self.op(k_width, k, self.positions)
+        else:
+            full = self.op(q_width * (2 if has_gate else 1), norm)
+            q = self.view(full)
+            if has_rope:  # of a view, so not over it
+                q = self.op(q_width, q, self.positions)
+            if settings.rotates_keys:
+                q = self.op(q_width, self.view(q))
+            k, v = (
+                self._keys_and_values(norm, layer, has_rope=has_rope, has_value_norm=has_value_norm)
+                if has_own
+                else (q, q)
+            )
+        own: Sequence[Tensor] = ()
+        if not shape.is_causal:
+            own = k, v
+        elif is_fused or has_own:
+            self.graph.use(self.view(k))
+            self.graph.use(self.view(v), *self._places.get(layer.has_window, ()))
+        values = self.attend(q, layer, layer.value_length, keys_and_values=own)
+        if settings.rotates_values:
+            values = self.op(layer.heads * layer.value_length, self.view(values))
+        if full is not None and has_gate:
+            gate = self.op(layer.heads * layer.value_length, self.view(full))
+            values = self.over(self.view(values), gate)
+        return self.op(shape.embedding, self.view(values))
+
+    def _keys_and_values(
+        self, norm: Tensor, layer: Layer, *, has_rope: bool, has_value_norm: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Add keys and values; those that are cached are rotated if they are quantized."""
+        k_width, v_width = layer.kv_heads * layer.key_length, layer.kv_heads * layer.value_length
+        v = self.op(v_width, norm)
+        if has_value_norm:
+            v = self.op(v_width, self.view(v))
+        if self.settings.rotates_values:
+            v = self.op(v_width, self.view(v))
+        k = self.op(k_width, norm)
+        if has_rope:
+            k = self.op(k_width, self.view(k), self.positions)
+        if self.settings.rotates_keys:
+            k = self.op(k_width, self.view(k))
+        return k, v
+
+    def latent_attention(self, norm: Tensor, layer: Layer) -> Tensor:
+        """Add attention with compressed keys and values (MLA), absorbed or not."""
+        inner, shape, rank = self.shape.inner, self.shape, self.shape.kv_rank
+        heads, rope = layer.heads, inner.rope_length
+        key = inner.mla_key_length or layer.key_length
+        q = self.op(inner.q_rank, norm) if inner.q_rank else norm
+        top = None
+        if layer.index_length:
+            top = self.index(norm, q)
+        q = self.op(heads * key, q)
+        if not shape.caches_keys_only:
+            return self._decompressed(norm, q, layer)
+        absorbed = self.op(heads * rank, self.view(q))
+        q_pe = self.op(heads * rope, self.view(q), self.positions)
+        q = self.op(heads * (rank + rope), self.view(absorbed), q_pe)
+        kv = self.op(rank + rope, norm)
+        compressed = self.op(rank, self.view(kv))
+        k_pe = self.op(rope, self.view(kv), self.positions)
+        k = self.op(rank + rope, self.view(compressed), k_pe)
+        self.graph.use(self.view(k))
+        self.graph.use(compressed)
+        if top is not None:
+            cells = self.settings.cells
+            mask = self.graph.op(
+                cells * self.rows * (2 if self.settings.flash_attention else FLOAT), self._masks[False]
+            )
+            zeros = self.op(min(inner.index_top, cells))
+            chosen = self.view(mask)
+            self.graph.use(zeros, chosen, top)
+            mask = self.graph.op(mask.size, mask, self._masks[False])
+            values = self.op(heads * rank, q, mask)
+        else:
+            values = self.attend(q, layer, rank)
+        values = self.op(heads * inner.mla_value_length, self.view(values))
+        if self.settings.flash_attention:
+            values = self.op(heads * inner.mla_value_length, self.view(values))
+        return self.op(shape.embedding, self.view(values))
+
+    def index(self, norm: Tensor, q: Tensor) -> Tensor:
+        """Add the indexer of sparse attention."""
+        inner, cells = self.shape.inner, self.settings.cells
+        queries = self.op(
+            inner.index_heads * inner.index_length,
+            self.view(self.op(inner.index_heads * inner.index_length, q)),
+            self.positions,
+        )
+        queries = self.op(inner.index_heads * inner.index_length, queries)
+        keys = self.op(inner.index_length, self.view(self.op(inner.index_length, norm)), self.positions)
+        self.graph.use(self.op(inner.index_length, keys))
+        weights = self.op(inner.index_heads, norm)
+        scores = self.op(cells, self.view(queries), weights, self._masks[False])
+        top = self.op(cells, scores)
+        return self.op(min(inner.index_top, cells), self.view(top))
+
+    def _decompressed(self, norm: Tensor, q: Tensor, layer: Layer) -> Tensor:
+        inner, shape, heads = self.shape.inner, self.shape, layer.heads
+        rank, rope = shape.kv_rank, inner.rope_length
+        q = self.op(heads * layer.key_length, self.view(q), self.positions)
+        kv = self.op(rank + rope, norm)
+        compressed = self.op(rank, self.view(kv))
+        expanded = self.op(heads * (layer.key_length - rope + layer.value_length), compressed)
+        v = self.op(heads * layer.value_length, self.view(expanded))
+        k_pe = self.op(rope, self.view(kv), self.positions)
+        repeated = self.op(heads * rope, k_pe)
+        k = self.op(heads * layer.key_length, self.view(expanded), repeated)
+        self.graph.use(self.view(k))
+        self.graph.use(self.view(v))
+        return self.op(shape.embedding, self.view(self.attend(q, layer, layer.value_length)))
+
+    def dense(self, norm: Tensor, width: int, *, has_gate: bool = True, is_fused: bool = False) -> Tensor:
+        """Add a feed-forward part; `is_fused` if its gate is in the same tensor as the rest."""
+        if not has_gate:
+            hidden = self.op(width, norm)
+        elif is_fused:
+            hidden = self.op(width, self.op(2 * width, norm))
+        else:
+            gate = self.op(width, norm)
+            hidden = self.op(width, gate, self.op(width, norm))
+        return self.op(self.shape.embedding, hidden)
+
+    def experts(
+        self,
+        norm: Tensor,
+        *,
+        width: int,
+        has_bias: bool = False,
+        has_gate: bool = True,
+        is_fused: bool = False,
+        weighs_first: bool = False,
+        input_of: Callable[[], Tensor] | None = None,
+    ) -> Tensor:
+        """Add experts.
+
+        Args:
+            norm: What they are chosen by and applied to.
+            width: The width of an expert.
+            has_bias: Whether they are chosen by other numbers than they are weighed by.
+            has_gate: Whether they have a gate.
+            is_fused: Whether that is in the same tensor as the rest.
+            weighs_first: Whether the weights are applied before the experts.
+            input_of: What adds their input once they are chosen, if that is not `norm`.
+        """
+        shape, used = self.shape, self.shape.experts_used
+        logits = self.op(shape.experts, norm)
+        choice = self.op(shape.experts, logits) if has_bias else logits
+        chosen = self.view(self.op(shape.experts, choice))
+        weights = self.op(used, self.view(logits), chosen)
+        x = norm if input_of is None else input_of()
+        if weighs_first:
+            x = self.over(self.op(shape.embedding * used, self.view(x)), weights)
+        if is_fused:
+            both = self.op(2 * width * used, self.view(x), chosen)
+            hidden = self.op(width * used, self.view(both), self.view(both))
+        elif has_gate:
+            gate = self.op(width * used, self.view(x), chosen)
+            hidden = self.op(width * used, gate, self.op(width * used, self.view(x), chosen))
+        else:
+            hidden = self.op(width * used, self.view(x), chosen)
+        down = self.op(shape.embedding * used, hidden, chosen)
+        if not weighs_first:
+            down = self.over(down, weights)
+        one, two, *others = [self.view(down) for _ in range(min(max(used, 2), _SUMMED))]
+        out = self.op(shape.embedding, one, two)
+        for view in others:
+            out = self.over(out, view)
+        return out
