@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import FileChanged, UsageProblem
+from gguf2ollama.errors import FileChanged, Gguf2OllamaError, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.install.destination import OpenDestination, open_destination
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
-from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.memory.hardware import MemoryRoom, find_hardware
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.layers import lay_out_weights
 from gguf2ollama.planning.options import BuildOptions
@@ -114,6 +114,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
             options=options,
             lock=lock,
             opened=opened,
+            room=_room(opened),
             writes_lock=writes_lock,
             progress=progress,
             notify=notify,
@@ -129,6 +130,7 @@ class BuildSteps:
         options: The options.
         lock: The lock file that the build has to match; ``None`` for none.
         opened: The destination.
+        room: The memory for models of the machine that will run it; ``None`` if not known.
         writes_lock: Whether a lock file of it will be written.
         progress: Called with the bytes downloaded, hashed, copied and sent.
         notify: Called with a line about each step.
@@ -139,6 +141,7 @@ class BuildSteps:
     options: BuildOptions
     lock: Lock | None
     opened: OpenDestination
+    room: MemoryRoom | None
     writes_lock: bool
     progress: Progress
     notify: Callable[[str], None]
@@ -199,7 +202,7 @@ class BuildSteps:
             self.source,
             selection=self.selection,
             projectors=self.options.projectors,
-            free_bytes=self._free_bytes(),
+            room=self.room,
             digests=digests,
             notify=self.notify,
         )
@@ -214,7 +217,7 @@ class BuildSteps:
             ref.files,
             options=self.options,
             destination=destination,
-            free_bytes=self._free_bytes(),
+            room=self.room,
             renderer=renderer,
         )
         if self.lock is not None:
@@ -256,8 +259,21 @@ class BuildSteps:
             notify=self.notify,
         )
 
-    def _free_bytes(self) -> int | None:
-        return free_memory_bytes() if self.opened.destination.runs_locally else None
+
+def _room(opened: OpenDestination) -> MemoryRoom | None:
+    """Return the memory for models of the machine that will run it; ``None`` if not known."""
+    destination = opened.destination
+    if destination.runs_locally:
+        hardware = find_hardware()
+        return hardware.room if hardware is not None else None
+    if opened.client is None or not destination.features.native_templates:
+        return None  # what older servers say of their models was calculated, not measured
+    with contextlib.suppress(Gguf2OllamaError):
+        running = opened.client.ps()
+        vram = sum(model.size_vram for model in running)
+        ram = sum(model.size for model in running) - vram
+        return MemoryRoom(ram=max(ram, 0), gpus=(vram,), is_minimum=True) if vram > 0 else None
+    return None
 
 
 def _are_known(plan: BuildPlan, digests: DigestCache) -> bool:

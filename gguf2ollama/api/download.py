@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.install.digest_cache import DigestCache
-from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.memory.hardware import find_hardware
 from gguf2ollama.sources.fetch_model import DownloadedModel, download_model
 from gguf2ollama.sources.model import SourceSelection
 
@@ -44,11 +44,12 @@ def download(
         UsageProblem: The source is on this machine, or has several models.
         VerificationFailed: A file had another digest than its site reports, after two downloads.
     """
+    hardware = find_hardware()
     return download_model(
         source,
         selection=SourceSelection(quant=quant, file=file, revision=revision),
         folder=folder,
-        free_bytes=free_memory_bytes(),
+        room=hardware.room if hardware is not None else None,
         digests=DigestCache(),
         progress=progress,
         notify=notify,

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gguf2ollama.install.digest_cache import DigestCache
-from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.memory.hardware import find_hardware
 from gguf2ollama.planning.options import ModelOptions, read_keywords
 from gguf2ollama.planning.plan import Inspection, plan_model
 from gguf2ollama.planning.target import Target
@@ -53,12 +53,13 @@ def inspect_for(
 ) -> Inspection:
     """Inspect a model for a certain Ollama, or for any; see :func:`inspect`."""
     options.check()
-    free_bytes = free_memory_bytes()
+    hardware = find_hardware()
+    room = hardware.room if hardware is not None else None
     ref = resolve(
         source,
         selection=selection,
         projectors=options.projectors,
-        free_bytes=free_bytes,
+        room=room,
         digests=DigestCache(),
     )
-    return plan_model(ref.files, options=options, target=target, free_bytes=free_bytes)
+    return plan_model(ref.files, options=options, target=target, room=room)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.memory.context import fits_memory
-from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.memory.hardware import find_hardware
+from gguf2ollama.memory.placement import Place, place_weights
 from gguf2ollama.sources.gguf_files import Kind, Variant
 from gguf2ollama.sources.parse import require_repository
 from gguf2ollama.sources.repository import Repository, read_repository
@@ -23,12 +23,17 @@ class QuantRow:
     Attributes:
         variant: The model.
         bits_per_weight: Bits per weight; ``None`` if the number of weights is not known.
-        fits: Whether it fits in this machine's memory; ``None`` if that is not known.
+        place: Where it would run on this machine; ``None`` if that is not known.
     """
 
     variant: Variant
     bits_per_weight: float | None
-    fits: bool | None
+    place: Place | None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it fits in this machine's memory; ``None`` if that is not known."""
+        return None if self.place is None else self.place != "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +74,11 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
             parsed.repo_id, revision=revision or parsed.revision, settings=settings, site=site
         )
     catalogue, parameters = repository.catalogue, repository.parameters
-    free_bytes = free_memory_bytes()
+    hardware = find_hardware()
+    room = hardware.room if hardware is not None else None
     choice, problem = None, None
     try:
-        choice = catalogue.choose(fits=lambda count: fits_memory(count, free_bytes=free_bytes))
+        choice = catalogue.choose(place=lambda variant: place_weights(variant.n_bytes, room=room))
     except Gguf2OllamaError as error:
         problem = error.message
     return QuantTable(
@@ -81,7 +87,7 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
             QuantRow(
                 variant=variant,
                 bits_per_weight=None if variant.missing else variant.bits_per_weight(parameters),
-                fits=fits_memory(variant.n_bytes, free_bytes=free_bytes),
+                place=place_weights(variant.n_bytes, room=room),
             )
             for variant in catalogue.models
         ),

@@ -29,8 +29,9 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         "--ctx",
         group="model",
         default="auto",
-        metavar="N|auto|max",
-        help="Context length in tokens, e.g. 8192 or 8k.  [default: auto]",
+        metavar="N|auto|max|server",
+        help="Context length in tokens, e.g. 8192 or 8k; auto is what fits in memory, max what the model was"
+        " trained for, server what OLLAMA_CONTEXT_LENGTH says.  [default: auto]",
     )
     @option(
         "--param",

@@ -8,6 +8,7 @@ import click
 
 from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli.render.format import columns, size
+from gguf2ollama.cli.render.memory import place_name
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.sources.parse import require_repository
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from gguf2ollama.api.quants import QuantRow, QuantTable
 
 __all__ = ["command"]
-
-_FITS = {True: "yes", False: "no", None: "?"}
 
 
 @verb("quants")
@@ -53,7 +52,7 @@ def _row(row: QuantRow, *, table: QuantTable) -> tuple[str, ...]:
     bits = "?" if row.bits_per_weight is None else f"{row.bits_per_weight:.2f}"
     shards = f"{len(variant.files)}, incomplete" if variant.missing else str(len(variant.files))
     quant = f"{variant.quant or '-'}{' *' if is_taken else ''}"
-    return (quant, size(variant.n_bytes), shards, bits, _FITS[row.fits], variant.files[0].path)
+    return (quant, size(variant.n_bytes), shards, bits, place_name(row.place), variant.files[0].path)
 
 
 def _as_json(table: QuantTable) -> dict[str, Any]:
@@ -69,6 +68,7 @@ def _as_json(table: QuantTable) -> dict[str, Any]:
                 "missing_shards": list(row.variant.missing),
                 "bits_per_weight": row.bits_per_weight,
                 "fits_memory": row.fits,
+                "place": row.place,
             }
             for row in table.rows
         ],

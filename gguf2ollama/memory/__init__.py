@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING
 from gguf2ollama._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from gguf2ollama.memory.context import (
-        ContextChoice,
-        ModelShape,
-        choose_context,
-        fits_memory,
-        parse_context,
-        read_shape,
-    )
+    from gguf2ollama.memory.context import ContextChoice, choose_context, judge_context, parse_context
     from gguf2ollama.memory.estimate import DeviceMemory, MemoryEstimate, estimate_memory
-    from gguf2ollama.memory.hardware import Gpu, Hardware, find_hardware, free_memory_bytes
+    from gguf2ollama.memory.hardware import Gpu, Hardware, MemoryRoom, find_hardware
+    from gguf2ollama.memory.placement import Model, Placement, place_model
+    from gguf2ollama.memory.shape import ModelShape, read_shape
 
 __all__ = [
     "ContextChoice",
@@ -24,28 +19,26 @@ __all__ = [
     "Gpu",
     "Hardware",
     "MemoryEstimate",
+    "MemoryRoom",
+    "Model",
     "ModelShape",
+    "Placement",
     "choose_context",
     "estimate_memory",
     "find_hardware",
-    "fits_memory",
-    "free_memory_bytes",
+    "judge_context",
     "parse_context",
+    "place_model",
     "read_shape",
 ]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "context": (
-            "ContextChoice",
-            "ModelShape",
-            "choose_context",
-            "fits_memory",
-            "parse_context",
-            "read_shape",
-        ),
+        "context": ("ContextChoice", "choose_context", "judge_context", "parse_context"),
         "estimate": ("DeviceMemory", "MemoryEstimate", "estimate_memory"),
-        "hardware": ("Gpu", "Hardware", "find_hardware", "free_memory_bytes"),
+        "hardware": ("Gpu", "Hardware", "MemoryRoom", "find_hardware"),
+        "placement": ("Model", "Placement", "place_model"),
+        "shape": ("ModelShape", "read_shape"),
     },
 )

@@ -1,156 +1,200 @@
-"""The memory that a model takes at a context length, and the context length that fits.
-
-The KV cache contains, for every layer with attention and every token, one key and one value
-for each of its key-value heads, at two bytes a number (llama.cpp's default type is F16).
-"""
+"""The context length that a model gets (``num_ctx``), by its memory, and what is wrong with one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import InvalidGguf, UsageProblem
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.memory.hardware import MemoryRoom
+from gguf2ollama.memory.placement import Model, Placement, place_model
 
-__all__ = ["ContextChoice", "ModelShape", "choose_context", "fits_memory", "parse_context", "read_shape"]
+__all__ = [
+    "ASSUMED",
+    "ContextChoice",
+    "choose_context",
+    "describe_placement",
+    "judge_context",
+    "parse_context",
+]
 
-_CACHE_NUMBER_BYTES = 2
-_COMPUTE_BYTES = 300 << 20  # graph and output buffers of a small model, measured with llama-server
-_USABLE = 0.8  # of the memory that is free
+ASSUMED = "OLLAMA_KV_CACHE_TYPE f16, OLLAMA_FLASH_ATTENTION auto, OLLAMA_NUM_PARALLEL 1"
+"""What a server decides for itself and is taken to leave at its defaults (envconfig of Ollama 0.34.4)."""
+
 _STEP = 1024  # tokens
 _LOWEST = 2048  # tokens: the least that is of use in a chat
-_HIGHEST = 32_768  # tokens: the upper limit of `auto`
-_UNKNOWN_MEMORY = 8192  # tokens: `auto` if the machine's memory is unknown
+_USEFUL = 4096  # tokens that a model has to have on the GPU: what Ollama gives it on a small one by itself
+_SPLIT = 32_768  # tokens: with more, ever more layers would leave the GPU, and each of them slows every token
 _FALLBACK = 4096  # tokens, if the file has no context length
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelShape:
-    """The properties of a model that determine its memory.
-
-    Attributes:
-        weight_bytes: Bytes of all tensors.
-        context_length: Tokens it was trained for, or ``None`` if unknown.
-        cache_bytes_per_token: Bytes of the KV cache per token, over all layers.
-    """
-
-    weight_bytes: int
-    context_length: int | None
-    cache_bytes_per_token: int
-
-    def bytes_at(self, context: int) -> int:
-        """Return the bytes of memory that it takes with a context length in tokens."""
-        return self.weight_bytes + _COMPUTE_BYTES + context * self.cache_bytes_per_token
+_EXCHANGE = 512  # tokens of one question and its answer
+_TOKEN_BYTES = 4  # of English; other languages have fewer, so this asks for too little rather than too much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextChoice:
-    """A context length in tokens, and the reason for it."""
+    """A context length, and the reason for it.
 
-    tokens: int
+    Attributes:
+        tokens: Its tokens; ``None`` leaves it to the server.
+        requested: What it was chosen by: ``auto``, ``max``, ``server``, or tokens.
+        reason: Why it is that one.
+    """
+
+    tokens: int | None
+    requested: int | str
     reason: str
 
 
-def read_shape(metadata: Mapping[str, Any], *, weight_bytes: int) -> ModelShape:
-    """Return the shape of a model from its GGUF metadata.
-
-    Raises:
-        InvalidGguf: A key that determines the memory is negative or of another type.
-    """
-    architecture = str(metadata.get("general.architecture", ""))
-
-    def whole(key: str) -> int:
-        value = metadata.get(f"{architecture}.{key}", 0)
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            value = max((item for item in value if isinstance(item, int)), default=0)
-        if not isinstance(value, int) or value < 0:
-            raise InvalidGguf(f"invalid {architecture}.{key} {value!r}: expected an integer >= 0")
-        return value
-
-    heads = whole("attention.head_count")
-    head_length = whole("embedding_length") // heads if heads else 0
-    key_length = whole("attention.key_length") or head_length
-    value_length = whole("attention.value_length") or head_length
-    per_layer = (key_length + value_length) * _CACHE_NUMBER_BYTES
-    cache_heads = _cache_heads(metadata.get(f"{architecture}.attention.head_count_kv"), heads)
-    layers = whole("block_count")
-    total_heads = sum(cache_heads[:layers]) if len(cache_heads) > 1 else cache_heads[0] * layers
-    return ModelShape(
-        weight_bytes=weight_bytes,
-        context_length=whole("context_length") or None,
-        cache_bytes_per_token=total_heads * per_layer,
-    )
-
-
-def _cache_heads(value: object, heads: int) -> list[int]:
-    """Return the KV heads of each layer; hybrid models have a list, with 0 for layers without attention."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [item for item in value if isinstance(item, int) and item >= 0] or [heads]
-    return [value if isinstance(value, int) and value > 0 else heads]
-
-
 def parse_context(text: str) -> int | str:
-    """Parse the value of ``--ctx``: tokens (``8192``, ``8k``), ``auto`` or ``max``.
+    """Parse the value of ``--ctx``: tokens (``8192``, ``8k``), ``auto``, ``max`` or ``server``.
 
     Raises:
         UsageProblem: It is none of these.
     """
     lowered = text.strip().lower()
-    if lowered in {"auto", "max"}:
+    if lowered in {"auto", "max", "server"}:
         return lowered
     digits, factor = (lowered[:-1], 1024) if lowered.endswith("k") else (lowered, 1)
-    if not (digits.isascii() and digits.isdigit()) or not 0 < int(digits) * factor < 1 << 31:
-        raise UsageProblem(f"invalid --ctx {text!r}", hint="use a token count (8192 or 8k), auto or max")
+    # its length first: int() refuses thousands of digits with an error of its own
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(1 << 31))
+    if not is_number or not 0 < int(digits) * factor < 1 << 31:
+        raise UsageProblem(
+            f"invalid --ctx {text!r}", hint="use a token count (8192 or 8k), auto, max or server"
+        )
     return int(digits) * factor
 
 
-def choose_context(shape: ModelShape, wanted: int | str, *, free_bytes: int | None) -> ContextChoice:
+def choose_context(model: Model | None, wanted: int | str, *, room: MemoryRoom | None) -> ContextChoice:
     """Decide ``num_ctx``.
 
+    ``auto`` is the largest context up to the trained one with which all of the model runs on GPUs; if that
+    is less than 4,096 tokens, the largest up to 32,768 with which a part of it does; and in RAM, the largest
+    for which half of the RAM that the weights leave is enough, since all of it is taken when the model is
+    loaded.
+
     Args:
-        shape: The model's shape.
-        wanted: Tokens, ``"auto"`` or ``"max"``.
-        free_bytes: Free memory of the machine that will run it; ``None`` if unknown.
+        model: The model; ``None`` if its header does not say what it takes.
+        wanted: Tokens, ``"auto"``, ``"max"`` or ``"server"``.
+        room: The memory for models of the machine that will run it; ``None`` if unknown.
     """
-    trained = shape.context_length
+    tokens, reason = _decide(model, wanted, room=room)
+    return ContextChoice(tokens=tokens, requested=wanted, reason=reason)
+
+
+def _decide(model: Model | None, wanted: int | str, *, room: MemoryRoom | None) -> tuple[int | None, str]:
     if isinstance(wanted, int):
-        beyond = f", more than the {trained:,} it was trained for" if trained and wanted > trained else ""
-        return ContextChoice(tokens=wanted, reason=f"as requested{beyond}")
-    if trained is None:
-        return ContextChoice(tokens=_FALLBACK, reason="the GGUF declares no context length")
+        return wanted, "as requested"
+    if wanted == "server":
+        return None, "left to the server, as requested"
+    if model is None or (trained := model.shape.context_length) is None:
+        return _FALLBACK, f"the GGUF {'declares no context length' if model else 'has an invalid header'}"
     if wanted == "max":
-        return ContextChoice(tokens=trained, reason="the model's full context")
-    ceiling = min(trained, _HIGHEST)
-    if free_bytes is None:
-        tokens = min(ceiling, _UNKNOWN_MEMORY)
-        why = "the model's full context" if tokens == trained else "the server's free memory is unknown"
-        return ContextChoice(tokens=tokens, reason=why)
-    return _fit(shape, ceiling, free_bytes=free_bytes)
+        return trained, "the model's full context"
+    if room is None:
+        return None, "left to the server, as the memory of its machine is not known"
+    return _fit(model, trained, room=room)
 
 
-def fits_memory(weight_bytes: int, *, free_bytes: int | None) -> bool | None:
-    """Return whether weights fit in the free memory, without a context; ``None`` if unknown.
+def _fit(model: Model, trained: int, *, room: MemoryRoom) -> tuple[int | None, str]:
+    def at(tokens: int) -> Placement:
+        return place_model(model, tokens, room=room)
+
+    def reason(tokens: int, why: str) -> tuple[int | None, str]:
+        whole = "the model's full context" if tokens == trained else why
+        return tokens, f"{whole}: {describe_placement(at(tokens), room=room)}"
+
+    on_gpu = _largest(trained, lambda tokens: at(tokens).place == "gpu")
+    if on_gpu >= min(_USEFUL, trained):
+        return reason(on_gpu, "the largest with which all of it runs on the GPU")
+    if room.is_minimum:
+        return None, "left to the server, whose models show less memory than this one takes"
+    split = _largest(min(_SPLIT, trained), lambda tokens: at(tokens).place in {"gpu", "split"})
+    if split >= min(_LOWEST, trained):
+        why = "the largest that fits" if split < _SPLIT else "more would leave less of it on the GPU"
+        return reason(split, why)
+
+    def leaves_half(tokens: int) -> bool:
+        found = at(tokens)
+        weights = found.estimate.weights + found.estimate.projector
+        return found.place == "ram" and 2 * (found.estimate.total - weights) <= room.ram - weights
+
+    in_ram = _largest(trained, leaves_half)
+    if in_ram >= min(_LOWEST, trained):
+        return reason(in_ram, "the largest for which half of the RAM that the weights leave is enough")
+    lowest = min(_LOWEST, trained)
+    return lowest, f"the smallest useful length: {describe_placement(at(lowest), room=room)}"
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest length that fits, in steps of 1,024 tokens; 0 if none does."""
+    if fits(most):
+        return most
+    fewest, beyond = 0, -(-most // _STEP)
+    while beyond - fewest > 1:
+        middle = (fewest + beyond) // 2
+        if fits(middle * _STEP):
+            fewest = middle
+        else:
+            beyond = middle
+    return fewest * _STEP
+
+
+def describe_placement(placement: Placement, *, room: MemoryRoom) -> str:
+    """Return in a phrase where a model runs, and what it takes there."""
+    total = _gib(placement.estimate.total)
+    if placement.place == "gpu":
+        known = f"{_gib(room.vram)} that its models take" if room.is_minimum else _gib(room.vram)
+        return f"{_gib(placement.gpu_bytes)} of {known} on the GPU"
+    if placement.place == "split":
+        return (
+            f"{total}, {placement.gpu_layers} of {placement.layers} layers on the GPU"
+            f" ({_gib(placement.gpu_bytes)} of {_gib(room.vram)})"
+        )
+    if placement.place == "ram":
+        return f"{total} of {_gib(room.ram)} in RAM"
+    return f"{total}, which does not fit in {_gib(room.total)}"
+
+
+def judge_context(
+    tokens: int, *, source: str, model: Model | None, room: MemoryRoom | None, system: str = ""
+) -> Iterator[str]:
+    """Return what is wrong with a context length, whoever set it: a warning for each.
 
     Args:
-        weight_bytes: Bytes of all tensors.
-        free_bytes: Free memory of the machine that will run it; ``None`` if unknown.
+        tokens: Its tokens.
+        source: Where it comes from.
+        model: The model; ``None`` if its header does not say what it takes.
+        room: The memory for models of the machine that will run it; ``None`` if unknown.
+        system: The system prompt.
     """
-    if free_bytes is None:
-        return None
-    shape = ModelShape(weight_bytes=weight_bytes, context_length=None, cache_bytes_per_token=0)
-    return shape.bytes_at(0) <= free_bytes * _USABLE
+    trained = model.shape.context_length if model is not None else None
+    needed = _EXCHANGE + len(system.encode("utf-8", "replace")) // _TOKEN_BYTES
+    is_embedding = model is not None and model.is_embedding
+    if tokens < needed and not is_embedding and (system or tokens != trained):
+        what = f"the system prompt (about {needed - _EXCHANGE:,} tokens) and " if system else ""
+        yield (
+            f"num_ctx {tokens:,} ({source}) is too small for {what}one question with its answer"
+            f" (about {needed:,} tokens)"
+        )
+    if model is None:
+        return
+    if trained is not None and tokens > trained:
+        yield (
+            f"num_ctx {tokens:,} ({source}) is beyond the {trained:,} tokens that the model was trained for;"
+            f" Ollama will use {trained:,}"
+        )
+        tokens = trained
+    if room is None or room.is_minimum:
+        return
+    placement = place_model(model, tokens, room=room)
+    if placement.place == "none":
+        largest = _largest(tokens, lambda length: place_model(model, length, room=room).place != "none")
+        fits = f"at most {largest:,} tokens fit" if largest else "the weights alone do not fit"
+        yield (
+            f"num_ctx {tokens:,} ({source}) takes {_gib(placement.estimate.total)}, and this machine has"
+            f" {_gib(room.total)} for models: {fits}"
+        )
 
 
-def _fit(shape: ModelShape, ceiling: int, *, free_bytes: int) -> ContextChoice:
-    per_token = shape.cache_bytes_per_token
-    room = int(free_bytes * _USABLE) - shape.bytes_at(0)
-    fitting = max(room, 0) // per_token if per_token else ceiling
-    free = f"{free_bytes / 2**30:.1f} GiB of free memory"
-    if fitting >= ceiling:
-        whole = ceiling == shape.context_length
-        why = "the model's full context" if whole else "larger with --ctx N or max"
-        return ContextChoice(tokens=ceiling, reason=f"{why}; fits in {free}")
-    lowest = min(_LOWEST, ceiling)
-    tokens = max(fitting // _STEP * _STEP, lowest)
-    why = "the largest that fits in" if fitting >= lowest else "the smallest useful length; it may not fit in"
-    return ContextChoice(tokens=tokens, reason=f"{why} {free}")
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

@@ -16,7 +16,7 @@ from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 
-__all__ = ["Gpu", "Hardware", "find_hardware", "free_memory_bytes"]
+__all__ = ["Gpu", "Hardware", "MemoryRoom", "find_hardware"]
 
 _GIB = 1 << 30
 _RAM_SHARE = 5  # of RAM, a fifth stays with the system and other programs …
@@ -51,6 +51,33 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryRoom:
+    """The memory that a model can have, in bytes.
+
+    Attributes:
+        ram: Of RAM.
+        gpus: Of each GPU.
+        unified: Whether that of the GPUs is a part of that of RAM.
+        is_minimum: Whether the machine may have more: this is what models take there now.
+    """
+
+    ram: int
+    gpus: tuple[int, ...] = ()
+    unified: bool = False
+    is_minimum: bool = False
+
+    @property
+    def vram(self) -> int:
+        """Of all GPUs."""
+        return sum(self.gpus)
+
+    @property
+    def total(self) -> int:
+        """Of GPUs and RAM together."""
+        return self.ram if self.unified else self.ram + self.vram
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
     """The memory of a machine.
 
@@ -67,31 +94,21 @@ class Hardware:
     free_ram_bytes: int | None = None
 
     @property
-    def ram_for_models(self) -> int:
-        """Bytes of RAM for models: all but a fifth, which is at least 2 GiB and at most 16 GiB.
+    def room(self) -> MemoryRoom:
+        """What of it a model can have.
 
-        Of less than 4 GiB, half.
+        Of RAM, all but a fifth, which is at least 2 GiB and at most 16 GiB (of less than 4 GiB, half). Of
+        each GPU, all but the margin that llama-server leaves and what a process takes there itself.
         """
         kept = min(max(self.ram_bytes // _RAM_SHARE, _RAM_LEAST), _RAM_MOST)
-        return self.ram_bytes - min(kept, self.ram_bytes // 2)
-
-    @property
-    def gpu_for_models(self) -> tuple[int, ...]:
-        """Bytes of each GPU for models: less the margin of llama-server, and what a process takes itself."""
+        ram = self.ram_bytes - min(kept, self.ram_bytes // 2)
         kept = _FIT_MARGIN + (_METAL_CONTEXT if self.unified else _GPU_CONTEXT)
-        most = self.ram_for_models if self.unified else None
-        found = (max(gpu.total_bytes - kept, 0) for gpu in self.gpus)
-        return tuple(count if most is None else min(count, most) for count in found)
-
-    @property
-    def vram_for_models(self) -> int:
-        """Bytes of all GPUs for models."""
-        return sum(self.gpu_for_models)
-
-    @property
-    def bytes_for_models(self) -> int:
-        """Bytes of GPUs and RAM together."""
-        return self.ram_for_models + (0 if self.unified else self.vram_for_models)
+        gpus = (max(gpu.total_bytes - kept, 0) for gpu in self.gpus)
+        return MemoryRoom(
+            ram=ram,
+            gpus=tuple(min(count, ram) if self.unified else count for count in gpus if count),
+            unified=self.unified,
+        )
 
 
 def find_hardware() -> Hardware | None:
@@ -224,9 +241,3 @@ def _read_number(path: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError):
         return int(path.read_text(encoding="ascii"))
     return None
-
-
-def free_memory_bytes() -> int | None:
-    """Return the bytes of memory that a new program could use without swapping; ``None`` if not known."""
-    found = find_hardware()
-    return None if found is None else found.free_ram_bytes

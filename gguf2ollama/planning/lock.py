@@ -56,7 +56,8 @@ class Lock:
         revision: The branch or tag that was requested.
         commit: The commit that it pointed to.
         files: The model's files, then projectors.
-        context: ``num_ctx``, which would otherwise depend on free memory; ``None`` for none.
+        context: ``num_ctx``, which would otherwise depend on the machine's memory; ``None`` leaves it to the
+            server.
         template_sha256: Digest of the TEMPLATE, or without one of the chat template in the GGUF.
         recipe_sha256: Digest of TEMPLATE, SYSTEM, parameters and licences together.
         ollama: The version of Ollama that it was built for.
@@ -142,9 +143,9 @@ class Lock:
 
     def applied_to(self, options: BuildOptions) -> BuildOptions:
         """Return the options with the recorded context, unless another was given."""
-        if self.context is None or options.context != "auto":
+        if options.context != "auto":
             return options
-        return dataclasses.replace(options, context=self.context)
+        return dataclasses.replace(options, context="server" if self.context is None else self.context)
 
     def require_plan(self, plan: BuildPlan) -> None:
         """Check that a plan makes what the lock file records.

@@ -34,7 +34,8 @@ class ModelKeywords(TypedDict, total=False):
         quant: Of a repository: the quantization, in any case.
         file: Of a repository: a file, any shard of one, or a folder.
         revision: Of a repository: a branch, a tag or a commit.
-        context: Tokens of the context, ``"auto"`` (the default) or ``"max"``.
+        context: Tokens of the context, ``"auto"`` (the default), ``"max"``, or ``"server"``, which leaves it
+            to that.
         parameters: PARAMETER values; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
         template: The TEMPLATE text.
@@ -95,7 +96,7 @@ class ModelOptions:
 
     @property
     def context_tokens(self) -> int | str:
-        """The context as tokens, ``"auto"`` or ``"max"``.
+        """The context as tokens, ``"auto"``, ``"max"`` or ``"server"``.
 
         Raises:
             UsageProblem: It is invalid.

@@ -82,7 +82,7 @@ def choose_parameters(
     configuration of the base model, and those the family's profile.
     """
     found: dict[str, Value] = {}
-    if settings.context is not None:
+    if settings.context is not None and settings.context.tokens is not None:
         found["num_ctx"] = Value(value=settings.context.tokens, source=settings.context.reason)
     if detection.kind != "embedding":
         found |= {

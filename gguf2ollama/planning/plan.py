@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import UNCHANGED
-from gguf2ollama.memory.context import ModelShape, choose_context, read_shape
+from gguf2ollama.memory.context import ContextChoice, choose_context, judge_context
+from gguf2ollama.memory.hardware import MemoryRoom
+from gguf2ollama.memory.placement import Model
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.default_name import suggest_name
 from gguf2ollama.planning.layers import Image, lay_out_image
@@ -42,20 +45,26 @@ class Inspection:
     Attributes:
         files: Its files: the model's shards and its projectors.
         detection: Its family, with the evidence.
-        shape: What determines its memory.
+        memory: What determines its memory; ``None`` if its header contradicts itself.
+        room: The memory for models of the machine that will run it; ``None`` if unknown.
+        context: Its context length, with the reason.
         recipe: The Modelfile, with the origin of every value.
         patch: Changes to the header of the model; detection and recipe are those of the changed file.
         selection: What renders its chats and how well; ``None`` where nothing was compared, or nothing does.
         unsupported: Why nothing does; ``None`` where something does, or nothing was compared.
+        memory_problem: Why its memory is not known; empty if it is.
     """
 
     files: ModelFiles
     detection: Detection
-    shape: ModelShape
+    memory: Model | None
+    room: MemoryRoom | None
+    context: ContextChoice
     recipe: Recipe
     patch: HeaderPatch = UNCHANGED
     selection: TemplateSelection | None = None
     unsupported: Unsupported | None = None
+    memory_problem: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -66,7 +75,25 @@ class Inspection:
         )
         unsupported = [str(self.unsupported)] if self.unsupported else []
         header = header_warnings(self.files.model.first)
-        return (*self.recipe.warnings, *header, *unsupported, *skipped_adapters)
+        return (*self.recipe.warnings, *header, *self._memory_warnings(), *unsupported, *skipped_adapters)
+
+    def _memory_warnings(self) -> Iterator[str]:
+        if self.memory_problem:
+            yield f"the memory that it takes cannot be estimated: {self.memory_problem}"
+        elif self.memory is not None and not self.memory.shape.is_known:
+            yield (
+                f"architecture {self.memory.shape.architecture!r} is not known: its KV cache is estimated as"
+                " that of attention in all layers, which is the most that it can take"
+            )
+        if (context := self.recipe.parameters.get("num_ctx")) is not None:
+            by_option = context.source == self.context.reason
+            yield from judge_context(
+                int(context.value),
+                source=f"--ctx {self.context.requested}" if by_option else context.source,
+                model=self.memory,
+                room=self.room,
+                system=self.recipe.system.value or "",
+            )
 
     @property
     def model(self) -> ShardSet:
@@ -139,7 +166,7 @@ def plan_build(
     *,
     options: BuildOptions,
     destination: Destination,
-    free_bytes: int | None,
+    room: MemoryRoom | None,
     renderer: Renderer | None = None,
 ) -> BuildPlan:
     """Plan a build.
@@ -148,7 +175,7 @@ def plan_build(
         files: The model; headers are enough.
         options: The options.
         destination: Where it is built.
-        free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
+        room: The memory for models of the machine that will run it; ``None`` where it is not known.
         renderer: Renders the chat template; one for this call when not given.
 
     Raises:
@@ -160,7 +187,7 @@ def plan_build(
         files,
         options=options,
         target=destination.target(model_name=name.model, header_is_editable=not options.stream),
-        free_bytes=free_bytes,
+        room=room,
         renderer=renderer,
     )
     plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
@@ -176,7 +203,7 @@ def plan_model(
     *,
     options: ModelOptions,
     target: Target | None = None,
-    free_bytes: int | None,
+    room: MemoryRoom | None,
     renderer: Renderer | None = None,
 ) -> Inspection:
     """Detect the family of a model, select what renders its chats, and plan its recipe.
@@ -185,7 +212,7 @@ def plan_model(
         files: The model; headers are enough.
         options: The options.
         target: The Ollama that it is for; when not given, any to which it is not uploaded.
-        free_bytes: Memory of the machine that will run it; ``None`` where it is not known.
+        room: The memory for models of the machine that will run it; ``None`` where it is not known.
         renderer: Renders the chat template; one for this call when not given.
 
     Raises:
@@ -199,10 +226,11 @@ def plan_model(
     chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
     patch = _patch(model, chat_template=chat_template, target=target)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
-    shape = read_shape(metadata, weight_bytes=model.total_bytes)
     detection = detect(metadata, profiles=load_profiles())
+    memory, memory_problem = _read_memory(files, metadata, detection)
+    context = choose_context(memory, options.context_tokens, room=room)
     settings = ModelSettings(
-        context=choose_context(shape, options.context_tokens, free_bytes=free_bytes),
+        context=context,
         parameters=options.parameters,
         system=options.system,
         template=options.template,
@@ -239,12 +267,29 @@ def plan_model(
     return Inspection(
         files=files,
         detection=detection,
-        shape=shape,
+        memory=memory,
+        room=room,
+        context=context,
         recipe=recipe,
         patch=patch,
         selection=selection,
         unsupported=unsupported,
+        memory_problem=memory_problem,
     )
+
+
+def _read_memory(
+    files: ModelFiles, metadata: Mapping[str, Any], detection: Detection
+) -> tuple[Model | None, str]:
+    """Return what determines the memory of a model, or why that is not known."""
+    projector = [tensor for shard in files.projectors for tensor in shard.gguf.tensors]
+    is_embedding = detection.kind == "embedding"
+    try:
+        memory = Model.read(metadata, files.model.tensors, projector=projector, is_embedding=is_embedding)
+        memory.estimate(1)  # also compares the header with the tensors
+    except InvalidGguf as error:
+        return None, str(error)
+    return memory, ""
 
 
 def _upstream(files: ModelFiles) -> str:

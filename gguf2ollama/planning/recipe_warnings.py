@@ -36,7 +36,7 @@ def recipe_warnings(
     choice: TemplateChoice | None,
     renderer: str | None,
 ) -> Iterator[str]:
-    """Return the warnings about templates, sampling values and the context.
+    """Return the warnings about templates and sampling values.
 
     Args:
         metadata: The metadata of the GGUF.
@@ -59,9 +59,6 @@ def recipe_warnings(
                 f"the chat template in the GGUF differs from the current one ({current.source}); use"
                 " --chat-template upstream to switch"
             )
-    context, trained = settings.context, _trained_context(metadata)
-    if context is not None and trained and context.tokens > trained:
-        yield f"num_ctx {context.tokens:,} is beyond the {trained:,} tokens that the model was trained for"
 
 
 def lint_warnings(modelfile: Modelfile, *, chat_template: str, is_template_given: bool) -> Iterator[str]:
@@ -163,8 +160,3 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
         )
     if choice.chosen.misses_calls:
         yield "tool calls will not be parsed with this template"
-
-
-def _trained_context(metadata: Mapping[str, Any]) -> int:
-    value = metadata.get(f"{metadata.get('general.architecture')}.context_length")
-    return value if isinstance(value, int) else 0

@@ -24,7 +24,7 @@ class ModelSettings:
     """What the user requests, which precedes everything else, and what the publishers recommend.
 
     Attributes:
-        context: ``num_ctx`` and its reason; ``None`` leaves it to the server.
+        context: ``num_ctx`` and its reason; ``None`` for none.
         parameters: PARAMETER values in the order given; ``stop`` may repeat.
         system: The SYSTEM text; ``""`` for none at all, ``None`` for the default.
         template: The TEMPLATE text, or ``None``.

@@ -11,6 +11,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.ggufio import Shard, ShardSet
+from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import LocalSource
 from gguf2ollama.sources.download import Download, Downloaded
 from gguf2ollama.sources.local import require_projector
@@ -44,7 +45,7 @@ def download_model(
     *,
     selection: SourceSelection,
     folder: str | os.PathLike[str] | None,
-    free_bytes: int | None,
+    room: MemoryRoom | None,
     digests: KnownDigests,
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
@@ -56,7 +57,7 @@ def download_model(
             ``ms://``, a page of one, or the URL of a file.
         selection: Which of the models there.
         folder: Where to write the files, under their names in the repository; the cache when not given.
-        free_bytes: Free memory of the machine that will run it, to choose a quantization by.
+        room: The memory for models of the machine that will run it, to choose a quantization by.
         digests: The known digests of files; those of downloads are added.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
@@ -74,7 +75,7 @@ def download_model(
             f"{source} is on this machine: nothing to download",
             hint="give owner/repo, ms://owner/repo or https://…",
         )
-    with open_remote(parsed, selection=selection, free_bytes=free_bytes, notify=notify) as remote:
+    with open_remote(parsed, selection=selection, room=room, notify=notify) as remote:
         notify(remote.model.found)
         return _download(
             remote,

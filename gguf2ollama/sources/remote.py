@@ -13,7 +13,8 @@ from gguf2ollama.errors import FileChanged, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf
 from gguf2ollama.ggufio.shard_files import assemble
-from gguf2ollama.memory.context import fits_memory
+from gguf2ollama.memory.hardware import MemoryRoom
+from gguf2ollama.memory.placement import place_weights
 from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
 from gguf2ollama.sources.cache import CachedRepository
@@ -116,7 +117,7 @@ def open_remote(
     source: HubSource | UrlSource,
     *,
     selection: SourceSelection,
-    free_bytes: int | None = None,
+    room: MemoryRoom | None = None,
     takes_projector: bool = True,
     notify: Callable[[str], None] = ignore,
 ) -> Iterator[Remote]:
@@ -125,7 +126,7 @@ def open_remote(
     Args:
         source: The repository with its quantization, path or revision, or the URL.
         selection: The further options of selection.
-        free_bytes: Free memory of the machine that will run it, to choose a quantization by.
+        room: The memory for models of the machine that will run it, to choose a quantization by.
         takes_projector: Whether a projector of the repository is used.
         notify: Called with a line if the site keeps us waiting.
 
@@ -146,7 +147,7 @@ def open_remote(
                 selection,
                 settings=settings,
                 site=site,
-                free_bytes=free_bytes,
+                room=room,
                 takes_projector=takes_projector,
             )
         yield Remote(model=model, settings=settings, site=site)
@@ -200,7 +201,7 @@ def _find_in_repository(
     *,
     settings: SiteSettings,
     site: Site | None,
-    free_bytes: int | None,
+    room: MemoryRoom | None,
     takes_projector: bool,
 ) -> RemoteModel:
     quant = _one_of("--quant", selection.quant, source.quant)
@@ -211,7 +212,7 @@ def _find_in_repository(
     repository = read_repository(source.repo_id, revision=revision, settings=settings, site=site)
     catalogue = repository.catalogue
     choice = catalogue.choose(
-        quant=quant, file=file, fits=lambda count: fits_memory(count, free_bytes=free_bytes)
+        quant=quant, file=file, place=lambda variant: place_weights(variant.n_bytes, room=room)
     )
     projector = catalogue.projector if takes_projector and choice.variant in catalogue.models else None
     return RemoteModel(

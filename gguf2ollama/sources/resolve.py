@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, ignore
+from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import LocalSource
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
@@ -42,7 +43,7 @@ def resolve(
     *,
     selection: SourceSelection,
     projectors: Sequence[str | os.PathLike[str]] = (),
-    free_bytes: int | None,
+    room: MemoryRoom | None,
     digests: KnownDigests,
     notify: Callable[[str], None] = ignore,
 ) -> ModelRef:
@@ -52,8 +53,8 @@ def resolve(
         source: A file, any shard, a folder, a repository on Hugging Face or ModelScope, or a URL.
         selection: Which of a repository's models.
         projectors: Projectors on this machine.
-        free_bytes: Free memory of the machine that will run it, to choose a quantization by; ``None`` if
-            not known.
+        room: The memory for models of the machine that will run it, to choose a quantization by; ``None``
+            if not known.
         digests: The known digests of files on this machine.
         notify: Called with a line about what was found.
 
@@ -73,7 +74,7 @@ def resolve(
 
     named = find_projectors(projectors)
     with open_remote(
-        parsed, selection=selection, free_bytes=free_bytes, takes_projector=not named, notify=notify
+        parsed, selection=selection, room=room, takes_projector=not named, notify=notify
     ) as remote:
         notify(remote.model.found)
         files = read_headers(remote, projectors=named, digests=digests)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ShardName
+from gguf2ollama.memory.placement import Place
 from gguf2ollama.sources.classification import group_files
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.name_parts import stated_size, words_of
@@ -21,6 +22,7 @@ _USUAL = ("Q4_K_M", "Q4_K", "UD-Q4_K_XL", "I1-Q4_K_M", "UD-Q4_K_M", "Q4_K_XL", "
 _NEARLY_USUAL = ("Q4_K_", "IQ4_NL", "IQ4_XS", "Q4_0")  # what labels begin with
 _USUAL_BITS = 4
 _USUAL_BITS_PER_WEIGHT = 4.85  # Q4_K_M of Llama 3.1 8B, as llama.cpp's tools/quantize/README.md has it
+_LEAST_BITS = 3  # that are taken for the sake of the GPU
 _PROJECTORS = ("F16", "BF16", "Q8_0", "F32")  # the order in which one is taken
 
 
@@ -85,14 +87,18 @@ class Catalogue:
         return None
 
     def choose(
-        self, *, quant: str | None = None, file: str | None = None, fits: Callable[[int], bool | None]
+        self,
+        *,
+        quant: str | None = None,
+        file: str | None = None,
+        place: Callable[[Variant], Place | None],
     ) -> Choice:
         """Choose a model.
 
         Args:
             quant: The quantization that is wanted, in any case.
             file: The path or the name of a file, of any shard, or of a folder that holds one model.
-            fits: Returns whether so many bytes of weights fit into memory; ``None`` where that is not known.
+            place: Returns where a model would run; ``None`` where that is not known.
 
         Raises:
             InvalidShards: The repository lacks shards of it.
@@ -104,7 +110,7 @@ class Catalogue:
         elif quant is not None:
             found = self._choose_quant(quant)
         else:
-            found = self._choose_usual(fits)
+            found = self._choose_usual(place)
         _require_whole(found.variant, self.repository)
         return found
 
@@ -129,7 +135,7 @@ class Catalogue:
         self._require_models()
         raise NotFound(f"{self.repository} has no quantization {quant!r}", hint=f"it has {self._labels()}")
 
-    def _choose_usual(self, fits: Callable[[int], bool | None]) -> Choice:
+    def _choose_usual(self, place: Callable[[Variant], Place | None]) -> Choice:
         self._require_models()
         whole = [variant for variant in self.models if not variant.missing] or list(self.models)
         if len(whole) == 1:
@@ -144,16 +150,8 @@ class Catalogue:
             [variant for variant in ordered if _has_label(variant, name)] or [best], f"of {name}"
         )
         usual = "the usual one" if name == "Q4_K_M" else "the nearest there is to the usual Q4_K_M"
-        answers = {variant.name: fits(variant.n_bytes) for variant in ordered}
-        if answers[best.name] is None:
-            return Choice(variant=best, reason=usual)
-        if answers[best.name]:
-            return Choice(variant=best, reason=f"{usual}, and it fits this machine's memory")
-        for variant in ordered:
-            if answers[variant.name]:
-                why = f"the largest that fits this machine's memory, which {best.quant} does not"
-                return Choice(variant=variant, reason=why)
-        return Choice(variant=whole[0], reason="the smallest there is; none fits this machine's memory")
+        ordered = [best, *(variant for variant in ordered if variant != best)]
+        return _choose_by_place(ordered, usual=usual, places={item.name: place(item) for item in ordered})
 
     def _only(self, matches: Sequence[Variant], what: str) -> Variant:
         if len(matches) > 1:
@@ -199,6 +197,29 @@ class Catalogue:
         raise NotFound(
             f"{self.repository} has no GGUF file", hint="look for a repository whose name ends in GGUF"
         )
+
+
+def _choose_by_place(ordered: Sequence[Variant], *, usual: str, places: Mapping[str, Place | None]) -> Choice:
+    """Choose the first model of those in the order of preference, by where each would run."""
+    best = ordered[0]
+    if places[best.name] is None:
+        return Choice(variant=best, reason=usual)
+    for variant in ordered:
+        # with few bits a model answers worse than one of which a part runs in RAM
+        if places[variant.name] == "gpu" and bits_of(variant.quant or "") >= _LEAST_BITS:
+            if variant == best:
+                return Choice(variant=best, reason=f"{usual}, and all of it fits this machine's GPU")
+            why = f"all of it fits this machine's GPU, which {best.quant} does not"
+            return Choice(variant=variant, reason=why)
+    if places[best.name] != "none":
+        where = ", partly its GPU" if places[best.name] == "split" else ""
+        return Choice(variant=best, reason=f"{usual}, and it fits this machine's memory{where}")
+    for variant in ordered:
+        if places[variant.name] != "none":
+            why = f"the largest that fits this machine's memory, which {best.quant} does not"
+            return Choice(variant=variant, reason=why)
+    smallest = min(ordered, key=lambda variant: variant.n_bytes)
+    return Choice(variant=smallest, reason="the smallest there is; none fits this machine's memory")
 
 
 def _is_named(variant: Variant, wanted: str) -> bool:

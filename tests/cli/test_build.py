@@ -291,7 +291,7 @@ def test_a_name_that_ollama_refuses_is_refused_before_anything_is_sent(call, ser
     "arguments,words",
     [
         (["--quantize", "q4_k_m"], "llama-quantize"),
-        (["--ctx", "lots"], "auto or max"),
+        (["--ctx", "lots"], "auto, max or server"),
         (["--param", "temperature"], "temperature"),
         (["--param", "temprature=1"], "temprature"),
         (["--param", "temperature=hot"], "temperature"),

@@ -74,7 +74,39 @@ _INSPECTION: dict[str, Shape] = {
     "memory": {
         "weight_bytes": "integer: the weights",
         "context_length": ("integer: context in tokens that the model was trained for", None),
-        "cache_bytes_per_token": "integer: KV cache of one token",
+        "cache_bytes_per_token": "integer: KV cache of one more token, beyond any sliding window",
+        "is_known": "boolean: whether the architecture is known; if not, estimates are upper bounds",
+        "room": (
+            {
+                "ram_bytes": "integer: RAM of this machine for models",
+                "gpu_bytes": ["integer: memory of a GPU for models"],
+                "unified": "boolean: whether GPUs use RAM",
+            },
+            None,
+        ),
+        "context": {
+            "tokens": ("integer: context length that was chosen; null leaves it to the server", None),
+            "requested": "string: auto, max, server or tokens",
+            "reason": "string: why it was chosen",
+        },
+        "estimates": [
+            {
+                "context": "integer: context in tokens",
+                "cache_type": "string: type of cached keys and values (f16, q8_0, q4_0)",
+                "place": "string: gpu, split (a part on the GPU), ram or none (it does not fit)",
+                "gpu_layers": "integer: layers on GPUs",
+                "layers": "integer: all layers",
+                "total_bytes": "integer: all that it takes",
+                "gpu_bytes": "integer: of that, on GPUs",
+                "ram_bytes": "integer: of that, in RAM",
+                "weight_bytes": "integer: weights",
+                "kv_bytes": "integer: KV cache",
+                "recurrent_bytes": "integer: recurrent state",
+                "compute_bytes": "integer: compute buffers",
+                "output_bytes": "integer: output buffer",
+                "projector_bytes": "integer: weights of the projector",
+            }
+        ],
     },
     "detection": {
         "kind": "string: chat, base, embedding, projector or adapter",
@@ -205,6 +237,7 @@ SHAPES: Mapping[str, Shape] = {
                 "missing_shards": ["integer: number of a shard that is missing"],
                 "bits_per_weight": ("number: average", None),
                 "fits_memory": ("boolean: whether it fits this machine's memory", None),
+                "place": ("string: gpu, split (a part on the GPU), ram or none (it does not fit)", None),
             }
         ],
         "other_files": [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.cli.render.format import columns, size
+from gguf2ollama.cli.render.memory import memory_json, memory_table
 from gguf2ollama.cli.render.prompts import choice_json, choice_table
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def describe(inspection: Inspection) -> str:
         columns(("FAMILY", ""), _family(inspection)),
         columns(("SETTING", "VALUE", "ORIGIN"), _values(inspection)),
     ]
+    if table := memory_table(inspection):
+        parts.append(table)
     if inspection.selection is not None:
         parts.append(choice_table(inspection.selection.choice))
     return "\n\n".join(parts)
@@ -51,10 +54,8 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
         ("size", f"{size(facts['size_bytes'])} in {files}, {facts['tensor_count']} tensors"),
         ("format", f"GGUF v{facts['gguf_version']}, {facts['byte_order']} endian"),
     ]
-    if (shape := inspection.shape).context_length:
-        rows.append(
-            ("context", f"{shape.context_length:,} tokens, {shape.cache_bytes_per_token:,} bytes each")
-        )
+    if inspection.memory is not None and (trained := inspection.memory.shape.context_length):
+        rows.append(("context", f"{trained:,} tokens"))
     rows += [("projector", path) for path in facts["projectors"]]
     return rows
 
@@ -69,8 +70,9 @@ def _family(inspection: Inspection) -> list[tuple[str, str]]:
 
 
 def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
-    recipe = inspection.recipe
-    rows = [
+    recipe, context = inspection.recipe, inspection.context
+    rows = [] if "num_ctx" in recipe.parameters else [("num_ctx", "-", context.reason)]
+    rows += [
         (name, _short(parameter.value), parameter.source)
         for name, parameter in recipe.parameters.items()
         if name != "stop"
@@ -121,7 +123,7 @@ def _fact_values(inspection: Inspection) -> dict[str, Any]:
 
 def inspection_json(inspection: Inspection) -> dict[str, Any]:
     """Return the same as JSON values."""
-    detection, recipe, shape = inspection.detection, inspection.recipe, inspection.shape
+    detection, recipe = inspection.detection, inspection.recipe
     origin = inspection.files.origin
     return {
         "model": _fact_values(inspection),
@@ -133,11 +135,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "reason": origin.reason,
             "downloaded_bytes": origin.bytes_fetched,
         },
-        "memory": {
-            "weight_bytes": shape.weight_bytes,
-            "context_length": shape.context_length,
-            "cache_bytes_per_token": shape.cache_bytes_per_token,
-        },
+        "memory": memory_json(inspection),
         "detection": {
             "kind": detection.kind,
             "family": detection.profile.family if detection.profile else None,

@@ -1,131 +1,193 @@
-"""How much memory a model takes, and which context length is chosen."""
+"""Which context length is chosen, and what is wrong with one."""
 
-import psutil
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gguf2ollama.errors import InvalidGguf, UsageProblem
-from gguf2ollama.memory.context import ModelShape, choose_context, fits_memory, parse_context, read_shape
-from gguf2ollama.memory.hardware import free_memory_bytes
+from gguf2ollama.errors import UsageProblem
+from gguf2ollama.memory.context import choose_context, judge_context, parse_context
+from gguf2ollama.memory.hardware import Gpu, Hardware, MemoryRoom
+from gguf2ollama.memory.placement import Model, place_model
+from tests.unit.memory.test_caches import GEMMA4_12B
+from tests.unit.memory.test_placement import LLAMA, Tensor, model
 
 GIB = 1 << 30
 
-# Qwen2.5-7B-Instruct: config.json of the model (28 layers, 28 heads, 4 key-value heads, 3,584 wide)
-QWEN = {
-    "general.architecture": "qwen2",
-    "qwen2.block_count": 28,
-    "qwen2.context_length": 32768,
-    "qwen2.embedding_length": 3584,
-    "qwen2.attention.head_count": 28,
-    "qwen2.attention.head_count_kv": 4,
-}
-
-
-def test_a_token_takes_keys_and_values_of_every_layer():
-    # 28 layers x 4 heads x (128 + 128) numbers x 2 bytes
-    assert read_shape(QWEN, weight_bytes=0).cache_bytes_per_token == 57_344
-
-
-def test_explicit_head_lengths_go_before_the_derived_one():
-    shape = read_shape(
-        QWEN | {"qwen2.attention.key_length": 256, "qwen2.attention.value_length": 64}, weight_bytes=0
-    )
-    assert shape.cache_bytes_per_token == 28 * 4 * (256 + 64) * 2
-
-
-def test_layers_without_attention_take_no_cache():
-    shape = read_shape(
-        QWEN | {"qwen2.block_count": 4, "qwen2.attention.head_count_kv": [0, 4, 0, 2]}, weight_bytes=0
-    )
-    assert shape.cache_bytes_per_token == 6 * 256 * 2
-
-
-def test_without_key_value_heads_every_head_has_its_own():
-    metadata = {key: value for key, value in QWEN.items() if not key.endswith("head_count_kv")}
-    assert read_shape(metadata, weight_bytes=0).cache_bytes_per_token == 28 * 28 * 256 * 2
-
-
-def test_a_file_that_tells_nothing_has_no_context_length():
-    assert read_shape({}, weight_bytes=5) == ModelShape(
-        weight_bytes=5, context_length=None, cache_bytes_per_token=0
-    )
-
-
-@pytest.mark.parametrize("value", [-1, "many", 2.5])
-def test_a_shape_that_makes_no_sense_is_refused(value):
-    with pytest.raises(InvalidGguf, match="block_count"):
-        read_shape(QWEN | {"qwen2.block_count": value}, weight_bytes=0)
-
 
 @pytest.mark.parametrize(
-    "text,value", [("8192", 8192), ("8k", 8192), ("32K", 32768), ("auto", "auto"), (" MAX ", "max")]
+    "text,value",
+    [
+        ("8192", 8192),
+        ("8k", 8192),
+        ("32K", 32768),
+        ("auto", "auto"),
+        (" MAX ", "max"),
+        ("Server", "server"),
+    ],
 )
 def test_context_lengths_are_read(text, value):
     assert parse_context(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "0", "-5", "k", "1.5k", "lots", "9999999999", "٣"])
+@pytest.mark.parametrize("text", ["", "0", "-5", "k", "1.5k", "lots", "9999999999", "9" * 5000, "٣"])
 def test_what_is_not_a_context_length_is_refused(text):
     with pytest.raises(UsageProblem, match="invalid --ctx"):
         parse_context(text)
 
 
-SHAPE = ModelShape(weight_bytes=4 * GIB, context_length=131_072, cache_bytes_per_token=57_344)
+def room(*, ram=0, gpus=(), **keys):
+    return MemoryRoom(ram=int(ram * GIB), gpus=tuple(int(count * GIB) for count in gpus), **keys)
 
 
-def test_auto_gives_a_useful_context_where_memory_is_plenty():
-    choice = choose_context(SHAPE, "auto", free_bytes=64 * GIB)
-    assert (choice.tokens, "--ctx" in choice.reason) == (32_768, True)
+def test_the_whole_context_is_chosen_where_all_runs_on_the_gpu():
+    choice = choose_context(LLAMA, "auto", room=room(ram=16, gpus=(24,)))
+    assert choice.tokens == 131_072
+    assert re.fullmatch(r"the model's full context: 2\d\.\d GiB of 24\.0 GiB on the GPU", choice.reason), (
+        choice.reason
+    )
 
 
-def test_auto_gives_what_fits_where_memory_is_short():
-    choice = choose_context(SHAPE, "auto", free_bytes=6 * GIB)
-    assert SHAPE.bytes_at(choice.tokens) <= 6 * GIB * 0.8 < SHAPE.bytes_at(choice.tokens + 1024)
-    assert "fits" in choice.reason
+@pytest.mark.parametrize(
+    "hardware",
+    [Hardware(ram_bytes=24 * GIB), Hardware(ram_bytes=16 * GIB, gpus=(Gpu(name="", total_bytes=24 * GIB),))],
+)
+@pytest.mark.parametrize("weights", [0, 7 * GIB])
+def test_windows_leave_room_for_the_whole_context(hardware, weights):
+    metadata = {f"gemma4.{key}": value for key, value in GEMMA4_12B.items() if key != "architecture"}
+    metadata |= {
+        "general.architecture": "gemma4",
+        "gemma4.context_length": 131_072,
+        "gemma4.vocab_size": 262_144,
+    }
+    gemma = Model.read(metadata, [Tensor(f"blk.{index}.x", weights // 48) for index in range(48)])
+    assert choose_context(gemma, "auto", room=hardware.room).tokens == 131_072
+
+
+def test_the_largest_context_that_stays_on_the_gpu_is_chosen():
+    machine = room(ram=64, gpus=(8,))
+    choice = choose_context(LLAMA, "auto", room=machine)
+    assert 4096 < choice.tokens < 32_768
+    assert place_model(LLAMA, choice.tokens, room=machine).place == "gpu"
+    assert place_model(LLAMA, choice.tokens + 1024, room=machine).place == "split"
+    assert "the largest with which all of it runs on the GPU" in choice.reason
+
+
+def test_a_model_that_is_partly_on_the_gpu_gets_a_context_that_leaves_it_there():
+    choice = choose_context(LLAMA, "auto", room=room(ram=64, gpus=(4,)))
+    assert choice.tokens == 32_768
+    assert re.search(r"more would leave less of it on the GPU: .* layers on the GPU", choice.reason)
+
+
+def test_in_ram_the_context_takes_half_of_what_the_weights_leave():
+    machine = room(ram=12)
+    choice = choose_context(LLAMA, "auto", room=machine)
+    estimate = place_model(LLAMA, choice.tokens, room=machine).estimate
+    beyond = place_model(LLAMA, choice.tokens + 1024, room=machine).estimate
+    half = (12 * GIB - LLAMA.weights) / 2
+    assert estimate.total - LLAMA.weights <= half < beyond.total - LLAMA.weights
+    assert choice.reason.endswith(" of 12.0 GiB in RAM")
 
 
 def test_auto_says_so_when_not_even_the_least_fits():
-    choice = choose_context(SHAPE, "auto", free_bytes=GIB)
-    assert (choice.tokens, "may not fit" in choice.reason) == (2048, True)
+    choice = choose_context(LLAMA, "auto", room=room(ram=2, gpus=(1,)))
+    assert (choice.tokens, "does not fit in 3.0 GiB" in choice.reason) == (2048, True)
 
 
-def test_auto_is_cautious_about_a_machine_it_cannot_see():
-    choice = choose_context(SHAPE, "auto", free_bytes=None)
-    assert (choice.tokens, choice.reason) == (8192, "the server's free memory is unknown")
+def test_a_machine_that_is_not_known_decides_itself():
+    choice = choose_context(LLAMA, "auto", room=None)
+    assert (choice.tokens, choice.reason) == (
+        None,
+        "left to the server, as the memory of its machine is not known",
+    )
+
+
+def test_models_that_a_server_runs_show_that_a_context_fits():
+    choice = choose_context(LLAMA, "auto", room=room(gpus=(40,), is_minimum=True))
+    assert (choice.tokens, "of 40.0 GiB that its models take" in choice.reason) == (131_072, True)
+    choice = choose_context(LLAMA, "auto", room=room(ram=64, gpus=(4,), is_minimum=True))
+    assert (choice.tokens, "left to the server" in choice.reason) == (None, True)
 
 
 def test_auto_never_goes_beyond_what_the_model_was_trained_for():
-    small = ModelShape(weight_bytes=GIB, context_length=2048, cache_bytes_per_token=100)
-    assert choose_context(small, "auto", free_bytes=64 * GIB).tokens == 2048
-    assert choose_context(small, "auto", free_bytes=None).tokens == 2048
+    assert choose_context(model(trained=2048), "auto", room=room(ram=64)).tokens == 2048
+    assert choose_context(model(trained=None), "auto", room=room(ram=64)).tokens == 4096
 
 
-def test_max_is_what_the_model_was_trained_for():
-    assert choose_context(SHAPE, "max", free_bytes=GIB).tokens == 131_072
+@pytest.mark.parametrize("machine", [None, room(ram=1), room(ram=64)])
+def test_what_was_asked_for_does_not_depend_on_the_machine(machine):
+    assert choose_context(LLAMA, "max", room=machine).tokens == 131_072
+    assert choose_context(LLAMA, 200_000, room=machine).tokens == 200_000
+    assert choose_context(LLAMA, "server", room=machine).tokens is None
 
 
-def test_a_number_is_taken_as_it_is_and_said_to_be_beyond():
-    choice = choose_context(SHAPE, 200_000, free_bytes=GIB)
-    assert choice.tokens == 200_000
-    assert "more than the 131,072" in choice.reason
+def test_a_header_that_says_nothing_gets_a_usual_context():
+    choice = choose_context(None, "auto", room=room(ram=64))
+    assert (choice.tokens, choice.reason) == (4096, "the GGUF has an invalid header")
 
 
-@pytest.mark.parametrize("has_meminfo", [True, False], ids=["meminfo", "psutil"])
-def test_the_free_memory_is_a_part_of_all_memory(monkeypatch, tmp_path, has_meminfo):
-    if not has_meminfo:
-        monkeypatch.setattr("gguf2ollama.memory.hardware._MEMINFO", tmp_path / "missing")
-    assert 1 << 20 < free_memory_bytes() < psutil.virtual_memory().total
+@given(st.integers(0, 80), st.integers(0, 80))
+def test_what_is_chosen_fits_or_is_the_least(ram, gpu):
+    machine = room(ram=ram, gpus=(gpu,) if gpu else ())
+    choice = choose_context(LLAMA, "auto", room=machine)
+    placement = place_model(LLAMA, choice.tokens, room=machine)
+    assert placement.place != "none" or choice.tokens == 2048
+    assert choice == choose_context(LLAMA, "auto", room=machine)
 
 
-def test_memory_that_cannot_be_measured_is_unknown(monkeypatch, tmp_path):
-    def refuse():
-        raise psutil.AccessDenied
-
-    monkeypatch.setattr("gguf2ollama.memory.hardware._MEMINFO", tmp_path / "missing")
-    monkeypatch.setattr(psutil, "virtual_memory", refuse)
-    assert free_memory_bytes() is None
+def judge(tokens, *, machine=None, of=LLAMA, system=""):
+    return list(judge_context(tokens, source="--param", model=of, room=machine, system=system))
 
 
-def test_weights_fit_where_a_fifth_of_the_free_memory_stays_free():
-    assert fits_memory(7 * 10**9, free_bytes=10 * 10**9)
-    assert not fits_memory(8 * 10**9, free_bytes=10 * 10**9)
-    assert fits_memory(1, free_bytes=None) is None
+def test_a_context_that_fits_is_no_problem():
+    assert judge(8192, machine=room(ram=16), system="Be brief.") == []
+
+
+def test_a_context_beyond_the_training_is_said_with_what_ollama_does():
+    (warning,) = judge(200_000, machine=room(ram=64))
+    assert warning == (
+        "num_ctx 200,000 (--param) is beyond the 131,072 tokens that the model was trained for;"
+        " Ollama will use 131,072"
+    )
+
+
+def test_a_context_beyond_memory_is_said_with_what_fits():
+    (warning,) = judge(131_072, machine=room(ram=12))
+    found = re.fullmatch(
+        r"num_ctx 131,072 \(--param\) takes (\d+\.\d) GiB, and this machine has 12\.0 GiB for models:"
+        r" at most ([\d,]+) tokens fit",
+        warning,
+    )
+    largest = int(found[2].replace(",", ""))
+    assert place_model(LLAMA, largest, room=room(ram=12)).place == "ram"
+    assert place_model(LLAMA, largest + 1024, room=room(ram=12)).place == "none"
+
+
+def test_weights_beyond_memory_are_said():
+    assert "the weights alone do not fit" in judge(4096, machine=room(ram=2))[0]
+
+
+def test_memory_that_models_show_is_no_limit():
+    assert judge(131_072, machine=room(gpus=(1,), is_minimum=True)) == []
+
+
+def test_a_context_too_small_for_the_system_prompt_and_a_question_is_said():
+    (warning,) = judge(1024, system="x" * 4000)
+    assert warning == (
+        "num_ctx 1,024 (--param) is too small for the system prompt (about 1,000 tokens) and one question"
+        " with its answer (about 1,512 tokens)"
+    )
+    assert judge(2048, system="x" * 4000) == []
+    assert "too small for one question" in judge(256)[0]
+
+
+def test_a_model_trained_for_little_is_not_blamed_for_it():
+    assert judge(256, of=model(trained=256)) == []
+    assert judge(256, of=model(trained=512, is_embedding=True)) == []
+    assert len(judge(256, of=model(trained=256), system="x" * 4000)) == 1
+
+
+def test_without_a_valid_header_only_texts_are_judged():
+    assert judge(1 << 30, of=None) == []
+    assert len(judge(16, of=None)) == 1

@@ -76,27 +76,27 @@ def test_memory_that_cannot_be_found_out_is_unknown(machine, monkeypatch):
     [(1, 0.5), (3, 1.5), (4, 2), (8, 6), (16, 12.8), (64, 51.2), (128, 112), (1024, 1008)],
 )
 def test_a_fifth_of_ram_within_bounds_stays_with_the_system(ram, for_models):
-    assert Hardware(ram_bytes=ram * GIB).ram_for_models == pytest.approx(for_models * GIB, abs=1)
+    assert Hardware(ram_bytes=ram * GIB).room.ram == pytest.approx(for_models * GIB, abs=1)
 
 
 def test_memory_for_models_does_not_depend_on_what_is_free():
     busy = Hardware(ram_bytes=GIB, gpus=(Gpu(name="a", total_bytes=8 * GIB, free_bytes=0),), free_ram_bytes=0)
     idle = Hardware(ram_bytes=GIB, gpus=(Gpu(name="a", total_bytes=8 * GIB),))
-    assert busy.bytes_for_models == idle.bytes_for_models
+    assert busy.room == idle.room
 
 
 def test_each_gpu_keeps_the_margin_of_llama_server_and_a_process_of_its_own():
     gpus = tuple(Gpu(name="a", total_bytes=count * GIB) for count in (24, 8, 1))
     machine = Hardware(ram_bytes=16 * GIB, gpus=gpus)
     kept = (1024 + 457) << 20
-    assert machine.gpu_for_models == (24 * GIB - kept, 8 * GIB - kept, 0)
-    assert machine.bytes_for_models == machine.ram_for_models + 32 * GIB - 2 * kept
+    assert machine.room.gpus == (24 * GIB - kept, 8 * GIB - kept)
+    assert machine.room.total == machine.room.ram + 32 * GIB - 2 * kept
 
 
 def test_unified_memory_counts_once():
     mac = Hardware(ram_bytes=16 * GIB, gpus=(Gpu(name="Metal", total_bytes=11 * GIB),), unified=True)
-    assert mac.gpu_for_models == (11 * GIB - (1536 << 20),)
-    assert mac.bytes_for_models == mac.ram_for_models
+    assert mac.room.gpus == (11 * GIB - (1536 << 20),)
+    assert mac.room.total == mac.room.ram
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ BASE = {
     "tokenizer.ggml.eos_token_id": 3,
 }
 CHAT = BASE | {"tokenizer.chat_template": CHATML}
-CONTEXT = ContextChoice(tokens=4096, reason="for the test")
+CONTEXT = ContextChoice(tokens=4096, requested=4096, reason="for the test")
 
 
 def plan(metadata, *, target=None, projectors=0, choice=None, **settings):
@@ -45,7 +45,7 @@ def plan(metadata, *, target=None, projectors=0, choice=None, **settings):
         metadata,
         detection=detect(metadata, profiles=load_profiles()),
         sources=("./model.gguf",),
-        settings=ModelSettings(context=CONTEXT, **settings),
+        settings=ModelSettings(**{"context": CONTEXT} | settings),
         target=target or Target(),
         projectors=projectors,
         choice=choice,
@@ -149,9 +149,9 @@ def test_tools_are_expected_only_where_the_template_prints_them():
     assert "tools" in plan(CHAT, template="{{ .Tools }}{{ .Prompt }}").capabilities
 
 
-def test_a_context_beyond_the_training_gets_a_warning():
-    metadata = CHAT | {"llama.context_length": 2048}
-    assert any("beyond the 2,048" in warning for warning in plan(metadata).warnings)
+def test_a_context_that_is_left_to_the_server_is_no_parameter():
+    context = ContextChoice(tokens=None, requested="server", reason="as requested")
+    assert "num_ctx" not in plan(CHAT, context=context).parameters
 
 
 # what was chosen by trying

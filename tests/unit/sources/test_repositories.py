@@ -45,9 +45,9 @@ class TestRepository:
     def test_the_default_model(self, entry):
         if entry["default"] is None:
             with pytest.raises(Gguf2OllamaError):
-                catalogue(entry).choose(fits=lambda _: True)
+                catalogue(entry).choose(place=lambda _: "ram")
         else:
-            choice = catalogue(entry).choose(fits=lambda _: True)
+            choice = catalogue(entry).choose(place=lambda _: "ram")
             assert choice.variant.files[0].path == entry["default"]
 
     def test_the_path_of_a_model_names_it(self, entry):
@@ -55,7 +55,7 @@ class TestRepository:
         whole = [model for model in found.models if not model.missing and not model.is_cut]
 
         for model in whole:
-            assert found.choose(file=model.files[0].path, fits=lambda _: None).variant == model
+            assert found.choose(file=model.files[0].path, place=lambda _: None).variant == model
 
     def test_a_label_that_is_unique_names_its_model(self, entry):
         found = catalogue(entry)
@@ -63,4 +63,4 @@ class TestRepository:
 
         for model in found.models:
             if model.quant and labels.count(model.quant) == 1 and not model.missing and not model.is_cut:
-                assert found.choose(quant=model.quant.lower(), fits=lambda _: None).variant == model
+                assert found.choose(quant=model.quant.lower(), place=lambda _: None).variant == model

@@ -17,12 +17,25 @@ def catalogue(files):
     )
 
 
-def anything_fits(_):
-    return True
+def in_ram(_):
+    return "ram"
 
 
-def choose(files, *, fits=anything_fits, **wanted):
-    return catalogue(files).choose(fits=fits, **wanted)
+def choose(files, *, place=in_ram, **wanted):
+    return catalogue(files).choose(place=place, **wanted)
+
+
+def placed(*, gpu=0, ram=0):
+    """Return where models run on a machine with so many MB for them, as a function of the model."""
+
+    def place(variant):
+        if variant.n_bytes <= gpu * MB:
+            return "gpu"
+        if variant.n_bytes > (gpu + ram) * MB:
+            return "none"
+        return "split" if gpu else "ram"
+
+    return place
 
 
 def paths(choice):
@@ -228,7 +241,7 @@ class TestGrouping:
         for one in found.variants:
             wanted = {"quant": one.quant} if one.quant else {"file": one.files[0].path}
             try:
-                choice = found.choose(fits=anything_fits, **wanted)
+                choice = found.choose(place=in_ram, **wanted)
             except Gguf2OllamaError:
                 continue
             assert not choice.variant.missing
@@ -322,16 +335,35 @@ class TestChoice:
 
     def test_the_usual_one_is_taken_when_it_fits(self):
         assert choose(QWEN).variant.quant == "Q4_K_M"
-        assert choose(QWEN, fits=lambda _: None).reason == "the usual one"
+        assert choose(QWEN, place=lambda _: None).reason == "the usual one"
         assert choose(MRADERMACHER).variant.quant == "i1-Q4_K_M"
 
     def test_a_smaller_one_is_taken_when_the_usual_does_not_fit(self):
-        chosen = choose(QWEN, fits=lambda count: count < 4000 * MB)
+        chosen = choose(QWEN, place=placed(ram=4000))
         assert chosen.variant.quant == "Q3_K_M"
         assert "Q4_K_M does not" in chosen.reason
 
     def test_the_smallest_is_taken_when_none_fits(self):
-        assert choose(QWEN, fits=lambda _: False).variant.quant == "Q2_K"
+        assert choose(QWEN, place=lambda _: "none").variant.quant == "Q2_K"
+
+    def test_the_usual_one_on_the_gpu_needs_no_other(self):
+        chosen = choose(QWEN, place=placed(gpu=5000, ram=5000))
+        assert (chosen.variant.quant, "all of it fits this machine's GPU" in chosen.reason) == (
+            "Q4_K_M",
+            True,
+        )
+
+    def test_one_that_runs_wholly_on_the_gpu_goes_before_the_usual_one_partly_there(self):
+        chosen = choose(QWEN, place=placed(gpu=4000, ram=20_000))
+        assert chosen.variant.quant == "Q3_K_M"
+        assert "GPU, which Q4_K_M does not" in chosen.reason
+
+    def test_two_bits_are_not_taken_for_the_sake_of_the_gpu(self):
+        chosen = choose(QWEN, place=placed(gpu=3100, ram=20_000))
+        assert (chosen.variant.quant, chosen.reason) == (
+            "Q4_K_M",
+            "the usual one, and it fits this machine's memory, partly its GPU",
+        )
 
     def test_without_four_bits_the_next_above_is_taken(self):
         assert choose({"a-Q8_0.gguf": 8, "a-F16.gguf": 16, "a-Q2_K.gguf": 2}).variant.quant == "Q8_0"

@@ -32,7 +32,7 @@ def find(source, *, digests=None, **selection):
     return resolve(
         source,
         selection=SourceSelection(**selection),
-        free_bytes=None,
+        room=None,
         digests=digests or DigestCache(),
     )
 

@@ -58,13 +58,14 @@ def test_quants_as_json_has_files_and_sizes(hub, call, model):
     table = json.loads(call("quants", "o/r", "--json")[1])
 
     check_output(("quants",), table)
-    assert table["models"][0] | {"fits_memory": None} == {
+    assert table["models"][0] | {"fits_memory": None, "place": None} == {
         "quantization": "Q4_K_M",
         "size_bytes": len(model),
         "files": ["m-Q4_K_M.gguf"],
         "missing_shards": [],
         "bits_per_weight": None,
         "fits_memory": None,
+        "place": None,
     }
     assert table["other_files"][0]["kind"] == "projector"
     assert table["default"]["reason"] == "the only model there"

@@ -1,0 +1,259 @@
+"""Where a model runs with a context: on GPUs, partly there, in RAM, or nowhere.
+
+As Ollama 0.34.4 and its llama-server do it: all layers go to one GPU that has room, else to all GPUs, else as
+many as fit, counted from the output (``--fit``); the rest runs in RAM.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from gguf2ollama._dataclass import dataclass
+from gguf2ollama.memory.caches import CacheSettings
+from gguf2ollama.memory.estimate import MemoryEstimate, estimate_shape
+from gguf2ollama.memory.hardware import MemoryRoom
+from gguf2ollama.memory.shape import ModelShape, read_shape
+from gguf2ollama.memory.weights import TensorSize
+
+__all__ = [
+    "Model",
+    "Place",
+    "Placement",
+    "automatic_batch",
+    "place_model",
+    "place_weights",
+    "placement_table",
+]
+
+Place: TypeAlias = Literal["gpu", "split", "ram", "none"]
+"""Where a model runs: all of it on GPUs, a part of its layers, none, or it does not fit."""
+
+_ALL_LAYERS = -1
+_TABLE_CONTEXTS = (4096, 8192, 32_768, 131_072)
+_TABLE_TYPES = ("f16", "q8_0", "q4_0")  # those that `OLLAMA_KV_CACHE_TYPE` is documented with
+_GIB = 1 << 30
+# `generationBatchForContext`, `generationBatchHasHeadroom` and `generationBatchSurcharge` in server/sched.go:
+# tokens of context above which a batch is tried, the batch, the share of memory that weights and cache may
+# take then (in per cent), and what the batch is taken to need
+_BATCHES = ((32_768, 2048, 60, 2 * _GIB), (4096, 1024, 75, 768 << 20))
+_LEAST_BATCH = 512
+_LOADED = 80  # per cent of the memory that a batch and the rest may take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model as far as its memory is concerned.
+
+    Attributes:
+        shape: Its dimensions.
+        tensors: The tensors of all its files.
+        projector: The tensors of its projector.
+        is_embedding: Whether it is used for embeddings alone.
+    """
+
+    shape: ModelShape
+    tensors: Sequence[TensorSize]
+    projector: Sequence[TensorSize] = ()
+    is_embedding: bool = False
+
+    @classmethod
+    def read(
+        cls,
+        metadata: Mapping[str, Any],
+        tensors: Sequence[TensorSize],
+        *,
+        projector: Sequence[TensorSize] = (),
+        is_embedding: bool = False,
+    ) -> Model:
+        """Return what the headers of a model say.
+
+        Raises:
+            InvalidGguf: A header contradicts itself.
+        """
+        return cls(
+            shape=read_shape(metadata), tensors=tensors, projector=projector, is_embedding=is_embedding
+        )
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights."""
+        return sum(tensor.n_bytes for tensor in self.tensors)
+
+    def estimate(
+        self,
+        context: int,
+        *,
+        cache_type: str = "f16",
+        room: MemoryRoom | None = None,
+        gpu_layers: int = 0,
+        gpus: Sequence[int] = (1,),
+    ) -> MemoryEstimate:
+        """Return the memory that it takes in Ollama, with its other settings left at their defaults.
+
+        Args:
+            context: Tokens of its context.
+            cache_type: The type of cached keys and values (``OLLAMA_KV_CACHE_TYPE``).
+            room: The memory for models, by which Ollama chooses the size of a batch.
+            gpu_layers: Layers on GPUs; negative for all.
+            gpus: The bytes of each of them for models.
+        """
+        if self.is_embedding:  # `DefaultEmbeddingNumBatch` in llm/llama_server.go
+            batch = min(2048, context)
+        else:
+            batch = automatic_batch(context, needed=self._plain_need(context), vram=room.vram if room else 0)
+        return estimate_shape(
+            self.shape,
+            settings=CacheSettings(context=context, type_k=cache_type, type_v=cache_type, ubatch=batch),
+            gpu_layers=gpu_layers,
+            tensors=self.tensors,
+            projector=self.projector,
+            splits=gpus,
+        )
+
+    def _plain_need(self, context: int) -> int:
+        """Return what Ollama itself takes a model to need (``PredictServerVRAM`` in llm/llama_server.go)."""
+        layers = self.shape.layers
+        kv_heads = min((layer.kv_heads for layer in layers), default=0) or 1
+        heads = max((layer.heads for layer in layers), default=0)
+        head_length = self.shape.embedding // heads if heads else 0
+        return self.weights + 4 * len(layers) * kv_heads * head_length * context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a model runs with a context, and what it takes there.
+
+    Attributes:
+        context: Tokens of its context.
+        cache_type: The type of cached keys and values.
+        place: Where it runs.
+        gpu_layers: The layers on GPUs, the output counted as one.
+        layers: All of them.
+        estimate: What it takes.
+    """
+
+    context: int
+    cache_type: str
+    place: Place
+    gpu_layers: int
+    layers: int
+    estimate: MemoryEstimate
+
+    @property
+    def gpu_bytes(self) -> int:
+        """Bytes on all GPUs."""
+        return self.estimate.total - self.ram_bytes
+
+    @property
+    def ram_bytes(self) -> int:
+        """Bytes in RAM."""
+        return self.estimate.by_device["cpu"].total
+
+
+def place_model(model: Model, context: int, *, room: MemoryRoom, cache_type: str = "f16") -> Placement:
+    """Return where a model runs with a context.
+
+    Args:
+        model: The model.
+        context: Tokens of its context.
+        room: The memory for models.
+        cache_type: The type of cached keys and values.
+    """
+    layers = len(model.shape.layers) + 1
+
+    def on(gpu_layers: int, gpus: Sequence[int], place: Place) -> Placement:
+        estimate = model.estimate(
+            context, cache_type=cache_type, room=room, gpu_layers=gpu_layers, gpus=gpus or (1,)
+        )
+        return Placement(
+            context=context,
+            cache_type=cache_type,
+            place=place,
+            gpu_layers=layers if gpu_layers < 0 else gpu_layers,
+            layers=layers,
+            estimate=estimate,
+        )
+
+    if room.gpus:
+        for gpus in dict.fromkeys(((max(room.gpus),), room.gpus)):
+            whole = on(_ALL_LAYERS, gpus, "gpu")
+            if _fits_gpus(whole, gpus) and _fits_ram(whole, room):
+                return whole
+        fewest, most, best = 0, layers, None
+        while most - fewest > 1:  # the most layers that fit
+            middle = (fewest + most) // 2
+            tried = on(middle, room.gpus, "split")
+            if _fits_gpus(tried, room.gpus):
+                fewest, best = middle, tried
+            else:
+                most = middle
+        if best is not None and _fits_ram(best, room):
+            return best
+    in_ram = on(0, (), "ram")
+    return in_ram if _fits_ram(in_ram, room) else dataclasses.replace(in_ram, place="none")
+
+
+def _fits_gpus(placement: Placement, gpus: Sequence[int]) -> bool:
+    taken = placement.estimate.by_device
+    return all(
+        taken[name].total <= count for number, count in enumerate(gpus) if (name := f"gpu{number}") in taken
+    )
+
+
+def _fits_ram(placement: Placement, room: MemoryRoom) -> bool:
+    if room.is_minimum and placement.place == "gpu":
+        return True  # of RAM such a machine has more than models show that run on its GPU
+    return (placement.estimate.total if room.unified else placement.ram_bytes) <= room.ram
+
+
+def placement_table(
+    model: Model, *, room: MemoryRoom, contexts: Iterable[int] = _TABLE_CONTEXTS
+) -> Iterator[Placement]:
+    """Return where a model runs with each context up to the trained one, and each type of cache.
+
+    Args:
+        model: The model.
+        room: The memory for models.
+        contexts: Tokens of contexts; the trained one is added.
+    """
+    trained = model.shape.context_length
+    lengths = {context for context in contexts if trained is None or context <= trained}
+    for context in sorted(lengths | ({trained} if trained else set())):
+        for cache_type in _TABLE_TYPES:
+            yield place_model(model, context, room=room, cache_type=cache_type)
+
+
+def place_weights(n_bytes: int, *, room: MemoryRoom | None) -> Place | None:
+    """Return where weights of a model run of which nothing else is known; ``None`` if the memory is not.
+
+    For context and buffers an eighth of the weights and 1 GiB are added.
+    """
+    if room is None:
+        return None
+    needed = n_bytes + n_bytes // 8 + _GIB
+    if needed <= room.vram:
+        return "gpu"
+    if needed > room.total:
+        return "none"
+    return "split" if room.gpus else "ram"
+
+
+def automatic_batch(context: int, *, needed: int, vram: int) -> int:
+    """Return the tokens that Ollama lets a model process at once, where nobody sets ``num_batch``.
+
+    As ``automaticGenerationBatch`` in server/sched.go of 0.34.4.
+
+    Args:
+        context: Tokens of its context.
+        needed: The bytes that Ollama takes weights and KV cache to need.
+        vram: The bytes of all GPUs; 0 without one, where any batch is taken to fit.
+    """
+    for above, batch, share, surcharge in _BATCHES:
+        if context <= above:
+            continue
+        most = vram * _LOADED // 100
+        if not vram or (needed <= vram * share // 100 and needed <= most and surcharge <= most - needed):
+            return batch
+    return _LEAST_BATCH
