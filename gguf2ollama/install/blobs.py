@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput, ServerProblem
 from gguf2ollama.events import Progress, Update
 from gguf2ollama.ggufio import FileRange, GivenBytes
@@ -14,15 +15,28 @@ from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.sendfile import BlobPiece, FilePiece
 from gguf2ollama.planning.layers import Weights
 
-__all__ = ["blob_pieces", "send_weights"]
+__all__ = ["SentWeights", "blob_pieces", "send_weights"]
 
 _UPLOADS = 4  # in parallel; the server hashes each on one core
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentWeights:
+    """Layers that a server has as blobs.
+
+    Attributes:
+        digests: The digest of each by its name.
+        existing: Those that the server had already. It does not verify a blob that it has.
+    """
+
+    digests: Mapping[str, Digest]
+    existing: frozenset[Digest]
+
+
 def send_weights(
     client: Client, layers: Sequence[Weights], *, hashing: Hashing, progress: Progress
-) -> Mapping[str, Digest]:
-    """Upload layers as blobs, and return the digest of each by its name.
+) -> SentWeights:
+    """Upload layers as blobs.
 
     A layer that the server has is not sent. What was sent stays there at least until the server's next start,
     even if the model is never made.
@@ -40,7 +54,7 @@ def send_weights(
     """
     hashing.prioritise_in_order()
 
-    def send(layer: Weights, check: Callable[[], None]) -> Digest:
+    def send(layer: Weights, check: Callable[[], None]) -> tuple[Digest, bool]:
         digest = hashing.digest(layer, check=check)
 
         def report(update: Update) -> None:
@@ -48,16 +62,19 @@ def send_weights(
             progress(update)
 
         try:
-            client.upload_blob(
+            is_sent = client.upload_blob(
                 blob_pieces(layer), digest=digest, size=layer.size, label=layer.name, progress=report
             )
         except (InvalidInput, ServerProblem):
             layer.require_unchanged()  # the server can only report a wrong digest
             raise
-        return digest
+        return digest, is_sent
 
-    digests = run_parallel(send, layers, most=_UPLOADS)
-    return {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
+    sent = run_parallel(send, layers, most=_UPLOADS)
+    return SentWeights(
+        digests={layer.name: digest for layer, (digest, _) in zip(layers, sent, strict=True)},
+        existing=frozenset(digest for digest, is_sent in sent if not is_sent),
+    )
 
 
 def blob_pieces(layer: Weights) -> tuple[BlobPiece, ...]:

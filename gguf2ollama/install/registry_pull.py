@@ -55,7 +55,7 @@ class PullTransport:
         layers = self.image.weights
         self.hashing.keep_only(layers)
         require_server_space(self.client, self.image, digests=lambda: self.hashing.digests(self.image))
-        digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
+        digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress).digests
         texts = (*self.image.texts, self.image.config)
         with (
             PrivateRegistry(label=_label(name)) as registry,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama.errors import InvalidGguf, ServerRefused
 from gguf2ollama.events import Progress
 from gguf2ollama.install.blobs import send_weights
 from gguf2ollama.install.hashing import Hashing
@@ -51,8 +52,19 @@ class UploadTransport:
         require_server_space(
             self.client, self.image, digests=lambda: self.hashing.digests(self.image), copies=self.copies
         )
-        files = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
-        create_model(self.client, name, files=files, recipe=self.recipe)
+        sent = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
+        try:
+            create_model(self.client, name, files=sent.digests, recipe=self.recipe)
+        except InvalidGguf as error:
+            if not sent.existing:
+                raise
+            # our reader accepts the file, so it is a blob that the server had and has not verified
+            raise ServerRefused(
+                f"{error.message}; a blob that it had already is damaged: "
+                f"{', '.join(sorted(f'sha256-{digest.hex}' for digest in sent.existing))}",
+                hint="delete that file from the folder `blobs` of the server's model directory "
+                "(OLLAMA_MODELS, or ~/.ollama/models), then build again",
+            ) from error
 
 
 def create_model(client: Client, name: ModelName, *, files: Mapping[str, Digest], recipe: Recipe) -> None:

@@ -1,5 +1,6 @@
 """``gguf2ollama build``, from the call to the server and back."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -98,6 +99,20 @@ def test_a_requested_transport_that_does_not_work_is_an_error(call, server, gguf
 def test_no_load_does_not_load(call, server, gguf):
     assert call("build", gguf, "--no-load").code == 0
     assert "POST /api/generate" not in server.endpoints()
+
+
+def test_a_blob_that_the_server_had_is_blamed_and_not_the_file(call, server, gguf):
+    call("build", gguf, "--via", "upload")
+    server.inject("POST /api/create", Answer(status=400, body='{"error":"EOF"}'))
+    done = call("build", gguf, "--via", "upload")
+    assert done.code == 5, done.err
+    assert f"sha256-{hashlib.sha256(gguf.read_bytes()).hexdigest()}" in done.err
+    assert "hint: delete that file from the folder `blobs`" in done.err
+
+
+def test_a_file_that_the_server_got_whole_and_does_not_read_is_invalid(call, server, gguf):
+    server.inject("POST /api/create", Answer(status=400, body='{"error":"EOF"}'))
+    assert call("build", gguf, "--via", "upload").code == 4
 
 
 def test_what_is_there_is_not_uploaded_again(call, server, gguf):
