@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.families import Detection, stops_for
+from gguf2ollama.families import Detection
 from gguf2ollama.modelfiles import Parameter
 from gguf2ollama.sources.model import Value
 
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "choose_parameters",
-    "choose_stops",
     "parameter_lines",
     "read_licenses",
-    "requested_stops",
     "without_cutting_stops",
 ]
 
@@ -32,23 +30,6 @@ _SAMPLING = {
     "penalty_repeat": "repeat_penalty",
 }
 _REQUESTED = "--param"
-
-
-def requested_stops(settings: ModelSettings) -> tuple[str, ...]:
-    """Return the stop strings that the user gave."""
-    return tuple(str(parameter.value) for parameter in settings.parameters if parameter.name == "stop")
-
-
-def choose_stops(
-    metadata: Mapping[str, Any], *, detection: Detection, settings: ModelSettings
-) -> dict[str, str]:
-    """Return each stop string and where it came from; the user's replace all others."""
-    if requested := requested_stops(settings):
-        return dict.fromkeys(requested, _REQUESTED)
-    if detection.kind == "embedding":
-        return {}
-    found = {stop.text: stop.source for stop in stops_for(metadata, profile=detection.profile)}
-    return found | {text: source for text, source in settings.published.stops.items() if text not in found}
 
 
 def without_cutting_stops(

@@ -18,6 +18,7 @@ from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.memory.placement import Model
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.default_name import suggest_name
+from gguf2ollama.planning.ends import choose_ends
 from gguf2ollama.planning.layers import Image, lay_out_image
 from gguf2ollama.planning.migration import warn_of_second_copy
 from gguf2ollama.planning.model_check import header_warnings, repair_widths, require_language_model
@@ -254,6 +255,12 @@ def plan_model(
             changed = changed_template_patch(model.first, text, original=selection.authors.chat_template)
             patch = HeaderPatch(changes={**patch.changes, **changed.changes})
             metadata = PatchedView(model.shards[0], patch).header().metadata
+    if selection is not None:
+        ends = selection.ends
+    else:
+        ends = choose_ends(metadata, detection=detection, settings=settings, target=target)
+    if ends.patch:
+        patch = HeaderPatch(changes={**patch.changes, **ends.patch.changes})
     recipe = plan_recipe(
         metadata,
         detection=detection,
@@ -262,6 +269,7 @@ def plan_model(
         target=target,
         projectors=len(files.projectors),
         choice=selection.choice if selection else None,
+        ends=ends,
         today=datetime.now().astimezone().date(),
     )
     return Inspection(

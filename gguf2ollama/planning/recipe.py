@@ -13,9 +13,9 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.families import Detection, Features
 from gguf2ollama.modelfiles import Modelfile
+from gguf2ollama.planning.ends import Ends, choose_ends
 from gguf2ollama.planning.parameters import (
     choose_parameters,
-    choose_stops,
     parameter_lines,
     read_licenses,
     without_cutting_stops,
@@ -84,6 +84,7 @@ def plan_recipe(
     target: Target,
     projectors: int = 0,
     choice: TemplateChoice | None = None,
+    ends: Ends | None = None,
     today: date | None = None,
 ) -> Recipe:
     """Decide template, system prompt, parameters and licence.
@@ -99,6 +100,7 @@ def plan_recipe(
         target: The Ollama that will run it.
         projectors: How many of the sources are projectors (mmproj).
         choice: The template that was chosen by comparing prompts; without it the detection decides.
+        ends: How its answers end; without it, what header and family say decides.
         today: The date for a TEMPLATE that prints it, where that Ollama cannot; needed without a choice.
 
     Raises:
@@ -116,8 +118,9 @@ def plan_recipe(
     if companion is not None:
         requires = _COMPANIONS_REQUIRE
     system = choose_system(detection, settings=settings)
-    stops = choose_stops(metadata, detection=detection, settings=settings)
-    stops, stop_warnings = without_cutting_stops(stops, cutting=choice.cutting if choice else ())
+    if ends is None:
+        ends = choose_ends(metadata, detection=detection, settings=settings, target=target)
+    stops, stop_warnings = without_cutting_stops(ends.stops, cutting=choice.cutting if choice else ())
     parameters = choose_parameters(metadata, detection=detection, settings=settings, stops=stops)
     chat_template = str(metadata.get("tokenizer.chat_template", ""))
     licenses = settings.licenses or tuple(read_licenses(metadata))
@@ -161,6 +164,7 @@ def plan_recipe(
                 choice=choice,
                 renderer=given,
             ),
+            *ends.warnings,
             *stop_warnings,
             *lint_warnings(
                 modelfile if companion is None else dataclasses.replace(modelfile, template=None),

@@ -54,6 +54,11 @@ class Target:
     has_companions: bool = False
     model_name: str = ""
 
+    @property
+    def runs_llama_server(self) -> bool:
+        """Whether llama-server runs the models, as since 0.30; it does not print control tokens."""
+        return self.version is None or ServerFeatures.of(parse_version(self.version)).native_templates
+
 
 def parse_version(text: str) -> ServerVersion:
     """Parse a version that the user gave.

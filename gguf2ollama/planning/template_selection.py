@@ -8,17 +8,19 @@ from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.candidate import NothingRenders, Question, TemplateChoice
+from gguf2ollama.chat.ends import find_ends
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.reference_prompt import ORIGINAL_KEY, Authors, AuthorsTemplate, read_authors
 from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.test_conversations import battery
+from gguf2ollama.chat.turns import learn_turns
 from gguf2ollama.errors import InvalidInput
-from gguf2ollama.families import Detection, stops_for
+from gguf2ollama.families import Detection, Vocabulary
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
-from gguf2ollama.planning.parameters import requested_stops
+from gguf2ollama.planning.ends import Ends, choose_ends
 from gguf2ollama.planning.settings import ModelSettings, choose_system
 from gguf2ollama.planning.target import Target
 
@@ -33,6 +35,7 @@ class TemplateSelection:
         authors: What the prompts are compared with.
         choice: The candidate that was chosen, and how well it matches.
         version: The version of Ollama that it was chosen for.
+        ends: How its answers end.
         expected_system: The system prompt expected where a conversation has none; ``""`` for the chat
             template's own.
     """
@@ -40,6 +43,7 @@ class TemplateSelection:
     authors: Authors
     choice: TemplateChoice
     version: str
+    ends: Ends
     expected_system: str = ""
 
 
@@ -88,31 +92,35 @@ def select_template(
     authors = read_authors(metadata)
     if authors is None or detection.kind != "chat":
         return None
-    stops = [*requested_stops(settings)]
-    stops += [stop.text for stop in stops_for(metadata, profile=detection.profile)]
-    stops += settings.published.stops
     version = target.version or NEWEST
     embedded = str(metadata.get(CHAT_TEMPLATE, ""))
-    question = Question(
-        authors=authors,
-        carried=embedded if embedded != authors.chat_template else "",
-        version=version,
-        is_native=target.native_templates,
-        create_replaces_template=target.create_replaces_template,
-        may_patch=target.header_is_editable,
-        may_template=target.takes_templates,
-        has_companions=target.has_companions,
-        profile=detection.go_template(),
-        user=settings.given_template.value if settings.given_template else None,
-        system=choose_system(detection, settings=settings).value or "",
-        expected_system=(settings.given_system.value if settings.given_system else None) or "",
-        architecture=str(metadata.get("general.architecture", "")),
-        model_name=target.model_name,
-        adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,
-        stops=tuple(dict.fromkeys(stops)),
-        metadata=metadata,
-    )
     with Renderer() if renderer is None else contextlib.nullcontext(renderer) as running:
+        ends = choose_ends(
+            metadata,
+            detection=detection,
+            settings=settings,
+            target=target,
+            learned=find_ends(learn_turns(authors.load(running)), Vocabulary(metadata)),
+        )
+        question = Question(
+            authors=authors,
+            carried=embedded if embedded != authors.chat_template else "",
+            version=version,
+            is_native=target.native_templates,
+            create_replaces_template=target.create_replaces_template,
+            may_patch=target.header_is_editable,
+            may_template=target.takes_templates,
+            has_companions=target.has_companions,
+            profile=detection.go_template(),
+            user=settings.given_template.value if settings.given_template else None,
+            system=choose_system(detection, settings=settings).value or "",
+            expected_system=(settings.given_system.value if settings.given_system else None) or "",
+            architecture=str(metadata.get("general.architecture", "")),
+            model_name=target.model_name,
+            adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,
+            stops=tuple(ends.stops),
+            metadata=metadata,
+        )
         choice = choose_template(question, renderer=running)
         if isinstance(choice, NothingRenders):
             refusal = _refused_by_all(authors.load(running))
@@ -128,7 +136,11 @@ def select_template(
                 )
             return Unsupported(version=version, remarks=choice.remarks, refusal=choice.refusal)
     return TemplateSelection(
-        authors=authors, choice=choice, version=version, expected_system=question.expected_system
+        authors=authors,
+        choice=choice,
+        version=version,
+        ends=ends,
+        expected_system=question.expected_system,
     )
 
 

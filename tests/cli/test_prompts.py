@@ -159,16 +159,16 @@ def test_variants_that_a_chat_template_of_the_user_replaces_do_not_come_back(cal
 
 def test_a_stop_that_would_cut_answers_is_left_out_or_refused(call, tmp_path):
     text = _PRINTED.replace(
-        "] {{ message", "] {% if message.role == 'assistant' %}<|im_end|>{% endif %}{{ message"
+        "] {{ message", "] {% if message.role == 'assistant' %}No ~~ [user] {% endif %}{{ message"
     )
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=text)
     done = call("inspect", path, "--json")
-    assert done.json["prompts"]["cutting_stops"] == ["<|im_end|>"]
+    assert done.json["prompts"]["cutting_stops"] == [" ~~ [user]"]
     assert "stop" not in done.json["recipe"]["parameters"]
     assert "is not used: the chat template prints it within answers" in done.err
-    done = call("inspect", path, "--param", "stop=<|im_end|>")
+    done = call("inspect", path, "--param", "stop=[user]")
     assert (done.code, "would cut answers" in done.err) == (2, True), done.err
-    assert call("inspect", path, "--param", "stop=<|im_end|>", "--no-verify").code == 0
+    assert call("inspect", path, "--param", "stop=[user]", "--no-verify").code == 0
 
 
 def test_an_ollama_that_cannot_render_gets_a_model_with_a_warning(call, tmp_path):

@@ -16,6 +16,7 @@ from gguf2ollama.modelfiles import Parameter
 from gguf2ollama.planning.recipe import plan_recipe
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import Target
+from gguf2ollama.sources.model import Published
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
@@ -52,8 +53,8 @@ def plan(metadata, *, target=None, projectors=0, choice=None, **settings):
     )
 
 
-def test_a_known_template_gets_its_family_template_and_the_stops_of_its_tokens():
-    recipe = plan(CHAT)
+def test_a_known_template_gets_its_family_template_and_on_old_ollamas_the_stops_of_its_tokens():
+    recipe = plan(CHAT, target=Target(version="0.24.0", native_templates=False))
     assert recipe.template_origin == "profile"
     assert "<|im_start|>" in recipe.modelfile.template
     assert recipe.modelfile.stops == ("<|im_end|>",)
@@ -62,6 +63,7 @@ def test_a_known_template_gets_its_family_template_and_the_stops_of_its_tokens()
     assert recipe.parameters["num_ctx"].source == "for the test"
     assert recipe.modelfile.licenses == ("apache-2.0",)
     assert recipe.warnings == ()
+    assert plan(CHAT).modelfile.stops == ()
 
 
 def test_an_unknown_template_is_left_to_the_gguf_and_said_so():
@@ -222,11 +224,12 @@ def test_the_users_chat_template_is_named_as_the_users():
 
 
 def test_a_detected_stop_that_would_cut_answers_is_dropped_with_a_warning():
-    recipe = plan(CHAT, choice=choice(cutting=("<|im_end|>",)))
+    published = Published(stops={"END": "params of the repository"})
+    recipe = plan(CHAT, choice=choice(cutting=("END",)), published=published)
     assert recipe.modelfile.stops == ()
     (warning,) = recipe.warnings
-    assert "'<|im_end|>'" in warning
-    assert "eos_token_id" in warning
+    assert "'END'" in warning
+    assert "params of the repository" in warning
     assert "not used" in warning
 
 
