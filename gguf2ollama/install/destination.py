@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama.errors import UsageProblem
 from gguf2ollama.install.transport import choose_transport
 from gguf2ollama.names import ServerAddress
 from gguf2ollama.ollama import Client, ServerVersion
@@ -62,6 +63,11 @@ def open_destination(
         version = parse_version(for_ollama or NEWEST_TESTED)
         _note(version, notify)
         directory = LocalStore(Path(store))
+        if directory.root.is_dir() and not directory.keeps_owner:
+            raise UsageProblem(
+                f"{store} belongs to user {directory.owner_name}, whose Ollama cannot reuse files of yours",
+                hint="leave out --store, so that the server writes it, or build as that user",
+            )
         yield OpenDestination(
             destination=Destination(location=str(store), version=version, transport="store"),
             client=None,

@@ -14,15 +14,23 @@ from gguf2ollama.ollama.store import LocalStore
 
 __all__ = ["find_store", "is_seen", "known_stores", "why_not_linked"]
 
+_SERVICES = (
+    "/usr/share/ollama/.ollama/models",  # Ollama's own installer, Fedora's package
+    "/var/lib/ollama",  # Arch Linux
+    "/var/lib/ollama/models",  # NixOS
+    "/var/lib/ollama/.ollama/models",  # Gentoo
+    "/var/snap/ollama/common/models",  # snap
+)
+
 
 def find_store(client: Client, *, environ: Mapping[str, str]) -> LocalStore | None:
-    """Return the model directory of a server on this machine if this user may write it, or ``None``.
+    """Return the model directory of a server on this machine if it is this user's to write, or ``None``.
 
     A folder may belong to another server, or to one in a container: so a few bytes are written there, and the
     server has to see them.
     """
     for store in known_stores(environ):
-        if store.is_writable and is_seen(store, client):
+        if store.is_writable and store.keeps_owner and is_seen(store, client):
             return store
     return None
 
@@ -44,18 +52,18 @@ def is_seen(store: LocalStore, client: Client) -> bool:
 
 
 def known_stores(environ: Mapping[str, str]) -> Iterator[LocalStore]:
-    """Return where Ollama may keep models: as configured, in this user's home, and as the Linux service."""
+    """Return where Ollama may keep models: as configured, in this user's home, and as a service of Linux."""
     if configured := environ.get("OLLAMA_MODELS", "").strip().strip("\"'"):
         yield LocalStore(Path(configured))
     with contextlib.suppress(RuntimeError):  # a user without a home
         yield LocalStore(Path.home() / ".ollama" / "models")
-    yield LocalStore(Path("/usr/share/ollama/.ollama/models"))
+    yield from map(LocalStore, map(Path, _SERVICES))
 
 
 def why_not_linked(environ: Mapping[str, str]) -> str:
     """Return why no model directory can be written: its owner, or that none was found."""
     for store in known_stores(environ):
-        with contextlib.suppress(OSError, KeyError, Gguf2OllamaError):
-            if store.root.is_dir() and not store.is_writable:
-                return f"belongs to user {store.root.owner()}"
+        with contextlib.suppress(OSError, Gguf2OllamaError):
+            if store.root.is_dir() and not (store.is_writable and store.keeps_owner):
+                return f"belongs to user {store.owner_name}"
     return "was not found on this machine"

@@ -83,6 +83,40 @@ class LocalStore:
         except OSError:  # not even to be looked into
             return False
 
+    @property
+    def keeps_owner(self) -> bool:
+        """Whether what this user writes belongs to the store's owner afterwards.
+
+        A server sets the time of a blob that it uses again (``touchLayer``, manifest/layer.go of 0.34.4),
+        which only the blob's owner may do: where it cannot, no later build with those weights works. What
+        root writes is given to the owner; some file systems (exFAT, shares) have one owner for all files.
+        """
+        folder = self.root / "blobs"
+        try:
+            owner = _owner(folder if folder.is_dir() else self.root)
+            if owner is None or os.geteuid() in {0, owner} or not folder.is_dir():
+                return True
+            probe = folder / f".{os.urandom(6).hex()}.part"
+            probe.touch(exist_ok=False)
+            try:
+                return _owner(probe) == owner
+            finally:
+                probe.unlink()
+        except OSError:
+            return False
+
+    @property
+    def owner_name(self) -> str:
+        """The name of the user that the store belongs to, or its number.
+
+        Raises:
+            OSError: The folder does not exist, or cannot be looked into.
+        """
+        try:
+            return self.root.owner()
+        except KeyError:  # a user of a container, for example
+            return str(_owner(self.root))
+
     def add_bytes(self, content: bytes) -> Digest:
         """Store some bytes, and return their digest.
 
@@ -119,7 +153,7 @@ class LocalStore:
             if _clone(path, blob):
                 self._settle(blob)
                 return "reflinked"
-            return "hardlinked" if _link(path, blob) else None
+            return "hardlinked" if _link(path, blob, owner=_owner(blob.parent)) else None
 
     def add_stream(
         self, stream: BinaryIO, digest: Digest, *, size: int, task: str, progress: Progress = ignore
@@ -395,10 +429,17 @@ def _symlink(path: Path, target: Path) -> bool:
     return True
 
 
-def _link(source: Path, blob: Path) -> bool:
+def _owner(path: Path) -> int | None:
+    """Return the user that a file belongs to; ``None`` on systems that do not say so."""
+    return path.stat().st_uid if hasattr(os, "geteuid") else None
+
+
+def _link(source: Path, blob: Path, *, owner: int | None) -> bool:
     """Hard-link a file into the store; false where it has to be copied."""
-    # a link shares owner and mode with its source: one that a server may be unable to read is copied
-    if source.stat().st_mode & _READABLE != _READABLE:
+    # a link shares owner and mode with its source: one that a server may be unable to read, or whose time it
+    # may not set, is copied
+    found = source.stat()
+    if found.st_mode & _READABLE != _READABLE or (owner is not None and found.st_uid != owner):
         return False
     try:
         os.link(source.resolve(), blob)

@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +82,12 @@ def version_of(program: Path) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def running_ollama(
-    part: parts.Ollama, program: Path, folder: Path, *, settings: Mapping[str, str] | None = None
+    part: parts.Ollama,
+    program: Path,
+    folder: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    user: int | None = None,
 ) -> Iterator[RunningOllama]:
     """Run a server with its home and its store in ``folder``, on a free port of 127.0.0.1.
 
@@ -91,13 +96,15 @@ def running_ollama(
         program: Its program.
         folder: Its home.
         settings: Variables of its environment.
+        user: The user that runs it, which needs root; this one by default.
 
     Raises:
         RuntimeError: It does not start; the message ends with its log.
     """
     log = folder / "serve.log"
     environment = _environment(folder) | dict(settings or {})
-    process, url, version = _start(program, environment, log)
+    command = [*(as_user(user) if user is not None else ()), str(program)]
+    process, url, version = _start(command, environment, log)
     try:
         yield RunningOllama(
             version=version,
@@ -140,7 +147,16 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _start(program: Path, environment: dict[str, str], log: Path) -> tuple[subprocess.Popen[bytes], str, str]:
+def as_user(user: int, *, groups: Sequence[int] = ()) -> list[str]:
+    """Return the start of a command that another user runs; it may read all files."""
+    rights = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
+    more = ("--groups", ",".join(map(str, groups))) if groups else ("--clear-groups",)
+    return ["setpriv", "--reuid", str(user), "--regid", str(user), *more, *rights, "--"]
+
+
+def _start(
+    command: Sequence[str], environment: dict[str, str], log: Path
+) -> tuple[subprocess.Popen[bytes], str, str]:
     """Start the server; another program may take the port just before it does, so try again then.
 
     Gives the process, its address and its version.
@@ -149,7 +165,7 @@ def _start(program: Path, environment: dict[str, str], log: Path) -> tuple[subpr
         url = f"http://127.0.0.1:{_free_port()}"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [program, "serve"],
+                [*command, "serve"],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -165,7 +181,7 @@ def _start(program: Path, environment: dict[str, str], log: Path) -> tuple[subpr
         end(process)
         if b"address already in use" not in log.read_bytes():
             break
-    raise RuntimeError(f"{program} serve does not start:\n{log.read_text(errors='replace')[-3000:]}")
+    raise RuntimeError(f"{command[-1]} serve does not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 
 def _answered(process: subprocess.Popen[bytes], url: str) -> str:

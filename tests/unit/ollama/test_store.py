@@ -232,6 +232,29 @@ def test_what_root_writes_belongs_to_the_owner_of_the_store(tmp_path):
     assert owners == {(65534, 65534)}
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_store_of_another_user_keeps_its_owner_for_root_alone(store, monkeypatch):
+    os.chown(store.root / "blobs", 65534, 65534)
+    assert store.keeps_owner
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)  # who still writes as root, whom the group may be
+    assert not store.keeps_owner
+    assert [*(store.root / "blobs").iterdir()] == []
+
+
+def test_a_file_system_with_one_owner_for_all_keeps_it(store, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert store.keeps_owner
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_of_another_user_than_the_stores_is_not_linked(store, source, monkeypatch):
+    monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: None)
+    os.chown(source, 4321, 4321)
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) is None
+    os.chown(store.root / "blobs", 4321, 4321)
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
+
+
 def test_a_folder_that_cannot_be_looked_into_is_no_store_of_ours(store, monkeypatch):
     def refuse(self, **_options):
         raise PermissionError(errno.EACCES, "not yours", str(self))
