@@ -16,12 +16,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from tests.fakes.hub_content import Content, Repository, StoredFile
+from tests.fakes.serving import LoopbackHandler, LoopbackServer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -127,33 +127,22 @@ class FakeSite:
         self._bodies = 0
         self._no_body = threading.Condition(self._lock)
         self.closing = threading.Event()
-        self._site = _Server(self, "site")
-        self._cdn = _Server(self, "cdn")
-        scheme = "http"
-        if certificate is not None:
-            scheme, context = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            for server in (self._site, self._cdn):
-                server.socket = context.wrap_socket(server.socket, server_side=True)
+        self._site = _Server(self, "site", certificate=certificate)
+        self._cdn = _Server(self, "cdn", certificate=certificate)
+        scheme = "http" if certificate is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self._site.server_port}"
         self.cdn_url = f"{scheme}://localhost:{self._cdn.server_port}"
 
     def __enter__(self) -> Self:
-        self._threads = [
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002})
-            for server in (self._site, self._cdn)
-        ]
-        for thread in self._threads:
-            thread.start()
+        for server in (self._site, self._cdn):
+            server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.closing.set()
         for server in (self._site, self._cdn):
-            server.shutdown()
+            server.stop()
             server.server_close()
-        for thread in self._threads:
-            thread.join()
 
     def add(self, name: str, files: Mapping[str, Content], **options: Any) -> Repository:
         """Add a repository with one commit; ``options`` are fields of :class:`Repository`."""
@@ -206,33 +195,24 @@ class FakeSite:
             self.sent.clear()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(LoopbackServer):
     block_on_close = False
 
-    def __init__(self, hub: FakeSite, role: str) -> None:
-        super().__init__(("127.0.0.1", 0), hub.handler)
+    def __init__(self, hub: FakeSite, role: str, *, certificate: Path | None) -> None:
+        super().__init__(hub.handler, certificate=certificate)
         self.hub = hub
         self.role = role
 
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that went away."""
 
-
-class SiteHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class SiteHandler(LoopbackHandler):
     server: _Server
     routes: ClassVar[tuple[tuple[re.Pattern[str], str], ...]]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - found by that name
         self._answer()
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> None:  # noqa: N802 - found by that name
         self._answer()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
     def _answer(self) -> None:
         line = f"{self.command} {self.server.role} {unquote(self.path)}"
@@ -283,12 +263,7 @@ class SiteHandler(BaseHTTPRequestHandler):
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.send_whole(status, headers, body)
 
     def _send_file(self, path: str, file: StoredFile, headers: Mapping[str, str]) -> None:
         start, end = 0, file.size

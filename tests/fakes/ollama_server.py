@@ -18,12 +18,10 @@ import itertools
 import json
 import select
 import socket
-import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -32,6 +30,7 @@ from gguf2ollama.ollama import ServerFeatures, ServerVersion
 from tests.fakes.ollama_routes import Line, answer_to, merged
 from tests.fakes.ollama_store import FakeStore, Refusal
 from tests.fakes.ollama_store_v2 import FakeStoreV2
+from tests.fakes.serving import LoopbackHandler, LoopbackServer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -140,11 +139,7 @@ class FakeOllama:
         self._faults: list[tuple[str, Fault]] = []
         self._lock = threading.Lock()
         self._scheme = "https" if certificate else "http"
-        self._server = _Server(self)
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._server = _Server(self, certificate=certificate)
 
     @property
     def port(self) -> int:
@@ -157,8 +152,7 @@ class FakeOllama:
         return f"{self._scheme}://127.0.0.1:{self.port}{self.path}"
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002})
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -169,8 +163,7 @@ class FakeOllama:
     def stop(self) -> None:
         """Drop all connections and take no new ones."""
         self.closing.set()
-        self._server.shutdown()
-        self._thread.join()
+        self._server.stop()
         self._server.drop_connections()
         self._server.server_close()
 
@@ -206,15 +199,14 @@ class FakeOllama:
         return [seen.endpoint for seen in self.seen]
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(LoopbackServer):
     daemon_threads = False
-    request_queue_size = 64
 
-    def __init__(self, fake: FakeOllama) -> None:
+    def __init__(self, fake: FakeOllama, *, certificate: Path | None) -> None:
         self.fake = fake
         self.connections: set[socket.socket] = set()
         self.mishaps: list[BaseException] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler, certificate=certificate)
 
     def handle_error(self, *_: object) -> None:
         """Keep what went wrong here; that a client left is no mishap."""
@@ -232,9 +224,7 @@ class _Left(ConnectionError):
     """The client has left, or the server is told to."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(LoopbackHandler):
     server: _Server
 
     def setup(self) -> None:
@@ -248,9 +238,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.connections.discard(self.connection)
         with contextlib.suppress(OSError):
             super().finish()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
     def __getattr__(self, name: str) -> Any:
         """Serve every method (``do_GET`` and so on) in one way."""
@@ -347,14 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(
         self, status: int, body: bytes, kind: str = "text/plain", headers: Mapping[str, str] | None = None
     ) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.send_whole(status, {"Content-Type": kind, **(headers or {})}, body)
 
     def _read_body(self, *, limit: int | None = None) -> bytes:
         left = int(self.headers.get("Content-Length", 0))

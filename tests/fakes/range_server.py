@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
+
+from tests.fakes.serving import LoopbackHandler, LoopbackServer
 
 __all__ = ["RangeServer", "Reply", "Request"]
 
@@ -58,15 +58,13 @@ class RangeServer:
         self.requests: list[Request] = []
         self.change: Callable[[Request, Reply], Reply | None] = lambda _request, reply: reply
         self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002})
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
+        self._server.stop()
         self._server.server_close()
 
     def url(self, path: str = "/model.gguf", *, host: str = "127.0.0.1") -> str:
@@ -91,25 +89,16 @@ class RangeServer:
         return Reply(status=206, headers=headers | place, body=self.content[start:end])
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Server(LoopbackServer):
     def __init__(self, owner: RangeServer) -> None:
         self.owner = owner
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that hangs up is what is tested."""
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(LoopbackHandler):
     server: _Server
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - found by that name
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.server.owner.answer(Request(path=self.path, headers=headers))
         if reply is None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ssl
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tests import fakes
+from tests.fakes.serving import LoopbackHandler, LoopbackServer
 
 __all__ = ["CERTIFICATE", "TlsProxy"]
 
@@ -41,10 +39,6 @@ class TlsProxy:
         self.refused = 0
         self.passed: list[str] = []
         self._server = _Server(self)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002})
 
     @property
     def url(self) -> str:
@@ -52,33 +46,22 @@ class TlsProxy:
         return f"https://127.0.0.1:{self._server.server_port}{self.path}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
+        self._server.stop()
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
+class _Server(LoopbackServer):
     def __init__(self, proxy: TlsProxy) -> None:
         self.proxy = proxy
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that left."""
+        super().__init__(_Handler, certificate=CERTIFICATE)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(LoopbackHandler):
     server: _Server
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("do_"):
@@ -131,9 +114,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
     def _answer(self, status: int, page: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(page)
+        self.send_whole(status, {"Content-Type": "text/html"}, page)
