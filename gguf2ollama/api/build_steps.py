@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import FileChanged, Gguf2OllamaError, UsageProblem
 from gguf2ollama.events import Progress, ignore
+from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.install.destination import OpenDestination, open_destination
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
@@ -181,7 +182,7 @@ class BuildSteps:
             if ref.files.are_local and self.options.chat_template is None:
                 # while the plan is made: most servers get these layers
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
-            renderer = ends.enter_context(_start_renderer(ref)) if self.options.verify else None
+            renderer = ends.enter_context(self._renderer(ref)) if self.options.verify else None
             plan = self._plan(ref, destination, renderer)
             if not _are_known(plan, digests):
                 from gguf2ollama.planning.model_check import require_distinct_tokens  # noqa: PLC0415 - as above
@@ -210,8 +211,21 @@ class BuildSteps:
             self.lock.require_files(ref.files)
         return ref
 
+    def _renderer(self, ref: ModelRef) -> Renderer:
+        """Return what renders the chat template, with its process started if the check will need it.
+
+        Its start takes a twentieth of a second, in which this process imports what makes the plan.
+        """
+        from gguf2ollama.chat.reference import Renderer  # noqa: PLC0415 - if prompts are compared
+
+        renderer = Renderer()
+        if self.options.load and CHAT_TEMPLATE in ref.files.model.metadata:
+            renderer.begin()
+        return renderer
+
     def _plan(self, ref: ModelRef, destination: Destination, renderer: Renderer | None = None) -> BuildPlan:
         from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed
+        from gguf2ollama.planning.plan_cache import PlanCache  # noqa: PLC0415 - as above
 
         found = plan(
             ref.files,
@@ -219,6 +233,7 @@ class BuildSteps:
             destination=destination,
             room=self.room,
             renderer=renderer,
+            cache=PlanCache.of_user(),
         )
         if self.lock is not None:
             self.lock.require_plan(found)
@@ -280,16 +295,3 @@ def _are_known(plan: BuildPlan, digests: DigestCache) -> bool:
     """Whether the files were built before, so that what takes long to check was checked."""
     files = plan.inspection.files
     return files.are_local and all(digests.of_file(path) is not None for path in files.paths)
-
-
-def _start_renderer(ref: ModelRef) -> Renderer:
-    """Return what renders the chat template, and start its process if the model surely has one.
-
-    Its start takes a twentieth of a second, in which this process imports what makes the plan.
-    """
-    from gguf2ollama.chat.reference import Renderer  # noqa: PLC0415 - if prompts are compared
-
-    renderer = Renderer()
-    if "tokenizer.chat_template" in ref.files.model.metadata:
-        renderer.begin()
-    return renderer

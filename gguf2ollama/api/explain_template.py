@@ -8,7 +8,7 @@ from gguf2ollama.chat.reference import Branch, Renderer
 from gguf2ollama.chat.reference_prompt import as_asked
 from gguf2ollama.chat.synthesis.synthesis import NotSynthesised, Synthesis, synthesise
 from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.planning.template_selection import TemplateSelection
+from gguf2ollama.planning.selected_template import TemplateSelection
 
 __all__ = ["Explanation", "explain_template"]
 

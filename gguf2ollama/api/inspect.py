@@ -9,6 +9,7 @@ from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.memory.hardware import find_hardware
 from gguf2ollama.planning.options import ModelOptions, read_keywords
 from gguf2ollama.planning.plan import Inspection, plan_model
+from gguf2ollama.planning.plan_cache import PlanCache
 from gguf2ollama.planning.target import Target
 from gguf2ollama.sources.model import SourceSelection
 from gguf2ollama.sources.resolve import resolve
@@ -62,4 +63,5 @@ def inspect_for(
         room=room,
         digests=DigestCache(),
     )
-    return plan_model(ref.files, options=options, target=target, room=room)
+    cache = PlanCache.of_user()
+    return plan_model(ref.files, options=options, target=target, room=room, cache=cache)

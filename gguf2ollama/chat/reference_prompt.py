@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import without_bos
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.outcome import Outcome, Rendered
-from gguf2ollama.chat.reference import ReferenceTemplate, Renderer, Request
+from gguf2ollama.chat.reference.request import Request
 from gguf2ollama.chat.reference.variants import DEFAULT, TOOL_USE, chat_templates, choose_variant
 from gguf2ollama.families import adds_bos, token_text
 from gguf2ollama.ggufio.patching import ORIGINAL_CHAT_TEMPLATE as ORIGINAL_KEY
+
+if TYPE_CHECKING:
+    from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
 
 __all__ = ["ORIGINAL_KEY", "Authors", "AuthorsTemplate", "Claims", "as_asked", "claims_of", "read_authors"]
 

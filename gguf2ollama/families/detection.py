@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
@@ -81,9 +80,7 @@ class Detection:
         runners_up: Similar families, the most similar first.
         features: The features of the chat template in the file, as Ollama detects them.
         system: The default system prompt, from the chat template if there is one.
-        switches: The family's switches that the chat template sets.
-        bos: The text of BOS if a TEMPLATE must print it, else empty.
-        tokens: The texts of other tokens that the TEMPLATE prints, if the file has them.
+        go_template: The family's Go template for this model; ``None`` if the family is unknown.
     """
 
     kind: Kind
@@ -94,9 +91,7 @@ class Detection:
     runners_up: tuple[RunnerUp, ...] = ()
     features: Features = field(default_factory=Features)
     system: DefaultSystem | None = None
-    switches: frozenset[str] = frozenset()
-    bos: str = ""
-    tokens: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    go_template: str | None = None
 
     @property
     def parameters(self) -> tuple[ParameterDefault, ...]:
@@ -106,19 +101,6 @@ class Detection:
         """
         alien = any(seen.kind in {"architecture", "system"} and seen.weight < 0 for seen in self.evidence)
         return self.profile.parameters if self.profile and not alien else ()
-
-    def go_template(self) -> str | None:
-        """Render the Go template for this model; ``None`` if the family is unknown.
-
-        Raises:
-            InvalidProfile: The family's file cannot be rendered.
-        """
-        if self.profile is None:
-            return None
-        system = self.system.text if self.system else None
-        return self.profile.go_template(
-            system=system, bos=self.bos, switches=self.switches, tokens=self.tokens
-        )
 
 
 def detect(metadata: Mapping[str, Any], *, profiles: Iterable[Profile]) -> Detection:
@@ -222,9 +204,12 @@ def _certain(
         runners_up=runners_up,
         features=features,
         system=system,
-        switches=profile.read_switches(template),
-        bos=token_text(metadata, "bos") if template.has_bos and not adds_bos(metadata) else "",
-        tokens=MappingProxyType(dict(_tokens(metadata, profile=profile))),
+        go_template=profile.go_template(
+            system=system.text if system else None,
+            bos=token_text(metadata, "bos") if template.has_bos and not adds_bos(metadata) else "",
+            switches=profile.read_switches(template),
+            tokens=dict(_tokens(metadata, profile=profile)),
+        ),
     )
 
 
@@ -324,4 +309,5 @@ def _guess(metadata: Mapping[str, Any], *, profile: Profile, confidence: Confide
         evidence=circumstances,
         features=profile.claims,
         system=profile.system,
+        go_template=profile.go_template(system=profile.system.text if profile.system else None),
     )

@@ -162,8 +162,7 @@ class Profile:
         """Render the family's Go template.
 
         Args:
-            system: The system message of chats without one; ``None`` for no such
-                message. (``Detection.go_template`` passes that of the GGUF.)
+            system: The system message of chats without one; ``None`` for no such message.
             bos: The text of the BOS token, if the chat template prints one and the tokenizer adds none.
             switches: The switches that are on.
             tokens: Template variables for texts of tokens, if the GGUF has other texts than

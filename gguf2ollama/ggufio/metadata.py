@@ -82,6 +82,12 @@ class Metadata(Mapping[str, Value]):
         entry = self._entries[key]
         return bytes(memoryview(self._buffer)[entry.start : entry.end])
 
+    def digest(self) -> str:
+        """Return the sha256 of the header, 64 hexadecimal digits: the same metadata have the same."""
+        import hashlib  # noqa: PLC0415 - slow to import, and most headers are only read
+
+        return hashlib.sha256(self._buffer).hexdigest()
+
     def _array(self, key: str, entry: Entry) -> GgufArray:
         if key not in self._arrays:
             where = entry.value_start - ValueType.ARRAY.size

@@ -12,26 +12,29 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
-from gguf2ollama.ggufio.patching import UNCHANGED
+from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
 from gguf2ollama.memory.context import ContextChoice, choose_context, judge_context
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.memory.placement import Model
 from gguf2ollama.names import ModelName
+from gguf2ollama.planning.choice_form import choice_form
 from gguf2ollama.planning.default_name import suggest_name
 from gguf2ollama.planning.ends import choose_ends
 from gguf2ollama.planning.layers import Image, lay_out_image
 from gguf2ollama.planning.migration import warn_of_second_copy
 from gguf2ollama.planning.model_check import header_warnings, repair_widths, require_language_model
 from gguf2ollama.planning.options import UPSTREAM, BuildOptions, ModelOptions
+from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.recipe import Recipe, plan_recipe
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, parse_version
-from gguf2ollama.planning.template_patch import require_chat_template
+from gguf2ollama.planning.template_patch import changed_template_patch, require_chat_template
 from gguf2ollama.sources.model import ModelFiles
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
-    from gguf2ollama.planning.template_selection import TemplateSelection, Unsupported
+    from gguf2ollama.planning.choice_form import Choice
+    from gguf2ollama.planning.selected_template import TemplateSelection, Unsupported
 
 __all__ = ["BuildPlan", "Inspection", "plan_build", "plan_model"]
 
@@ -169,6 +172,7 @@ def plan_build(
     destination: Destination,
     room: MemoryRoom | None,
     renderer: Renderer | None = None,
+    cache: PlanCache = NO_CACHE,
 ) -> BuildPlan:
     """Plan a build.
 
@@ -178,6 +182,7 @@ def plan_build(
         destination: Where it is built.
         room: The memory for models of the machine that will run it; ``None`` where it is not known.
         renderer: Renders the chat template; one for this call when not given.
+        cache: What was found out before.
 
     Raises:
         Gguf2OllamaError: As :func:`plan_model` does.
@@ -190,6 +195,7 @@ def plan_build(
         target=destination.target(model_name=name.model, header_is_editable=not options.stream),
         room=room,
         renderer=renderer,
+        cache=cache,
     )
     plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
     is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may load it
@@ -206,6 +212,7 @@ def plan_model(
     target: Target | None = None,
     room: MemoryRoom | None,
     renderer: Renderer | None = None,
+    cache: PlanCache = NO_CACHE,
 ) -> Inspection:
     """Detect the family of a model, select what renders its chats, and plan its recipe.
 
@@ -215,6 +222,7 @@ def plan_model(
         target: The Ollama that it is for; when not given, any to which it is not uploaded.
         room: The memory for models of the machine that will run it; ``None`` where it is not known.
         renderer: Renders the chat template; one for this call when not given.
+        cache: What was found out before.
 
     Raises:
         InvalidGguf: The file is not a language model that llama.cpp loads.
@@ -227,34 +235,40 @@ def plan_model(
     chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
     patch = _patch(model, chat_template=chat_template, target=target)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
-    detection = detect(metadata, profiles=load_profiles())
-    memory, memory_problem = _read_memory(files, metadata, detection)
-    context = choose_context(memory, options.context_tokens, room=room)
-    settings = ModelSettings(
-        context=context,
+    asked = ModelSettings(  # but the context and the licence, on which no choice depends
         parameters=options.parameters,
         system=options.system,
         template=options.template,
         chat_template=chat_template,
-        licenses=options.licenses,
         published=files.published,
     )
-    selection, unsupported = None, None
-    if options.verify:
-        from gguf2ollama.planning.template_selection import (  # noqa: PLC0415 - heavy
-            Unsupported,
-            changed_template_patch,
-            select_template,
+
+    def choose() -> Choice:
+        if renderer is not None and CHAT_TEMPLATE in metadata:
+            renderer.begin()  # it starts while the family is detected
+        detection = detect(metadata, profiles=load_profiles())
+        if not options.verify:
+            return detection, None
+        from gguf2ollama.planning.template_selection import select_template  # noqa: PLC0415 - heavy
+
+        return detection, select_template(
+            metadata, detection=detection, settings=asked, target=target, renderer=renderer
         )
 
-        found = select_template(
-            metadata, detection=detection, settings=settings, target=target, renderer=renderer
-        )
+    inputs = ("choice", metadata.digest(), options.verify, asked, target)
+    detection, found = cache.recall(inputs, choose, form=choice_form)
+    memory, memory_problem = _read_memory(files, metadata, detection)
+    context = choose_context(memory, options.context_tokens, room=room)
+    settings = dataclasses.replace(asked, context=context, licenses=options.licenses)
+    selection, unsupported = None, None
+    if found is not None:
+        from gguf2ollama.planning.selected_template import Unsupported  # noqa: PLC0415 - if chats are compared
+
         selection, unsupported = (None, found) if isinstance(found, Unsupported) else (found, None)
-        if selection is not None and (text := selection.choice.chosen.chat_template) is not None:
-            changed = changed_template_patch(model.first, text, original=selection.authors.chat_template)
-            patch = HeaderPatch(changes={**patch.changes, **changed.changes})
-            metadata = PatchedView(model.shards[0], patch).header().metadata
+    if selection is not None and (text := selection.choice.chosen.chat_template) is not None:
+        changed = changed_template_patch(model.first, text, original=selection.authors.chat_template)
+        patch = HeaderPatch(changes={**patch.changes, **changed.changes})
+        metadata = PatchedView(model.shards[0], patch).header().metadata
     if selection is not None:
         ends = selection.ends
     else:
@@ -271,6 +285,7 @@ def plan_model(
         choice=selection.choice if selection else None,
         ends=ends,
         today=datetime.now().astimezone().date(),
+        cache=cache,
     )
     return Inspection(
         files=files,

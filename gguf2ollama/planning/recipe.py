@@ -20,6 +20,7 @@ from gguf2ollama.planning.parameters import (
     read_licenses,
     without_cutting_stops,
 )
+from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.recipe_warnings import lint_warnings, recipe_warnings
 from gguf2ollama.planning.settings import ModelSettings, TemplateOrigin, choose_system
 from gguf2ollama.planning.target import Target
@@ -86,6 +87,7 @@ def plan_recipe(
     choice: TemplateChoice | None = None,
     ends: Ends | None = None,
     today: date | None = None,
+    cache: PlanCache = NO_CACHE,
 ) -> Recipe:
     """Decide template, system prompt, parameters and licence.
 
@@ -102,6 +104,7 @@ def plan_recipe(
         choice: The template that was chosen by comparing prompts; without it the detection decides.
         ends: How its answers end; without it, what header and family say decides.
         today: The date for a TEMPLATE that prints it, where that Ollama cannot; needed without a choice.
+        cache: What was found out before.
 
     Raises:
         UsageProblem: The file is not a model of its own, or the user asks for a stop that cuts its answers.
@@ -170,6 +173,7 @@ def plan_recipe(
                 modelfile if companion is None else dataclasses.replace(modelfile, template=None),
                 chat_template=chat_template,
                 is_template_given=origin == "user",
+                cache=cache,
             ),
         ),
     )
@@ -204,7 +208,7 @@ def _template(
         given_by = "" if settings.chat_template is None else "; given with --chat-template"
         source = f"{choice.reason}{given_by}"
         return Value(value=choice.chosen.go_template, source=source), choice.chosen.origin
-    if (text := detection.go_template()) is not None:
+    if (text := detection.go_template) is not None:
         assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
         if target.version is not None and today is not None and not target.native_templates:
             from gguf2ollama.ollama_template import adapt  # noqa: PLC0415 - for older Ollama alone

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.families import Detection
 from gguf2ollama.modelfiles import Modelfile, Weights, lint
+from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.settings import ModelSettings, TemplateOrigin
 from gguf2ollama.planning.target import Target
+from gguf2ollama.planning.value_json import Forms
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.candidate import TemplateChoice
@@ -61,18 +63,28 @@ def recipe_warnings(
             )
 
 
-def lint_warnings(modelfile: Modelfile, *, chat_template: str, is_template_given: bool) -> Iterator[str]:
+def lint_warnings(
+    modelfile: Modelfile, *, chat_template: str, is_template_given: bool, cache: PlanCache = NO_CACHE
+) -> tuple[str, ...]:
     """Return the linter's warnings, but for those about what only a Modelfile lacks.
 
     Args:
         modelfile: The Modelfile of the recipe.
         chat_template: The chat template in the GGUF.
         is_template_given: Whether its TEMPLATE is the user's.
+        cache: What was found out before; the linter parses and runs templates.
     """
     weights = Weights(chat_template=chat_template)
-    for finding in lint(modelfile, weights=weights, tries_template=is_template_given):
-        if finding.level != "note" and finding.code not in {"not-carried", "replaced-template"}:
-            yield f"{finding.message}: {finding.hint}" if finding.hint else finding.message
+
+    def warnings() -> tuple[str, ...]:
+        return tuple(
+            f"{finding.message}: {finding.hint}" if finding.hint else finding.message
+            for finding in lint(modelfile, weights=weights, tries_template=is_template_given)
+            if finding.level != "note" and finding.code not in {"not-carried", "replaced-template"}
+        )
+
+    inputs = ("lint", modelfile, weights, is_template_given)
+    return cache.recall(inputs, warnings, form=lambda: Forms().of(tuple[str, ...]))
 
 
 def _is_same_text(one: str, other: str) -> bool:

@@ -8,11 +8,19 @@ from pathlib import Path
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.ggufio import PatchedView, Shard, chat_template_patch
-from gguf2ollama.ggufio.patching import chat_template_variants
+from gguf2ollama.ggufio import (
+    GgufFile,
+    HeaderPatch,
+    PatchedView,
+    Shard,
+    TypedValue,
+    ValueType,
+    chat_template_patch,
+)
+from gguf2ollama.ggufio.patching import ORIGINAL_CHAT_TEMPLATE, chat_template_variants
 from gguf2ollama.jinja.facts import find_syntax_error
 
-__all__ = ["PatchedFile", "patch_template", "require_chat_template"]
+__all__ = ["PatchedFile", "changed_template_patch", "patch_template", "require_chat_template"]
 
 _CAP_BYTES = 1 << 20  # the longest of 183 real templates has 19 kB
 
@@ -48,6 +56,13 @@ def require_chat_template(text: str) -> None:
         raise UsageProblem(
             f"the chat template is not valid Jinja: {error}", hint="a Go template is given with --template"
         )
+
+
+def changed_template_patch(gguf: GgufFile, text: str, *, original: str) -> HeaderPatch:
+    """Return the patch for a changed chat template; the header keeps the original too, to compare with."""
+    changes = chat_template_patch(gguf, text, keep_variants=True).changes
+    kept = TypedValue(ValueType.STRING, original)
+    return HeaderPatch(changes={**changes, ORIGINAL_CHAT_TEMPLATE: kept})
 
 
 def patch_template(

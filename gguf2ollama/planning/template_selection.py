@@ -6,67 +6,24 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.candidate import NothingRenders, Question, TemplateChoice
+from gguf2ollama.chat.candidate import NothingRenders, Question
 from gguf2ollama.chat.ends import find_ends
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.reference import Renderer, Request
-from gguf2ollama.chat.reference_prompt import ORIGINAL_KEY, Authors, AuthorsTemplate, read_authors
+from gguf2ollama.chat.reference_prompt import AuthorsTemplate, read_authors
 from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.chat.turns import learn_turns
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.families import Detection, Vocabulary
-from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
-from gguf2ollama.planning.ends import Ends, choose_ends
+from gguf2ollama.planning.ends import choose_ends
+from gguf2ollama.planning.selected_template import TemplateSelection, Unsupported
 from gguf2ollama.planning.settings import ModelSettings, choose_system
 from gguf2ollama.planning.target import Target
 
-__all__ = ["TemplateSelection", "Unsupported", "changed_template_patch", "select_template"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateSelection:
-    """What renders the chats of a model best.
-
-    Attributes:
-        authors: What the prompts are compared with.
-        choice: The candidate that was chosen, and how well it matches.
-        version: The version of Ollama that it was chosen for.
-        ends: How its answers end.
-        expected_system: The system prompt expected where a conversation has none; ``""`` for the chat
-            template's own.
-    """
-
-    authors: Authors
-    choice: TemplateChoice
-    version: str
-    ends: Ends
-    expected_system: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsupported:
-    """That an Ollama cannot render the chats of a model.
-
-    Attributes:
-        version: The version of Ollama.
-        remarks: Why not, one phrase each.
-        refusal: Why it does not even load the model; ``""`` where it does, or that cannot be predicted.
-        is_unknown: Whether it may well render them, and only the expected prompts are not known.
-    """
-
-    version: str
-    remarks: tuple[str, ...]
-    refusal: str = ""
-    is_unknown: bool = False
-
-    def __str__(self) -> str:
-        if self.is_unknown:
-            return f"no prompts can be compared: {'; '.join(self.remarks)}"
-        return f"nothing is known to render its chats on Ollama {self.version}: {'; '.join(self.remarks)}"
+__all__ = ["select_template"]
 
 
 def select_template(
@@ -111,7 +68,7 @@ def select_template(
             may_patch=target.header_is_editable,
             may_template=target.takes_templates,
             has_companions=target.has_companions,
-            profile=detection.go_template(),
+            profile=detection.go_template,
             user=settings.given_template.value if settings.given_template else None,
             system=choose_system(detection, settings=settings).value or "",
             expected_system=(settings.given_system.value if settings.given_system else None) or "",
@@ -149,9 +106,3 @@ def _refused_by_all(template: AuthorsTemplate) -> Refused | None:
     first, *others = template.render([Request(conversation=conversation) for conversation in battery()])
     refuses = isinstance(first, Refused) and all(isinstance(outcome, Refused) for outcome in others)
     return first if isinstance(first, Refused) and refuses else None
-
-
-def changed_template_patch(gguf: GgufFile, text: str, *, original: str) -> HeaderPatch:
-    """Return the patch for a changed chat template; the header keeps the original too, to compare with."""
-    changes = chat_template_patch(gguf, text, keep_variants=True).changes
-    return HeaderPatch(changes={**changes, ORIGINAL_KEY: TypedValue(ValueType.STRING, original)})

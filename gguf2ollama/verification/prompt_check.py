@@ -20,7 +20,7 @@ from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.planning.recipe import Recipe
-from gguf2ollama.planning.template_selection import TemplateSelection
+from gguf2ollama.planning.selected_template import TemplateSelection
 
 __all__ = [
     "Mismatches",

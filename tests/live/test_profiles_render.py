@@ -287,7 +287,7 @@ def test_prints_what_the_chat_template_prints(family: str, adds_bos: bool, go_re
 
 
 def _template(profile: Profile, text: str, *, adds_bos: bool = True) -> str:
-    template = detect(_metadata(text, adds_bos=adds_bos), profiles=[profile]).go_template()
+    template = detect(_metadata(text, adds_bos=adds_bos), profiles=[profile]).go_template
     assert template is not None
     return template
 
@@ -348,7 +348,7 @@ def test_no_template_of_an_unknown_family_is_taken_for_one() -> None:
         if detection.profile is None:
             assert detection.confidence == "none", name
             assert "matches no known family" in detection.reason, name
-            assert detection.go_template() is None, name
+            assert detection.go_template is None, name
 
 
 @pytest.mark.parametrize("family", _FAMILIES)

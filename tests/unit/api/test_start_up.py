@@ -36,6 +36,11 @@ def loaded_by(path, how):
     return set(done.stdout.split())
 
 
+@pytest.fixture(autouse=True)
+def _nothing_cached(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 def in_rooms(loaded, *rooms):
     return sorted(name for name in loaded if name.startswith(tuple(f"gguf2ollama.{room}." for room in rooms)))
 
@@ -46,6 +51,7 @@ def test_only_a_build_that_verifies_loads_what_renders_chats(tmp_path):
     assert {"gguf2ollama.chat.selection", "gguf2ollama.chat.llamacpp.interpreter"} <= loaded_by(
         path, "verify"
     )
+    assert "gguf2ollama.chat.selection" not in loaded_by(path, "verify")  # what was chosen is known
     loaded = loaded_by(path, "not")
     assert in_rooms(loaded, "chat") == []
     assert "httpcore2" not in loaded

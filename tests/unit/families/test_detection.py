@@ -28,14 +28,14 @@ def test_the_chat_template_decides(name):
     assert family(found) == name.partition(",")[0]
     assert (found.kind, found.confidence) == ("chat", "template")
     assert found.evidence[0].weight == 100
-    assert found.go_template()
+    assert found.go_template
 
 
 def test_the_default_system_text_is_the_chat_templates_own():
     found = detection(OWN_TEMPLATES["chatml, its own default"])
     assert found.system is not None
     assert (found.system.text, found.system.source) == ("You are a test.", "the chat template in the GGUF")
-    assert '"You are a test."' in found.go_template()
+    assert '"You are a test."' in found.go_template
 
 
 def test_a_familys_own_default_system_text_keeps_its_source():
@@ -47,7 +47,7 @@ def test_a_familys_own_default_system_text_keeps_its_source():
 def test_without_a_default_system_text_there_is_none():
     found = detection(OWN_TEMPLATES["chatml"])
     assert found.system is None
-    assert "<|im_start|>system" not in found.go_template()
+    assert "<|im_start|>system" not in found.go_template
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_only_resembles_a_family_is_not_taken_for_it(change):
     assert template != OWN_TEMPLATES["qwen2.5"]
     found = detection(template, architecture="qwen2", name="Qwen2.5 7B Instruct")
     assert (found.kind, family(found), found.confidence) == ("chat", None, "none")
-    assert found.go_template() is None
+    assert found.go_template is None
     assert found.parameters == ()
     assert "it resembles qwen" in found.reason
     assert "qwen2.5" in {one.family for one in found.runners_up}
@@ -139,7 +139,7 @@ def test_features_are_those_of_the_chat_template():
 )
 def test_what_does_not_chat_has_no_family(metadata, kind):
     found = detect(metadata | {KEY: OWN_TEMPLATES["chatml"]}, profiles=PROFILES)
-    assert (found.kind, found.profile, found.go_template()) == (kind, None, None)
+    assert (found.kind, found.profile, found.go_template) == (kind, None, None)
     assert found.evidence[0].what == found.reason
 
 
@@ -188,10 +188,8 @@ def test_bos_is_printed_only_where_the_tokenizer_adds_none():
     }
     prints = detect(metadata | {"tokenizer.ggml.add_bos_token": False}, profiles=PROFILES)
     adds = detect(metadata | {"tokenizer.ggml.add_bos_token": True}, profiles=PROFILES)
-    assert prints.bos == "<|begin_of_text|>"
-    assert "<|begin_of_text|>" in prints.go_template()
-    assert adds.bos == ""
-    assert "<|begin_of_text|>" not in adds.go_template()
+    assert "<|begin_of_text|>" in prints.go_template
+    assert "<|begin_of_text|>" not in adds.go_template
 
 
 def test_the_end_token_is_the_files_own():
@@ -200,8 +198,8 @@ def test_the_end_token_is_the_files_own():
         "tokenizer.ggml.tokens": ["<end>"],
         "tokenizer.ggml.eos_token_id": 0,
     }
-    assert '"<end>"' in detect(metadata, profiles=PROFILES).go_template()
-    assert '"</s>"' in detect({KEY: OWN_TEMPLATES["mixtral"]}, profiles=PROFILES).go_template()
+    assert '"<end>"' in detect(metadata, profiles=PROFILES).go_template
+    assert '"</s>"' in detect({KEY: OWN_TEMPLATES["mixtral"]}, profiles=PROFILES).go_template
 
 
 def test_of_two_families_that_fit_the_circumstances_choose():
@@ -242,5 +240,5 @@ VALUES = (
 def test_no_metadata_breaks_the_detection(metadata):
     found = detect(metadata, profiles=PROFILES)
     assert found.reason
-    assert (found.profile is None) == (found.go_template() is None)
+    assert (found.profile is None) == (found.go_template is None)
     assert (found.confidence == "none") == (found.profile is None)
