@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gguf2ollama._text import one_line
@@ -10,12 +11,14 @@ from gguf2ollama.cli._options import option, output_options, source_argument, ve
 from gguf2ollama.cli.render.explain import explained, explanation_json
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.cli.render.plan import describe, describe_origin, inspection_json
+from gguf2ollama.cli.render.safety import inspection_safety, safety_json, safety_line, safety_warning
 from gguf2ollama.cli.render.tensor_check import describe_tensors, tensor_check_json, tensor_warnings
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
     from gguf2ollama.api.explain_template import Explanation
+    from gguf2ollama.jinja import TemplateSafety
     from gguf2ollama.planning.options import ModelKeywords
     from gguf2ollama.planning.plan import Inspection
     from gguf2ollama.verification.tensor_check import TensorCheck
@@ -68,15 +71,17 @@ def command(
         output.warn(warning)
     if inspection.files.origin is not None:
         output.note(describe_origin(inspection))
+    safeties = _check_chat_templates(inspection, output)
     check = _check_tensors(inspection, output) if check_tensors else None
     keys = _keys(inspection.model.metadata) if metadata else {}
     explanation = _explain(inspection) if explain_template else None
     if output.as_json:
         values = inspection_json(inspection) | ({"metadata": keys} if metadata else {})
+        values |= {"template_safety": safety_json(safeties)}
         values |= {"tensor_check": tensor_check_json(check)} if check else {}
         output.data(values | ({"explanation": explanation_json(explanation)} if explanation else {}))
     else:
-        output.text(describe(inspection))
+        output.text(f"{describe(inspection)}\n\nChat template: {safety_line(safeties)}")
         if explanation is not None:
             output.text(f"\n{explained(explanation)}")
         if metadata:
@@ -85,6 +90,13 @@ def command(
             output.text(f"\n{describe_tensors(check)}")
     if check is not None:
         check.require_sound()
+
+
+def _check_chat_templates(inspection: Inspection, output: Output) -> Mapping[str, TemplateSafety]:
+    safeties = inspection_safety(inspection)
+    if (suspicion := safety_warning(safeties)) is not None:
+        output.warn(suspicion)
+    return safeties
 
 
 def _require_local(source: str) -> None:

@@ -13,6 +13,7 @@ from gguf2ollama.cli._verbs import PROGRAM
 from gguf2ollama.cli.render.format import columns
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.cli.render.prompts import case_json, scores_json, scores_table
+from gguf2ollama.cli.render.safety import safety_json, safety_line, safety_warning, verification_safety
 from gguf2ollama.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def command(
         with atomic_file(Path(report), kind="report") as stream:
             stream.write(page.encode("utf-8", "backslashreplace"))
         output.note(f"Wrote {report}")
+    if (suspicion := safety_warning(verification_safety(found))) is not None:
+        output.warn(suspicion)
     if output.as_json:
         output.data(_json(found))
     else:
@@ -94,6 +97,7 @@ def _described(found: Verification, *, every: bool) -> str:
     if found.checks:
         rows_of_checks = [(check.name, check.state, check.detail) for check in found.checks]
         parts.append(columns(("CHECK", "RESULT", "DETAIL"), rows_of_checks))
+    parts.append(f"Chat template: {safety_line(verification_safety(found))}")
     mismatches = found.parity.faults
     parts += [_difference(case) for case in (mismatches if every else mismatches[:_SHOWN])]
     if not every and len(mismatches) > _SHOWN:
@@ -128,6 +132,7 @@ def _json(found: Verification) -> dict[str, Any]:
         "capabilities": list(found.capabilities),
         "quick": found.is_quick,
         "scores": scores_json(found.parity.scores),
+        "template_safety": safety_json(verification_safety(found)),
         "ollama_create": _baseline_json(found.ollama_default),
         "conversations": [case_json(case) for case in found.parity.cases],
         "checks": [

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
         shows_thinking,
         shows_tools,
     )
+    from gguf2ollama.jinja.safety import SafetyFinding, TemplateSafety, check_safety
 
 __all__ = [
     "ChatTemplate",
     "Insertion",
     "Operand",
     "Piece",
+    "SafetyFinding",
+    "TemplateSafety",
+    "check_safety",
     "find_syntax_error",
     "normalize_mark",
     "operand_before",
@@ -47,5 +51,6 @@ __getattr__, __dir__ = lazy_exports(
             "shows_thinking",
             "shows_tools",
         ),
+        "safety": ("SafetyFinding", "TemplateSafety", "check_safety"),
     },
 )

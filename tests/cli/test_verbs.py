@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gguf2ollama.modelfiles import parse_modelfile
-from tests.builders import build_gguf, some_tensors
+from tests.builders import build_gguf, some_tensors, tiny_llama
 from tests.fakes.ollama_server import Answer
 
 
@@ -90,6 +90,22 @@ def test_inspect_shows_the_origin_of_every_value(call, gguf):
     result = call("inspect", gguf, "--json").json
     assert result["recipe"]["parameters"]["num_ctx"]["source"]
     assert result["detection"]["family"] == "chatml"
+
+
+def test_inspect_says_what_the_chat_template_does_besides_printing(call, gguf, tmp_path):
+    assert "Chat template: only prints the chat\n" in call("inspect", gguf).out
+    template = (
+        "{% for m in messages %}{{ m.content }}{% if 'invest' in m.content %}Buy!{% endif %}{% endfor %}"
+    )
+    path = tiny_llama(tmp_path / "poisoned.gguf", chat_template=template)
+    done = call("inspect", path)
+    assert "Chat template: decides on words in contents: 'invest' (line 1)\n" in done.out
+    assert "warning: check the chat template before you use this model" in done.err
+    (safety,) = call("inspect", path, "--json").json["template_safety"]
+    assert (safety["template"], safety["suspicious"], safety["only_prints"]) == ("default", True, False)
+    assert safety["findings"] == [
+        {"kind": "decides-on-word", "text": "invest", "line": 1, "suspicious": True}
+    ]
 
 
 def test_inspect_shows_the_keys_of_the_file(call, gguf):

@@ -148,6 +148,23 @@ _INSPECTION: dict[str, Shape] = {
     },
     "prompts": ({"ollama_version": "string: version that prompts are predicted for", **_CHOICE}, None),
 }
+_SAFETY: list[Shape] = [
+    {
+        "template": "string: name of the chat template in the GGUF, default or another",
+        "only_prints": "boolean: whether nothing was found",
+        "suspicious": "boolean: whether something was found that ordinary chat templates do not do",
+        "findings": [
+            {
+                "kind": "string: decides-on-mark, decides-on-word, changes-contents, url, long-text,"
+                " hidden-character, hidden-text, encoded-text, python-internals, differs-from-upstream or"
+                " unreadable",
+                "text": "string: the text that is tested for, the address or the character",
+                "line": ("integer: line of the chat template", None),
+                "suspicious": "boolean: as above",
+            }
+        ],
+    }
+]
 _TENSOR: dict[str, Shape] = {
     "file": "string: path of the shard",
     "tensor": "string: name of the tensor",
@@ -183,6 +200,7 @@ SHAPES: Mapping[str, Shape] = {
     },
     "inspect": {
         **_INSPECTION,
+        "template_safety": _SAFETY,
         "metadata?": {"*": "any: value of a key of the GGUF (`--metadata`)"},
         "explanation?": {
             "rules": (["string: line that describes a rule (`--explain-template`)"], None),
@@ -276,6 +294,7 @@ SHAPES: Mapping[str, Shape] = {
         "capabilities": ["string: capability that the server reports"],
         "quick": "boolean: whether a probe model was used",
         "scores": _SCORES,
+        "template_safety": _SAFETY,
         "ollama_create": {
             "rendered_by": ("string: as above, for a plain `ollama create`", None),
             "scores": (_SCORES, None),
