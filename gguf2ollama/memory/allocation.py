@@ -8,7 +8,7 @@ and the copies between devices of ``ggml_backend_sched_split_graph`` in ``ggml-b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 __all__ = ["Graph", "Tensor"]
 
@@ -19,6 +19,7 @@ class Tensor:
     """A tensor of a graph: its bytes, what it is computed of, and on which device."""
 
     __slots__ = (
+        "begins_run",
         "children",
         "device",
         "in_place",
@@ -38,7 +39,7 @@ class Tensor:
         self.device = device
         self.root: Tensor | None = None
         """The tensor whose memory this is a view of."""
-        self.in_place = self.is_input = self.is_output = False
+        self.in_place = self.is_input = self.is_output = self.begins_run = False
         self.children = self.views = self.offset = 0
         self.is_held = False
 
@@ -73,6 +74,12 @@ class Graph:
         """Add the result of an operation that may overwrite its first source, whose size it has."""
         return self.op(sources[0].size, *sources, in_place=True)
 
+    def copied(self, size: int) -> Tensor:
+        """Add a copy of what another device keeps, such as a weight: with it a new run of nodes begins."""
+        tensor = self.op(size)
+        tensor.begins_run = True
+        return tensor
+
     def view(self, tensor: Tensor) -> Tensor:
         """Add another view of a tensor's memory."""
         view = Tensor(tensor.size, (tensor,), tensor.device)
@@ -85,9 +92,14 @@ class Graph:
         self._nodes.append(sink := Tensor(0, sources, self.device))
         sink.is_output = True
 
-    def allocate(self) -> Mapping[int, int]:
-        """Return the bytes that each device needs."""
-        nodes = self._with_copies()
+    def allocate(self, *, copies: int = 1) -> Mapping[int, int]:
+        """Return the bytes that each device needs.
+
+        Args:
+            copies: How many copies there are of what goes from one device to another, so that several
+                batches can be under way. They are kept for good if there is more than one.
+        """
+        nodes = self._with_copies(copies)
         for node in nodes:
             if node.root is not None:
                 node.root.views += 1
@@ -103,17 +115,32 @@ class Graph:
                 _release(source, pools)
         return {device: pool.peak for device, pool in pools.items()}
 
-    def _with_copies(self) -> list[Tensor]:
-        """Return the nodes with the copies that each run of nodes of one device begins with."""
+    def _keep_inputs(self, count: int) -> None:
+        """Keep all inputs that are used, so many times."""
+        used = {id(source) for node in self._nodes for source in node.sources}
+        for tensor in [tensor for tensor in self._inputs if id(tensor) in used]:
+            tensor.is_output = True
+            self.input(tensor.size * (count - 1))
+
+    def _runs(self) -> Iterator[list[Tensor]]:
+        """Yield the nodes that one device computes one after the other."""
+        run: list[Tensor] = []
+        for node in self._nodes:
+            if run and node.root is None and (node.begins_run or node.device != run[0].device):
+                yield run
+                run = []
+            run.append(node)
+        if run:
+            yield run
+
+    def _with_copies(self, count: int) -> list[Tensor]:
+        """Return the nodes with the copies that each run begins with."""
         nodes: list[Tensor] = []
         copies: dict[tuple[int, int], Tensor] = {}
-        start, total = 0, len(self._nodes)
-        while start < total:
-            device = self._nodes[start].device
-            end = start + 1
-            while end < total and (self._nodes[end].device == device or self._nodes[end].root is not None):
-                end += 1
-            run = self._nodes[start:end]
+        if count > 1:
+            self._keep_inputs(count)
+        for run in self._runs():
+            device = run[0].device
             for node in run:
                 if all(source.device == device for source in node.sources):
                     continue
@@ -121,8 +148,12 @@ class Graph:
                     key = id(source), device
                     if source.device != device and key not in copies:
                         copies[key] = Tensor(source.size, (), device)
-                        read = Tensor(0, (source,), source.device)
-                        nodes += (read, copies[key])
+                        nodes.append(Tensor(0, (source,), source.device))
+                        if count > 1:
+                            copies[key].is_output = True
+                            self._inputs += (copies[key], Tensor(source.size * (count - 1), (), device))
+                        else:
+                            nodes.append(copies[key])
                 node.sources = tuple(
                     source if source.device == device else copies[id(source), device]
                     for source in node.sources
@@ -130,7 +161,6 @@ class Graph:
                 if node.root is not None and node.root.device != device:
                     node.root, node.device = node.sources[0].root or node.sources[0], device
             nodes += run
-            start = end
         return nodes
 
 

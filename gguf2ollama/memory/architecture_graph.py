@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gguf2ollama.memory import gemma_graph, recurrent_graph
 from gguf2ollama.memory.allocation import Graph, Tensor
 from gguf2ollama.memory.graph import GraphBuilder, GraphSettings
 from gguf2ollama.memory.shape import Layer, ModelShape
 
-__all__ = ["NO_FLASH_ATTENTION", "build_graph"]
+__all__ = ["NO_FLASH_ATTENTION", "NO_LOGITS", "build_graph"]
 
 _FUSED_QKV = frozenset(
     """
-    bloom chatglm codeshell dbrx falcon gpt2 gptneox jais modern-bert mpt nomic-bert openelm phi2 phi3
+    bloom chatglm codeshell cogvlm dbrx falcon gpt2 gptneox jais modern-bert mpt nomic-bert openelm phi2 phi3
     qwen starcoder
     """.split()  # noqa: SIM905
 )
@@ -44,7 +44,10 @@ _POST_NORM = frozenset(
 _ALL_ROWS = frozenset({"gemma3n", "gemma4", "qwen35", "qwen35moe", "qwen3next"})
 """Architectures that compute the last layer of all tokens, not only of those that an output is wanted of."""
 
-_NO_LOGITS = frozenset(
+_STATE_AFTER_NORM = frozenset({"kimi-linear", "qwen35", "qwen35moe", "qwen3next"})
+"""Architectures that read their recurrent state after a layer's norm, others do before."""
+
+NO_LOGITS = frozenset(
     """
     bert eurobert gemma-embedding jina-bert-v2 jina-bert-v3 llama-embed modern-bert neo-bert nomic-bert
     nomic-bert-moe t5encoder
@@ -65,37 +68,55 @@ _EXPERTS_AS_WIDE = frozenset(
 )
 """Architectures whose experts are as wide as ``feed_forward_length``."""
 
-_OF_A_KIND = 2
-"""Layers of a kind that a graph is built of: further ones need what the second does."""
+_OF_A_KIND = 3
+"""Layers of a kind that a graph is built of: further ones need no more than the third."""
 
 NO_FLASH_ATTENTION = frozenset({"grok"})
 """Architectures without flash attention (``llama_init_from_model``)."""
 
 
-def build_graph(shape: ModelShape, settings: GraphSettings, *, devices: Sequence[int]) -> Graph:
+def build_graph(
+    shape: ModelShape,
+    settings: GraphSettings,
+    *,
+    devices: Sequence[int],
+    caches: Sequence[int],
+    weights: Mapping[int, int],
+) -> Graph:
     """Return the graph of a prompt.
+
+    With layers on a GPU, it computes the others as well, of copies of their weights and caches.
 
     Args:
         shape: The shape of the model.
         settings: What the graph is built for.
         devices: The device of each layer and, last, of the output; -1 is the CPU.
+        caches: The bytes of each layer's KV cache.
+        weights: The bytes of the largest weight of layers, where they are known.
     """
-    return _Architecture(shape, settings).build(devices)
+    return _Architecture(shape, settings).build(devices, caches, weights)
 
 
 class _Architecture(GraphBuilder):
-    per_layer: Tensor | None = None
+    per_layer: gemma_graph.PerLayerInputs | None = None
+    conv: Tensor
 
-    def build(self, devices: Sequence[int]) -> Graph:
+    def build(self, devices: Sequence[int], caches: Sequence[int], weights: Mapping[int, int]) -> Graph:
         graph, shape = self.graph, self.shape
         name = shape.architecture
-        x = self.inputs()
-        self.per_layer = gemma_graph.per_layer_inputs(self, x) if shape.inner.per_layer else None
+        numbers = _representatives(shape, devices)
+        first = min((device for device in devices if device >= 0), default=-1)
+        x = self.inputs(device=first)
+        graph.device = max(devices[numbers[0]], first)
+        if shape.inner.per_layer:
+            self.per_layer = gemma_graph.PerLayerInputs(self, x)
         if name == "gemma3n":
             x = gemma_graph.gemma3n_streams(self, x)
-        numbers = _representatives(shape, devices)
         for number, index in enumerate(numbers):
-            graph.device = devices[index]
+            is_copied = devices[index] != max(devices[index], first)
+            graph.device = max(devices[index], first)
+            self.density = weights.get(index, 0) / self.largest(shape.layers[index]) if is_copied else 0
+            self.cache = caches[index] if is_copied else 0
             is_last = number == len(numbers) - 1
             x = self.layer(x, shape.layers[index], index, is_last=is_last and name not in _ALL_ROWS)
         if name == "gemma3n":
@@ -107,7 +128,7 @@ class _Architecture(GraphBuilder):
             self.rows = self.settings.outputs
             x = self.op(shape.embedding, x, self.out_ids)
             x.is_output = True
-        if name not in _NO_LOGITS:
+        if name not in NO_LOGITS:
             self.op(shape.vocabulary, x).is_output = True
         return graph
 
@@ -117,6 +138,8 @@ class _Architecture(GraphBuilder):
             return gemma_graph.gemma3n_layer(self, x, layer, self.per_layer)
         if name == "gemma4":
             return gemma_graph.gemma4_layer(self, x, layer, self.per_layer)
+        if layer.is_recurrent and name not in _STATE_AFTER_NORM:
+            self.conv = recurrent_graph.conv_states(self)
         norm = x if name in _POST_NORM else self.op(width, x)
         mixed = self.mix(norm, layer, index)
         if is_last:
@@ -156,20 +179,20 @@ class _Architecture(GraphBuilder):
         """Add what keeps a recurrent state."""
         name = self.shape.architecture
         if name == "falcon-h1":
-            mixed = recurrent_graph.mamba2(self, norm)
+            mixed = recurrent_graph.mamba2(self, self.conv, norm)
             out = self.over(self.attention(norm, layer), mixed)
         elif name in {"mamba", "jamba"}:
-            out = recurrent_graph.mamba(self, norm)
+            out = recurrent_graph.mamba(self, self.conv, norm)
         elif name in {"qwen35", "qwen35moe", "qwen3next"}:
             out = recurrent_graph.gated_delta_net(self, norm, repeats_keys=name == "qwen3next")
         elif self.shape.inner.kda_head:
             out = recurrent_graph.kimi_delta_attention(self, norm, layer)
         elif name in {"lfm2", "lfm2moe"}:
-            out = recurrent_graph.short_convolution(self, norm)
+            out = recurrent_graph.short_convolution(self, self.conv, norm)
         elif self.shape.inner.rwkv_head:
-            out = recurrent_graph.rwkv6(self, norm)
+            out = recurrent_graph.rwkv(self, norm)
         else:
-            out = recurrent_graph.mamba2(self, norm)
+            out = recurrent_graph.mamba2(self, self.conv, norm)
         return out
 
     def feed_forward(self, norm: Tensor, layer: Layer, index: int) -> Tensor:
@@ -191,6 +214,15 @@ class _Architecture(GraphBuilder):
         if not layer.feed_forward:
             return norm
         return self.dense(norm, layer.feed_forward, has_gate=name not in _UNGATED, is_fused=name in _FUSED_UP)
+
+    def largest(self, layer: Layer) -> int:
+        """Return the elements of the largest weight of a layer."""
+        shape, name = self.shape, self.shape.architecture
+        dense = layer.feed_forward * (2 if name in _FUSED_UP else 1)
+        experts = shape.experts * self.expert_width(layer) * (2 if name == "gemma4" else 1)
+        attention = layer.heads * layer.key_length
+        recurrent = 3 * shape.inner.ssm_inner if layer.is_recurrent else 0
+        return max(1, shape.embedding * max(dense, experts, attention, recurrent))
 
     def expert_width(self, layer: Layer) -> int:
         """Return the width of an expert."""

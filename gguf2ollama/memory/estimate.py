@@ -10,7 +10,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory.caches import CacheSettings, kv_bytes, recurrent_bytes
 from gguf2ollama.memory.compute import compute_buffers, output_bytes
 from gguf2ollama.memory.shape import ModelShape, read_shape
-from gguf2ollama.memory.weights import TensorSize, layer_devices, weight_bytes
+from gguf2ollama.memory.weights import TensorSize, largest_weights, layer_devices, weight_bytes
 
 __all__ = ["DeviceMemory", "MemoryEstimate", "estimate_memory", "estimate_shape"]
 
@@ -161,6 +161,7 @@ def estimate_shape(
     if not splits or any(not 0 <= split < float("inf") for split in splits):
         raise UsageProblem("invalid splits: expected the share of each GPU")
     devices = layer_devices(len(shape.layers), gpu_layers=gpu_layers, splits=splits)
+    tensors = None if tensors is None else tuple(tensors)
     weights = {} if tensors is None else weight_bytes(shape, tensors, devices=devices)
     first = 0 if devices[-1] >= 0 else -1
     further = {"projector": _sum(projector), "adapters": _sum(adapters)}
@@ -168,7 +169,9 @@ def estimate_shape(
         "weights": {**weights, first: weights.get(first, 0) + sum(further.values())},
         "kv": _by_device(kv_bytes(shape, settings), devices),
         "recurrent": _by_device(recurrent_bytes(shape, slots=settings.slots), devices),
-        "compute": compute_buffers(shape, settings=settings, devices=devices),
+        "compute": compute_buffers(
+            shape, settings=settings, devices=devices, weights=largest_weights(tensors or ())
+        ),
         "output": {-1: output_bytes(shape, slots=settings.slots)},
     }
     numbers = sorted({-1, *devices})

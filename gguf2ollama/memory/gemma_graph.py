@@ -9,22 +9,31 @@ from gguf2ollama.memory.allocation import Tensor
 from gguf2ollama.memory.graph import GraphBuilder
 from gguf2ollama.memory.shape import Layer
 
-__all__ = ["gemma3n_layer", "gemma3n_merge", "gemma3n_streams", "gemma4_layer", "per_layer_inputs"]
+__all__ = ["PerLayerInputs", "gemma3n_layer", "gemma3n_merge", "gemma3n_streams", "gemma4_layer"]
 
 
-def per_layer_inputs(build: GraphBuilder, x: Tensor) -> Tensor:
-    """Add what each layer gets of the tokens (``project_per_layer_inputs``)."""
-    width = build.shape.inner.per_layer * len(build.shape.text_layers)
-    tokens = build.op(width, build.graph.input(build.rows * 4))
-    selected = build.op(width, build.view(tokens))
-    projected = build.op(width, x)
-    projected = build.op(width, build.view(projected))  # its norm is of layers
-    return build.op(width, build.view(build.over(projected, selected)))
+class PerLayerInputs:
+    """What each layer gets of the tokens: looked up at once, projected when a layer first needs it."""
 
+    def __init__(self, build: GraphBuilder, x: Tensor) -> None:
+        self._build, self._x = build, x
+        self._width = build.shape.inner.per_layer * len(build.shape.text_layers)
+        device, build.graph.device = build.graph.device, -1  # the CPU looks tokens up
+        tokens = build.op(self._width, build.graph.input(build.rows * 4))
+        build.graph.device = device
+        self._selected = build.op(self._width, build.view(tokens))
+        self._projected: Tensor | None = None
 
-def _per_layer(build: GraphBuilder, x: Tensor, inputs: Tensor) -> Tensor:
-    gated = build.op(build.shape.inner.per_layer, x)
-    return build.op(build.shape.embedding, build.over(gated, build.view(inputs)))
+    def apply(self, x: Tensor) -> Tensor:
+        """Add what they add to a layer's result."""
+        build = self._build
+        gated = build.op(build.shape.inner.per_layer, x)
+        if self._projected is None:
+            projected = build.op(self._width, self._x)
+            projected = build.op(self._width, build.view(projected))  # its norm is of layers
+            projected = build.over(projected, self._selected)
+            self._projected = build.op(self._width, build.view(projected))
+        return build.op(build.shape.embedding, build.over(gated, build.view(self._projected)))
 
 
 def gemma3n_streams(build: GraphBuilder, x: Tensor) -> Tensor:
@@ -37,7 +46,7 @@ def gemma3n_streams(build: GraphBuilder, x: Tensor) -> Tensor:
     return build.op(width * (others + 1), x, added)
 
 
-def gemma3n_layer(build: GraphBuilder, streams: Tensor, layer: Layer, inputs: Tensor) -> Tensor:
+def gemma3n_layer(build: GraphBuilder, streams: Tensor, layer: Layer, inputs: PerLayerInputs) -> Tensor:
     """Add a layer of Gemma 3n."""
     width, all_width = build.shape.embedding, build.shape.embedding * build.shape.inner.altups
     permuted = build.op(all_width, build.view(streams))
@@ -58,7 +67,7 @@ def gemma3n_layer(build: GraphBuilder, streams: Tensor, layer: Layer, inputs: Te
     build.graph.use(x)
     corrected = build.over(corrected, predictions)
     first = build.op(width, build.view(corrected))
-    first = _per_layer(build, first, inputs)
+    first = inputs.apply(first)
     rest = build.op(all_width - width, build.view(corrected), first)
     return build.op(all_width, build.view(corrected), rest)
 
@@ -73,7 +82,7 @@ def gemma3n_merge(build: GraphBuilder, streams: Tensor) -> Tensor:
     return merged
 
 
-def gemma4_layer(build: GraphBuilder, x: Tensor, layer: Layer, inputs: Tensor | None) -> Tensor:
+def gemma4_layer(build: GraphBuilder, x: Tensor, layer: Layer, inputs: PerLayerInputs | None) -> Tensor:
     """Add a layer of Gemma 4."""
     shape = build.shape
     width = shape.embedding
@@ -89,4 +98,4 @@ def gemma4_layer(build: GraphBuilder, x: Tensor, layer: Layer, inputs: Tensor | 
     else:
         out = build.dense(build.op(width, x), layer.feed_forward)
     x = build.over(out, x)
-    return x if inputs is None else build.over(x, _per_layer(build, x, inputs))
+    return x if inputs is None else build.over(x, inputs.apply(x))

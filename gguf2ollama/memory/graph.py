@@ -30,9 +30,11 @@ class GraphSettings:
         cells: Cells of the KV cache that a token can see.
         window_cells: Cells that it can see in a layer with a window.
         sequences: The number of sequences.
+        streams: The number of caches, each of so many cells.
         flash_attention: Whether flash attention is used.
         rotates_keys: Whether keys are rotated, to lose less as they are quantized.
         rotates_values: Whether values are.
+        converts_caches: Whether quantized caches are converted to F16 for attention on a GPU, as with CUDA.
         has_old_mask: Whether the attention mask is F32, and converted for flash attention where it is used.
     """
 
@@ -41,9 +43,11 @@ class GraphSettings:
     cells: int
     window_cells: int
     sequences: int
+    streams: int
     flash_attention: bool
     rotates_keys: bool = False
     rotates_values: bool = False
+    converts_caches: bool = False
     has_old_mask: bool = False
 
 
@@ -55,12 +59,18 @@ class GraphBuilder:
         shape: The shape of the model.
         settings: What the graph is built for.
         rows: Tokens of the results that are added.
+        density: Bytes of an element of the layer's weights, if they are copied to the GPU that computes.
+        cache: Bytes of the layer's KV cache, if it is copied likewise.
     """
 
     def __init__(self, shape: ModelShape, settings: GraphSettings) -> None:
         self.graph = Graph()
         self.shape, self.settings, self.rows = shape, settings, settings.rows
-        self.positions = self.out_ids = self.graph.input(0)
+        self.is_cached = any(layer.is_cached for layer in shape.layers)
+        self.zeros: list[Tensor] = []
+        self.density = 0.0
+        self.cache = 0
+        self.positions = self.out_ids = self.index_mask = self.selected = self.graph.input(0)
         self._masks: dict[bool, Tensor] = {}
         self._halves: dict[Tensor, Tensor] = {}
         self._places: dict[bool, tuple[Tensor, ...]] = {}
@@ -68,6 +78,19 @@ class GraphBuilder:
     def op(self, width: int, *sources: Tensor) -> Tensor:
         """Add a result of `width` numbers a token."""
         return self.graph.op(width * self.rows * FLOAT, *sources)
+
+    def product(self, width: int, source: Tensor, *others: Tensor, elements: int = 0) -> Tensor:
+        """Add a product with a weight of so many elements, by default as many as it needs."""
+        elements = elements or source.size // (self.rows * FLOAT) * width
+        copied = (self.graph.copied(int(elements * self.density)),) if self.density else ()
+        return self.op(width, *copied, source, *others)
+
+    def store(self, *sources: Tensor) -> None:
+        """Store tensors in the cache of the layer, on the CPU if it is there."""
+        device = self.graph.device
+        self.graph.device = -1 if self.cache else device
+        self.graph.use(*sources)
+        self.graph.device = device
 
     def view(self, tensor: Tensor) -> Tensor:
         """Add another view of a tensor, such as one of its parts."""
@@ -77,8 +100,8 @@ class GraphBuilder:
         """Add a result that may overwrite one of its sources."""
         return self.graph.over(*sources)
 
-    def inputs(self) -> Tensor:
-        """Add the inputs of the graph and return the embeddings of its tokens."""
+    def inputs(self, *, device: int) -> Tensor:
+        """Add the inputs of the graph and return the embeddings of its tokens; `device` is what computes."""
         graph, shape, settings, rows = self.graph, self.shape, self.settings, self.rows
         tokens = graph.input(rows * 4)
         if (
@@ -92,9 +115,13 @@ class GraphBuilder:
             cells = settings.window_cells if windowed else settings.cells
             is_half = settings.flash_attention and not settings.has_old_mask
             self._masks[windowed] = graph.input(cells * rows * (2 if is_half else FLOAT))
-            if not settings.flash_attention and not shape.caches_keys_only and shape.is_causal:
+            if not settings.flash_attention and not shape.caches_keys_only and self.is_cached:
                 # where each value goes: without flash attention their cache is transposed
                 self._places[windowed] = (graph.input(rows * widest * 8),)
+        if shape.inner.index_length and shape.kv_rank:
+            self.index_mask = graph.input(settings.cells * rows * 2)
+            size = min(shape.inner.index_top, settings.cells) * rows * FLOAT
+            self.zeros = [graph.input(size, device=device) for _ in shape.text_layers]
         self.out_ids = graph.input(settings.outputs * 4)
         return self.op(shape.embedding, tokens)
 
@@ -103,20 +130,50 @@ class GraphBuilder:
         return layer.kv_heads > 0 and (not layer.is_recurrent or self.shape.architecture == "falcon-h1")
 
     def attend(
-        self, q: Tensor, layer: Layer, width: int, *, keys_and_values: Sequence[Tensor] = ()
+        self,
+        q: Tensor,
+        layer: Layer,
+        width: int,
+        *,
+        mask: Tensor | None = None,
+        keys_and_values: Sequence[Tensor] = (),
     ) -> Tensor:
-        """Add attention; `width` is that of a head's values, and both are given if nothing is cached."""
-        mask, settings = self._masks[layer.has_window], self.settings
+        """Add attention.
+
+        Args:
+            q: Queries.
+            layer: The layer.
+            width: The width of a head's values.
+            mask: What a token sees, if it is computed.
+            keys_and_values: Both, if nothing is cached.
+        """
+        settings = self.settings
+        if mask is None:
+            is_old = settings.has_old_mask and settings.flash_attention
+            mask = self._half_mask(layer) if is_old else self._masks[layer.has_window]
         if settings.flash_attention:
-            if settings.has_old_mask:
-                mask = self._half_mask(layer)
             halves = [self.graph.op(tensor.size // 2, self.view(tensor)) for tensor in keys_and_values]  # F16
-            return self.op(layer.heads * width, self.view(q), *halves, mask)
+            copied = [self.graph.copied(self.cache // 2) for _ in range(2) if self.cache]
+            converted = self._converted_cache(layer)
+            size = layer.heads * width * self.rows * FLOAT + converted
+            return self.graph.op(size, self.view(q), *halves, *copied, mask)
         cells = settings.window_cells if layer.has_window else settings.cells
-        scores = self.over(self.op(cells * layer.heads, self.view(q), *keys_and_values[:1]), mask)
+        keys = (self.graph.copied(self.cache // 2),) if self.cache else keys_and_values[:1]
+        scores = self.over(self.op(cells * layer.heads, self.view(q), *keys), mask)
         transposed = [self.graph.op(tensor.size, self.view(tensor)) for tensor in keys_and_values[1:]]
+        if self.cache:
+            transposed.append(self.graph.copied(self.cache // 2))
         values = self.op(layer.heads * width, scores, *transposed)
         return self.op(layer.heads * width, self.view(values))
+
+    def _converted_cache(self, layer: Layer) -> int:
+        """Return the bytes of a layer's cache as F16: CUDA puts it behind the result of attention."""
+        settings, shape = self.settings, self.shape
+        if self.graph.device < 0 or not settings.converts_caches or not self.is_cached:
+            return 0
+        cells = settings.window_cells if layer.has_window else settings.cells
+        values = 0 if shape.caches_keys_only else layer.value_length
+        return cells * settings.streams * layer.kv_heads * (layer.key_length + values) * 2
 
     def _half_mask(self, layer: Layer) -> Tensor:
         """Convert the mask to F16, once for all layers."""
@@ -139,15 +196,15 @@ class GraphBuilder:
         q_width, k_width = layer.heads * layer.key_length, layer.kv_heads * layer.key_length
         v_width, shape, settings = layer.kv_heads * layer.value_length, self.shape, self.settings
         full = None
-        has_own = layer.is_cached or not shape.is_causal  # otherwise it uses the cache of another layer
+        has_own = layer.is_cached or not self.is_cached  # otherwise it uses the cache of another layer
         if is_fused:
-            qkv = self.op(q_width + k_width + v_width, norm)
+            qkv = self.product(q_width + k_width + v_width, norm)
             q, k, v = self.view(qkv), self.view(qkv), self.view(qkv)
             if has_rope:
                 q = self.op(q_width, q, self.positions)
                 k = self.op(k_width, k, self.positions)
         else:
-            full = self.op(q_width * (2 if has_gate else 1), norm)
+            full = self.product(q_width * (2 if has_gate else 1), norm)
             q = self.view(full)
             if has_rope:  # of a view, so not over it
                 q = self.op(q_width, q, self.positions)
@@ -159,30 +216,34 @@ class GraphBuilder:
                 else (q, q)
             )
         own: Sequence[Tensor] = ()
-        if not shape.is_causal:
+        if not self.is_cached:
             own = k, v
         elif is_fused or has_own:
-            self.graph.use(self.view(k))
-            self.graph.use(self.view(v), *self._places.get(layer.has_window, ()))
+            self.store(self.view(k))
+            self.store(self.view(v), *self._places.get(layer.has_window, ()))
         values = self.attend(q, layer, layer.value_length, keys_and_values=own)
         if settings.rotates_values:
             values = self.op(layer.heads * layer.value_length, self.view(values))
         if full is not None and has_gate:
             gate = self.op(layer.heads * layer.value_length, self.view(full))
             values = self.over(self.view(values), gate)
-        return self.op(shape.embedding, self.view(values))
+        elements = shape.embedding * layer.heads * layer.value_length
+        return self.product(shape.embedding, self.view(values), elements=elements)
 
     def _keys_and_values(
         self, norm: Tensor, layer: Layer, *, has_rope: bool, has_value_norm: bool
     ) -> tuple[Tensor, Tensor]:
         """Add keys and values; those that are cached are rotated if they are quantized."""
         k_width, v_width = layer.kv_heads * layer.key_length, layer.kv_heads * layer.value_length
-        v = self.op(v_width, norm)
+        if not self.is_cached:
+            k = self.op(k_width, self.view(self.op(k_width, norm)), self.positions)
+            return k, self.op(v_width, norm)
+        v = self.product(v_width, norm)
         if has_value_norm:
             v = self.op(v_width, self.view(v))
         if self.settings.rotates_values:
             v = self.op(v_width, self.view(v))
-        k = self.op(k_width, norm)
+        k = self.product(k_width, norm)
         if has_rope:
             k = self.op(k_width, self.view(k), self.positions)
         if self.settings.rotates_keys:
@@ -194,11 +255,10 @@ class GraphBuilder:
         inner, shape, rank = self.shape.inner, self.shape, self.shape.kv_rank
         heads, rope = layer.heads, inner.rope_length
         key = inner.mla_key_length or layer.key_length
-        q = self.op(inner.q_rank, norm) if inner.q_rank else norm
-        top = None
         if layer.index_length:
-            top = self.index(norm, q)
-        q = self.op(heads * key, q)
+            self.store(self._index_keys(norm))
+        low = self.product(inner.q_rank, norm) if inner.q_rank else norm
+        q = self.product(heads * key, low)
         if not shape.caches_keys_only:
             return self._decompressed(norm, q, layer)
         absorbed = self.op(heads * rank, self.view(q))
@@ -208,40 +268,35 @@ class GraphBuilder:
         compressed = self.op(rank, self.view(kv))
         k_pe = self.op(rope, self.view(kv), self.positions)
         k = self.op(rank + rope, self.view(compressed), k_pe)
-        self.graph.use(self.view(k))
+        self.store(self.view(k))
         self.graph.use(compressed)
-        if top is not None:
-            cells = self.settings.cells
-            mask = self.graph.op(
-                cells * self.rows * (2 if self.settings.flash_attention else FLOAT), self._masks[False]
-            )
-            zeros = self.op(min(inner.index_top, cells))
-            chosen = self.view(mask)
-            self.graph.use(zeros, chosen, top)
-            mask = self.graph.op(mask.size, mask, self._masks[False])
-            values = self.op(heads * rank, q, mask)
-        else:
-            values = self.attend(q, layer, rank)
+        mask = self._indexed_mask(norm, low, layer) if inner.index_length else None
+        values = self.attend(q, layer, rank, mask=mask)
         values = self.op(heads * inner.mla_value_length, self.view(values))
         if self.settings.flash_attention:
             values = self.op(heads * inner.mla_value_length, self.view(values))
-        return self.op(shape.embedding, self.view(values))
+        return self.product(shape.embedding, self.view(values))
 
-    def index(self, norm: Tensor, q: Tensor) -> Tensor:
-        """Add the indexer of sparse attention."""
+    def _index_keys(self, norm: Tensor) -> Tensor:
+        """Add the keys of the indexer of sparse attention."""
+        length = self.shape.inner.index_length
+        keys = self.op(length, self.op(length, norm))
+        return self.op(length, self.op(length, self.view(keys), self.positions))
+
+    def _indexed_mask(self, norm: Tensor, low: Tensor, layer: Layer) -> Tensor:
+        """Add the mask of the tokens that the indexer of this layer, or of one before, selects."""
         inner, cells = self.shape.inner, self.settings.cells
-        queries = self.op(
-            inner.index_heads * inner.index_length,
-            self.view(self.op(inner.index_heads * inner.index_length, q)),
-            self.positions,
-        )
-        queries = self.op(inner.index_heads * inner.index_length, queries)
-        keys = self.op(inner.index_length, self.view(self.op(inner.index_length, norm)), self.positions)
-        self.graph.use(self.op(inner.index_length, keys))
-        weights = self.op(inner.index_heads, norm)
-        scores = self.op(cells, self.view(queries), weights, self._masks[False])
-        top = self.op(cells, scores)
-        return self.op(min(inner.index_top, cells), self.view(top))
+        selected = min(inner.index_top, cells)
+        if layer.index_length:
+            width = inner.index_heads * inner.index_length
+            queries = self.op(width, self.op(width, self.view(self.op(width, low)), self.positions))
+            weights = self.op(inner.index_heads, self.view(self.op(inner.index_heads, norm)))
+            scores = self.op(cells, self.view(queries), weights, self.index_mask)
+            self.selected = self.op(selected, self.view(self.op(selected, scores)))
+        mask = self._masks[False]
+        chosen = self.graph.op(mask.size, mask)
+        self.graph.use(self.view(chosen), self.over(self.zeros.pop()), self.view(self.selected))
+        return self.graph.op(mask.size, chosen, mask)
 
     def _decompressed(self, norm: Tensor, q: Tensor, layer: Layer) -> Tensor:
         inner, shape, heads = self.shape.inner, self.shape, layer.heads
@@ -254,20 +309,20 @@ class GraphBuilder:
         k_pe = self.op(rope, self.view(kv), self.positions)
         repeated = self.op(heads * rope, k_pe)
         k = self.op(heads * layer.key_length, self.view(expanded), repeated)
-        self.graph.use(self.view(k))
-        self.graph.use(self.view(v))
-        return self.op(shape.embedding, self.view(self.attend(q, layer, layer.value_length)))
+        self.store(self.view(k))
+        self.store(self.view(v))
+        return self.product(shape.embedding, self.view(self.attend(q, layer, layer.value_length)))
 
     def dense(self, norm: Tensor, width: int, *, has_gate: bool = True, is_fused: bool = False) -> Tensor:
         """Add a feed-forward part; `is_fused` if its gate is in the same tensor as the rest."""
         if not has_gate:
-            hidden = self.op(width, norm)
+            hidden = self.product(width, norm)
         elif is_fused:
-            hidden = self.op(width, self.op(2 * width, norm))
+            hidden = self.op(width, self.product(2 * width, norm))
         else:
-            gate = self.op(width, norm)
-            hidden = self.op(width, gate, self.op(width, norm))
-        return self.op(self.shape.embedding, hidden)
+            gate = self.product(width, norm)
+            hidden = self.op(width, gate, self.product(width, norm))
+        return self.product(self.shape.embedding, hidden)
 
     def experts(
         self,
@@ -292,6 +347,7 @@ class GraphBuilder:
             input_of: What adds their input once they are chosen, if that is not `norm`.
         """
         shape, used = self.shape, self.shape.experts_used
+        elements = shape.experts * shape.embedding * width
         logits = self.op(shape.experts, norm)
         choice = self.op(shape.experts, logits) if has_bias else logits
         chosen = self.view(self.op(shape.experts, choice))
@@ -300,14 +356,16 @@ class GraphBuilder:
         if weighs_first:
             x = self.over(self.op(shape.embedding * used, self.view(x)), weights)
         if is_fused:
-            both = self.op(2 * width * used, self.view(x), chosen)
+            both = self.product(2 * width * used, self.view(x), chosen, elements=2 * elements)
             hidden = self.op(width * used, self.view(both), self.view(both))
         elif has_gate:
-            gate = self.op(width * used, self.view(x), chosen)
-            hidden = self.op(width * used, gate, self.op(width * used, self.view(x), chosen))
+            gate = self.product(width * used, self.view(x), chosen, elements=elements)
+            hidden = self.op(
+                width * used, gate, self.product(width * used, self.view(x), chosen, elements=elements)
+            )
         else:
-            hidden = self.op(width * used, self.view(x), chosen)
-        down = self.op(shape.embedding * used, hidden, chosen)
+            hidden = self.product(width * used, self.view(x), chosen, elements=elements)
+        down = self.product(shape.embedding * used, hidden, chosen, elements=elements)
         if not weighs_first:
             down = self.over(down, weights)
         one, two, *others = [self.view(down) for _ in range(min(max(used, 2), _SUMMED))]

@@ -6,14 +6,25 @@ from gguf2ollama.memory.allocation import Tensor
 from gguf2ollama.memory.graph import FLOAT, GraphBuilder
 from gguf2ollama.memory.shape import Layer
 
-__all__ = ["gated_delta_net", "kimi_delta_attention", "mamba", "mamba2", "rwkv6", "short_convolution"]
+__all__ = [
+    "conv_states",
+    "gated_delta_net",
+    "kimi_delta_attention",
+    "mamba",
+    "mamba2",
+    "rwkv",
+    "short_convolution",
+]
 
 
-def _states(build: GraphBuilder) -> tuple[Tensor, int]:
-    """Return the state of the convolution of each sequence, and the bytes of the recurrent states."""
-    shape, sequences = build.shape, build.settings.sequences
-    conv = build.graph.op(shape.conv_state * sequences * FLOAT)
-    return conv, shape.recurrent_state * sequences * FLOAT
+def conv_states(build: GraphBuilder) -> Tensor:
+    """Add the states of the convolution of all sequences, as read from the cache."""
+    return build.graph.op(build.shape.conv_state * build.settings.sequences * FLOAT)
+
+
+def _state_bytes(build: GraphBuilder) -> int:
+    """Return the bytes of the recurrent states of all sequences."""
+    return build.shape.recurrent_state * build.settings.sequences * FLOAT
 
 
 def _convolve(build: GraphBuilder, x: Tensor, conv: Tensor, width: int) -> Tensor:
@@ -21,11 +32,11 @@ def _convolve(build: GraphBuilder, x: Tensor, conv: Tensor, width: int) -> Tenso
     return build.graph.op(width * build.rows * FLOAT + conv.size, build.view(conv), x)
 
 
-def mamba(build: GraphBuilder, norm: Tensor) -> Tensor:
+def mamba(build: GraphBuilder, conv: Tensor, norm: Tensor) -> Tensor:
     """Add a layer of Mamba (``build_mamba_layer``)."""
     inner, graph = build.shape.inner, build.graph
     width, rank, state = inner.ssm_inner, inner.ssm_heads, inner.ssm_state
-    conv, states = _states(build)
+    states = _state_bytes(build)
     xz = build.op(2 * width, build.view(norm))
     with_state = _convolve(build, build.view(xz), conv, width)
     graph.use(build.view(with_state))
@@ -39,12 +50,12 @@ def mamba(build: GraphBuilder, norm: Tensor) -> Tensor:
     return build.view(build.op(build.shape.embedding, build.op(width, z, y)))
 
 
-def mamba2(build: GraphBuilder, norm: Tensor) -> Tensor:
+def mamba2(build: GraphBuilder, conv: Tensor, norm: Tensor) -> Tensor:
     """Add a layer of Mamba 2 (``build_mamba2_layer``)."""
     inner, graph = build.shape.inner, build.graph
     width, heads = inner.ssm_inner, inner.ssm_heads
     channels = width + 2 * inner.ssm_groups * inner.ssm_state
-    conv, states = _states(build)
+    states = _state_bytes(build)
     projected = build.op(width + channels + heads, norm)
     with_state = _convolve(build, build.view(projected), conv, channels)
     graph.use(build.view(with_state))
@@ -63,7 +74,7 @@ def gated_delta_net(build: GraphBuilder, norm: Tensor, *, repeats_keys: bool) ->
     """Add a linear attention layer of Qwen 3.5 and Qwen3-Next (``build_layer_attn_linear``)."""
     inner, graph = build.shape.inner, build.graph
     width, heads, keys = inner.ssm_inner, inner.ssm_heads, inner.ssm_groups * inner.ssm_state
-    conv, states = _states(build)
+    conv, states = conv_states(build), _state_bytes(build)
     mixed = build.op(2 * keys + width, norm)
     with_state = _convolve(build, build.view(mixed), conv, 2 * keys + width)
     graph.use(build.view(with_state))
@@ -91,7 +102,7 @@ def kimi_delta_attention(build: GraphBuilder, norm: Tensor, layer: Layer) -> Ten
     """Add a linear attention layer of Kimi (KDA)."""
     inner, graph = build.shape.inner, build.graph
     head, width = inner.kda_head, layer.heads * inner.kda_head
-    conv, states = _states(build)
+    conv, states = conv_states(build), _state_bytes(build)
     parts = []
     for _ in range(3):
         part = build.op(width, norm)
@@ -117,10 +128,9 @@ def kimi_delta_attention(build: GraphBuilder, norm: Tensor, layer: Layer) -> Ten
     return build.op(build.shape.embedding, out)
 
 
-def short_convolution(build: GraphBuilder, norm: Tensor) -> Tensor:
+def short_convolution(build: GraphBuilder, conv: Tensor, norm: Tensor) -> Tensor:
     """Add a convolution of LFM2 (``build_shortconv_block``)."""
     graph, width = build.graph, build.shape.embedding
-    conv, _ = _states(build)
     bcx = build.op(3 * width, build.view(norm))
     bx = build.op(width, build.view(bcx), build.view(bcx))
     with_state = _convolve(build, build.view(bx), conv, width)
@@ -129,22 +139,20 @@ def short_convolution(build: GraphBuilder, norm: Tensor) -> Tensor:
     return build.view(build.op(width, y))
 
 
-def rwkv6(build: GraphBuilder, norm: Tensor) -> Tensor:
-    """Add the time mixing of RWKV 6 (``build_rwkv6_time_mix``)."""
+def rwkv(build: GraphBuilder, norm: Tensor) -> Tensor:
+    """Add the time mixing of RWKV (``build_rwkv6_time_mix``, ``build_rwkv7_time_mix``)."""
     graph, width = build.graph, build.shape.embedding
-    _, states = _states(build)
+    is_seventh = build.shape.architecture.endswith("rwkv7")
+    states = _state_bytes(build)
     state = graph.op(states)
     shifted = build.op(width, norm)
-    lerped = build.op(width, build.view(shifted))
-    five = build.op(5 * width, lerped)
-    five = build.over(five, build.view(shifted))
-    r = build.op(width, build.view(five))
-    k = build.op(width, build.view(five))
-    v = build.op(width, build.view(five))
-    decay = build.op(width, build.view(five))
-    result = graph.op(width * build.rows * FLOAT + states, r, k, v, decay, build.view(state))
+    mixed = build.op((6 if build.shape.architecture == "rwkv7" else 5) * width, build.view(shifted))
+    # receptance, key, value and decay; the seventh has a removal key and its rate as well
+    parts = [build.op(width, build.view(mixed)) for _ in range(6 if is_seventh else 4)]
+    if is_seventh:
+        parts += (build.op(width, parts[1]), build.op(width, parts[1], parts[-1]))
+    result = graph.op(width * build.rows * FLOAT + states, *parts, build.view(state))
     graph.use(build.view(result))
-    out = build.op(width, build.view(result))
-    out = build.op(width, build.view(out))
-    gate = build.op(width, build.view(five))
+    out = build.op(width, build.view(build.op(width, build.view(result))))
+    gate = build.op(width, build.view(mixed))
     return build.op(width, build.over(out, gate))

@@ -12,7 +12,7 @@ from typing import Protocol
 from gguf2ollama.errors import InvalidGguf
 from gguf2ollama.memory.shape import ModelShape
 
-__all__ = ["TensorSize", "layer_devices", "weight_bytes"]
+__all__ = ["TensorSize", "largest_weights", "layer_devices", "weight_bytes"]
 
 _INPUT = ("token_embd", "token_types", "position_embd", "per_layer_token_embd", "hrm")
 """The first words of the names of tensors that stay with the CPU, which looks tokens up."""
@@ -109,6 +109,16 @@ def weight_bytes(
         # tied: the output layer takes a copy of the embeddings to its device
         sums[devices[-1]] = sums.get(devices[-1], 0) + embedding
     return sums
+
+
+def largest_weights(tensors: Iterable[TensorSize]) -> dict[int, int]:
+    """Return the bytes of the largest tensor of each layer."""
+    largest: dict[int, int] = {}
+    for tensor in tensors:
+        layer = _layer_of(tensor.name)
+        if layer is not None:
+            largest[layer] = max(largest.get(layer, 0), tensor.n_bytes)
+    return largest
 
 
 def _layer_of(name: str) -> int | None:
