@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.memory.hardware import MemoryRoom
-from gguf2ollama.memory.placement import Model, Placement, place_model
+from gguf2ollama.memory.placement import Model, Placement, Places, place_model
 
 __all__ = [
     "ASSUMED",
@@ -96,33 +96,43 @@ def _decide(model: Model | None, wanted: int | str, *, room: MemoryRoom | None) 
 
 
 def _fit(model: Model, trained: int, *, room: MemoryRoom) -> tuple[int | None, str]:
-    def at(tokens: int) -> Placement:
-        return place_model(model, tokens, room=room)
+    places = Places(model=model, room=room)
+    found = None
+
+    def keep(placement: Placement | None) -> bool:
+        nonlocal found
+        found = placement or found
+        return placement is not None
 
     def reason(tokens: int, why: str) -> tuple[int | None, str]:
         whole = "the model's full context" if tokens == trained else why
-        return tokens, f"{whole}: {describe_placement(at(tokens), room=room)}"
+        assert found is not None and found.context == tokens  # noqa: S101, PT018 - the last that fitted
+        return tokens, f"{whole}: {describe_placement(found, room=room)}"
 
-    on_gpu = _largest(trained, lambda tokens: at(tokens).place == "gpu")
+    on_gpu = _largest(trained, lambda tokens: keep(places.on_gpus(tokens)))
     if on_gpu >= min(_USEFUL, trained):
         return reason(on_gpu, "the largest with which all of it runs on the GPU")
     if room.is_minimum:
         return None, "left to the server, whose models show less memory than this one takes"
-    split = _largest(min(_SPLIT, trained), lambda tokens: at(tokens).place in {"gpu", "split"})
+    split = _largest(
+        min(_SPLIT, trained), lambda tokens: keep(places.on_gpus(tokens) or places.split(tokens))
+    )
     if split >= min(_LOWEST, trained):
         why = "the largest that fits" if split < _SPLIT else "more would leave less of it on the GPU"
         return reason(split, why)
 
     def leaves_half(tokens: int) -> bool:
-        found = at(tokens)
-        weights = found.estimate.weights + found.estimate.projector
-        return found.place == "ram" and 2 * (found.estimate.total - weights) <= room.ram - weights
+        placement = places.in_ram(tokens)
+        weights = placement.estimate.weights + placement.estimate.projector
+        fits = placement.place == "ram" and 2 * (placement.estimate.total - weights) <= room.ram - weights
+        return keep(placement if fits else None)
 
     in_ram = _largest(trained, leaves_half)
     if in_ram >= min(_LOWEST, trained):
         return reason(in_ram, "the largest for which half of the RAM that the weights leave is enough")
     lowest = min(_LOWEST, trained)
-    return lowest, f"the smallest useful length: {describe_placement(at(lowest), room=room)}"
+    keep(places.in_ram(lowest))
+    return reason(lowest, "the smallest useful length")
 
 
 def _largest(most: int, fits: Callable[[int], bool]) -> int:

@@ -15,7 +15,7 @@ from gguf2ollama.memory.caches import CacheSettings
 from gguf2ollama.memory.estimate import MemoryEstimate, estimate_shape
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.memory.shape import ModelShape, read_shape
-from gguf2ollama.memory.weights import TensorSize
+from gguf2ollama.memory.weights import TensorSize, layer_devices, weight_bytes
 
 __all__ = [
     "Model",
@@ -70,11 +70,11 @@ class Model:
         """Return what the headers of a model say.
 
         Raises:
-            InvalidGguf: A header contradicts itself.
+            InvalidGguf: A header contradicts itself, or its tensors.
         """
-        return cls(
-            shape=read_shape(metadata), tensors=tensors, projector=projector, is_embedding=is_embedding
-        )
+        shape = read_shape(metadata)
+        weight_bytes(shape, tensors, devices=layer_devices(len(shape.layers), gpu_layers=0))
+        return cls(shape=shape, tensors=tensors, projector=projector, is_embedding=is_embedding)
 
     @property
     def weights(self) -> int:
@@ -161,38 +161,66 @@ def place_model(model: Model, context: int, *, room: MemoryRoom, cache_type: str
         room: The memory for models.
         cache_type: The type of cached keys and values.
     """
-    layers = len(model.shape.layers) + 1
+    places = Places(model=model, room=room, cache_type=cache_type)
+    return places.on_gpus(context) or places.split(context) or places.in_ram(context)
 
-    def on(gpu_layers: int, gpus: Sequence[int], place: Place) -> Placement:
-        estimate = model.estimate(
-            context, cache_type=cache_type, room=room, gpu_layers=gpu_layers, gpus=gpus or (1,)
-        )
-        return Placement(
-            context=context,
-            cache_type=cache_type,
-            place=place,
-            gpu_layers=layers if gpu_layers < 0 else gpu_layers,
-            layers=layers,
-            estimate=estimate,
-        )
 
-    if room.gpus:
-        for gpus in dict.fromkeys(((max(room.gpus),), room.gpus)):
-            whole = on(_ALL_LAYERS, gpus, "gpu")
-            if _fits_gpus(whole, gpus) and _fits_ram(whole, room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The places where a model could run, each with what it takes there.
+
+    Attributes:
+        model: The model.
+        room: The memory for models.
+        cache_type: The type of cached keys and values.
+    """
+
+    model: Model
+    room: MemoryRoom
+    cache_type: str = "f16"
+
+    def on_gpus(self, context: int) -> Placement | None:
+        """Return what all of it takes on one GPU, or else on all; ``None`` if it does not fit."""
+        if not self.room.gpus:
+            return None
+        for gpus in dict.fromkeys(((max(self.room.gpus),), self.room.gpus)):
+            whole = self._placement(context, "gpu", gpu_layers=_ALL_LAYERS, gpus=gpus)
+            if _fits_gpus(whole, gpus) and _fits_ram(whole, self.room):
                 return whole
-        fewest, most, best = 0, layers, None
-        while most - fewest > 1:  # the most layers that fit
+        return None
+
+    def split(self, context: int) -> Placement | None:
+        """Return what it takes with as many layers on GPUs as fit; ``None`` if none does, or RAM is short."""
+        fewest, most, best = 0, self._layers if self.room.gpus else 0, None
+        while most - fewest > 1:
             middle = (fewest + most) // 2
-            tried = on(middle, room.gpus, "split")
-            if _fits_gpus(tried, room.gpus):
+            tried = self._placement(context, "split", gpu_layers=middle, gpus=self.room.gpus)
+            if _fits_gpus(tried, self.room.gpus):
                 fewest, best = middle, tried
             else:
                 most = middle
-        if best is not None and _fits_ram(best, room):
-            return best
-    in_ram = on(0, (), "ram")
-    return in_ram if _fits_ram(in_ram, room) else dataclasses.replace(in_ram, place="none")
+        return best if best is not None and _fits_ram(best, self.room) else None
+
+    def in_ram(self, context: int) -> Placement:
+        """Return what it takes in RAM, whether it fits or not."""
+        found = self._placement(context, "ram", gpu_layers=0, gpus=(1,))
+        return found if _fits_ram(found, self.room) else dataclasses.replace(found, place="none")
+
+    @property
+    def _layers(self) -> int:
+        return len(self.model.shape.layers) + 1
+
+    def _placement(self, context: int, place: Place, *, gpu_layers: int, gpus: Sequence[int]) -> Placement:
+        return Placement(
+            context=context,
+            cache_type=self.cache_type,
+            place=place,
+            gpu_layers=self._layers if gpu_layers < 0 else gpu_layers,
+            layers=self._layers,
+            estimate=self.model.estimate(
+                context, cache_type=self.cache_type, room=self.room, gpu_layers=gpu_layers, gpus=gpus
+            ),
+        )
 
 
 def _fits_gpus(placement: Placement, gpus: Sequence[int]) -> bool:
