@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.memory.hardware import find_hardware
-from gguf2ollama.memory.placement import Place, place_weights
+from gguf2ollama.memory.hardware import MemoryRoom, find_hardware
+from gguf2ollama.memory.placement import Place
 from gguf2ollama.sources.gguf_files import Kind, Variant
 from gguf2ollama.sources.parse import require_repository
+from gguf2ollama.sources.placing import Placing
+from gguf2ollama.sources.remote import Headers
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Choice
 from gguf2ollama.sources.settings import settings_for
@@ -23,7 +25,7 @@ class QuantRow:
     Attributes:
         variant: The model.
         bits_per_weight: Bits per weight; ``None`` if the number of weights is not known.
-        place: Where it would run on this machine; ``None`` if that is not known.
+        place: Where it would run on this machine with a context of 4,096 tokens; ``None`` if not known.
     """
 
     variant: Variant
@@ -46,6 +48,7 @@ class QuantTable:
         choice: The default model; ``None`` if there is none.
         problem: Why there is none.
         others: The other files: projectors, importance matrices, adapters, parts.
+        room: The memory of this machine for models; ``None`` if not known.
     """
 
     repository: Repository
@@ -53,6 +56,7 @@ class QuantTable:
     choice: Choice | None
     problem: str | None
     others: tuple[Variant, ...]
+    room: MemoryRoom | None
 
 
 def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
@@ -69,29 +73,35 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
     """
     parsed = require_repository(source)
     settings = settings_for(parsed)
+    hardware = find_hardware()
+    room = hardware.room if hardware is not None else None
+    choice, problem = None, None
     with open_site(settings) as site:
         repository = read_repository(
             parsed.repo_id, revision=revision or parsed.revision, settings=settings, site=site
         )
-    catalogue, parameters = repository.catalogue, repository.parameters
-    hardware = find_hardware()
-    room = hardware.room if hardware is not None else None
-    choice, problem = None, None
-    try:
-        choice = catalogue.choose(place=lambda variant: place_weights(variant.n_bytes, room=room))
-    except Gguf2OllamaError as error:
-        problem = error.message
-    return QuantTable(
-        repository=repository,
-        rows=tuple(
+        catalogue, parameters = repository.catalogue, repository.parameters
+        headers = Headers(settings=settings, site=site)
+        place = Placing(
+            room=room, read=lambda file: headers.read(file, repository), projector=catalogue.projector
+        )
+        try:
+            choice = catalogue.choose(place=place)
+        except Gguf2OllamaError as error:
+            problem = error.message
+        rows = [
             QuantRow(
                 variant=variant,
                 bits_per_weight=None if variant.missing else variant.bits_per_weight(parameters),
-                place=place_weights(variant.n_bytes, room=room),
+                place=place(variant),
             )
             for variant in catalogue.models
-        ),
+        ]
+    return QuantTable(
+        repository=repository,
+        rows=tuple(rows),
         choice=choice,
         problem=problem,
         others=tuple(variant for variant in catalogue.variants if variant.kind is not Kind.MODEL),
+        room=room,
     )

@@ -8,7 +8,7 @@ import click
 
 from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli.render.format import columns, size
-from gguf2ollama.cli.render.memory import place_name
+from gguf2ollama.cli.render.memory import describe_room, place_name, room_json
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.sources.parse import require_repository
 
@@ -23,7 +23,7 @@ __all__ = ["command"]
 @option("--revision", metavar="REV", help="Branch, tag or commit.  [default: the main branch]")
 @output_options
 def command(*, repository: str, revision: str | None, output: Output) -> None:
-    """List the GGUF models in REPOSITORY (owner/repo, ms://owner/repo), and which fit this machine's memory.
+    """List the GGUF models in REPOSITORY (owner/repo, ms://owner/repo), and where they would run here.
 
     The default, which is used without --quant and --file, is marked with *.
     """
@@ -37,6 +37,8 @@ def command(*, repository: str, revision: str | None, output: Output) -> None:
     header = ("QUANT", "SIZE", "SHARDS", "BITS/WEIGHT", "FITS", "FILE")
     if table.rows:
         output.text(columns(header, [_row(row, table=table) for row in table.rows]))
+    if table.room is not None:
+        output.note(describe_room(table.room))
     for other in table.others:
         output.note(f"Also available: {other.files[0].path} ({other.kind.value}, {size(other.n_bytes)})")
     if table.choice is not None:
@@ -80,6 +82,7 @@ def _as_json(table: QuantTable) -> dict[str, Any]:
             }
             for other in table.others
         ],
+        "room": room_json(table.room),
         "default": None
         if table.choice is None
         else {"file": table.choice.variant.files[0].path, "reason": table.choice.reason},

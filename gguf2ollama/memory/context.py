@@ -11,6 +11,7 @@ from gguf2ollama.memory.placement import Model, Placement, Places, place_model
 
 __all__ = [
     "ASSUMED",
+    "USEFUL_CONTEXT",
     "ContextChoice",
     "choose_context",
     "describe_placement",
@@ -21,9 +22,11 @@ __all__ = [
 ASSUMED = "OLLAMA_KV_CACHE_TYPE f16, OLLAMA_FLASH_ATTENTION auto, OLLAMA_NUM_PARALLEL 1"
 """What a server decides for itself and is taken to leave at its defaults (envconfig of Ollama 0.34.4)."""
 
+USEFUL_CONTEXT = 4096
+"""Tokens that a model has to have on the GPU to be kept there: what Ollama itself gives it on a small one."""
+
 _STEP = 1024  # tokens
 _LOWEST = 2048  # tokens: the least that is of use in a chat
-_USEFUL = 4096  # tokens that a model has to have on the GPU: what Ollama gives it on a small one by itself
 _SPLIT = 32_768  # tokens: with more, ever more layers would leave the GPU, and each of them slows every token
 _FALLBACK = 4096  # tokens, if the file has no context length
 _EXCHANGE = 512  # tokens of one question and its answer
@@ -110,7 +113,7 @@ def _fit(model: Model, trained: int, *, room: MemoryRoom) -> tuple[int | None, s
         return tokens, f"{whole}: {describe_placement(found, room=room)}"
 
     on_gpu = _largest(trained, lambda tokens: keep(places.on_gpus(tokens)))
-    if on_gpu >= min(_USEFUL, trained):
+    if on_gpu >= min(USEFUL_CONTEXT, trained):
         return reason(on_gpu, "the largest with which all of it runs on the GPU")
     if room.is_minimum:
         return None, "left to the server, whose models show less memory than this one takes"

@@ -14,13 +14,13 @@ from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import GgufFile, Shard, ShardSet, open_gguf
 from gguf2ollama.ggufio.shard_files import assemble
 from gguf2ollama.memory.hardware import MemoryRoom
-from gguf2ollama.memory.placement import place_weights
 from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
 from gguf2ollama.sources.cache import CachedRepository
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, SourceSelection
+from gguf2ollama.sources.placing import Placing
 from gguf2ollama.sources.recommendations import read_published
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Catalogue, Choice
@@ -28,7 +28,7 @@ from gguf2ollama.sources.settings import SiteSettings, settings_for
 from gguf2ollama.sources.site import Site
 from gguf2ollama.sources.sites import open_site
 
-__all__ = ["Remote", "RemoteModel", "open_remote", "read_headers", "reopen_remote"]
+__all__ = ["Headers", "Remote", "RemoteModel", "open_remote", "read_headers", "reopen_remote"]
 
 _REVISION = lazy_pattern(r"(?!.*(?:\.\.|//))[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
@@ -85,6 +85,62 @@ class RemoteModel:
         return str(HubSource(owner=owner, repo=repo, path=path, revision=revision, site=self.source.site))
 
 
+class Headers:
+    """Reads the headers of the files of a repository, each once, and counts the bytes fetched for them.
+
+    Args:
+        settings: The settings of its site.
+        site: The site; ``None`` offline.
+    """
+
+    def __init__(self, *, settings: SiteSettings, site: Site | None) -> None:
+        self.settings = settings
+        self.site = site
+        self.bytes_fetched = 0
+        self._read: dict[str, GgufFile] = {}
+
+    def read(
+        self, file: RepositoryFile, repository: Repository, *, digests: KnownDigests | None = None
+    ) -> GgufFile:
+        """Return the header of a file.
+
+        Args:
+            file: The file.
+            repository: Its repository.
+            digests: The known digests of files in the cache.
+
+        Raises:
+            InvalidGguf: It is not a GGUF, or is broken.
+            ServerProblem: The site cannot be reached, or refuses.
+        """
+        if file.path not in self._read:
+            self._read[file.path] = self._open(file, repository, digests)
+        return self._read[file.path]
+
+    def _open(self, file: RepositoryFile, repository: Repository, digests: KnownDigests | None) -> GgufFile:
+        info = repository.info
+        cache = self.settings.cached(info.name, revision=repository.revision)
+        cached = cache.path(file.path, commit=info.commit)
+        if self.site is None or (cached.is_file() and _is_current(file, cached, cache, digests)):
+            return open_gguf(cached)
+        with self.site.open_header(info.name, file, commit=info.commit) as stream:
+            try:
+                gguf = open_gguf(cast("BinaryIO", stream), name=file.path)
+            finally:
+                self.bytes_fetched += stream.bytes_fetched
+        return gguf
+
+
+def _is_current(
+    file: RepositoryFile, path: Path, cache: CachedRepository, digests: KnownDigests | None
+) -> bool:
+    """Return whether the cache has this file, and not an older one of that name."""
+    if cache.has_blobs:
+        return True
+    known = digests.of_file(path) if digests is not None else None
+    return known is not None and known == file.sha256
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
     """A model that was found, and the open connection to its site.
@@ -93,11 +149,13 @@ class Remote:
         model: The model.
         settings: The settings of its site.
         site: The site; ``None`` offline.
+        headers: Those that were read.
     """
 
     model: RemoteModel
     settings: SiteSettings
     site: Site | None
+    headers: Headers
 
     @property
     def cached(self) -> CachedRepository:
@@ -138,19 +196,15 @@ def open_remote(
     """
     settings = settings_for(source)
     with open_site(settings, notify=notify) as site:
+        headers = Headers(settings=settings, site=site)
         if isinstance(source, UrlSource):
             assert site is not None  # noqa: S101 - offline mode does not concern URLs
             model = _find_at_url(source, selection, site=site)
         else:
             model = _find_in_repository(
-                source,
-                selection,
-                settings=settings,
-                site=site,
-                room=room,
-                takes_projector=takes_projector,
+                source, selection, headers=headers, room=room, takes_projector=takes_projector
             )
-        yield Remote(model=model, settings=settings, site=site)
+        yield Remote(model=model, settings=settings, site=site, headers=headers)
 
 
 @contextlib.contextmanager
@@ -166,7 +220,7 @@ def reopen_remote(model: RemoteModel, *, notify: Callable[[str], None] = ignore)
             again = _find_at_url(model.source, SourceSelection(), site=site)
             if again.files != model.files or again.repository.info != model.repository.info:
                 raise FileChanged(f"{again.repository.info.name} changed while it was being read")
-        yield Remote(model=model, settings=settings, site=site)
+        yield Remote(model=model, settings=settings, site=site, headers=Headers(settings=settings, site=site))
 
 
 def read_headers(remote: Remote, *, projectors: Sequence[Shard] = (), digests: KnownDigests) -> ModelFiles:
@@ -183,9 +237,14 @@ def read_headers(remote: Remote, *, projectors: Sequence[Shard] = (), digests: K
         InvalidGguf: A file is not a GGUF, or is broken.
         ServerProblem: The site cannot be reached, or refuses.
     """
-    headers = _Headers(remote, digests=digests)
-    shards = assemble([headers.read(file) for file in remote.model.choice.variant.files])
-    found = tuple(require_projector(headers.read(file)) for file in remote.model.projectors)
+    headers, repository = remote.headers, remote.model.repository
+
+    def read(file: RepositoryFile) -> Shard:
+        gguf = headers.read(file, repository, digests=digests)
+        return Shard(path=Path(*PurePosixPath(file.path).parts), gguf=gguf)
+
+    shards = assemble([read(file) for file in remote.model.choice.variant.files])
+    found = tuple(require_projector(read(file)) for file in remote.model.projectors)
     return ModelFiles(
         model=ShardSet(shards=shards),
         projectors=tuple(projectors) or found,
@@ -199,8 +258,7 @@ def _find_in_repository(
     source: HubSource,
     selection: SourceSelection,
     *,
-    settings: SiteSettings,
-    site: Site | None,
+    headers: Headers,
     room: MemoryRoom | None,
     takes_projector: bool,
 ) -> RemoteModel:
@@ -209,12 +267,15 @@ def _find_in_repository(
     revision = _one_of("--revision", selection.revision, source.revision)
     if revision is not None and not _REVISION.fullmatch(revision):
         raise UsageProblem(f"invalid revision {revision[:80]!r}", hint="use a branch, a tag or a commit")
-    repository = read_repository(source.repo_id, revision=revision, settings=settings, site=site)
-    catalogue = repository.catalogue
-    choice = catalogue.choose(
-        quant=quant, file=file, place=lambda variant: place_weights(variant.n_bytes, room=room)
+    repository = read_repository(
+        source.repo_id, revision=revision, settings=headers.settings, site=headers.site
     )
-    projector = catalogue.projector if takes_projector and choice.variant in catalogue.models else None
+    catalogue = repository.catalogue
+    projector = catalogue.projector if takes_projector else None
+    place = Placing(room=room, read=lambda file: headers.read(file, repository), projector=projector)
+    choice = catalogue.choose(quant=quant, file=file, place=place)
+    if choice.variant not in catalogue.models:
+        projector = None
     return RemoteModel(
         source=source,
         repository=repository,
@@ -239,40 +300,6 @@ def _find_at_url(source: UrlSource, selection: SourceSelection, *, site: Site) -
         repository=Repository(info=info, revision="", files=files, catalogue=catalogue),
         choice=Choice(variant=variant, reason="as requested"),
     )
-
-
-class _Headers:
-    """Reads the headers of files, and counts the bytes fetched for them."""
-
-    def __init__(self, remote: Remote, *, digests: KnownDigests) -> None:
-        self.bytes_fetched = 0
-        self._site = remote.site
-        self._info = remote.model.repository.info
-        self._cached = remote.cached
-        self._digests = digests
-
-    def read(self, file: RepositoryFile) -> Shard:
-        return Shard(path=Path(*PurePosixPath(file.path).parts), gguf=self._open(file))
-
-    def _open(self, file: RepositoryFile) -> GgufFile:
-        cached = self._cached.path(file.path, commit=self._info.commit)
-        if self._site is None or self._is_cached(file, cached):
-            return open_gguf(cached)
-        with self._site.open_header(self._info.name, file, commit=self._info.commit) as stream:
-            try:
-                gguf = open_gguf(cast("BinaryIO", stream), name=file.path)
-            finally:
-                self.bytes_fetched += stream.bytes_fetched
-        return gguf
-
-    def _is_cached(self, file: RepositoryFile, path: Path) -> bool:
-        """Return whether the cache has this file, and not an older one of that name."""
-        if not path.is_file():
-            return False
-        if self._cached.has_blobs:
-            return True
-        known = self._digests.of_file(path)
-        return known is not None and known == file.sha256
 
 
 def _one_of(option: str, given: str | None, written: str | None) -> str | None:

@@ -49,6 +49,14 @@ _CHOICE: dict[str, Shape] = {
 }
 _ALWAYS = {"origin", "exact", "reason"}  # of a template that nothing renders, too
 _SOURCED: Shape = {"value": ("string: its text", None), "source": "string: where it comes from"}
+_ROOM: Shape = (
+    {
+        "ram_bytes": "integer: RAM of this machine for models",
+        "gpu_bytes": ["integer: memory of a GPU for models"],
+        "unified": "boolean: whether GPUs use RAM",
+    },
+    None,
+)
 _INSPECTION: dict[str, Shape] = {
     "model": {
         "name": "string: general.name",
@@ -76,14 +84,7 @@ _INSPECTION: dict[str, Shape] = {
         "context_length": ("integer: context in tokens that the model was trained for", None),
         "cache_bytes_per_token": "integer: KV cache of one more token, beyond any sliding window",
         "is_known": "boolean: whether the architecture is known; if not, estimates are upper bounds",
-        "room": (
-            {
-                "ram_bytes": "integer: RAM of this machine for models",
-                "gpu_bytes": ["integer: memory of a GPU for models"],
-                "unified": "boolean: whether GPUs use RAM",
-            },
-            None,
-        ),
+        "room": _ROOM,
         "context": {
             "tokens": ("integer: context length that was chosen; null leaves it to the server", None),
             "requested": "string: auto, max, server or tokens",
@@ -265,6 +266,7 @@ SHAPES: Mapping[str, Shape] = {
                 "files": ["string: path in the repository"],
             }
         ],
+        "room": _ROOM,
         "default": (
             {"file": "string: first file of the default model", "reason": "string: why it is the default"},
             None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gguf2ollama.memory.placement import Place, Placement
     from gguf2ollama.planning.plan import Inspection
 
-__all__ = ["memory_json", "memory_table", "place_name"]
+__all__ = ["describe_room", "memory_json", "memory_table", "place_name", "room_json"]
 
 _PLACES: dict[Place | None, str] = {
     "gpu": "GPU",
@@ -45,7 +45,7 @@ def memory_table(inspection: Inspection) -> str:
     ]
     from gguf2ollama.memory.context import ASSUMED  # noqa: PLC0415 - loaded with the inspection
 
-    return f"{columns(header, rows)}\n\n{_room(inspection.room)}; assumed: {ASSUMED}"
+    return f"{columns(header, rows)}\n\n{describe_room(inspection.room)}; assumed: {ASSUMED}"
 
 
 def _is_first(placement: Placement, placements: Sequence[Placement]) -> bool:
@@ -56,7 +56,8 @@ def _cell(placement: Placement) -> str:
     return f"{_gib(placement.estimate.total)} {place_name(placement.place)}"
 
 
-def _room(room: MemoryRoom) -> str:
+def describe_room(room: MemoryRoom) -> str:
+    """Write what memory this machine has for models."""
     gpus = f"{_gib(room.vram)} on {'the GPU' if len(room.gpus) == 1 else f'{len(room.gpus)} GPUs'}"
     if not room.gpus:
         return f"This machine has {_gib(room.ram)} of RAM for models"
@@ -77,7 +78,7 @@ def _placements(inspection: Inspection) -> list[Placement]:
 
 def memory_json(inspection: Inspection) -> dict[str, Any]:
     """Return the same as JSON values."""
-    memory, room = inspection.memory, inspection.room
+    memory = inspection.memory
     per_token = 0
     if memory is not None:
         per_token = (memory.estimate(2 * _LONG).kv - memory.estimate(_LONG).kv) // _LONG
@@ -86,9 +87,7 @@ def memory_json(inspection: Inspection) -> dict[str, Any]:
         "context_length": None if memory is None else memory.shape.context_length,
         "cache_bytes_per_token": per_token,
         "is_known": memory is not None and memory.shape.is_known,
-        "room": None
-        if room is None
-        else {"ram_bytes": room.ram, "gpu_bytes": list(room.gpus), "unified": room.unified},
+        "room": room_json(inspection.room),
         "context": {
             "tokens": inspection.context.tokens,
             "requested": str(inspection.context.requested),
@@ -96,6 +95,13 @@ def memory_json(inspection: Inspection) -> dict[str, Any]:
         },
         "estimates": [_estimate_json(placement) for placement in _placements(inspection)],
     }
+
+
+def room_json(room: MemoryRoom | None) -> dict[str, Any] | None:
+    """Return the memory of a machine as JSON values."""
+    if room is None:
+        return None
+    return {"ram_bytes": room.ram, "gpu_bytes": list(room.gpus), "unified": room.unified}
 
 
 def _estimate_json(placement: Placement) -> dict[str, Any]:
