@@ -148,7 +148,8 @@ class HubCache(CachedRepository):
     def link(self, file: RepositoryFile, *, commit: str) -> Path:
         """Give a blob that is there the file's name in the snapshot, as the library does.
 
-        Where symbolic links can't be made (Windows without its developer mode), it is a hard link or a copy.
+        Where symbolic links cannot be made (Windows without its developer mode), it is a hard link; where
+        links cannot be made at all (exFAT, many shares), the blob gets that name and no other.
         """
         blob, path = self.place(file, commit=commit), self.path(file.path, commit=commit)
         with disk_errors(path):
@@ -157,8 +158,7 @@ class HubCache(CachedRepository):
                 return path
             temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.incomplete")
             try:
-                _link(blob, temporary, named=path)
-                temporary.replace(path)
+                (temporary if _link(blob, temporary, named=path) else blob).replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
         return path
@@ -281,16 +281,16 @@ class UrlCache(CachedRepository):
         return self.cache / commit / f".{file}.sha256"
 
 
-def _link(blob: Path, link: Path, *, named: Path) -> None:
+def _link(blob: Path, link: Path, *, named: Path) -> bool:
+    """Link to a blob, for a file of another name in the same folder; return whether links can be made."""
     try:
         link.symlink_to(os.path.relpath(blob, named.parent))
     except OSError:
         try:
             os.link(blob, link)
         except OSError:
-            import shutil  # noqa: PLC0415 - seldom needed
-
-            shutil.copyfile(blob, link)
+            return False
+    return True
 
 
 @contextlib.contextmanager

@@ -121,8 +121,19 @@ class Download:
 
     def _is_there(self, file: RepositoryFile) -> bool:
         """Return whether something of that length is where a file belongs."""
-        target = self._target(file)
-        return target.exists() and target.stat().st_size == file.size
+        places = {self._target(file)} if self.folder is not None else {*self._places(file)}
+        return any(place.is_file() and place.stat().st_size == file.size for place in places)
+
+    def _places(self, file: RepositoryFile) -> tuple[Path, ...]:
+        """Return where the cache may have a file: by its digest, or where there are no links by its name."""
+        by_digest = self.cached.place(file, commit=self.commit)
+        by_name = self.cached.path(file.path, commit=self.commit)
+        return (by_digest,) if by_digest == by_name or by_name.is_symlink() else (by_digest, by_name)
+
+    def _in_cache(self, file: RepositoryFile) -> Downloaded | None:
+        """Return the file if the cache has it, and it is what is wanted."""
+        found = (self._existing(file, place) for place in self._places(file))
+        return next((download for download in found if download is not None), None)
 
     def _part(self, file: RepositoryFile) -> Path:
         """Return where a file is put while it comes; its name says which state of the file it is of.
@@ -154,13 +165,14 @@ class Download:
         if (done := self._get_by_library(file)) is not None:
             return done
         target = self._target(file)
-        found = self._existing(file, target)
+        found = self._in_cache(file)
         if found is None:
             lock = self.cached.lock_path(file, commit=self.commit)
             with file_lock(lock, wait=self._waiter(file)):
                 found = self._get_blob(file, target, lanes)
-        path = self.cached.link(file, commit=self.commit)
-        return replace(found, path=path)
+        if found.path == target:
+            found = replace(found, path=self.cached.link(file, commit=self.commit))
+        return found
 
     def _get_by_library(self, file: RepositoryFile) -> Downloaded | None:
         """Let the site's library download a file where that is wanted, and check it then."""
@@ -194,9 +206,8 @@ class Download:
                 f"{target} already exists and is not {file.path} of {self.repository}",
                 hint="move it away, or choose another folder",
             )
-        here = self.cached.place(file, commit=self.commit)
-        if self._existing(file, here) is not None:
-            self._copy(here, target)
+        if (here := self._in_cache(file)) is not None:
+            self._copy(here.path, target)
             return Downloaded(file=file, path=target, sha256=file.sha256)
         return self._get_blob(file, target, lanes)
 

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import random
@@ -303,6 +304,49 @@ def test_a_folder_gets_the_files_under_their_names(hub, get, settings, tmp_path,
     assert sorted(path.name for path in (folder / "Q4_K_M").iterdir()) == [NAME]
     assert not list(settings.cache.rglob(NAME))
     assert [done.bytes_fetched for done in get(NAME, folder=folder)] == [0]
+
+
+@pytest.fixture
+def no_links(monkeypatch):
+    """Make neither symbolic nor hard links possible, as on exFAT."""
+
+    def refuse(*_arguments, **_options):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+
+
+def test_where_links_cannot_be_made_one_copy_is_kept(hub, get, settings, content, no_links):
+    hub.add("o/r", {NAME: content})
+    [done] = get()
+    files = [path for path in settings.cache.rglob("*") if path.is_file()]
+    whole = [path for path in files if path.stat().st_size == len(content)]
+    assert whole == [done.path]
+    assert done.path.name == NAME
+    [again] = get()
+    assert (again.path, again.bytes_fetched, again.sha256) == (done.path, 0, done.sha256)
+
+
+def test_what_the_library_left_without_links_is_used(hub, get, settings, content, tmp_path, no_links):
+    commit = hub.add("o/r", {NAME: content}).refs["main"]
+    path = settings.cache / "models--o--r" / "snapshots" / commit / NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    [done] = get()
+    assert (done.path, done.bytes_fetched) == (path, 0)
+    [copy] = get(folder=tmp_path / "out")
+    assert (copy.path.read_bytes(), copy.bytes_fetched) == (content, 0)
+
+
+def test_a_damaged_file_without_links_is_fetched_again(hub, get, settings, content, no_links):
+    commit = hub.add("o/r", {NAME: content}).refs["main"]
+    path = settings.cache / "models--o--r" / "snapshots" / commit / NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(len(content)))
+    [done] = get()
+    assert done.path.read_bytes() == content
+    assert done.path == path
 
 
 def test_a_folder_is_filled_from_the_cache(hub, get, tmp_path, content):
