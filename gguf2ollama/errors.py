@@ -33,6 +33,7 @@ __all__ = [
     "InvalidModelfile",
     "InvalidProfile",
     "InvalidShards",
+    "NameTaken",
     "NotEnoughSpace",
     "NotFound",
     "ServerProblem",
@@ -62,6 +63,10 @@ class UsageProblem(Gguf2OllamaError, ValueError):
     """A usage error: options that exclude each other, an invalid name."""
 
     exit_code = 2
+
+
+class NameTaken(UsageProblem):
+    """Another model has the name that a model would get by default."""
 
 
 class NotFound(Gguf2OllamaError, LookupError):

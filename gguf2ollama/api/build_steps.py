@@ -193,9 +193,12 @@ class BuildSteps:
 
                 Lock.of(plan)  # fails before files are fetched if a lock file cannot record it
             self._preflight(plan, ref)
+            is_checked = self._check_name(plan, hashing)
             if not self.options.stream:
                 files = fetch(ref, digests=digests, progress=self.progress, notify=self.notify)
                 plan = plan.with_files(files)
+                if not is_checked:
+                    self._check_name(plan, hashing)
             return self._install(plan, hashing, renderer)
 
     def _resolve(self, digests: DigestCache) -> ModelRef:
@@ -244,6 +247,24 @@ class BuildSteps:
 
         folder = None if self.options.stream else ref.folder
         preflight(plan, client=self.opened.client, store=self.opened.store, folder=folder)
+
+    def _check_name(self, plan: BuildPlan, hashing: Hashing) -> bool:
+        """Check that no other model is replaced; ``False`` if that takes digests of files to be fetched."""
+        if self.options.name is not None or self.options.replace:
+            return True
+        from gguf2ollama.install.preflight import reported_digests  # noqa: PLC0415 - late, for the start
+        from gguf2ollama.install.replacement import require_same_weights  # noqa: PLC0415
+
+        reported = reported_digests(plan, plan.image)
+        if reported is None and not plan.inspection.files.are_local:
+            return False
+        require_same_weights(
+            plan,
+            client=self.opened.client,
+            store=self.opened.store if self.opened.client is None else None,
+            digests=lambda: hashing.digests(plan.image) if reported is None else reported,
+        )
+        return True
 
     def _install(self, plan: BuildPlan, hashing: Hashing, renderer: Renderer | None) -> BuildResult:
         from gguf2ollama.install.execute import execute  # noqa: PLC0415 - late, for the start

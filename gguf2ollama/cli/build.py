@@ -38,6 +38,12 @@ class _Destination(TypedDict):
 @option(
     "--name", "-n", group="model", metavar="NAME", help="Name of the model.  [default: from the file name]"
 )
+@option(
+    "--replace",
+    group="model",
+    is_flag=True,
+    help="Without --name: replace a model that has other weights.",
+)
 @model_options
 @option(
     "--locked",
@@ -94,6 +100,7 @@ def command(
     *,
     source: str,
     name: str | None,
+    replace: bool,
     prompt: str | None,
     via: Via,
     rehash: bool,
@@ -137,6 +144,7 @@ def command(
     keywords: BuildKeywords = {
         **model_keywords,
         "name": name,
+        "replace": replace,
         "via": via,
         "verify": not no_verify,
         "load": not no_load,

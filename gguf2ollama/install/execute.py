@@ -79,6 +79,7 @@ def _make_transport(
             client=client,
             image=image,
             recipe=plan.inspection.recipe,
+            quantization=plan.inspection.files.label,
             hashing=hashing,
             copies=plan.destination.features.copies_of_upload,
             progress=progress,

@@ -65,7 +65,13 @@ class StreamTransport:
                 most=_PARALLEL,
             )
         files = {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
-        create_model(self.client, name, files=files, recipe=self.plan.inspection.recipe)
+        create_model(
+            self.client,
+            name,
+            files=files,
+            recipe=self.plan.inspection.recipe,
+            quantization=self.plan.inspection.files.label,
+        )
 
     def _files(self) -> tuple[RepositoryFile, ...]:
         """Return the files in the repository; they must be usable unchanged."""

@@ -17,7 +17,7 @@ from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.layers import Image, Weights
 from gguf2ollama.planning.plan import BuildPlan
 
-__all__ = ["preflight", "require_server_space"]
+__all__ = ["preflight", "reported_digests", "require_server_space"]
 
 _COMPARED_MODELS = 20  # of those that a server lists, to identify its store
 _SAME_TIME = 1.0  # seconds by which server and file system may differ on a file's time
@@ -47,7 +47,7 @@ def preflight(
         # across devices all is copied; within one, whether bytes can be shared shows only when linking
         is_elsewhere = device != _device(store.root)
         store.require(sum(layer.size for layer in image.weights) if is_elsewhere else 0)
-    elif client is not None and (digests := _reported_digests(plan, image)) is not None:
+    elif client is not None and (digests := reported_digests(plan, image)) is not None:
         require_server_space(
             client,
             image,
@@ -65,8 +65,8 @@ def _device(folder: Path) -> int | None:
     return None
 
 
-def _reported_digests(plan: BuildPlan, image: Image) -> Mapping[str, Digest] | None:
-    """Return the digests of layers as their site reports them; ``None`` if one is not an unchanged file."""
+def reported_digests(plan: BuildPlan, image: Image) -> Mapping[str, Digest] | None:
+    """Return the digests of layers by name, as a site reports them; ``None`` if one is not a whole file."""
     origin = plan.inspection.files.origin
     if origin is None or len(image.weights) != len(origin.files):
         return None

@@ -28,6 +28,7 @@ class UploadTransport:
         image: The model.
         recipe: Its Modelfile.
         hashing: Finds its digests.
+        quantization: What it is shown as.
         copies: The most copies of the model that the server's store holds at one time.
         progress: Called with the bytes sent.
     """
@@ -35,6 +36,7 @@ class UploadTransport:
     client: Client
     image: Image
     recipe: Recipe
+    quantization: str | None
     hashing: Hashing
     copies: int
     progress: Progress
@@ -54,7 +56,9 @@ class UploadTransport:
         )
         sent = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
         try:
-            create_model(self.client, name, files=sent.digests, recipe=self.recipe)
+            create_model(
+                self.client, name, files=sent.digests, recipe=self.recipe, quantization=self.quantization
+            )
         except InvalidGguf as error:
             if not sent.existing:
                 raise
@@ -67,7 +71,14 @@ class UploadTransport:
             ) from error
 
 
-def create_model(client: Client, name: ModelName, *, files: Mapping[str, Digest], recipe: Recipe) -> None:
+def create_model(
+    client: Client,
+    name: ModelName,
+    *,
+    files: Mapping[str, Digest],
+    recipe: Recipe,
+    quantization: str | None,
+) -> None:
     """Have a server create a model from blobs that it has.
 
     Raises:
@@ -86,4 +97,5 @@ def create_model(client: Client, name: ModelName, *, files: Mapping[str, Digest]
         parameters={"stop": [], **modelfile.parameters_json()},
         messages=[{"role": message.role, "content": message.content} for message in modelfile.messages],
         licenses=modelfile.licenses,
+        quantization=quantization,
     ).drain()

@@ -174,6 +174,7 @@ class Client:
         parser: str | None = None,
         requires: str | None = None,
         family: str | None = None,
+        quantization: str | None = None,
     ) -> Stream[Status]:
         """Create a model from uploaded blobs, or a variant of an existing one (servers from 0.5.5 on).
 
@@ -191,6 +192,7 @@ class Client:
             parser: A built-in parser of the model's answers.
             requires: The oldest Ollama that runs it.
             family: The architecture it goes by, where that is not what the GGUF says; some are treated apart.
+            quantization: What it is shown as, where that is not what the GGUF says.
 
         Raises:
             InvalidShards: The shards are not one whole set.
@@ -210,7 +212,7 @@ class Client:
             "renderer": renderer,
             "parser": parser,
             "requires": requires,
-            "info": {"model_family": family} if family else None,
+            "info": _given({"model_family": family, "quantization_level": quantization}) or None,
         }
         return self._api.stream(
             "/api/create",

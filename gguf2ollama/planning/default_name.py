@@ -1,36 +1,105 @@
-"""The default name of a model, from that of its file."""
+"""The default name of a model, from that of its file, its repository or its folder."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names import ModelName
+from gguf2ollama.sources.model import ModelFiles
+from gguf2ollama.sources.quantization import find_label
 
-__all__ = ["suggest_name"]
+__all__ = ["default_name", "suggest_name"]
 
-# the names of quantizations as publishers write them at the end of a file's name
-_QUANTIZATION = lazy_pattern(
-    r"[-._](?P<quantization>(?:ud-|i1-)?(?:i?q[1-8](?:_[a-z0-9]+)*|tq[12]_0|mxfp4(?:_moe)?|nvfp4|b?f16|fp16|f32))$",
-    re.IGNORECASE,
-)
 _FORBIDDEN = lazy_pattern(r"[^a-z0-9._-]+")
+_SEPARATORS = lazy_pattern(r"[-._ ]+")
+_LETTERS = lazy_pattern(r"[a-z]{2}|[a-z][0-9]|[0-9][a-z]")
+_OF_CONVERTERS = frozenset({"ggml", "gguf", "model", "unsloth"})
+"""What converters call every model: ``ggml-model-f16.gguf`` (llama.cpp), ``unsloth.Q4_K_M.gguf``."""
+_OF_CACHE = "models--"
+_LONGEST = 80
 
 
-def suggest_name(stem: str) -> ModelName:
+def default_name(files: ModelFiles) -> ModelName:
+    """Return the name of a model that was not given one.
+
+    Raises:
+        UsageProblem: Neither the names of file, repository and folder have a character that it may have.
+    """
+    repository = files.origin.repository.rpartition("/")[2] if files.origin else _cached(files.paths[0])
+    folders = () if files.origin else reversed(files.paths[0].absolute().parent.parts[1:])
+    return suggest_name(files.model.name, label=files.label, repository=repository, folders=tuple(folders))
+
+
+def suggest_name(
+    stem: str, *, label: str | None = None, repository: str = "", folders: Sequence[str] = ()
+) -> ModelName:
     """Return the default name for a file: ``qwen2.5-7b-instruct:q4_k_m`` for ``Qwen2.5-7B-Instruct-Q4_K_M``.
 
     Args:
         stem: The file's name without ``.gguf`` and without the number of a shard.
+        label: What distinguishes it from other files of the model, if that is known; else the quantization
+            in the name.
+        repository: The name of its repository, which is taken where the file's says nothing: it is the
+            label, what a converter calls every model, not in Latin letters, or a word that the repository's
+            name lacks.
+        folders: The names of its folders, the innermost first: taken for the first three reasons alone.
 
     Raises:
-        UsageProblem: It has no character that a name may have.
+        UsageProblem: None has a character that a name may have.
     """
-    found = _QUANTIZATION.search(stem)
-    base = stem[: found.start()] if found else stem
-    model = _FORBIDDEN.sub("-", base.lower()).strip("-._")[:80]
+    base, tag = _divide(re.sub(r"[-._]split$", "", stem), label=label)
+    own, outer = _plain(base), _plain(_without_gguf(_divide(repository, label=None)[0]))
+    if not _says_something(own, repository=outer) or (own == "model" and outer):
+        named = (outer, *(_plain(_divide(folder, label=None)[0]) for folder in folders))
+        own = next((name for name in named if _says_something(name)), own)
+    model = own or ("" if base else _plain(stem))
     if not model:
         raise UsageProblem(f"no model name can be derived from {stem!r}", hint="give one with --name")
-    tag = found["quantization"].lower() if found else "latest"
-    return ModelName(model=model, tag=tag)
+    return ModelName(model=model, tag=tag if own and tag else "latest")
+
+
+def _divide(name: str, *, label: str | None) -> tuple[str, str]:
+    """Return a name without its label, and the tag that the label becomes."""
+    match = re.search(re.escape(label), name, re.IGNORECASE) if label else None
+    span = match.span() if match else None
+    if span is None and (found := find_label(name)):
+        span = found.span("label")
+    if span is None:
+        return name, _plain(label or "")
+    before, after = name[: span[0]].rstrip("-._ "), name[span[1] :].lstrip("-._ ")
+    return "-".join(filter(None, (before, after))), _plain(label or name[span[0] : span[1]])
+
+
+def _plain(text: str) -> str:
+    """Return a text as a part of a name: in small letters, without accents and what a name may not have."""
+    ascii_only = "".join(
+        char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char)
+    )
+    return _FORBIDDEN.sub("-", ascii_only.lower()).strip("-._")[:_LONGEST].strip("-._")
+
+
+def _says_something(name: str, *, repository: str = "") -> bool:
+    """Return whether a name says which model it is."""
+    words = _words(name)
+    if not _LETTERS.search(name) or (words <= _OF_CONVERTERS and name != "model"):
+        return False
+    return len(words) > 1 or not repository or bool(words & _words(repository))
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in _SEPARATORS.split(name) if word}
+
+
+def _without_gguf(name: str) -> str:
+    return re.sub(r"(?:^|[-._])gguf$", "", name, flags=re.IGNORECASE)
+
+
+def _cached(path: Path) -> str:
+    """Return the name of the repository in whose cache a file is; empty if it is in none."""
+    found = (part.rpartition("--")[2] for part in path.absolute().parts if part.startswith(_OF_CACHE))
+    return next(found, "")

@@ -237,7 +237,7 @@ def _config(files: ModelFiles, *, recipe: Recipe, merges: bool) -> ModelConfig:
         family=architecture,
         families=(architecture,),
         parameter_size=parameter_size_label(model.parameter_count),
-        file_type=file_type_name(model.metadata.get("general.file_type")),
+        file_type=files.label or file_type_name(model.metadata.get("general.file_type")),
         renderer=modelfile.renderer or "",
         parser=modelfile.parser or "",
         requires=_SHARDS_REQUIRE if keeps_shards else modelfile.requires or "",

@@ -71,6 +71,7 @@ class BuildKeywords(ModelKeywords, total=False):
         load: Whether the model is loaded once, so that what the server cannot run is found now, and prompts
             are compared on the server (the default).
         allow_mismatch: Whether a model that differs from the plan is kept.
+        replace: Whether a model with other weights is replaced although no name was given.
     """
 
     name: str | None
@@ -79,6 +80,7 @@ class BuildKeywords(ModelKeywords, total=False):
     rehash: bool
     load: bool
     allow_mismatch: bool
+    replace: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,7 @@ class BuildOptions(ModelOptions):
     rehash: bool = False
     load: bool = True
     allow_mismatch: bool = False
+    replace: bool = False
 
     @property
     def model_name(self) -> ModelName | None:

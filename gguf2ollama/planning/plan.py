@@ -18,7 +18,7 @@ from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.memory.placement import Model
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.choice_form import choice_form
-from gguf2ollama.planning.default_name import suggest_name
+from gguf2ollama.planning.default_name import default_name
 from gguf2ollama.planning.ends import choose_ends
 from gguf2ollama.planning.layers import Image, lay_out_image
 from gguf2ollama.planning.migration import warn_of_second_copy
@@ -188,7 +188,7 @@ def plan_build(
         Gguf2OllamaError: As :func:`plan_model` does.
         VerificationFailed: The server is known to fail to load the model.
     """
-    name = options.model_name or suggest_name(files.model.name)
+    name = options.model_name or default_name(files)
     inspection = plan_model(
         files,
         options=options,

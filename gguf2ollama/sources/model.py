@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio import Shard, ShardSet
+from gguf2ollama.sources.quantization import find_quant
 
 if TYPE_CHECKING:
     from gguf2ollama.sources.gguf_files import RepositoryFile
@@ -72,6 +73,8 @@ class Origin:
         reason: Why these files were chosen.
         bytes_fetched: Bytes that were downloaded.
         files: Paths, sizes and digests as the repository reports them.
+        repository: ``owner/repo``; empty if it has none.
+        label: What distinguishes the model from others in the repository; ``None`` if nothing does.
     """
 
     source: str
@@ -79,6 +82,8 @@ class Origin:
     reason: str
     bytes_fetched: int
     files: tuple[RepositoryFile, ...] = ()
+    repository: str = ""
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,11 @@ class ModelFiles:
     def shards(self) -> tuple[Shard, ...]:
         """All files with their headers: the model's, then projectors."""
         return (*self.model.shards, *self.projectors)
+
+    @property
+    def label(self) -> str | None:
+        """What its publishers call this file of the model: usually the quantization, as names have it."""
+        return (self.origin.label if self.origin else None) or find_quant(self.model.name)
 
     @property
     def paths(self) -> tuple[Path, ...]:

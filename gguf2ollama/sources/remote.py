@@ -74,6 +74,8 @@ class RemoteModel:
             reason=self.choice.reason,
             bytes_fetched=bytes_fetched,
             files=self.files,
+            repository=self.repository.info.name if isinstance(self.source, HubSource) else "",
+            label=self.choice.variant.quant,
         )
 
     @property

@@ -35,22 +35,73 @@ from gguf2ollama.planning.default_name import suggest_name
         ("Qwen3-Coder-30B-A3B-MXFP4_MOE", "qwen3-coder-30b-a3b:mxfp4_moe"),
         ("mistral-7b-instruct-v0.2.Q5_K_S", "mistral-7b-instruct-v0.2:q5_k_s"),
         ("tinyllama-1.1b-chat-v1.0.Q4_K_M", "tinyllama-1.1b-chat-v1.0:q4_k_m"),
-        ("ggml-model-i2_s", "ggml-model-i2_s:latest"),
+        ("ggml-model-i2_s", "ggml-model:i2_s"),
         ("Phi-3-mini-4k-instruct-q4", "phi-3-mini-4k-instruct:q4"),
         # no quantization at the end
         ("AVQ2", "avq2:latest"),
         ("model-AVQ2", "model-avq2:latest"),
         ("Q4_K_M", "q4_k_m:latest"),
         ("llama-2-7b-chat", "llama-2-7b-chat:latest"),
-        ("Q8_0-of-something", "q8_0-of-something:latest"),
+        ("Q8_0-of-something", "of-something:q8_0"),
+        ("gemma-4-26B_q4_0-it", "gemma-4-26b-it:q4_0"),
+        ("Qwen3VL-32B-Instruct-F16-split", "qwen3vl-32b-instruct:f16"),
+        ("model", "model:latest"),
         ("model (1)", "model-1:latest"),
-        ("Modèle été-Q8_0", "mod-le-t:q8_0"),
+        ("Modèle été-Q8_0", "modele-ete:q8_0"),
         ("-._model-", "model:latest"),
         ("x" * 200 + "-Q4_0", "x" * 80 + ":q4_0"),
     ],
 )
 def test_a_name_is_what_a_user_would_choose(stem, name):
     assert suggest_name(stem).short == name
+
+
+@pytest.mark.parametrize(
+    "stem,label,repository,name",
+    [
+        ("ggml-model-Q4_K_M", "Q4_K_M", "MiniCPM-V-4-gguf", "minicpm-v-4:q4_k_m"),
+        ("unsloth.Q4_K_M", "Q4_K_M", "llama3.1-8b-coding-gguf", "llama3.1-8b-coding:q4_k_m"),
+        ("final.Q8_0", "Q8_0", "My-Finetune-GGUF", "my-finetune:q8_0"),
+        ("Q4_K_M", "Q4_K_M", "llama_gguf", "llama:q4_k_m"),
+        ("model", None, "ggml-model-f16.gguf", "model:latest"),
+        ("模型-Q4_0", "Q4_0", "Sakura-14B-GGUF", "sakura-14b:q4_0"),
+        (
+            "Llama-3.2-1B-Instruct-Q4_K_M",
+            "Q4_K_M",
+            "ultravox-v0_5-llama-3_2-1b-GGUF",
+            "llama-3.2-1b-instruct:q4_k_m",
+        ),
+        ("gpt2.i1-Q2_K", "i1-Q2_K", "gpt2-i1-GGUF", "gpt2:i1-q2_k"),
+        (
+            "Qwen3.6-35B-A3B-APEX-I-Compact",
+            "I-Compact",
+            "Qwen3.6-35B-A3B-APEX-GGUF",
+            "qwen3.6-35b-a3b-apex:i-compact",
+        ),
+        ("Qwen3.5-9B-MoQ-16", "BF16", "Qwen3.5-9B-GGUF-MoQ", "qwen3.5-9b-moq-16:bf16"),
+        ("模型", None, "模型", None),
+    ],
+)
+def test_from_a_repository_the_name_is_its_own_where_the_files_says_nothing(stem, label, repository, name):
+    if name is None:
+        with pytest.raises(UsageProblem):
+            suggest_name(stem, label=label, repository=repository)
+    else:
+        assert suggest_name(stem, label=label, repository=repository).short == name
+
+
+@pytest.mark.parametrize(
+    "stem,folders,name",
+    [
+        ("ggml-model-q4_k", ("ggml_llava-v1.5-7b", "mys"), "ggml_llava-v1.5-7b:q4_k"),
+        ("Q4_K_M", ("Q4_K_M", "phi-2"), "phi-2:q4_k_m"),
+        ("模型-Q4_0", ("Sakura-14B",), "sakura-14b:q4_0"),
+        ("mistral.Q4_0", ("Downloads",), "mistral:q4_0"),
+        ("model", ("Downloads",), "model:latest"),
+    ],
+)
+def test_a_file_that_says_nothing_has_the_name_of_its_folder(stem, folders, name):
+    assert suggest_name(stem, folders=folders).short == name
 
 
 @pytest.mark.parametrize("stem", ["", "---", "模型", "🤖-Q4_0"])
