@@ -11,18 +11,21 @@ Source: ``common/jinja/runtime.cpp`` of llama.cpp b10488 and b11095.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
+from functools import partial, reduce
 from typing import Any
 
+from jinja2 import nodes
+
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.llamacpp import nodes
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
 from gguf2ollama.chat.llamacpp.members import NOT_TOLD, attribute, item, part
 from gguf2ollama.chat.llamacpp.methods import functions, method_of
 from gguf2ollama.chat.llamacpp.operators import apply
-from gguf2ollama.chat.llamacpp.parser import parse
+from gguf2ollama.chat.llamacpp.parser import parse, parts_of
 from gguf2ollama.chat.llamacpp.prefixes import only_adds_at_the_end
 from gguf2ollama.chat.llamacpp.printing import (
     Assign,
@@ -55,6 +58,17 @@ from gguf2ollama.chat.llamacpp.values import (
 __all__ = ["Dialect", "Template", "load"]
 
 _ALIASES = {"count": "length", "d": "default", "e": "escape", "trim": "strip"}
+_COMPARISONS = {
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "lteq": "<=",
+    "gt": ">",
+    "gteq": ">=",
+    "in": "in",
+    "notin": "not in",
+}
+_INT64 = 1 << 63
 _TEXT_FILTERS = {"capitalize", "lower", "replace", "strip", "title", "upper", "wordcount"}
 
 
@@ -126,54 +140,70 @@ def load(source: str, dialect: Dialect) -> Template:
     """
     if "format(" in source and not dialect.formats_text:
         raise NotForeseen("formatting of strings, which this llama.cpp build lacks")
-    body = parse(as_bytes_text(source))
+    syntax = parse(source)
     try:
-        return Template(only_adds_at_the_end(body, "add_generation_prompt"), _Compiler(dialect).body(body))
+        body = _Compiler(dialect, syntax.bare_filters).body(syntax.body)
+        return Template(only_adds_at_the_end(syntax.body, "add_generation_prompt"), body)
     except RecursionError as error:
         raise NotForeseen("its blocks are nested too deeply") from error
 
 
 class _Compiler:
-    """Makes closures of the parts of a template."""
+    """Makes closures of the parts of a template, of those that llama.cpp knows."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, bare_filters: Collection[nodes.Filter]) -> None:
         self._dialect = dialect
+        self._bare_filters = bare_filters
         self._kinds: dict[type, Callable[[Any], Code]] = {
-            nodes.Literal: self._literal,
+            nodes.TemplateData: self._text,
+            nodes.Const: self._constant,
             nodes.Name: self._name,
-            nodes.ArrayLiteral: self._array,
-            nodes.TupleLiteral: self._tuple,
-            nodes.ObjectLiteral: self._object,
-            nodes.Binary: self._binary,
+            nodes.List: self._list,
+            nodes.Tuple: self._tuple,
+            nodes.Dict: self._dict,
+            nodes.And: self._either,
+            nodes.Or: self._either,
             nodes.Not: self._not,
-            nodes.Conditional: self._conditional,
-            nodes.Select: self._select,
+            nodes.Compare: self._compare,
+            **dict.fromkeys((nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.Mod), self._binary),
+            nodes.Concat: self._concat,
+            nodes.CondExpr: self._conditional,
             nodes.Filter: self._filter,
             nodes.Test: self._test,
-            nodes.Member: self._member,
-            nodes.KeywordArgument: self._keyword,
-            nodes.Spread: self._spread,
+            nodes.Getattr: self._attribute,
+            nodes.Getitem: self._item,
+            nodes.Keyword: self._keyword,
             nodes.Call: self._call,
             nodes.If: self._if,
             nodes.For: self._for,
-            nodes.Set: self._set,
+            nodes.Assign: self._assign,
+            nodes.AssignBlock: self._assign_block,
             nodes.Macro: self._macro,
             nodes.CallBlock: self._call_block,
             nodes.FilterBlock: self._filter_block,
-            nodes.Jump: self._jump,
-            nodes.Nothing: lambda _: lambda _: UNDEFINED,
+            nodes.Break: lambda _: _jump(ends=True),
+            nodes.Continue: lambda _: _jump(ends=False),
         }
 
-    def body(self, statements: Sequence[nodes.Statement]) -> list[Code]:
-        return [self._code(one) for one in statements]
+    def body(self, statements: Iterable[nodes.Node]) -> list[Code]:
+        return [self._code(node) for node in parts_of(statements)]
 
-    def _code(self, node: nodes.Statement) -> Code:
+    def _code(self, node: nodes.Node) -> Code:
+        if type(node) not in self._kinds:
+            raise TemplateFault(f"line {node.lineno}: unknown: {type(node).__name__.lower()}")
         return self._kinds[type(node)](node)
 
     # expressions
 
-    def _literal(self, node: nodes.Literal) -> Code:
-        value = node.value
+    def _text(self, node: nodes.TemplateData) -> Code:
+        text = as_bytes_text(node.data)
+        return lambda _: text
+
+    def _constant(self, node: nodes.Const) -> Code:
+        value = as_bytes_text(node.value) if isinstance(node.value, str) else node.value
+        is_too_large = isinstance(value, int) and not -_INT64 <= value < _INT64
+        if is_too_large or value in {math.inf, -math.inf}:
+            raise TemplateFault(f"line {node.lineno}: a number that is too large")
         return lambda _: value
 
     def _name(self, node: nodes.Name) -> Code:
@@ -190,25 +220,41 @@ class _Compiler:
 
         return run
 
-    def _array(self, node: nodes.ArrayLiteral) -> Code:
+    def _list(self, node: nodes.List) -> Code:
         items = self.body(node.items)
         return lambda scope: scope.run.made([item(scope) for item in items])
 
-    def _tuple(self, node: nodes.TupleLiteral) -> Code:
+    def _tuple(self, node: nodes.Tuple) -> Code:
         items = self.body(node.items)
         return lambda scope: tuple(item(scope) for item in items)
 
-    def _object(self, node: nodes.ObjectLiteral) -> Code:
-        items = [(self._code(key), self._code(value)) for key, value in node.items]
+    def _dict(self, node: nodes.Dict) -> Code:
+        items = [(self._code(pair.key), self._code(pair.value)) for pair in node.items]
         return lambda scope: scope.run.made({as_key(key(scope)): value(scope) for key, value in items})
 
-    def _binary(self, node: nodes.Binary) -> Code:
-        how, left, right = node.operator, self._code(node.left), self._code(node.right)
-        looks_up_none = self._dialect.looks_up_none
+    def _either(self, node: nodes.And | nodes.Or) -> Code:
+        left, right, decisive = self._code(node.left), self._code(node.right), isinstance(node, nodes.Or)
 
-        def either(scope: Scope) -> Value:
+        def run(scope: Scope) -> Value:
             value = left(scope)
-            return value if is_true(value) is (how == "or") else right(scope)
+            return value if is_true(value) is decisive else right(scope)
+
+        return run
+
+    def _binary(self, node: nodes.BinExpr) -> Code:
+        return self._operation(node.operator, self._code(node.left), self._code(node.right))
+
+    def _concat(self, node: nodes.Concat) -> Code:
+        return reduce(partial(self._operation, "~"), self.body(node.nodes))
+
+    def _compare(self, node: nodes.Compare) -> Code:
+        code = self._code(node.expr)
+        for operand in node.ops:
+            code = self._operation(_COMPARISONS[operand.op], code, self._code(operand.expr))
+        return code
+
+    def _operation(self, how: str, left: Code, right: Code) -> Code:
+        looks_up_none = self._dialect.looks_up_none
 
         def equal(scope: Scope) -> Value:
             one, other = left(scope), right(scope)
@@ -222,36 +268,30 @@ class _Compiler:
             scope.run.step(weight(one) + weight(other) + weight(result))
             return result
 
-        if how in {"and", "or"}:
-            return either
         return equal if how in {"==", "!="} else run
 
     def _not(self, node: nodes.Not) -> Code:
-        operand = self._code(node.operand)
+        operand = self._code(node.node)
         return lambda scope: not is_true(operand(scope))
 
-    def _conditional(self, node: nodes.Conditional) -> Code:
-        test, then, otherwise = self._code(node.test), self._code(node.then), self._code(node.otherwise)
+    def _conditional(self, node: nodes.CondExpr) -> Code:
+        test, then = self._code(node.test), self._code(node.expr1)
+        if node.expr2 is None:
+            return lambda scope: then(scope) if is_true(test(scope)) else UNDEFINED
+        otherwise = self._code(node.expr2)
         return lambda scope: then(scope) if is_true(test(scope)) else otherwise(scope)
 
-    def _select(self, node: nodes.Select) -> Code:
-        operand, test = self._code(node.operand), self._code(node.test)
-        return lambda scope: operand(scope) if is_true(test(scope)) else UNDEFINED
-
     def _filter(self, node: nodes.Filter) -> Code:
-        if node.operand is None:
+        if node.node is None:
             raise NotForeseen("a filter without an operand")
-        operand, filtered = self._code(node.operand), self._filtered(node)
+        operand, filtered = self._code(node.node), self._filtered(node)
         return lambda scope: filtered(scope, operand(scope))
 
     def _filtered(self, node: nodes.Filter) -> Callable[[Scope, Any], Any]:
-        name = _ALIASES.get(node.name or "", node.name)
-        arguments = self.body(node.arguments or ())
-        coerces = node.arguments is None and name in _TEXT_FILTERS
+        name, arguments = _ALIASES.get(node.name, node.name), self._arguments(node)
+        coerces = node in self._bare_filters and name in _TEXT_FILTERS
 
         def run(scope: Scope, value: Value) -> Value:
-            if name is None:
-                raise TemplateFault("Filter callee must be an identifier")
             given = value
             if coerces and value is not UNDEFINED and not isinstance(value, str):
                 given = to_text(value)
@@ -268,50 +308,46 @@ class _Compiler:
         return run
 
     def _test(self, node: nodes.Test) -> Code:
-        operand, arguments = self._code(node.operand), self.body(node.arguments)
-        name, negated, marks = node.name, node.negated, self._dialect.marks_tests
+        operand, arguments = self._code(node.node), self._arguments(node)
+        name, marks = node.name, self._dialect.marks_tests
 
         def run(scope: Scope) -> Value:
             value = operand(scope)
-            if name is None:
-                raise TemplateFault("Test callee must be an identifier")
             told = [argument(scope) for argument in arguments]
             if name not in TESTS:
                 raise TemplateFault(f"Unknown test '{name}'")
             if marks and scope.run.watched:
                 scope.run.mark(value, f"test_is_{name}")
             scope.run.step(sum(map(weight, told)) if told else 0)
-            return TESTS[name]([value, *told]) is not negated
+            return TESTS[name]([value, *told])
 
         return run
 
-    def _member(self, node: nodes.Member) -> Code:
-        operand, member = self._code(node.operand), node.member
-        if isinstance(member, nodes.Slice):
-            return self._slice(operand, member)
-        if node.computed:
-            key = self._code(member)
-            return lambda scope: item(scope, operand(scope), key(scope))
-        if isinstance(member, nodes.Name):
-            name = member.name
+    def _attribute(self, node: nodes.Getattr) -> Code:
+        operand, name = self._code(node.node), node.attr
+        if not name.isdigit():
             return lambda scope: attribute(scope, operand(scope), name)
-        return self._numbered(operand, member)
-
-    def _numbered(self, operand: Code, member: nodes.Expression) -> Code:
-        is_number = isinstance(member, nodes.Literal) and type(member.value) is int
+        number, is_known = int(name), self._dialect.takes_numbered_members
 
         def run(scope: Scope) -> Value:
             value = operand(scope)
-            if is_number and self._dialect.takes_numbered_members and isinstance(member, nodes.Literal):
-                return item(scope, value, member.value)
-            raise TemplateFault("Static member property must be an identifier")
+            if not is_known:
+                raise TemplateFault("Static member property must be an identifier")
+            return item(scope, value, number)
 
         return run
 
-    def _slice(self, operand: Code, member: nodes.Slice) -> Code:
+    def _item(self, node: nodes.Getitem) -> Code:
+        operand = self._code(node.node)
+        if isinstance(node.arg, nodes.Slice):
+            return self._slice(operand, node.arg)
+        key = self._code(node.arg)
+        return lambda scope: item(scope, operand(scope), key(scope))
+
+    def _slice(self, operand: Code, bounds: nodes.Slice) -> Code:
         start, stop, step = (
             (lambda _: NOT_TOLD) if one is None else self._code(one)
-            for one in (member.start, member.stop, member.step)
+            for one in (bounds.start, bounds.stop, bounds.step)
         )
 
         def run(scope: Scope) -> Value:
@@ -320,19 +356,19 @@ class _Compiler:
 
         return run
 
-    def _keyword(self, node: nodes.KeywordArgument) -> Code:
+    def _keyword(self, node: nodes.Keyword) -> Code:
         key, value = node.key, self._code(node.value)
         return lambda scope: Keyword(key, value(scope))
 
-    def _spread(self, node: nodes.Spread) -> Code:
-        def run(scope: Scope) -> Value:
-            scope.run.step()
-            raise TemplateFault(f"cannot exec SpreadExpression ({type(node.operand).__name__})")
-
-        return run
+    def _arguments(self, node: nodes.Call | nodes.Filter | nodes.Test) -> list[Code]:
+        """Return arguments in the order in which they are written."""
+        if node.dyn_kwargs is not None:
+            raise TemplateFault("unexpected: **")
+        spread = [] if node.dyn_args is None else [_spread]
+        return [*self.body(node.args), *spread, *self.body(node.kwargs)]
 
     def _call(self, node: nodes.Call) -> Code:
-        callee, arguments = self._code(node.callee), self.body(node.arguments)
+        callee, arguments = self._code(node.node), self._arguments(node)
 
         def run(scope: Scope) -> Value:
             told = [argument(scope) for argument in arguments]
@@ -349,16 +385,22 @@ class _Compiler:
     # statements
 
     def _if(self, node: nodes.If) -> Code:
-        test, body, otherwise = self._code(node.test), self._block(node.body), self._block(node.otherwise)
+        code = self._block(node.else_)
+        for branch in reversed([node, *node.elif_]):
+            code = self._branch(self._code(branch.test), self._block(branch.body), code)
+        return code
+
+    def _branch(self, test: Code, body: Code, otherwise: Code) -> Code:
         return lambda scope: body(scope) if is_true(test(scope)) else otherwise(scope)
 
-    def _block(self, statements: Sequence[nodes.Statement]) -> Code:
-        """Return what runs statements and prints them; of nothing but text that is done now."""
-        body = self.body(statements)
-        if not all(isinstance(one, (nodes.Literal, nodes.Nothing)) for one in statements):
+    def _block(self, statements: Sequence[nodes.Node]) -> Code:
+        """Return what runs statements and prints them; text is put together now."""
+        parts = list(parts_of(statements))
+        texts = [as_bytes_text(part.data) for part in parts if isinstance(part, nodes.TemplateData)]
+        if len(texts) < len(parts):
+            body = self.body(parts)
             return lambda scope: printed(body, scope)
-        texts = [to_text(one.value) for one in statements if isinstance(one, nodes.Literal)]
-        text = joined([one for one in texts if one])
+        text = joined(texts)
         cost = weight(text)
 
         def run(scope: Scope) -> Value:
@@ -368,46 +410,52 @@ class _Compiler:
         return run
 
     def _for(self, node: nodes.For) -> Code:
-        chosen = node.iterable
+        if node.test is not None or node.recursive:
+            raise TemplateFault("a loop with a second condition, or a recursive one")
+        chosen = node.iter if isinstance(node.iter, nodes.CondExpr) and node.iter.expr2 is None else None
         return Loop(
-            iterable=self._code(chosen.operand if isinstance(chosen, nodes.Select) else chosen),
-            test=self._code(chosen.test) if isinstance(chosen, nodes.Select) else None,
-            assign=_loop_target(node.target),
-            unpacks=isinstance(node.target, nodes.TupleLiteral),
+            iterable=self._code(chosen.expr1 if chosen else node.iter),
+            test=self._code(chosen.test) if chosen else None,
+            assign=_variables(node.target, "Invalid loop variable(s)"),
+            unpacks=isinstance(node.target, nodes.Tuple),
             body=self.body(node.body),
-            otherwise=self.body(node.otherwise),
+            otherwise=self.body(node.else_),
         )
 
-    def _set(self, node: nodes.Set) -> Code:
-        value = None if node.value is None else self._code(node.value)
-        body, assign = self.body(node.body), self._set_target(node)
+    def _assign(self, node: nodes.Assign) -> Code:
+        is_moved = isinstance(node.node, (nodes.Name, nodes.Getattr, nodes.Getitem))
+        return self._assigned(node.target, self._code(node.node), is_moved=is_moved)
+
+    def _assign_block(self, node: nodes.AssignBlock) -> Code:
+        body = self.body(node.body)
+        return self._assigned(node.target, lambda scope: printed(body, scope), is_moved=False)
+
+    def _assigned(self, target: nodes.Node, value: Code, *, is_moved: bool) -> Code:
+        assign = self._target(target, is_moved=is_moved)
 
         def run(scope: Scope) -> Value:
-            assign(scope, printed(body, scope) if value is None else value(scope))
+            assign(scope, value(scope))
             return UNDEFINED
 
         return run
 
-    def _set_target(self, node: nodes.Set) -> Assign:
-        target, is_moved = node.target, isinstance(node.value, (nodes.Name, nodes.Member))
-        if isinstance(target, nodes.Name):
-            return to_name(target.name)
-        if isinstance(target, nodes.TupleLiteral):
-            return unpacking(_names(target))
-        if isinstance(target, nodes.Member) and not target.computed and isinstance(target.member, nodes.Name):
-            operand, member = self._code(target.operand), target.member.name
+    def _target(self, target: nodes.Node, *, is_moved: bool) -> Assign:
+        if isinstance(target, nodes.Const) and (target.value is None or isinstance(target.value, bool)):
+            raise NotForeseen("an assignment to a constant")  # which is a variable in llama.cpp
+        if not isinstance(target, nodes.Getattr) or target.attr.isdigit():
+            return _variables(target, "Invalid LHS inside assignment expression")
+        operand, member = self._code(target.node), target.attr
 
-            def run(scope: Scope, value: Value) -> None:
-                owner = operand(scope)
-                if not isinstance(owner, dict):
-                    raise TemplateFault("Cannot assign to member of non-object")
-                owner[member] = value if is_moved else scope.run.made_anew(value)
+        def run(scope: Scope, value: Value) -> None:
+            owner = operand(scope)
+            if not isinstance(owner, dict):
+                raise TemplateFault("Cannot assign to member of non-object")
+            owner[member] = value if is_moved else scope.run.made_anew(value)
 
-            return run
-        return never("Invalid LHS inside assignment expression")
+        return run
 
     def _macro(self, node: nodes.Macro) -> Code:
-        parameters, body = self._parameters(node.parameters), self.body(node.body)
+        name, parameters, body = node.name, self._parameters(node), self.body(node.body)
 
         def called(scope: Scope, arguments: list[Any]) -> Value:
             inner = scope.within()
@@ -415,26 +463,21 @@ class _Compiler:
             return printed(body, inner)
 
         def run(scope: Scope) -> Value:
-            if not isinstance(node.name, nodes.Name):
-                raise TemplateFault("Macro name must be an identifier")
-            scope.variables[node.name.name] = Function(node.name.name, called)
+            scope.variables[name] = Function(name, called)
             return UNDEFINED
 
         return run
 
     def _parameters(
-        self, parameters: Sequence[nodes.Expression]
+        self, node: nodes.Macro | nodes.CallBlock
     ) -> Callable[[Scope, Scope, Sequence[Any]], None]:
         """Return what binds arguments: by name or place; defaults only where fewer arguments are given."""
-        known = [_parameter(one) for one in parameters]
-        defaults = [
-            self._code(one.value) if isinstance(one, nodes.KeywordArgument) else None for one in parameters
-        ]
+        names = [parameter.name for parameter in node.args]
+        defaults: list[Code | None] = [None] * (len(names) - len(node.defaults))
+        defaults += self.body(node.defaults)
 
         def bind(caller: Scope, inner: Scope, arguments: Sequence[Any]) -> None:
-            for at, (name, default) in enumerate(zip(known, defaults, strict=True)):
-                if name is None:
-                    raise TemplateFault("Invalid parameter type")
+            for at, (name, default) in enumerate(zip(names, defaults, strict=True)):
                 if at < len(arguments):
                     inner.variables[name] = _argument(arguments, name, at)
                 elif default is None:
@@ -445,8 +488,10 @@ class _Compiler:
         return bind
 
     def _call_block(self, node: nodes.CallBlock) -> Code:
-        callee, arguments = self._code(node.call.callee), self.body(node.call.arguments)
-        parameters, body = self._parameters(node.parameters), self.body(node.body)
+        if not isinstance(node.call.node, nodes.Name):
+            raise TemplateFault("Expected identifier")
+        callee, arguments = self._code(node.call.node), self._arguments(node.call)
+        parameters, body = self._parameters(node), self.body(node.body)
 
         def run(scope: Scope) -> Value:
             function = callee(scope)
@@ -469,32 +514,28 @@ class _Compiler:
         body, filtered = self.body(node.body), self._filtered(node.filter)
         return lambda scope: filtered(scope, printed(body, scope))
 
-    def _jump(self, node: nodes.Jump) -> Code:
-        ends = node.ends
 
-        def run(scope: Scope) -> Value:
-            scope.run.step()
-            raise Jump(ends=ends)
+def _jump(*, ends: bool) -> Code:
+    def run(scope: Scope) -> Value:
+        scope.run.step()
+        raise Jump(ends=ends)
 
-        return run
+    return run
 
 
-def _loop_target(target: nodes.Expression) -> Assign:
+def _spread(scope: Scope) -> Value:
+    """Fail as ``*a`` in a call does, which llama.cpp parses and cannot run."""
+    scope.run.step()
+    raise TemplateFault("cannot exec SpreadExpression")
+
+
+def _variables(target: nodes.Node, problem: str) -> Assign:
+    """Return what assigns to a variable, or to several; anything else fails with a problem."""
     if isinstance(target, nodes.Name):
         return to_name(target.name)
-    if isinstance(target, nodes.TupleLiteral):
-        return unpacking(_names(target))
-    return never("Invalid loop variable(s)")
-
-
-def _names(target: nodes.TupleLiteral) -> list[str | None]:
-    return [one.name if isinstance(one, nodes.Name) else None for one in target.items]
-
-
-def _parameter(node: nodes.Expression) -> str | None:
-    if isinstance(node, nodes.Name):
-        return node.name
-    return node.key if isinstance(node, nodes.KeywordArgument) else None
+    if isinstance(target, nodes.Tuple):
+        return unpacking([part.name if isinstance(part, nodes.Name) else None for part in target.items])
+    return never(problem)
 
 
 def _argument(arguments: Sequence[Any], name: str, position: int) -> Value:

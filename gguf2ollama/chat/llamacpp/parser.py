@@ -1,432 +1,343 @@
-"""Parse a chat template as llama.cpp does, which knows less of Jinja than Jinja2 and takes some things else.
+"""Parse chat templates as llama.cpp does: jinja2's own lexer and parser, changed where llama.cpp differs.
 
-Source: ``common/jinja/parser.cpp`` of llama.cpp b10488 and b11095, which are the same.
+Within ``{% %}`` and ``{{ }}``, llama.cpp knows numbers in decimals only, nine escapes in strings, names in
+ASCII, a sign only where a number follows at once, and of jinja2's statements those of ``_STATEMENTS``.
+``~`` binds as ``+`` does; tests come after all filters and take arguments in parentheses only; any
+expression may stand left of ``=`` in a ``set``; a tuple has no trailing comma, and stands in parentheses or
+in a ``set``. Outside, a template that begins with a single character and a block loses that character.
+
+What jinja2 does not parse, llama.cpp refuses too, but within brackets, where it needs no commas.
+
+Source: ``common/jinja/lexer.cpp`` and ``parser.cpp`` of llama.cpp b10488 and b11095, which are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeAlias
 
+from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2.ext import Extension
+from jinja2.lexer import Lexer
+from jinja2.parser import Parser
+
+from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
-from gguf2ollama.chat.llamacpp.lexer import Token, tokenize
-from gguf2ollama.chat.llamacpp.nodes import (
-    ArrayLiteral,
-    Binary,
-    Call,
-    CallBlock,
-    Conditional,
-    Expression,
-    Filter,
-    FilterBlock,
-    For,
-    If,
-    Jump,
-    KeywordArgument,
-    Literal,
-    Macro,
-    Member,
-    Name,
-    Not,
-    Nothing,
-    ObjectLiteral,
-    Select,
-    Set,
-    Slice,
-    Spread,
-    Statement,
-    Test,
-    TupleLiteral,
+
+__all__ = ["Syntax", "parse", "parts_of"]
+
+_RawToken: TypeAlias = tuple[int, str, str]  # line, kind, source
+
+_STATEMENTS = frozenset(
+    {
+        *("if", "for", "set", "macro", "call", "filter", "break", "continue"),
+        *("generation", "endgeneration"),
+    }
 )
+_NUMBERS = frozenset({"integer", "float"})
+_OPERANDS = _NUMBERS | {"name", "string"}
+_BEGINS = frozenset({"block_begin", "variable_begin"})
+_DECIMAL = lazy_pattern(r"[0-9]+(?:\.[0-9]+)?")
+_LOST_START = lazy_pattern(r"(?!\{\{)[\x00-\x7f][ \t\v\f]*(?=\{[%#])")
+# the tokens of jinja2 that llama.cpp takes for the same
+_KNOWN = {
+    "block_begin": lazy_pattern(r"\{%-?"),
+    "block_end": lazy_pattern(r"[^+].*", re.DOTALL),
+    "raw_begin": lazy_pattern(r"(?!)"),
+    "whitespace": lazy_pattern(r"[ \t\n\v\f]+"),
+    "operator": lazy_pattern(r"(?!\*\*|//|;).+"),
+    "name": lazy_pattern(r"[\x00-\x7f]+"),
+    "string": lazy_pattern(r"""(?:[^\\]|\\[ntrbfv\\'"])+"""),
+}
+# and those around which it trims the same: of white space, it knows less than jinja2
+_TRIMMED = {
+    "block_end": lazy_pattern(r"-?%\}[ \t\n]*"),
+    "variable_end": lazy_pattern(r"-?\}\}[ \t\n]*"),
+    "comment_begin": lazy_pattern(r"\{#-?"),
+    "comment_end": lazy_pattern(r"-?#\}[ \t\n]*"),
+}
 
-__all__ = ["parse"]
 
-_END = Token("text", "")
-_INT64 = 1 << 63
-_LONGEST_NUMBER = 32  # characters
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syntax:
+    """A template that was parsed.
+
+    Attributes:
+        body: Its statements.
+        bare_filters: The filters that are written without parentheses, which llama.cpp treats apart.
+    """
+
+    body: list[nodes.Node]
+    bare_filters: frozenset[nodes.Filter]
 
 
-def parse(source: str) -> tuple[Statement, ...]:
+@lru_cache(maxsize=4)  # builds of llama.cpp that a version of Ollama may come with take the same template
+def parse(source: str) -> Syntax:
     """Parse a template.
 
     Raises:
-        NotForeseen: It is nested too deeply to be told.
+        NotForeseen: What llama.cpp makes of it is not known.
         TemplateFault: llama.cpp does not take it.
     """
     try:
-        return _Parser(tokenize(source)).template()
+        parser = _Parser(_environment(), source)
+        return Syntax(body=parser.parse().body, bare_filters=frozenset(parser.bare_filters))
+    except TemplateSyntaxError as error:
+        raise TemplateFault(f"line {error.lineno}: {error.message}") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise TemplateFault(str(error)) from error
     except RecursionError as error:
         raise NotForeseen("its blocks or brackets are nested too deeply") from error
 
 
-class _Parser:
-    """Walks over the tokens of one template."""
-
-    def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
-        self._at = 0
-
-    def template(self) -> tuple[Statement, ...]:
-        body = []
-        while self._at < len(self._tokens):
-            body.append(self._any())
-        return tuple(body)
-
-    # tokens
-
-    def _peek(self, offset: int = 0) -> Token:
-        at = self._at + offset
-        return self._tokens[at] if at < len(self._tokens) else _END
-
-    def _next(self) -> Token:
-        if self._at >= len(self._tokens):
-            raise TemplateFault("unexpected end of template in a block")
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def _takes_symbol(self, text: str) -> bool:
-        if self._peek().is_symbol(text):
-            self._at += 1
-            return True
-        return False
-
-    def _takes_name(self, text: str) -> bool:
-        if self._peek().is_name(text):
-            self._at += 1
-            return True
-        return False
-
-    def _expect(self, kind: str) -> None:
-        if self._peek().kind != kind or self._at >= len(self._tokens):
-            raise TemplateFault(f"expected: {kind}, got {self._peek().text!r}")
-        self._at += 1
-
-    def _expect_symbol(self, text: str) -> None:
-        if not self._takes_symbol(text):
-            raise TemplateFault(f"expected: {text}, got {self._peek().text!r}")
-
-    def _ends_with(self, *names: str) -> bool:
-        is_statement = self._peek().kind == "open statement" and self._peek(1).kind == "name"
-        return is_statement and self._peek(1).text in names
-
-    def _end_of(self, name: str) -> None:
-        """Take a closing statement such as ``endif``."""
-        self._expect("open statement")
-        if not self._takes_name(name):
-            raise TemplateFault(f"expected: {name}")
-        self._expect("close statement")
-
-    # statements
-
-    def _any(self) -> Statement:
-        token = self._peek()
-        if token.kind == "comment":
-            self._at += 1
-            return Nothing()
-        if token.kind == "text" and self._at < len(self._tokens):
-            self._at += 1
-            return Literal(token.text)
-        if token.kind == "open statement":
-            self._at += 1
-            return self._statement()
-        if token.kind == "open expression":
-            self._at += 1
-            result = self._expression()
-            self._expect("close expression")
-            return result
-        raise TemplateFault(f"unexpected: {token.text!r}")
-
-    def _body(self, *ends: str) -> tuple[Statement, ...]:
-        body = []
-        while not self._ends_with(*ends):
-            body.append(self._any())
-        return tuple(body)
-
-    def _statement(self) -> Statement:
-        token = self._next()
-        if token.kind != "name":
-            raise TemplateFault("unknown statement")
-        kinds: dict[str, Callable[[], Statement]] = {
-            "set": self._set,
-            "if": self._whole_if,
-            "macro": self._macro,
-            "for": self._for,
-            "break": lambda: self._jump(ends=True),
-            "continue": lambda: self._jump(ends=False),
-            "call": self._call_block,
-            "filter": self._filter_block,
-            "generation": self._generation,
-            "endgeneration": self._generation,
-        }
-        if token.text not in kinds:
-            raise TemplateFault(f"unknown statement: {token.text}")
-        return kinds[token.text]()
-
-    def _set(self) -> Statement:
-        target = self._sequence(self._expression)
-        value: Expression | None = None
-        body: tuple[Statement, ...] = ()
-        if self._takes_symbol("="):
-            value = self._sequence(self._expression)
-            self._expect("close statement")
+def parts_of(body: Iterable[nodes.Node]) -> Iterator[nodes.Node]:
+    """Return statements, and what is printed between them, one after the other."""
+    for node in body:
+        if isinstance(node, nodes.Output):
+            yield from node.nodes
         else:
-            self._expect("close statement")
-            body = self._body("endset")
-            self._end_of("endset")
-        return Set(target, value, body)
+            yield node
 
-    def _whole_if(self) -> Statement:
-        statement = self._if()
-        self._end_of("endif")
-        return statement
 
-    def _if(self) -> If:
-        test = self._expression()
-        self._expect("close statement")
-        body = self._body("elif", "else", "endif")
-        otherwise: tuple[Statement, ...] = ()
-        if self._ends_with("elif"):
-            self._at += 2
-            otherwise = (self._if(),)
-        elif self._ends_with("else"):
-            self._at += 2
-            self._expect("close statement")
-            otherwise = self._body("endif")
-        return If(test, body, otherwise)
+@lru_cache(maxsize=1)
+def _environment() -> _Environment:
+    return _Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        extensions=[_Generation, "jinja2.ext.loopcontrols"],
+    )
 
-    def _macro(self) -> Statement:
-        name = self._primary()
-        parameters = self._arguments()
-        self._expect("close statement")
-        body = self._body("endmacro")
-        self._end_of("endmacro")
-        return Macro(name, parameters, body)
 
-    def _for(self) -> Statement:
-        target = self._sequence(self._primary)
-        if not self._takes_name("in"):
-            raise TemplateFault("expected: in")
-        iterable = self._expression()
-        self._expect("close statement")
-        body = self._body("endfor", "else")
-        otherwise: tuple[Statement, ...] = ()
-        if self._ends_with("else"):
-            self._at += 2
-            self._expect("close statement")
-            otherwise = self._body("endfor")
-        self._end_of("endfor")
-        return For(target, iterable, body, otherwise)
+class _Generation(Extension):
+    """The ``generation`` tag and its end: llama.cpp passes over both, paired or not."""
 
-    def _jump(self, *, ends: bool) -> Statement:
-        self._expect("close statement")
-        return Jump(ends)
+    tags = {"generation", "endgeneration"}  # noqa: RUF012  # the type that Jinja declares
 
-    def _call_block(self) -> Statement:
-        parameters = self._arguments() if self._peek().is_symbol("(") else ()
-        callee = self._primary()
-        if not isinstance(callee, Name):
-            raise TemplateFault("expected a name to call")
-        arguments = self._arguments()
-        self._expect("close statement")
-        body = self._body("endcall")
-        self._end_of("endcall")
-        return CallBlock(Call(callee, arguments), parameters, body)
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return []
 
-    def _filter_block(self) -> Statement:
-        name, arguments = self._name_and_arguments()
-        self._expect("close statement")
-        body = self._body("endfilter")
-        self._end_of("endfilter")
-        return FilterBlock(Filter(None, name, arguments), body)
 
-    def _generation(self) -> Statement:
-        self._at += 1  # whatever it is
-        return Nothing()
+class _Environment(Environment):
+    """An environment that parses, and never renders."""
 
-    # expressions, the loosest first
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  # Jinja's own
+        super().__init__(**options)
+        self._lexer = _Lexer(self)
 
-    def _sequence(self, one: Callable[[], Expression]) -> Expression:
-        items = [one()]
-        if not self._peek().is_symbol(","):
-            return items[0]
-        while self._takes_symbol(","):
-            items.append(one())
-        return TupleLiteral(tuple(items))
+    @property
+    def lexer(self) -> Lexer:
+        return self._lexer
 
-    def _expression(self) -> Expression:
-        operand = self._or()
-        if not self._takes_name("if"):
+
+class _Lexer(Lexer):
+    """Jinja2's lexer, without what llama.cpp's does not know."""
+
+    def tokeniter(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> Iterator[_RawToken]:
+        text = source.replace("\r\n", "\n").replace("\r", "\n")
+        if source.endswith("\n"):
+            text = text[:-1]
+        if lost := _LOST_START.match(text):
+            text = text[lost.end() :]
+        if "{#-#}" in text:
+            raise NotForeseen("the comment {#-#}")
+        return _as_known(super().tokeniter(text, name, filename, state), text)
+
+
+def _as_known(tokens: Iterable[_RawToken], text: str) -> Iterator[_RawToken]:
+    """Check tokens, and put signs and numbers together.
+
+    Raises:
+        NotForeseen: White space is trimmed that llama.cpp may not trim.
+        TemplateFault: llama.cpp does not know such a token.
+    """
+    at, sign, last, last_end = 0, "", (0, "", ""), 0
+    for token in tokens:
+        line, kind, value = token
+        start = text.index(value, at)  # what is left out is white space that is trimmed
+        form = _KNOWN.get(kind)
+        if (form and not form.fullmatch(value)) or (sign and kind not in _NUMBERS):
+            raise TemplateFault(f"line {line}: unexpected {sign + value[:40]!r}")
+        if value == "{" and text.startswith("{{", start) and kind == "operator":
+            raise TemplateFault(f"line {line}: unexpected '{{{{'")
+        if kind in _NUMBERS and not _DECIMAL.fullmatch(value):
+            raise TemplateSyntaxError(f"unexpected {value[:40]!r}", line)
+        form, is_adjacent = _TRIMMED.get(kind), start == last_end
+        if (form and not form.fullmatch(value)) or (start > at and text[at:start].strip(" \t\n")):
+            raise NotForeseen("unusual white space beside a block, which llama.cpp may not trim")
+        if kind in _NUMBERS and last[1] in _NUMBERS and is_adjacent:
+            raise NotForeseen("a number with leading zeros")
+        if kind == "operator" and value in {"+", "-"} and not _is_operand(last):
+            # after the one that trims, another sign is passed over
+            is_second = value == "-" and is_adjacent and last[1] in _BEGINS and last[2].endswith("-")
+            sign = "" if is_second else value
+        elif kind != "whitespace":
+            yield (line, kind, sign + value) if sign else token
+            sign = "+" if kind == "variable_begin" and value.endswith("+") else ""
+            last, last_end = token, start + len(value)
+        at = start + len(value)
+    if last[1] == "comment_begin":
+        raise TemplateFault("missing end of comment tag")
+
+
+def _is_operand(token: _RawToken) -> bool:
+    """Return whether a sign after a token stands between two operands."""
+    return token[1] in _OPERANDS or (token[1] == "operator" and token[2] in {")", "]"})
+
+
+class _Parser(Parser):
+    """Jinja2's parser, with llama.cpp's grammar where it is another."""
+
+    def __init__(self, environment: Environment, source: str) -> None:
+        self.bare_filters: set[nodes.Filter] = set()
+        super().__init__(environment, source)
+
+    def parse_statement(self) -> nodes.Node | list[nodes.Node]:
+        if self.stream.current.value not in _STATEMENTS:
+            self.fail(f"unknown statement: {self.stream.current.value}")
+        return super().parse_statement()
+
+    def parse_statements(self, end_tokens: tuple[str, ...], drop_needle: bool = False) -> list[nodes.Node]:  # noqa: FBT001, FBT002  # Jinja's own
+        if self.stream.current.type == "colon":
+            self.fail("a statement that ends with a colon")
+        return super().parse_statements(end_tokens, drop_needle)
+
+    def parse_set(self) -> nodes.Assign | nodes.AssignBlock:
+        line = next(self.stream).lineno
+        target = self._sequence(self.parse_expression)
+        if self.stream.skip_if("assign"):
+            return nodes.Assign(target, self._sequence(self.parse_expression), lineno=line)
+        body = self.parse_statements(("name:endset",), drop_needle=True)
+        return nodes.AssignBlock(target, None, body, lineno=line)
+
+    def parse_tuple(
+        self,
+        simplified: bool = False,  # noqa: FBT001, FBT002  # Jinja's own
+        with_condexpr: bool = True,  # noqa: ARG002, FBT001, FBT002  # as above
+        extra_end_rules: tuple[str, ...] | None = None,  # noqa: ARG002  # as above
+        explicit_parentheses: bool = False,  # noqa: FBT001, FBT002  # as above
+        with_namespace: bool = False,  # noqa: ARG002, FBT001, FBT002  # as above
+    ) -> nodes.Tuple | nodes.Expr:
+        if simplified:
+            target = self._sequence(self.parse_primary)
+            if not target.can_assign():
+                raise NotForeseen("a loop over something other than variables")
+            return target
+        return self._sequence(self.parse_expression) if explicit_parentheses else self.parse_expression()
+
+    def _sequence(self, parse: Callable[[], nodes.Expr]) -> nodes.Expr:
+        items = [parse()]
+        while self.stream.skip_if("comma"):
+            items.append(parse())
+        return nodes.Tuple(items, "load", lineno=items[0].lineno) if len(items) > 1 else items[0]
+
+    def parse_condexpr(self) -> nodes.Expr:
+        line = self.stream.current.lineno
+        operand = self.parse_or()
+        if not self.stream.skip_if("name:if"):
             return operand
-        test = self._or()
-        if self._takes_name("else"):
-            return Conditional(test, operand, self._expression())
-        return Select(operand, test)
+        test = self.parse_or()
+        otherwise = self.parse_condexpr() if self.stream.skip_if("name:else") else None
+        return nodes.CondExpr(test, operand, otherwise, lineno=line)
 
-    def _or(self) -> Expression:
-        left = self._and()
-        while self._takes_name("or"):
-            left = Binary("or", left, self._and())
-        return left
-
-    def _and(self) -> Expression:
-        left = self._not()
-        while self._takes_name("and"):
-            left = Binary("and", left, self._not())
-        return left
-
-    def _not(self) -> Expression:
-        return Not(self._not()) if self._takes_name("not") else self._comparison()
-
-    def _comparison(self) -> Expression:
-        left = self._additive()
-        while True:
-            if self._peek().is_name("not") and self._peek(1).is_name("in"):
-                self._at += 2
-                operator = "not in"
-            elif self._takes_name("in"):
-                operator = "in"
-            elif self._peek().kind == "comparison":
-                operator = self._next().text
+    def parse_math1(self) -> nodes.Expr:
+        left = self.parse_math2()
+        while (kind := self.stream.current.type) in {"add", "sub", "tilde"}:
+            line = next(self.stream).lineno
+            right = self.parse_math2()
+            if kind == "tilde":
+                left = nodes.Concat([left, right], lineno=line)
             else:
-                return left
-            left = Binary(operator, left, self._additive())
-
-    def _additive(self) -> Expression:
-        left = self._multiplicative()
-        while self._peek().kind == "additive":
-            left = Binary(self._next().text, left, self._multiplicative())
+                left = (nodes.Add if kind == "add" else nodes.Sub)(left, right, lineno=line)
         return left
 
-    def _multiplicative(self) -> Expression:
-        left = self._test()
-        while self._peek().kind == "multiplicative":
-            left = Binary(self._next().text, left, self._test())
-        return left
+    def parse_filter_expr(self, node: nodes.Expr) -> nodes.Expr:
+        while self.stream.skip_if("pipe"):
+            node = self.parse_filter(node)
+        while self.stream.skip_if("name:is"):
+            node = self.parse_test(node)
+        return node
 
-    def _test(self) -> Expression:
-        operand = self._filter()
-        while self._takes_name("is"):
-            negated = self._takes_name("not")
-            name, arguments = self._name_and_arguments()
-            operand = Test(operand, negated, name, arguments or ())
-        return operand
+    def parse_filter(self, node: nodes.Expr | None, start_inline: bool = False) -> nodes.Filter:  # noqa: ARG002, FBT001, FBT002  # Jinja's own
+        name, arguments = self._applied()
+        line = self.stream.current.lineno
+        found = nodes.Filter(node, name, *(arguments or ([], [], None, None)), lineno=line)
+        if arguments is None:
+            self.bare_filters.add(found)
+        return found
 
-    def _filter(self) -> Expression:
-        operand = self._call_or_member()
-        while self._takes_symbol("|"):
-            name, arguments = self._name_and_arguments()
-            operand = Filter(operand, name, arguments)
-        return operand
+    def parse_test(self, node: nodes.Expr) -> nodes.Expr:
+        line, negated = self.stream.current.lineno, self.stream.skip_if("name:not")
+        name, arguments = self._applied()
+        test = nodes.Test(node, name, *(arguments or ([], [], None, None)), lineno=line)
+        return nodes.Not(test, lineno=line) if negated else test
 
-    def _name_and_arguments(self) -> tuple[str | None, tuple[Expression, ...] | None]:
-        """Take a filter or a test; a name of ``None`` is none that can be run."""
-        told: Expression = self._primary()
-        if self._peek().is_symbol("("):
-            told = self._call(told)
-        if isinstance(told, Name):
-            return told.name, None
-        if isinstance(told, Call):
-            return (told.callee.name if isinstance(told.callee, Name) else None), told.arguments
-        return None, None
+    def _applied(self) -> tuple[str, tuple[Any, ...] | None]:
+        """Take the name of a filter or a test, and its arguments where there are parentheses."""
+        if self.stream.current.type != "name":
+            raise NotForeseen("a filter or a test without a name")
+        name = next(self.stream).value
+        if self.stream.current.type != "lparen":
+            return name, None
+        arguments = self.parse_call_args()
+        if self.stream.current.type in {"dot", "lbracket", "lparen"}:
+            raise NotForeseen("a member or a call of a filter or a test")
+        return name, arguments
 
-    def _call_or_member(self) -> Expression:
-        member = self._members(self._primary())
-        return self._call(member) if self._peek().is_symbol("(") else member
+    def parse_unary(self, with_filter: bool = True) -> nodes.Expr:  # noqa: FBT001, FBT002  # Jinja's own
+        if self.stream.current.type in {"add", "sub"}:
+            self.fail("a sign after a word")
+        return super().parse_unary(with_filter)
 
-    def _call(self, callee: Expression) -> Expression:
-        member = self._members(Call(callee, self._arguments()))
-        return self._call(member) if self._peek().is_symbol("(") else member
+    def parse_subscript(self, node: nodes.Expr) -> nodes.Getattr | nodes.Getitem:
+        line = self.stream.current.lineno
+        if self.stream.current.type == "lbracket":
+            with _lax():
+                next(self.stream)
+                argument = self.parse_subscribed()
+                self.stream.expect("rbracket")
+            return nodes.Getitem(node, argument, "load", lineno=line)
+        next(self.stream)
+        member = next(self.stream)
+        is_number = member.type == "integer"
+        if (not is_number and member.type != "name") or (is_number and self.stream.current.type == "dot"):
+            raise NotForeseen("a member other than a name or a whole number")
+        return nodes.Getattr(node, str(member.value), "load", lineno=line)
 
-    def _arguments(self) -> tuple[Expression, ...]:
-        self._expect_symbol("(")
-        arguments: list[Expression] = []
-        while not self._peek().is_symbol(")"):
-            arguments.append(self._argument())
-            self._takes_symbol(",")
-        self._expect_symbol(")")
-        return tuple(arguments)
+    def parse_list(self) -> nodes.List:
+        with _lax():
+            return super().parse_list()
 
-    def _argument(self) -> Expression:
-        if self._peek().kind == "multiplicative" and self._peek().text == "*":
-            self._at += 1
-            return Spread(self._expression())
-        argument = self._expression()
-        if not self._takes_symbol("="):
-            return argument
-        value = self._expression()
-        if not isinstance(argument, Name):
-            raise NotForeseen("a keyword argument whose key is not a name")
-        return KeywordArgument(argument.name, value)
+    def parse_dict(self) -> nodes.Dict:
+        with _lax():
+            return super().parse_dict()
 
-    def _members(self, operand: Expression) -> Expression:
-        while True:
-            if self._takes_symbol("["):
-                member = self._bracketed()
-                self._expect_symbol("]")
-                operand = Member(operand, member, computed=True)
-            elif self._takes_symbol("."):
-                operand = Member(operand, self._primary(), computed=False)
-            else:
-                return operand
+    def parse_call_args(self) -> Any:  # noqa: ANN401  # a tuple of four
+        with _lax():
+            return super().parse_call_args()
 
-    def _bracketed(self) -> Expression | Slice:
-        parts: list[Expression | None] = []
-        is_slice = False
-        while not self._peek().is_symbol("]"):
-            if self._takes_symbol(":"):
-                parts.append(None)
-                is_slice = True
-            else:
-                parts.append(self._expression())
-                is_slice = self._takes_symbol(":") or is_slice
-        if is_slice:
-            start, stop, step = [*parts, None, None, None][:3]
-            return Slice(start, stop, step)
-        if not parts or parts[0] is None:
-            raise NotForeseen("empty brackets")
-        return parts[0]
-
-    def _primary(self) -> Expression:
-        token = self._next()
-        if token.kind == "number":
-            return Literal(_number(token.text))
-        if token.kind == "string":
-            text = token.text
-            while self._peek().kind == "string":
-                text += self._next().text
-            return Literal(text)
-        if token.kind == "name":
-            return Name(token.text)
-        if token.is_symbol("("):
-            inner = self._sequence(self._expression)
-            self._expect_symbol(")")
-            return inner
-        if token.is_symbol("["):
-            return self._array()
-        if token.is_symbol("{"):
-            return self._object()
-        raise TemplateFault(f"unexpected: {token.text!r}")
-
-    def _array(self) -> Expression:
-        items: list[Expression] = []
-        while not self._takes_symbol("]"):
-            items.append(self._expression())
-            self._takes_symbol(",")
-        return ArrayLiteral(tuple(items))
-
-    def _object(self) -> Expression:
-        items: list[tuple[Expression, Expression]] = []
-        while not self._takes_symbol("}"):
-            key = self._expression()
-            self._expect_symbol(":")
-            items.append((key, self._expression()))
-            self._takes_symbol(",")
-        return ObjectLiteral(tuple(items))
+    def parse_signature(self, node: Any) -> None:  # noqa: ANN401  # a macro or a call block
+        with _lax():
+            super().parse_signature(node)
 
 
-def _number(text: str) -> int | float:
-    if "." in text:
-        return float(text)
-    value = int(text[:_LONGEST_NUMBER])
-    if len(text) >= _LONGEST_NUMBER or not -_INT64 <= value < _INT64:
-        raise TemplateFault(f"the number {text[:40]} is too large")
-    return value
+@contextmanager
+def _lax() -> Iterator[None]:
+    """Parse what stands in brackets: llama.cpp needs no commas there, and no order of arguments.
+
+    Raises:
+        NotForeseen: Jinja2 does not take it.
+    """
+    try:
+        yield
+    except TemplateSyntaxError as error:
+        raise NotForeseen(
+            f"brackets that are not valid Jinja (line {error.lineno}: {error.message})"
+        ) from error

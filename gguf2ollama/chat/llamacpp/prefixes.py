@@ -9,46 +9,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gguf2ollama.chat.llamacpp import nodes
+from jinja2 import nodes
+
+from gguf2ollama.chat.llamacpp.parser import parts_of
 
 __all__ = ["only_adds_at_the_end"]
 
 
-def only_adds_at_the_end(body: Sequence[nodes.Statement], variable: str) -> bool:
+def only_adds_at_the_end(body: Sequence[nodes.Node], variable: str) -> bool:
     """Return whether the truth of a variable makes nothing but an addition at the end of what is printed."""
-    statements = list(body)
-    while statements and isinstance(statements[-1], (nodes.Literal, nodes.Nothing)):
-        statements.pop()
-    if statements and _adds(statements[-1], variable):
-        statements.pop()
-    return not any(_names(one, variable) for one in statements)
+    parts = list(parts_of(body))
+    while parts and _is_text(parts[-1]):
+        parts.pop()
+    if parts and _adds(parts[-1], variable):
+        parts.pop()
+    return not any(_names(part, variable) for part in parts)
 
 
-def _adds(statement: nodes.Statement, variable: str) -> bool:
-    """Return whether a statement runs nothing where a variable is false."""
-    if isinstance(statement, nodes.If):
-        return _needs(statement.test, variable) and all(map(_is_text, statement.otherwise))
-    if isinstance(statement, nodes.Conditional):
-        return _needs(statement.test, variable) and _is_text(statement.otherwise)
-    return isinstance(statement, nodes.Select) and _needs(statement.test, variable)
+def _adds(part: nodes.Node, variable: str) -> bool:
+    """Return whether a part runs nothing where a variable is false."""
+    if isinstance(part, nodes.If):
+        otherwise = [*part.elif_, *parts_of(part.else_)]
+        return _needs(part.test, variable) and all(map(_is_text, otherwise))
+    if isinstance(part, nodes.CondExpr):
+        return _needs(part.test, variable) and (part.expr2 is None or _is_text(part.expr2))
+    return False
 
 
-def _needs(test: nodes.Expression, variable: str) -> bool:
+def _needs(test: nodes.Node, variable: str) -> bool:
     """Return whether a test fails at once where a variable is false."""
-    while isinstance(test, nodes.Binary) and test.operator == "and":
+    while isinstance(test, nodes.And):
         test = test.left
     return isinstance(test, nodes.Name) and test.name == variable
 
 
-def _is_text(statement: nodes.Statement) -> bool:
-    return isinstance(statement, (nodes.Literal, nodes.Nothing))
+def _is_text(part: nodes.Node) -> bool:
+    return isinstance(part, (nodes.TemplateData, nodes.Const))
 
 
-def _names(part: object, variable: str) -> bool:
+def _names(part: nodes.Node, variable: str) -> bool:
     """Return whether a part of a template names a variable."""
-    if isinstance(part, tuple):
-        return any(_names(one, variable) for one in part)
-    if isinstance(part, nodes.Name) and part.name == variable:
-        return True
-    fields = getattr(part, "__dataclass_fields__", ())  # dataclasses.fields() looks at each, many times over
-    return any(_names(getattr(part, name), variable) for name in fields)
+    is_named = isinstance(part, nodes.Name) and part.name == variable
+    return is_named or any(name.name == variable for name in part.find_all(nodes.Name))
