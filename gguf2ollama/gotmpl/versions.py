@@ -16,7 +16,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 
-__all__ = ["NEWEST", "OLDEST", "Dialect", "dialect", "is_since"]
+__all__ = ["NEWEST", "OLDEST", "Dialect", "dialect", "is_since", "release_of"]
 
 NEWEST = "0.34.4"
 OLDEST = "0.5.4"
@@ -85,7 +85,7 @@ def dialect(version: str) -> Dialect:
     Raises:
         UsageProblem: It is not a version.
     """
-    release = _release(version)
+    release = release_of(version)
     return Dialect(
         ranges_over_integers=release >= (0, 5, 13),
         has_schemas=release >= (0, 6, 6),
@@ -110,10 +110,17 @@ def is_since(version: str, first: str) -> bool:
     Raises:
         UsageProblem: One of them is not a version.
     """
-    return _release(version) >= _release(first)
+    return release_of(version) >= release_of(first)
 
 
-def _release(version: str) -> tuple[int, int, int]:
+def release_of(version: str) -> tuple[int, int, int]:
+    """Return major, minor and patch of a version, which compare as releases do.
+
+    Those of ``0.0.0``, an unstamped build, are higher than any.
+
+    Raises:
+        UsageProblem: It is not a version.
+    """
     match = _VERSION.match(version.strip())
     if match is None:
         raise UsageProblem(

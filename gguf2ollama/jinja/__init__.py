@@ -1,4 +1,4 @@
-"""Chat templates as text: facts found without running them, edits, and the Jinja environment. Pure.
+"""Chat templates as text: their syntax, facts found without running them, edits, and an environment. Pure.
 
 ``environment`` runs templates, in the worker process of ``chat/reference/`` only, and is not exported here.
 """

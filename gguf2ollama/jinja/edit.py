@@ -89,13 +89,15 @@ def _pieces_of(text: str) -> tuple[Piece, ...]:
     Raises:
         ValueError: It is not valid Jinja.
     """
-    import jinja2  # noqa: PLC0415 - start-up counts
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - start-up counts
+
+    from gguf2ollama.jinja.syntax import raw_tokens  # noqa: PLC0415 - as above
 
     try:
-        tokens = list(jinja2.Environment(keep_trailing_newline=True).lexer.tokeniter(text, None))  # noqa: S701
-    except jinja2.TemplateSyntaxError as error:
+        tokens = list(raw_tokens(text))
+    except TemplateSyntaxError as error:
         raise ValueError(str(error)) from error
-    return tuple(_placed(text, ((kind, value) for _, kind, value in tokens)))
+    return tuple(_placed(text, tokens))
 
 
 def _placed(text: str, tokens: Iterable[tuple[str, str]]) -> Iterator[Piece]:

@@ -7,17 +7,17 @@ is a parameter, so that dates in prompts are reproducible.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
-from jinja2 import Template, Undefined, nodes
+from jinja2 import Template, Undefined
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError, TemplateError
-from jinja2.ext import Extension
-from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
+
+from gguf2ollama.jinja.syntax import settings
 
 __all__ = ["Raised", "TooLong", "line_of", "make_environment", "render"]
 
@@ -28,20 +28,6 @@ class Raised(TemplateError):
 
 class TooLong(Exception):
     """The template's output exceeds the limit."""
-
-
-class _Generation(Extension):
-    """The ``generation`` tag, which marks the assistant's tokens for training and prints its body."""
-
-    tags = {"generation"}  # noqa: RUF012  # the type that Jinja declares
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return nodes.CallBlock(self.call_method("_print"), [], [], body).set_lineno(line)
-
-    def _print(self, caller: Callable[[], str]) -> str:
-        return caller()
 
 
 class _Dict:
@@ -129,9 +115,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 def make_environment(*, now: datetime | None) -> _Environment:
     """Return the environment that chat templates are compiled in; its clock is fixed unless ``None``."""
-    environment = _Environment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
-    )
+    environment = _Environment(**settings())
 
     def strftime_now(format: str) -> str:  # noqa: A002  # the name that a template may use
         return (now or datetime.now()).strftime(format)  # noqa: DTZ005  # templates print the local date

@@ -15,8 +15,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, nodes
-    from jinja2.parser import Parser
+    from jinja2 import nodes
 
 __all__ = [
     "ChatTemplate",
@@ -73,11 +72,13 @@ def read_chat_template(text: str) -> ChatTemplate | None:
     """Return facts about a chat template; ``None`` if it is not valid Jinja, or longer than 128 kB."""
     from jinja2 import TemplateError, nodes  # noqa: PLC0415  # 60 ms of import
 
+    from gguf2ollama.jinja.syntax import parse_tree  # noqa: PLC0415  # as above
+
     if len(text) > _CAP_CHARACTERS:
         return None
     try:
         text.encode()  # invalid UTF-8 is read as lone surrogates
-        tree = _environment().parse(text)
+        tree = parse_tree(text)
         assigned = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
         reached = list(_reached(tree, never=_NEVER_GIVEN - assigned))
         printed = tuple(_printed(reached))
@@ -99,8 +100,10 @@ def find_syntax_error(text: str) -> str | None:
     """Return why a text is not a Jinja template, with the line; ``None`` where it is one."""
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415  # 60 ms of import
 
+    from gguf2ollama.jinja.syntax import parse_tree  # noqa: PLC0415  # as above
+
     try:
-        _environment().parse(text)
+        parse_tree(text)
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}"
     except RecursionError:
@@ -108,25 +111,6 @@ def find_syntax_error(text: str) -> str | None:
     except ValueError as error:  # an invalid number
         return str(error)
     return None
-
-
-def _environment() -> Environment:
-    """Return an environment with the settings and tags of transformers for chat templates."""
-    from jinja2 import Environment  # noqa: PLC0415  # 60 ms of import
-    from jinja2.ext import Extension  # noqa: PLC0415  # as above
-
-    class Generation(Extension):
-        """The ``generation`` tag, which marks the assistant's output and prints its body."""
-
-        tags = {"generation"}  # noqa: RUF012  # the type that Jinja declares
-
-        def parse(self, parser: Parser) -> list[nodes.Node]:
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-    return Environment(  # noqa: S701  # it parses, and never renders
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
-    )
 
 
 def _reached(node: nodes.Node, *, never: frozenset[str]) -> Iterator[nodes.Node]:

@@ -7,30 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import jinja2
-from jinja2 import nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, nodes
 
+from gguf2ollama.jinja.syntax import parse_tree
 from gguf2ollama.modelfiles._answer import Event
 
 __all__ = ["read_chat_template"]
 
 _LONGEST = 1 << 18
+_BODIES = (nodes.Macro, nodes.With, nodes.Scope, nodes.Block, nodes.FilterBlock, nodes.CallBlock)
 _ANSWER = frozenset({"tool_calls", "reasoning_content"})
 _ABSENCE = frozenset({"none", "undefined"})
 _SILENT = frozenset({"bos_token", "eos_token", "raise_exception"})
-
-
-class _Generation(Extension):
-    """The tag of the Hugging Face libraries around the assistant's output."""
-
-    tags = frozenset({"generation"})  # type: ignore[assignment]
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def read_chat_template(source: str) -> tuple[Event, ...]:
@@ -41,13 +29,9 @@ def read_chat_template(source: str) -> tuple[Event, ...]:
     """
     if len(source) > _LONGEST:
         return ()
-    # as the Hugging Face libraries set it up
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
-    )
     try:
-        return tuple(_events(environment.parse(source).body, None))
-    except (jinja2.TemplateError, RecursionError, ValueError, OverflowError):
+        return tuple(_events(parse_tree(source).body, None))
+    except (TemplateError, RecursionError, ValueError, OverflowError):
         # besides its own errors, the parser raises those of number literals
         return ()
 
@@ -63,7 +47,7 @@ def _events(body: list[nodes.Node], block: int | None) -> Iterator[Event]:
         elif isinstance(node, nodes.For):
             yield from _events(node.body, _block(node, node.iter, block))
             yield from _events(node.else_, block)
-        elif isinstance(node, nodes.Macro | nodes.With | nodes.Scope | nodes.Block | nodes.FilterBlock):
+        elif isinstance(node, _BODIES):
             yield from _events(node.body, block)
 
 

@@ -18,14 +18,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.interpreter import Dialect
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.gotmpl.versions import release_of
 
 __all__ = ["Build", "builds_of"]
-
-_VERSION = lazy_pattern(r"v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])")
-_UNSTAMPED = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +93,5 @@ def builds_of(version: str) -> tuple[Build, ...]:
     Raises:
         UsageProblem: It is no version.
     """
-    match = _VERSION.match(version.strip())
-    if match is None:
-        raise UsageProblem(
-            f"invalid Ollama version {version[:80]!r}",
-            hint="use a version such as 0.34.4 (see `ollama --version`)",
-        )
-    major, minor, patch = match.groups()
-    release = (int(major), int(minor), int(patch or 0))
-    if release == _UNSTAMPED:
-        return (_B11081,)
+    release = release_of(version)
     return next((builds for first, builds in _STEPS if release >= first), ())

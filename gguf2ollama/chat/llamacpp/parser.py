@@ -20,13 +20,13 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
-from jinja2.ext import Extension
 from jinja2.lexer import Lexer
 from jinja2.parser import Parser
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
+from gguf2ollama.jinja.syntax import Generation, settings
 
 __all__ = ["Syntax", "parse", "parts_of"]
 
@@ -105,15 +105,10 @@ def parts_of(body: Iterable[nodes.Node]) -> Iterator[nodes.Node]:
 
 @lru_cache(maxsize=1)
 def _environment() -> _Environment:
-    return _Environment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        extensions=[_Generation, "jinja2.ext.loopcontrols"],
-    )
+    return _Environment(**settings(_Generation), keep_trailing_newline=True)
 
 
-class _Generation(Extension):
+class _Generation(Generation):
     """The ``generation`` tag and its end: llama.cpp passes over both, paired or not."""
 
     tags = {"generation", "endgeneration"}  # noqa: RUF012  # the type that Jinja declares
@@ -233,8 +228,10 @@ class _Parser(Parser):
         return self._sequence(self.parse_expression) if explicit_parentheses else self.parse_expression()
 
     def _sequence(self, parse: Callable[[], nodes.Expr]) -> nodes.Expr:
-        items = [parse()]
-        while self.stream.skip_if("comma"):
+        items: list[nodes.Expr] = []
+        while not items or self.stream.skip_if("comma"):
+            if self.stream.current.type in {"rparen", "block_end"}:
+                raise TemplateFault(f"line {self.stream.current.lineno}: a tuple that ends with a comma")
             items.append(parse())
         return nodes.Tuple(items, "load", lineno=items[0].lineno) if len(items) > 1 else items[0]
 
@@ -306,8 +303,8 @@ class _Parser(Parser):
             return nodes.Getitem(node, argument, "load", lineno=line)
         next(self.stream)
         member = next(self.stream)
-        is_number = member.type == "integer"
-        if (not is_number and member.type != "name") or (is_number and self.stream.current.type == "dot"):
+        is_decimal = self.stream.current.type == "dot" and self.stream.look().type == "integer"
+        if member.type not in {"name", "integer"} or (member.type == "integer" and is_decimal):
             raise NotForeseen("a member other than a name or a whole number")
         return nodes.Getattr(node, str(member.value), "load", lineno=line)
 

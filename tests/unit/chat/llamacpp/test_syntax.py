@@ -102,6 +102,7 @@ def test_other_white_space_beside_blocks_is_not_foreseen(source):
         ("{% if 1 if 0 else 2 %}x{% endif %}", "x"),
         ("{% set x = 1, 2 %}{{ x }}", "12"),
         ("{% set m.a = 4 %}{{ m.a }}", "4"),
+        ("{{ [{'b': 2}].0.b }}", "2"),
         ("{% generation %}g{% endgeneration %}{% endgeneration %}", "g"),
         ("{% if 0 %}a{% elif 0 %}b{% elif 1 %}c{% else %}d{% endif %}", "c"),
     ],
@@ -118,7 +119,7 @@ def test_what_llama_cpp_reads_otherwise_than_jinja2_is_read_so(source, expected)
         *("{{ 2 ** 3 }}", "{{ 2 // 3 }}", "{{ 1; 2 }}", "{{ a b }}", "{% else %}", "{% endif %}", "{{ ) }}"),
         *("{{ 99999999999999999999 }}", "{{ " + "9" * 5000 + " }}", "{{ 0x10 }}", "{{ 1_0 }}", "{{ 1e3 }}"),
         *("{{ x is eq 1 }}", "{{ x is defined | upper }}", "{{ x | first.y }}", "{{ 'a' if 1 if 2 }}"),
-        *("{{ (1,) }}", "{{ () }}", "{{ 1, 2 }}", "{% set x = 1, %}", "{{ {{'a': 1}: 2} }}"),
+        *("{{ [(1,)] }}", "{{ (1,) }}", "{{ () }}", "{{ 1, 2 }}", "{% set x = 1, %}", "{{ {{'a': 1}: 2} }}"),
         *(
             "{% raw %}x{% endraw %}",
             "{% print 1 %}",
