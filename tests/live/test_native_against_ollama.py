@@ -12,7 +12,7 @@ import pytest
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import NativeTemplate, Unpredictable, read_native
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
-from gguf2ollama.chat.llamacpp.parser import parse
+from gguf2ollama.chat.llamacpp.interpreter import Dialect, load
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.test_conversations import battery
 from tests.live.native_templates import CHANGING_TEMPLATES, NATIVE_TEMPLATES
@@ -146,7 +146,7 @@ def test_expressions_are_predicted(server: RenderingServer) -> None:
 
 def _is_parsed(text: str) -> bool:
     try:
-        parse(text)
+        load(text, Dialect())
     except (TemplateFault, NotForeseen):
         return False
     return True
