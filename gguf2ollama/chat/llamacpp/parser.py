@@ -231,7 +231,7 @@ class _Parser(Parser):
         items: list[nodes.Expr] = []
         while not items or self.stream.skip_if("comma"):
             if self.stream.current.type in {"rparen", "block_end"}:
-                raise TemplateFault(f"line {self.stream.current.lineno}: a tuple that ends with a comma")
+                raise TemplateFault(f"line {self.stream.current.lineno}: an expression is missing")
             items.append(parse())
         return nodes.Tuple(items, "load", lineno=items[0].lineno) if len(items) > 1 else items[0]
 
