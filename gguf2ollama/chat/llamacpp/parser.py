@@ -166,7 +166,7 @@ def _as_known(tokens: Iterable[_RawToken], text: str) -> Iterator[_RawToken]:
             raise TemplateSyntaxError(f"unexpected {value[:40]!r}", line)
         form, is_adjacent = _TRIMMED.get(kind), start == last_end
         if (form and not form.fullmatch(value)) or (start > at and text[at:start].strip(" \t\n")):
-            raise NotForeseen("unusual white space beside a block, which llama.cpp may not trim")
+            raise NotForeseen("unusual white space at a block, which llama.cpp may not trim")
         if kind in _NUMBERS and last[1] in _NUMBERS and is_adjacent:
             raise NotForeseen("a number with leading zeros")
         if kind == "operator" and value in {"+", "-"} and not _is_operand(last):
