@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,12 @@ __all__ = ["model_options", "read_text", "verify_option"]
 
 
 _CAP_BYTES = 1 << 20  # of a template or a system text
+# as Notepad and PowerShell write them
+_MARKS = (
+    (codecs.BOM_UTF8, "UTF-8"),
+    (codecs.BOM_UTF16_LE, "UTF-16-LE"),
+    (codecs.BOM_UTF16_BE, "UTF-16-BE"),
+)
 
 
 def model_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -178,13 +185,15 @@ def read_bytes(name: str) -> bytes:
 
 
 def read_text(name: str) -> str:
-    """Read a text file, or stdin for ``-``.
+    """Read a text file, or stdin for ``-``: UTF-8, or what a byte order mark says, which is left out.
 
     Raises:
         NotFound: There is no such file.
-        UsageProblem: It is too long, or not valid UTF-8.
+        UsageProblem: It is too long, or not valid in its encoding.
     """
+    content = read_bytes(name)
+    mark, encoding = next((pair for pair in _MARKS if content.startswith(pair[0])), (b"", "UTF-8"))
     try:
-        return read_bytes(name).decode()
+        return content[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"{name} is not valid UTF-8", hint="save it as UTF-8") from error
+        raise UsageProblem(f"{name} is not valid {encoding}", hint="save it as UTF-8") from error

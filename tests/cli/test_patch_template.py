@@ -123,7 +123,7 @@ BAD = {
     "empty": (b" \n", "is empty"),
     "not Jinja": (b"{% for message in messages %}\n{{ oops", "not valid Jinja: line 2"),
     "Go": (b"{{ range .Messages }}{{ .Content }}{{ end }}", "--template"),
-    "not UTF-8": (b"\xff\xfe", "not valid UTF-8"),
+    "not UTF-8": (b"\xfa\xfe", "not valid UTF-8"),
     "too long": (b"x" * ((1 << 20) + 1), "1,048,576"),
     "nested": (b"{{ " + b"(" * 50_000 + b" }}", "not valid Jinja"),
     "NUL": (b"a\x00b", "NUL"),

@@ -124,6 +124,23 @@ def test_modelfile_prints_what_reads_back(call, gguf):
     assert call("modelfile", gguf, "--json").json["modelfile"].startswith("# Made by gguf2ollama.")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_byte_order_mark_names_the_encoding_of_a_text_and_is_no_part_of_it(call, gguf, tmp_path, encoding):
+    path = tmp_path / "system.txt"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path.write_bytes(f"{mark}Kurz, bitte schön.".encode(encoding))
+    done = call("modelfile", gguf, "--system-file", path)
+    assert parse_modelfile(done.out).system == "Kurz, bitte schön."
+
+
+def test_a_text_that_its_byte_order_mark_misnames_is_refused(call, gguf, tmp_path):
+    path = tmp_path / "system.txt"
+    path.write_bytes(b"\xff\xfea")
+    done = call("modelfile", gguf, "--system-file", path)
+    assert done.code == 2
+    assert f"{path} is not valid UTF-16-LE" in done.err
+
+
 def test_a_system_prompt_that_no_modelfile_can_hold_is_refused_with_a_hint(call, gguf):
     done = call("modelfile", gguf, "--system", 'three """ quotes')
     assert done.code == 4
