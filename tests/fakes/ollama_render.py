@@ -44,7 +44,7 @@ def render(store: FakeStore, name: str, model: Model, content: dict[str, Any]) -
         )
     text, now = store.template_of(model), datetime.now().astimezone().replace(microsecond=0)
     if "strftime_now" not in text:
-        now = now.replace(second=0)
+        now = now.replace(hour=0, minute=0, second=0)
     return _native_prompt(text, json.dumps(body), store.rules, now, model.architecture, model_name)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gguf2ollama.families import detect, load_profiles
+from tests.examples import examples
 from tests.reference import OWN_TEMPLATES
 
 PROFILES = load_profiles()
@@ -225,7 +226,7 @@ VALUES = (
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(1.5))
 @given(
     st.dictionaries(
         st.sampled_from(

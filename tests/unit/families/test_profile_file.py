@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidProfile
 from gguf2ollama.families import load_profiles, read_profile
+from tests.examples import examples
 
 GOOD = """\
 family: test-1.0
@@ -140,7 +141,7 @@ def test_two_files_of_one_family_are_refused(profile_path):
         load_profiles(profile_path.parent.parent)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(2.5))
 @given(data=st.data())
 def test_no_damage_to_a_file_breaks_the_reading(tmp_path_factory, data):
     lines = GOOD.splitlines(keepends=True)

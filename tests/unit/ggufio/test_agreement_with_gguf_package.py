@@ -25,6 +25,7 @@ from gguf2ollama.ggufio import (
     split,
 )
 from tests.builders import build_gguf, make_tensor, tiny_llama
+from tests.examples import examples
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EVERY_TYPE = {
@@ -126,7 +127,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(UNTIMED, max_examples=30)
+@settings(UNTIMED, max_examples=examples(0.75))
 @given(
     st.dictionaries(KEYS, VALUES, max_size=8), st.lists(st.lists(st.integers(1, 5), max_size=4), max_size=5)
 )

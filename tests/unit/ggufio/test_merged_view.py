@@ -26,6 +26,7 @@ from gguf2ollama.ggufio import (
     split,
 )
 from tests.builders import build_gguf, build_shards, make_tensor, some_tensors, split_keys, tiny_llama
+from tests.examples import examples
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -115,7 +116,7 @@ def test_a_whole_file_is_its_own_view(tmp_path: Path) -> None:
         assert stream.read() == path.read_bytes()
 
 
-@settings(UNTIMED, max_examples=30)
+@settings(UNTIMED, max_examples=examples(0.75))
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=2, max_size=15),
     per_shard=st.integers(1, 5),

@@ -40,8 +40,9 @@ from tests.builders import (
     some_tensors,
     tiny_llama,
 )
+from tests.examples import examples
 
-UNTIMED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNTIMED = settings(max_examples=examples(1), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 METADATA = {"a": 1, "b": ["x", "\udcff"], "c": "text", "d": TypedValue(ValueType.FLOAT64, 0.1), "e": True}
 
 

@@ -30,6 +30,7 @@ from tests.builders import (
     split_keys,
     tiny_llama,
 )
+from tests.examples import examples
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -150,7 +151,7 @@ def test_reads_no_more_than_one_chunk_beyond_the_header() -> None:
 LENGTHS = st.one_of(st.integers(0, 20), st.sampled_from([63, 64, 255, 256, 3000]))
 
 
-@settings(UNTIMED, max_examples=40)
+@settings(UNTIMED, max_examples=examples(1))
 @given(
     st.lists(LENGTHS, max_size=50),
     st.integers(0, 400),

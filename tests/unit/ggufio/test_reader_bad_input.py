@@ -31,6 +31,7 @@ from tests.builders import (
     tiny_llama,
     typed,
 )
+from tests.examples import examples
 
 UINT8, UINT32, BOOL, STRING, ARRAY = 0, 4, 7, 8, 9
 
@@ -359,7 +360,7 @@ def test_any_bytes_are_a_gguf_or_invalid(content: bytes) -> None:
 SAMPLE = sample()
 
 
-@settings(UNTIMED, max_examples=100)
+@settings(UNTIMED, max_examples=examples(2.5))
 @given(st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_a_damaged_file_is_a_gguf_or_invalid(changes: list[tuple[int, int]]) -> None:
     content = bytearray(SAMPLE)
@@ -371,7 +372,7 @@ def test_a_damaged_file_is_a_gguf_or_invalid(changes: list[tuple[int, int]]) -> 
 HUGE = st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 9, 2**64 - 8, 2**64 - 1])
 
 
-@settings(UNTIMED, max_examples=100)
+@settings(UNTIMED, max_examples=examples(2.5))
 @given(st.integers(4, len(SAMPLE) - 8), HUGE)
 def test_a_huge_number_anywhere_is_harmless(where: int, number: int) -> None:
     check_promise(SAMPLE[:where] + number.to_bytes(8, "little") + SAMPLE[where + 8 :])

@@ -8,6 +8,7 @@ from gguf2ollama.errors import InvalidModelfile
 from gguf2ollama.gotmpl import state
 from gguf2ollama.ollama_template.execute import execute
 from gguf2ollama.ollama_template.go_json import marshal
+from tests.examples import examples
 from tests.unit.gotmpl import cases
 from tests.unit.gotmpl.templates import BODIES, make_template
 
@@ -33,7 +34,7 @@ def test_failures_name_place_and_reason(template):
     assert failed.value.hint
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(1.5))
 @given(st.integers(min_value=0, max_value=1 << 32), st.sampled_from(BODIES))
 def test_made_up_templates_print_or_fail_clearly(seed, body):
     try:

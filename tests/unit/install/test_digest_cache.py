@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.oci import Digest
+from tests.examples import examples
 from tests.unit.conftest import settle
 
 CONTENT = b"weights" * 100
@@ -131,7 +132,9 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(1.5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(entry=json_values | st.fixed_dictionaries({"state": json_values, "digest": json_values}))
 def test_whatever_an_entry_holds_it_is_a_digest_or_nothing(file, place, entry):
     place.parent.mkdir(exist_ok=True)
@@ -274,7 +277,9 @@ def test_a_linked_file_that_is_not_as_it_was_is_not_known(file, place, blob, mon
     assert known(place, file) is None
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(1.5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     state=json_values | st.lists(st.lists(st.integers(), min_size=3, max_size=3), max_size=2),
     head=json_values | st.tuples(st.integers() | st.floats(0, 99), st.text()),

@@ -10,6 +10,7 @@ from gguf2ollama.jinja.facts import (
     shows_thinking,
     shows_tools,
 )
+from tests.examples import examples
 from tests.reference import OWN_TEMPLATES
 
 
@@ -125,7 +126,7 @@ def test_what_is_not_a_template_is_none(text):
     assert read_chat_template(text) is None
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(1.25))
 @given(
     st.lists(
         st.sampled_from(

@@ -24,6 +24,7 @@ from gguf2ollama.ollama import manifest_server
 from gguf2ollama.ollama.manifest_server import PrivateRegistry
 from gguf2ollama.ollama.sendfile import FilePiece
 from tests.builders import build_shards, some_tensors
+from tests.examples import examples
 
 LAYER = bytes(range(256)) * 2000
 CONFIG = b'{"model_format":"gguf"}'
@@ -324,7 +325,9 @@ def served_view(view):
         yield http, direct(registry.offer(manifest, {Digest.of(merged): pieces}), http, merged), merged
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(1.5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_ranges_of_a_merged_view_are_exactly_those_of_the_merged_file(served_view, data):
     http, place, merged = served_view

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gguf2ollama import environment
 from gguf2ollama.errors import NotEnoughSpace
 from gguf2ollama.sources.part_file import PartFile, identity_of, journal_path, segment_bytes
+from tests.examples import examples
 
 SEGMENT = 64 << 10
 CONTENT = random.Random(3).randbytes(5 * SEGMENT + 1234)  # noqa: S311 - the same every time
@@ -78,7 +79,9 @@ def test_bytes_beyond_the_file_and_behind_a_gap_are_refused(open_part):
             part.write(10, b"ab")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(1.5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 5), st.integers(1, SEGMENT), st.booleans()), min_size=1, max_size=20

@@ -23,6 +23,7 @@ from gguf2ollama.ggufio import TypedValue, ValueType, open_gguf
 from gguf2ollama.sources import RangeReader, open_remote_gguf
 from gguf2ollama.sources.remote_streams import MOST_BYTES
 from tests.builders import build_gguf, some_tensors
+from tests.examples import examples
 from tests.fakes.range_server import RangeServer, Reply
 from tests.fakes.raw_server import RawServer
 
@@ -51,7 +52,9 @@ def test_all_of_it_is_what_is_there(server):
     assert read(server) == CONTENT
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(0.5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(places=st.lists(st.tuples(st.integers(0, len(CONTENT) + 5), st.integers(0, 500_000)), max_size=6))
 def test_any_part_of_it_is_what_is_there(server, places):
     with RangeReader.at(server.url()) as stream:
@@ -373,7 +376,9 @@ def test_a_host_that_does_not_answer_is_unreachable():
         RangeReader.at(gone, retry_pauses=NOW)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(0.75), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     status=st.sampled_from([200, 206, 302, 416, 500]),
     headers=st.dictionaries(

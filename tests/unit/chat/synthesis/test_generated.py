@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
+
 TAGS = st.text(st.sampled_from("abcXYZ 019<>|[]/:#*_-é中▁\n"), max_size=8)
 TRIMS = st.sampled_from(("", " | trim", ".strip('\\n')", ".lstrip()", ".rstrip()"))
 
@@ -94,7 +96,7 @@ SWITCHES = (
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(0.4), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(template=templates(), adds_bos=st.booleans())
 def test_a_chat_template_of_the_grammar_is_learnt_exactly(template, adds_bos, learn, differences):
     found = learn(template, adds_bos=adds_bos)

@@ -34,6 +34,7 @@ from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.jinja.environment import make_environment
 from gguf2ollama.ollama_template.execute import execute
 from tests import reference
+from tests.examples import examples
 
 _LOOP = "{% for t in tools %}{% set f = t.function %}{% set p = f.parameters %}BODY{% endfor %}"
 _TYPESCRIPT = (
@@ -398,7 +399,7 @@ _FRAGMENTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(0.6), deadline=None)
 @given(_FRAGMENTS)
 def test_whatever_a_template_does_with_tools_there_is_a_form_or_a_reason(fragments: list[str]) -> None:
     render = _tools_renderer(_LOOP.replace("BODY", "".join(fragments)))
@@ -436,7 +437,7 @@ _ARGUMENT_FRAGMENTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(1), deadline=None)
 @given(_ARGUMENT_FRAGMENTS)
 def test_whatever_a_template_does_with_arguments_there_is_a_form_or_a_reason(fragments: list[str]) -> None:
     render = _arguments_renderer(_CALL + _PAIRS.replace("BODY", "".join(fragments)) + _END)
@@ -461,7 +462,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(1), deadline=None)
 @given(st.sampled_from(JSON_STYLES), st.dictionaries(_PLAIN, _VALUES, max_size=3))
 def test_go_prints_any_value_as_python_does(style: Any, arguments: dict[str, Any]) -> None:
     in_order = json.loads(json.dumps(arguments, sort_keys=True))
