@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from gguf2ollama.events import Progress, Update
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
-    from gguf2ollama.modelfiles import Parameter
+    from gguf2ollama.modelfiles import Message, Parameter
     from gguf2ollama.ollama import Client, LocalModel, ModelInfo, RunningModel
     from gguf2ollama.ollama.store_check import StoreFinding
     from gguf2ollama.planning.options import BuildKeywords, BuildOptions, ModelKeywords, ModelOptions
@@ -73,6 +73,7 @@ __all__ = [
     "InvalidProfile",
     "InvalidShards",
     "LocalModel",
+    "Message",
     "ModelFiles",
     "ModelInfo",
     "ModelKeywords",
@@ -152,7 +153,7 @@ _HOMES = {
     ),
     "events": ("Progress", "Update"),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
-    "modelfiles": ("Parameter",),
+    "modelfiles": ("Message", "Parameter"),
     "ollama": ("Client", "LocalModel", "ModelInfo", "RunningModel"),
     "ollama.store_check": ("StoreFinding",),
     "planning.options": ("BuildKeywords", "BuildOptions", "ModelKeywords", "ModelOptions"),

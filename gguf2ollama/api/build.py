@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama.api.build_steps import BuildResult, open_build
+from gguf2ollama.api.modelfile_source import expand_modelfile
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.fs.atomic import require_writable
 from gguf2ollama.planning.options import BuildOptions, read_keywords
@@ -59,7 +60,8 @@ def build(
         Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
         TypeError: There is no such keyword.
     """
-    selection, options = read_keywords("build", BuildOptions, keywords)
+    source, expanded = expand_modelfile(source, keywords)
+    selection, options = read_keywords("build", BuildOptions, expanded)
     if lock is not None:
         require_writable(Path(lock), kind="lock file")
     with open_build(
@@ -112,7 +114,8 @@ def plan_build(
         Gguf2OllamaError: As :func:`build` does.
         TypeError: There is no such keyword.
     """
-    selection, options = read_keywords("plan_build", BuildOptions, keywords)
+    source, expanded = expand_modelfile(source, keywords)
+    selection, options = read_keywords("plan_build", BuildOptions, expanded)
     with open_build(
         source,
         selection=selection,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from gguf2ollama.api.modelfile_source import expand_modelfile
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.memory.hardware import find_hardware
 from gguf2ollama.planning.options import ModelOptions, read_keywords
@@ -41,7 +42,8 @@ def inspect(source: str | os.PathLike[str], **keywords: Unpack[ModelKeywords]) -
         UsageProblem: The source holds several models, the file cannot run on its own, or an option is
             invalid.
     """
-    selection, options = read_keywords("inspect", ModelOptions, keywords)
+    source, expanded = expand_modelfile(source, keywords)
+    selection, options = read_keywords("inspect", ModelOptions, expanded)
     return inspect_for(source, selection=selection, options=options)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama.api.modelfile_source import find_named_files
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 from gguf2ollama.families import adds_bos, served_token_text, token_text
 from gguf2ollama.ggufio import GgufFile, Role, open_gguf, role_of
@@ -113,12 +113,7 @@ class _Named:
         """Return what an instruction names, as Ollama's client finds it (``parser/parser.go``)."""
         if instruction.keyword not in _FILE_KEYWORDS:
             return None
-        try:
-            path = folder / Path(instruction.value).expanduser()
-            found = [Path(name) for name in sorted(glob.glob(str(path)))] or [path]  # noqa: PTH207 - of any path
-            existing = [path for path in found if path.exists()]
-        except (OSError, ValueError, RuntimeError):  # too long a name, or no such user
-            return cls(instruction=instruction)
+        existing = find_named_files(instruction.value, folder)
         is_folder = any(path.is_dir() for path in existing)
         files = [file for path in existing for file in (_files_in(path) if path.is_dir() else [path])]
         headers: list[GgufFile] = []

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gguf2ollama.api.inspect import inspect_for
+from gguf2ollama.api.modelfile_source import expand_modelfile
 from gguf2ollama.modelfiles import render_modelfile
 from gguf2ollama.planning.options import ModelOptions, read_keywords
 from gguf2ollama.planning.plan import Inspection
@@ -36,7 +37,8 @@ def modelfile(
         UsageProblem: ``for_ollama`` is not a version.
         Gguf2OllamaError: As :func:`gguf2ollama.inspect` does.
     """
-    selection, options = read_keywords("modelfile", ModelOptions, keywords)
+    source, expanded = expand_modelfile(source, keywords)
+    selection, options = read_keywords("modelfile", ModelOptions, expanded)
     target = Target()
     if for_ollama is not None:
         target = target_of(parse_version(for_ollama), create_replaces_template=True, header_is_editable=False)

@@ -118,9 +118,10 @@ def command(
     model_keywords: ModelKeywords,
     output: Output,
 ) -> None:
-    """Create an Ollama model from SOURCE: a GGUF file, any shard of one, a folder, a repository, or a URL.
+    """Create an Ollama model from SOURCE: a GGUF, any shard, a folder, a repository, a URL or a Modelfile.
 
-    A model of the same name is kept until the new one is verified.
+    A model of the same name is kept until the new one is verified. Options precede what a Modelfile says;
+    FROM in it names files, or hf.co/owner/repo.
 
     \b
     gguf2ollama build Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
@@ -128,6 +129,7 @@ def command(
     gguf2ollama build https://example.org/model-Q4_K_M.gguf
     gguf2ollama build ./SmolLM2-135M-Instruct.Q4_1.gguf --name smol --run "Say hi"
     gguf2ollama build ./qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf
+    gguf2ollama build ./Modelfile --name mine
     gguf2ollama build ./model.gguf --store /srv/ollama/models
     """  # noqa: D301 - click's mark for lines that are not wrapped
     _check(quantize=quantize, prompt=prompt, store=store, dry_run=dry_run)

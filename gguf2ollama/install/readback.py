@@ -63,6 +63,9 @@ def _differences(info: ModelInfo, *, recipe: Recipe) -> Iterator[str]:
         yield f"its parser is {info.parser or 'missing'}, expected {modelfile.parser}"
     if (modelfile.system or "") != info.system:
         yield f"its system prompt is {_quote(info.system)}, expected {_quote(modelfile.system or '')}"
+    messages = tuple((message.role, message.content) for message in modelfile.messages)
+    if info.messages != messages:
+        yield f"it has {len(info.messages)} messages before each chat, expected {len(messages)}"
     for name, value in modelfile.parameters_json().items():
         reported = info.parameters.get(name)
         if not _same(reported, value):

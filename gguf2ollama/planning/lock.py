@@ -232,10 +232,12 @@ def _locked(files: ModelFiles) -> tuple[LockedFile, ...]:
 
 def _recipe_digest(recipe: Recipe) -> str:
     modelfile = recipe.modelfile
-    values = {
+    values: dict[str, Any] = {
         "template": modelfile.template,
         "system": modelfile.system,
         "parameters": modelfile.parameters_json(),
         "licenses": list(modelfile.licenses),
     }
+    if modelfile.messages:
+        values["messages"] = [[message.role, message.content] for message in modelfile.messages]
     return Digest.of(json.dumps(values, sort_keys=True).encode()).hex

@@ -15,7 +15,7 @@ from gguf2ollama.planning.target import Via
 from gguf2ollama.sources.model import SourceSelection
 
 if TYPE_CHECKING:
-    from gguf2ollama.modelfiles import Parameter
+    from gguf2ollama.modelfiles import Message, Parameter
 
 __all__ = ["UPSTREAM", "BuildKeywords", "BuildOptions", "ModelKeywords", "ModelOptions", "read_keywords"]
 
@@ -41,6 +41,7 @@ class ModelKeywords(TypedDict, total=False):
         template: The TEMPLATE text.
         chat_template: A Jinja text that replaces the chat template in the header, or :data:`UPSTREAM`.
         licenses: LICENSE texts, instead of those in the GGUF.
+        messages: MESSAGE values, which go before every chat.
         projectors: Files of projectors (mmproj), instead of the one in the folder or repository.
         verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
             which takes up to a second (the default); otherwise the detected family decides.
@@ -55,6 +56,7 @@ class ModelKeywords(TypedDict, total=False):
     template: str | None
     chat_template: str | None
     licenses: Sequence[str]
+    messages: Sequence[Message]
     projectors: Sequence[str | os.PathLike[str]]
     verify: bool
 
@@ -93,6 +95,7 @@ class ModelOptions:
     template: str | None = None
     chat_template: str | None = None
     licenses: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
     projectors: tuple[str | os.PathLike[str], ...] = ()
     verify: bool = True
 
@@ -182,7 +185,7 @@ def read_keywords(
             similar = get_close_matches(name, known, n=1)
             hint = f"; did you mean '{similar[0]}'?" if similar else ""
             raise TypeError(f"{verb}() got an unexpected keyword argument '{name}'{hint}")
-    several = {"parameters", "licenses", "projectors"}
+    several = {"parameters", "licenses", "messages", "projectors"}
     values: dict[str, Any] = {
         name: tuple(value) if name in several else value for name, value in keywords.items()
     }

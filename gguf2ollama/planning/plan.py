@@ -235,7 +235,7 @@ def plan_model(
     chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
     patch = _patch(model, chat_template=chat_template, target=target)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
-    asked = ModelSettings(  # but the context and the licence, on which no choice depends
+    asked = ModelSettings(  # but those on which no choice depends
         parameters=options.parameters,
         system=options.system,
         template=options.template,
@@ -259,7 +259,9 @@ def plan_model(
     detection, found = cache.recall(inputs, choose, form=choice_form)
     memory, memory_problem = _read_memory(files, metadata, detection)
     context = choose_context(memory, options.context_tokens, room=room)
-    settings = dataclasses.replace(asked, context=context, licenses=options.licenses)
+    settings = dataclasses.replace(
+        asked, context=context, licenses=options.licenses, messages=options.messages
+    )
     selection, unsupported = None, None
     if found is not None:
         from gguf2ollama.planning.selected_template import Unsupported  # noqa: PLC0415 - if chats are compared

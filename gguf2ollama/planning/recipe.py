@@ -136,6 +136,7 @@ def plan_recipe(
         requires=requires,
         system=system.value,
         licenses=licenses,
+        messages=settings.messages,
     )
     return Recipe(
         modelfile=modelfile,

@@ -11,7 +11,7 @@ from gguf2ollama.sources.model import Published, Value
 if TYPE_CHECKING:
     from gguf2ollama.families import Detection
     from gguf2ollama.memory.context import ContextChoice
-    from gguf2ollama.modelfiles import Parameter
+    from gguf2ollama.modelfiles import Message, Parameter
 
 __all__ = ["ModelSettings", "TemplateOrigin", "choose_system"]
 
@@ -31,6 +31,7 @@ class ModelSettings:
         chat_template: The chat template that replaces the file's own in the header, and so in the metadata;
             ``None`` where it is the file's own.
         licenses: LICENSE texts.
+        messages: MESSAGE values.
         published: What the publishers recommend; the user's options precede it.
     """
 
@@ -40,6 +41,7 @@ class ModelSettings:
     template: str | None = None
     chat_template: str | None = None
     licenses: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
     published: Published = field(default_factory=Published)
 
     @property

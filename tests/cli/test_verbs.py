@@ -147,6 +147,24 @@ def test_a_system_prompt_that_no_modelfile_can_hold_is_refused_with_a_hint(call,
     assert "build" in done.err
 
 
+def test_a_modelfile_is_built_as_it_says(call, server, gguf):
+    path = gguf.parent / "Modelfile"
+    path.write_text(
+        f"FROM ./{gguf.name}\nSYSTEM Be brief.\nPARAMETER top_k 3\n"
+        "MESSAGE user Hi\nMESSAGE assistant Hello.\n"
+    )
+    done = call("build", path, "--name", "mine", "--no-load", "--param", "top_p=0.5")
+    assert done.code == 0, done.err
+    shown = call("show", "mine", "--json").json
+    assert shown["system"] == "Be brief."
+    assert (shown["parameters"]["top_k"], shown["parameters"]["top_p"]) == (3, 0.5)
+    assert "MESSAGE assistant Hello." in call("modelfile", path).out
+    assert call("inspect", path, "--json").json["recipe"]["messages"] == [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello."},
+    ]
+
+
 def test_lint_shows_what_is_wrong_with_a_modelfile(call, tmp_path):
     path = tmp_path / "Modelfile"
     path.write_text('FROM ./x.gguf\nPARAMETER temprature 1\nPARAMETER stop ""\n')

@@ -30,7 +30,10 @@ lines: list[str] = []
 
 def main() -> None:
     gguf = folder / "tiny.gguf"
-    inspection: g.Inspection = g.inspect(gguf, context=512, parameters=[g.Parameter(name="top_k", value=3)])
+    example = g.Message(role="user", content="Hi")
+    inspection: g.Inspection = g.inspect(
+        gguf, context=512, parameters=[g.Parameter(name="top_k", value=3)], messages=[example]
+    )
     text: str = g.modelfile(gguf, for_ollama="0.34.4", system="Be brief.")
     plan: g.BuildPlan = g.plan_build(gguf, host=host, name="mine", via="upload")
     options: g.BuildOptions = plan.options

@@ -144,6 +144,9 @@ _INSPECTION: dict[str, Shape] = {
         "requires": ("string: oldest Ollama that can run it", None),
         "patched_keys": ["string: header key that is changed"],
         "licenses": ["string: license text"],
+        "messages": [
+            {"role": "string: system, user or assistant", "content": "string: text before every chat"}
+        ],
         "capabilities": ["string: capability, as in /api/show"],
         "warnings": ["string: warning"],
     },

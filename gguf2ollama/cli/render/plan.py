@@ -91,6 +91,10 @@ def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
         else (key, _short(value.value), "written into the header")
         for key, value in inspection.patch.changes.items()
     ]
+    rows += [
+        ("MESSAGE", f"{message.role} {_short(message.content)}", "Modelfile")
+        for message in recipe.modelfile.messages
+    ]
     rows += [("LICENSE", _short(text), "general.license in the GGUF") for text in recipe.modelfile.licenses]
     return rows
 
@@ -165,6 +169,9 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "requires": recipe.modelfile.requires,
             "patched_keys": list(inspection.patch.changes),
             "licenses": list(recipe.modelfile.licenses),
+            "messages": [
+                {"role": message.role, "content": message.content} for message in recipe.modelfile.messages
+            ],
             "capabilities": list(recipe.capabilities),
             "warnings": list(inspection.warnings),
         },

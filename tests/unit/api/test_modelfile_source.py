@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gguf2ollama.api.modelfile_source import expand_modelfile
+from gguf2ollama.errors import InvalidModelfile, NotFound, UsageProblem
+from gguf2ollama.ggufio import split
+from gguf2ollama.modelfiles import Message, Parameter
+from tests.builders import tiny_llama
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_llama(tmp_path / "model.gguf")
+    return tmp_path
+
+
+def expanded(folder: Path, text: str, **keywords: object) -> tuple[str, dict[str, Any]]:
+    path = folder / "Modelfile"
+    path.write_text(text)
+    source, found = expand_modelfile(path, keywords)
+    return str(source).removeprefix(f"{folder}/"), dict(found)
+
+
+def test_instructions_are_options(folder: Path) -> None:
+    source, found = expanded(
+        folder,
+        'FROM ./model.gguf\nSYSTEM Be brief.\nTEMPLATE """{{ .Prompt }}"""\nLICENSE MIT\nMESSAGE user Hi\n'
+        "PARAMETER top_k 3\nPARAMETER stop a\nPARAMETER stop b\nPARAMETER mirostat 1\n",
+    )
+    assert source == "model.gguf"
+    assert found == {
+        "system": "Be brief.",
+        "template": "{{ .Prompt }}",
+        "licenses": ("MIT",),
+        "messages": (Message(role="user", content="Hi"),),
+        "parameters": (
+            Parameter(name="top_k", value=3),
+            Parameter(name="stop", value="a"),
+            Parameter(name="stop", value="b"),
+        ),
+    }
+
+
+def test_keywords_precede_the_modelfile(folder: Path) -> None:
+    _, found = expanded(
+        folder,
+        "FROM ./model.gguf\nSYSTEM Be brief.\nTEMPLATE x\nPARAMETER top_k 3\nPARAMETER stop a\n",
+        system="",
+        template=None,
+        parameters=(Parameter(name="stop", value="c"),),
+        name="mine",
+    )
+    assert (found["system"], found["template"], found["name"]) == ("", "x", "mine")
+    assert found["parameters"] == (Parameter(name="top_k", value=3), Parameter(name="stop", value="c"))
+
+
+@pytest.mark.parametrize("content", [b"GGUF\x03\x00\x00\x00", b"\x00" * 100, b"<html>"])
+@pytest.mark.parametrize("name", ["x", "x.gguf"])
+def test_other_files_are_left_as_they_are(tmp_path: Path, content: bytes, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert expand_modelfile(path, {"system": "a"}) == (path, {"system": "a"})
+
+
+@pytest.mark.parametrize(
+    "source", ["owner/repo", "owner/repo:Q4_K_M", "https://x.org/y", "\0", "~nobody-x/y"]
+)
+def test_other_sources_are_left_as_they_are(source: str) -> None:
+    assert expand_modelfile(source, {}) == (source, {})
+
+
+def test_a_repository_in_from_is_a_source(folder: Path) -> None:
+    assert expanded(folder, "FROM hf.co/owner/repo:Q4_K_M\n")[0] == "hf.co/owner/repo:Q4_K_M"
+
+
+def test_shards_and_a_projector_are_one_model(folder: Path) -> None:
+    split(folder / "model.gguf", folder / "part", max_tensors=12)
+    tiny_llama(folder / "mmproj.gguf", metadata={"general.type": "mmproj"})
+    source, found = expanded(folder, "FROM ./part-*.gguf\nFROM ./mmproj.gguf\n")
+    assert source.startswith("part-00001-of-")
+    assert found["projectors"] == (folder / "mmproj.gguf",)
+
+
+@pytest.mark.parametrize(
+    "text, error, words",
+    [
+        ("FROM ./none.gguf\n", NotFound, "no such file"),
+        ("FROM none.gguf\n", NotFound, "no such file"),
+        ("FROM llama3.2\n", UsageProblem, "names a model of the server"),
+        ("FROM ./model.gguf\nFROM ./other.gguf\n", UsageProblem, "names 2 models"),
+        ("FROM ./model.gguf\nADAPTER ./model.gguf\n", UsageProblem, "line 2: ADAPTER is not supported"),
+        ("FROM ./model.gguf\nPARSER qwen3\n", UsageProblem, "line 2: PARSER is not supported"),
+        ("FROM ./model.gguf\nPARAMETER temprature 1\n", InvalidModelfile, "temprature"),
+        ("FROM ./model.gguf\nNONSENSE x\n", InvalidModelfile, "line 2"),
+        ("SYSTEM x\n", InvalidModelfile, "no FROM"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(
+    folder: Path, text: str, error: type[Exception], words: str
+) -> None:
+    tiny_llama(folder / "other.gguf")
+    with pytest.raises(error, match=words):
+        expanded(folder, text)
+
+
+def test_a_file_that_is_not_called_a_modelfile_is_not_complained_of(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("NONSENSE x\n")
+    assert expand_modelfile(path, {}) == (path, {})
