@@ -34,7 +34,7 @@ class Tensor:
     )
 
     def __init__(self, size: int, sources: tuple[Tensor, ...], device: int) -> None:
-        self.size = -(-size // _ALIGNMENT) * _ALIGNMENT
+        self.size = -(-max(size, 0) // _ALIGNMENT) * _ALIGNMENT
         self.sources = sources
         self.device = device
         self.root: Tensor | None = None

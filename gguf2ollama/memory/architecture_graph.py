@@ -41,6 +41,9 @@ _POST_NORM = frozenset(
 )
 """Architectures with norms behind attention and feed-forward part instead of before."""
 
+_RESIDUAL_FIRST = frozenset({"jamba", "lfm2", "lfm2moe", "openelm"})
+"""Architectures that add to the residual in its own memory."""
+
 _ALL_ROWS = frozenset({"gemma3n", "gemma4", "qwen35", "qwen35moe", "qwen3next"})
 """Architectures that compute the last layer of all tokens, not only of those that an output is wanted of."""
 
@@ -98,8 +101,10 @@ def build_graph(
 
 
 class _Architecture(GraphBuilder):
-    per_layer: gemma_graph.PerLayerInputs | None = None
-    conv: Tensor
+    def __init__(self, shape: ModelShape, settings: GraphSettings) -> None:
+        super().__init__(shape, settings)
+        self.per_layer: gemma_graph.PerLayerInputs | None = None
+        self.conv = self.out_ids
 
     def build(self, devices: Sequence[int], caches: Sequence[int], weights: Mapping[int, int]) -> Graph:
         graph, shape = self.graph, self.shape
@@ -153,10 +158,11 @@ class _Architecture(GraphBuilder):
             return self.over(self.over(out, x), mixed)
         if name.startswith("nemotron_h"):
             return self.over(mixed, x)
-        x = self.over(mixed, x)
+        x = self.over(x, mixed) if name in _RESIDUAL_FIRST else self.over(mixed, x)
         norm = x if name in _POST_NORM else self.op(width, x)
         out = self.feed_forward(norm, layer, index)
-        return self.over(out, x)
+        is_first = name in _RESIDUAL_FIRST or name in {"phi3", "phimoe"}
+        return self.over(x, out) if is_first else self.over(out, x)
 
     def mix(self, norm: Tensor, layer: Layer, layer_index: int) -> Tensor:
         """Add attention, or what a layer has in its stead."""

@@ -150,7 +150,7 @@ class GraphBuilder:
         settings = self.settings
         if mask is None:
             is_old = settings.has_old_mask and settings.flash_attention
-            mask = self._half_mask(layer) if is_old else self._masks[layer.has_window]
+            mask = self._half_mask(layer) if is_old else self._mask(layer)
         if settings.flash_attention:
             halves = [self.graph.op(tensor.size // 2, self.view(tensor)) for tensor in keys_and_values]  # F16
             copied = [self.graph.copied(self.cache // 2) for _ in range(2) if self.cache]
@@ -175,9 +175,13 @@ class GraphBuilder:
         values = 0 if shape.caches_keys_only else layer.value_length
         return cells * settings.streams * layer.kv_heads * (layer.key_length + values) * 2
 
+    def _mask(self, layer: Layer) -> Tensor:
+        # a layer that has no heads by its header may be one with attention by its architecture
+        return self._masks.get(layer.has_window, self.out_ids)
+
     def _half_mask(self, layer: Layer) -> Tensor:
         """Convert the mask to F16, once for all layers."""
-        mask = self._masks[layer.has_window]
+        mask = self._mask(layer)
         if mask not in self._halves:
             self._halves[mask] = self.graph.op(mask.size // 2, mask)
         return self._halves[mask]
@@ -293,7 +297,7 @@ class GraphBuilder:
             weights = self.op(inner.index_heads, self.view(self.op(inner.index_heads, norm)))
             scores = self.op(cells, self.view(queries), weights, self.index_mask)
             self.selected = self.op(selected, self.view(self.op(selected, scores)))
-        mask = self._masks[False]
+        mask = self._mask(layer)
         chosen = self.graph.op(mask.size, mask)
         self.graph.use(self.view(chosen), self.over(self.zeros.pop()), self.view(self.selected))
         return self.graph.op(mask.size, chosen, mask)
