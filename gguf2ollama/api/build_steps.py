@@ -182,7 +182,7 @@ class BuildSteps:
             if ref.files.are_local and self.options.chat_template is None:
                 # while the plan is made: most servers get these layers
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
-            renderer = ends.enter_context(self._renderer(ref)) if self.options.verify else None
+            renderer = ends.enter_context(self._renderer(ref))
             plan = self._plan(ref, destination, renderer)
             if not _are_known(plan, digests):
                 from gguf2ollama.planning.model_check import require_distinct_tokens  # noqa: PLC0415 - as above
@@ -214,17 +214,21 @@ class BuildSteps:
             self.lock.require_files(ref.files)
         return ref
 
-    def _renderer(self, ref: ModelRef) -> Renderer:
-        """Return what renders the chat template, with its process started if the check will need it.
+    @contextlib.contextmanager
+    def _renderer(self, ref: ModelRef) -> Iterator[Renderer | None]:
+        """Return what renders the chat template, if the loaded model will be compared with it.
 
-        Its start takes a twentieth of a second, in which this process imports what makes the plan.
+        Its process takes a twentieth of a second to start, in which this one imports what makes the plan.
         """
+        if not (self.options.verify and self.options.load):
+            yield None
+            return
         from gguf2ollama.chat.reference import Renderer  # noqa: PLC0415 - if prompts are compared
 
-        renderer = Renderer()
-        if self.options.load and CHAT_TEMPLATE in ref.files.model.metadata:
-            renderer.begin()
-        return renderer
+        with Renderer() as renderer:
+            if CHAT_TEMPLATE in ref.files.model.metadata:
+                renderer.begin()
+            yield renderer
 
     def _plan(self, ref: ModelRef, destination: Destination, renderer: Renderer | None = None) -> BuildPlan:
         from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed

@@ -5,11 +5,24 @@
 reading our own templates.
 """
 
-from gguf2ollama.families.detection import Confidence, Detection, Evidence, Kind, RunnerUp, detect
-from gguf2ollama.families.profile import DefaultSystem, Features, ParameterDefault, Profile, ProfileEvidence
-from gguf2ollama.families.profile_file import load_profiles, read_profile
-from gguf2ollama.families.stops import Stop, adds_bos, served_token_text, stops_for, token_text
-from gguf2ollama.families.vocabulary import Mark, Vocabulary
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gguf2ollama._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from gguf2ollama.families.detection import Confidence, Detection, Evidence, Kind, RunnerUp, detect
+    from gguf2ollama.families.profile import (
+        DefaultSystem,
+        Features,
+        ParameterDefault,
+        Profile,
+        ProfileEvidence,
+    )
+    from gguf2ollama.families.profile_file import load_profiles, read_profile
+    from gguf2ollama.families.stops import Stop, adds_bos, served_token_text, stops_for, token_text
+    from gguf2ollama.families.vocabulary import Mark, Vocabulary
 
 __all__ = [
     "Confidence",
@@ -33,3 +46,14 @@ __all__ = [
     "stops_for",
     "token_text",
 ]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "detection": ("Confidence", "Detection", "Evidence", "Kind", "RunnerUp", "detect"),
+        "profile": ("DefaultSystem", "Features", "ParameterDefault", "Profile", "ProfileEvidence"),
+        "profile_file": ("load_profiles", "read_profile"),
+        "stops": ("Stop", "adds_bos", "served_token_text", "stops_for", "token_text"),
+        "vocabulary": ("Mark", "Vocabulary"),
+    },
+)

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.families.matching import find_objection, read_system
 from gguf2ollama.families.profile import DefaultSystem, Features, ParameterDefault, Profile
 from gguf2ollama.families.stops import adds_bos, token_text
-from gguf2ollama.jinja.facts import ChatTemplate, read_chat_template, shows_thinking, shows_tools
+
+if TYPE_CHECKING:
+    from gguf2ollama.jinja.facts import ChatTemplate
 
 __all__ = ["Confidence", "Detection", "Evidence", "Kind", "RunnerUp", "detect"]
 
@@ -144,6 +145,13 @@ def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
 
 
 def _by_template(metadata: Mapping[str, Any], *, text: str, profiles: tuple[Profile, ...]) -> Detection:
+    from gguf2ollama.families.matching import find_objection  # noqa: PLC0415 - most plans recall a detection
+    from gguf2ollama.jinja.facts import (  # noqa: PLC0415 - as above
+        read_chat_template,
+        shows_thinking,
+        shows_tools,
+    )
+
     features = Features(tools=shows_tools(text), thinking=shows_thinking(text))
     template = read_chat_template(text)
     if template is None:
@@ -189,6 +197,8 @@ def _certain(
     features: Features,
     runners_up: tuple[RunnerUp, ...],
 ) -> Detection:
+    from gguf2ollama.families.matching import read_system  # noqa: PLC0415 - as above
+
     reason = f"the chat template is that of {profile.title}"
     system = read_system(template, profile=profile)
     return Detection(

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.gotmpl.write import render_go_template
-from gguf2ollama.jinja.facts import ChatTemplate
+
+if TYPE_CHECKING:
+    from gguf2ollama.jinja.facts import ChatTemplate
 
 __all__ = [
     "DIFFERENCES",
@@ -171,6 +173,8 @@ class Profile:
         Raises:
             InvalidProfile: The file cannot be rendered.
         """
+        from gguf2ollama.gotmpl.write import render_go_template  # noqa: PLC0415 - for a new model
+
         variables: dict[str, object] = {name: name in switches for name in self.switches}
         variables |= self.variables
         variables |= tokens

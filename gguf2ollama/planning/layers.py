@@ -14,7 +14,6 @@ from gguf2ollama.ggufio import (
     FileRange,
     FileView,
     GgufFile,
-    MergedView,
     PatchedView,
     Range,
     Shard,
@@ -184,6 +183,8 @@ def lay_out_weights(
 def _weights(files: ModelFiles, *, merges: bool, patch: HeaderPatch) -> Iterator[Weights]:
     model = files.model
     if merges:
+        from gguf2ollama.ggufio import MergedView  # noqa: PLC0415 - for a model in shards
+
         view = MergedView(model, patch=patch)
         yield _layer(view, name=f"{model.name}.gguf", media_type=MediaType.MODEL, shards=model.shards)
     else:

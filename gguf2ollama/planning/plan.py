@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
-from gguf2ollama.families import Detection, detect, load_profiles
+from gguf2ollama.families import Detection
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
 from gguf2ollama.memory.context import ContextChoice, choose_context, judge_context
@@ -244,16 +245,7 @@ def plan_model(
     )
 
     def choose() -> Choice:
-        if renderer is not None and CHAT_TEMPLATE in metadata:
-            renderer.begin()  # it starts while the family is detected
-        detection = detect(metadata, profiles=load_profiles())
-        if not options.verify:
-            return detection, None
-        from gguf2ollama.planning.template_selection import select_template  # noqa: PLC0415 - heavy
-
-        return detection, select_template(
-            metadata, detection=detection, settings=asked, target=target, renderer=renderer
-        )
+        return _choose(metadata, settings=asked, target=target, compares=options.verify, renderer=renderer)
 
     inputs = ("choice", metadata.digest(), options.verify, asked, target)
     detection, found = cache.recall(inputs, choose, form=choice_form)
@@ -301,6 +293,32 @@ def plan_model(
         unsupported=unsupported,
         memory_problem=memory_problem,
     )
+
+
+def _choose(
+    metadata: Mapping[str, Any],
+    *,
+    settings: ModelSettings,
+    target: Target,
+    compares: bool,
+    renderer: Renderer | None,
+) -> Choice:
+    """Detect the family of a model, and select what renders its chats if they are compared."""
+    from gguf2ollama.families import detect, load_profiles  # noqa: PLC0415 - most plans recall a choice
+
+    if not compares:
+        return detect(metadata, profiles=load_profiles()), None
+    from gguf2ollama.chat.reference import Renderer  # noqa: PLC0415 - as above
+
+    with Renderer() if renderer is None else contextlib.nullcontext(renderer) as running:
+        if CHAT_TEMPLATE in metadata:
+            running.begin()  # it takes a twentieth of a second, in which the family is detected
+        detection = detect(metadata, profiles=load_profiles())
+        from gguf2ollama.planning.template_selection import select_template  # noqa: PLC0415 - as above
+
+        return detection, select_template(
+            metadata, detection=detection, settings=settings, target=target, renderer=running
+        )
 
 
 def _read_memory(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.families import Detection
-from gguf2ollama.modelfiles import Modelfile, Weights, lint
+from gguf2ollama.modelfiles import Modelfile
 from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.settings import ModelSettings, TemplateOrigin
 from gguf2ollama.planning.target import Target
@@ -74,16 +74,18 @@ def lint_warnings(
         is_template_given: Whether its TEMPLATE is the user's.
         cache: What was found out before; the linter parses and runs templates.
     """
-    weights = Weights(chat_template=chat_template)
 
     def warnings() -> tuple[str, ...]:
+        from gguf2ollama.modelfiles import Weights, lint  # noqa: PLC0415 - seldom called
+
+        weights = Weights(chat_template=chat_template)
         return tuple(
             f"{finding.message}: {finding.hint}" if finding.hint else finding.message
             for finding in lint(modelfile, weights=weights, tries_template=is_template_given)
             if finding.level != "note" and finding.code not in {"not-carried", "replaced-template"}
         )
 
-    inputs = ("lint", modelfile, weights, is_template_given)
+    inputs = ("lint", modelfile, chat_template, is_template_given)
     return cache.recall(inputs, warnings, form=lambda: Forms().of(tuple[str, ...]))
 
 

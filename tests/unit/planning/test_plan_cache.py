@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gguf2ollama import families
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.ggufio import ShardSet
 from gguf2ollama.modelfiles import Parameter
@@ -79,15 +80,13 @@ def plan(files, place=None, *, options=None, **others):
 @pytest.fixture
 def chosen_again(monkeypatch):
     """Return a list that grows with each model whose family is detected, which every choice begins with."""
-    from gguf2ollama.planning import plan as planning  # noqa: PLC0415 - the module of that name
-
-    detect, seen = planning.detect, []
+    detect, seen = families.detect, []
 
     def counted(metadata, **others):
         seen.append(metadata)
         return detect(metadata, **others)
 
-    monkeypatch.setattr(planning, "detect", counted)
+    monkeypatch.setattr(families, "detect", counted)
     return seen
 
 
