@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gguf2ollama.api.build import build, plan_build
+    from gguf2ollama.api.build_all import FoundModel, LibraryResult, build_all
     from gguf2ollama.api.build_steps import BuildResult
     from gguf2ollama.api.doctor import doctor
     from gguf2ollama.api.download import download
@@ -65,6 +66,7 @@ __all__ = [
     "Client",
     "DownloadedModel",
     "FileChanged",
+    "FoundModel",
     "Gguf2OllamaError",
     "Inspection",
     "InvalidGguf",
@@ -72,6 +74,7 @@ __all__ = [
     "InvalidModelfile",
     "InvalidProfile",
     "InvalidShards",
+    "LibraryResult",
     "LocalModel",
     "Message",
     "ModelFiles",
@@ -101,6 +104,7 @@ __all__ = [
     "VerificationFailed",
     "__version__",
     "build",
+    "build_all",
     "cp",
     "doctor",
     "download",
@@ -126,6 +130,7 @@ __all__ = [
 
 _HOMES = {
     "api.build": ("build", "plan_build"),
+    "api.build_all": ("FoundModel", "LibraryResult", "build_all"),
     "api.build_steps": ("BuildResult",),
     "api.doctor": ("doctor",),
     "api.download": ("download",),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gguf2ollama.planning.plan import BuildPlan
     from gguf2ollama.planning.target import Destination
 
-__all__ = ["BuildResult", "BuildSteps", "open_build"]
+__all__ = ["BuildResult", "BuildSteps", "are_known", "find_room", "open_build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
             options=options,
             lock=lock,
             opened=opened,
-            room=_room(opened),
+            room=find_room(opened),
             writes_lock=writes_lock,
             progress=progress,
             notify=notify,
@@ -184,7 +184,7 @@ class BuildSteps:
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
             renderer = ends.enter_context(self._renderer(ref))
             plan = self._plan(ref, destination, renderer)
-            if not _are_known(plan, digests):
+            if not are_known(plan, digests):
                 from gguf2ollama.planning.model_check import require_distinct_tokens  # noqa: PLC0415 - as above
 
                 require_distinct_tokens(plan.inspection.model)
@@ -300,7 +300,7 @@ class BuildSteps:
         )
 
 
-def _room(opened: OpenDestination) -> MemoryRoom | None:
+def find_room(opened: OpenDestination) -> MemoryRoom | None:
     """Return the memory for models of the machine that will run it; ``None`` if not known."""
     destination = opened.destination
     if destination.runs_locally:
@@ -316,7 +316,7 @@ def _room(opened: OpenDestination) -> MemoryRoom | None:
     return None
 
 
-def _are_known(plan: BuildPlan, digests: DigestCache) -> bool:
+def are_known(plan: BuildPlan, digests: DigestCache) -> bool:
     """Whether the files were built before, so that what takes long to check was checked."""
     files = plan.inspection.files
     return files.are_local and all(digests.of_file(path) is not None for path in files.paths)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from gguf2ollama.cli._model_options import model_options, verify_option
-from gguf2ollama.cli._options import host_option, option, output_options, source_argument, verb
+from gguf2ollama.cli._options import host_option, option, output_options, verb
+from gguf2ollama.cli.render.library import library_json, library_summary, library_table
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.cli.render.plan import describe, describe_origin, plan_json, result_json
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
@@ -34,7 +35,14 @@ class _Destination(TypedDict):
 
 
 @verb("build")
-@source_argument
+@click.argument("sources", metavar="SOURCE", nargs=-1, required=True)
+@option(
+    "--all",
+    "builds_all",
+    group="source",
+    is_flag=True,
+    help="Build every model in the directories SOURCE...; those that exist are left as they are.",
+)
 @option(
     "--name", "-n", group="model", metavar="NAME", help="Name of the model.  [default: from the file name]"
 )
@@ -98,7 +106,8 @@ class _Destination(TypedDict):
 @output_options
 def command(
     *,
-    source: str,
+    sources: tuple[str, ...],
+    builds_all: bool,
     name: str | None,
     replace: bool,
     prompt: str | None,
@@ -123,6 +132,9 @@ def command(
     A model of the same name is kept until the new one is verified. Options precede what a Modelfile says;
     FROM in it names files, or hf.co/owner/repo.
 
+    With --all, SOURCE are directories, such as those of LM Studio, llama.cpp or the Hub's cache: every model
+    in them is built, with its projector, and none is loaded.
+
     \b
     gguf2ollama build Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
     gguf2ollama build ms://Qwen/Qwen2.5-7B-Instruct-GGUF --quant q4_k_m
@@ -131,9 +143,11 @@ def command(
     gguf2ollama build ./qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf
     gguf2ollama build ./Modelfile --name mine
     gguf2ollama build ./model.gguf --store /srv/ollama/models
+    gguf2ollama build --all ~/.lmstudio/models --dry-run
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    _check(quantize=quantize, prompt=prompt, store=store, dry_run=dry_run)
-    check_source(source)
+    _check(quantize=quantize, prompt=prompt, has_server=store is None and not dry_run and not builds_all)
+    if not builds_all:
+        check_source(_require_one(sources))
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
 
     destination: _Destination = {
@@ -154,6 +168,12 @@ def command(
         "allow_mismatch": allow_mismatch,
         "stream": stream,
     }
+    if builds_all:
+        _build_all(
+            sources, dry_run=dry_run, lock=lock, destination=destination, keywords=keywords, output=output
+        )
+        return
+    source = sources[0]
     if dry_run:
         _show_plan(source, lock=lock, destination=destination, keywords=keywords, output=output)
         return
@@ -166,15 +186,65 @@ def command(
         _ask(result, prompt, host=host, output=output)
 
 
-def _check(*, quantize: str | None, prompt: str | None, store: str | None, dry_run: bool) -> None:
+def _check(*, quantize: str | None, prompt: str | None, has_server: bool) -> None:
     if quantize is not None:
         raise UsageProblem(
             "Ollama 0.30+ cannot quantize GGUF files",
             hint=f"run llama.cpp's `llama-quantize IN.gguf OUT.gguf {quantize.upper()}` first, or choose a"
             " GGUF of that quantization",
         )
-    if prompt is not None and (store is not None or dry_run):
-        raise UsageProblem("--run needs a server", hint="leave out --store and --dry-run")
+    if prompt is not None and not has_server:
+        raise UsageProblem(
+            "--run needs a server and one model", hint="leave out --store, --dry-run and --all"
+        )
+
+
+def _require_one(sources: tuple[str, ...]) -> str:
+    if len(sources) > 1:
+        raise UsageProblem(
+            f"build takes one SOURCE, got {len(sources)}",
+            hint="name one file, directory or repository; --all takes several directories",
+        )
+    return sources[0]
+
+
+def _build_all(
+    folders: tuple[str, ...],
+    *,
+    dry_run: bool,
+    lock: str | None,
+    destination: _Destination,
+    keywords: BuildKeywords,
+    output: Output,
+) -> None:
+    if lock is not None or destination["locked"] is not None:
+        raise UsageProblem("a lock file is of one model", hint="leave out --lock and --locked, or --all")
+    from gguf2ollama.api.build_all import build_all  # noqa: PLC0415 - with --all alone
+
+    with output.progress() as progress:
+        result = build_all(
+            folders,
+            dry_run=dry_run,
+            progress=progress,
+            notify=output.detail,
+            host=destination["host"],
+            ca_file=destination["ca_file"],
+            store=destination["store"],
+            for_ollama=destination["for_ollama"],
+            **keywords,
+        )
+    for file in result.skipped:
+        output.detail(f"Skipped {file.path}: {file.reason}")
+    if output.as_json:
+        output.data(library_json(result))
+    else:
+        output.text(library_table(result))
+        output.note(library_summary(result))
+    if failed := result.count("failed"):
+        raise Gguf2OllamaError(
+            f"{failed} of {len(result.models)} models were not built",
+            hint="the table says why; build one of them alone to see more",
+        )
 
 
 def _show_plan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
@@ -13,7 +14,7 @@ from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.plan import BuildPlan
 
-__all__ = ["require_same_weights"]
+__all__ = ["WeightsFound", "find_weights", "require_same_weights"]
 
 _IN_MODELFILE = lazy_pattern(r"^FROM .*sha256[-:]([0-9a-f]{64})\s*$", re.MULTILINE)
 _CHANGEABLE = ("tokenizer.chat_template", "split.", "general.alignment")
@@ -30,6 +31,34 @@ class _Existing:
 
     digests: frozenset[Digest]
     metadata: Mapping[str, object]
+
+
+WeightsFound: TypeAlias = Literal["none", "same", "other"]
+"""Whether a model of that name exists, and whether it has the same weights."""
+
+
+def find_weights(
+    plan: BuildPlan,
+    *,
+    client: Client | None,
+    store: LocalStore | None,
+    digests: Callable[[], Mapping[str, Digest]],
+) -> WeightsFound:
+    """Return whether a model of the plan's name exists, and has the plan's weights.
+
+    Args:
+        plan: The plan.
+        client: The server; ``None`` for a model directory without one.
+        store: The model directory to write; ``None`` if the server writes.
+        digests: Returns the digest of each layer of weights by its name; called if there is such a model.
+
+    Raises:
+        ServerProblem: The server cannot be reached, or refuses.
+    """
+    existing = _find(plan, client=client, store=store)
+    if existing is None:
+        return "none"
+    return "same" if _is_same(plan, existing, digests=digests()) else "other"
 
 
 def require_same_weights(
@@ -51,8 +80,7 @@ def require_same_weights(
         NameTaken: It has other weights.
         ServerProblem: The server cannot be reached, or refuses.
     """
-    existing = _find(plan, client=client, store=store)
-    if existing is None or _is_same(plan, existing, digests=digests()):
+    if find_weights(plan, client=client, store=store, digests=digests) != "other":
         return
     name, where = plan.name.short, plan.destination.location
     raise NameTaken(

@@ -14,7 +14,8 @@ _TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool
 
 def check_output(arguments: tuple[str, ...], value: Any) -> None:
     """Fail if what a call wrote does not have the documented keys and types."""
-    verb = "modelfile --lint" if arguments[0] == "modelfile" and "--lint" in arguments else arguments[0]
+    verbs = (f"{arguments[0]} {option}" for option in ("--lint", "--all") if option in arguments)
+    verb = next((verb for verb in verbs if verb in SHAPES), arguments[0])
     found = deviations(value, SHAPES[verb])
     assert not found, "\n".join(found)
 

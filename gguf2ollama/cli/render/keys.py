@@ -183,6 +183,23 @@ _MODEL_DETAILS: dict[str, Shape] = {
 _FILE: dict[str, Shape] = {"file": "string: path that was written", "size_bytes": "integer: its size"}
 
 SHAPES: Mapping[str, Shape] = {
+    "build --all": {
+        "location": "string: address of the server, or the directory",
+        "models": [
+            {
+                "name": ("string: name of the model; null if none can be derived", None),
+                "path": "string: its first file",
+                "size_bytes": "integer: size of all its files",
+                "projectors": ["string: path of a projector"],
+                "state": "string: created, new (with `--dry-run`), exists, taken (by others) or failed",
+                "reason": "string: why it was not created",
+                "warnings": ["string: warning"],
+            }
+        ],
+        "skipped": [
+            {"path": "string: GGUF file that is not a model", "reason": "string: what it is, or why not"}
+        ],
+    },
     "build": {
         "name": "string: name of the model",
         "location": "string: address of the server, or the directory",
