@@ -16,7 +16,7 @@ from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.install.destination import OpenDestination, open_destination
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
-from gguf2ollama.memory.hardware import MemoryRoom, find_hardware
+from gguf2ollama.memory.hardware import Hardware, MemoryRoom, find_hardware
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.layers import lay_out_weights
 from gguf2ollama.planning.options import BuildOptions
@@ -27,6 +27,7 @@ from gguf2ollama.sources.resolve import ModelRef, fetch, resolve
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
     from gguf2ollama.install.transaction import Check
+    from gguf2ollama.memory.record import ContextRecord
     from gguf2ollama.planning.lock import Lock
     from gguf2ollama.planning.plan import BuildPlan
     from gguf2ollama.planning.target import Destination
@@ -109,13 +110,15 @@ def open_build(  # noqa: D417 - the others are documented at `build`
         tests_pull=tests_pull,
         notify=notify,
     ) as opened:
+        hardware = find_hardware() if opened.destination.runs_locally else None
         yield BuildSteps(
             source=source,
             selection=selection,
             options=options,
             lock=lock,
             opened=opened,
-            room=find_room(opened),
+            hardware=hardware,
+            room=hardware.room if hardware is not None else _remote_room(opened),
             writes_lock=writes_lock,
             progress=progress,
             notify=notify,
@@ -131,6 +134,7 @@ class BuildSteps:
         options: The options.
         lock: The lock file that the build has to match; ``None`` for none.
         opened: The destination.
+        hardware: The machine that will run it; ``None`` if that is another, or not known.
         room: The memory for models of the machine that will run it; ``None`` if not known.
         writes_lock: Whether a lock file of it will be written.
         progress: Called with the bytes downloaded, hashed, copied and sent.
@@ -142,6 +146,7 @@ class BuildSteps:
     options: BuildOptions
     lock: Lock | None
     opened: OpenDestination
+    hardware: Hardware | None
     room: MemoryRoom | None
     writes_lock: bool
     progress: Progress
@@ -239,12 +244,28 @@ class BuildSteps:
             options=self.options,
             destination=destination,
             room=self.room,
+            recorded=self._recorded,
             renderer=renderer,
             cache=PlanCache.of_user(),
         )
+        for line in found.inspection.describe_context(name=found.name, hardware=self.hardware):
+            self.notify(line)
         if self.lock is not None:
             self.lock.require_plan(found)
         return found
+
+    def _recorded(self, name: ModelName) -> ContextRecord | None:
+        """Return how the context was chosen of the model that has a name now."""
+        from gguf2ollama.memory.record import ContextRecord  # noqa: PLC0415 - late, for the start
+
+        opened = self.opened
+        with contextlib.suppress(Gguf2OllamaError, OSError):
+            if opened.client is not None:
+                return ContextRecord.find(opened.client.show(name).license)
+            if opened.store is not None:
+                reads_v2 = opened.destination.features.manifests_v2
+                return ContextRecord.find(opened.store.read_licenses(name, reads_v2=reads_v2))
+        return None
 
     def _preflight(self, plan: BuildPlan, ref: ModelRef) -> None:
         from gguf2ollama.install.preflight import preflight  # noqa: PLC0415 - late, for the start
@@ -302,11 +323,14 @@ class BuildSteps:
 
 def find_room(opened: OpenDestination) -> MemoryRoom | None:
     """Return the memory for models of the machine that will run it; ``None`` if not known."""
+    hardware = find_hardware() if opened.destination.runs_locally else None
+    return hardware.room if hardware is not None else _remote_room(opened)
+
+
+def _remote_room(opened: OpenDestination) -> MemoryRoom | None:
+    """Return the memory that the models of a server on another machine take there; ``None`` if not known."""
     destination = opened.destination
-    if destination.runs_locally:
-        hardware = find_hardware()
-        return hardware.room if hardware is not None else None
-    if opened.client is None or not destination.features.native_templates:
+    if destination.runs_locally or opened.client is None or not destination.features.native_templates:
         return None  # what older servers say of their models was calculated, not measured
     with contextlib.suppress(Gguf2OllamaError):
         running = opened.client.ps()

@@ -152,7 +152,7 @@ def verify_option(verb: Callable[..., None]) -> Callable[..., None]:
 def _parse_context(text: str) -> int | str:
     if text == "auto":
         return text
-    from gguf2ollama.memory.context import parse_context  # noqa: PLC0415 - seldom given
+    from gguf2ollama.memory.parse import parse_context  # noqa: PLC0415 - seldom given
 
     return parse_context(text)
 

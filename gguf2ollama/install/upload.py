@@ -96,6 +96,6 @@ def create_model(
         # without this list the model gets the stops of a template that the server detects
         parameters={"stop": [], **modelfile.parameters_json()},
         messages=[{"role": message.role, "content": message.content} for message in modelfile.messages],
-        licenses=modelfile.licenses,
+        licenses=recipe.licenses,
         quantization=quantization,
     ).drain()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from gguf2ollama.memory.context import ContextChoice, choose_context, judge_context, parse_context
+    from gguf2ollama.memory.context import ContextChoice, choose_context, judge_context
     from gguf2ollama.memory.estimate import DeviceMemory, MemoryEstimate, estimate_memory
     from gguf2ollama.memory.hardware import Gpu, Hardware, MemoryRoom, find_hardware
     from gguf2ollama.memory.placement import Model, Placement, place_model
@@ -27,7 +27,6 @@ __all__ = [
     "estimate_memory",
     "find_hardware",
     "judge_context",
-    "parse_context",
     "place_model",
     "read_shape",
 ]
@@ -35,7 +34,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "context": ("ContextChoice", "choose_context", "judge_context", "parse_context"),
+        "context": ("ContextChoice", "choose_context", "judge_context"),
         "estimate": ("DeviceMemory", "MemoryEstimate", "estimate_memory"),
         "hardware": ("Gpu", "Hardware", "MemoryRoom", "find_hardware"),
         "placement": ("Model", "Placement", "place_model"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import UsageProblem
-from gguf2ollama.memory.hardware import MemoryRoom
+from gguf2ollama.memory.hardware import Hardware, MemoryRoom
 from gguf2ollama.memory.placement import Model, Placement, Places, place_model
+from gguf2ollama.memory.record import ContextRecord
 
 __all__ = [
     "ASSUMED",
@@ -15,8 +15,8 @@ __all__ = [
     "ContextChoice",
     "choose_context",
     "describe_placement",
+    "describe_use",
     "judge_context",
-    "parse_context",
 ]
 
 ASSUMED = "OLLAMA_KV_CACHE_TYPE f16, OLLAMA_FLASH_ATTENTION auto, OLLAMA_NUM_PARALLEL 1"
@@ -41,33 +41,22 @@ class ContextChoice:
         tokens: Its tokens; ``None`` leaves it to the server.
         requested: What it was chosen by: ``auto``, ``max``, ``server``, or tokens.
         reason: Why it is that one.
+        is_recorded: Whether the model that it replaces had it, for that reason.
     """
 
     tokens: int | None
     requested: int | str
     reason: str
+    is_recorded: bool = False
 
 
-def parse_context(text: str) -> int | str:
-    """Parse the value of ``--ctx``: tokens (``8192``, ``8k``), ``auto``, ``max`` or ``server``.
-
-    Raises:
-        UsageProblem: It is none of these.
-    """
-    lowered = text.strip().lower()
-    if lowered in {"auto", "max", "server"}:
-        return lowered
-    digits, factor = (lowered[:-1], 1024) if lowered.endswith("k") else (lowered, 1)
-    # its length first: int() refuses thousands of digits with an error of its own
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(1 << 31))
-    if not is_number or not 0 < int(digits) * factor < 1 << 31:
-        raise UsageProblem(
-            f"invalid --ctx {text!r}", hint="use a token count (8192 or 8k), auto, max or server"
-        )
-    return int(digits) * factor
-
-
-def choose_context(model: Model | None, wanted: int | str, *, room: MemoryRoom | None) -> ContextChoice:
+def choose_context(
+    model: Model | None,
+    wanted: int | str,
+    *,
+    room: MemoryRoom | None,
+    recorded: ContextRecord | None = None,
+) -> ContextChoice:
     """Decide ``num_ctx``.
 
     ``auto`` is the largest context up to the trained one with which all of the model runs on GPUs; if that
@@ -79,9 +68,26 @@ def choose_context(model: Model | None, wanted: int | str, *, room: MemoryRoom |
         model: The model; ``None`` if its header does not say what it takes.
         wanted: Tokens, ``"auto"``, ``"max"`` or ``"server"``.
         room: The memory for models of the machine that will run it; ``None`` if unknown.
+        recorded: How the context of the model that is replaced was chosen: what ``auto`` has chosen stays.
     """
+    if wanted == "auto" and recorded is not None and _is_kept(recorded, model, room=room):
+        return ContextChoice(
+            tokens=recorded.tokens, requested=wanted, reason=recorded.reason, is_recorded=True
+        )
     tokens, reason = _decide(model, wanted, room=room)
     return ContextChoice(tokens=tokens, requested=wanted, reason=reason)
+
+
+def _is_kept(recorded: ContextRecord, model: Model | None, *, room: MemoryRoom | None) -> bool:
+    """Return whether a recorded choice is one for this model, and still possible."""
+    if model is None or recorded.requested != "auto" or recorded.weights != model.weights:
+        return False
+    tokens, trained = recorded.tokens, model.shape.context_length
+    if tokens is None:
+        return room is None or room.is_minimum
+    if trained is not None and tokens > trained:
+        return False
+    return room is None or room.is_minimum or place_model(model, tokens, room=room).place != "none"
 
 
 def _decide(model: Model | None, wanted: int | str, *, room: MemoryRoom | None) -> tuple[int | None, str]:
@@ -166,6 +172,25 @@ def describe_placement(placement: Placement, *, room: MemoryRoom) -> str:
     if placement.place == "ram":
         return f"{total} of {_gib(room.ram)} in RAM"
     return f"{total}, which does not fit in {_gib(room.total)}"
+
+
+def describe_use(placement: Placement, hardware: Hardware) -> str:
+    """Return what is in the way of a model at the moment, a sentence; empty if nothing is, or is not known.
+
+    Ollama unloads its own models to make room, but not those of other programs.
+    """
+    free_vram = [gpu.free_bytes for gpu in hardware.gpus if gpu.free_bytes is not None]
+    if hardware.gpus and len(free_vram) == len(hardware.gpus) and placement.gpu_bytes > sum(free_vram):
+        used = sum(gpu.total_bytes for gpu in hardware.gpus) - sum(free_vram)
+        return (
+            f"{_gib(used)} of the GPU is in use now: a part of the model will run in RAM until that is free"
+        )
+    free_ram = hardware.free_ram_bytes
+    needed = placement.estimate.total if hardware.unified else placement.ram_bytes
+    if free_ram is not None and needed > free_ram:
+        used = hardware.ram_bytes - free_ram
+        return f"{_gib(used)} of RAM is in use now: the model may not load until that is free"
+    return ""
 
 
 def judge_context(

@@ -26,7 +26,15 @@ from gguf2ollama.fs.atomic import atomic_file, clear_abandoned, sync_folder
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.space import check_free_space
 from gguf2ollama.names import ModelName
-from gguf2ollama.oci import MANIFEST_TYPE, Descriptor, Digest, Manifest, ManifestList, parse_manifest
+from gguf2ollama.oci import (
+    MANIFEST_TYPE,
+    Descriptor,
+    Digest,
+    Manifest,
+    ManifestList,
+    MediaType,
+    parse_manifest,
+)
 from gguf2ollama.ollama.store_layout import (
     MANIFESTS,
     MANIFESTS_V2,
@@ -34,6 +42,7 @@ from gguf2ollama.ollama.store_layout import (
     find_entry,
     old_paths,
     read_entry,
+    read_small_blob,
     runnable_manifest,
     v2_path,
 )
@@ -261,6 +270,24 @@ class LocalStore:
             return runnable_manifest(self.root, entry)
         except InvalidInput as error:
             raise InvalidInput(f"{entry.path}: {error.message}", hint=error.hint) from error
+
+    def read_licenses(self, name: ModelName, *, reads_v2: bool = True) -> str:
+        """Return the licences of a model, joined; empty if it has none, or does not exist.
+
+        Args:
+            name: The name.
+            reads_v2: Whether the Ollama that it is for reads ``manifests-v2``.
+
+        Raises:
+            InvalidInput: Its manifest, or a licence, cannot be read.
+        """
+        manifest = self.read_manifest(name, reads_v2=reads_v2)
+        layers = manifest.layers if manifest is not None else ()
+        return "\n".join(
+            read_small_blob(self.root, layer.digest).decode("utf-8", "replace")
+            for layer in layers
+            if layer.media_type == MediaType.LICENSE.value
+        )
 
     def listed_as(self, name: ModelName) -> tuple[set[str], set[float]]:
         """Return by what a server may know a model of its own store: digests (hex) and times of change.

@@ -36,6 +36,7 @@ __all__ = [
     "old_paths",
     "read_entry",
     "read_manifest_blob",
+    "read_small_blob",
     "runnable_manifest",
     "v2_path",
 ]
@@ -169,10 +170,19 @@ def read_manifest_blob(root: Path, digest: Digest) -> Manifest:
     Raises:
         InvalidInput: It is missing, damaged, or not the manifest of a model.
     """
+    return Manifest.parse(read_small_blob(root, digest))
+
+
+def read_small_blob(root: Path, digest: Digest) -> bytes:
+    """Read a blob of at most 4 MiB.
+
+    Raises:
+        InvalidInput: It is missing, damaged, or longer.
+    """
     content = _read(root / "blobs" / digest.blob_name)
     if Digest.of(content) != digest:
         raise InvalidInput(f"blob {digest.blob_name} is damaged")
-    return Manifest.parse(content)
+    return content
 
 
 def runnable_manifest(root: Path, entry: StoreEntry) -> Manifest:

@@ -221,7 +221,7 @@ def _texts(recipe: Recipe) -> Iterator[Text]:
         yield Text(media_type=MediaType.TEMPLATE, content=modelfile.template.encode())
     if modelfile.system:
         yield Text(media_type=MediaType.SYSTEM, content=modelfile.system.encode())
-    for text in modelfile.licenses:
+    for text in recipe.licenses:
         yield Text(media_type=MediaType.LICENSE, content=text.encode())
     if parameters := modelfile.parameters_json():
         yield Text(media_type=MediaType.PARAMS, content=go_json(dict(sorted(parameters.items()))))

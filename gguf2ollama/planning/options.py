@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.memory.context import parse_context
+from gguf2ollama.memory.parse import parse_context
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.target import Via
 from gguf2ollama.sources.model import SourceSelection
@@ -17,7 +17,14 @@ from gguf2ollama.sources.model import SourceSelection
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Message, Parameter
 
-__all__ = ["UPSTREAM", "BuildKeywords", "BuildOptions", "ModelKeywords", "ModelOptions", "read_keywords"]
+__all__ = [
+    "UPSTREAM",
+    "BuildKeywords",
+    "BuildOptions",
+    "ModelKeywords",
+    "ModelOptions",
+    "read_keywords",
+]
 
 _Options = TypeVar("_Options", bound="ModelOptions")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
-from gguf2ollama.memory.context import ContextChoice, choose_context, judge_context
-from gguf2ollama.memory.hardware import MemoryRoom
-from gguf2ollama.memory.placement import Model
+from gguf2ollama.memory.context import ASSUMED, ContextChoice, choose_context, describe_use, judge_context
+from gguf2ollama.memory.hardware import Hardware, MemoryRoom
+from gguf2ollama.memory.placement import Model, place_model
+from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.choice_form import choice_form
 from gguf2ollama.planning.default_name import default_name
@@ -105,6 +106,41 @@ class Inspection:
         """The model's shards; one if it is not split."""
         return self.files.model
 
+    def describe_context(self, *, name: ModelName, hardware: Hardware | None = None) -> Iterator[str]:
+        """Return which context length it has and why, and what is in the way of it now, a line each.
+
+        Args:
+            name: The model's name.
+            hardware: The machine that will run it; ``None`` if not known.
+        """
+        context, number = self.context, self.recipe.parameters.get("num_ctx")
+        if number is None:
+            yield f"Context: {context.reason}"
+        elif number.source != context.reason:
+            yield f"Context: {number.value:,} tokens ({number.source})"
+        elif context.is_recorded:
+            yield f"Context: {number.value:,} tokens (as recorded in {name.short}: {context.reason})"
+        else:
+            assumed = f"; assumed: {ASSUMED}" if context.requested == "auto" and self.room is not None else ""
+            yield f"Context: {number.value:,} tokens ({context.reason}{assumed})"
+        if number is not None and hardware is not None and self.memory is not None:
+            placement = place_model(self.memory, int(number.value), room=hardware.room)
+            if use := describe_use(placement, hardware):
+                yield use
+
+    def with_record(self) -> Inspection:
+        """Return it with a record of how its context length was chosen, unless a PARAMETER sets that."""
+        number = self.recipe.parameters.get("num_ctx")
+        if self.memory is None or (number is not None and number.source != self.context.reason):
+            return self
+        record = ContextRecord(
+            tokens=self.context.tokens,
+            requested=str(self.context.requested),
+            reason=self.context.reason,
+            weights=self.memory.weights,
+        )
+        return dataclasses.replace(self, recipe=dataclasses.replace(self.recipe, record=str(record)))
+
     def lay_out_image(self, *, takes_shards: bool) -> Image:
         """Return its layers; see :func:`gguf2ollama.planning.layers.lay_out_image`."""
         return lay_out_image(self.files, recipe=self.recipe, takes_shards=takes_shards, patch=self.patch)
@@ -172,6 +208,7 @@ def plan_build(
     options: BuildOptions,
     destination: Destination,
     room: MemoryRoom | None,
+    recorded: Callable[[ModelName], ContextRecord | None] = lambda _: None,
     renderer: Renderer | None = None,
     cache: PlanCache = NO_CACHE,
 ) -> BuildPlan:
@@ -182,6 +219,7 @@ def plan_build(
         options: The options.
         destination: Where it is built.
         room: The memory for models of the machine that will run it; ``None`` where it is not known.
+        recorded: Returns how the context of the model was chosen that has a name now.
         renderer: Renders the chat template; one for this call when not given.
         cache: What was found out before.
 
@@ -195,9 +233,10 @@ def plan_build(
         options=options,
         target=destination.target(model_name=name.model, header_is_editable=not options.stream),
         room=room,
+        recorded=recorded(name) if options.context == "auto" else None,
         renderer=renderer,
         cache=cache,
-    )
+    ).with_record()
     plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
     is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may load it
     # by an upload, `create` may add a TEMPLATE with which it does load
@@ -212,6 +251,7 @@ def plan_model(
     options: ModelOptions,
     target: Target | None = None,
     room: MemoryRoom | None,
+    recorded: ContextRecord | None = None,
     renderer: Renderer | None = None,
     cache: PlanCache = NO_CACHE,
 ) -> Inspection:
@@ -222,6 +262,7 @@ def plan_model(
         options: The options.
         target: The Ollama that it is for; when not given, any to which it is not uploaded.
         room: The memory for models of the machine that will run it; ``None`` where it is not known.
+        recorded: How the context of the model that it replaces was chosen.
         renderer: Renders the chat template; one for this call when not given.
         cache: What was found out before.
 
@@ -250,7 +291,7 @@ def plan_model(
     inputs = ("choice", metadata.digest(), options.verify, asked, target)
     detection, found = cache.recall(inputs, choose, form=choice_form)
     memory, memory_problem = _read_memory(files, metadata, detection)
-    context = choose_context(memory, options.context_tokens, room=room)
+    context = choose_context(memory, options.context_tokens, room=room, recorded=recorded)
     settings = dataclasses.replace(
         asked, context=context, licenses=options.licenses, messages=options.messages
     )

@@ -53,6 +53,7 @@ class Recipe:
         is_chat_template_given: Whether the user gave that chat template.
         capabilities: What the model has to support, in the words of ``/api/show``.
         warnings: What may surprise the user, one sentence each.
+        record: How it was made, one line, which goes behind the licences; ``None`` for none.
     """
 
     modelfile: Modelfile
@@ -68,6 +69,12 @@ class Recipe:
     companion: str | None = None
     has_thinking_tags: bool = False
     warnings: tuple[str, ...] = field(default=())
+    record: str | None = None
+
+    @property
+    def licenses(self) -> tuple[str, ...]:
+        """The LICENSE texts, and the record."""
+        return self.modelfile.licenses if self.record is None else (*self.modelfile.licenses, self.record)
 
     @property
     def companion_source(self) -> str:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import LocalSource
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source
 
 if TYPE_CHECKING:
+    from gguf2ollama.memory.hardware import MemoryRoom
     from gguf2ollama.sources.remote import RemoteModel
 
 __all__ = ["ModelRef", "fetch", "resolve"]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ShardName
-from gguf2ollama.memory.placement import Place
 from gguf2ollama.sources.classification import group_files
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.name_parts import stated_size, words_of
 from gguf2ollama.sources.quantization import bits_of, fold_quant, is_same_quant
+
+if TYPE_CHECKING:
+    from gguf2ollama.memory.placement import Place
 
 __all__ = ["Catalogue", "Choice"]
 

@@ -40,6 +40,7 @@ def test_the_order_is_upload_create_check_load_compare_name(call, server, gguf):
     assert call("build", gguf, "--name", "mine", "--via", "upload").code == 0
     assert steps(server) == [
         "GET /api/version",
+        "POST /api/show",  # how the context of a model of that name was chosen
         "GET /api/tags",
         "HEAD /api/blobs/DIGEST",
         "POST /api/blobs/DIGEST",
@@ -121,12 +122,12 @@ def test_what_is_there_is_not_uploaded_again(call, server, gguf):
     assert sum(one.startswith("POST /api/blobs") for one in server.endpoints()) == 1
 
 
-def test_a_dry_run_asks_only_for_the_version_and_shows_the_plan(call, server, gguf):
+def test_a_dry_run_asks_only_for_the_version_and_an_old_model_and_shows_the_plan(call, server, gguf):
     done = call("build", gguf, "--dry-run")
     assert done.code == 0
     assert "num_ctx" in done.out
     assert "Would create tiny-chat:q4_k_m" in done.err
-    assert server.endpoints() == ["GET /api/version"]
+    assert server.endpoints() == ["GET /api/version", "POST /api/show"]
 
 
 def test_run_asks_the_model_that_was_made(call, server, gguf):
@@ -262,7 +263,7 @@ def test_an_allowed_difference_is_reported(call, server, gguf):
 def test_a_failed_build_leaves_the_old_model_unchanged(call, server, gguf, via, endpoint, fault, code):
     assert call("build", gguf, "--name", "mine", "--system", "old").code == 0
     before = call("list", "--json").json
-    server.inject(endpoint, fault)
+    server.inject(endpoint, fault, times=2 if endpoint == "POST /api/show" else 1)  # the first is no matter
     done = call("build", gguf, "--name", "mine", "--system", "new", "--via", via)
     assert done.code == code, done.err
     assert call("list", "--json").json == before

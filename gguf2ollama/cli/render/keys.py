@@ -89,6 +89,7 @@ _INSPECTION: dict[str, Shape] = {
             "tokens": ("integer: context length that was chosen; null leaves it to the server", None),
             "requested": "string: auto, max, server or tokens",
             "reason": "string: why it was chosen",
+            "is_recorded": "boolean: whether the model that is replaced had it, for that reason",
         },
         "estimates": [
             {

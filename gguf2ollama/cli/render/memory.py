@@ -92,6 +92,7 @@ def memory_json(inspection: Inspection) -> dict[str, Any]:
             "tokens": inspection.context.tokens,
             "requested": str(inspection.context.requested),
             "reason": inspection.context.reason,
+            "is_recorded": inspection.context.is_recorded,
         },
         "estimates": [_estimate_json(placement) for placement in _placements(inspection)],
     }

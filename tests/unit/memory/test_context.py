@@ -6,35 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gguf2ollama.errors import UsageProblem
-from gguf2ollama.memory.context import choose_context, judge_context, parse_context
+from gguf2ollama.memory.context import choose_context, describe_use, judge_context
 from gguf2ollama.memory.hardware import Gpu, Hardware, MemoryRoom
 from gguf2ollama.memory.placement import Model, place_model
 from tests.unit.memory.test_caches import GEMMA4_12B
 from tests.unit.memory.test_placement import LLAMA, Tensor, model
 
 GIB = 1 << 30
-
-
-@pytest.mark.parametrize(
-    "text,value",
-    [
-        ("8192", 8192),
-        ("8k", 8192),
-        ("32K", 32768),
-        ("auto", "auto"),
-        (" MAX ", "max"),
-        ("Server", "server"),
-    ],
-)
-def test_context_lengths_are_read(text, value):
-    assert parse_context(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "0", "-5", "k", "1.5k", "lots", "9999999999", "9" * 5000, "٣"])
-def test_what_is_not_a_context_length_is_refused(text):
-    with pytest.raises(UsageProblem, match="invalid --ctx"):
-        parse_context(text)
 
 
 def room(*, ram=0, gpus=(), **keys):
@@ -191,3 +169,28 @@ def test_a_model_trained_for_little_is_not_blamed_for_it():
 def test_without_a_valid_header_only_texts_are_judged():
     assert judge(1 << 30, of=None) == []
     assert len(judge(16, of=None)) == 1
+
+
+def hardware(*, free_ram=None, vram=None, free_vram=None):
+    """A machine of 32 GiB, with a GPU if its memory is given, in GiB."""
+    in_bytes = [None if count is None else count * GIB for count in (free_ram, vram, free_vram)]
+    gpus = () if vram is None else (Gpu(name="", total_bytes=in_bytes[1], free_bytes=in_bytes[2]),)
+    return Hardware(ram_bytes=32 * GIB, gpus=gpus, free_ram_bytes=in_bytes[0])
+
+
+@pytest.mark.parametrize(
+    "machine,remark",
+    [
+        (hardware(), ""),
+        (hardware(free_ram=30), ""),
+        (hardware(free_ram=2), "30.0 GiB of RAM is in use now: the model may not load"),
+        (hardware(free_ram=2, vram=16, free_vram=15), ""),
+        (hardware(free_ram=2, vram=16), ""),
+        (hardware(free_ram=9, vram=16, free_vram=3), "13.0 GiB of the GPU is in use now: a part of"),
+    ],
+)
+def test_what_is_in_use_now_is_a_remark_where_it_is_in_the_way(machine, remark):
+    placement = place_model(LLAMA, 8192, room=machine.room)
+    found = describe_use(placement, machine)
+    assert found.startswith(remark)
+    assert bool(found) == bool(remark)
