@@ -1,9 +1,10 @@
 """What thousands of tests share or leave out.
 
 They share a process that renders chat templates and what was chosen and learnt for a chat template, and leave
-out waits for the disk and before a retry.
+out waits for the disk and before a retry, and most of the conversations that a build tries on the server.
 """
 
+import itertools
 import os
 import threading
 from datetime import date
@@ -14,8 +15,10 @@ from gguf2ollama.chat.reference.limits import Limits
 from gguf2ollama.chat.reference.process import WorkerProcess
 from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.synthesis import synthesise
+from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.net.retry import RETRY_PAUSES, Budget
 from gguf2ollama.ollama import client as ollama_client
+from gguf2ollama.verification import prompt_check
 
 
 class _Lent:
@@ -98,6 +101,28 @@ def _no_wait_before_a_retry():
             lambda pauses: Budget([0.0] * len(pauses) if pauses in usual else pauses),
         )
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_conversations():
+    """Try a few conversations of each feature on a server, as each is a request.
+
+    A choice is made by all of them as ever. Tests of the comparison itself use ``all_conversations``.
+    """
+    few = [
+        conversation
+        for _, alike in itertools.groupby(battery(), key=lambda conversation: conversation.feature)
+        for conversation in itertools.islice(alike, 2)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prompt_check, "battery", lambda: few)
+        yield
+
+
+@pytest.fixture
+def all_conversations(monkeypatch):
+    """Have a server tried with all conversations, as in earnest."""
+    monkeypatch.setattr(prompt_check, "battery", battery)
 
 
 @pytest.fixture

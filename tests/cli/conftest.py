@@ -16,10 +16,12 @@ from tests.builders import build_shards, tiny_llama
 from tests.cli.json_keys import check_output, deviations
 from tests.fakes.ollama_server import FakeOllama
 from tests.sparing import (  # noqa: F401 - fixtures
+    _few_conversations,
     _no_wait_before_a_retry,
     _no_wait_for_the_disk,
     _one_worker,
     _same_choice,
+    all_conversations,
     own_worker,
 )
 

@@ -13,10 +13,12 @@ from gguf2ollama.sources.settings import HubSettings
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.hub_server import FakeHub
 from tests.sparing import (  # noqa: F401 - fixtures
+    _few_conversations,
     _no_wait_before_a_retry,
     _no_wait_for_the_disk,
     _one_worker,
     _same_choice,
+    all_conversations,
     own_worker,
 )
 

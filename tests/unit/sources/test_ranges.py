@@ -110,7 +110,8 @@ def test_no_more_than_a_chunk_is_read_beyond_a_header_of_152_000_tokens(large_vo
         with RangeReader.at(server.url()) as stream:
             there = open_gguf(stream)
             fetched = stream.bytes_fetched
-    assert list(there.metadata["tokenizer.ggml.tokens"]) == list(here.metadata["tokenizer.ggml.tokens"])
+    assert there.metadata["tokenizer.ggml.tokens"][::999] == here.metadata["tokenizer.ggml.tokens"][::999]
+    assert there.metadata["tokenizer.ggml.merges"][-1] == here.metadata["tokenizer.ggml.merges"][-1]
     assert [one.name for one in there.tensors] == [one.name for one in here.tensors]
     assert there.data_offset == here.data_offset > 6_000_000
     assert fetched <= here.data_offset + MOST_BYTES

@@ -34,6 +34,7 @@ GO_CHATML = (
     '{{/* eq .Role "tool" */}}'
 )
 RENDER = "POST /api/chat"
+pytestmark = pytest.mark.usefixtures("all_conversations")
 
 
 @pytest.fixture(autouse=True)

@@ -231,6 +231,7 @@ def test_the_command_shows_both(server, gguf):
     assert "all prompts match the model's chat template exactly" in done.stderr
 
 
+@pytest.mark.usefixtures("all_conversations")
 def test_the_command_ends_with_6_and_a_readable_difference(server, gguf):
     done = run("mine", "--host", built(server, gguf, template=WRONG).url, "--source", gguf, "--quick")
     assert isinstance(done.exception, VerificationFailed)
@@ -252,6 +253,7 @@ def test_the_command_writes_the_report_also_of_a_failure(server, gguf, tmp_path)
     assert "<title>Verification of mine:latest</title>" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("all_conversations")
 def test_json_has_every_conversation(server, gguf):
     done = run("mine", "--host", built(server, gguf).url, "--json", "--quick")
     result = json.loads(done.stdout)
