@@ -9,9 +9,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, NoReturn
 
-from jinja2 import nodes
+from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateError
 from jinja2.ext import Extension
 from jinja2.parser import Parser
@@ -55,6 +56,16 @@ def _raise(message: str) -> NoReturn:
     raise Refused(message)
 
 
+@cache
+def _compiled(chat_template: str) -> Template:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _raise
+    return environment.from_string(chat_template)
+
+
 def render(
     chat_template: str,
     messages: Sequence[Message],
@@ -70,16 +81,11 @@ def render(
     Raises:
         Refused: The template raises.
     """
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, "jinja2.ext.loopcontrols"]
-    )
     clock = now or datetime.now()  # noqa: DTZ005  # templates print the local date
-    environment.filters["tojson"] = _tojson
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = clock.strftime
     is_open = messages[-1]["role"] == "assistant" and not messages[-1].get("tool_calls")
     try:
-        text = environment.from_string(chat_template).render(
+        text = _compiled(chat_template).render(
+            strftime_now=clock.strftime,
             messages=messages,
             tools=tools,
             documents=None,
