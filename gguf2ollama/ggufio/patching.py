@@ -122,7 +122,7 @@ def chat_template_patch(
 
 
 def _check(key: str, value: TypedValue | None) -> None:
-    if key in _LAYOUT:
+    if key in _LAYOUT and not (value is None and key in SPLIT_KEYS):  # they may go where they are left over
         raise UsageProblem(f"cannot change {key}: the positions of the tensors depend on it")
     try:
         length = len(key.encode())

@@ -11,12 +11,28 @@ from pathlib import Path
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidGguf, InvalidShards
+from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.reader import GgufFile, open_gguf
 
-__all__ = ["Shard", "ShardName", "assemble", "gather", "gguf_paths", "group", "set_name", "shard_name"]
+__all__ = [
+    "Shard",
+    "ShardName",
+    "assemble",
+    "gather",
+    "gguf_paths",
+    "group",
+    "is_copy",
+    "set_name",
+    "shard_name",
+]
 
 _SHARD_NAME = lazy_pattern(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
+_COPY = lazy_pattern(
+    r"(?P<stem>.+?) (?:\([0-9]{1,3}\)|- Copy|copy)(?P<ending>\.gguf)", re.IGNORECASE | re.DOTALL
+)
+_BLOCK = lazy_pattern(r"blk\.([0-9]{1,5})\.")
 _OTHER_MODEL = "they belong to different models or versions: get all shards from the same source"
+_MAGIC = b"GGUF"
 _NAMED = 5  # missing files named in an error
 
 
@@ -72,8 +88,62 @@ class Shard:
 
     @property
     def count(self) -> int:
-        """The number of shards in its set, by its header."""
-        return self.gguf.split.count if self.gguf.split else 1
+        """The number of shards in its set, by its header; 1 where it has all tensors of the set itself."""
+        return self.gguf.split.count if self.gguf.split and not self.has_left_over_split else 1
+
+    @property
+    def has_left_over_split(self) -> bool:
+        """Whether it is whole although its header says that it is a shard.
+
+        The ``llama-quantize`` of 2024 copied ``split.*`` from the first shard of what it read.
+        """
+        split = self.gguf.split
+        return split is not None and split.count > 1 and len(self.gguf.tensors) == split.tensors_count
+
+    def require_whole(self) -> None:
+        """Check that a file without ``split.*`` in its header is not one shard of several.
+
+        Old writers left no ``split.*`` in shards. A file that only kept such a name is alone, and has the
+        last of its blocks.
+
+        Raises:
+            InvalidShards: It is part of a model.
+        """
+        name = ShardName.parse(self.path.name)
+        if name is None or name.count == 1 or self.gguf.split is not None:
+            return
+        blocks = self.gguf.metadata.get(f"{self.gguf.metadata.get('general.architecture')}.block_count")
+        numbers = {int(match[1]) for tensor in self.gguf.tensors if (match := _BLOCK.match(tensor.name))}
+        ends = any(tensor.name.startswith("output_norm") for tensor in self.gguf.tensors)
+        is_complete = isinstance(blocks, int) and numbers and max(numbers) + 1 >= blocks and ends
+        if is_complete and not _named_siblings(self.path):
+            return
+        raise InvalidShards(
+            f"{self.path} is shard {name.no + 1} of {name.count} by its name, but its header has no split.*",
+            hint="programs before llama.cpp's gguf-split of March 2024 wrote such shards: get a newer GGUF of"
+            " the model, or one in a single file",
+        )
+
+    def require_not_joined(self) -> None:
+        """Check that shards were not joined by ``cat``, which makes no GGUF of them.
+
+        Raises:
+            InvalidShards: Behind its tensors begins another GGUF.
+        """
+        ends = (tensor.offset + tensor.n_bytes for tensor in self.gguf.tensors)
+        end = self.gguf.data_offset + max(ends, default=0)
+        for start in (end, -(-end // self.gguf.alignment) * self.gguf.alignment):
+            if self.count > 1 and start + len(_MAGIC) <= self.size and self._read(start) == _MAGIC:
+                raise InvalidShards(
+                    f"{self.path} holds shards that were joined byte by byte: shard {self.no + 1} of"
+                    f" {self.count} ends at byte {start:,}, where another GGUF begins",
+                    hint="get the shards again and give any of them, or join them with: gguf2ollama merge",
+                )
+
+    def _read(self, start: int) -> bytes:
+        with disk_errors(self.path), self.path.open("rb") as stream:
+            stream.seek(start)
+            return stream.read(len(_MAGIC))
 
     @property
     def size(self) -> int:
@@ -90,6 +160,8 @@ def assemble(shards: Sequence[Shard]) -> tuple[Shard, ...]:
     first = shards[0]
     for shard in shards[1:]:
         _check_kinship(first, shard)
+    for shard in shards:
+        shard.require_whole()
     if len(shards) > 1 and first.gguf.split is None:
         raise InvalidShards(f"{first.path} and {shards[1].path} are both complete", hint="name one of them")
     by_no: dict[int, Shard] = {}
@@ -130,14 +202,23 @@ def gather(anchor: Shard) -> tuple[Shard, ...]:
     return assemble([*(shard for shard in named if _is_kin(anchor, shard)), *kin] if kin else named)
 
 
-def group(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
+def group(shards: Iterable[Shard]) -> tuple[list[tuple[Shard, ...]], list[InvalidShards]]:
     """Group the files of a folder into complete sets; a file that is not a shard is its own set.
 
-    Raises:
-        InvalidShards: Some shards do not form a complete set.
+    Returns:
+        The sets, and for shards that do not form one the reason.
     """
     everything = list(shards)
-    sets = [(shard,) for shard in everything if shard.count == 1]
+    sets: list[tuple[Shard, ...]] = []
+    problems: list[InvalidShards] = []
+    for shard in everything:
+        if shard.count == 1:
+            try:
+                shard.require_whole()
+            except InvalidShards as problem:
+                problems.append(problem)
+            else:
+                sets.append((shard,))
     split = [shard for shard in everything if shard.count > 1]
     named = _whole_by_name(split)
     taken = {shard.path for ordered in named for shard in ordered}
@@ -148,7 +229,13 @@ def group(shards: Iterable[Shard]) -> list[tuple[Shard, ...]]:
             if kin is None:
                 kins.append(kin := [])
             kin.append(shard)
-    return sets + named + [assemble(kin) for kin in kins]
+    for kin in kins:
+        try:
+            kin[0].require_not_joined()
+            sets.append(assemble(kin))
+        except InvalidShards as problem:
+            problems.append(problem)
+    return sets + named, problems
 
 
 def gguf_paths(folder: Path) -> list[Path]:
@@ -159,7 +246,8 @@ def gguf_paths(folder: Path) -> list[Path]:
     seen = set()
     paths = []
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() != ".gguf" or not path.is_file():
+        # hidden ones are no models: macOS puts ._NAME beside each file on exFAT and network shares
+        if path.name.startswith(".") or path.suffix.lower() != ".gguf" or not path.is_file():
             continue
         status = path.stat()
         if (status.st_dev, status.st_ino) not in seen:
@@ -176,6 +264,12 @@ def set_name(ordered: Sequence[Shard]) -> str:
         return votes.most_common(1)[0][0]
     path = ordered[0].path
     return path.stem if path.suffix.lower() == ".gguf" else path.name
+
+
+def is_copy(path: Path, *, of: Path) -> bool:
+    """Return whether a name is what browsers and file managers call another copy: ``model (1).gguf``."""
+    match = _COPY.fullmatch(path.name)
+    return match is not None and f"{match['stem']}{match['ending']}" == of.name
 
 
 def _named_siblings(path: Path) -> list[Path]:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import NotFound, UsageProblem
+from gguf2ollama.errors import InvalidGguf, InvalidShards, NotFound, UsageProblem
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.metadata import Metadata
 from gguf2ollama.ggufio.reader import GgufFile
 from gguf2ollama.ggufio.roles import Role, role_of
-from gguf2ollama.ggufio.shard_files import Shard, assemble, gather, gguf_paths, group, set_name, shard_name
+from gguf2ollama.ggufio.shard_files import (
+    Shard,
+    assemble,
+    gather,
+    gguf_paths,
+    group,
+    is_copy,
+    set_name,
+    shard_name,
+)
 from gguf2ollama.ggufio.tensors import TensorInfo
 
 __all__ = ["ModelFolder", "ShardSet"]
@@ -60,6 +69,8 @@ class ShardSet:
         if place.is_dir():
             return ModelFolder.scan(place).model
         shard = Shard.open(place)
+        shard.require_whole()
+        shard.require_not_joined()
         with disk_errors(place.parent):
             return cls(shards=(shard,) if shard.count == 1 else gather(shard))
 
@@ -121,31 +132,38 @@ class ModelFolder:
         projectors: Its projectors of images or sound, by name.
         adapters: LoRA adapters and control vectors, by name.
         others: Files that a model does not need at run time: importance matrices, vocabularies.
+        skipped: Files that were passed over, such as half of a download, each with the reason.
     """
 
     model: ShardSet
     projectors: tuple[ShardSet, ...]
     adapters: tuple[ShardSet, ...]
     others: tuple[ShardSet, ...]
+    skipped: tuple[str, ...] = ()
 
     @classmethod
     def scan(cls, folder: str | os.PathLike[str]) -> ModelFolder:
         """Classify the GGUF files of a folder (without subfolders) by their headers.
 
+        What is broken, incomplete or a copy is skipped beside a model that is whole.
+
         Raises:
-            InvalidGguf: One of them is not a valid GGUF file.
-            InvalidShards: Some shards do not form a complete set.
+            InvalidGguf: There is no model, and one of them is not a valid GGUF file.
+            InvalidShards: There is no model, and some shards do not form a complete set.
             NotFound: The folder does not exist, or contains no model.
             UsageProblem: It contains more than one model.
         """
         place = Path(folder)
+        problems: list[InvalidGguf | InvalidShards] = []
         with disk_errors(place):
-            sets = [
-                ShardSet(shards=ordered) for ordered in group(Shard.open(path) for path in gguf_paths(place))
-            ]
+            files = list(_open_all(gguf_paths(place), problems))
+            grouped, incomplete = group(files)
+            problems += incomplete
+        sets = [ShardSet(shards=ordered) for ordered in grouped]
         models = [model for model in sets if model.role is Role.MODEL]
         if not models:
-            raise _no_model(place, sets)
+            raise problems[0] if problems else _no_model(place, sets)
+        models, copies = _without_copies(models)
         if len(models) > 1:
             names = ", ".join(sorted(model.shards[0].path.name for model in models))
             raise UsageProblem(
@@ -157,7 +175,38 @@ class ModelFolder:
             projectors=tuple(shards for shards in sets if shards.role is Role.PROJECTOR),
             adapters=tuple(shards for shards in sets if shards.role is Role.ADAPTER),
             others=tuple(shards for shards in sets if shards.role in {Role.IMATRIX, Role.VOCABULARY}),
+            skipped=(*(problem.message for problem in problems), *copies),
         )
+
+
+def _open_all(paths: Iterable[Path], problems: list[InvalidGguf | InvalidShards]) -> Iterator[Shard]:
+    for path in paths:
+        try:
+            yield Shard.open(path)
+        except InvalidGguf as problem:
+            problems.append(problem)
+
+
+def _without_copies(models: Sequence[ShardSet]) -> tuple[list[ShardSet], list[str]]:
+    """Leave out files whose name, size and header say that they are a second download of another."""
+    kept, copies = [], []
+    for model in models:
+        path = model.shards[0].path
+        original = next(
+            (
+                other.shards[0]
+                for other in models
+                if is_copy(path, of=other.shards[0].path)
+                and other.total_bytes == model.total_bytes
+                and other.first.tensors == model.first.tensors
+            ),
+            None,
+        )
+        if original is None:
+            kept.append(model)
+        else:
+            copies.append(f"{path} is a copy of {original.path.name}")
+    return kept, copies
 
 
 def _no_model(folder: Path, sets: Sequence[ShardSet]) -> NotFound:

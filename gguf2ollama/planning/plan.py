@@ -14,6 +14,7 @@ from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection
 from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
+from gguf2ollama.ggufio.reader import SPLIT_KEYS
 from gguf2ollama.memory.context import ASSUMED, ContextChoice, choose_context, describe_use, judge_context
 from gguf2ollama.memory.hardware import Hardware, MemoryRoom
 from gguf2ollama.memory.placement import Model, place_model
@@ -75,13 +76,9 @@ class Inspection:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What may surprise, one sentence each: of the recipe, and of the folder."""
-        skipped_adapters = (
-            f"{path.name} is an adapter and was skipped: Ollama 0.34.1 and later do not support adapters"
-            for path in self.files.skipped_adapters
-        )
         unsupported = [str(self.unsupported)] if self.unsupported else []
         header = header_warnings(self.files.model.first)
-        return (*self.recipe.warnings, *header, *self._memory_warnings(), *unsupported, *skipped_adapters)
+        return (*self.recipe.warnings, *header, *self._memory_warnings(), *unsupported, *self.files.left_out)
 
     def _memory_warnings(self) -> Iterator[str]:
         if self.memory_problem:
@@ -386,10 +383,12 @@ def _upstream(files: ModelFiles) -> str:
 
 def _patch(model: ShardSet, *, chat_template: str | None, target: Target) -> HeaderPatch:
     patch = repair_widths(model.first)
+    if model.shards[0].has_left_over_split:
+        patch = HeaderPatch(changes={**patch.changes, **dict.fromkeys(SPLIT_KEYS)})
     if patch and not target.header_is_editable:
         keys = ", ".join(patch.changes)
         raise InvalidGguf(
-            f"{model.first.name}: llama.cpp does not read {keys} of another width than 32 bits",
+            f"{model.first.name}: llama.cpp does not read it with {keys} as they are",
             hint="build without --stream, so that they can be changed in the header",
         )
     if chat_template is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.names import LocalSource, parse_source
+from gguf2ollama.sources.gguf_files import RepositoryFile, collect_sets, cut_in_pieces
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import public_source
 
@@ -32,19 +33,46 @@ def find_model(
     """
     path = _local(source)
     named = find_projectors(projectors)
+    _require_joined(path)
     if not path.is_dir():
         return ModelFiles(model=ShardSet.discover(path), projectors=named)
     folder = ModelFolder.scan(path)
-    adapters = tuple(adapter.shards[0].path for adapter in folder.adapters)
+    left_out = (
+        *(
+            f"{adapter.shards[0].path.name} is an adapter and was skipped: Ollama 0.34.1 and later do not"
+            " support adapters"
+            for adapter in folder.adapters
+        ),
+        *(f"skipped: {reason}" for reason in folder.skipped),
+    )
     if named or not folder.projectors:
-        return ModelFiles(model=folder.model, projectors=named, skipped_adapters=adapters)
+        return ModelFiles(model=folder.model, projectors=named, left_out=left_out)
     if len(folder.projectors) > 1:
         names = ", ".join(projector.shards[0].path.name for projector in folder.projectors)
         raise UsageProblem(
             f"{path} has {len(folder.projectors)} projectors: {names}",
             hint=f"choose one with --mmproj, such as {folder.projectors[0].shards[0].path}",
         )
-    return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, skipped_adapters=adapters)
+    return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, left_out=left_out)
+
+
+def _require_joined(path: Path) -> None:
+    """Check that a file is not a piece of another, and that a folder holds more than pieces of files.
+
+    Raises:
+        UsageProblem: It is, or does not.
+    """
+    folder = path if path.is_dir() else path.parent
+    try:
+        files = [RepositoryFile(path=entry.name, size=0) for entry in folder.iterdir() if entry.is_file()]
+    except OSError:  # said where the file is opened
+        return
+    sets = collect_sets(files)
+    if path.is_dir() and any(not found.is_cut for found in sets):
+        return
+    for found in sets:
+        if found.is_cut and (path.is_dir() or path.name in {file.name for file in found.files}):
+            raise cut_in_pieces(found, place=str(folder))
 
 
 def find_projectors(paths: Sequence[str | os.PathLike[str]]) -> tuple[Shard, ...]:

@@ -93,7 +93,7 @@ class ModelFiles:
     Attributes:
         model: Its shards; one if it is not split.
         projectors: Files that turn images or sound into embeddings for it.
-        skipped_adapters: Adapters in the folder, which Ollama no longer accepts.
+        left_out: What lies beside the model and is not used, though one could expect it; one sentence each.
         origin: Where they come from; ``None`` if they were on this machine.
         published: What the publishers recommend.
         are_local: Whether all are on this machine; otherwise their paths are those in the repository.
@@ -101,7 +101,7 @@ class ModelFiles:
 
     model: ShardSet
     projectors: tuple[Shard, ...] = ()
-    skipped_adapters: tuple[Path, ...] = ()
+    left_out: tuple[str, ...] = ()
     origin: Origin | None = None
     published: Published = field(default_factory=Published)
     are_local: bool = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ShardName
 from gguf2ollama.sources.classification import group_files
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant, cut_in_pieces
 from gguf2ollama.sources.name_parts import stated_size, words_of
 from gguf2ollama.sources.quantization import bits_of, fold_quant, is_same_quant
 
@@ -269,13 +268,6 @@ def _preference(variant: Variant, *, parameters: int | None) -> tuple[int, float
 
 
 def _require_whole(variant: Variant, repository: str) -> None:
-    if variant.is_cut and not variant.missing:
-        names = " ".join(shlex.quote(file.name) for file in variant.files)
-        whole = shlex.quote(f"{posixpath.basename(variant.name)}.gguf")
-        raise UsageProblem(
-            f"{repository} keeps {whole} cut into {len(variant.files)} pieces, which are not shards",
-            hint=f"download them, join them with `cat {names} > {whole}`, and name that file",
-        )
     if variant.missing:
         shards = ShardName.parse(variant.files[0].name)
         count = shards.count if shards else len(variant.files) + len(variant.missing)
@@ -285,3 +277,5 @@ def _require_whole(variant: Variant, repository: str) -> None:
             f" {', '.join(variant.missing[:_NAMED])}",
             hint="they may still be on their way there; choose another quantization, or try again later",
         )
+    if variant.is_cut:
+        raise cut_in_pieces(variant, place=repository)

@@ -7,7 +7,7 @@ import pytest
 
 from gguf2ollama.errors import InvalidGguf, InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, ShardSet, open_gguf, role_of
-from tests.builders import build_gguf, build_shards, some_tensors, tiny_llama
+from tests.builders import build_gguf, build_shards, some_tensors, split_keys, tiny_llama
 
 ROLES = [
     ({"general.type": "model"}, "llama", Role.MODEL),
@@ -79,9 +79,12 @@ def test_a_lone_shard_is_reported(tmp_path: Path) -> None:
     paths = build_shards(tmp_path)
     paths[0].unlink()
     paths[1].unlink()
-    tiny_llama(tmp_path / "whole.gguf")
     with pytest.raises(InvalidShards, match="2 of the 3 shards of model are missing"):
         ModelFolder.scan(tmp_path)
+    tiny_llama(tmp_path / "whole.gguf")
+    folder = ModelFolder.scan(tmp_path)
+    assert folder.model.name == "whole"
+    assert "2 of the 3 shards of model are missing" in folder.skipped[0]
 
 
 def test_shards_of_two_incomplete_sets_are_reported(tmp_path: Path) -> None:
@@ -112,10 +115,77 @@ def test_a_folder_without_a_model_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    build_gguf(tmp_path / "m.gguf")
     (tmp_path / "z.gguf").write_text("<html>")
     with pytest.raises(InvalidGguf, match=r"z\.gguf is not a GGUF file: it is a web page"):
         ModelFolder.scan(tmp_path)
+    tiny_llama(tmp_path / "m.gguf")
+    folder = ModelFolder.scan(tmp_path)
+    assert folder.model.name == "m"
+    assert "z.gguf is not a GGUF file: it is a web page" in folder.skipped[0]
+
+
+def test_half_of_a_download_does_not_spoil_a_model(tmp_path: Path) -> None:
+    whole = tiny_llama(tmp_path / "m.gguf").read_bytes()
+    (tmp_path / "n.gguf").write_bytes(whole[: len(whole) // 2])
+    folder = ModelFolder.scan(tmp_path)
+    assert folder.model.name == "m"
+    assert "n.gguf" in folder.skipped[0]
+
+
+@pytest.mark.parametrize("name", ["m (1).gguf", "m - Copy.gguf", "m copy.gguf"])
+def test_a_second_download_is_skipped(tmp_path: Path, name: str) -> None:
+    whole = tiny_llama(tmp_path / "m.gguf").read_bytes()
+    (tmp_path / name).write_bytes(whole)
+    folder = ModelFolder.scan(tmp_path)
+    assert folder.model.name == "m"
+    assert "is a copy of m.gguf" in folder.skipped[0]
+
+
+def test_a_second_download_of_a_shard_is_skipped(tmp_path: Path) -> None:
+    paths = build_shards(tmp_path)
+    (tmp_path / f"{paths[1].stem} (1).gguf").write_bytes(paths[1].read_bytes())
+    assert len(ModelFolder.scan(tmp_path).model.shards) == 3
+
+
+def test_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    for path in build_shards(tmp_path):
+        (tmp_path / f"._{path.name}").write_bytes(bytes(4096))
+    folder = ModelFolder.scan(tmp_path)
+    assert len(folder.model.shards) == 3
+    assert folder.skipped == ()
+
+
+def test_a_whole_file_with_left_over_split_keys_is_whole(tmp_path: Path) -> None:
+    tensors = some_tensors(4)
+    path = build_gguf(tmp_path / "m.gguf", metadata=split_keys(0, 3, 4), tensors=tensors)
+    found = ShardSet.discover(path)
+    assert len(found.shards) == 1
+    assert found.shards[0].has_left_over_split
+    assert ModelFolder.scan(tmp_path).model.name == "m"
+
+
+def test_shards_by_name_alone_are_never_half_a_model(tmp_path: Path) -> None:
+    tensors = some_tensors(4)
+    for number in (1, 2):
+        build_gguf(tmp_path / f"m-0000{number}-of-00002.gguf", tensors=tensors[2 * number - 2 : 2 * number])
+    for source in (tmp_path, tmp_path / "m-00001-of-00002.gguf"):
+        with pytest.raises(InvalidShards, match=r"is shard 1 of 2 by its name"):
+            ShardSet.discover(source)
+
+
+def test_a_whole_file_that_kept_the_name_of_a_shard_is_whole(tmp_path: Path) -> None:
+    path = tiny_llama(tmp_path / "m-00001-of-00002.gguf")
+    assert len(ShardSet.discover(path).shards) == 1
+
+
+def test_shards_joined_with_cat_are_explained(tmp_path: Path) -> None:
+    paths = build_shards(tmp_path)
+    joined = tmp_path / "joined" / "m.gguf"
+    joined.parent.mkdir()
+    joined.write_bytes(b"".join(path.read_bytes() for path in paths))
+    for source in (joined, joined.parent):
+        with pytest.raises(InvalidShards, match="joined byte by byte: shard 1 of 3 ends at byte"):
+            ShardSet.discover(source)
 
 
 def test_a_missing_folder_is_not_found(tmp_path: Path) -> None:

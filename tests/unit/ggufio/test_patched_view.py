@@ -316,7 +316,7 @@ def test_a_later_shard_that_repeats_a_key_is_to_change_it_too(tmp_path: Path) ->
     "key,value",
     [
         ("general.alignment", TypedValue(ValueType.UINT32, 64)),
-        ("split.count", None),
+        ("split.count", TypedValue(ValueType.UINT16, 2)),
         ("", text("x")),
         ("a\x00b", text("x")),
         ("\udcff", text("x")),
