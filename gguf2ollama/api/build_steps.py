@@ -211,6 +211,7 @@ class BuildSteps:
             self.source,
             selection=self.selection,
             projectors=self.options.projectors,
+            takes_projector=not self.options.no_projector,
             room=self.room,
             digests=digests,
             notify=self.notify,

@@ -62,6 +62,7 @@ def inspect_for(
         source,
         selection=selection,
         projectors=options.projectors,
+        takes_projector=not options.no_projector,
         room=room,
         digests=DigestCache(),
     )

@@ -13,6 +13,7 @@ from gguf2ollama.sources.remote import Headers
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Choice
 from gguf2ollama.sources.settings import settings_for
+from gguf2ollama.sources.settling import settle
 from gguf2ollama.sources.sites import open_site
 
 __all__ = ["QuantRow", "QuantTable", "list_quants"]
@@ -80,10 +81,13 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
         repository = read_repository(
             parsed.repo_id, revision=revision or parsed.revision, settings=settings, site=site
         )
-        catalogue, parameters = repository.catalogue, repository.parameters
         headers = Headers(settings=settings, site=site)
+        repository = settle(repository, read=lambda file: headers.read(file, repository))
+        catalogue, parameters = repository.catalogue, repository.parameters
         place = Placing(
-            room=room, read=lambda file: headers.read(file, repository), projector=catalogue.projector
+            room=room,
+            read=lambda file: headers.read(file, repository),
+            projector_of=lambda variant: catalogue.projector_of(variant).projector,
         )
         try:
             choice = catalogue.choose(place=place)

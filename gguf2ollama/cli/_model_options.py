@@ -81,8 +81,10 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         group="model",
         multiple=True,
         metavar="FILE",
-        help="Add a projector for images or audio; can be repeated.",
+        help="Use this projector for images or audio: a file here or in the repository; can be repeated."
+        "  [default: the one beside the model]",
     )
+    @option("--no-mmproj", group="model", is_flag=True, help="Use no projector.")
     @option(
         "--quant",
         group="source",
@@ -113,6 +115,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         chat_template: str | None,
         licenses: tuple[str, ...],
         mmproj: tuple[str, ...],
+        no_mmproj: bool,
         quant: str | None,
         hub_file: str | None,
         revision: str | None,
@@ -130,6 +133,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
             else read_text(chat_template),
             "licenses": tuple(read_text(path) for path in licenses),
             "projectors": mmproj,
+            "no_projector": no_mmproj,
             "quant": quant,
             "file": hub_file,
             "revision": revision,

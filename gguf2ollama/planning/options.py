@@ -49,7 +49,9 @@ class ModelKeywords(TypedDict, total=False):
         chat_template: A Jinja text that replaces the chat template in the header, or :data:`UPSTREAM`.
         licenses: LICENSE texts, instead of those in the GGUF.
         messages: MESSAGE values, which go before every chat.
-        projectors: Files of projectors (mmproj), instead of the one in the folder or repository.
+        projectors: Files of projectors (mmproj), here or in the repository, instead of the one that lies
+            beside the model.
+        no_projector: Whether no projector is used, though one lies beside the model.
         verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
             which takes up to a second (the default); otherwise the detected family decides.
     """
@@ -65,6 +67,7 @@ class ModelKeywords(TypedDict, total=False):
     licenses: Sequence[str]
     messages: Sequence[Message]
     projectors: Sequence[str | os.PathLike[str]]
+    no_projector: bool
     verify: bool
 
 
@@ -104,6 +107,7 @@ class ModelOptions:
     licenses: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     projectors: tuple[str | os.PathLike[str], ...] = ()
+    no_projector: bool = False
     verify: bool = True
 
     @property
@@ -123,6 +127,8 @@ class ModelOptions:
             UsageProblem: The context, or the chat template, is invalid.
         """
         _ = self.context_tokens
+        if self.no_projector and self.projectors:
+            raise UsageProblem("--mmproj and --no-mmproj exclude each other", hint="use only one of them")
         if self.template is not None:
             from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - with --template alone
 

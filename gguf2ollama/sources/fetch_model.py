@@ -76,7 +76,8 @@ def download_model(
             hint="give owner/repo, ms://owner/repo or https://…",
         )
     with open_remote(parsed, selection=selection, room=room, notify=notify) as remote:
-        notify(remote.model.found)
+        for line in (remote.model.found, *remote.model.notes, *remote.model.left_out):
+            notify(line)
         return _download(
             remote,
             folder=None if folder is None else Path(folder),
@@ -124,7 +125,7 @@ def fetch_model(
     return dataclasses.replace(
         headers,
         model=found,
-        projectors=projectors or headers.projectors,
+        projectors=(*headers.projectors[: len(headers.projectors) - len(projectors)], *projectors),
         origin=dataclasses.replace(origin, bytes_fetched=origin.bytes_fetched + done.bytes_fetched),
         are_local=True,
     )

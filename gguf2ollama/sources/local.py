@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.errors import InvalidInput, UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
+from gguf2ollama.ggufio.shard_files import gguf_paths
 from gguf2ollama.names import LocalSource, parse_source
-from gguf2ollama.sources.gguf_files import RepositoryFile, collect_sets, cut_in_pieces
+from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, collect_sets, cut_in_pieces
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import public_source
 
@@ -17,25 +19,30 @@ __all__ = ["find_model", "find_projectors", "require_projector"]
 
 
 def find_model(
-    source: str | os.PathLike[str], *, projectors: Sequence[str | os.PathLike[str]] = ()
+    source: str | os.PathLike[str],
+    *,
+    projectors: Sequence[str | os.PathLike[str]] = (),
+    takes_projector: bool = True,
 ) -> ModelFiles:
-    """Find the model that a source names, and its projectors.
+    """Find the model that a source names, and its projectors: those given, else the one beside the model.
 
-    The projector in a folder is used if the folder is given; with a file it has to be given, too, since it
-    may belong to another model there.
+    In a folder with several models, a projector goes with the model of its name.
 
     Raises:
         InvalidGguf: A file is not a GGUF, or is broken.
         InvalidShards: The shards are not one complete set.
         NotFound: There is no such file, or no model in the folder.
-        UsageProblem: The folder has several models or projectors, a projector is something else, or the
-            source is not on this machine.
+        UsageProblem: The folder has several models, a projector is something else, or the source is not on
+            this machine.
     """
     path = _local(source)
     named = find_projectors(projectors)
     _require_joined(path)
     if not path.is_dir():
-        return ModelFiles(model=ShardSet.discover(path), projectors=named)
+        model = ShardSet.discover(path)
+        if named or not takes_projector:
+            return ModelFiles(model=model, projectors=named)
+        return _with_projector(ModelFiles(model=model), folder=path.parent)
     folder = ModelFolder.scan(path)
     left_out = (
         *(
@@ -45,15 +52,54 @@ def find_model(
         ),
         *(f"skipped: {reason}" for reason in folder.skipped),
     )
-    if named or not folder.projectors:
-        return ModelFiles(model=folder.model, projectors=named, left_out=left_out)
-    if len(folder.projectors) > 1:
-        names = ", ".join(projector.shards[0].path.name for projector in folder.projectors)
-        raise UsageProblem(
-            f"{path} has {len(folder.projectors)} projectors: {names}",
-            hint=f"choose one with --mmproj, such as {folder.projectors[0].shards[0].path}",
-        )
-    return ModelFiles(model=folder.model, projectors=folder.projectors[0].shards, left_out=left_out)
+    files = ModelFiles(model=folder.model, projectors=named, left_out=left_out)
+    if named or not takes_projector or not folder.projectors:
+        return files
+    if len(folder.projectors) == 1:
+        return dataclasses.replace(files, projectors=folder.projectors[0].shards)
+    return _with_projector(files, folder=path, projectors=folder.projectors)
+
+
+def _with_projector(
+    files: ModelFiles, *, folder: Path, projectors: Sequence[ShardSet] | None = None
+) -> ModelFiles:
+    """Add the projector that goes with a model, of those in its folder.
+
+    Args:
+        files: The model.
+        folder: Its folder.
+        projectors: The projectors there, where headers were read; otherwise names say what they are.
+    """
+    paths = gguf_paths(folder)
+    if len(paths) <= len(files.model.shards):
+        return files
+    # where there is anything else alone
+    from gguf2ollama.sources.classification import group_files  # noqa: PLC0415
+    from gguf2ollama.sources.projectors import choose_projector  # noqa: PLC0415
+
+    listed = [RepositoryFile(path=path.name, size=path.stat().st_size) for path in paths]
+    names = [projector.shards[0].path.stem for projector in projectors or ()]
+    variants = group_files(listed, kinds=dict.fromkeys(names, Kind.PROJECTOR))
+    own = {shard.path.name for shard in files.model.shards}
+    model = next((variant for variant in variants if own & {file.path for file in variant.files}), None)
+    if model is None:  # another name of a file that is listed
+        return files
+    others = [variant for variant in variants if variant is not model]
+    model = dataclasses.replace(model, kind=Kind.MODEL)
+    found = choose_projector(model, [model, *others])
+    left_out, notes = found.warning, found.note
+    shards: tuple[Shard, ...] = ()
+    if found.projector is not None:
+        try:
+            shards = (require_projector(Shard.open(folder / found.projector.files[0].path)),)
+        except (InvalidInput, UsageProblem) as problem:
+            left_out, notes = f"no projector is used: {problem.message}", None
+    return dataclasses.replace(
+        files,
+        projectors=shards,
+        notes=tuple(filter(None, (notes,))),
+        left_out=(*files.left_out, *filter(None, (left_out,))),
+    )
 
 
 def _require_joined(path: Path) -> None:

@@ -94,6 +94,7 @@ class ModelFiles:
         model: Its shards; one if it is not split.
         projectors: Files that turn images or sound into embeddings for it.
         left_out: What lies beside the model and is not used, though one could expect it; one sentence each.
+        notes: What was chosen of several, one line each.
         origin: Where they come from; ``None`` if they were on this machine.
         published: What the publishers recommend.
         are_local: Whether all are on this machine; otherwise their paths are those in the repository.
@@ -102,6 +103,7 @@ class ModelFiles:
     model: ShardSet
     projectors: tuple[Shard, ...] = ()
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     origin: Origin | None = None
     published: Published = field(default_factory=Published)
     are_local: bool = True

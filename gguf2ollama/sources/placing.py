@@ -36,19 +36,20 @@ class Placing:
     Attributes:
         room: The memory for models of the machine that will run them; ``None`` if unknown.
         read: Reads the header of a file of the repository.
-        projector: The projector that is used with them.
+        projector_of: Returns the projector that is used with one of them.
     """
 
     room: MemoryRoom | None
     read: Callable[[RepositoryFile], GgufFile]
-    projector: Variant | None = None
+    projector_of: Callable[[Variant], Variant | None] = lambda _: None
     _headers: dict[str, GgufFile | None] = field(default_factory=dict, repr=False)
 
     def __call__(self, variant: Variant) -> Place | None:
         """Return where a model would run; ``None`` if the memory is not known."""
         if self.room is None:
             return None
-        projector = self.projector.n_bytes if self.projector is not None else 0
+        used = self.projector_of(variant)
+        projector = used.n_bytes if used is not None else 0
         # those of one base are the same model; of others nothing is known
         if variant.base not in self._headers:
             self._headers[variant.base] = self._read(variant)

@@ -21,10 +21,12 @@ from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, SourceSelection
 from gguf2ollama.sources.placing import Placing
+from gguf2ollama.sources.projectors import ProjectorChoice
 from gguf2ollama.sources.recommendations import read_published
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Catalogue, Choice
 from gguf2ollama.sources.settings import SiteSettings, settings_for
+from gguf2ollama.sources.settling import settle
 from gguf2ollama.sources.site import Site
 from gguf2ollama.sources.sites import open_site
 
@@ -42,12 +44,16 @@ class RemoteModel:
         repository: The repository at one commit; for a URL, its folder.
         choice: The chosen model, and why.
         projectors: Files that turn images or sound into embeddings for it.
+        notes: What was chosen of several, and what is not used, one line each.
+        left_out: What is not used though it may belong to the model, one sentence each.
     """
 
     source: HubSource | UrlSource
     repository: Repository
     choice: Choice
     projectors: tuple[RepositoryFile, ...] = ()
+    notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[RepositoryFile, ...]:
@@ -179,6 +185,7 @@ def open_remote(
     selection: SourceSelection,
     room: MemoryRoom | None = None,
     takes_projector: bool = True,
+    projectors: Sequence[str] = (),
     notify: Callable[[str], None] = ignore,
 ) -> Iterator[Remote]:
     """Find the model that a source names, and keep the connection to its site open.
@@ -187,7 +194,8 @@ def open_remote(
         source: The repository with its quantization, path or revision, or the URL.
         selection: The further options of selection.
         room: The memory for models of the machine that will run it, to choose a quantization by.
-        takes_projector: Whether a projector of the repository is used.
+        takes_projector: Whether the projector of the repository that goes with the model is used.
+        projectors: Paths or names of projectors in the repository that are used instead.
         notify: Called with a line if the site keeps us waiting.
 
     Raises:
@@ -204,7 +212,12 @@ def open_remote(
             model = _find_at_url(source, selection, site=site)
         else:
             model = _find_in_repository(
-                source, selection, headers=headers, room=room, takes_projector=takes_projector
+                source,
+                selection,
+                headers=headers,
+                room=room,
+                takes_projector=takes_projector,
+                projectors=projectors,
             )
         yield Remote(model=model, settings=settings, site=site, headers=headers)
 
@@ -249,7 +262,8 @@ def read_headers(remote: Remote, *, projectors: Sequence[Shard] = (), digests: K
     found = tuple(require_projector(read(file)) for file in remote.model.projectors)
     return ModelFiles(
         model=ShardSet(shards=shards),
-        projectors=tuple(projectors) or found,
+        projectors=(*projectors, *found),
+        left_out=remote.model.left_out,
         origin=remote.model.origin(bytes_fetched=headers.bytes_fetched),
         published=remote.published(shards[0]),
         are_local=False,
@@ -263,6 +277,7 @@ def _find_in_repository(
     headers: Headers,
     room: MemoryRoom | None,
     takes_projector: bool,
+    projectors: Sequence[str],
 ) -> RemoteModel:
     quant = _one_of("--quant", selection.quant, source.quant)
     file = _one_of("--file", selection.file, source.path)
@@ -272,17 +287,26 @@ def _find_in_repository(
     repository = read_repository(
         source.repo_id, revision=revision, settings=headers.settings, site=headers.site
     )
+    repository = settle(repository, read=lambda file: headers.read(file, repository))
     catalogue = repository.catalogue
-    projector = catalogue.projector if takes_projector else None
-    place = Placing(room=room, read=lambda file: headers.read(file, repository), projector=projector)
+    automatic = takes_projector and not projectors
+    place = Placing(
+        room=room,
+        read=lambda file: headers.read(file, repository),
+        projector_of=lambda model: catalogue.projector_of(model).projector if automatic else None,
+    )
     choice = catalogue.choose(quant=quant, file=file, place=place)
-    if choice.variant not in catalogue.models:
-        projector = None
+    named = [file for name in projectors for file in catalogue.projector_called(name).files]
+    found = catalogue.projector_of(choice.variant) if automatic else ProjectorChoice()
+    drafts = (*catalogue.of_kind(Kind.MTP), *catalogue.of_kind(Kind.DRAFT))
+    unused = (f"Not used: {draft.files[0].path} ({draft.kind.value})" for draft in drafts)
     return RemoteModel(
         source=source,
         repository=repository,
         choice=choice,
-        projectors=projector.files if projector else (),
+        projectors=(*named, *(found.projector.files if found.projector else ())),
+        notes=tuple(filter(None, (found.note, *unused))),
+        left_out=tuple(filter(None, (found.warning,))),
     )
 
 

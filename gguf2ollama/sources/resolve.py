@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.names import LocalSource
+from gguf2ollama.names import HubSource, LocalSource
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source
@@ -43,6 +43,7 @@ def resolve(
     *,
     selection: SourceSelection,
     projectors: Sequence[str | os.PathLike[str]] = (),
+    takes_projector: bool = True,
     room: MemoryRoom | None,
     digests: KnownDigests,
     notify: Callable[[str], None] = ignore,
@@ -52,7 +53,8 @@ def resolve(
     Args:
         source: A file, any shard, a folder, a repository on Hugging Face or ModelScope, or a URL.
         selection: Which of a repository's models.
-        projectors: Projectors on this machine.
+        projectors: Projectors: files on this machine, else files of the repository.
+        takes_projector: Whether, without them, the projector beside the model is used.
         room: The memory for models of the machine that will run it, to choose a quantization by; ``None``
             if not known.
         digests: The known digests of files on this machine.
@@ -68,15 +70,27 @@ def resolve(
                 f"{source} is on this machine: --quant, --file and --revision are for repositories",
                 hint="give the file itself",
             )
-        return ModelRef(files=find_model(parsed.path, projectors=projectors))
+        found = find_model(parsed.path, projectors=projectors, takes_projector=takes_projector)
+        for note in found.notes:
+            notify(note)
+        return ModelRef(files=found)
     # for remote sources alone
     from gguf2ollama.sources.remote import open_remote, read_headers  # noqa: PLC0415
 
-    named = find_projectors(projectors)
+    in_repository = [
+        str(path) for path in projectors if isinstance(parsed, HubSource) and not Path(path).exists()
+    ]
+    named = find_projectors([path for path in projectors if str(path) not in in_repository])
     with open_remote(
-        parsed, selection=selection, room=room, takes_projector=not named, notify=notify
+        parsed,
+        selection=selection,
+        room=room,
+        takes_projector=takes_projector and not named,
+        projectors=in_repository,
+        notify=notify,
     ) as remote:
-        notify(remote.model.found)
+        for line in (remote.model.found, *remote.model.notes):
+            notify(line)
         files = read_headers(remote, projectors=named, digests=digests)
         return ModelRef(files=files, remote=remote.model, folder=remote.cached.root)
 

@@ -12,6 +12,7 @@ from gguf2ollama.ggufio import ShardName
 from gguf2ollama.sources.classification import group_files
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant, cut_in_pieces
 from gguf2ollama.sources.name_parts import stated_size, words_of
+from gguf2ollama.sources.projectors import ProjectorChoice, choose_projector
 from gguf2ollama.sources.quantization import bits_of, fold_quant, is_same_quant
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _NEARLY_USUAL = ("Q4_K_", "IQ4_NL", "IQ4_XS", "Q4_0")  # what labels begin with
 _USUAL_BITS = 4
 _USUAL_BITS_PER_WEIGHT = 4.85  # Q4_K_M of Llama 3.1 8B, as llama.cpp's tools/quantize/README.md has it
 _LEAST_BITS = 3  # that are taken for the sake of the GPU
-_PROJECTORS = ("F16", "BF16", "Q8_0", "F32")  # the order in which one is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +67,18 @@ class Catalogue:
         """Return what is of one kind."""
         return tuple(variant for variant in self.variants if variant.kind is kind)
 
-    @property
-    def projector(self) -> Variant | None:
-        """The projector that goes with the model: F16 where there is a choice.
+    def projector_of(self, model: Variant) -> ProjectorChoice:
+        """Return the projector that goes with a model; none with what is not a model."""
+        return choose_projector(model, self.variants) if model.kind is Kind.MODEL else ProjectorChoice()
 
-        There is none where the repository holds several models, since it could belong to any.
+    def projector_called(self, file: str) -> Variant:
+        """Return the projector of a path or a name.
+
+        Raises:
+            NotFound: There is no such file.
+            UsageProblem: There are several.
         """
-        found = [variant for variant in self.of_kind(Kind.PROJECTOR) if not variant.missing]
-        if not found or len({variant.base for variant in self.models}) > 1:
-            return None
-        order = {quant: place for place, quant in enumerate(_PROJECTORS)}
-        return min(
-            found, key=lambda variant: (order.get(fold_quant(variant.quant or ""), len(order)), variant.name)
-        )
+        return self._choose_file(file, quant=None).variant
 
     def parameters(self) -> int | None:
         """Estimate the number of weights from a file that has 16 bits for each; ``None`` without one."""

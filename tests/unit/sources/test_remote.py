@@ -262,3 +262,56 @@ def test_a_token_of_the_environment_opens_what_is_gated(hub, model, monkeypatch)
 
     assert inspect("o/r", verify=False).model.metadata["general.name"] == "Tiny"
     assert download("o/r").files[0].path.read_bytes() == model
+
+
+def find_with(source, **keywords):
+    return resolve(source, selection=SourceSelection(), room=None, digests=DigestCache(), **keywords).files
+
+
+class TestProjector:
+    @pytest.fixture(autouse=True)
+    def _repository(self, hub, model, projector):
+        names = ("mmproj-F16.gguf", "mmproj-F32.gguf")
+        hub.add("o/r", {"m-Q4_K_M.gguf": model, **dict.fromkeys(names, projector)})
+
+    def test_another_of_the_repository_is_used_on_demand(self):
+        files = find_with("o/r", projectors=["mmproj-F32.gguf"])
+        assert [shard.path.name for shard in files.projectors] == ["mmproj-F32.gguf"]
+        assert [file.path for file in files.origin.files] == ["m-Q4_K_M.gguf", "mmproj-F32.gguf"]
+
+    def test_none_is_used_on_demand(self):
+        assert find_with("o/r", takes_projector=False).projectors == ()
+
+    def test_one_that_is_neither_here_nor_there_is_named(self):
+        with pytest.raises(NotFound, match="mmproj-Q2_K"):
+            find_with("o/r", projectors=["mmproj-Q2_K.gguf"])
+
+    def test_what_else_could_be_used_is_said(self):
+        lines = []
+        find_with("o/r", notify=lines.append)
+        assert any("--mmproj FILE takes another (mmproj-F32.gguf" in line for line in lines)
+
+
+class TestHeadersThatSettle:
+    """Names and sizes leave open what a file is: its header is read, once for each name."""
+
+    def test_an_adapter_called_model_is_none(self, hub, tmp_path):
+        adapter = build_gguf(tmp_path / "a.gguf", metadata={"general.type": "adapter"}).read_bytes()
+        hub.add("o/r", {"model-q8_0.gguf": adapter, "model-f16.gguf": adapter + bytes(32)})
+        with pytest.raises(NotFound, match=r"no model, only model-q8_0\.gguf \(adapter\)"):
+            find_with("o/r")
+
+    def test_a_merged_model_called_lora_is_one(self, hub, model):
+        hub.add("o/r", {"my-lora-f16.gguf": model})
+        assert find_with("o/r").model.name == "my-lora-f16"
+
+    def test_a_projector_without_a_word_for_it_comes_along(self, hub, projector, tmp_path):
+        large = tiny_llama(tmp_path / "m.gguf", blocks=32, width=128).read_bytes()
+        hub.add("o/r", {"m-F16.gguf": large, "extra/m-eyes-F16.gguf": projector})
+        assert [shard.path.name for shard in find_with("o/r").projectors] == ["m-eyes-F16.gguf"]
+
+    def test_no_header_is_read_where_names_say_enough(self, hub, model):
+        hub.add("o/r", {"m-Q4_K_M.gguf": model, "m-Q8_0.gguf": model, "m-F16.gguf": model})
+        hub.forget_sent()
+        find_with("hf://o/r/m-Q8_0.gguf")
+        assert not any("Q4_K_M" in path or "F16" in path for path in hub.sent)

@@ -377,8 +377,63 @@ class TestChoice:
         with pytest.raises(NotFound, match=r"mmproj-F16\.gguf \(projector\)"):
             choose(["mmproj-F16.gguf"])
 
-    def test_the_projector_of_half_precision_comes_along(self):
-        projector = catalogue(UNSLOTH).projector
-        assert projector is not None
-        assert projector.name == "mmproj-F16"
-        assert catalogue(["a-7b-Q4_0.gguf", "b-7b-Q4_0.gguf", "mmproj-F16.gguf"]).projector is None
+
+class TestProjector:
+    @pytest.mark.parametrize(
+        "files,model,projector",
+        [
+            # of several precisions, and whatever its name where there is one model
+            (UNSLOTH, "gemma-3-27b-it-Q4_0.gguf", "mmproj-F16.gguf"),
+            (["X-Q4_0.gguf", "mmproj-Base-7B-f16.gguf"], "X-Q4_0.gguf", "mmproj-Base-7B-f16.gguf"),
+            (
+                ["m-Q4_0.gguf", "m.mmproj-Q8_0.gguf", "m.mmproj-bf16.gguf"],
+                "m-Q4_0.gguf",
+                "m.mmproj-bf16.gguf",
+            ),
+            # for images before one for audio
+            (
+                ["m-Q4_0.gguf", "mmproj-m-audio-F16.gguf", "mmproj-m-vision-Q8_0.gguf"],
+                "m-Q4_0.gguf",
+                "mmproj-m-vision-Q8_0.gguf",
+            ),
+            # that of the model's name, where there are several models
+            (
+                ["a-7b-Q4_0.gguf", "b-7b-Q4_0.gguf", "mmproj-b-7b-F16.gguf"],
+                "b-7b-Q4_0.gguf",
+                "mmproj-b-7b-F16.gguf",
+            ),
+            (["a-7b-Q4_0.gguf", "b-7b-Q4_0.gguf", "mmproj-b-7b-F16.gguf"], "a-7b-Q4_0.gguf", None),
+            # that of its folder
+            (
+                ["a/a-7b-Q4_0.gguf", "a/mmproj-F16.gguf", "b/b-7b-Q4_0.gguf", "b/mmproj-F16.gguf"],
+                "b/b-7b-Q4_0.gguf",
+                "b/mmproj-F16.gguf",
+            ),
+            (
+                ["enhancer/e-Q8_0.gguf", "enhancer/mmproj-BF16.gguf"],
+                "enhancer/e-Q8_0.gguf",
+                "enhancer/mmproj-BF16.gguf",
+            ),
+            # of other builds of the model
+            (["m-Q4_0.gguf", "m-max-Q4_0.gguf", "mmproj-F16.gguf"], "m-max-Q4_0.gguf", "mmproj-F16.gguf"),
+        ],
+    )
+    def test_it_goes_with_its_model(self, files, model, projector):
+        found = catalogue(files)
+        chosen = found.projector_of(found.choose(file=model, place=lambda _: None).variant)
+        assert (chosen.projector.files[0].path if chosen.projector else None) == projector
+        assert chosen.warning is None
+
+    def test_what_else_could_be_taken_is_said(self):
+        found = catalogue(["m-Q4_0.gguf", "mmproj-F32.gguf", "mmproj-F16.gguf"])
+        note = found.projector_of(found.models[0]).note
+        assert "mmproj-F16.gguf" in note
+        assert "--mmproj FILE takes another (mmproj-F32.gguf" in note
+        assert "--no-mmproj" in note
+
+    def test_one_that_may_be_of_another_model_is_left_out_with_a_warning(self):
+        found = catalogue(["a-7b-Q4_0.gguf", "b-7b-Q4_0.gguf", "mmproj-F16.gguf"])
+        chosen = found.projector_of(found.models[0])
+        assert chosen.projector is None
+        assert "mmproj-F16.gguf" in chosen.warning
+        assert "--mmproj" in chosen.warning

@@ -1,0 +1,59 @@
+"""Read a few headers of a repository where names and sizes leave open what its files are."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+
+from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.ggufio import GgufFile, Role, role_of
+from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.repository import Repository
+from gguf2ollama.sources.selection import Catalogue
+
+__all__ = ["settle"]
+
+_MOST_HEADERS = 4
+_BY_ROLE = {
+    Role.PROJECTOR: Kind.PROJECTOR,
+    Role.ADAPTER: Kind.ADAPTER,
+    Role.IMATRIX: Kind.IMATRIX,
+    Role.VOCABULARY: Kind.VOCABULARY,
+}
+_DRAFTS = frozenset({"eagle3", "dflash"})  # architectures of llama.cpp
+
+
+def settle(repository: Repository, *, read: Callable[[RepositoryFile], GgufFile]) -> Repository:
+    """Return the repository with the kinds that headers say, for files whose names leave that open.
+
+    One file of each name is read, the smallest, and four at most; what cannot be read stays as it is.
+
+    Args:
+        repository: The repository.
+        read: Reads the header of a file of it.
+    """
+    smallest: dict[str, Variant] = {}
+    for variant in repository.catalogue.variants:  # smallest first
+        if variant.needs_header and not variant.missing and not variant.is_cut:
+            smallest.setdefault(variant.base, variant)
+    kinds: dict[str, Kind] = {}
+    for variant in list(smallest.values())[:_MOST_HEADERS]:
+        with contextlib.suppress(Gguf2OllamaError):
+            if (kind := _kind(read(variant.files[0]), named=variant.kind)) is not variant.kind:
+                kinds[variant.name] = kind
+    if not kinds:
+        return repository
+    catalogue = Catalogue.of(repository.files, repository=repository.info.name, kinds=kinds)
+    return dataclasses.replace(repository, catalogue=catalogue)
+
+
+def _kind(gguf: GgufFile, *, named: Kind) -> Kind:
+    """Return the kind of a file by its header, and by its name where the header is that of any model."""
+    if (kind := _BY_ROLE.get(role_of(gguf))) is not None:
+        return kind
+    if gguf.metadata.get("general.architecture") in _DRAFTS:
+        return Kind.DRAFT
+    if named is Kind.MODEL and "tokenizer.ggml.model" not in gguf.metadata and gguf.split is None:
+        return Kind.COMPONENT  # no language model is without one
+    return Kind.MODEL if named in {Kind.ADAPTER, Kind.VOCABULARY} else named
