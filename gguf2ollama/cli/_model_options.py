@@ -82,7 +82,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         multiple=True,
         metavar="FILE",
         help="Use this projector for images or audio: a file here or in the repository; can be repeated."
-        "  [default: the one beside the model]",
+        "  [default: the model's own]",
     )
     @option("--no-mmproj", group="model", is_flag=True, help="Use no projector.")
     @option(

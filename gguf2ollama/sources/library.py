@@ -171,15 +171,11 @@ def _sets(shards: Sequence[Shard]) -> tuple[list[ShardSet], list[SkippedFile]]:
     by_name: dict[str, list[Shard]] = defaultdict(list)
     sets, problems = [], []
     for shard in shards:
-        if shard.count == 1:
-            sets.append(ShardSet(shards=(shard,)))
-        else:
-            by_name[set_name([shard])].append(shard)
+        by_name[str(shard.path) if shard.count == 1 else set_name([shard])].append(shard)
     for kin in by_name.values():
-        try:
-            sets += [ShardSet(shards=ordered) for ordered in group(kin)]
-        except Gguf2OllamaError as error:
-            problems.append(SkippedFile(path=kin[0].path, reason=error.message))
+        grouped, incomplete = group(kin)
+        sets += [ShardSet(shards=ordered) for ordered in grouped]
+        problems += [SkippedFile(path=kin[0].path, reason=problem.message) for problem in incomplete]
     return sorted(sets, key=lambda found: found.shards[0].path), problems
 
 

@@ -350,13 +350,15 @@ def test_a_folder_with_two_models_is_a_choice(call, server, tmp_path):
     assert "two.gguf" in done.err
 
 
-def test_a_folder_with_two_projectors_is_a_choice(call, server, tmp_path):
+def test_of_two_projectors_in_a_folder_one_is_used_and_the_options_are_shown(call, server, tmp_path):
     build_gguf(tmp_path / "model.gguf")
     for name in ("mmproj-f16", "mmproj-f32"):
         build_gguf(tmp_path / f"{name}.gguf", architecture="clip", metadata={"general.type": "mmproj"})
     done = call("build", tmp_path, "--no-load")
-    assert done.code == 2
-    assert "--mmproj" in done.err
+    assert done.code == 0, done.err
+    assert "mmproj-f16.gguf; --mmproj FILE takes another (mmproj-f32.gguf" in done.err
+    done = call("build", tmp_path, "--no-mmproj", "--no-load", "--json")
+    assert done.json["model"]["projectors"] == []
     done = call("build", tmp_path, "--mmproj", tmp_path / "mmproj-f32.gguf", "--no-load", "--json")
     assert done.code == 0, done.err
     assert [os.path.basename(one) for one in done.json["model"]["projectors"]] == ["mmproj-f32.gguf"]  # noqa: PTH119
