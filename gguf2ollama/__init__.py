@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from gguf2ollama.events import Progress, Update
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
+    from gguf2ollama.memory import MemoryEstimate, estimate_memory
     from gguf2ollama.modelfiles import Message, Parameter
     from gguf2ollama.ollama import Client, LocalModel, ModelInfo, RunningModel
     from gguf2ollama.ollama.store_check import StoreFinding
@@ -76,6 +77,7 @@ __all__ = [
     "InvalidShards",
     "LibraryResult",
     "LocalModel",
+    "MemoryEstimate",
     "Message",
     "ModelFiles",
     "ModelInfo",
@@ -108,6 +110,7 @@ __all__ = [
     "cp",
     "doctor",
     "download",
+    "estimate_memory",
     "inspect",
     "list_models",
     "list_quants",
@@ -158,6 +161,7 @@ _HOMES = {
     ),
     "events": ("Progress", "Update"),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
+    "memory": ("MemoryEstimate", "estimate_memory"),
     "modelfiles": ("Message", "Parameter"),
     "ollama": ("Client", "LocalModel", "ModelInfo", "RunningModel"),
     "ollama.store_check": ("StoreFinding",),

@@ -68,6 +68,12 @@ class _Destination(TypedDict):
     help="How the files reach Ollama: link (no copy), pull, upload or auto.  [default: auto]",
 )
 @option(
+    "--symlink",
+    group="transport",
+    is_flag=True,
+    help="Link symbolically where the model directory is on another file system, instead of copying.",
+)
+@option(
     "--stream",
     group="transport",
     is_flag=True,
@@ -119,6 +125,7 @@ def command(
     dry_run: bool,
     store: str | None,
     for_ollama: str | None,
+    symlink: bool,
     stream: bool,
     lock: str | None,
     locked: str | None,
@@ -167,6 +174,7 @@ def command(
         "rehash": rehash,
         "allow_mismatch": allow_mismatch,
         "stream": stream,
+        "symlink": symlink,
     }
     if builds_all:
         _build_all(

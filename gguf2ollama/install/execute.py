@@ -66,7 +66,14 @@ def _make_transport(
     if store is not None:
         from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - each only if it is chosen
 
-        return StoreTransport(store=store, image=image, hashing=hashing, progress=progress, notify=notify)
+        return StoreTransport(
+            store=store,
+            image=image,
+            hashing=hashing,
+            progress=progress,
+            notify=notify,
+            makes_symlinks=plan.options.symlink,
+        )
     assert client is not None  # noqa: S101 - the destination is a server or a model directory
     if plan.options.stream:
         from gguf2ollama.install.passthrough import StreamTransport  # noqa: PLC0415

@@ -20,6 +20,7 @@ _OUTCOMES: dict[BlobResult, str] = {
     "existing": "already exists",
     "reflinked": "reflinked (0 bytes copied)",
     "hardlinked": "hard-linked (0 bytes copied)",
+    "symlinked": "symbolically linked (0 bytes copied; keep that file where it is)",
     "copied": "copied",
 }
 
@@ -33,6 +34,7 @@ class StoreTransport:
     hashing: Hashing
     progress: Progress
     notify: Callable[[str], None]
+    makes_symlinks: bool = False
 
     def make(self, name: ModelName) -> None:
         """Write blobs, then the manifest.
@@ -60,8 +62,10 @@ class StoreTransport:
     def _link(self, layer: Weights, digest: Digest) -> BlobResult | None:
         if not layer.is_file:
             return None
-        result = self.store.link_file(layer.shards[0].path, digest, size=layer.size)
-        if result in {"reflinked", "hardlinked"}:
+        result = self.store.link_file(
+            layer.shards[0].path, digest, size=layer.size, symbolic=self.makes_symlinks
+        )
+        if result in {"reflinked", "hardlinked", "symlinked"}:
             try:
                 layer.require_unchanged()  # since it was hashed
             except Gguf2OllamaError:

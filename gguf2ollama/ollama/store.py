@@ -49,7 +49,7 @@ from gguf2ollama.ollama.store_layout import (
 
 __all__ = ["BlobResult", "LocalStore"]
 
-BlobResult = Literal["existing", "reflinked", "hardlinked", "copied"]
+BlobResult = Literal["existing", "reflinked", "hardlinked", "symlinked", "copied"]
 """How a blob came into the store."""
 
 _CHUNK = 1 << 20
@@ -140,7 +140,9 @@ class LocalStore:
             self._settle(self.blob_path(digest))
         return digest
 
-    def link_file(self, path: Path, digest: Digest, *, size: int) -> BlobResult | None:
+    def link_file(
+        self, path: Path, digest: Digest, *, size: int, symbolic: bool = False
+    ) -> BlobResult | None:
         """Store a file whose digest is known without copying it; ``None`` where it has to be copied.
 
         A reflink is best, where the file system has them: it shares the bytes until one of both changes.
@@ -150,6 +152,8 @@ class LocalStore:
             path: The file; it is read, never written.
             digest: Its digest.
             size: Its length in bytes.
+            symbolic: Whether a symbolic link is made where neither is possible, as on another file system;
+                0.34.4 serves it as any other blob.
 
         Raises:
             InvalidInput: The store has a blob of that digest which is damaged.
@@ -162,7 +166,14 @@ class LocalStore:
             if _clone(path, blob):
                 self._settle(blob)
                 return "reflinked"
-            return "hardlinked" if _link(path, blob, owner=_owner(blob.parent)) else None
+            owner = _owner(blob.parent)
+            if not _is_usable(path, owner=owner):
+                return None
+            if _link(path, blob):
+                return "hardlinked"
+            if symbolic and _symlink(blob, path.resolve()):
+                return "symlinked"
+            return None
 
     def add_stream(
         self, stream: BinaryIO, digest: Digest, *, size: int, task: str, progress: Progress = ignore
@@ -338,13 +349,17 @@ class LocalStore:
         return self.root / "blobs" / digest.blob_name
 
     def _is_kept(self, digest: Digest, *, size: int) -> bool:
-        """Whether the blob exists; a blob of another size is an error that only its owner can fix."""
+        """Whether the blob exists; a blob of another size is an error that only its owner can fix.
+
+        A symbolic link to a file that is gone is removed.
+        """
         path = self.blob_path(digest)
         try:
             with disk_errors(path):
-                found = path.stat(follow_symlinks=False)
+                found = path.stat()
         except NotFound:
             self._make_folder(path.parent)
+            self._remove(path)
             return False
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             raise InvalidInput(
@@ -461,13 +476,17 @@ def _owner(path: Path) -> int | None:
     return path.stat().st_uid if hasattr(os, "geteuid") else None
 
 
-def _link(source: Path, blob: Path, *, owner: int | None) -> bool:
-    """Hard-link a file into the store; false where it has to be copied."""
-    # a link shares owner and mode with its source: one that a server may be unable to read, or whose time it
-    # may not set, is copied
+def _is_usable(source: Path, *, owner: int | None) -> bool:
+    """Return whether the store's server can use a file that is linked: read it, and set its time.
+
+    A link shares owner and mode with its source.
+    """
     found = source.stat()
-    if found.st_mode & _READABLE != _READABLE or (owner is not None and found.st_uid != owner):
-        return False
+    return found.st_mode & _READABLE == _READABLE and (owner is None or found.st_uid == owner)
+
+
+def _link(source: Path, blob: Path) -> bool:
+    """Hard-link a file into the store; false where that is not possible."""
     try:
         os.link(source.resolve(), blob)
     except FileExistsError:

@@ -221,7 +221,10 @@ def _missing(store: LocalStore, title: str, manifest: Manifest) -> Iterator[Stor
         path = store.blob_path(blob.digest)
         if MediaType.is_manifest(blob.media_type):
             continue  # what 0.40 adds for older versions; nothing loads it
-        if not path.is_file():
+        if path.is_symlink() and not path.exists():
+            message = f"symbolic link to {path.readlink()}, which is gone; {title} needs it"
+            yield StoreFinding(level="error", path=path, message=message)
+        elif not path.is_file():
             yield StoreFinding(level="error", path=path, message=f"missing; {title} needs it")
         elif (size := path.stat().st_size) != blob.size:
             yield StoreFinding(

@@ -84,6 +84,8 @@ class BuildKeywords(ModelKeywords, total=False):
             are compared on the server (the default).
         allow_mismatch: Whether a model that differs from the plan is kept.
         replace: Whether a model with other weights is replaced although no name was given.
+        symlink: Whether files are linked symbolically into the model directory where it is on another file
+            system; they have to stay where they are then.
     """
 
     name: str | None
@@ -93,6 +95,7 @@ class BuildKeywords(ModelKeywords, total=False):
     load: bool
     allow_mismatch: bool
     replace: bool
+    symlink: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,7 @@ class BuildOptions(ModelOptions):
     load: bool = True
     allow_mismatch: bool = False
     replace: bool = False
+    symlink: bool = False
 
     @property
     def model_name(self) -> ModelName | None:

@@ -119,3 +119,33 @@ def test_a_range_is_shared_when_it_lies_in_the_blocks_in_the_same_way(model, fol
     assert (folder / "copy").read_bytes()[skipped + shift :] == model.read_bytes()[skipped:]
     taken = used(folder) - before
     assert taken > shard.size - MEGABYTE if shift % 4096 else taken < MEGABYTE
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Return a folder on another file system than that of temporary files."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system to write to")
+    with tempfile.TemporaryDirectory(dir=memory) as place:
+        yield Path(place)
+
+
+def test_a_file_of_another_file_system_is_linked_symbolically_if_asked(elsewhere, tmp_path, monkeypatch):
+    monkeypatch.setenv("GGUF2OLLAMA_PARTS", str(parts.cache_dir()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    part = parts.OLLAMAS[0]
+    program = find_program(part)
+    if program is None:
+        missing(f"Ollama {part.version}")
+    model = tiny_llama(elsewhere / "model.gguf")
+    with running_ollama(part, program, tmp_path) as server, Client(server.url) as client:
+        monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
+        (server.store / "blobs").mkdir(parents=True, exist_ok=True)
+        told: list[str] = []
+        build(model, name="there", host=server.url, symlink=True, notify=told.append)
+        assert any("symbolically linked (0 bytes copied" in line for line in told)
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        assert (server.store / "blobs" / f"sha256-{digest}").readlink() == model
+        assert list(client.chat("there", [{"role": "user", "content": "Hi"}], options={"num_predict": 2}))
+        client.create("variant", from_="there").drain()

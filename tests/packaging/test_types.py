@@ -60,6 +60,11 @@ def main() -> None:
     shards: g.ShardSet = g.ShardSet.discover(parts[0])
     patched: g.PatchedFile = g.patch_template(gguf, folder / "patched.gguf", chat_template="{{ messages }}")
     assert patched.path.exists() and shards.is_split
+    (folder / "models").mkdir()
+    library: g.LibraryResult = g.build_all([folder / "models"], host=host, dry_run=True)
+    assert not library.models
+    memory: g.MemoryEstimate = g.estimate_memory(shards.metadata, context=512, tensors=shards.tensors)
+    assert memory.total == sum(device.total for device in memory.by_device.values())
     survey: g.TemplateSurvey = g.survey_templates(folder)
     assert survey
     try:

@@ -167,10 +167,32 @@ def test_a_blob_that_is_there_is_not_touched(store, source):
     )
 
 
-def test_a_blob_that_is_a_symbolic_link_is_no_blob(store, source):
+def test_a_blob_may_be_a_symbolic_link_to_a_file_of_its_length(store, source, tmp_path):
     blob(store).symlink_to(source)
-    with pytest.raises(InvalidInput):
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "existing"
+    blob(store).unlink()
+    (tmp_path / "short").write_bytes(b"short")
+    blob(store).symlink_to(tmp_path / "short")
+    with pytest.raises(InvalidInput, match="damaged"):
         store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
+
+
+def test_a_symbolic_link_is_made_where_no_other_is_possible_and_it_is_asked_for(store, source, monkeypatch):
+    def refuse(*_arguments):
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: None)
+    monkeypatch.setattr(os, "link", refuse)
+    digest, size = Digest.of(CONTENT), len(CONTENT)
+    assert store.link_file(source, digest, size=size) is None
+    assert store.link_file(source, digest, size=size, symbolic=True) == "symlinked"
+    assert blob(store).readlink() == source.resolve()
+
+
+def test_a_symbolic_link_to_a_file_that_is_gone_is_replaced(store, source, tmp_path):
+    blob(store).symlink_to(tmp_path / "gone")
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) in {"hardlinked", "reflinked"}
+    assert blob(store).read_bytes() == CONTENT
 
 
 def test_blobs_behind_a_link_that_leads_out_are_not_written(store, source, tmp_path):
