@@ -116,7 +116,7 @@ class _Transaction:
                     differences=(*found.differences, *checked.differences),
                     warnings=(*found.warnings, *checked.warnings),
                 )
-            elif self.check is not None:
+            elif self.plan.inspection.selection is not None:
                 self.notify("Prompt check skipped (--no-load)")
             self._take_name(temporary)
         return found

@@ -63,7 +63,8 @@ def main() -> None:
     (folder / "models").mkdir()
     library: g.LibraryResult = g.build_all([folder / "models"], host=host, dry_run=True)
     assert not library.models
-    memory: g.MemoryEstimate = g.estimate_memory(shards.metadata, context=512, tensors=shards.tensors)
+    model = inspection.model
+    memory: g.MemoryEstimate = g.estimate_memory(model.metadata, context=512, tensors=model.tensors)
     assert memory.total == sum(device.total for device in memory.by_device.values())
     survey: g.TemplateSurvey = g.survey_templates(folder)
     assert survey
