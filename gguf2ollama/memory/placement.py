@@ -18,6 +18,7 @@ from gguf2ollama.memory.shape import ModelShape, read_shape
 from gguf2ollama.memory.weights import TensorSize, layer_devices, weight_bytes
 
 __all__ = [
+    "NEWEST_BUILD",
     "Model",
     "Place",
     "Placement",
@@ -29,6 +30,9 @@ __all__ = [
 
 Place: TypeAlias = Literal["gpu", "split", "ram", "none"]
 """Where a model runs: all of it on GPUs, a part of its layers, none, or it does not fit."""
+
+NEWEST_BUILD = 11081
+"""The build of llama.cpp in Ollama 0.34.4."""
 
 _ALL_LAYERS = -1
 _TABLE_CONTEXTS = (4096, 8192, 32_768, 131_072)
@@ -51,12 +55,14 @@ class Model:
         tensors: The tensors of all its files.
         projector: The tensors of its projector.
         is_embedding: Whether it is used for embeddings alone.
+        build: The build of llama.cpp that runs it; ``None`` for an upper bound over all.
     """
 
     shape: ModelShape
     tensors: Sequence[TensorSize]
     projector: Sequence[TensorSize] = ()
     is_embedding: bool = False
+    build: int | None = NEWEST_BUILD
 
     @classmethod
     def read(
@@ -66,6 +72,7 @@ class Model:
         *,
         projector: Sequence[TensorSize] = (),
         is_embedding: bool = False,
+        build: int | None = NEWEST_BUILD,
     ) -> Model:
         """Return what the headers of a model say.
 
@@ -74,7 +81,7 @@ class Model:
         """
         shape = read_shape(metadata)
         weight_bytes(shape, tensors, devices=layer_devices(len(shape.layers), gpu_layers=0))
-        return cls(shape=shape, tensors=tensors, projector=projector, is_embedding=is_embedding)
+        return cls(shape=shape, tensors=tensors, projector=projector, is_embedding=is_embedding, build=build)
 
     @property
     def weights(self) -> int:
@@ -105,7 +112,9 @@ class Model:
             batch = automatic_batch(context, needed=self._plain_need(context), vram=room.vram if room else 0)
         return estimate_shape(
             self.shape,
-            settings=CacheSettings(context=context, type_k=cache_type, type_v=cache_type, ubatch=batch),
+            settings=CacheSettings(
+                context=context, type_k=cache_type, type_v=cache_type, ubatch=batch, build=self.build
+            ),
             gpu_layers=gpu_layers,
             tensors=self.tensors,
             projector=self.projector,

@@ -158,6 +158,18 @@ class ServerFeatures:
         return 3 if self.rewrites_gguf else 1
 
 
+def llama_cpp_build(version: ServerVersion) -> int | None:
+    """Return a build of llama.cpp that takes as much memory as that of an Ollama; ``None`` before 0.30.
+
+    From ``LLAMA_CPP_VERSION`` in its source: what it brings or an older one, never a newer one. Later ones
+    than the newest known are taken for that.
+    """
+    release = NEWEST_KNOWN if version.is_unstamped else version.release
+    return next((build for first, build in _LLAMA_CPP if release >= first), None)
+
+
+_LLAMA_CPP = (((0, 34, 0), 11081), ((0, 31, 0), 9840), ((0, 30, 0), 9452))
+
 _ALWAYS, _NEVER = (0, 0, 0), (1 << 30, 0, 0)
 # the first release that has a feature, and the first one that no longer has it
 _FEATURES = {

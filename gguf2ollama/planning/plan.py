@@ -17,7 +17,7 @@ from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
 from gguf2ollama.memory.context import ASSUMED, ContextChoice, choose_context, describe_use, judge_context
 from gguf2ollama.memory.hardware import Hardware, MemoryRoom
-from gguf2ollama.memory.placement import Model, place_model
+from gguf2ollama.memory.placement import NEWEST_BUILD, Model, place_model
 from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.choice_form import choice_form
@@ -287,7 +287,7 @@ def plan_model(
 
     inputs = ("choice", metadata.digest(), options.verify, asked, target)
     detection, found = cache.recall(inputs, choose, form=choice_form)
-    memory, memory_problem = _read_memory(files, metadata, detection)
+    memory, memory_problem = _read_memory(files, metadata, detection, target)
     context = choose_context(memory, options.context_tokens, room=room, recorded=recorded)
     settings = dataclasses.replace(
         asked, context=context, licenses=options.licenses, messages=options.messages
@@ -360,13 +360,19 @@ def _choose(
 
 
 def _read_memory(
-    files: ModelFiles, metadata: Mapping[str, Any], detection: Detection
+    files: ModelFiles, metadata: Mapping[str, Any], detection: Detection, target: Target
 ) -> tuple[Model | None, str]:
     """Return what determines the memory of a model, or why that is not known."""
     projector = [tensor for shard in files.projectors for tensor in shard.gguf.tensors]
     is_embedding = detection.kind == "embedding"
     try:
-        memory = Model.read(metadata, files.model.tensors, projector=projector, is_embedding=is_embedding)
+        memory = Model.read(
+            metadata,
+            files.model.tensors,
+            projector=projector,
+            is_embedding=is_embedding,
+            build=NEWEST_BUILD if target.version is None else target.llama_cpp_build,
+        )
     except InvalidGguf as error:
         return None, str(error)
     return memory, ""

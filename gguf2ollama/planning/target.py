@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
+from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion, llama_cpp_build
 
 __all__ = [
     "NEWEST_TESTED",
@@ -44,6 +44,7 @@ class Target:
         takes_templates: Whether a TEMPLATE can render chats.
         has_companions: Whether a model may have a TEMPLATE over which its chat template takes precedence.
         model_name: The model part of the model's name; ``""`` where it is not known.
+        llama_cpp_build: The build of llama.cpp that it runs models with; ``None`` where it is not known.
     """
 
     version: str | None = None
@@ -53,6 +54,7 @@ class Target:
     takes_templates: bool = True
     has_companions: bool = False
     model_name: str = ""
+    llama_cpp_build: int | None = None
 
     @property
     def runs_llama_server(self) -> bool:
@@ -168,4 +170,5 @@ def target_of(
         takes_templates=not has_native or rendering != "chat template",
         has_companions=has_native and rendering == "by capabilities",
         model_name=model_name,
+        llama_cpp_build=llama_cpp_build(version),
     )

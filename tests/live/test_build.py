@@ -13,6 +13,7 @@ import pytest
 
 from gguf2ollama import Parameter, ShardSet, build, merge, split
 from gguf2ollama.errors import InvalidGguf, InvalidModelfile, ServerRefused, UsageProblem
+from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
 from tests.builders import build_gguf, make_tensor, tiny_llama
@@ -394,12 +395,14 @@ def test_the_modelfile_verb_gives_what_ollama_create_takes(ollama_server, client
     create(ollama_server, "by-hand", path)
     build(smollm2, name="by-us", host=ollama_server.url, via="upload", load=False)
     hand, ours = client.show("by-hand"), client.show("by-us")
-    assert (hand.template, hand.system, dict(hand.parameters), hand.license) == (
+    assert (hand.template, hand.system, dict(hand.parameters)) == (
         ours.template,
         ours.system,
         dict(ours.parameters),
-        ours.license,
     )
+    *licenses, record = ours.license.splitlines()
+    assert hand.license.splitlines() == licenses
+    assert ContextRecord.find(record) is not None
 
 
 def test_the_modelfile_of_shards_names_all_of_them(newest_ollama, our_shards, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama.ollama import ServerFeatures, ServerVersion
-from gguf2ollama.ollama.versions import NEWEST_KNOWN
+from gguf2ollama.ollama.versions import NEWEST_KNOWN, llama_cpp_build
 
 RELEASES = st.tuples(*[st.integers(0, 999)] * 3).filter(any)
 # which features come and go at which release; what stands at 0.35 and 0.40 is read, not tried
@@ -147,3 +147,18 @@ def test_a_version_that_a_user_names_is_a_release_or_a_value_error(text):
     except ValueError:
         return
     assert version.text == text.strip()
+
+
+@pytest.mark.parametrize(
+    "version,build",
+    [
+        ("0.29.9", None),
+        ("0.30.2", 9452),
+        ("0.32.15", 9840),
+        ("0.34.4", 11081),
+        ("0.40.1", 11081),
+        ("0.0.0", 11081),
+    ],
+)
+def test_the_build_of_llama_cpp_follows_from_the_version(version, build):
+    assert llama_cpp_build(ServerVersion.parse(version)) == build
