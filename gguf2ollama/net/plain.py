@@ -1,4 +1,4 @@
-"""HTTP/1.1 over a plain connection, with the standard library: for Ollama, most often on this machine.
+"""HTTP/1.1 over a plain connection, with our own reader: for Ollama, most often on this machine.
 
 httpcore2 would cost every command that asks a server 40 ms of CPU to import. It also takes bodies as bytes
 and nothing else, while here the system copies a file into the socket (``sendfile``).
@@ -7,7 +7,6 @@ and nothing else, while here the system copies a file into the socket (``sendfil
 from __future__ import annotations
 
 import contextlib
-import http.client
 import io
 import socket
 import threading
@@ -17,7 +16,8 @@ from urllib.parse import urlsplit
 
 from gguf2ollama.net.dialing import KEEP_ALIVE, Dialer
 from gguf2ollama.net.failures import FailureKind, printable
-from gguf2ollama.net.transport import Answer, Outgoing, SocketBody, WireError, join_headers
+from gguf2ollama.net.http1 import ResponseReader
+from gguf2ollama.net.transport import Answer, Outgoing, SocketBody, WireError
 from gguf2ollama.net.wait import DeadlineError, Wait
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class PlainTransport:
         body = _Body(response, connection, keep=lambda: self._keep(connection, address))
         return Answer(
             status=response.status,
-            headers=join_headers(response.getheaders()),
+            headers=response.headers,
             body=body.chunks(),
             close=body.close,
         )
@@ -118,7 +118,7 @@ class _Body:
     """
 
     def __init__(
-        self, response: http.client.HTTPResponse, connection: _Connection, *, keep: Callable[[], None]
+        self, response: ResponseReader, connection: _Connection, *, keep: Callable[[], None]
     ) -> None:
         self._response = response
         self._connection = connection
@@ -128,11 +128,8 @@ class _Body:
     def chunks(self) -> Iterator[bytes]:
         """Return its bytes as they arrive."""
         with self._connection.errors():
-            while chunk := self._response.read1(_CHUNK):
+            while chunk := self._response.read():
                 yield chunk
-            if self._response.length:
-                raise WireError(FailureKind.LOST, "the response ended before it was complete")
-            self._response.length = 0  # also of one that came in chunks
         self.close()
 
     def close(self) -> None:
@@ -140,7 +137,7 @@ class _Body:
         if self._is_over:
             return
         self._is_over = True
-        if self._response.length == 0 and not self._response.will_close:
+        if self._response.is_reusable:
             self._keep()
         else:
             self._connection.close()
@@ -208,41 +205,32 @@ class _Connection:
             self._dialer.require_open()
             raise
 
-    def receive(self, request: Outgoing) -> http.client.HTTPResponse:
+    def receive(self, request: Outgoing) -> ResponseReader:
         """Wait for the head of the response."""
         incoming = _Incoming(self._socket, request.wait, self._dialer)
-        response = http.client.HTTPResponse(incoming, method=request.method)  # type: ignore[arg-type]
         request.wait.restart()
         with self.errors():
-            response.begin()
-        return response
+            return ResponseReader(io.BufferedReader(incoming, _CHUNK), method=request.method)
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
         """Turn what reading raises into ``WireError``, and close the connection."""
         try:
             yield
-        except (OSError, http.client.HTTPException, ValueError, DeadlineError) as error:
+        except (OSError, ValueError, DeadlineError) as error:
             self.close()
             self._dialer.require_open()
             raise WireError(_kind(error), printable(str(error)) or type(error).__name__) from error
-        except WireError:
-            self.close()
-            raise
 
 
 class _Incoming(io.RawIOBase):
-    """What arrives over a connection, for :mod:`http.client`, which takes it for a socket."""
+    """What arrives over a connection."""
 
     def __init__(self, connection: socket.socket, wait: Wait, dialer: Dialer) -> None:
         super().__init__()
         self._socket = connection
         self._wait = wait
         self._dialer = dialer
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return a file to read from."""
-        return io.BufferedReader(self, _CHUNK)
 
     def readable(self) -> bool:
         """Return true."""
@@ -269,6 +257,6 @@ def _kind(error: Exception) -> FailureKind:
         return FailureKind.DEADLINE
     if isinstance(error, TimeoutError):
         return FailureKind.STALLED
-    if isinstance(error, OSError | http.client.RemoteDisconnected | http.client.IncompleteRead):
+    if isinstance(error, OSError):
         return FailureKind.LOST
     return FailureKind.PROTOCOL

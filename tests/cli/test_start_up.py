@@ -27,7 +27,7 @@ GO_TEMPLATES = {
     "gguf2ollama.chat.answer_parsers.known",
 }
 # for TLS and proxies, for the Hub, for tensors, and for terminals
-FOR_OTHERS = {"httpcore2", "urllib.request", "huggingface_hub", "numpy", "gguf", "rich"}
+FOR_OTHERS = {"httpcore2", "http.client", "ssl", "urllib.request", "huggingface_hub", "numpy", "gguf", "rich"}
 CHAT = {"gguf2ollama.chat.selection", "gguf2ollama.chat.llamacpp.interpreter"}
 
 
