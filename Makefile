@@ -49,7 +49,8 @@ test: $(INSTALLED) parts
 IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR == 2 { print $$4 }')" -gt 1000000 ] && echo TMPDIR=/dev/shm)
 
 unit: $(INSTALLED)
-	$(IN_MEMORY) $(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not corpus and not older" tests/unit tests/cli
+	$(IN_MEMORY) $(BIN)/python -m pytest $(AT_ONCE) -m "not slow and not corpus and not older" \
+		--ignore-glob="*/test_corpus.py" tests/unit tests/cli
 
 mutants: $(INSTALLED)
 	$(IN_MEMORY) $(BIN)/python -m tests.mutants

@@ -187,14 +187,14 @@ class _Connection:
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         try:
+            if isinstance(request.body, tuple):  # a short one, together with its head
+                self._socket.sendall(head + b"".join(request.body))
+                return
+            self._socket.sendall(head)
             if isinstance(request.body, SocketBody):
-                self._socket.sendall(head)
                 request.body.send_over(self._socket)
                 return
-            if isinstance(request.body, tuple):  # a short one, together with its head
-                head += b"".join(request.body)
-            self._socket.sendall(head)
-            for chunk in () if isinstance(request.body, tuple) else request.body:
+            for chunk in request.body:
                 self._socket.sendall(chunk)
         except TimeoutError as error:
             self._dialer.require_open()

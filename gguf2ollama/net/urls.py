@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from functools import lru_cache
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from gguf2ollama.errors import ServerRefused, UsageProblem
@@ -21,6 +22,7 @@ __all__ = [
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
+@lru_cache(maxsize=64)  # asked several times for each request
 def host_of(url: str) -> str:
     """Return host and port of a URL as messages name them: no port where it is the usual one."""
     parts = urlsplit(url)
@@ -41,6 +43,7 @@ def public_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+@lru_cache(maxsize=64)
 def origin_of(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port of a URL.
 

@@ -77,7 +77,7 @@ def test_a_retry_after_may_be_a_date():
 
 
 SIZE = 3 << 20
-HOSTILE = {
+UNITS = {
     "empty objects": "{},",
     "empty lists": "[],",
     "nested lists": "[" * 50 + "]" * 50 + ",",
@@ -95,27 +95,18 @@ HOSTILE = {
 }
 
 
-def keys():
-    return "{" + ",".join(f'"{number:x}":1' for number in range(SIZE // 10)) + "}"
-
-
-def wide():
-    return '["😀","' + "x" * SIZE + '"]'
+HOSTILE = {
+    **{name: lambda unit=unit: "[" + unit * (SIZE // len(unit)) + "0]" for name, unit in UNITS.items()},
+    "keys that differ": lambda: "{" + ",".join(f'"{number:x}":1' for number in range(SIZE // 10)) + "}",
+    "one wide letter": lambda: '["😀","' + "x" * SIZE + '"]',
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "text",
-    [
-        *(pytest.param("[" + unit * (SIZE // len(unit)) + "0]", id=name) for name, unit in HOSTILE.items()),
-        pytest.param(keys(), id="keys that differ"),
-        pytest.param(wide(), id="one wide letter"),
-    ],
-)
-def test_hostile_json_takes_ten_times_its_size_at_most(text):
-    content = bytearray(text.encode())
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_json_takes_ten_times_its_size_at_most(name):
+    content = bytearray(HOSTILE[name]().encode())
     size = len(content)
-    del text
     tracemalloc.start()
     with contextlib.suppress(ValueError):
         parse_json(content)
@@ -142,8 +133,9 @@ def tags(count):
     return {"models": [{**model, "size": number, "details": details} for number in range(count)]}
 
 
-@pytest.mark.parametrize("honest", [listing(8000), tags(15_000)], ids=["a list of files", "a list of models"])
-def test_large_honest_json_is_parsed(honest):
+@pytest.mark.parametrize("make,count", [(listing, 8000), (tags, 15_000)])
+def test_large_honest_json_is_parsed(make, count):
+    honest = make(count)
     text = json.dumps(honest, separators=(",", ":")).encode()
     assert len(text) > 2 << 20
     assert parse_json(bytearray(text)) == honest
