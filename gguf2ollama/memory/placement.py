@@ -210,6 +210,18 @@ class Places:
                 most = middle
         return best if best is not None and _fits_ram(best, self.room) else None
 
+    def place(self, context: int) -> Place:
+        """Return where it runs, as :func:`place_model`, without counting layers where it can."""
+        if self.on_gpus(context) is not None:
+            return "gpu"
+        in_ram = self.in_ram(context).place
+        if in_ram == "ram" and self.room.gpus:
+            one = self._placement(context, "split", gpu_layers=1, gpus=self.room.gpus)
+            return "split" if _fits_gpus(one, self.room.gpus) and _fits_ram(one, self.room) else "ram"
+        if in_ram == "none" and self.split(context) is not None:
+            return "split"
+        return in_ram
+
     def in_ram(self, context: int) -> Placement:
         """Return what it takes in RAM, whether it fits or not."""
         found = self._placement(context, "ram", gpu_layers=0, gpus=(1,))

@@ -11,7 +11,7 @@ from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ggufio import GgufFile
 from gguf2ollama.memory.context import USEFUL_CONTEXT
 from gguf2ollama.memory.hardware import MemoryRoom
-from gguf2ollama.memory.placement import Model, Place, place_model, place_weights
+from gguf2ollama.memory.placement import Model, Place, Places, place_weights
 from gguf2ollama.memory.shape import read_shape
 from gguf2ollama.sources.gguf_files import RepositoryFile, Variant
 
@@ -63,7 +63,7 @@ class Placing:
                     projector=(_Weights(name="projector", n_bytes=projector),),
                 )
                 context = min(USEFUL_CONTEXT, shape.context_length or USEFUL_CONTEXT)
-                return place_model(model, context, room=self.room).place
+                return Places(model=model, room=self.room).place(context)
         return place_weights(variant.n_bytes + projector, room=self.room)
 
     def _read(self, variant: Variant) -> GgufFile | None:

@@ -93,7 +93,7 @@ _INSPECTION: dict[str, Shape] = {
         },
         "estimates": [
             {
-                "context": "integer: context in tokens",
+                "context": "integer: context in tokens; for a build, only the one it gets",
                 "cache_type": "string: type of cached keys and values (f16, q8_0, q4_0)",
                 "place": "string: gpu, split (a part on the GPU), ram or none (it does not fit)",
                 "gpu_layers": "integer: layers on GPUs",

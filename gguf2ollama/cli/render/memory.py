@@ -76,8 +76,23 @@ def _placements(inspection: Inspection) -> list[Placement]:
     return list(placement_table(inspection.memory, room=inspection.room))
 
 
-def memory_json(inspection: Inspection) -> dict[str, Any]:
-    """Return the same as JSON values."""
+def _chosen(inspection: Inspection) -> list[Placement]:
+    from gguf2ollama.memory.placement import place_model  # noqa: PLC0415 - loaded with the inspection
+
+    number = inspection.recipe.parameters.get("num_ctx")
+    if number is None or inspection.memory is None or inspection.room is None:
+        return []
+    return [place_model(inspection.memory, int(number.value), room=inspection.room)]
+
+
+def memory_json(inspection: Inspection, *, for_all: bool) -> dict[str, Any]:
+    """Return the same as JSON values.
+
+    Args:
+        inspection: The model.
+        for_all: Whether there are estimates for all contexts and caches, and not only for the context that it
+            gets: those take longer than the rest of the plan.
+    """
     memory = inspection.memory
     per_token = 0
     if memory is not None:
@@ -94,7 +109,10 @@ def memory_json(inspection: Inspection) -> dict[str, Any]:
             "reason": inspection.context.reason,
             "is_recorded": inspection.context.is_recorded,
         },
-        "estimates": [_estimate_json(placement) for placement in _placements(inspection)],
+        "estimates": [
+            _estimate_json(placement)
+            for placement in (_placements(inspection) if for_all else _chosen(inspection))
+        ],
     }
 
 

@@ -125,8 +125,13 @@ def _fact_values(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def inspection_json(inspection: Inspection) -> dict[str, Any]:
-    """Return the same as JSON values."""
+def inspection_json(inspection: Inspection, *, for_all: bool = True) -> dict[str, Any]:
+    """Return the same as JSON values.
+
+    Args:
+        inspection: The model.
+        for_all: Whether its memory is estimated for several contexts, and not only for the one that it gets.
+    """
     detection, recipe = inspection.detection, inspection.recipe
     origin = inspection.files.origin
     return {
@@ -139,7 +144,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
             "reason": origin.reason,
             "downloaded_bytes": origin.bytes_fetched,
         },
-        "memory": memory_json(inspection),
+        "memory": memory_json(inspection, for_all=for_all),
         "detection": {
             "kind": detection.kind,
             "family": detection.profile.family if detection.profile else None,
@@ -202,7 +207,7 @@ def plan_json(plan: BuildPlan) -> dict[str, Any]:
         ],
         "differences": [],
         "server_warnings": [],
-        **inspection_json(plan.inspection),
+        **inspection_json(plan.inspection, for_all=False),
     }
 
 

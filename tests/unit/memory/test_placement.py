@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.memory.placement import (
     Model,
+    Places,
     automatic_batch,
     place_model,
     place_weights,
@@ -107,6 +108,8 @@ def test_what_is_placed_fits(context, ram, gpus):
         assert found.gpu_bytes <= sum(gpus) * GIB
     if found.place == "gpu":
         assert found.gpu_layers == found.layers
+    room = MemoryRoom(ram=ram * GIB, gpus=tuple(count * GIB for count in gpus))
+    assert Places(model=LLAMA, room=room).place(context) == found.place
 
 
 @given(st.integers(1, 64), st.integers(1, 64))
