@@ -26,6 +26,7 @@ from gguf2ollama.planning.model_check import require_distinct_tokens
 from gguf2ollama.planning.options import BuildOptions, read_keywords
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.plan import plan_build as plan_files
+from gguf2ollama.planning.plan_cache import PlanCache
 from gguf2ollama.sources.library import LibraryModel, SkippedFile, find_library
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ ModelState: TypeAlias = Literal["created", "new", "exists", "taken", "failed"]
 """``new`` is what would be created; ``exists``, that a model of that name has these weights already;
 ``taken``, that it has others."""
 
-_FOR_ONE = ("name", "quant", "file", "revision", "projectors", "stream")
+_FOR_ONE = ("name", "quant", "file", "revision", "projectors", "stream", "discard_download")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +194,7 @@ class _Builder:
                 destination=opened.destination,
                 room=self.room,
                 renderer=self.renderer,
+                cache=PlanCache.of_user(),
             )
             found = dataclasses.replace(found, warnings=plan.warnings)
             existing = find_weights(

@@ -17,7 +17,7 @@ from gguf2ollama.install.destination import OpenDestination, open_destination
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.memory.hardware import Hardware, MemoryRoom, find_hardware
-from gguf2ollama.names import ModelName
+from gguf2ollama.names import ModelName, size
 from gguf2ollama.planning.layers import lay_out_weights
 from gguf2ollama.planning.options import BuildOptions
 from gguf2ollama.sources.model import SourceSelection
@@ -204,7 +204,27 @@ class BuildSteps:
                 plan = plan.with_files(files)
                 if not is_checked:
                     self._check_name(plan, hashing)
-            return self._install(plan, hashing, renderer)
+            result = self._install(plan, hashing, renderer)
+        self._report_download(result.plan)
+        return result
+
+    def _report_download(self, plan: BuildPlan) -> None:
+        """Say that what was downloaded is here and in Ollama, or remove it here."""
+        origin = plan.inspection.files.origin
+        if origin is None or not origin.downloaded or plan.destination.transport in {"link", "store"}:
+            return
+        count = sum(path.stat().st_size for path in origin.downloaded)
+        where = origin.downloaded[0].parent
+        if self.options.discard_download:
+            from gguf2ollama.sources.cache import discard_download  # noqa: PLC0415 - with that option alone
+
+            for path in origin.downloaded:
+                discard_download(path)
+            self.notify(f"Removed {size(count)} of downloads from {where}")
+        else:
+            self.notify(
+                f"The download stays in {where} as well ({size(count)}; --discard-download removes it)"
+            )
 
     def _resolve(self, digests: DigestCache) -> ModelRef:
         ref = resolve(

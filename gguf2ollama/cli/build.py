@@ -68,6 +68,12 @@ class _Destination(TypedDict):
     help="How the files reach Ollama: link (no copy), pull, upload or auto.  [default: auto]",
 )
 @option(
+    "--discard-download",
+    group="transport",
+    is_flag=True,
+    help="Remove what was downloaded once Ollama has a copy of its own.",
+)
+@option(
     "--symlink",
     group="transport",
     is_flag=True,
@@ -126,6 +132,7 @@ def command(
     store: str | None,
     for_ollama: str | None,
     symlink: bool,
+    discard_download: bool,
     stream: bool,
     lock: str | None,
     locked: str | None,
@@ -175,6 +182,7 @@ def command(
         "allow_mismatch": allow_mismatch,
         "stream": stream,
         "symlink": symlink,
+        "discard_download": discard_download,
     }
     if builds_all:
         _build_all(

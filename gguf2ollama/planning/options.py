@@ -86,6 +86,7 @@ class BuildKeywords(ModelKeywords, total=False):
         replace: Whether a model with other weights is replaced although no name was given.
         symlink: Whether files are linked symbolically into the model directory where it is on another file
             system; they have to stay where they are then.
+        discard_download: Whether what was downloaded is removed from the cache once Ollama has a copy of it.
     """
 
     name: str | None
@@ -96,6 +97,7 @@ class BuildKeywords(ModelKeywords, total=False):
     allow_mismatch: bool
     replace: bool
     symlink: bool
+    discard_download: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,7 @@ class BuildOptions(ModelOptions):
     allow_mismatch: bool = False
     replace: bool = False
     symlink: bool = False
+    discard_download: bool = False
 
     @property
     def model_name(self) -> ModelName | None:

@@ -17,7 +17,14 @@ from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.sources.gguf_files import RepositoryFile
 
-__all__ = ["CachedRepository", "HubCache", "ModelScopeCache", "UrlCache", "file_lock"]
+__all__ = [
+    "CachedRepository",
+    "HubCache",
+    "ModelScopeCache",
+    "UrlCache",
+    "discard_download",
+    "file_lock",
+]
 
 _SHA256 = lazy_pattern(r"[0-9a-f]{64}")
 _COMMIT = lazy_pattern(r"[0-9a-f]{40}")
@@ -291,6 +298,18 @@ def _link(blob: Path, link: Path, *, named: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def discard_download(path: Path) -> None:
+    """Remove a file from its cache: where its name is a link, also the blob that it leads to.
+
+    Raises:
+        UsageProblem: It cannot be removed.
+    """
+    with disk_errors(path):
+        if path.is_symlink():
+            path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

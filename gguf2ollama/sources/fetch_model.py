@@ -126,7 +126,11 @@ def fetch_model(
         headers,
         model=found,
         projectors=(*headers.projectors[: len(headers.projectors) - len(projectors)], *projectors),
-        origin=dataclasses.replace(origin, bytes_fetched=origin.bytes_fetched + done.bytes_fetched),
+        origin=dataclasses.replace(
+            origin,
+            bytes_fetched=origin.bytes_fetched + done.bytes_fetched,
+            downloaded=tuple(file.path for file in done.files if file.bytes_fetched),
+        ),
         are_local=True,
     )
 

@@ -75,6 +75,7 @@ class Origin:
         files: Paths, sizes and digests as the repository reports them.
         repository: ``owner/repo``; empty if it has none.
         label: What distinguishes the model from others in the repository; ``None`` if nothing does.
+        downloaded: The files here that were downloaded now, and were not here before.
     """
 
     source: str
@@ -84,6 +85,7 @@ class Origin:
     files: tuple[RepositoryFile, ...] = ()
     repository: str = ""
     label: str | None = None
+    downloaded: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

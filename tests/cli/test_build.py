@@ -9,6 +9,7 @@ import pytest
 
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from tests.builders import build_gguf
+from tests.fakes.hub_server import FakeHub
 from tests.fakes.ollama_server import Answer, Cut, Die, FakeOllama
 
 
@@ -391,3 +392,38 @@ def test_a_store_holds_shards_as_the_version_keeps_them(call, shards, tmp_path, 
     assert len(weights) == layers
     config = json.loads((store / "blobs" / manifest["config"]["digest"].replace(":", "-")).read_bytes())
     assert config.get("requires") == requires
+
+
+@pytest.fixture
+def repository(monkeypatch, tmp_path, gguf):
+    """Return the cache of a Hub that has one model."""
+    cache = tmp_path / "hf"
+    with FakeHub() as hub:
+        hub.add("o/r-GGUF", {gguf.name: gguf.read_bytes()})
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+        yield cache
+
+
+def files_below(folder):
+    return [path.name for path in folder.rglob("*") if path.suffix == ".gguf" or len(path.name) == 64]
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_a_download_that_lies_twice_is_said_and_removed_if_asked(call, server, repository, via):
+    done = call("build", "o/r-GGUF", "--via", via)
+    assert done.code == 0, done.err
+    assert "The download stays in" in done.err
+    assert "--discard-download" in done.err
+    assert len(files_below(repository)) == 2
+    again = call("build", "o/r-GGUF", "--via", via, "--discard-download")
+    assert again.code == 0, again.err
+    assert len(files_below(repository)) == 2, "it was there before"
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_a_download_is_discarded(call, server, repository, via):
+    done = call("build", "o/r-GGUF", "--via", via, "--discard-download")
+    assert done.code == 0, done.err
+    assert "Removed" in done.err
+    assert files_below(repository) == []
