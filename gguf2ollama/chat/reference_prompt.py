@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import without_bos
 from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
-from gguf2ollama.chat.outcome import Outcome, Rendered
+from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.reference.request import Request
 from gguf2ollama.chat.reference.variants import DEFAULT, TOOL_USE, chat_templates, choose_variant
 from gguf2ollama.families import adds_bos, token_text
@@ -21,9 +21,22 @@ from gguf2ollama.ggufio.patching import ORIGINAL_CHAT_TEMPLATE as ORIGINAL_KEY
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
 
-__all__ = ["ORIGINAL_KEY", "Authors", "AuthorsTemplate", "Claims", "as_asked", "claims_of", "read_authors"]
+__all__ = [
+    "ORIGINAL_KEY",
+    "Authors",
+    "AuthorsTemplate",
+    "Claims",
+    "as_asked",
+    "as_meant",
+    "claims_of",
+    "read_authors",
+]
 
 _TOKENS = {"unk_token": "unknown", "sep_token": "separator", "pad_token": "padding", "mask_token": "mask"}
+SystemMessages: TypeAlias = Literal["shows", "drops", "rejects"]
+"""What a chat template does with system messages."""
+
+_SYSTEM_MARK = "qzsystem"
 _TOOL: Mapping[str, Any] = {
     "type": "function",
     "function": {
@@ -100,6 +113,18 @@ class AuthorsTemplate:
         with_tools = iter(self.tool_use.render([one for one in requests if one.conversation.tools]))
         without = iter(self.default.render([one for one in requests if not one.conversation.tools]))
         return [next(with_tools if one.conversation.tools else without) for one in requests]
+
+    def treats_system(self) -> SystemMessages:
+        """Return what the template does with a system message."""
+        user = Message(role="user", content="Hello")
+        system = Message(role="system", content=_SYSTEM_MARK)
+        asked = [Conversation(name="system", messages=messages) for messages in ((user,), (system, user))]
+        alone, both = self.render([Request(conversation=conversation) for conversation in asked])
+        if not isinstance(alone, Rendered):
+            return "shows"  # it takes other conversations than this, and nothing is known
+        if isinstance(both, Refused):
+            return "rejects"
+        return "shows" if _SYSTEM_MARK in both.prompt else "drops"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,3 +213,54 @@ def as_asked(
         messages = (Message(role="system", content=system), *messages)
     think = True if thinks and conversation.think is None else conversation.think
     return dataclasses.replace(conversation, messages=messages, think=think)
+
+
+def as_meant(
+    conversation: Conversation,
+    *,
+    thinks: bool,
+    system: str,
+    template_does: SystemMessages,
+    before: Sequence[Message] = (),
+) -> Conversation:
+    """Return a conversation as the authors' template is given it, so that the system text is said.
+
+    Where the model has one and the template does not show system messages, it is put before the next message,
+    where llama.cpp and our TEMPLATEs put it (see :func:`without_gap`); and so is a client's own, unless the
+    template rejects that, and so means no prompt.
+
+    Args:
+        conversation: What a client asks.
+        thinks: As for :func:`as_asked`, and so is ``before``.
+        system: The model's own system message; ``""`` for none.
+        template_does: What the template does with system messages.
+        before: The model's own messages.
+    """
+    taken = as_asked(conversation, thinks=thinks, system=system, before=before)
+    is_own = len(taken.messages) > len(before) + len(conversation.messages)
+    is_moved = is_own or template_does == "drops"
+    if not system or template_does == "shows" or not is_moved or len(taken.messages) < 2:  # noqa: PLR2004 - it and the next
+        return taken
+    if taken.messages[0].role != "system":
+        return taken
+    said, following, *others = taken.messages
+    joined = dataclasses.replace(following, content=f"{said.content}\n{following.content}")
+    return dataclasses.replace(taken, messages=(joined, *others))
+
+
+def without_gap(outcome: Outcome, conversation: Conversation, *, system: str) -> Outcome:
+    """Return a prompt without the white space behind a system text that was put before another message.
+
+    How much stands there is not the authors' but of whoever moved it; :func:`as_meant` moves it.
+
+    Args:
+        outcome: The prompt.
+        conversation: What a client asks.
+        system: The model's own system message, where the conversation has none.
+    """
+    if not isinstance(outcome, Rendered):
+        return outcome
+    first = conversation.messages[0] if conversation.messages else None
+    said = first.content if first is not None and first.role == "system" else system
+    before, text, after = outcome.prompt.partition(said.strip()) if said.strip() else (outcome.prompt, "", "")
+    return dataclasses.replace(outcome, prompt=f"{before}{text}{after.lstrip() if text else after}")

@@ -27,7 +27,7 @@ from gguf2ollama.chat.patches import (
     late_changes,
 )
 from gguf2ollama.chat.reference import Renderer, Request
-from gguf2ollama.chat.reference_prompt import as_asked, claims_of
+from gguf2ollama.chat.reference_prompt import as_asked, as_meant, claims_of, without_gap
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
 from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.test_conversations import battery
@@ -91,6 +91,7 @@ class _Trial:
         self._template = question.authors.load(renderer, now=self._now.replace(tzinfo=None))
         self._answers = answers_of(self._template)
         self.claims = claims_of(self._template)
+        self._on_system = self._template.treats_system() if question.expected_system else "shows"
         self._conversations = [one for one in battery() if self.claims.includes(one)]
         self._meant: dict[tuple[bool, Path], dict[str, Outcome]] = {}
         self._best: Candidate | None = None  # of the native way, as changed until now
@@ -490,18 +491,34 @@ class _Trial:
         wanted = self._wanted(asked, thinks=thinks, path=path)
         return Parity(
             tuple(
-                _case(conversation, want=want, got=made)
+                self._case(conversation, want=want, got=made)
                 for conversation, want, made in zip(asked, wanted, got, strict=True)
             )
         )
+
+    def _case(self, conversation: Conversation, *, want: Outcome, got: Prediction) -> Case:
+        if isinstance(got, Unpredictable):
+            return unknown(conversation, want=want, why=got.reason)
+        if self._on_system != "shows":
+            system = self._question.expected_system
+            want = without_gap(want, conversation, system=system)
+            got = without_gap(got, conversation, system=system)
+        return compare(conversation, want=want, got=got)
 
     def _wanted(self, asked: Sequence[Conversation], *, thinks: bool, path: Path) -> list[Outcome]:
         """Return what the authors mean by what the server hands on, rendered once for each way to do so."""
         known = self._meant.setdefault((thinks, path), {})
         new = [one for one in asked if one.name not in known]
         if new:
-            capabilities = frozenset({"thinking"} if thinks else ())
-            taken = self._as_taken(capabilities, system=self._question.expected_system, of=new)
+            taken = [
+                as_meant(
+                    conversation,
+                    thinks=thinks,
+                    system=self._question.expected_system,
+                    template_does=self._on_system,
+                )
+                for conversation in new
+            ]
             handed_on = [canonical(one, path=path, version=self._question.version) for one in taken]
             meant = self._question.authors.meant(self._template, handed_on)
             known.update(zip((one.name for one in new), meant, strict=True))
@@ -510,9 +527,3 @@ class _Trial:
 
 def _is_no_better(case: Case, *, than: Case) -> bool:
     return case.verdict not in {Verdict.exact, Verdict.json_equal} or case.verdict is than.verdict
-
-
-def _case(conversation: Conversation, *, want: Outcome, got: Prediction) -> Case:
-    if isinstance(got, Unpredictable):
-        return unknown(conversation, want=want, why=got.reason)
-    return compare(conversation, want=want, got=got)

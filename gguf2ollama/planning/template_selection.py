@@ -6,15 +6,15 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from gguf2ollama.chat.candidate import NothingRenders, Question
+from gguf2ollama.chat.candidate import Candidate, NothingRenders, Question
 from gguf2ollama.chat.ends import find_ends
-from gguf2ollama.chat.outcome import Refused
+from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.reference_prompt import AuthorsTemplate, read_authors
 from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.chat.turns import learn_turns
-from gguf2ollama.errors import InvalidInput
+from gguf2ollama.errors import InvalidInput, UsageProblem
 from gguf2ollama.families import Detection, Vocabulary
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
 from gguf2ollama.gotmpl.versions import NEWEST
@@ -45,6 +45,7 @@ def select_template(
 
     Raises:
         InvalidInput: The chat template is invalid, rejects every conversation, or exceeds its limits.
+        UsageProblem: No way to render chats prints the system prompt that the user gave.
     """
     authors = read_authors(metadata)
     if authors is None or detection.kind != "chat":
@@ -92,6 +93,8 @@ def select_template(
                     hint="give another with --chat-template, or use --no-verify and --template FILE",
                 )
             return Unsupported(version=version, remarks=choice.remarks, refusal=choice.refusal)
+    if settings.system and not choice.gets_renderer:
+        _require_said(choice.chosen, settings.system)
     return TemplateSelection(
         authors=authors,
         choice=choice,
@@ -99,6 +102,26 @@ def select_template(
         ends=ends,
         expected_system=question.expected_system,
     )
+
+
+def _require_said(chosen: Candidate, system: str) -> None:
+    """Check that the system prompt that the user gave reaches prompts.
+
+    Raises:
+        UsageProblem: It reaches none that can be predicted.
+    """
+    prompts = [
+        case.got.prompt
+        for case in chosen.parity.cases
+        if isinstance(case.got, Rendered)
+        and case.conversation.feature == "plain"
+        and case.conversation.messages[0].role != "system"
+    ]
+    if prompts and not any(system.strip() in prompt for prompt in prompts):
+        raise UsageProblem(
+            f"the system prompt would never reach the model: {chosen.why} does not print it",
+            hint="leave out --system, or use --template FILE with a TEMPLATE that prints {{ .System }}",
+        )
 
 
 def _refused_by_all(template: AuthorsTemplate) -> Refused | None:

@@ -13,7 +13,7 @@ from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
-from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, as_asked
+from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, as_meant, without_gap
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
@@ -186,9 +186,16 @@ def compare_on_server(
     conversations = [conversation for conversation in battery() if claims.includes(conversation)]
     thinks = "thinking" in info.capabilities
     before = [Message(role=_ROLES[role], content=text) for role, text in info.messages if role in _ROLES]
+    template_does = template.treats_system() if expected_system else "shows"
     requested = [
         canonical(
-            as_asked(conversation, thinks=thinks, system=expected_system, before=before),
+            as_meant(
+                conversation,
+                thinks=thinks,
+                system=expected_system,
+                template_does=template_does,
+                before=before,
+            ),
             path="go"
             if rendered_by == "TEMPLATE"
             else "native",  # renderers get messages and tools in order, too
@@ -199,6 +206,7 @@ def compare_on_server(
     wanted = authors.meant(template, requested)
     # built-in renderers print the BOS, cut later (`completionPrompt` in llm/llama_server.go of 0.34.4)
     bos = authors.bos if rendered_by == "RENDERER" and authors.adds_bos else ""
+    moved = "" if template_does == "shows" else expected_system
     cases = []
     for number, (conversation, request, want) in enumerate(
         zip(conversations, requested, wanted, strict=True)
@@ -207,9 +215,11 @@ def compare_on_server(
         cases.append(
             compare_at_same_time(
                 conversation,
-                want=want,
-                ask=partial(_prompt, client, name, conversation, bos=bos),
-                render_reference=partial(_reference, authors, template, request),
+                want=without_gap(want, conversation, system=moved) if moved else want,
+                ask=partial(_prompt, client, name, conversation, bos=bos, moved=moved),
+                render_reference=partial(
+                    _reference, authors, template, request, of=conversation, moved=moved
+                ),
             )
         )
     progress(Update(task=task, done=len(conversations), total=len(conversations), unit="items"))
@@ -243,15 +253,18 @@ def compare_at_same_time(
     return case
 
 
-def _reference(authors: Authors, template: AuthorsTemplate, request: Conversation) -> Outcome:
+def _reference(
+    authors: Authors, template: AuthorsTemplate, request: Conversation, *, of: Conversation, moved: str
+) -> Outcome:
     (prompt,) = authors.meant(template, [request])
-    return prompt
+    return without_gap(prompt, of, system=moved) if moved else prompt
 
 
-def _prompt(client: Client, name: ModelName, conversation: Conversation, *, bos: str) -> Outcome:
+def _prompt(client: Client, name: ModelName, conversation: Conversation, *, bos: str, moved: str) -> Outcome:
     body = conversation.for_ollama()
     try:
         rendered = client.render(name, body["messages"], tools=body.get("tools", ()), think=body.get("think"))
-        return without_bos(Rendered(rendered), bos=bos)
+        prompt = without_bos(Rendered(rendered), bos=bos)
+        return without_gap(prompt, conversation, system=moved) if moved else prompt
     except (ServerRefused, UsageProblem) as error:
         return Refused(error.message)

@@ -138,7 +138,7 @@ def test_run_asks_the_model_that_was_made(call, server, gguf):
 
 def test_model_options_reach_the_server(call, server, gguf, tmp_path):
     template = tmp_path / "template"
-    template.write_text("{{ .Prompt }}!", encoding="utf-8")
+    template.write_text("{{ .System }}{{ .Prompt }}!", encoding="utf-8")
     done = call(
         *(
             "build",
@@ -157,7 +157,7 @@ def test_model_options_reach_the_server(call, server, gguf, tmp_path):
     )
     assert done.code == 0, done.err
     shown = call("show", "mine", "--json").json
-    assert (shown["system"], shown["template"]) == ("Be brief.", "{{ .Prompt }}!")
+    assert (shown["system"], shown["template"]) == ("Be brief.", "{{ .System }}{{ .Prompt }}!")
     assert shown["parameters"]["num_ctx"] == 1024
     assert shown["parameters"]["temperature"] == 0.5
 

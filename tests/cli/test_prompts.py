@@ -334,3 +334,32 @@ def test_chats_that_fail_on_an_old_ollama_are_reported(call, tmp_path):
     assert "fail to render some conversations: the Go template fails for this request" in done.err
     assert "needs Ollama 0.5.13 or later" in done.err
     assert "fail to render" not in _built_for(call, tmp_path, tools, "0.5.13").err
+
+
+SILENT = (
+    "{% for m in messages %}{% if m.role == 'user' %}USER: {{ m.content }} {% elif m.role == 'assistant' %}"
+    "ASSISTANT: {{ m.content }}</s>{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+REJECTING = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}</end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", [SILENT, REJECTING])
+def test_a_system_prompt_that_the_chat_template_drops_or_rejects_is_said_with_the_first_question(
+    call, tmp_path, template
+):
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=template)
+    done = call("inspect", path, "--system", "Be brief.", "--json")
+    assert done.code == 0, done.err
+    plain = done.json["prompts"]["scores"]["plain"]
+    assert plain["exact"] == plain["compared"] > 0
+
+
+def test_a_system_prompt_that_no_way_prints_is_refused(call, gguf):
+    done = call("inspect", gguf, "--system", "Be brief.", "--template", "-", stdin="{{ .Prompt }}")
+    assert done.code == 2
+    assert "error: the system prompt would never reach the model: the given TEMPLATE" in done.err
+    assert call("inspect", gguf, "--template", "-", stdin="{{ .Prompt }}").code == 0

@@ -9,8 +9,10 @@ from gguf2ollama.chat.reference_prompt import (
     Authors,
     Claims,
     as_asked,
+    as_meant,
     claims_of,
     read_authors,
+    without_gap,
 )
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import InvalidInput
@@ -124,3 +126,53 @@ def test_what_the_authors_refuse_is_told(renderer):
     authors = Authors(chat_template="{{ raise_exception('only with tools') }}")
     (outcome,) = authors.meant(authors.load(renderer), [HELLO])
     assert outcome == Refused("only with tools")
+
+
+@pytest.mark.parametrize(
+    "text,does",
+    [
+        (PLAIN, "shows"),
+        ("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", "drops"),
+        ("{{ raise_exception('no') if messages[0].role == 'system' }}{{ messages[0].content }}", "rejects"),
+        ("{{ raise_exception('no') }}", "shows"),
+    ],
+)
+def test_what_a_template_does_with_a_system_message_is_tried(renderer, text, does):
+    assert Authors(chat_template=text).load(renderer).treats_system() == does
+
+
+def said(*messages, **more):
+    conversation = Conversation(
+        name="x", messages=tuple(Message(role=role, content=text) for role, text in messages)
+    )
+    meant = as_meant(conversation, thinks=False, **more)
+    return [(message.role, message.content) for message in meant.messages]
+
+
+def test_a_system_text_that_a_template_does_not_show_is_said_with_the_next_message():
+    own = {"system": "Be brief.", "template_does": "drops"}
+    assert said(("user", "Hi"), **own) == [("user", "Be brief.\nHi")]
+    assert said(("system", "Be kind."), ("user", "Hi"), **own) == [("user", "Be kind.\nHi")]
+    assert said(("system", "Be kind."), **own) == [("system", "Be kind.")]
+    rejected = {"system": "Be brief.", "template_does": "rejects"}
+    assert said(("user", "Hi"), **rejected) == [("user", "Be brief.\nHi")]
+    assert said(("system", "Be kind."), ("user", "Hi"), **rejected) == [
+        ("system", "Be kind."),
+        ("user", "Hi"),
+    ]
+    example = (Message(role="user", content="One"),)
+    assert said(("user", "Hi"), before=example, **own) == [("user", "Be brief.\nOne"), ("user", "Hi")]
+    shown = {"system": "Be brief.", "template_does": "shows"}
+    assert said(("user", "Hi"), **shown) == [("system", "Be brief."), ("user", "Hi")]
+    assert said(("system", "a"), ("user", "b"), system="", template_does="drops") == [
+        ("system", "a"),
+        ("user", "b"),
+    ]
+
+
+def test_how_much_white_space_stands_behind_a_moved_system_text_does_not_count():
+    assert without_gap(Rendered("<user>a \n\nb"), HELLO, system="a") == Rendered("<user>ab")
+    assert without_gap(Rendered("<user> b"), HELLO, system="a") == Rendered("<user> b")
+    own = Conversation(name="x", messages=(Message(role="system", content=" c "), *HELLO.messages))
+    assert without_gap(Rendered("<c  b"), own, system="a") == Rendered("<cb")
+    assert without_gap(Refused("no"), HELLO, system="a") == Refused("no")
