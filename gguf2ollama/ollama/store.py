@@ -435,15 +435,18 @@ class LocalStore:
 
 
 def _clone(source: Path, blob: Path) -> bool:
-    """Reflink a file (Linux: Btrfs, XFS, bcachefs)."""
-    ioctl = _ioctl()
-    if ioctl is None:
+    """Clone a file, sharing its bytes until either changes (Linux: Btrfs, XFS, bcachefs; macOS: APFS)."""
+    ioctl, clonefile = _ioctl(), _clonefile()
+    if ioctl is None and clonefile is None:
         return False
     temporary = blob.parent / f".{blob.name}.{os.urandom(6).hex()}.part"
     try:
-        with source.open("rb") as original, temporary.open("xb") as clone:
-            ioctl(clone.fileno(), _FICLONE, original.fileno())
-            os.fsync(clone.fileno())
+        if clonefile is not None:
+            clonefile(source.resolve(), temporary)
+        elif ioctl is not None:
+            with source.open("rb") as original, temporary.open("xb") as clone:
+                ioctl(clone.fileno(), _FICLONE, original.fileno())
+                os.fsync(clone.fileno())
         temporary.replace(blob)
     except OSError as error:
         if error.errno in _NO_CLONE:
@@ -460,6 +463,21 @@ def _ioctl() -> Callable[[int, int, int], object] | None:
         return None
     ioctl: Callable[[int, int, int], object] = importlib.import_module("fcntl").ioctl
     return ioctl
+
+
+def _clonefile() -> Callable[[Path, Path], None] | None:
+    """Return macOS's way of making a clone (clonefile(2)); it raises ``OSError``."""
+    if platform.system() != "Darwin":
+        return None
+    ctypes = importlib.import_module("ctypes")
+    function = ctypes.CDLL(None, use_errno=True).clonefile
+
+    def clonefile(source: Path, target: Path) -> None:
+        if function(os.fsencode(source), os.fsencode(target), 0):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(source))
+
+    return clonefile
 
 
 def _symlink(path: Path, target: Path) -> bool:

@@ -1,8 +1,10 @@
 """Ollama's store on disk."""
 
+import ctypes
 import errno
 import io
 import os
+import shutil
 import stat
 import sys
 import time
@@ -13,7 +15,7 @@ import pytest
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, UsageProblem
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType
-from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.ollama.store import LocalStore, _clonefile
 
 CONTENT = b"a model" * 1000
 NAME = ModelName.parse("me/model:tag")
@@ -212,6 +214,26 @@ def test_a_clone_that_the_file_system_refuses_leaves_nothing(store, source, monk
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: refuse)
     assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
     assert [path.name for path in (store.root / "blobs").iterdir()] == [Digest.of(CONTENT).blob_name]
+
+
+def test_macos_clones_by_a_call_of_its_own(store, source, monkeypatch):
+    monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: None)
+    monkeypatch.setattr("gguf2ollama.ollama.store._clonefile", lambda: shutil.copyfile)
+    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "reflinked"
+    assert not blob(store).samefile(source)
+    assert blob(store).read_bytes() == CONTENT
+
+
+def test_the_call_of_macos_reports_errors_as_others_do(monkeypatch, tmp_path):
+    class Library:
+        def clonefile(self, _source, _target, _flags):
+            ctypes.set_errno(errno.EXDEV)
+            return -1
+
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("ctypes.CDLL", lambda *_arguments, **_options: Library())
+    with pytest.raises(OSError, match=r"(?i)cross-device"):
+        _clonefile()(tmp_path / "a", tmp_path / "b")
 
 
 def test_a_clone_is_taken_before_a_link(store, source, monkeypatch):
