@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.turns import PROBE, Finish, Turns
-from gguf2ollama.families import Mark, Vocabulary
+from gguf2ollama.families.vocabulary import End, Mark, Vocabulary
 
-__all__ = ["End", "find_ends", "turn_marks"]
+__all__ = ["find_ends", "turn_marks"]
 
 _BRACKETS = {"<": ">", "[": "]"}
 _LONGEST = 64  # characters of a mark; the longest known has 24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """A mark at which a turn ends, where llama.cpp does not end it by itself.
-
-    Attributes:
-        text: The mark.
-        number: Its place in the vocabulary, where it is a token whose text does not show in answers;
-            ``None`` where its text shows.
-        what: What ends with it, a phrase.
-    """
-
-    text: str
-    number: int | None = None
-    what: str
 
 
 def find_ends(turns: Turns, vocabulary: Vocabulary) -> tuple[End, ...]:
@@ -84,14 +67,19 @@ def _ending(finish: Finish, vocabulary: Vocabulary) -> str:
 
 
 def _end_of_call(finish: Finish, vocabulary: Vocabulary, *, known: End | None) -> End | None:
-    """Return the mark at which a turn with a tool call ends, unless it is that of answers or ends anyway."""
+    """Return the mark at which a turn with a tool call ends, unless it is that of answers or ends anyway.
+
+    llama.cpp takes a mark that stands behind calls alone for a part of their form: its grammar has the model
+    write it, and its parser expects the text.
+    """
     whole = finish.closed + finish.followed
     if not whole or _has_end(whole, vocabulary) or (known and known.text in whole):
         return None
     what = "the chat template ends tool calls with it"
-    closing = [mark for mark in vocabulary.marks_in(finish.closed) if not mark.is_printed]
-    if closing and closing[-1].text not in finish.written:
-        return _token(closing[-1], what=what)
+    for last in list(_all(finish.closed, vocabulary))[-1:]:
+        if _text(last).startswith(tuple(_BRACKETS)) and _text(last) not in finish.written:
+            number = last.number if isinstance(last, Mark) and not last.is_printed else None
+            return End(text=_text(last), number=number, what=what, is_parsed=True)
     if not finish.followed.startswith(finish.closed):
         return None
     found = _first(finish.followed[len(finish.closed) :], vocabulary)

@@ -9,7 +9,7 @@ from typing import Any
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.families.stops import served_token_text, token_text
 
-__all__ = ["Mark", "Vocabulary"]
+__all__ = ["USER_DEFINED", "End", "Mark", "Vocabulary"]
 
 # tokens that end an answer by their text, whatever their type; found also in the llama.cpp of Ollama 0.32.15.
 # Source: `special_eog_ids` in llama.cpp's src/llama-vocab.cpp (b11095, b10488).
@@ -27,7 +27,11 @@ _WITHIN = {
     "</s>": (("<|tool_response>",),),
 }
 _ALWAYS_PRINTED = frozenset({"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"})
-_UNKNOWN, _CONTROL, _USER_DEFINED = _SPECIAL = (2, 3, 4)  # of `tokenizer.ggml.token_type`
+USER_DEFINED = 4
+"""The number in ``tokenizer.ggml.token_type`` of a special token whose text is printed."""
+
+_UNKNOWN, _CONTROL = 2, 3
+_SPECIAL = (_UNKNOWN, _CONTROL, USER_DEFINED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,24 @@ class Mark:
     number: int | None
     is_printed: bool
     ends: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A mark at which a turn ends, where llama.cpp does not end it by itself.
+
+    Attributes:
+        text: The mark.
+        number: Its place in the vocabulary, where it is a token whose text does not show in answers;
+            ``None`` where its text shows.
+        what: What ends with it, a phrase.
+        is_parsed: Whether llama.cpp parses it: then it has to be printed, and no token that ends an answer.
+    """
+
+    text: str
+    number: int | None = None
+    what: str
+    is_parsed: bool = False
 
 
 class Vocabulary:

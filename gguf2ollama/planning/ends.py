@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.families import Detection, Vocabulary, stops_for
+from gguf2ollama.families.vocabulary import USER_DEFINED, End
 from gguf2ollama.ggufio import HeaderPatch, TypedValue, ValueType
 from gguf2ollama.ggufio.patching import UNCHANGED
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import Target
 
-if TYPE_CHECKING:
-    from gguf2ollama.chat.ends import End
-
 __all__ = ["Ends", "choose_ends"]
 
 _REQUESTED = "--param"
+_TYPES = "tokenizer.ggml.token_type"
 _SLOTS = ("eot", "eom")  # the header names one token each, beside that of the end of the text
 
 
@@ -47,8 +46,8 @@ def choose_ends(
     """Choose stop strings, and the tokens at which a header has llama.cpp end.
 
     Since 0.30 Ollama runs llama-server, which does not print control tokens: no stop string matches their
-    text. Those at which it ends anyway need none; others go into the header. The user's stop strings replace
-    all others.
+    text. Those at which it ends anyway need none; others go into the header as such, or where llama.cpp
+    parses their text as tokens that are printed. The user's stop strings replace all others.
 
     Args:
         metadata: The metadata of the GGUF.
@@ -60,32 +59,24 @@ def choose_ends(
     requested = [str(one.value) for one in settings.parameters if one.name == "stop"]
     if detection.kind == "embedding" and not requested:
         return Ends(stops={})
-    vocabulary = Vocabulary(metadata)
-    wanted = {stop.text: stop.source for stop in stops_for(metadata, profile=detection.profile)}
-    for text, source in settings.published.stops.items():
-        wanted.setdefault(text, source)
-    for end in learned:
-        is_printed = end.number is None or not target.runs_llama_server
-        if is_printed and not any(text in end.text for text in wanted):
-            wanted[end.text] = end.what
-    if requested:
-        wanted = dict.fromkeys(requested, _REQUESTED)
+    stops = dict.fromkeys(requested, _REQUESTED) or _detected_stops(
+        metadata, detection=detection, settings=settings, target=target, learned=learned
+    )
     if not target.runs_llama_server:
-        return Ends(stops=wanted)
-    tokens = {end.text: end.number for end in learned if end.number is not None}
-    for text in requested:
-        mark = vocabulary.find(text)
-        if mark is not None and not mark.is_printed and not mark.ends and mark.number is not None:
-            tokens.setdefault(text, mark.number)
-    patch, left_over = _patch(tokens, vocabulary=vocabulary)
+        return Ends(stops=stops)
+    vocabulary = Vocabulary(metadata)
+    hidden = {end.text: end for end in (*learned, *_hidden(requested, vocabulary)) if end.number is not None}
+    patch, left_over = _patch(metadata, hidden.values(), vocabulary=vocabulary)
     if not target.header_is_editable:
-        patch, left_over = UNCHANGED, list(tokens)
+        patch, left_over = UNCHANGED, list(hidden)
+    shown = {end.text for end in hidden.values() if end.is_parsed and patch}
+
+    def may_match(text: str) -> bool:
+        mark = vocabulary.find(text)
+        return mark is None or mark.is_printed or text in shown
+
     return Ends(
-        stops={
-            text: source
-            for text, source in wanted.items()
-            if source == _REQUESTED or (mark := vocabulary.find(text)) is None or mark.is_printed
-        },
+        stops={text: why for text, why in stops.items() if why == _REQUESTED or may_match(text)},
         patch=patch,
         warnings=tuple(
             f"answers may not end: Ollama does not end them at the token {text!r}, as the chat template does"
@@ -94,11 +85,46 @@ def choose_ends(
     )
 
 
-def _patch(tokens: Mapping[str, int], *, vocabulary: Vocabulary) -> tuple[HeaderPatch, list[str]]:
-    """Return the change of a header that names these tokens, and those for which it has no place."""
+def _detected_stops(
+    metadata: Mapping[str, Any],
+    *,
+    detection: Detection,
+    settings: ModelSettings,
+    target: Target,
+    learned: Sequence[End],
+) -> dict[str, str]:
+    """Return the stop strings that nobody asked for, each with where it came from."""
+    stops = {stop.text: stop.source for stop in stops_for(metadata, profile=detection.profile)}
+    for text, source in settings.published.stops.items():
+        stops.setdefault(text, source)
+    for end in learned:
+        is_printed = end.number is None or end.is_parsed or not target.runs_llama_server
+        if is_printed and not any(text in end.text for text in stops):
+            stops[end.text] = end.what
+    return stops
+
+
+def _hidden(texts: Sequence[str], vocabulary: Vocabulary) -> Iterator[End]:
+    """Yield the texts that are tokens which are not printed and do not end an answer either."""
+    for text in texts:
+        mark = vocabulary.find(text)
+        if mark is not None and not mark.is_printed and not mark.ends:
+            yield End(text=text, number=mark.number, what=_REQUESTED)
+
+
+def _patch(
+    metadata: Mapping[str, Any], ends: Collection[End], *, vocabulary: Vocabulary
+) -> tuple[HeaderPatch, list[str]]:
+    """Return the change by which a header ends answers at these tokens, and those that find no place."""
+    numbers = {end.text: end.number for end in ends if not end.is_parsed and end.number is not None}
     free = [key for key in _SLOTS if not vocabulary.needs(key)]
     changes = {
         f"tokenizer.ggml.{key}_token_id": TypedValue(ValueType.UINT32, number)
-        for key, number in zip(free, tokens.values(), strict=False)
+        for key, number in zip(free, numbers.values(), strict=False)
     }
-    return HeaderPatch(changes=changes), list(tokens)[len(free) :]
+    if printed := [end.number for end in ends if end.is_parsed and end.number is not None]:
+        changes[_TYPES] = TypedValue.array(
+            ValueType.INT32,
+            [USER_DEFINED if at in printed else kind for at, kind in enumerate(metadata[_TYPES])],
+        )
+    return HeaderPatch(changes=changes), list(numbers)[len(free) :]

@@ -61,7 +61,12 @@ class Check:
 
 
 def run_smoke_tests(
-    client: Client, name: str, *, capabilities: Sequence[str], end_tokens: Sequence[str]
+    client: Client,
+    name: str,
+    *,
+    capabilities: Sequence[str],
+    turn_marks: Sequence[str],
+    missed_ends: Sequence[str] = (),
 ) -> Iterator[Check]:
     """Try a model's capabilities: load, answer and stop; call a tool and use its result; think.
 
@@ -69,11 +74,12 @@ def run_smoke_tests(
         client: The server.
         name: The model.
         capabilities: Its capabilities, as ``/api/show`` names them.
-        end_tokens: Texts that end its turns, which no answer may contain.
+        turn_marks: Texts that end and begin turns, which no answer may contain.
+        missed_ends: Tokens that end its turns, whose text is not shown and at which the server does not end.
     """
     checks: list[tuple[str, Callable[[], Check]]] = [("loads", lambda: _loads(client, name))]
     if "completion" in capabilities:
-        checks.append(("answers", lambda: _answers(client, name, end_tokens=end_tokens)))
+        checks.append(("answers", lambda: _answers(client, name, turn_marks, missed_ends)))
     if "tools" in capabilities:
         checks.append(("calls a tool", lambda: _calls(client, name)))
     if "thinking" in capabilities:
@@ -94,13 +100,16 @@ def _loads(client: Client, name: str) -> Check:
     return Check(name="loads", state="passed", detail="The server loads and runs it.")
 
 
-def _answers(client: Client, name: str, *, end_tokens: Sequence[str]) -> Check:
+def _answers(client: Client, name: str, turn_marks: Sequence[str], missed_ends: Sequence[str]) -> Check:
     answer = _ask(client, name, [_user("Say hello in one short sentence.")])
-    found = [token for token in end_tokens if token in answer.content]
+    found = [mark for mark in turn_marks if mark in answer.content]
     if found:
-        return _check("answers", "failed", f"Output continues past end-of-turn token {found[0]!r}", answer)
+        return _check("answers", "failed", f"Output continues past the end of the turn: {found[0]!r}", answer)
     if not answer.content.strip() and not answer.thinking.strip():
         return _check("answers", "failed", "Empty response", answer)
+    if answer.reason != "stop" and missed_ends:
+        why = f"No end of turn: the server does not end at {missed_ends[0]!r}, as the chat template does"
+        return _check("answers", "failed", why, answer)
     if answer.reason != "stop":
         return _check("answers", "inconclusive", f"No end of turn within {_TOKENS} tokens", answer)
     return _check("answers", "passed", "Answers and stops", answer)

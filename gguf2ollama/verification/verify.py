@@ -11,11 +11,13 @@ from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Parity
+from gguf2ollama.chat.ends import find_ends, turn_marks
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, claims_of, read_authors
+from gguf2ollama.chat.turns import learn_turns
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem, VerificationFailed
 from gguf2ollama.events import Progress, ignore
-from gguf2ollama.families import stops_for
+from gguf2ollama.families import Vocabulary
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.install.stores import find_store
 from gguf2ollama.names import ModelName, ServerAddress
@@ -37,6 +39,7 @@ from gguf2ollama.verification.smoke_tests import Check, run_smoke_tests
 __all__ = ["Verification", "verify"]
 
 _TEMPLATE_KEY = "tokenizer.chat_template"
+_END_KEYS = tuple(f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom"))
 _SHOWN_BY_PROMPTS = frozenset({"tools", "thinking"})  # of the capabilities
 
 
@@ -202,9 +205,18 @@ class _Subject:
         self.notify("Comparing prompts")
         parity = self._compare(self.name, self.info)
         self.notify("Asking the model")
-        end_tokens = tuple(stop.text for stop in stops_for(self.metadata, profile=None))
+        named = {key: self.info.metadata.get(key) for key in _END_KEYS}  # of the file that the server has
+        turns, vocabulary = learn_turns(self.template), Vocabulary({**self.metadata, **named})
         found = run_smoke_tests(
-            self.client, str(self.name), capabilities=self.info.capabilities, end_tokens=end_tokens
+            self.client,
+            str(self.name),
+            capabilities=self.info.capabilities,
+            turn_marks=turn_marks(turns, vocabulary),
+            missed_ends=[
+                end.text
+                for end in find_ends(turns, vocabulary)
+                if end.number is not None and not end.is_parsed
+            ],
         )
         return parity, tuple(found)
 

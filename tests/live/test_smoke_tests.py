@@ -81,7 +81,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 def _states(client: Client, name: str) -> dict[str, str]:
     capabilities = client.show(name).capabilities
-    found = run_smoke_tests(client, name, capabilities=capabilities, end_tokens=("<|im_end|>",))
+    found = run_smoke_tests(client, name, capabilities=capabilities, turn_marks=("<|im_end|>",))
     return {one.name: one.state for one in found}
 
 

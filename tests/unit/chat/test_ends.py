@@ -107,7 +107,10 @@ def test_the_beginning_of_the_models_turn_is_no_end_though_it_is_always_written(
 
 def test_tool_calls_may_end_otherwise_than_answers(renderer: Renderer):
     known = vocabulary(start=CONTROL, stop=CONTROL, called=CONTROL)
-    assert ends(renderer, TWO_ENDS, known) == [("<|stop|>", 3), ("<|called|>", 4)]
+    answer, call = find_ends(learn(renderer, TWO_ENDS), known)
+    assert (answer.text, answer.number, answer.is_parsed) == ("<|stop|>", 3, False)
+    assert (call.text, call.number, call.is_parsed) == ("<|called|>", 4, True)
+    assert ends(renderer, TWO_ENDS, vocabulary()) == [("<|stop|>", None), ("<|called|>", None)]
 
 
 def test_what_closes_each_of_several_calls_is_no_end(renderer: Renderer):

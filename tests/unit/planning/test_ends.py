@@ -2,8 +2,8 @@
 
 import pytest
 
-from gguf2ollama.chat.ends import End
 from gguf2ollama.families import detect, load_profiles
+from gguf2ollama.families.vocabulary import End
 from gguf2ollama.modelfiles import Parameter
 from gguf2ollama.planning.ends import choose_ends
 from gguf2ollama.planning.settings import ModelSettings
@@ -22,6 +22,7 @@ BASE = {
 }
 STOP = End(text="<|stop|>", number=2, what="learned")
 CALLED = End(text="<|called|>", number=3, what="learned")
+PARSED = End(text="<|called|>", number=3, what="learned", is_parsed=True)
 TEXT = End(text="\n### User:", what="learned")
 EDITABLE, FIXED = Target(header_is_editable=True), Target()
 OLD = Target(version="0.24.0", native_templates=False)
@@ -97,3 +98,13 @@ def test_before_llama_server_every_mark_is_a_stop():
 def test_a_stop_of_the_family_stands_for_the_longer_one():
     published = Published(stops={"### User:": "params"})
     assert list(choose(TEXT, published=published).stops) == ["### User:"]
+
+
+def test_a_token_that_llama_cpp_parses_is_printed_and_stopped_at():
+    ends = choose(PARSED)
+    assert ends.stops == {"<|called|>": "learned"}
+    (types,) = header(ends).values()
+    assert list(types) == [3, 3, 3, 4, 4, 3]
+    fixed = choose(PARSED, target=FIXED)
+    assert (fixed.stops, header(fixed)) == ({}, {})
+    assert "'<|called|>'" in fixed.warnings[0]

@@ -24,10 +24,12 @@ def server(monkeypatch, tmp_path, gguf):
         yield server
 
 
-def checked(server, *, capabilities=("completion",), end_tokens=("<|im_end|>",)):
+def checked(server, *, capabilities=("completion",), turn_marks=("<|im_end|>",), missed_ends=()):
     """Return the state and detail of each check."""
     with Client(server.url) as client:
-        found = run_smoke_tests(client, "mine", capabilities=capabilities, end_tokens=end_tokens)
+        found = run_smoke_tests(
+            client, "mine", capabilities=capabilities, turn_marks=turn_marks, missed_ends=missed_ends
+        )
         return {check.name: (check.state, check.detail) for check in found}
 
 
@@ -72,6 +74,14 @@ def test_reasoning_alone_is_an_answer(server):
 def test_an_answer_without_an_end_is_inconclusive(server):
     server.reply = [{"content": "on "}] * 600
     assert checked(server)["answers"][0] == "inconclusive"
+
+
+def test_an_answer_without_an_end_fails_where_the_templates_mark_does_not_end_it(server):
+    server.reply = [{"content": "on "}] * 600
+    state, detail = checked(server, missed_ends=("<|stop|>",))["answers"]
+    assert (state, "'<|stop|>'" in detail) == ("failed", True)
+    server.reply = [{"content": "Hello"}]
+    assert checked(server, missed_ends=("<|stop|>",))["answers"][0] == "passed"
 
 
 def test_a_model_that_does_not_load_fails(server):
