@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gguf2ollama.install.transaction import Check
     from gguf2ollama.memory.record import ContextRecord
     from gguf2ollama.planning.lock import Lock
-    from gguf2ollama.planning.plan import BuildPlan
+    from gguf2ollama.planning.plan import BuildPlan, Inspection
     from gguf2ollama.planning.target import Destination
 
 __all__ = ["BuildResult", "BuildSteps", "are_known", "find_room", "open_build"]
@@ -269,11 +269,24 @@ class BuildSteps:
             renderer=renderer,
             cache=PlanCache.of_user(),
         )
-        for line in found.inspection.describe_context(name=found.name, hardware=self.hardware):
-            self.notify(line)
+        self.notify(found.inspection.describe_context(found.name))
+        if use := self._use(found.inspection):
+            self.notify(use)
         if self.lock is not None:
             self.lock.require_plan(found)
         return found
+
+    def _use(self, inspection: Inspection) -> str:
+        """Return what of this machine is in the way of the model now; Ollama unloads models of its own."""
+        if self.hardware is None or not (use := inspection.describe_use(self.hardware)):
+            return ""
+        if self.opened.client is not None:
+            with contextlib.suppress(Gguf2OllamaError):
+                running = self.opened.client.ps()
+                vram = sum(model.size_vram for model in running)
+                ram = sum(model.size for model in running) - vram
+                return inspection.describe_use(self.hardware.without(ram=ram, vram=vram))
+        return use
 
     def _recorded(self, name: ModelName) -> ContextRecord | None:
         """Return how the context was chosen of the model that has a name now."""

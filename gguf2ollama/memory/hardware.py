@@ -8,6 +8,7 @@ used now is known as well, for a remark.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import platform
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,16 @@ class Hardware:
     gpus: tuple[Gpu, ...] = ()
     unified: bool = False
     free_ram_bytes: int | None = None
+
+    def without(self, *, ram: int, vram: int) -> Hardware:
+        """Return it as if so many bytes were not in use; which of several GPUs has them does not matter."""
+        free = self.free_ram_bytes
+        gpus = list(self.gpus)
+        if gpus and (first := gpus[0]).free_bytes is not None:
+            gpus[0] = dataclasses.replace(first, free_bytes=first.free_bytes + vram)
+        return dataclasses.replace(
+            self, gpus=tuple(gpus), free_ram_bytes=None if free is None else free + ram
+        )
 
     @property
     def room(self) -> MemoryRoom:

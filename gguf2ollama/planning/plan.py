@@ -103,27 +103,31 @@ class Inspection:
         """The model's shards; one if it is not split."""
         return self.files.model
 
-    def describe_context(self, *, name: ModelName, hardware: Hardware | None = None) -> Iterator[str]:
-        """Return which context length it has and why, and what is in the way of it now, a line each.
+    def describe_context(self, name: ModelName) -> str:
+        """Return which context length it has and why, a line.
 
         Args:
             name: The model's name.
-            hardware: The machine that will run it; ``None`` if not known.
         """
         context, number = self.context, self.recipe.parameters.get("num_ctx")
         if number is None:
-            yield f"Context: {context.reason}"
-        elif number.source != context.reason:
-            yield f"Context: {number.value:,} tokens ({number.source})"
+            return f"Context: {context.reason}"
+        if number.source != context.reason:
+            why = str(number.source)
         elif context.is_recorded:
-            yield f"Context: {number.value:,} tokens (as recorded in {name.short}: {context.reason})"
+            why = f"as recorded in {name.short}: {context.reason}"
         else:
             assumed = f"; assumed: {ASSUMED}" if context.requested == "auto" and self.room is not None else ""
-            yield f"Context: {number.value:,} tokens ({context.reason}{assumed})"
-        if number is not None and hardware is not None and self.memory is not None:
-            placement = place_model(self.memory, int(number.value), room=hardware.room)
-            if use := describe_use(placement, hardware):
-                yield use
+            why = f"{context.reason}{assumed}"
+        return f"Context: {number.value:,} tokens ({why})"
+
+    def describe_use(self, hardware: Hardware) -> str:
+        """Return what of a machine is in the way of the model now, a sentence; empty if nothing is."""
+        number = self.recipe.parameters.get("num_ctx")
+        if number is None or self.memory is None:
+            return ""
+        placement = place_model(self.memory, int(number.value), room=hardware.room)
+        return describe_use(placement, hardware)
 
     def with_record(self) -> Inspection:
         """Return it with a record of how its context length was chosen, unless a PARAMETER sets that."""

@@ -164,6 +164,13 @@ def test_memory_in_use_is_a_remark(call, server, gguf, monkeypatch):
     assert num_ctx(call) > 2048
 
 
+def test_memory_that_models_of_the_server_take_is_no_matter(call, server, gguf, monkeypatch):
+    monkeypatch.setattr(hardware, "_linux_ram", lambda: (400 * MIB, 10 * MIB))
+    loaded(server, 380 * MIB, 0)
+    done = call("build", gguf, "--name", "mine")
+    assert "in use now" not in done.err
+
+
 @pytest.mark.parametrize("heads", [0, -1, [4]], ids=str)
 def test_a_header_that_lies_is_built_with_a_warning(call, server, tmp_path, heads):
     keys = {"llama.attention.head_count_kv": heads, "llama.attention.head_count": heads}
