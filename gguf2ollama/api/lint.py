@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.api.modelfile_source import find_named_files
-from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, InvalidGguf, UsageProblem
 from gguf2ollama.families import adds_bos, served_token_text, token_text
 from gguf2ollama.ggufio import GgufFile, Role, open_gguf, role_of
 from gguf2ollama.ggufio.cursor import CUT, DAMAGED
@@ -77,6 +78,7 @@ def lint_modelfile(data: bytes, *, folder: Path) -> tuple[Finding, ...]:
         findings += file.check(folder)
     findings += _check_sources([file for file in named if file.instruction.keyword == "FROM"])
     findings += lint(modelfile, weights=_weights(modelfile, named))
+    findings += _check_context(modelfile, named)
     return tuple(sorted(findings, key=lambda finding: finding.line or 0))
 
 
@@ -300,6 +302,43 @@ def _weights(modelfile: Modelfile, named: Sequence[_Named]) -> Weights:
         ends=_ends(metadata, modelfile),
         prints_system=not (is_native and modelfile.system and text) or _prints_system(header, text),
     )
+
+
+def _check_context(modelfile: Modelfile, named: Sequence[_Named]) -> Iterator[Finding]:
+    """Check whether ``num_ctx`` fits the system prompt, and this machine; lint compares it with the model."""
+    parameters = [parameter for parameter in modelfile.parameters if parameter.name == "num_ctx"]
+    headers = [header for file in named if file.instruction.keyword == "FROM" for header in file.headers]
+    models = [header for header in headers if role_of(header) is Role.MODEL]
+    if not parameters or not isinstance(tokens := parameters[-1].value, int) or tokens <= 0:
+        return
+    from gguf2ollama.memory import Model, find_hardware, judge_context  # noqa: PLC0415 - with num_ctx alone
+
+    model = None
+    if models:
+        with contextlib.suppress(InvalidGguf):
+            model = Model.read(
+                models[0].metadata,
+                [tensor for header in models for tensor in header.tensors],
+                projector=[tensor for header in headers if header not in models for tensor in header.tensors],
+            )
+    hardware = find_hardware()
+    for problem in judge_context(
+        tokens,
+        source="PARAMETER",
+        model=model,
+        room=hardware.room if hardware is not None else None,
+        system=modelfile.system or "",
+    ):
+        if problem.kind != "beyond-training":
+            yield Finding(
+                level="warning",
+                code=f"context-{problem.kind}",
+                message=problem.text,
+                line=parameters[-1].line,
+                hint="lower num_ctx, or use a smaller quantization"
+                if problem.kind == "beyond-memory"
+                else "raise num_ctx, or shorten SYSTEM",
+            )
 
 
 def _ends(metadata: Mapping[str, Any], modelfile: Modelfile) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.memory.hardware import Hardware, MemoryRoom
@@ -13,6 +14,7 @@ __all__ = [
     "ASSUMED",
     "USEFUL_CONTEXT",
     "ContextChoice",
+    "ContextProblem",
     "choose_context",
     "describe_placement",
     "describe_use",
@@ -193,10 +195,26 @@ def describe_use(placement: Placement, hardware: Hardware) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextProblem:
+    """What is wrong with a context length.
+
+    Attributes:
+        kind: What it is.
+        text: A sentence.
+    """
+
+    kind: Literal["too-small", "beyond-training", "beyond-memory"]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def judge_context(
     tokens: int, *, source: str, model: Model | None, room: MemoryRoom | None, system: str = ""
-) -> Iterator[str]:
-    """Return what is wrong with a context length, whoever set it: a warning for each.
+) -> Iterator[ContextProblem]:
+    """Return what is wrong with a context length, whoever set it.
 
     Args:
         tokens: Its tokens.
@@ -210,16 +228,18 @@ def judge_context(
     is_embedding = model is not None and model.is_embedding
     if tokens < needed and not is_embedding and (system or tokens != trained):
         what = f"the system prompt (about {needed - _EXCHANGE:,} tokens) and " if system else ""
-        yield (
-            f"num_ctx {tokens:,} ({source}) is too small for {what}one question with its answer"
-            f" (about {needed:,} tokens)"
+        yield ContextProblem(
+            kind="too-small",
+            text=f"num_ctx {tokens:,} ({source}) is too small for {what}one question with its answer"
+            f" (about {needed:,} tokens)",
         )
     if model is None:
         return
     if trained is not None and tokens > trained:
-        yield (
-            f"num_ctx {tokens:,} ({source}) is beyond the {trained:,} tokens that the model was trained for;"
-            f" Ollama will use {trained:,}"
+        yield ContextProblem(
+            kind="beyond-training",
+            text=f"num_ctx {tokens:,} ({source}) is beyond the {trained:,} tokens that the model was trained"
+            f" for; Ollama will use {trained:,}",
         )
         tokens = trained
     if room is None or room.is_minimum:
@@ -228,9 +248,10 @@ def judge_context(
     if placement.place == "none":
         largest = _largest(tokens, lambda length: place_model(model, length, room=room).place != "none")
         fits = f"at most {largest:,} tokens fit" if largest else "the weights alone do not fit"
-        yield (
-            f"num_ctx {tokens:,} ({source}) takes {_gib(placement.estimate.total)}, and this machine has"
-            f" {_gib(room.total)} for models: {fits}"
+        yield ContextProblem(
+            kind="beyond-memory",
+            text=f"num_ctx {tokens:,} ({source}) takes {_gib(placement.estimate.total)}, and this machine has"
+            f" {_gib(room.total)} for models: {fits}",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
@@ -63,6 +64,9 @@ class Model:
     projector: Sequence[TensorSize] = ()
     is_embedding: bool = False
     build: int | None = NEWEST_BUILD
+    _estimates: dict[tuple[object, ...], MemoryEstimate] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def read(
@@ -110,16 +114,19 @@ class Model:
             batch = min(2048, context)
         else:
             batch = automatic_batch(context, needed=self._plain_need(context), vram=room.vram if room else 0)
-        return estimate_shape(
-            self.shape,
-            settings=CacheSettings(
-                context=context, type_k=cache_type, type_v=cache_type, ubatch=batch, build=self.build
-            ),
-            gpu_layers=gpu_layers,
-            tensors=self.tensors,
-            projector=self.projector,
-            splits=gpus,
-        )
+        key = (context, cache_type, batch, gpu_layers, tuple(gpus))
+        if key not in self._estimates:  # a choice, its reason and its warnings ask for the same ones
+            self._estimates[key] = estimate_shape(
+                self.shape,
+                settings=CacheSettings(
+                    context=context, type_k=cache_type, type_v=cache_type, ubatch=batch, build=self.build
+                ),
+                gpu_layers=gpu_layers,
+                tensors=self.tensors,
+                projector=self.projector,
+                splits=gpus,
+            )
+        return self._estimates[key]
 
     def _plain_need(self, context: int) -> int:
         """Return what Ollama itself takes a model to need (``PredictServerVRAM`` in llm/llama_server.go)."""

@@ -90,13 +90,14 @@ class Inspection:
             )
         if (context := self.recipe.parameters.get("num_ctx")) is not None:
             by_option = context.source == self.context.reason
-            yield from judge_context(
+            problems = judge_context(
                 int(context.value),
                 source=f"--ctx {self.context.requested}" if by_option else context.source,
                 model=self.memory,
                 room=self.room,
                 system=self.recipe.system.value or "",
             )
+            yield from map(str, problems)
 
     @property
     def model(self) -> ShardSet:

@@ -142,3 +142,21 @@ def test_a_chatml_template_has_no_findings(folder: Path) -> None:
     assert "<|im_start|>" in CHATML_TEMPLATE
     text = "FROM ./model.gguf\nSYSTEM x\nPARAMETER stop <|im_start|>\nPARAMETER stop User:\n"
     assert found(text, folder) == []
+
+
+def test_a_context_is_judged_with_the_system_prompt_and_the_memory_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gguf2ollama.memory.hardware._linux_ram", lambda: (64 << 20, None))
+    tiny_llama(tmp_path / "model.gguf", metadata={"llama.context_length": 1 << 20})
+    for text, finding in (
+        (f"PARAMETER num_ctx 1024\nSYSTEM {'x' * 4000}\n", ("warning", "context-too-small", 2)),
+        ("PARAMETER num_ctx 8\nPARAMETER num_ctx 1048576\n", ("warning", "context-beyond-memory", 3)),
+    ):
+        assert finding in found(f"FROM ./model.gguf\n{text}", tmp_path)
+    assert found("FROM ./model.gguf\nPARAMETER num_ctx 2048\nSYSTEM Be brief.\n", tmp_path) == []
+
+
+def test_a_context_without_a_file_is_judged_with_the_system_prompt_alone(tmp_path: Path) -> None:
+    assert found("FROM llama3.2\nPARAMETER num_ctx 99999999\n", tmp_path) == []
+    assert found("FROM llama3.2\nPARAMETER num_ctx 64\n", tmp_path) == [("warning", "context-too-small", 2)]

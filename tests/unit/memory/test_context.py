@@ -115,7 +115,9 @@ def test_what_is_chosen_fits_or_is_the_least(ram, gpu):
 
 
 def judge(tokens, *, machine=None, of=LLAMA, system=""):
-    return list(judge_context(tokens, source="--param", model=of, room=machine, system=system))
+    return [
+        str(found) for found in judge_context(tokens, source="--param", model=of, room=machine, system=system)
+    ]
 
 
 def test_a_context_that_fits_is_no_problem():
