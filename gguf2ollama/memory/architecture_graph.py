@@ -105,6 +105,7 @@ class _Architecture(GraphBuilder):
         super().__init__(shape, settings)
         self.per_layer: gemma_graph.PerLayerInputs | None = None
         self.conv = self.out_ids
+        self.next_conv: Tensor | None = None
 
     def build(self, devices: Sequence[int], caches: Sequence[int], weights: Mapping[int, int]) -> Graph:
         graph, shape = self.graph, self.shape
@@ -144,7 +145,7 @@ class _Architecture(GraphBuilder):
         if name == "gemma4":
             return gemma_graph.gemma4_layer(self, x, layer, self.per_layer)
         if layer.is_recurrent and name not in _STATE_AFTER_NORM:
-            self.conv = recurrent_graph.conv_states(self)
+            self.conv = self.next_conv or recurrent_graph.conv_states(self)
         norm = x if name in _POST_NORM else self.op(width, x)
         mixed = self.mix(norm, layer, index)
         if is_last:
@@ -156,7 +157,7 @@ class _Architecture(GraphBuilder):
         if name in _PARALLEL:
             out = self.feed_forward(norm, layer, index)
             return self.over(self.over(out, x), mixed)
-        if name.startswith("nemotron_h"):
+        if name.startswith("nemotron_h") or not (layer.feed_forward or self.shape.experts):
             return self.over(mixed, x)
         x = self.over(x, mixed) if name in _RESIDUAL_FIRST else self.over(mixed, x)
         norm = x if name in _POST_NORM else self.op(width, x)
@@ -188,7 +189,8 @@ class _Architecture(GraphBuilder):
             mixed = recurrent_graph.mamba2(self, self.conv, norm)
             out = self.over(self.attention(norm, layer), mixed)
         elif name in {"mamba", "jamba"}:
-            out = recurrent_graph.mamba(self, self.conv, norm)
+            ahead = self.read_ahead if name == "mamba" else lambda: None
+            out = recurrent_graph.mamba(self, self.conv, norm, ahead)
         elif name in {"qwen35", "qwen35moe", "qwen3next"}:
             out = recurrent_graph.gated_delta_net(self, norm, repeats_keys=name == "qwen3next")
         elif self.shape.inner.kda_head:
@@ -198,8 +200,13 @@ class _Architecture(GraphBuilder):
         elif self.shape.inner.rwkv_head:
             out = recurrent_graph.rwkv(self, norm)
         else:
-            out = recurrent_graph.mamba2(self, self.conv, norm)
+            ahead = self.read_ahead if name == "mamba2" else lambda: None
+            out = recurrent_graph.mamba2(self, self.conv, norm, ahead)
         return out
+
+    def read_ahead(self) -> None:
+        """Add the state that the next layer reads, before this one is done."""
+        self.next_conv = recurrent_graph.conv_states(self)
 
     def feed_forward(self, norm: Tensor, layer: Layer, index: int) -> Tensor:
         shape, name = self.shape, self.shape.architecture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gguf2ollama.memory.allocation import Tensor
 from gguf2ollama.memory.graph import FLOAT, GraphBuilder
 from gguf2ollama.memory.shape import Layer
@@ -32,8 +34,10 @@ def _convolve(build: GraphBuilder, x: Tensor, conv: Tensor, width: int) -> Tenso
     return build.graph.op(width * build.rows * FLOAT + conv.size, build.view(conv), x)
 
 
-def mamba(build: GraphBuilder, conv: Tensor, norm: Tensor) -> Tensor:
-    """Add a layer of Mamba (``build_mamba_layer``)."""
+def mamba(
+    build: GraphBuilder, conv: Tensor, norm: Tensor, ahead: Callable[[], None] = lambda: None
+) -> Tensor:
+    """Add a layer of Mamba (``build_mamba_layer``); `ahead` is called once its state is stored."""
     inner, graph = build.shape.inner, build.graph
     width, rank, state = inner.ssm_inner, inner.ssm_heads, inner.ssm_state
     states = _state_bytes(build)
@@ -45,13 +49,16 @@ def mamba(build: GraphBuilder, conv: Tensor, norm: Tensor) -> Tensor:
     dt = build.op(width, build.op(rank, build.view(projected)))
     scanned = graph.op(width * build.rows * FLOAT + states, build.view(x), dt, build.view(projected))
     graph.use(build.view(scanned))
+    ahead()
     z = build.op(width, build.view(xz))
     y = build.over(x, build.view(scanned))
     return build.view(build.op(build.shape.embedding, build.op(width, z, y)))
 
 
-def mamba2(build: GraphBuilder, conv: Tensor, norm: Tensor) -> Tensor:
-    """Add a layer of Mamba 2 (``build_mamba2_layer``)."""
+def mamba2(
+    build: GraphBuilder, conv: Tensor, norm: Tensor, ahead: Callable[[], None] = lambda: None
+) -> Tensor:
+    """Add a layer of Mamba 2 (``build_mamba2_layer``); `ahead` is called once its state is stored."""
     inner, graph = build.shape.inner, build.graph
     width, heads = inner.ssm_inner, inner.ssm_heads
     channels = width + 2 * inner.ssm_groups * inner.ssm_state
@@ -63,6 +70,7 @@ def mamba2(build: GraphBuilder, conv: Tensor, norm: Tensor) -> Tensor:
     dt = build.op(heads, build.view(projected))
     scanned = graph.op(width * build.rows * FLOAT + states, build.view(mixed), dt)
     graph.use(build.view(scanned))
+    ahead()
     z = build.op(width, build.view(projected))
     y = build.over(build.op(width, build.view(mixed)), build.view(scanned))
     y = build.op(width, z, y)
