@@ -56,6 +56,7 @@ def compute_buffers(
     has_all_outputs = shape.architecture in NO_LOGITS or build is None or build < _FEW_OUTPUTS_FROM
     is_old = any(device >= 0 for device in devices) if build is None else build < _F16_MASKS_FROM
     is_cached = any(layer.is_cached for layer in shape.layers)
+    converts = build is not None and build >= _CONVERTED_CACHES_FROM
     graph = build_graph(
         shape,
         GraphSettings(
@@ -68,9 +69,8 @@ def compute_buffers(
             flash_attention=settings.flash_attention and shape.architecture not in NO_FLASH_ATTENTION,
             rotates_keys=_is_rotated(settings.type_k, shape.layers[0].key_length),
             rotates_values=_is_rotated(settings.type_v, shape.layers[0].value_length),
-            converts_caches=build is not None
-            and build >= _CONVERTED_CACHES_FROM
-            and not {settings.type_k, settings.type_v} <= {"f16"},
+            converts_keys=converts and settings.type_k != "f16",
+            converts_values=converts and settings.type_v != "f16",
             has_old_mask=is_old,
         ),
         devices=devices,

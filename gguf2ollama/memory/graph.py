@@ -17,6 +17,9 @@ __all__ = ["FLOAT", "GraphBuilder", "GraphSettings"]
 FLOAT = 4
 """Bytes of an F32, the type of all results."""
 
+_TWO_MASKS = frozenset({"gemma-embedding", "modern-bert"})
+"""Encoders some of whose layers have a window."""
+
 _SUMMED = 3  # experts, whose results are added one by one: further ones take nothing more
 
 
@@ -34,7 +37,8 @@ class GraphSettings:
         flash_attention: Whether flash attention is used.
         rotates_keys: Whether keys are rotated, to lose less as they are quantized.
         rotates_values: Whether values are.
-        converts_caches: Whether quantized caches are converted to F16 for attention on a GPU, as with CUDA.
+        converts_keys: Whether cached keys are converted to F16 for attention on a GPU, as with CUDA.
+        converts_values: Whether cached values are.
         has_old_mask: Whether the attention mask is F32, and converted for flash attention where it is used.
     """
 
@@ -47,7 +51,8 @@ class GraphSettings:
     flash_attention: bool
     rotates_keys: bool = False
     rotates_values: bool = False
-    converts_caches: bool = False
+    converts_keys: bool = False
+    converts_values: bool = False
     has_old_mask: bool = False
 
 
@@ -118,12 +123,17 @@ class GraphBuilder:
             if not settings.flash_attention and not shape.caches_keys_only and self.is_cached:
                 # where each value goes: without flash attention their cache is transposed
                 self._places[windowed] = (graph.input(rows * widest * 8),)
+        if shape.architecture in _TWO_MASKS:
+            graph.input(settings.cells * rows * (2 if settings.flash_attention else FLOAT))
         if shape.inner.index_length and shape.kv_rank:
             self.index_mask = graph.input(settings.cells * rows * 2)
             size = min(shape.inner.index_top, settings.cells) * rows * FLOAT
             self.zeros = [graph.input(size, device=device) for _ in shape.text_layers]
         self.out_ids = graph.input(settings.outputs * 4)
-        return self.op(shape.embedding, tokens)
+        x = self.op(shape.embedding, tokens)
+        if shape.architecture == "bert":  # the embeddings of positions
+            x = self.over(self.op(shape.embedding, self.positions), x)
+        return x
 
     def has_attention(self, layer: Layer) -> bool:
         """Return whether a layer has attention."""
@@ -159,8 +169,8 @@ class GraphBuilder:
             return self.graph.op(size, self.view(q), *halves, *copied, mask)
         cells = settings.window_cells if layer.has_window else settings.cells
         keys = (self.graph.copied(self.cache // 2),) if self.cache else keys_and_values[:1]
-        scores = self.over(self.op(cells * layer.heads, self.view(q), *keys), mask)
         transposed = [self.graph.op(tensor.size, self.view(tensor)) for tensor in keys_and_values[1:]]
+        scores = self.over(self.op(cells * layer.heads, self.view(q), *keys), mask)
         if self.cache:
             transposed.append(self.graph.copied(self.cache // 2))
         values = self.op(layer.heads * width, scores, *transposed)
@@ -168,12 +178,14 @@ class GraphBuilder:
 
     def _converted_cache(self, layer: Layer) -> int:
         """Return the bytes of a layer's cache as F16: CUDA puts it behind the result of attention."""
-        settings, shape = self.settings, self.shape
-        if self.graph.device < 0 or not settings.converts_caches or not self.is_cached:
+        settings = self.settings
+        if self.graph.device < 0 or not self.is_cached:
             return 0
         cells = settings.window_cells if layer.has_window else settings.cells
-        values = 0 if shape.caches_keys_only else layer.value_length
-        return cells * settings.streams * layer.kv_heads * (layer.key_length + values) * 2
+        length = layer.key_length if settings.converts_keys else 0
+        if settings.converts_values and not self.shape.caches_keys_only:
+            length += layer.value_length
+        return cells * settings.streams * layer.kv_heads * length * 2
 
     def _mask(self, layer: Layer) -> Tensor:
         # a layer that has no heads by its header may be one with attention by its architecture
@@ -240,7 +252,9 @@ class GraphBuilder:
         """Add keys and values; those that are cached are rotated if they are quantized."""
         k_width, v_width = layer.kv_heads * layer.key_length, layer.kv_heads * layer.value_length
         if not self.is_cached:
-            k = self.op(k_width, self.view(self.op(k_width, norm)), self.positions)
+            k = self.op(k_width, norm)
+            if has_rope:
+                k = self.op(k_width, self.view(k), self.positions)
             return k, self.op(v_width, norm)
         v = self.product(v_width, norm)
         if has_value_norm:
