@@ -31,14 +31,14 @@ Written by `python -m benchmarks.memory_table`. {machine}.
 settings in all: contexts, batches, slots, unified and quantized caches, with and without flash attention, on
 the CPU and on a device (`benchmarks/memory_truth.py`; its facts are in `tests/unit/memory/measured.json`).
 Beside its log our estimate from the header alone, and that of gguf-parser {version} for the same files: its
-"input", "graph" and "output" together. It reckons with logits for all tokens of a batch, as llama.cpp did until
-b9454.
+"input", "graph" and "output" together. It reckons with logits for all tokens of a batch, as llama.cpp did
+until b9454, so its buffers are too large for Ollama 0.31 and newer.
 
 | | KV cache within 0.5 % | compute and output within 15 % | the same, at most 3 % below |
 |---|---:|---:|---:|
 {shares}
 
-An estimate takes {milliseconds:.1f} ms of CPU on average. MiB of all devices together, with the longest context:
+An estimate takes {milliseconds:.1f} ms of CPU on average. MiB of all devices together, with 32,768 tokens:
 
 | model | settings | KV: log | ours | gguf-parser | compute, output: log | ours | gguf-parser |
 |---|---|---:|---:|---:|---:|---:|---:|

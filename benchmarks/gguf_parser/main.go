@@ -42,7 +42,10 @@ func main() {
 		}
 		estimate := file.EstimateLLaMACppRun(options...)
 		kv, compute, output := uint64(0), uint64(0), uint64(0)
-		for _, device := range estimate.Devices {
+		for index, device := range estimate.Devices {
+			if layers == 0 && index > 0 {
+				break // it always reckons with a GPU, here there is none
+			}
 			kv += uint64(device.KVCache.Key + device.KVCache.Value)
 			compute += uint64(device.Computation.Input + device.Computation.Compute)
 			output += uint64(device.Computation.Output)

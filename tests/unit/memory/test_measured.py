@@ -1,7 +1,7 @@
 """The estimate is held to what llama-server logged for models of real shapes.
 
-``measured.json``, which ``benchmarks/memory_truth.py`` writes, has the models' keys and the MiB of each buffer
-as logged, by the options of the server.
+``measured.json``, which ``benchmarks/memory_truth.py`` writes, has the models' keys and the MiB of each
+buffer as logged, by the options of the server.
 """
 
 import functools
