@@ -86,8 +86,9 @@ class StreamTransport:
             raise UsageProblem(
                 "this Ollama does not support shards, and --stream cannot merge them", hint=_DOWNLOAD
             )
-        n_files = len(self.plan.inspection.files.paths)
-        if n_files != len(origin.files) or any(file.sha256 is None for file in origin.files):
+        if len(self.plan.inspection.files.paths) != len(origin.files):
+            raise UsageProblem("--stream cannot join the pieces of a file", hint=_DOWNLOAD)
+        if any(file.sha256 is None for file in origin.files):
             raise UsageProblem("the site reports no digest for some of the files", hint=_DOWNLOAD)
         return origin.files
 

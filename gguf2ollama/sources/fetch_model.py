@@ -14,6 +14,7 @@ from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import LocalSource
 from gguf2ollama.sources.download import Download, Downloaded
+from gguf2ollama.sources.joined import join_pieces
 from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source
@@ -111,12 +112,18 @@ def fetch_model(
     """
     with reopen_remote(model, notify=notify) as remote:
         done = _download(remote, folder=None, digests=digests, progress=progress, notify=notify)
-    count = len(model.choice.variant.files)
-    found = ShardSet.from_paths([file.path for file in done.files[:count]])
+    variant = model.choice.variant
+    count = len(variant.files)
+    paths = [file.path for file in done.files[:count]]
+    if variant.is_cut:
+        paths = [join_pieces(variant, paths, progress=progress)]
+        notify(f"Joined {count} pieces into {paths[0]}")
+    found = ShardSet.from_paths(paths)
     projectors = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
     here = {shard.path: shard.gguf for shard in (*found.shards, *projectors)}
     for file in done.files:
-        _learn(digests, file, head_bytes=here[file.path].data_offset)
+        if file.path in here:
+            _learn(digests, file, head_bytes=here[file.path].data_offset)
     digests.save()
     if any(file.sha256 is None for file in model.files):
         _require_same(found, headers.model)

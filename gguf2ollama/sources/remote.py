@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -18,11 +19,13 @@ from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
 from gguf2ollama.sources.cache import CachedRepository
 from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.joined import JoinedReader
 from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, SourceSelection
 from gguf2ollama.sources.placing import Placing
 from gguf2ollama.sources.projectors import ProjectorChoice
 from gguf2ollama.sources.recommendations import read_published
+from gguf2ollama.sources.remote_streams import RangeReader
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.selection import Catalogue, Choice
 from gguf2ollama.sources.settings import SiteSettings, settings_for
@@ -125,12 +128,44 @@ class Headers:
             self._read[file.path] = self._open(file, repository, digests)
         return self._read[file.path]
 
-    def _open(self, file: RepositoryFile, repository: Repository, digests: KnownDigests | None) -> GgufFile:
+    def read_joined(
+        self, variant: Variant, repository: Repository, *, digests: KnownDigests | None = None
+    ) -> GgufFile:
+        """Return the header of a file that was cut into pieces; raises as :meth:`read` does."""
+        opened: list[RangeReader] = []
+
+        def open_piece(number: int) -> io.RawIOBase:
+            file = variant.files[number]
+            if (cached := self._cached(file, repository, digests)) is not None:
+                return cached.open("rb", buffering=0)
+            assert self.site is not None  # noqa: S101 - without one all is cached
+            info = repository.info
+            opened.append(self.site.open_header(info.name, file, commit=info.commit))
+            return opened[-1]
+
+        sizes = [file.size for file in variant.files]
+        with io.BufferedReader(JoinedReader(sizes, open_piece)) as stream:
+            try:
+                return open_gguf(stream, name=f"{variant.name}.gguf")
+            finally:
+                self.bytes_fetched += sum(piece.bytes_fetched for piece in opened)
+
+    def _cached(
+        self, file: RepositoryFile, repository: Repository, digests: KnownDigests | None
+    ) -> Path | None:
+        """Return the path of a file in the cache; ``None`` if it has to be read at its site."""
         info = repository.info
         cache = self.settings.cached(info.name, revision=repository.revision)
-        cached = cache.path(file.path, commit=info.commit)
-        if self.site is None or (cached.is_file() and _is_current(file, cached, cache, digests)):
+        path = cache.path(file.path, commit=info.commit)
+        if self.site is None or (path.is_file() and _is_current(file, path, cache, digests)):
+            return path
+        return None
+
+    def _open(self, file: RepositoryFile, repository: Repository, digests: KnownDigests | None) -> GgufFile:
+        if (cached := self._cached(file, repository, digests)) is not None:
             return open_gguf(cached)
+        assert self.site is not None  # noqa: S101 - without one all is cached
+        info = repository.info
         with self.site.open_header(info.name, file, commit=info.commit) as stream:
             try:
                 gguf = open_gguf(cast("BinaryIO", stream), name=file.path)
@@ -258,7 +293,13 @@ def read_headers(remote: Remote, *, projectors: Sequence[Shard] = (), digests: K
         gguf = headers.read(file, repository, digests=digests)
         return Shard(path=Path(*PurePosixPath(file.path).parts), gguf=gguf)
 
-    shards = assemble([read(file) for file in remote.model.choice.variant.files])
+    variant = remote.model.choice.variant
+    if variant.is_cut:
+        whole = Path(*PurePosixPath(f"{variant.name}.gguf").parts)
+        gguf = headers.read_joined(variant, repository, digests=digests)
+        shards = assemble([Shard(path=whole, gguf=gguf)])
+    else:
+        shards = assemble([read(file) for file in variant.files])
     found = tuple(require_projector(read(file)) for file in remote.model.projectors)
     return ModelFiles(
         model=ShardSet(shards=shards),

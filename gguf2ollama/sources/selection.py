@@ -10,7 +10,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ShardName
 from gguf2ollama.sources.classification import group_files
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant, cut_in_pieces
+from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.name_parts import stated_size, words_of
 from gguf2ollama.sources.projectors import ProjectorChoice, choose_projector
 from gguf2ollama.sources.quantization import bits_of, fold_quant, is_same_quant
@@ -276,5 +276,3 @@ def _require_whole(variant: Variant, repository: str) -> None:
             f" {', '.join(variant.missing[:_NAMED])}",
             hint="they may still be on their way there; choose another quantization, or try again later",
         )
-    if variant.is_cut:
-        raise cut_in_pieces(variant, place=repository)

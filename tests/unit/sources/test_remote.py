@@ -12,6 +12,7 @@ from gguf2ollama.sources.resolve import fetch, resolve
 from tests.builders import build_gguf, build_shards, tiny_llama
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_repositories import KNOWN, MB
+from tests.fakes.ollama_server import FakeOllama
 
 SHARDED = "Qwen/Qwen2.5-7B-Instruct-GGUF"
 
@@ -315,3 +316,43 @@ class TestHeadersThatSettle:
         hub.forget_sent()
         find_with("hf://o/r/m-Q8_0.gguf")
         assert not any("Q4_K_M" in path or "F16" in path for path in hub.sent)
+
+
+class TestPieces:
+    @pytest.fixture
+    def pieces(self, hub, model):
+        """A model that is cut into pieces smaller than its header."""
+        size = -(-len(model) // 12)
+        cut = [model[start : start + size] for start in range(0, len(model), size)]
+        files = {f"m-Q6_K.gguf.part{number}of12": piece for number, piece in enumerate(cut, start=1)}
+        hub.add("o/r", files)
+        return files
+
+    @pytest.mark.usefixtures("pieces")
+    def test_they_are_read_as_one_file_and_joined_once(self, model):
+        ref = find("o/r")
+        assert (ref.files.model.name, ref.files.label) == ("m-Q6_K", "Q6_K")
+        paths = set()
+        for _ in range(2):
+            (shard,) = fetch(ref, digests=DigestCache()).model.shards
+            assert shard.path.read_bytes() == model
+            assert shard.path.name == "m-Q6_K.gguf"
+            paths.add(shard.path)
+        assert len(paths) == 1
+
+    @pytest.mark.usefixtures("pieces")
+    def test_they_become_a_model(self, model, tmp_path):
+        built = build("o/r", store=tmp_path / "store", verify=False)
+        assert built.name.short == "m:q6_k"
+        (shard,) = built.plan.inspection.model.shards
+        assert shard.size == len(model)
+
+    def test_without_one_of_them_it_is_named_and_nothing_is_made(self, hub, pieces):
+        hub.add("o/r", {path: piece for path, piece in pieces.items() if "part7of12" not in path})
+        with pytest.raises(InvalidShards, match=r"missing: m-Q6_K\.gguf\.part7of12"):
+            find("o/r")
+
+    @pytest.mark.usefixtures("pieces")
+    def test_they_are_not_passed_through(self):
+        with FakeOllama() as server, pytest.raises(UsageProblem, match="pieces"):
+            build("o/r", host=server.url, stream=True, verify=False)

@@ -52,7 +52,7 @@ class TestRepository:
 
     def test_the_path_of_a_model_names_it(self, entry):
         found = catalogue(entry)
-        whole = [model for model in found.models if not model.missing and not model.is_cut]
+        whole = [model for model in found.models if not model.missing]
 
         for model in whole:
             assert found.choose(file=model.files[0].path, place=lambda _: None).variant == model
@@ -62,5 +62,5 @@ class TestRepository:
         labels = [model.quant for model in found.models]
 
         for model in found.models:
-            if model.quant and labels.count(model.quant) == 1 and not model.missing and not model.is_cut:
+            if model.quant and labels.count(model.quant) == 1 and not model.missing:
                 assert found.choose(quant=model.quant.lower(), place=lambda _: None).variant == model

@@ -329,9 +329,10 @@ class TestChoice:
         with pytest.raises(InvalidShards, match=r"m-Q8_0-00002-of-00003\.gguf"):
             choose(["m-Q8_0-00001-of-00003.gguf", "m-Q8_0-00003-of-00003.gguf"], quant="q8_0")
 
-    def test_pieces_are_told_from_shards(self):
-        with pytest.raises(UsageProblem, match="2 pieces"):
-            choose(MRADERMACHER, quant="Q6_K")
+    def test_pieces_are_a_model_like_any_other(self):
+        chosen = choose(MRADERMACHER, quant="Q6_K").variant
+        assert chosen.is_cut
+        assert len(chosen.files) == 2
 
     def test_the_usual_one_is_taken_when_it_fits(self):
         assert choose(QWEN).variant.quant == "Q4_K_M"
