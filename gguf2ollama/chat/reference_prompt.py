@@ -129,10 +129,17 @@ class AuthorsTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What the authors' template makes something of."""
+    """What the authors' template makes something of.
+
+    Attributes:
+        tools: It prints tools, or calls of them.
+        thinking: It prints thoughts, or is told whether to think.
+        offered_tools: It prints the tools that a client offers, so that the model may call them.
+    """
 
     tools: bool = False
     thinking: bool = False
+    offered_tools: bool = False
 
     def includes(self, conversation: Conversation) -> bool:
         """Whether the template makes something of all that a conversation asks for."""
@@ -166,7 +173,7 @@ def read_authors(metadata: Mapping[str, Any]) -> Authors | None:
 
 def claims_of(template: AuthorsTemplate | ReferenceTemplate) -> Claims:
     """Find out by trying what a template makes something of."""
-    user = Message(role="user", content="Where?")
+    user, told = Message(role="user", content="Where?"), Message(role="system", content="Find it.")
     answer = Message(role="assistant", content="There.", thinking="Hm, where?")
     asked = Conversation(name="asked", messages=(user,))
     call = Message(
@@ -176,6 +183,7 @@ def claims_of(template: AuthorsTemplate | ReferenceTemplate) -> Claims:
     tried = [
         asked,
         dataclasses.replace(asked, tools=(_TOOL,)),
+        dataclasses.replace(asked, messages=(told, user), tools=(_TOOL,)),
         dataclasses.replace(asked, messages=(user, call, result), tools=(_TOOL,)),
         dataclasses.replace(asked, think=True),
         dataclasses.replace(asked, think=False),
@@ -183,11 +191,15 @@ def claims_of(template: AuthorsTemplate | ReferenceTemplate) -> Claims:
         dataclasses.replace(asked, messages=(user, answer, user)),
         dataclasses.replace(asked, messages=(user, dataclasses.replace(answer, thinking=None), user)),
     ]
-    plain, tools, loop, *thinks, thought, unthought = template.render(
+    plain, tools, told_tools, loop, *thinks, thought, unthought = template.render(
         [Request(conversation=one) for one in tried]
     )
-    shows_call = isinstance(loop, Rendered) and "find_place" in loop.prompt
+    shows_offer, shows_told_offer, shows_call = (
+        isinstance(outcome, Rendered) and "find_place" in outcome.prompt
+        for outcome in (tools, told_tools, loop)
+    )
     return Claims(
+        offered_tools=shows_offer or shows_told_offer,
         tools=(isinstance(tools, Rendered) and tools != plain) or shows_call,
         thinking=any(isinstance(one, Rendered) and one != plain for one in thinks)
         or (isinstance(thought, Rendered) and thought != unthought),

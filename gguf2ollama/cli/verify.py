@@ -52,6 +52,7 @@ def command(
     """
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
     from gguf2ollama.fs.atomic import atomic_file  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.planning.recipe_warnings import UNSEEN_TOOLS  # noqa: PLC0415
     from gguf2ollama.verification.report import render_report, summary  # noqa: PLC0415
     from gguf2ollama.verification.verify import verify  # noqa: PLC0415
 
@@ -72,6 +73,8 @@ def command(
         output.note(f"Wrote {report}")
     if (suspicion := safety_warning(verification_safety(found))) is not None:
         output.warn(suspicion)
+    if found.hides_tools:
+        output.warn(UNSEEN_TOOLS)
     if output.as_json:
         output.data(_json(found))
     else:

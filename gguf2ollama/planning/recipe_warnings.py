@@ -15,8 +15,12 @@ from gguf2ollama.planning.value_json import Forms
 if TYPE_CHECKING:
     from gguf2ollama.chat.candidate import TemplateChoice
 
-__all__ = ["lint_warnings", "recipe_warnings"]
+__all__ = ["UNSEEN_TOOLS", "lint_warnings", "recipe_warnings"]
 
+UNSEEN_TOOLS = (
+    "Ollama lists tools among the capabilities, since the chat template names them, but the template never"
+    " prints the tools that a client offers, so the model does not see them"
+)
 _NAMED = 3  # conversations that a warning names
 _WITHOUT_PARAMETER = (
     "sequence",
@@ -133,6 +137,8 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
         )
         return
     yield from _shortfalls(choice)
+    if choice.chosen.is_native and not choice.claims.offered_tools and "tools" in choice.chosen.capabilities:
+        yield UNSEEN_TOOLS
     if choice.turns_thinking_on:
         yield (
             "Ollama turns reasoning on unless a client says otherwise, which the model's own chat template"

@@ -74,6 +74,12 @@ class Verification:
     is_quick: bool = False
 
     @property
+    def hides_tools(self) -> bool:
+        """Whether the server claims tools that its prompts do not show to the model."""
+        is_native = self.rendered_by == "native"
+        return is_native and "tools" in self.capabilities and not self.claims.offered_tools
+
+    @property
     def is_verified(self) -> bool:
         """Whether every prompt of everyday use is exact, some plain ones among them, and no check failed.
 

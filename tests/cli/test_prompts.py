@@ -363,3 +363,20 @@ def test_a_system_prompt_that_no_way_prints_is_refused(call, gguf):
     assert done.code == 2
     assert "error: the system prompt would never reach the model: the given TEMPLATE" in done.err
     assert call("inspect", gguf, "--template", "-", stdin="{{ .Prompt }}").code == 0
+
+
+@pytest.mark.parametrize(
+    "tools, is_warned",
+    [
+        ("{% if 'tools' in messages[0] %}{{ messages[0].tools }}{% endif %}", True),
+        ("{% for t in tools or [] %}{{ t | tojson }}{% endfor %}", False),
+        ("", False),
+    ],
+)
+def test_tools_that_ollama_claims_and_the_chat_template_never_prints_are_warned_of(
+    call, tmp_path, tools, is_warned
+):
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=CHATML_TEMPLATE + tools)
+    done = call("inspect", path)
+    assert done.code == 0, done.err
+    assert ("never prints the tools that a client offers" in done.err) is is_warned

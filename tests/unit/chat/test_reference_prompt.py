@@ -79,7 +79,7 @@ def test_a_broken_variant_is_told(renderer):
     "text,wanted",
     [
         (PLAIN, Claims()),
-        (PLAIN + "{{ tools | tojson if tools }}", Claims(tools=True)),
+        (PLAIN + "{{ tools | tojson if tools }}", Claims(tools=True, offered_tools=True)),
         (PLAIN + "{% if enable_thinking is false %}<think></think>{% endif %}", Claims(thinking=True)),
         (PLAIN + "{% for m in messages %}{{ m.reasoning_content }}{% endfor %}", Claims(thinking=True)),
         (PLAIN + "{% if tools %}{{ raise_exception('no tools') }}{% endif %}", Claims()),
