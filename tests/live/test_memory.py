@@ -5,6 +5,7 @@ import re
 import pytest
 
 from gguf2ollama import build
+from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.ollama import Client
 
 pytestmark = pytest.mark.live
@@ -56,3 +57,21 @@ def test_the_estimate_is_what_a_server_logs_and_reports(ollama_server, smollm2, 
     total = sum(found.values())
     assert 0.97 * total <= estimate.total / MIB <= 1.1 * total
     assert running.size == pytest.approx(estimate.total, rel=0.1)
+
+
+@pytest.mark.parametrize("via", ["pull", "upload"])
+def test_the_choice_is_recorded_on_every_transport_and_kept(ollama_server, smollm2, via, monkeypatch):
+    def make():
+        lines = []
+        keywords = {"via": via, "verify": False, "load": False}
+        build(smollm2, name=f"recorded-{via}", host=ollama_server.url, notify=lines.append, **keywords)
+        return next(line for line in lines if line.startswith("Context: "))
+
+    assert "as recorded" not in make()
+    with Client(ollama_server.url) as client:
+        record = ContextRecord.find(client.show(f"recorded-{via}").license)
+        client.copy(f"recorded-{via}", to=f"copied-{via}")
+        assert ContextRecord.find(client.show(f"copied-{via}").license) == record
+    assert record.tokens == 8192
+    monkeypatch.setattr("gguf2ollama.memory.hardware._linux_ram", lambda: (800 * MIB, None))
+    assert "8,192 tokens (as recorded in recorded-" in make()
