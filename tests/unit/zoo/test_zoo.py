@@ -15,6 +15,7 @@ each_chat = pytest.mark.parametrize(
 QUESTION, ANSWER = "zoo-question", "zoo-answer"
 
 
+@pytest.mark.slow
 @each_model
 def test_a_file_is_small_the_same_every_time_and_has_its_keys_and_special_tokens(model, tmp_path):
     first, second = (model.make(tmp_path / name, chat_template=model.own_template) for name in "ab")
@@ -33,6 +34,7 @@ def test_a_file_is_small_the_same_every_time_and_has_its_keys_and_special_tokens
     assert metadata.get("tokenizer.chat_template") == model.own_template
 
 
+@pytest.mark.slow
 @each_chat
 def test_a_template_of_our_own_shows_each_message_and_invites_an_answer(model):
     roles = model.vocabulary.roles
