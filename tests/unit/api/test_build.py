@@ -77,11 +77,11 @@ def test_a_change_between_hash_and_link_is_never_stored_under_the_old_digest(mod
     changed = model.read_bytes()[:-4] + b"\1\2\3\4"
     link_file = LocalStore.link_file
 
-    def change_and_link(store, path, digest, *, size):
+    def change_and_link(store, path, digest, **how):
         if model.read_bytes() != changed:
             model.write_bytes(changed)
             os.utime(model, ns=(1, model.stat().st_mtime_ns + 1_000_000))
-        return link_file(store, path, digest, size=size)
+        return link_file(store, path, digest, **how)
 
     monkeypatch.setattr(LocalStore, "link_file", change_and_link)
     notes = []
