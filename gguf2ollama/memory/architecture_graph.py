@@ -71,6 +71,9 @@ _EXPERTS_AS_WIDE = frozenset(
 )
 """Architectures whose experts are as wide as ``feed_forward_length``."""
 
+_Q4_K_M = 0.6
+"""Bytes of an element in the quantization that most files have."""
+
 _OF_A_KIND = 3
 """Layers of a kind that a graph is built of: further ones need no more than the third."""
 
@@ -84,7 +87,7 @@ def build_graph(
     *,
     devices: Sequence[int],
     caches: Sequence[int],
-    weights: Mapping[int, int],
+    weights: Mapping[int, int] | None,
 ) -> Graph:
     """Return the graph of a prompt.
 
@@ -107,7 +110,9 @@ class _Architecture(GraphBuilder):
         self.conv = self.out_ids
         self.next_conv: Tensor | None = None
 
-    def build(self, devices: Sequence[int], caches: Sequence[int], weights: Mapping[int, int]) -> Graph:
+    def build(
+        self, devices: Sequence[int], caches: Sequence[int], weights: Mapping[int, int] | None
+    ) -> Graph:
         graph, shape = self.graph, self.shape
         name = shape.architecture
         numbers = _representatives(shape, devices)
@@ -121,7 +126,7 @@ class _Architecture(GraphBuilder):
         for number, index in enumerate(numbers):
             is_copied = devices[index] != max(devices[index], first)
             graph.device = max(devices[index], first)
-            self.density = weights.get(index, 0) / self.largest(shape.layers[index]) if is_copied else 0
+            self.density = self.density_of(index, weights) if is_copied else 0
             self.cache = caches[index] if is_copied else 0
             is_last = number == len(numbers) - 1
             x = self.layer(x, shape.layers[index], index, is_last=is_last and name not in _ALL_ROWS)
@@ -227,6 +232,12 @@ class _Architecture(GraphBuilder):
         if not layer.feed_forward:
             return norm
         return self.dense(norm, layer.feed_forward, has_gate=name not in _UNGATED, is_fused=name in _FUSED_UP)
+
+    def density_of(self, index: int, weights: Mapping[int, int] | None) -> float:
+        """Return the bytes of an element of a layer's weights."""
+        if weights is None:
+            return _Q4_K_M
+        return weights.get(index, 0) / self.largest(self.shape.layers[index])
 
     def largest(self, layer: Layer) -> int:
         """Return the elements of the largest weight of a layer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping, Sequence
 
 from gguf2ollama.memory.architecture_graph import NO_FLASH_ATTENTION, NO_LOGITS, build_graph
@@ -37,7 +36,7 @@ def compute_buffers(
     *,
     settings: CacheSettings,
     devices: Sequence[int],
-    weights: Mapping[int, int] = types.MappingProxyType({}),
+    weights: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
     """Return the bytes of the compute buffer of each device.
 
@@ -48,8 +47,8 @@ def compute_buffers(
         shape: The shape of the model.
         settings: What the server is started with.
         devices: The device of each layer and, last, of the output; -1 is the CPU.
-        weights: The bytes of the largest weight of each layer, if known: weights of a layer that is not on a
-            GPU are copied to the first one for prompts.
+        weights: The bytes of the largest weight of each layer; if unknown, they are taken for Q4_K_M. Weights
+            of a layer that is not on a GPU are copied to the first one for prompts.
     """
     rows = min(settings.ubatch, settings.context)
     build = settings.build

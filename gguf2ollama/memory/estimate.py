@@ -170,7 +170,10 @@ def estimate_shape(
         "kv": _by_device(kv_bytes(shape, settings), devices),
         "recurrent": _by_device(recurrent_bytes(shape, slots=settings.slots), devices),
         "compute": compute_buffers(
-            shape, settings=settings, devices=devices, weights=largest_weights(tensors or ())
+            shape,
+            settings=settings,
+            devices=devices,
+            weights=None if tensors is None else largest_weights(tensors),
         ),
         "output": {-1: output_bytes(shape, slots=settings.slots)},
     }
