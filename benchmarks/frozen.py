@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmarks.frozen_conversations import CONVERSATIONS
 from benchmarks.parity_subjects import CORPUS, Subject, find_subjects
@@ -32,10 +32,14 @@ from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.ollama_template import read, render
+from gguf2ollama.planning.choice_form import choice_form
 from gguf2ollama.planning.selected_template import TemplateSelection
 from gguf2ollama.planning.settings import ModelSettings, choose_system
 from gguf2ollama.planning.target import Target, parse_version, target_of
 from gguf2ollama.planning.template_selection import select_template
+
+if TYPE_CHECKING:
+    from gguf2ollama.planning.choice_form import Choice
 
 __all__ = [
     "TABLE",
@@ -110,6 +114,7 @@ def freeze(subject: Subject, *, target: Target, renderer: Renderer) -> Frozen:
         )
     except Gguf2OllamaError:  # without its words, which may change while behaviour stays
         return Frozen(row={"origin": "refused"})
+    _require_storable((detection, selection))
     if not isinstance(selection, TemplateSelection):
         return Frozen(row={"origin": "nothing renders"})
     chosen = selection.choice.chosen
@@ -129,6 +134,13 @@ def freeze(subject: Subject, *, target: Target, renderer: Renderer) -> Frozen:
         row["texts"] = digests
     row["prompts"] = summarise(outcomes)
     return Frozen(row=row, outcomes=outcomes)
+
+
+def _require_storable(choice: Choice) -> None:
+    """Check that a choice comes back from the cache of plans as it is."""
+    form = choice_form()
+    stored = json.dumps(form.write(choice))
+    assert form.read(json.loads(stored)) == choice, "the cache of plans would change it"
 
 
 def _predict(
