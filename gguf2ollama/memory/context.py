@@ -77,6 +77,10 @@ def choose_context(
             tokens=recorded.tokens, requested=wanted, reason=recorded.reason, is_recorded=True
         )
     tokens, reason = _decide(model, wanted, room=room)
+    if tokens is not None and wanted != "auto" and model is not None and room is not None:
+        used = min(tokens, model.shape.context_length or tokens)
+        if not room.is_minimum:
+            reason = f"{reason}: {describe_placement(place_model(model, used, room=room), room=room)}"
     return ContextChoice(tokens=tokens, requested=wanted, reason=reason)
 
 

@@ -100,6 +100,20 @@ def test_what_was_asked_for_does_not_depend_on_the_machine(machine):
     assert choose_context(LLAMA, "server", room=machine).tokens is None
 
 
+@pytest.mark.parametrize(
+    "wanted,machine,reason",
+    [
+        ("max", room(ram=64, gpus=(24,)), "the model's full context: 2"),
+        (200_000, room(ram=2), r"as requested: \d+\.\d GiB, which does not fit in 2\.0 GiB$"),
+        (8192, room(ram=8), r"as requested: \d\.\d GiB of 8\.0 GiB in RAM$"),
+        (8192, room(gpus=(1,), is_minimum=True), "as requested$"),
+        ("max", None, "the model's full context$"),
+    ],
+)
+def test_where_it_runs_is_said_of_what_was_asked_for(wanted, machine, reason):
+    assert re.match(reason, choose_context(LLAMA, wanted, room=machine).reason)
+
+
 def test_a_header_that_says_nothing_gets_a_usual_context():
     choice = choose_context(None, "auto", room=room(ram=64))
     assert (choice.tokens, choice.reason) == (4096, "the GGUF has an invalid header")
