@@ -107,6 +107,7 @@ class _Architecture(GraphBuilder):
     def __init__(self, shape: ModelShape, settings: GraphSettings) -> None:
         super().__init__(shape, settings)
         self.per_layer: gemma_graph.PerLayerInputs | None = None
+        self.deepstack: Tensor | None = None
         self.conv = self.out_ids
         self.next_conv: Tensor | None = None
 
@@ -119,6 +120,8 @@ class _Architecture(GraphBuilder):
         first = min((device for device in devices if device >= 0), default=-1)
         x = self.inputs(device=first)
         graph.device = max(devices[numbers[0]], first)
+        if shape.inner.deepstack:
+            x = self.deepstack = self.op(shape.embedding * (1 + shape.inner.deepstack), x)
         if shape.inner.per_layer:
             self.per_layer = gemma_graph.PerLayerInputs(self, x)
         if name == "gemma3n":
@@ -129,7 +132,10 @@ class _Architecture(GraphBuilder):
             self.density = self.density_of(index, weights) if is_copied else 0
             self.cache = caches[index] if is_copied else 0
             is_last = number == len(numbers) - 1
+            x = self.view(x) if x is self.deepstack else x
             x = self.layer(x, shape.layers[index], index, is_last=is_last and name not in _ALL_ROWS)
+            if self.deepstack is not None and number < min(shape.inner.deepstack, len(numbers) - 1):
+                x = self.over(x, self.view(self.deepstack))
         if name == "gemma3n":
             x = gemma_graph.gemma3n_merge(self, x)
         graph.device = devices[-1]

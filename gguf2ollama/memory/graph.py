@@ -17,6 +17,9 @@ __all__ = ["FLOAT", "GraphBuilder", "GraphSettings"]
 FLOAT = 4
 """Bytes of an F32, the type of all results."""
 
+_POSITIONS = frozenset({"bert", "gpt2", "starcoder"})
+"""Architectures with embeddings of positions."""
+
 _TWO_MASKS = frozenset({"gemma-embedding", "modern-bert"})
 """Encoders some of whose layers have a window."""
 
@@ -112,7 +115,7 @@ class GraphBuilder:
         if (
             not settings.has_old_mask
         ):  # nor have old graphs this: a batch may be of embeddings, such as of images
-            graph.input(shape.embedding * rows * FLOAT)
+            graph.input(shape.embedding * (1 + shape.inner.deepstack) * rows * FLOAT)
         self.positions = graph.input(rows * 4)
         widest = max(layer.kv_heads * layer.value_length for layer in shape.layers)
         attends = any(self.has_attention(layer) for layer in shape.text_layers)
@@ -131,7 +134,7 @@ class GraphBuilder:
             self.zeros = [graph.input(size, device=device) for _ in shape.text_layers]
         self.out_ids = graph.input(settings.outputs * 4)
         x = self.op(shape.embedding, tokens)
-        if shape.architecture == "bert":  # the embeddings of positions
+        if shape.architecture in _POSITIONS:
             x = self.over(self.op(shape.embedding, self.positions), x)
         return x
 

@@ -37,7 +37,7 @@ class InnerSizes:
         rwkv_head: Elements of a head of RWKV.
         per_layer: The width of what each layer gets of the tokens themselves.
         altups: The number of parallel residual streams (Gemma 3n).
-        expert_groups: The number of groups that experts are selected by.
+        deepstack: The number of layers that get an image's embeddings of their own.
     """
 
     rope_length: int
@@ -56,7 +56,7 @@ class InnerSizes:
     rwkv_head: int
     per_layer: int
     altups: int
-    expert_groups: int
+    deepstack: int
 
 
 def read_inner_sizes(number: _Number, *, architecture: str) -> InnerSizes:
@@ -79,5 +79,5 @@ def read_inner_sizes(number: _Number, *, architecture: str) -> InnerSizes:
         rwkv_head=number("wkv.head_size"),
         per_layer=_GEMMA3N_PER_LAYER if has_streams else number("embedding_length_per_layer_input"),
         altups=_GEMMA3N_STREAMS if has_streams else 0,
-        expert_groups=number("expert_group_count"),
+        deepstack=number("n_deepstack_layers"),
     )
