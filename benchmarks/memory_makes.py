@@ -557,5 +557,103 @@ MAKES: dict[str, Make] = {
         optional=("attn_qkv.weight",),
     ),
     "Grok-1": Make(architecture="grok", keys=_dense(6144, 32768, 48, 8, 128, 131072) | _experts(4, 2, 16384)),
+    "Phi-2": Make(
+        architecture="phi2",
+        keys=_dense(2560, 10240, 32, 32, 80, 51200),
+        optional=("attn_qkv.weight", "attn_qkv.bias"),
+    ),
+    "Gemma-7B": Make(architecture="gemma", keys=_dense(3072, 24576, 16, 16, 256, 256000)),
+    "Gemma-4-31B": Make(
+        architecture="gemma4",
+        keys=_dense(
+            5376,
+            21504,
+            32,
+            4,
+            512,
+            262144,
+            layers=6,
+            attention__sliding_window=1024,
+            embedding_length_per_layer_input=0,
+            attention__sliding_window_pattern=[True] * 5 + [False],
+            **_GEMMA4,
+        )
+        | {"attention.head_count_kv": [16] * 5 + [4]},
+    ),
+    "Nemotron-4-15B": Make(architecture="nemotron", keys=_dense(6144, 24576, 48, 8, 128, 256000)),
+    "OLMoE": Make(architecture="olmoe", keys=_dense(2048, 1024, 16, 16, 128, 50304) | _experts(64, 8, 1024)),
+    "Kimi-K2": Make(
+        architecture="deepseek2",
+        keys=_dense(
+            7168,
+            18432,
+            64,
+            1,
+            576,
+            163840,
+            layers=3,
+            attention__q_lora_rank=1536,
+            expert_weights_scale=2.827,
+            expert_gating_func=2,
+            **_MLA,
+        )
+        | {key.replace("__", "."): value for key, value in _DEEPSEEK.items()}
+        | _experts(32, 8, 2048, shared=1),
+        optional=("exp_probs_b.bias",),
+        without={"": (0,)},
+    ),
+    "LFM2-8B-A1B": Make(
+        architecture="lfm2moe",
+        keys=_dense(2048, 7168, 32, 8, 64, 65536, layers=5, leading_dense_block_count=2, expert_gating_func=2)
+        | {"attention.head_count_kv": [0, 0, 8, 0, 8], "shortconv.l_cache": 3}
+        | _experts(32, 4, 1792),
+    ),
+    "Qwen3-VL-30B-A3B": Make(
+        architecture="qwen3vlmoe",
+        keys=_dense(2048, 6144, 32, 4, 128, 151936, layers=6, n_deepstack_layers=3)
+        | {"rope.dimension_sections": [24, 20, 20, 0]}
+        | _experts(32, 8, 768),
+    ),
+    "EXAONE-4.5-MoE": Make(
+        architecture="exaone-moe",
+        keys=_dense(
+            6144,
+            18432,
+            64,
+            8,
+            128,
+            153600,
+            layers=4,
+            attention__sliding_window=128,
+            attention__sliding_window_pattern=[True, True, True, False],
+            expert_gating_func=2,
+            expert_weights_scale=2.5,
+            leading_dense_block_count=1,
+        )
+        | _experts(16, 8, 2048, shared=1),
+    ),
+    "Qwen2-57B-A14B": Make(
+        architecture="qwen2moe",
+        keys=_dense(3584, 18944, 28, 4, 128, 151936) | _experts(16, 8, 2560, shared_width=20480),
+    ),
+    "Apertus-8B": Make(
+        architecture="apertus",
+        keys=_dense(4096, 21504, 32, 8, 128, 131072)
+        | {f"=xielu.{key}": [0.8] * 2 for key in ("alpha_n", "alpha_p", "beta", "eps")},
+    ),
+    "GPT-2-XL": Make(
+        architecture="gpt2",
+        keys=_dense(1600, 6400, 25, 25, 64, 50257),
+        optional=("attn_qkv.weight", "attn_qkv.bias"),
+    ),
+    "Llama-Nemotron-49B": Make(
+        architecture="deci",
+        keys=_dense(8192, 28672, 64, 8, 128, 128256, layers=4)
+        | {
+            "attention.head_count": [64, 0, 64, 64],
+            "attention.head_count_kv": [8, 0, 8, 8],
+            "feed_forward_length": [28672, 28672, 14336, 28672],
+        },
+    ),
 }
 """Models by what they are shaped like. Where that has very many experts, fewer: only those used count."""
