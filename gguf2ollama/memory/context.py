@@ -7,7 +7,7 @@ from typing import Literal
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.memory.hardware import Hardware, MemoryRoom
-from gguf2ollama.memory.placement import Model, Placement, Places, place_model
+from gguf2ollama.memory.placement import MAX_CONTEXT, Model, Placement, Places, place_model
 from gguf2ollama.memory.record import ContextRecord
 
 __all__ = [
@@ -78,7 +78,7 @@ def choose_context(
         )
     tokens, reason = _decide(model, wanted, room=room)
     if tokens is not None and wanted != "auto" and model is not None and room is not None:
-        used = min(tokens, model.shape.context_length or tokens)
+        used = min(tokens, model.trained or tokens, MAX_CONTEXT)
         if not room.is_minimum:
             reason = f"{reason}: {describe_placement(place_model(model, used, room=room), room=room)}"
     return ContextChoice(tokens=tokens, requested=wanted, reason=reason)
@@ -88,7 +88,7 @@ def _is_kept(recorded: ContextRecord, model: Model | None, *, room: MemoryRoom |
     """Return whether a recorded choice is one for this model, and still possible."""
     if model is None or recorded.requested != "auto" or recorded.weights != model.weights:
         return False
-    tokens, trained = recorded.tokens, model.shape.context_length
+    tokens, trained = recorded.tokens, model.trained
     if tokens is None:
         return room is None or room.is_minimum
     if trained is not None and tokens > trained:
@@ -101,7 +101,7 @@ def _decide(model: Model | None, wanted: int | str, *, room: MemoryRoom | None) 
         return wanted, "as requested"
     if wanted == "server":
         return None, "left to the server, as requested"
-    if model is None or (trained := model.shape.context_length) is None:
+    if model is None or (trained := model.trained) is None:
         return _FALLBACK, f"the GGUF {'declares no context length' if model else 'has an invalid header'}"
     if wanted == "max":
         return trained, "the model's full context"
@@ -227,7 +227,7 @@ def judge_context(
         room: The memory for models of the machine that will run it; ``None`` if unknown.
         system: The system prompt.
     """
-    trained = model.shape.context_length if model is not None else None
+    trained = model.trained if model is not None else None
     needed = _EXCHANGE + len(system.encode("utf-8", "replace")) // _TOKEN_BYTES
     is_embedding = model is not None and model.is_embedding
     if tokens < needed and not is_embedding and (system or tokens != trained):
@@ -246,7 +246,7 @@ def judge_context(
             f" for; Ollama will use {trained:,}",
         )
         tokens = trained
-    if room is None or room.is_minimum:
+    if room is None or room.is_minimum or not 0 < tokens <= MAX_CONTEXT:
         return
     placement = place_model(model, tokens, room=room)
     if placement.place == "none":

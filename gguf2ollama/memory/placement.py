@@ -19,6 +19,7 @@ from gguf2ollama.memory.shape import ModelShape, read_shape
 from gguf2ollama.memory.weights import TensorSize, layer_devices, weight_bytes
 
 __all__ = [
+    "MAX_CONTEXT",
     "NEWEST_BUILD",
     "Model",
     "Place",
@@ -31,6 +32,9 @@ __all__ = [
 
 Place: TypeAlias = Literal["gpu", "split", "ram", "none"]
 """Where a model runs: all of it on GPUs, a part of its layers, none, or it does not fit."""
+
+MAX_CONTEXT = (1 << 31) - 1
+"""Tokens of the largest context that can be asked for."""
 
 NEWEST_BUILD = 11081
 """The build of llama.cpp in Ollama 0.34.4."""
@@ -86,6 +90,12 @@ class Model:
         shape = read_shape(metadata)
         weight_bytes(shape, tensors, devices=layer_devices(len(shape.layers), gpu_layers=0))
         return cls(shape=shape, tensors=tensors, projector=projector, is_embedding=is_embedding, build=build)
+
+    @property
+    def trained(self) -> int | None:
+        """Tokens that it was trained for, at most what llama.cpp takes (``n_ctx`` is an ``int32_t``)."""
+        trained = self.shape.context_length
+        return None if trained is None else min(trained, MAX_CONTEXT)
 
     @property
     def weights(self) -> int:
@@ -274,7 +284,7 @@ def placement_table(
         room: The memory for models.
         contexts: Tokens of contexts; the trained one is added.
     """
-    trained = model.shape.context_length
+    trained = model.trained
     lengths = {context for context in contexts if trained is None or context <= trained}
     for context in sorted(lengths | ({trained} if trained else set())):
         for cache_type in _TABLE_TYPES:

@@ -17,7 +17,7 @@ from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
 from gguf2ollama.memory.context import ASSUMED, ContextChoice, choose_context, describe_use, judge_context
 from gguf2ollama.memory.hardware import Hardware, MemoryRoom
-from gguf2ollama.memory.placement import NEWEST_BUILD, Model, place_model
+from gguf2ollama.memory.placement import MAX_CONTEXT, NEWEST_BUILD, Model, place_model
 from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.choice_form import choice_form
@@ -125,7 +125,7 @@ class Inspection:
     def describe_use(self, hardware: Hardware) -> str:
         """Return what of a machine is in the way of the model now, a sentence; empty if nothing is."""
         number = self.recipe.parameters.get("num_ctx")
-        if number is None or self.memory is None:
+        if number is None or self.memory is None or not 0 < int(number.value) <= MAX_CONTEXT:
             return ""
         placement = place_model(self.memory, int(number.value), room=hardware.room)
         return describe_use(placement, hardware)

@@ -182,3 +182,19 @@ def test_a_header_that_lies_is_built_with_a_warning(call, server, tmp_path, head
         in done.err
     )
     assert num_ctx(call) == 4096
+
+
+@pytest.mark.parametrize("trained", [1, 1 << 31, (1 << 32) - 1])
+@pytest.mark.parametrize("verb", ["inspect", "build"])
+def test_any_trained_context_is_planned(call, server, tmp_path, trained, verb):
+    odd = tiny_llama(tmp_path / "odd.gguf", metadata={"llama.context_length": trained})
+    done = call(verb, odd, "--json", "--no-verify", *(("--dry-run",) if verb == "build" else ()))
+    assert done.code == 0, done.err
+    assert done.json["memory"]["context"]["tokens"] >= 1
+
+
+@pytest.mark.parametrize("tokens", ["0", "-5", "1", "99999999999"])
+def test_any_num_ctx_is_planned_or_refused(call, server, gguf, tokens):
+    done = call("build", gguf, "--param", f"num_ctx={tokens}", "--json", "--dry-run")
+    assert done.code in {0, 2}, done.err
+    assert "bug" not in done.err

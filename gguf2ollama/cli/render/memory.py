@@ -77,10 +77,12 @@ def _placements(inspection: Inspection) -> list[Placement]:
 
 
 def _chosen(inspection: Inspection) -> list[Placement]:
-    from gguf2ollama.memory.placement import place_model  # noqa: PLC0415 - loaded with the inspection
+    from gguf2ollama.memory.placement import MAX_CONTEXT, place_model  # noqa: PLC0415 - loaded with it
 
     number = inspection.recipe.parameters.get("num_ctx")
     if number is None or inspection.memory is None or inspection.room is None:
+        return []
+    if not 0 < int(number.value) <= MAX_CONTEXT:
         return []
     return [place_model(inspection.memory, int(number.value), room=inspection.room)]
 

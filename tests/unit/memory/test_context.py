@@ -182,6 +182,22 @@ def test_a_model_trained_for_little_is_not_blamed_for_it():
     assert len(judge(256, of=model(trained=256), system="x" * 4000)) == 1
 
 
+@pytest.mark.parametrize("trained", [(1 << 31) - 1, 1 << 31, (1 << 32) - 1])
+@pytest.mark.parametrize("wanted", ["auto", "max", 1, (1 << 31) - 1])
+def test_a_context_beyond_all_numbers_is_no_error(trained, wanted):
+    machine = room(ram=64, gpus=(8,))
+    endless = model(trained=trained)
+    choice = choose_context(endless, wanted, room=machine)
+    assert 0 < choice.tokens <= (1 << 31) - 1
+    judge(choice.tokens, machine=machine, of=endless)
+
+
+@pytest.mark.parametrize("tokens", [-5, 0, 1, 1 << 31, 1 << 63])
+def test_any_number_can_be_judged(tokens):
+    assert judge(tokens, machine=room(ram=64))
+    assert judge(tokens, machine=room(ram=1), of=model(trained=None)) or tokens > 1 << 30
+
+
 def test_without_a_valid_header_only_texts_are_judged():
     assert judge(1 << 30, of=None) == []
     assert len(judge(16, of=None)) == 1
