@@ -82,7 +82,7 @@ def list_quants(source: str, *, revision: str | None = None) -> QuantTable:
             parsed.repo_id, revision=revision or parsed.revision, settings=settings, site=site
         )
         headers = Headers(settings=settings, site=site)
-        repository = settle(repository, read=lambda file: headers.read(file, repository))
+        repository = settle(repository, read=lambda file: headers.read(file, repository), needs_one=True)
         catalogue, parameters = repository.catalogue, repository.parameters
         place = Placing(
             room=room,

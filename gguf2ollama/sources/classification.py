@@ -108,7 +108,8 @@ class _Kinds:
             self._shared = frozenset(part.files.name for part in others if shared)
         else:
             self._shared = frozenset()
-        self._plain = plain
+        is_converted = all(part.label is None or is_convertible(part.label) for part in plain)
+        self._may_be_converted = is_converted and len({part.words for part in plain}) <= _FEW
         labelled = [part for part in plain if part.label and not part.files.missing] or [
             part for part in plain if not part.files.missing
         ]
@@ -132,9 +133,7 @@ class _Kinds:
             return True
         if self.of(part) is not Kind.MODEL:
             return self.of(part) is not Kind.IMATRIX
-        is_small = part.files.n_bytes < _LARGEST_COMPANION
-        is_converted = all(plain.label is None or is_convertible(plain.label) for plain in self._plain)
-        return is_small and is_converted and len({plain.words for plain in self._plain}) <= _FEW
+        return self._may_be_converted and part.files.n_bytes < _LARGEST_COMPANION
 
     def _is_sure(self, part: NameParts) -> bool:
         """Return whether a word decides, also where all files have it."""
@@ -172,12 +171,13 @@ class _Kinds:
         main = self._main
         if main is None or part is main or part.files.missing or not self._is_part(part, main):
             return None
-        return Kind.PROJECTOR if set(part.words) & _SENSES else Kind.COMPONENT
+        own = set(part.words) - set(main.words)
+        return Kind.PROJECTOR if own & _SENSES else Kind.COMPONENT
 
     def _is_part(self, part: NameParts, main: NameParts) -> bool:
         extra = extra_words(part.words, main.words)
         if extra is not None:  # without other words it is one more quantization
-            return bool(extra) and self._is_fraction(part, _QUARTER) and not states_size(extra)
+            return bool(extra) and self._is_fraction(part, _HALF) and not states_size(extra)
         if part.label is None and self._home:
             if set(part.words) & set(main.words):
                 return False
@@ -216,8 +216,9 @@ def _labels(models: Sequence[NameParts]) -> dict[str, _Label]:
     doubles = {part.words for part in models if part.label and builds[cores[part.words], part.label] > 1}
     found: dict[str, _Label] = {}
     left: list[NameParts] = []
+    known = list(dict.fromkeys(cores.values()))[:_MOST_NAMES]
     for part in models:
-        core = cores[part.words] if part.label else _core_of(part.words, set(cores.values()))
+        core = cores[part.words] if part.label else _core_of(part.words, known)
         extra = (extra_words(part.words, core) if core else None) or ()
         if not part.label and not extra:
             left.append(part)

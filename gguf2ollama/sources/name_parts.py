@@ -22,7 +22,9 @@ _STATED = lazy_pattern(
     r"(?<![A-Za-z0-9.])(?:(?P<experts>[0-9]{1,3})x)?(?P<number>[0-9]{1,4}(?:\.[0-9]{1,3})?)(?P<unit>[bm])(?![a-z0-9])",
     re.IGNORECASE,
 )
-_USUAL_BITS = 4
+_LEAST_BITS = 1.2
+_OF_SCALES = 0.8  # bits that scales and larger tensors add to each weight, about: Q4_K_M has 4.85, IQ2_M 2.8
+_UNSCALED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,9 @@ class NameParts:
 
     @property
     def weights(self) -> float:
-        """An estimate of the number of weights, from bytes and label."""
-        return self.files.n_bytes * 8 / (bits_of(self.label or "") or _USUAL_BITS)
+        """An estimate of the number of weights, from bytes and label; without a label the most it may be."""
+        bits = bits_of(self.label or "") or _LEAST_BITS
+        return self.files.n_bytes * 8 / (bits + (_OF_SCALES if bits < _UNSCALED else 0))
 
     @property
     def folder(self) -> str:

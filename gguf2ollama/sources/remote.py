@@ -328,7 +328,11 @@ def _find_in_repository(
     repository = read_repository(
         source.repo_id, revision=revision, settings=headers.settings, site=headers.site
     )
-    repository = settle(repository, read=lambda file: headers.read(file, repository))
+    repository = settle(
+        repository,
+        read=lambda file: headers.read(file, repository),
+        needs_one=quant is None and file is None,
+    )
     catalogue = repository.catalogue
     automatic = takes_projector and not projectors
     place = Placing(

@@ -22,9 +22,12 @@ _BY_ROLE = {
     Role.VOCABULARY: Kind.VOCABULARY,
 }
 _DRAFTS = frozenset({"eagle3", "dflash"})  # architectures of llama.cpp
+_ENCODERS = frozenset({"t5encoder", "wavtokenizer-dec"})
 
 
-def settle(repository: Repository, *, read: Callable[[RepositoryFile], GgufFile]) -> Repository:
+def settle(
+    repository: Repository, *, read: Callable[[RepositoryFile], GgufFile], needs_one: bool = False
+) -> Repository:
     """Return the repository with the kinds that headers say, for files whose names leave that open.
 
     One file of each name is read, the smallest, and four at most; what cannot be read stays as it is.
@@ -32,10 +35,15 @@ def settle(repository: Repository, *, read: Callable[[RepositoryFile], GgufFile]
     Args:
         repository: The repository.
         read: Reads the header of a file of it.
+        needs_one: Whether one model is to be chosen: then headers of a few models of different names are
+            read, too, since some of them may be parts of another (the encoder of text for images).
     """
+    names = {variant.base for variant in repository.catalogue.models}
+    is_unclear = needs_one and 1 < len(names) <= _MOST_HEADERS
     smallest: dict[str, Variant] = {}
     for variant in repository.catalogue.variants:  # smallest first
-        if variant.needs_header and not variant.missing and not variant.is_cut:
+        is_open = variant.needs_header or (is_unclear and variant.kind is Kind.MODEL)
+        if is_open and not variant.missing and not variant.is_cut:
             smallest.setdefault(variant.base, variant)
     kinds: dict[str, Kind] = {}
     for variant in list(smallest.values())[:_MOST_HEADERS]:
@@ -52,8 +60,11 @@ def _kind(gguf: GgufFile, *, named: Kind) -> Kind:
     """Return the kind of a file by its header, and by its name where the header is that of any model."""
     if (kind := _BY_ROLE.get(role_of(gguf))) is not None:
         return kind
-    if gguf.metadata.get("general.architecture") in _DRAFTS:
+    architecture = gguf.metadata.get("general.architecture")
+    if architecture in _DRAFTS:
         return Kind.DRAFT
+    if architecture in _ENCODERS:
+        return Kind.COMPONENT
     if named is Kind.MODEL and "tokenizer.ggml.model" not in gguf.metadata and gguf.split is None:
         return Kind.COMPONENT  # no language model is without one
     return Kind.MODEL if named in {Kind.ADAPTER, Kind.VOCABULARY} else named

@@ -311,6 +311,13 @@ class TestHeadersThatSettle:
         hub.add("o/r", {"m-F16.gguf": large, "extra/m-eyes-F16.gguf": projector})
         assert [shard.path.name for shard in find_with("o/r").projectors] == ["m-eyes-F16.gguf"]
 
+    def test_of_several_names_the_one_that_is_a_language_model_is_the_default(self, hub, model, tmp_path):
+        encoder = tiny_llama(
+            tmp_path / "t5.gguf", metadata={"general.architecture": "t5encoder"}
+        ).read_bytes()
+        hub.add("o/r", {"m-Q4_K_M.gguf": model, "t5xxl-Q4_K_M.gguf": encoder})
+        assert find_with("o/r").model.name == "m-Q4_K_M"
+
     def test_no_header_is_read_where_names_say_enough(self, hub, model):
         hub.add("o/r", {"m-Q4_K_M.gguf": model, "m-Q8_0.gguf": model, "m-F16.gguf": model})
         hub.forget_sent()

@@ -171,6 +171,28 @@ class TestGrouping:
             "voice/flow": Kind.COMPONENT,
         }
 
+    def test_a_head_and_a_decoder_with_the_names_of_the_model_are_companions(self):
+        found = catalogue(
+            {
+                "A-audio-1.5B-Q8_0.gguf": 1250 * MB,
+                "mmproj-audioencoder-A-audio-1.5B-Q8_0.gguf": 330 * MB,
+                "audiodecoder-A-audio-1.5B-Q8_0.gguf": 375 * MB,
+                "A-audio-1.5B-MTP-Q4_K_M.gguf": 800 * MB,
+                "mtp/A-audio-1.5B-MTP-head-Q8_0.gguf": 60 * MB,
+            }
+        )
+        assert {variant.name: variant.kind for variant in found.variants} == {
+            "A-audio-1.5B-Q8_0": Kind.MODEL,
+            "mmproj-audioencoder-A-audio-1.5B-Q8_0": Kind.PROJECTOR,
+            "audiodecoder-A-audio-1.5B-Q8_0": Kind.COMPONENT,
+            "A-audio-1.5B-MTP-Q4_K_M": Kind.MODEL,
+            "mtp/A-audio-1.5B-MTP-head-Q8_0": Kind.MTP,
+        }
+
+    def test_thousands_of_files_are_sorted_with_few_comparisons(self):
+        found = catalogue([f"voice-{number}-medium.gguf" for number in range(20_000)])
+        assert len(found.models) == 20_000
+
     def test_models_that_state_their_sizes_are_models_however_small(self):
         found = catalogue({"A-0.6B-Q8_0.gguf": 640 * MB, "A-32B-Q8_0.gguf": 34_000 * MB})
         assert len(found.models) == 2
