@@ -10,12 +10,18 @@ from gguf2ollama.families.vocabulary import End, Mark, Vocabulary
 __all__ = ["find_ends", "turn_marks"]
 
 _BRACKETS = {"<": ">", "[": "]"}
+# end tokens that are printed, and what a template holds then
+_PRINTED = (
+    (("<|END_OF_TURN_TOKEN|>",), ("<|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>")),
+    (("<|eot_id|>", "<|eom_id|>"), ("set has_code_interpreter = tools | selectattr(",)),
+)
 _LONGEST = 64  # characters of a mark; the longest known has 24
 
 
-def find_ends(turns: Turns, vocabulary: Vocabulary) -> tuple[End, ...]:
+def find_ends(turns: Turns, vocabulary: Vocabulary, *, chat_template: str = "") -> tuple[End, ...]:
     """Return the marks at which a model's turns end, without those that end an answer anyway.
 
+    Of these, those are returned that llama.cpp prints all the same when it renders the chat template.
     A template without any such mark begins the next turn behind an answer, and so does a model then, if it
     does not end it by its end token: the mark is the beginning of the next turn.
     """
@@ -23,7 +29,8 @@ def find_ends(turns: Turns, vocabulary: Vocabulary) -> tuple[End, ...]:
         return ()
     answer = _end_of_answer(turns.answer, vocabulary)
     call = _end_of_call(turns.call, vocabulary, known=answer)
-    return tuple(end for end in (answer, call) if end is not None)
+    printed = _printed_ends(turns, vocabulary, chat_template=chat_template)
+    return (*(end for end in (answer, call) if end is not None), *printed)
 
 
 def turn_marks(turns: Turns, vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -88,6 +95,23 @@ def _end_of_call(finish: Finish, vocabulary: Vocabulary, *, known: End | None) -
     if found is None or _text(found) in finish.written or PROBE in _text(found):
         return None
     return End(text=_text(found), what=what)
+
+
+def _printed_ends(turns: Turns, vocabulary: Vocabulary, *, chat_template: str) -> Iterator[End]:
+    """Yield the end tokens whose text is printed as llama.cpp's parser expects it.
+
+    That is known of some templates (``workarounds`` in llama.cpp's ``common/chat-diff-analyzer.cpp``), and
+    happens where a call has such a token more than once, as that of DeepSeek-R1-Distill-Qwen.
+    """
+    texts = [turns.answer.closed, turns.answer.followed, turns.call.closed, turns.call.followed]
+    ends = {
+        mark.text for text in texts for mark in vocabulary.marks_in(text) if mark.ends and not mark.is_printed
+    }
+    for end in sorted(ends):
+        others = [others for texts, others in _PRINTED if end in texts]
+        is_known = any(all(other in chat_template for other in marks) for marks in others)
+        if is_known or turns.call.closed.count(end) > 1:
+            yield End(text=end, what="an end token that llama.cpp prints with this template", is_parsed=True)
 
 
 def _token(mark: Mark, *, what: str) -> End | None:

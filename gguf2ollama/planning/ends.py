@@ -69,7 +69,7 @@ def choose_ends(
     patch, left_over = _patch(metadata, hidden.values(), vocabulary=vocabulary)
     if not target.header_is_editable:
         patch, left_over = UNCHANGED, list(hidden)
-    shown = {end.text for end in hidden.values() if end.is_parsed and patch}
+    shown = {end.text for end in learned if end.is_parsed and (patch or end.number is None)}
 
     def may_match(text: str) -> bool:
         mark = vocabulary.find(text)

@@ -58,7 +58,11 @@ def select_template(
             detection=detection,
             settings=settings,
             target=target,
-            learned=find_ends(learn_turns(authors.load(running)), Vocabulary(metadata)),
+            learned=find_ends(
+                learn_turns(authors.load(running)),
+                Vocabulary(metadata),
+                chat_template=authors.chat_template,
+            ),
         )
         question = Question(
             authors=authors,

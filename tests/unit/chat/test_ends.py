@@ -119,6 +119,27 @@ def test_what_closes_each_of_several_calls_is_no_end(renderer: Renderer):
     assert ends(renderer, text, known)[-1] == ("<|observation|>", 5)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        TWO_ENDS.replace("<|called|>", "<|eot_id|>-<|eot_id|>").replace("<|stop|>", "<|eot_id|>"),
+        MARKS.replace("<|stop|>", "{{ eos_token }}") + "{# set has_code_interpreter = tools | selectattr( #}",
+    ],
+)
+def test_end_tokens_that_llama_cpp_prints_all_the_same_become_stops(renderer: Renderer, text: str):
+    known = Vocabulary(
+        {
+            "tokenizer.ggml.tokens": ["<s>", "</s>", "<|eot_id|>"],
+            "tokenizer.ggml.token_type": [CONTROL] * 3,
+            "tokenizer.ggml.eos_token_id": 2,
+        }
+    )
+    turns = learn_turns(renderer.load(text, bos="<s>", eos="<|eot_id|>"))
+    (end,) = find_ends(turns, known, chat_template=text)
+    assert (end.text, end.number, end.is_parsed) == ("<|eot_id|>", None, True)
+    assert find_ends(learn(renderer, MARKS.replace("<|stop|>", "</s>")), known) == ()
+
+
 def test_nothing_can_be_said_without_tokens_or_marks(renderer: Renderer):
     assert find_ends(learn(renderer, MARKS), Vocabulary({})) == ()
     assert ends(renderer, "{% for m in messages %}{{ m.content }}\n---\n{% endfor %}", vocabulary()) == []

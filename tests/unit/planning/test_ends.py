@@ -108,3 +108,9 @@ def test_a_token_that_llama_cpp_parses_is_printed_and_stopped_at():
     fixed = choose(PARSED, target=FIXED)
     assert (fixed.stops, header(fixed)) == ({}, {})
     assert "'<|called|>'" in fixed.warnings[0]
+
+
+def test_an_end_token_that_is_printed_all_the_same_is_a_stop():
+    printed = End(text="</s>", what="printed", is_parsed=True)
+    assert choose(printed).stops == {"</s>": "tokenizer.ggml.eos_token_id in the GGUF"}
+    assert not choose(printed, target=FIXED).warnings
