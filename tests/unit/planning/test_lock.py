@@ -73,6 +73,21 @@ def test_what_would_be_another_model_is_not_made(make, lock, tmp_path, options, 
         make(locked=lock, **options)
 
 
+@pytest.mark.parametrize("context", ["auto", "max", "server", 512])
+def test_the_context_is_that_of_the_lock_file_whatever_the_machine_has(
+    hub, make, tmp_path, monkeypatch, context
+):
+    path = tmp_path / "model.lock"
+    plan = make(context=context).plan
+    write_lock(path, plan)
+    recorded = plan.inspection.context.tokens
+    assert (recorded is None) == (context == "server")
+
+    monkeypatch.setattr("gguf2ollama.memory.hardware._linux_ram", lambda: (1 << 26, None))
+    again = make(locked=path, name="elsewhere").plan
+    assert again.inspection.context.tokens == recorded
+
+
 def test_other_bytes_are_not_taken(make, lock):
     recorded = json.loads(lock.read_text())
     recorded["files"][0]["sha256"] = "0" * 64
