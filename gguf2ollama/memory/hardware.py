@@ -33,6 +33,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _NVIDIA = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/dev/dxg"))  # the last: WSL
 _NVML = Path("C:/Windows/System32/nvml.dll")
 _CARDS = Path("/sys/class/drm")
+_SHARED = -1  # the memory of a GPU that has none of its own
+_STRIX_HALO = "0x1586"  # the PCI device of gfx1151 (Radeon 8050S and 8060S)
+_LONGEST = 20  # digits of a 64-bit number
 _UNLIMITED = 1 << 60  # cgroups of version 1 say "no limit" by a number above this
 
 
@@ -133,7 +136,12 @@ def find_hardware() -> Hardware | None:
     if sys.platform == "darwin":
         gpus = tuple(_metal(total))
         return Hardware(ram_bytes=total, gpus=gpus, unified=bool(gpus), free_ram_bytes=free)
-    return Hardware(ram_bytes=total, gpus=(*_nvidia(), *_amd()), free_ram_bytes=free)
+    gpus = (*_nvidia(), *_amd())
+    if gpus and all(gpu.total_bytes == _SHARED for gpu in gpus):
+        shared = tuple(dataclasses.replace(gpu, total_bytes=total) for gpu in gpus)
+        return Hardware(ram_bytes=total, gpus=shared, unified=True, free_ram_bytes=free)
+    own = tuple(gpu for gpu in gpus if gpu.total_bytes != _SHARED)
+    return Hardware(ram_bytes=total, gpus=own, free_ram_bytes=free)
 
 
 def _linux_ram() -> tuple[int, int | None] | None:
@@ -230,25 +238,37 @@ def _nvidia() -> Iterator[Gpu]:
 
 def _nvidia_card(nvml: Any, number: int) -> Gpu:  # noqa: ANN401 - a module without types
     handle = nvml.nvmlDeviceGetHandleByIndex(number)
-    memory, name = nvml.nvmlDeviceGetMemoryInfo(handle), nvml.nvmlDeviceGetName(handle)
-    return Gpu(
-        name=name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name),
-        total_bytes=int(memory.total),
-        free_bytes=int(memory.free),
-    )
+    name = nvml.nvmlDeviceGetName(handle)
+    name = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+    try:
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    except nvml.NVMLError_NotSupported:  # one that uses the RAM, such as a GB10
+        return Gpu(name=name, total_bytes=_SHARED)
+    return Gpu(name=name, total_bytes=int(memory.total), free_bytes=int(memory.free))
 
 
 def _amd() -> Iterator[Gpu]:
-    """Return the AMD cards, by the files of their driver (``mem_info_vram_*``, Documentation/gpu/amdgpu)."""
+    """Return the AMD cards, by the files of their driver (``mem_info_vram_*``, Documentation/gpu/amdgpu).
+
+    Of GPUs within a processor, which have no memory chips of a vendor, Ollama uses one by default
+    (``integratedGPUAllowedByDefault`` in discover/runner.go of 0.34.4).
+    """
     for file in sorted(_CARDS.glob("card*/device/mem_info_vram_total")):
-        if total := _read_number(file):
+        total = _read_number(file)
+        vendor = _read_text(file.with_name("mem_info_vram_vendor"))
+        is_integrated = vendor in {"", "unknown"}
+        if total and (not is_integrated or _read_text(file.with_name("device")) == _STRIX_HALO):
             used = _read_number(file.with_name("mem_info_vram_used"))
-            yield Gpu(
-                name="AMD", total_bytes=total, free_bytes=None if used is None else max(total - used, 0)
-            )
+            free = None if used is None else max(total - used, 0)
+            yield Gpu(name="AMD", total_bytes=total, free_bytes=free)
+
+
+def _read_text(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        return path.read_text(encoding="ascii").strip()
+    return ""
 
 
 def _read_number(path: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError):
-        return int(path.read_text(encoding="ascii"))
-    return None
+    text = _read_text(path)
+    return int(text) if text.isdigit() and len(text) <= _LONGEST else None

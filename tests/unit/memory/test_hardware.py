@@ -37,6 +37,7 @@ def nvml(monkeypatch, machine):
     """The library of NVIDIA's driver with two cards; its calls are recorded."""
     module, calls = ModuleType("pynvml"), []
     module.NVMLError = type("NVMLError", (Exception,), {})
+    module.NVMLError_NotSupported = type("NVMLError_NotSupported", (module.NVMLError,), {})
     memory = {0: (24 * GIB, 20 * GIB), 1: (8 * GIB, GIB)}
     module.nvmlInit = lambda: calls.append("init")
     module.nvmlShutdown = lambda: calls.append("shutdown")
@@ -160,21 +161,42 @@ def test_a_driver_that_fails_is_no_card(nvml, monkeypatch, failing):
     assert find_hardware() == Hardware(ram_bytes=16 * GIB, free_ram_bytes=9 * GIB)
 
 
+def test_a_gpu_that_uses_the_ram_shares_it(nvml, monkeypatch):
+    def refuse(_):
+        raise nvml.NVMLError_NotSupported
+
+    monkeypatch.setattr(nvml, "nvmlDeviceGetMemoryInfo", refuse)
+    monkeypatch.setattr(nvml, "nvmlDeviceGetCount", lambda: 1)
+    found = find_hardware()
+    assert (found.gpus, found.unified) == ((Gpu(name="RTX 3090", total_bytes=16 * GIB),), True)
+    assert found.room.total == found.room.ram
+
+
 def test_a_driver_without_its_library_is_no_card(nvml, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert find_hardware().gpus == ()
 
 
+def amd_card(machine, number, **files):
+    for name, text in files.items():
+        write(machine / "_CARDS" / f"card{number}" / "device" / name, f"{text}\n")
+
+
 def test_amd_cards_are_read_from_their_driver(machine):
-    cards = machine / "_CARDS"
-    write(cards / "card0" / "device" / "mem_info_vram_total", f"{16 * GIB}\n")
-    write(cards / "card0" / "device" / "mem_info_vram_used", f"{GIB}\n")
-    write(cards / "card1" / "device" / "mem_info_vram_total", "broken\n")
-    write(cards / "card2" / "device" / "mem_info_vram_total", f"{8 * GIB}\n")
+    amd_card(machine, 0, mem_info_vram_total=16 * GIB, mem_info_vram_used=GIB, mem_info_vram_vendor="samsung")
+    amd_card(machine, 1, mem_info_vram_total="broken", mem_info_vram_vendor="samsung")
+    amd_card(machine, 2, mem_info_vram_total=8 * GIB, mem_info_vram_vendor="hynix")
     assert find_hardware().gpus == (
         Gpu(name="AMD", total_bytes=16 * GIB, free_bytes=15 * GIB),
         Gpu(name="AMD", total_bytes=8 * GIB),
     )
+
+
+def test_of_the_amd_gpus_within_processors_those_count_that_ollama_uses(machine):
+    amd_card(machine, 0, mem_info_vram_total=4 * GIB, device="0x1638")
+    amd_card(machine, 1, mem_info_vram_total=4 * GIB, device="0x1638", mem_info_vram_vendor="unknown")
+    amd_card(machine, 2, mem_info_vram_total=96 * GIB, device="0x1586")
+    assert find_hardware().gpus == (Gpu(name="AMD", total_bytes=96 * GIB),)
 
 
 @pytest.mark.parametrize(
