@@ -212,23 +212,14 @@ class GraphBuilder:
         has_value_norm: bool = False,
     ) -> Tensor:
         """Add the attention of a layer, without what comes before its norm and after its output."""
-        q_width, k_width = layer.heads * layer.key_length, layer.kv_heads * layer.key_length
-        v_width, shape, settings = layer.kv_heads * layer.value_length, self.shape, self.settings
+        q_width, shape, settings = layer.heads * layer.key_length, self.shape, self.settings
         full = None
         has_own = layer.is_cached or not self.is_cached  # otherwise it uses the cache of another layer
         if is_fused:
-            qkv = self.product(q_width + k_width + v_width, norm)
-            q, k, v = self.view(qkv), self.view(qkv), self.view(qkv)
-            if has_rope:
-                q = self.op(q_width, q, self.positions)
-                k = self.op(k_width, k, self.positions)
+            q, k, v = self._fused(norm, layer, has_rope=has_rope)
         else:
             full = self.product(q_width * (2 if has_gate else 1), norm)
-            q = self.view(full)
-            if has_rope:  # of a view, so not over it
-                q = self.op(q_width, q, self.positions)
-            if settings.rotates_keys:
-                q = self.op(q_width, self.view(q))
+            q = self._rotated(self.view(full), q_width, has_rope=has_rope)
             k, v = (
                 self._keys_and_values(norm, layer, has_rope=has_rope, has_value_norm=has_value_norm)
                 if has_own
@@ -249,6 +240,24 @@ class GraphBuilder:
         elements = shape.embedding * layer.heads * layer.value_length
         return self.product(shape.embedding, self.view(values), elements=elements)
 
+    def _rotated(self, tensor: Tensor, width: int, *, has_rope: bool) -> Tensor:
+        """Rotate queries or keys, by position and for a quantized cache; of a view, and so not over it."""
+        if has_rope:
+            tensor = self.op(width, tensor, self.positions)
+        if self.settings.rotates_keys:
+            tensor = self.op(width, self.view(tensor))
+        return tensor
+
+    def _fused(self, norm: Tensor, layer: Layer, *, has_rope: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Add queries, keys and values as the parts of one result."""
+        q_width, k_width = layer.heads * layer.key_length, layer.kv_heads * layer.key_length
+        v_width = layer.kv_heads * layer.value_length
+        qkv = self.product(q_width + k_width + v_width, norm)
+        q = self._rotated(self.view(qkv), q_width, has_rope=has_rope)
+        k = self._rotated(self.view(qkv), k_width, has_rope=has_rope)
+        v = self.view(qkv)
+        return q, k, self.op(v_width, v) if self.settings.rotates_values else v
+
     def _keys_and_values(
         self, norm: Tensor, layer: Layer, *, has_rope: bool, has_value_norm: bool
     ) -> tuple[Tensor, Tensor]:
@@ -264,12 +273,7 @@ class GraphBuilder:
             v = self.op(v_width, self.view(v))
         if self.settings.rotates_values:
             v = self.op(v_width, self.view(v))
-        k = self.product(k_width, norm)
-        if has_rope:
-            k = self.op(k_width, self.view(k), self.positions)
-        if self.settings.rotates_keys:
-            k = self.op(k_width, self.view(k))
-        return k, v
+        return self._rotated(self.view(self.product(k_width, norm)), k_width, has_rope=has_rope), v
 
     def latent_attention(self, norm: Tensor, layer: Layer) -> Tensor:
         """Add attention with compressed keys and values (MLA), absorbed or not."""
