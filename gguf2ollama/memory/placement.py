@@ -120,8 +120,8 @@ class Model:
             gpu_layers: Layers on GPUs; negative for all.
             gpus: The bytes of each of them for models.
         """
-        if self.is_embedding:  # `DefaultEmbeddingNumBatch` in llm/llama_server.go
-            batch = min(2048, context)
+        if self.is_embedding:  # a text as long as the context is embedded in one batch (`num_batch`)
+            batch = context
         else:
             batch = automatic_batch(context, needed=self._plain_need(context), vram=room.vram if room else 0)
         key = (context, cache_type, batch, gpu_layers, tuple(gpus))

@@ -30,6 +30,7 @@ _SAMPLING = {
     "penalty_repeat": "repeat_penalty",
 }
 _REQUESTED = "--param"
+_EMBEDDING_BATCH = 2048  # tokens
 
 
 def without_cutting_stops(
@@ -65,7 +66,9 @@ def choose_parameters(
     found: dict[str, Value] = {}
     if settings.context is not None and settings.context.tokens is not None:
         found["num_ctx"] = Value(value=settings.context.tokens, source=settings.context.reason)
-    if detection.kind != "embedding":
+    if detection.kind == "embedding":
+        found |= _whole_texts(found.get("num_ctx"))
+    else:
         found |= {
             parameter.name: Value(value=parameter.value, source=parameter.source)
             for parameter in detection.parameters
@@ -82,6 +85,17 @@ def choose_parameters(
         sources = "; ".join(f"{text}: {source}" for text, source in stops.items())
         found["stop"] = Value(value=list(stops), source=sources)
     return found
+
+
+def _whole_texts(context: Value | None) -> dict[str, Value]:
+    """Return the batch with which a text as long as the context is embedded whole.
+
+    Ollama starts models that embed with batches of at most 2,048 tokens unless the model says otherwise, and
+    cuts longer texts without a word (``embeddingBatchSize`` in ``llm/llama_server.go`` of 0.34.4).
+    """
+    if context is None or not isinstance(context.value, int) or context.value <= _EMBEDDING_BATCH:
+        return {}
+    return {"num_batch": Value(value=context.value, source="so that long texts are embedded whole")}
 
 
 def parameter_lines(parameters: Mapping[str, Value]) -> Iterator[Parameter]:

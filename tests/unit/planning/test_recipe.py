@@ -130,7 +130,17 @@ def test_an_embedding_model_gets_neither_template_nor_stops_nor_sampling():
     recipe = plan(CHAT | {"llama.pooling_type": 1, "general.sampling.temp": 0.5})
     assert recipe.capabilities == ("embedding",)
     assert (recipe.modelfile.template, recipe.modelfile.system, recipe.modelfile.stops) == (None, None, ())
-    assert [parameter.name for parameter in recipe.modelfile.parameters] == ["num_ctx"]
+    assert [parameter.name for parameter in recipe.modelfile.parameters] == ["num_ctx", "num_batch"]
+
+
+@pytest.mark.parametrize("tokens,batch", [(2048, None), (8192, 8192)])
+def test_an_embedding_model_takes_texts_as_long_as_its_context(tokens, batch):
+    context = ContextChoice(tokens=tokens, requested=tokens, reason="as requested")
+    header = CHAT | {"llama.pooling_type": 1}
+    found = plan(header, context=context).parameters.get("num_batch")
+    assert (found.value if found else None) == batch
+    own = plan(header, context=context, parameters=[Parameter(name="num_batch", value=512)])
+    assert own.parameters["num_batch"].value == 512
 
 
 @pytest.mark.parametrize(
