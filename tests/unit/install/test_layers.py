@@ -46,7 +46,7 @@ def test_config_and_small_layers_have_the_bytes_that_ollama_writes(image_of, tmp
 
 def test_the_layers_stand_in_the_order_of_ollama(image_of, tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf", metadata={"general.license": "apache-2.0"})
-    image = image_of(path, system="Be brief.", template="{{ .Prompt }}")
+    image = image_of(path, system="Be brief.", template="{{ .System }}{{ .Prompt }}")
     digests = {layer.name: Digest.of(layer.name.encode()) for layer in image.weights}
     kinds = [layer.media_type.rpartition(".")[2] for layer in image.manifest(digests).layers]
     assert kinds == ["model", "template", "system", "license", "params"]
