@@ -109,6 +109,7 @@ class _Architecture(GraphBuilder):
         self.per_layer: gemma_graph.PerLayerInputs | None = None
         self.deepstack: Tensor | None = None
         self.conv = self.out_ids
+        self.norm_device = -1
         self.next_conv: Tensor | None = None
 
     def build(
@@ -128,6 +129,8 @@ class _Architecture(GraphBuilder):
             x = gemma_graph.gemma3n_streams(self, x)
         for number, index in enumerate(numbers):
             is_copied = devices[index] != max(devices[index], first)
+            is_whole = min(devices) >= 0 and number > 0
+            self.norm_device = devices[numbers[number - 1]] if is_whole else max(devices[index], first)
             graph.device = max(devices[index], first)
             self.density = self.density_of(index, weights) if is_copied else 0
             self.cache = caches[index] if is_copied else 0
@@ -157,7 +160,7 @@ class _Architecture(GraphBuilder):
             return gemma_graph.gemma4_layer(self, x, layer, self.per_layer)
         if layer.is_recurrent and name not in _STATE_AFTER_NORM:
             self.conv = self.next_conv or recurrent_graph.conv_states(self)
-        norm = x if name in _POST_NORM else self.op(width, x)
+        norm = x if name in _POST_NORM else self.first_norm(x)
         mixed = self.mix(norm, layer, index)
         if is_last:
             self.rows = self.settings.outputs
@@ -175,6 +178,13 @@ class _Architecture(GraphBuilder):
         out = self.feed_forward(norm, layer, index)
         is_first = name in _RESIDUAL_FIRST or name in {"phi3", "phimoe"}
         return self.over(x, out) if is_first else self.over(out, x)
+
+    def first_norm(self, x: Tensor) -> Tensor:
+        """Add the norm that a layer begins with: of several GPUs the one before gets memory for it, too."""
+        device, self.graph.device = self.graph.device, self.norm_device
+        norm = self.op(self.shape.embedding, x)
+        self.graph.device = device
+        return norm
 
     def mix(self, norm: Tensor, layer: Layer, layer_index: int) -> Tensor:
         """Add attention, or what a layer has in its stead."""

@@ -81,10 +81,13 @@ def test_a_quantized_cache_is_converted_on_a_gpu():
 
 
 def test_several_gpus_process_several_batches_at_once():
-    one, two = compute(gpu_layers=-1), compute(gpu_layers=-1, splits=(1, 1))
+    deep = {**QWEN, "qwen2.block_count": 12}
+    one, two = compute(deep, gpu_layers=-1), compute(deep, gpu_layers=-1, splits=(1, 1))
     mask = 4096 * ROWS * 2 / MIB
     assert two["cpu"] >= one["cpu"] + 3 * mask
     assert two["gpu0"] >= one["gpu0"] + 3 * mask
+    # the second gets four copies of the residual and its norm beside them
+    assert two["gpu1"] == pytest.approx(two["gpu0"] + 4 * QWEN_WIDTH * ROWS * 4 / MIB, abs=0.1)
 
 
 def test_an_encoder_sees_a_batch_and_no_cache():
