@@ -12,7 +12,7 @@ from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli.render.library import library_json, library_summary, library_table
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.cli.render.plan import describe, describe_origin, plan_json, result_json
-from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, NameTaken, UsageProblem
 from gguf2ollama.sources.parse import check_source
 
 if TYPE_CHECKING:
@@ -195,8 +195,17 @@ def command(
         return
     from gguf2ollama.api.build import build  # noqa: PLC0415 - not needed for help
 
-    with output.progress() as progress:
-        result = build(source, lock=lock, progress=progress, notify=output.note, **destination, **keywords)
+    def create() -> BuildResult:
+        with output.progress() as progress:
+            return build(source, lock=lock, progress=progress, notify=output.note, **destination, **keywords)
+
+    try:
+        result = create()
+    except NameTaken as taken:
+        if not output.confirms(f"{taken.message}. Replace it?"):
+            raise
+        keywords["replace"] = True
+        result = create()
     _report(result, output=output)
     if prompt is not None:
         _ask(result, prompt, host=host, output=output)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
-from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidInput, NameTaken, NotFound
 from gguf2ollama.oci import Digest, MediaType
@@ -17,24 +16,10 @@ from gguf2ollama.planning.plan import BuildPlan
 __all__ = ["WeightsFound", "find_weights", "require_same_weights"]
 
 _IN_MODELFILE = lazy_pattern(r"^FROM .*sha256[-:]([0-9a-f]{64})\s*$", re.MULTILINE)
-_CHANGEABLE = ("tokenizer.chat_template", "split.", "general.alignment")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Existing:
-    """The weights of a model that has the name already.
-
-    Attributes:
-        digests: Of its layers.
-        metadata: The keys of its header, without arrays; empty where they are not known.
-    """
-
-    digests: frozenset[Digest]
-    metadata: Mapping[str, object]
 
 
 WeightsFound: TypeAlias = Literal["none", "same", "other"]
-"""Whether a model of that name exists, and whether it has the same weights."""
+"""Whether there is a model of a name, and whose weights it has."""
 
 
 def find_weights(
@@ -45,6 +30,8 @@ def find_weights(
     digests: Callable[[], Mapping[str, Digest]],
 ) -> WeightsFound:
     """Return whether a model of the plan's name exists, and has the plan's weights.
+
+    Ollama from 0.30 to 0.34.0 rewrites what is uploaded, so that the same file has another digest there.
 
     Args:
         plan: The plan.
@@ -58,7 +45,9 @@ def find_weights(
     existing = _find(plan, client=client, store=store)
     if existing is None:
         return "none"
-    return "same" if _is_same(plan, existing, digests=digests()) else "other"
+    models = {layer.name for layer in plan.image.weights if layer.media_type is MediaType.MODEL}
+    is_same = existing & {digest for layer, digest in digests().items() if layer in models}
+    return "same" if is_same else "other"
 
 
 def require_same_weights(
@@ -89,14 +78,14 @@ def require_same_weights(
     )
 
 
-def _find(plan: BuildPlan, *, client: Client | None, store: LocalStore | None) -> _Existing | None:
+def _find(plan: BuildPlan, *, client: Client | None, store: LocalStore | None) -> frozenset[Digest] | None:
+    """Return the digests of the weights of a model of that name; ``None`` if there is no such model."""
     if client is not None:
         try:
-            info = client.show(plan.name)
+            modelfile = client.show(plan.name).modelfile
         except NotFound:
             return None
-        found = frozenset(Digest(hexadecimal) for hexadecimal in _IN_MODELFILE.findall(info.modelfile))
-        return _Existing(digests=found, metadata=info.metadata)
+        return frozenset(Digest(hexadecimal) for hexadecimal in _IN_MODELFILE.findall(modelfile))
     assert store is not None  # noqa: S101 - the destination is a server or a model directory
     try:
         manifest = store.read_manifest(plan.name)
@@ -104,20 +93,4 @@ def _find(plan: BuildPlan, *, client: Client | None, store: LocalStore | None) -
         return None
     if manifest is None:
         return None
-    layers = (layer.digest for layer in manifest.layers if layer.media_type == MediaType.MODEL)
-    return _Existing(digests=frozenset(layers), metadata={})
-
-
-def _is_same(plan: BuildPlan, existing: _Existing, *, digests: Mapping[str, Digest]) -> bool:
-    models = {layer.name for layer in plan.image.weights if layer.media_type is MediaType.MODEL}
-    if existing.digests & {digest for name, digest in digests.items() if name in models}:
-        return True
-    if not plan.destination.features.rewrites_gguf:
-        return False
-    # what this server was sent it has rewritten, so the digests differ
-    ours = plan.inspection.model.metadata
-    return bool(existing.metadata) and all(
-        key in ours and ours[key] == value
-        for key, value in existing.metadata.items()
-        if isinstance(value, str | int | bool) and not key.startswith(_CHANGEABLE)
-    )
+    return frozenset(layer.digest for layer in manifest.layers if layer.media_type == MediaType.MODEL)

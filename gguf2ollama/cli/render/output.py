@@ -60,6 +60,13 @@ class Output:
         """Write a warning to stderr; ``--quiet`` does not silence it."""
         self._write_above_bars(f"warning: {text}")
 
+    def confirms(self, question: str) -> bool:
+        """Return whether a person at a terminal answers yes; nobody else is asked."""
+        if self.as_json or self.quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        click.echo(f"{printable(question)} [y/N] ".encode("utf-8", "backslashreplace"), nl=False, err=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
         """Show progress while the block runs, if stderr is a terminal."""
