@@ -35,7 +35,7 @@ SafetyKind: TypeAlias = Literal[
     "unreadable",
 ]
 _HARMLESS = frozenset({"decides-on-mark", "changes-contents", "url", "long-text", "differs-from-upstream"})
-_CAP_CHARACTERS = 1 << 20
+_CAP_CHARACTERS = 1 << 18  # twice the longest that is read elsewhere
 _SHOWN = 60
 _LONG, _WORDS = 1000, 8  # characters and words of a text; of 183 templates, 11 have such
 
@@ -52,7 +52,8 @@ _URL = lazy_pattern(
     r"(?:https?|ftp|wss?|data|javascript)://?[^\s'\"<>`{}|\\]+|\bwww\.[\w-]+\.[^\s'\"<>`{}|\\]+"
 )
 _ENCODED = lazy_pattern(r"[A-Za-z0-9+/_-]{80,}={0,2}")
-_PADDING = lazy_pattern(r"[ \t\u3000]{200,}|(?:[ \t\r]*\n){60,}")
+_BLANKS_IN_LINE = lazy_pattern(r"[ \t\u3000]{200,}(?=\S)")
+_BLANK_LINES = 60
 _MARK = lazy_pattern(r"[<>\[\]|/{}#*=_@$`~^\\▁]")
 # shown as nothing, though they count as letters or symbols
 _BLANKS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
@@ -168,13 +169,17 @@ def _stripped(text: str) -> str:
 
 def _in_source(text: str) -> Iterator[SafetyFinding]:
     """Find what hides text from who reads the template."""
+    blank = 0
     for line, content in enumerate(text.split("\n"), 1):
         yield from _unshown(content, line)
-    for match in _PADDING.finditer(text):
-        if text[match.end() :].strip():
-            line = text.count("\n", 0, match.end()) + 1
-            following = text[match.end() :].lstrip().partition("\n")[0]
-            yield SafetyFinding(kind="hidden-text", text=following[:_SHOWN], line=line)
+        if not content.strip():
+            blank += 1
+            continue
+        match = _BLANKS_IN_LINE.search(content)
+        if match is not None or blank >= _BLANK_LINES:
+            hidden = content[match.end() :] if match is not None else content.strip()
+            yield SafetyFinding(kind="hidden-text", text=hidden[:_SHOWN], line=line)
+        blank = 0
 
 
 def _unshown(text: str, line: int) -> Iterator[SafetyFinding]:
@@ -202,12 +207,13 @@ class _Reader:
 
         self._nodes = nodes
         self._tree = tree
-        self._contents = self._names_of_contents()
+        self._contents: set[str] = set()
+        self._find_contents()
         members: list[Any] = [*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)]
-        self._looked_up = [(node.node, key) for node in members if (key := self._key(node))]
+        self._looked_up = {path for node in members if (path := self._path(node))}
         looped = set[str]().union(*(self._targets(node.target) for node in tree.find_all(nodes.For)))
         # of a content that is a list, these are its parts, which have keys
-        self._parts = looped & {node.name for node, _ in self._looked_up if isinstance(node, nodes.Name)}
+        self._parts = looped & {path[0] for path in self._looked_up}
 
     def findings(self) -> Iterator[SafetyFinding]:
         """Yield what the template does, in any order."""
@@ -256,25 +262,28 @@ class _Reader:
 
     # Decisions on contents.
 
-    def _names_of_contents(self) -> frozenset[str]:
-        """Return the variables that hold the text of a message, or a part of it."""
-        nodes, names = self._nodes, frozenset[str]()
+    def _find_contents(self) -> None:
+        """Find the variables that hold the text of a message, or a part of it."""
+        nodes = self._nodes
         assigned = [(self._targets(node.target), node.node) for node in self._tree.find_all(nodes.Assign)] + [
             (self._targets(node.target), node.iter) for node in self._tree.find_all(nodes.For)
         ]
-        calls = list(self._tree.find_all(nodes.Call))
-        for macro in self._tree.find_all(nodes.Macro):
-            parameters = [argument.name for argument in macro.args]
-            for call in calls:
-                if isinstance(call.node, nodes.Name) and call.node.name == macro.name:
-                    assigned += [({name}, value) for name, value in zip(parameters, call.args, strict=False)]
-                    assigned += [({keyword.key}, keyword.value) for keyword in call.kwargs]
-        while True:
-            self._contents = names
-            found = names.union(*(targets for targets, value in assigned if self._is_content(value)))
-            if found == names:
-                return names
-            names = found
+        macros = {
+            macro.name: [argument.name for argument in macro.args]
+            for macro in self._tree.find_all(nodes.Macro)
+        }
+        for call in self._tree.find_all(nodes.Call):
+            if isinstance(call.node, nodes.Name) and call.node.name in macros:
+                parameters = macros[call.node.name]
+                assigned += [({name}, value) for name, value in zip(parameters, call.args, strict=False)]
+                assigned += [({keyword.key}, keyword.value) for keyword in call.kwargs]
+        for _ in range(_PASSES):
+            known = len(self._contents)
+            for targets, value in assigned:
+                if not targets <= self._contents and self._is_content(value):
+                    self._contents |= targets
+            if len(self._contents) == known:
+                return
 
     def _targets(self, node: nodes.Node) -> set[str]:
         nodes = self._nodes
@@ -359,6 +368,17 @@ class _Reader:
         key = node.arg.value if isinstance(node.arg, self._nodes.Const) else None
         return key if isinstance(key, str) else ""
 
+    def _path(self, node: nodes.Node) -> tuple[str, ...]:
+        """Return a variable and the constant keys looked up in it; empty for other expressions."""
+        keys: list[str] = []
+        while isinstance(node, self._nodes.Getattr | self._nodes.Getitem):
+            is_number = isinstance(node, self._nodes.Getitem) and isinstance(node.arg, self._nodes.Const)
+            if not (key := self._key(node)) and not is_number:
+                return ()
+            keys.append(key or "0")  # of a list, any item: they are alike
+            node = node.node
+        return (node.name, *reversed(keys)) if isinstance(node, self._nodes.Name) else ()
+
     def _asks_for_key(self, node: nodes.Compare) -> bool:
         """Whether a comparison is ``'key' in part``, where the content is a list or a mapping."""
         nodes = self._nodes
@@ -367,7 +387,7 @@ class _Reader:
             return False
         container = node.ops[0].expr
         is_part = isinstance(container, nodes.Name) and container.name in self._parts
-        return is_part or (container, key) in self._looked_up
+        return is_part or (*self._path(container), key) in self._looked_up
 
     def _texts(self, values: Iterable[nodes.Node]) -> Iterator[str]:
         """Yield the constant texts in expressions, as far as they stand in them or in lists."""
@@ -382,6 +402,7 @@ class _Reader:
 
 
 _FEW_CHARACTERS = 12
+_PASSES = 20  # over the assignments; more are needed only where each is read before it is made
 
 
 def _is_mark(text: str) -> bool:

@@ -12,7 +12,7 @@ from gguf2ollama.modelfiles._value import Instruction, Modelfile
 
 __all__ = ["COMMENT", "ESCAPES_HINT", "check_texts", "has_escapes"]
 
-COMMENT = lazy_pattern(r"\s+#(?!#)")
+COMMENT = lazy_pattern(r"\s#(?!#)")
 """What begins a comment to a reader, and is part of the value to Ollama; ``##`` is a heading."""
 ESCAPES_HINT = 'a Modelfile has no escapes: break the line itself, within """'
 
@@ -22,7 +22,6 @@ _FILES = frozenset({"FROM", "ADAPTER", "DRAFT"})
 _ESCAPE_IN_TEXT = lazy_pattern(r"\\n(?![a-z])|[.:!?>]\\n")
 _ESCAPED_QUOTE = lazy_pattern(r"\\\"")
 _ESCAPE_IN_STOP = lazy_pattern(r"\\(?:[nrtbfav0\"'\\]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})")
-_ACTION = lazy_pattern(r"\{\{.*?\}\}", re.DOTALL)
 _OTHER_QUOTES = ("''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb", "\u201e\u201c")
 _INSTRUCTION = lazy_pattern(
     r"^[ \t]*(FROM|PARAMETER|TEMPLATE|SYSTEM|ADAPTER|LICENSE|MESSAGE|RENDERER|PARSER|REQUIRES|DRAFT)[ \t]+\S",
@@ -85,7 +84,7 @@ def _check_escapes(instruction: Instruction) -> Iterator[Finding]:
         return
     value = instruction.value
     if instruction.keyword == "TEMPLATE":
-        value = _ACTION.sub("", value)  # Go's strings have escapes
+        value = _without_actions(value)  # Go's strings have escapes
     for pattern, message, hint in (
         (_ESCAPE_IN_TEXT, "\\n in the value of {} stays a backslash and an n", ESCAPES_HINT),
         (
@@ -104,22 +103,31 @@ def _check_escapes(instruction: Instruction) -> Iterator[Finding]:
             )
 
 
+def _without_actions(template: str) -> str:
+    """Return the text of a template without its actions, on the same lines."""
+    first, *others = template.split("{{")
+    parts = [first]
+    for other in others:
+        action, end, text = other.partition("}}")
+        parts.append("\n" * action.count("\n") + (text if end else ""))
+    return "".join(parts)
+
+
 def _check_lines(instruction: Instruction) -> Iterator[Finding]:
     """Find the instructions within a value whose closing quotes do not end their line."""
     value, quotes = instruction.value, instruction.quotes
-    if quotes:
-        for match in _INSTRUCTION.finditer(value, value.find("\n") + 1 or len(value)):
-            if quotes == '"' or quotes in value[: match.start()]:
-                yield Finding(
-                    level="warning",
-                    code="swallowed-instruction",
-                    message=f"this {match[1]} is part of the text of {instruction.title}, which begins at"
-                    f" line {instruction.line}",
-                    line=instruction.line + value.count("\n", 0, match.start(1)),
-                    hint=f"end the text of {instruction.title} with {quotes} at the end of a line, with"
-                    " nothing behind it",
-                )
-                break
+    # a text in single quotation marks has rarely several lines; in three, it goes on after others in it
+    start = 0 if quotes == '"' else value.find(quotes) if quotes else -1
+    match = _INSTRUCTION.search(value, value.find("\n", start) + 1 or len(value)) if start >= 0 else None
+    if match is not None:
+        yield Finding(
+            level="warning",
+            code="swallowed-instruction",
+            message=f"this {match[1]} is part of the text of {instruction.title}, which begins at line"
+            f" {instruction.line}",
+            line=instruction.line + value.count("\n", 0, match.start(1)),
+            hint=f"put the {quotes} that ends {instruction.title} at the end of a line",
+        )
     if "\r\n" in value and (instruction.keyword == "TEMPLATE" or instruction.name == "stop"):
         yield Finding(
             level="warning",
