@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gguf2ollama.memory import gemma_graph, recurrent_graph
 from gguf2ollama.memory.allocation import Graph, Tensor
 from gguf2ollama.memory.graph import GraphBuilder, GraphSettings
+from gguf2ollama.memory.latent_graph import latent_attention
 from gguf2ollama.memory.shape import Layer, ModelShape
 
 __all__ = ["NO_FLASH_ATTENTION", "NO_LOGITS", "build_graph"]
@@ -194,7 +195,7 @@ class _Architecture(GraphBuilder):
         if not self.has_attention(layer):
             return self.feed_forward(norm, layer, layer_index) if name.startswith("nemotron_h") else norm
         if self.shape.kv_rank:
-            return self.latent_attention(norm, layer)
+            return latent_attention(self, norm, layer)
         return self.attention(
             norm,
             layer,

@@ -163,7 +163,7 @@ class GraphBuilder:
         settings = self.settings
         if mask is None:
             is_old = settings.has_old_mask and settings.flash_attention
-            mask = self._half_mask(layer) if is_old else self._mask(layer)
+            mask = self._half_mask(layer) if is_old else self.mask(layer)
         if settings.flash_attention:
             halves = [self.graph.op(tensor.size // 2, self.view(tensor)) for tensor in keys_and_values]  # F16
             copied = [self.graph.copied(self.cache // 2) for _ in range(2) if self.cache]
@@ -190,13 +190,14 @@ class GraphBuilder:
             length += layer.value_length
         return cells * settings.streams * layer.kv_heads * length * 2
 
-    def _mask(self, layer: Layer) -> Tensor:
+    def mask(self, layer: Layer) -> Tensor:
+        """Return the attention mask of a layer."""
         # a layer that has no heads by its header may be one with attention by its architecture
         return self._masks.get(layer.has_window, self.out_ids)
 
     def _half_mask(self, layer: Layer) -> Tensor:
         """Convert the mask to F16, once for all layers."""
-        mask = self._mask(layer)
+        mask = self.mask(layer)
         if mask not in self._halves:
             self._halves[mask] = self.graph.op(mask.size // 2, mask)
         return self._halves[mask]
@@ -231,7 +232,9 @@ class GraphBuilder:
         elif is_fused or has_own:
             self.store(self.view(k))
             self.store(self.view(v), *self._places.get(layer.has_window, ()))
-        values = self.attend(q, layer, layer.value_length, keys_and_values=own)
+        is_sparse = shape.architecture == "minimax-m3" and layer.index_length and settings.flash_attention
+        mask = self._block_mask(layer) if is_sparse else None
+        values = self.attend(q, layer, layer.value_length, mask=mask, keys_and_values=own)
         if settings.rotates_values:
             values = self.op(layer.heads * layer.value_length, self.view(values))
         if full is not None and has_gate:
@@ -239,6 +242,16 @@ class GraphBuilder:
             values = self.over(self.view(values), gate)
         elements = shape.embedding * layer.heads * layer.value_length
         return self.product(shape.embedding, self.view(values), elements=elements)
+
+    def _block_mask(self, layer: Layer) -> Tensor:
+        """Add a mask for each head of keys, of the blocks that an indexer selects (MiniMax M3)."""
+        cells = self.settings.cells
+        inner = self.shape.inner
+        keys, queries = inner.index_length, inner.index_length * layer.kv_heads
+        selected = self.op(cells * layer.kv_heads, self.op(queries + keys, self.positions))
+        selected = self.op(cells * layer.kv_heads, self.view(selected))
+        mask = self.op(cells, self.mask(layer))
+        return self.graph.op(cells * self.rows * layer.kv_heads * 2, selected, mask)
 
     def _rotated(self, tensor: Tensor, width: int, *, has_rope: bool) -> Tensor:
         """Rotate queries or keys, by position and for a quantized cache; of a view, and so not over it."""
@@ -274,69 +287,6 @@ class GraphBuilder:
         if self.settings.rotates_values:
             v = self.op(v_width, self.view(v))
         return self._rotated(self.view(self.product(k_width, norm)), k_width, has_rope=has_rope), v
-
-    def latent_attention(self, norm: Tensor, layer: Layer) -> Tensor:
-        """Add attention with compressed keys and values (MLA), absorbed or not."""
-        inner, shape, rank = self.shape.inner, self.shape, self.shape.kv_rank
-        heads, rope = layer.heads, inner.rope_length
-        key = inner.mla_key_length or layer.key_length
-        if layer.index_length:
-            self.store(self._index_keys(norm))
-        low = self.product(inner.q_rank, norm) if inner.q_rank else norm
-        q = self.product(heads * key, low)
-        if not shape.caches_keys_only:
-            return self._decompressed(norm, q, layer)
-        absorbed = self.op(heads * rank, self.view(q))
-        q_pe = self.op(heads * rope, self.view(q), self.positions)
-        q = self.op(heads * (rank + rope), self.view(absorbed), q_pe)
-        kv = self.op(rank + rope, norm)
-        compressed = self.op(rank, self.view(kv))
-        k_pe = self.op(rope, self.view(kv), self.positions)
-        k = self.op(rank + rope, self.view(compressed), k_pe)
-        self.store(self.view(k))
-        self.graph.use(compressed)
-        mask = self._indexed_mask(norm, low, layer) if inner.index_length else None
-        values = self.attend(q, layer, rank, mask=mask)
-        values = self.op(heads * inner.mla_value_length, self.view(values))
-        if self.settings.flash_attention:
-            values = self.op(heads * inner.mla_value_length, self.view(values))
-        return self.product(shape.embedding, self.view(values))
-
-    def _index_keys(self, norm: Tensor) -> Tensor:
-        """Add the keys of the indexer of sparse attention."""
-        length = self.shape.inner.index_length
-        keys = self.op(length, self.op(length, norm))
-        return self.op(length, self.op(length, self.view(keys), self.positions))
-
-    def _indexed_mask(self, norm: Tensor, low: Tensor, layer: Layer) -> Tensor:
-        """Add the mask of the tokens that the indexer of this layer, or of one before, selects."""
-        inner, cells = self.shape.inner, self.settings.cells
-        selected = min(inner.index_top, cells)
-        if layer.index_length:
-            width = inner.index_heads * inner.index_length
-            queries = self.op(width, self.op(width, self.view(self.op(width, low)), self.positions))
-            weights = self.op(inner.index_heads, self.view(self.op(inner.index_heads, norm)))
-            scores = self.op(cells, self.view(queries), weights, self.index_mask)
-            self.selected = self.op(selected, self.view(self.op(selected, scores)))
-        mask = self._mask(layer)
-        chosen = self.graph.op(mask.size, mask)
-        self.graph.use(self.view(chosen), self.over(self.zeros.pop()), self.view(self.selected))
-        return self.graph.op(mask.size, chosen, mask)
-
-    def _decompressed(self, norm: Tensor, q: Tensor, layer: Layer) -> Tensor:
-        inner, shape, heads = self.shape.inner, self.shape, layer.heads
-        rank, rope = shape.kv_rank, inner.rope_length
-        q = self.op(heads * layer.key_length, self.view(q), self.positions)
-        kv = self.op(rank + rope, norm)
-        compressed = self.op(rank, self.view(kv))
-        expanded = self.op(heads * (layer.key_length - rope + layer.value_length), compressed)
-        v = self.op(heads * layer.value_length, self.view(expanded))
-        k_pe = self.op(rope, self.view(kv), self.positions)
-        repeated = self.op(heads * rope, k_pe)
-        k = self.op(heads * layer.key_length, self.view(expanded), repeated)
-        self.store(self.view(k))
-        self.store(self.view(v))
-        return self.product(shape.embedding, self.view(self.attend(q, layer, layer.value_length)))
 
     def dense(self, norm: Tensor, width: int, *, has_gate: bool = True, is_fused: bool = False) -> Tensor:
         """Add a feed-forward part; `is_fused` if its gate is in the same tensor as the rest."""
