@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,6 +202,8 @@ def _metal(ram_bytes: int) -> Iterator[Gpu]:
     people have posted it (10,922.67 MiB of 16 GiB in abetlen/llama-cpp-python issue 687, 48 GiB of 64 GiB in
     ggml-org/llama.cpp issue 1870; macOS 26 lets it have more), or what ``iogpu.wired_limit_mb`` is set to.
     """
+    import platform  # noqa: PLC0415 - on a Mac alone
+
     if platform.machine() != "arm64":
         return
     share = ram_bytes * 2 // 3 if ram_bytes <= _METAL_TURN else ram_bytes * 3 // 4
