@@ -87,7 +87,10 @@ REFUSED = (
     "FROM ./m.gguf\nTEMPLATE {{ messages[0].content }}\n",
     "FROM ./m.gguf\nTEMPLATE {{ if .System }}\n",
 )
-_LINES = sorted({line for text in (*ACCEPTED, *REFUSED) for line in text.splitlines()[1:]})
+_HIDES_THE_REST = "PARAMETER system Be brief."  # refused on purpose, with a warning, where parsing ends
+_LINES = sorted(
+    {line for text in (*ACCEPTED, *REFUSED) for line in text.splitlines()[1:]} - {_HIDES_THE_REST}
+)
 
 
 @pytest.fixture(scope="module")
