@@ -167,7 +167,7 @@ class _Kinds:
         return part.weights * divisor < self._main.weights
 
     def _part_of_another(self, part: NameParts) -> Kind | None:
-        """Return the kind of a file that has no word for it and yet is no model; ``None`` for a model."""
+        """Return the kind of a file that no word decides and that is part of a model; else ``None``."""
         main = self._main
         if main is None or part is main or part.files.missing or not self._is_part(part, main):
             return None

@@ -112,6 +112,8 @@ def _subject(projector: Variant) -> set[str]:
 
 
 def _names(projectors: Sequence[Variant]) -> str:
-    named = ", ".join(f"{one.files[0].path} ({size(one.n_bytes)})" for one in projectors[:_NAMED])
+    named = ", ".join(
+        f"{projector.files[0].path} ({size(projector.n_bytes)})" for projector in projectors[:_NAMED]
+    )
     more = len(projectors) - _NAMED
     return f"{named} and {more} more" if more > 0 else named

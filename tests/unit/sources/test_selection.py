@@ -229,6 +229,28 @@ class TestGrouping:
         (broken,) = catalogue([f"m-Q6_K.gguf{ending}" for ending in without]).models
         assert broken.missing == (f"m-Q6_K.gguf{endings[5]}",)
 
+    @given(
+        st.lists(
+            st.tuples(
+                st.text(alphabet="aB1q4_-. /(éM", min_size=1, max_size=20),
+                st.sampled_from(
+                    [".gguf", ".gguf.part1", ".gguf-split-a", ".gguf.aa", "-00001-of-00002.gguf", ".bin"]
+                ),
+                st.integers(0, 1 << 40),
+            ),
+            max_size=12,
+            unique_by=lambda part: part[0] + part[1],
+        )
+    )
+    def test_any_names_are_sorted_and_no_file_is_in_two_variants(self, parts):
+        files = [RepositoryFile(path=name + ending, size=size) for name, ending, size in parts]
+        found = Catalogue.of(files, repository="o/r")
+        sorted_in = [file for variant in found.variants for file in variant.files]
+        assert len(sorted_in) == len(set(sorted_in))
+        assert set(sorted_in) <= set(files)
+        for model in found.models:
+            found.projector_of(model)
+
     @pytest.mark.parametrize("ending", [".md", ".sha256", ".bak", ".incomplete", ".2024", ".old"])
     def test_other_endings_are_not_pieces(self, ending):
         assert not catalogue([f"m-Q6_K.gguf{ending}"]).variants
