@@ -52,7 +52,8 @@ def _row(row: QuantRow, *, table: QuantTable) -> tuple[str, ...]:
     variant = row.variant
     is_taken = table.choice is not None and table.choice.variant == variant
     bits = "?" if row.bits_per_weight is None else f"{row.bits_per_weight:.2f}"
-    shards = f"{len(variant.files)}, incomplete" if variant.missing else str(len(variant.files))
+    shards = f"{len(variant.files)}{' pieces' if variant.is_cut else ''}"
+    shards = f"{shards}, incomplete" if variant.missing else shards
     quant = f"{variant.quant or '-'}{' *' if is_taken else ''}"
     return (quant, size(variant.n_bytes), shards, bits, place_name(row.place), variant.files[0].path)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import HubSource, LocalSource
 from gguf2ollama.sources.local import find_model, find_projectors
@@ -81,18 +81,23 @@ def resolve(
         str(path) for path in projectors if isinstance(parsed, HubSource) and not Path(path).exists()
     ]
     named = find_projectors([path for path in projectors if str(path) not in in_repository])
-    with open_remote(
-        parsed,
-        selection=selection,
-        room=room,
-        takes_projector=takes_projector and not named,
-        projectors=in_repository,
-        notify=notify,
-    ) as remote:
-        for line in (remote.model.found, *remote.model.notes):
-            notify(line)
-        files = read_headers(remote, projectors=named, digests=digests)
-        return ModelRef(files=files, remote=remote.model, folder=remote.cached.root)
+    try:
+        with open_remote(
+            parsed,
+            selection=selection,
+            room=room,
+            takes_projector=takes_projector and not named,
+            projectors=in_repository,
+            notify=notify,
+        ) as remote:
+            for line in (remote.model.found, *remote.model.notes):
+                notify(line)
+            files = read_headers(remote, projectors=named, digests=digests)
+            return ModelRef(files=files, remote=remote.model, folder=remote.cached.root)
+    except NotFound as error:
+        if str(source).lower().endswith(".gguf") and "://" not in str(source):  # it may be meant as a path
+            raise NotFound(f"no such file, and {error.message}", hint=error.hint) from error
+        raise
 
 
 def fetch(

@@ -325,6 +325,13 @@ class TestHeadersThatSettle:
         assert not any("Q4_K_M" in path or "F16" in path for path in hub.sent)
 
 
+def test_a_path_that_is_neither_a_file_nor_in_a_repository_is_called_both(hub, model):
+    hub.add("o/r", {"m-Q4_K_M.gguf": model})
+    for source in ("modles/x.gguf", "o/r/x.gguf"):
+        with pytest.raises(NotFound, match="no such file, and "):
+            find(source)
+
+
 class TestPieces:
     @pytest.fixture
     def pieces(self, hub, model):
