@@ -13,7 +13,7 @@ from gguf2ollama.install.preflight import require_server_space
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
-from gguf2ollama.planning.layers import Image
+from gguf2ollama.planning.layers import Image, recipe_parameters
 from gguf2ollama.planning.recipe import Recipe
 
 __all__ = ["UploadTransport", "create_model"]
@@ -93,8 +93,7 @@ def create_model(
         parser=modelfile.parser,
         requires=modelfile.requires,
         system=modelfile.system,
-        # without this list the model gets the stops of a template that the server detects
-        parameters={"stop": [], **modelfile.parameters_json()},
+        parameters=recipe_parameters(modelfile),
         messages=[{"role": message.role, "content": message.content} for message in modelfile.messages],
         licenses=recipe.licenses,
         quantization=quantization,

@@ -6,7 +6,7 @@ import dataclasses
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
@@ -36,6 +36,7 @@ from gguf2ollama.oci import (
 from gguf2ollama.sources.model import ModelFiles
 
 if TYPE_CHECKING:
+    from gguf2ollama.modelfiles import Modelfile
     from gguf2ollama.planning.recipe import Recipe
 
 __all__ = ["Image", "Text", "Weights", "lay_out_image", "lay_out_weights"]
@@ -172,6 +173,15 @@ def lay_out_image(
     )
 
 
+def recipe_parameters(modelfile: Modelfile) -> dict[str, Any]:
+    """Return the parameters of a model for every transport, with an empty list of stops where there are none.
+
+    Without that list ``create`` adds the stops of a template that it detects, and the layers of one model
+    would differ by transport.
+    """
+    return {"stop": [], **modelfile.parameters_json()}
+
+
 def lay_out_weights(
     files: ModelFiles, *, takes_shards: bool, patch: HeaderPatch = UNCHANGED
 ) -> tuple[Weights, ...]:
@@ -223,8 +233,8 @@ def _texts(recipe: Recipe) -> Iterator[Text]:
         yield Text(media_type=MediaType.SYSTEM, content=modelfile.system.encode())
     for text in recipe.licenses:
         yield Text(media_type=MediaType.LICENSE, content=text.encode())
-    if parameters := modelfile.parameters_json():
-        yield Text(media_type=MediaType.PARAMS, content=go_json(dict(sorted(parameters.items()))))
+    parameters = recipe_parameters(modelfile)
+    yield Text(media_type=MediaType.PARAMS, content=go_json(dict(sorted(parameters.items()))))
     if modelfile.messages:
         messages = [{"role": message.role, "content": message.content} for message in modelfile.messages]
         yield Text(media_type=MediaType.MESSAGES, content=go_json(messages))
