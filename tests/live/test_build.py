@@ -300,7 +300,9 @@ def test_everything_asked_for_is_on_the_server(client, host, tmp_path):
     wanted = {"temperature": 0.25, "top_k": 7, "num_keep": 3, "repeat_penalty": 1.05, "seed": 42}
     parameters = [Parameter(name=name, value=value) for name, value in wanted.items()]
     stops = [Parameter(name="stop", value=text) for text in ("<|im_end|>", 'a "b" c', "\n\n", " x")]
-    build(path, host=host, context=512, parameters=[*parameters, *stops], licenses=("One", "Two"))
+    build(
+        path, host=host, name="asked", context=512, parameters=[*parameters, *stops], licenses=("One", "Two")
+    )
     shown = client.show("asked")
     assert {name: shown.parameters[name] for name in wanted} == wanted
     assert shown.parameters["num_ctx"] == 512
