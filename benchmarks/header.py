@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from gguf2ollama.ggufio import Tensor, TensorType, TypedValue, ValueType, open_gguf, write_gguf
-from gguf2ollama.sources.remote_streams import MOST_BYTES
+from gguf2ollama.sources.sites.remote_streams import MOST_BYTES
 from tests.fakes.range_server import RangeServer
 
 TOKENS = 152_000

@@ -96,21 +96,21 @@ MUTANTS = (
     ),
     Mutant(
         name="part: what is left of an earlier download may be longer than the file",
-        file="sources/part_file.py",
+        file="sources/downloads/part_file.py",
         old="max(ends, default=0) <= part.st_size <= size:",
         new="max(ends, default=0) <= part.st_size:",
         tests=("unit/sources/test_part_file.py", "unit/sources/test_url.py"),
     ),
     Mutant(
         name="part: another tool's part may be longer than the file",
-        file="sources/part_file.py",
+        file="sources/downloads/part_file.py",
         old="        if 0 < found <= size:",
         new="        if 0 < found:",
         tests=("unit/sources/test_part_file.py", "unit/sources/test_download.py"),
     ),
     Mutant(
         name="path: a listed path may lead out of the folder",
-        file="sources/site.py",
+        file="sources/sites/site.py",
         old='part in {"", ".", ".."} or',
         new='part in {"", "."} or',
         tests=("unit/sources/test_hostile_sites.py",),
@@ -124,7 +124,7 @@ MUTANTS = (
     ),
     Mutant(
         name="digest: a download with another digest is accepted",
-        file="sources/download.py",
+        file="sources/downloads/download.py",
         old="            return digest == file.sha256",
         new="            return True",
         tests=("unit/sources/test_download.py",),

@@ -6,15 +6,15 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.memory.hardware import MemoryRoom, find_hardware
 from gguf2ollama.memory.placement import Place
-from gguf2ollama.sources.gguf_files import Kind, Variant
+from gguf2ollama.sources.catalogue.gguf_files import Kind, Variant
+from gguf2ollama.sources.catalogue.placing import Placing
+from gguf2ollama.sources.catalogue.selection import Choice
 from gguf2ollama.sources.parse import require_repository
-from gguf2ollama.sources.placing import Placing
 from gguf2ollama.sources.remote import Headers
 from gguf2ollama.sources.repository import Repository, read_repository
-from gguf2ollama.sources.selection import Choice
-from gguf2ollama.sources.settings import settings_for
 from gguf2ollama.sources.settling import settle
-from gguf2ollama.sources.sites import open_site
+from gguf2ollama.sources.sites.opening import open_site
+from gguf2ollama.sources.sites.settings import settings_for
 
 __all__ = ["QuantRow", "QuantTable", "list_quants"]
 

@@ -16,11 +16,11 @@ from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
 from gguf2ollama.planning.layers import Weights
 from gguf2ollama.planning.plan import BuildPlan
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.remote_streams import FileStream
-from gguf2ollama.sources.settings import settings_for
-from gguf2ollama.sources.site import Site
-from gguf2ollama.sources.sites import open_site
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.sites.opening import open_site
+from gguf2ollama.sources.sites.remote_streams import FileStream
+from gguf2ollama.sources.sites.settings import settings_for
+from gguf2ollama.sources.sites.site import Site
 
 __all__ = ["StreamTransport"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names import ModelName
+from gguf2ollama.sources.catalogue.quantization import find_label
 from gguf2ollama.sources.model import ModelFiles
-from gguf2ollama.sources.quantization import find_label
 
 __all__ = ["default_name", "suggest_name"]
 

@@ -15,7 +15,7 @@ from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
-from gguf2ollama.sources.gguf_files import RepositoryFile
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
 
 __all__ = [
     "CachedRepository",

@@ -13,8 +13,8 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import LocalSource
-from gguf2ollama.sources.download import Download, Downloaded
-from gguf2ollama.sources.joined import join_pieces
+from gguf2ollama.sources.downloads.download import Download, Downloaded
+from gguf2ollama.sources.downloads.joined import join_pieces
 from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source

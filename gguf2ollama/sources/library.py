@@ -17,8 +17,8 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem
 from gguf2ollama.ggufio import Role, Shard, ShardSet, file_type_name
 from gguf2ollama.ggufio.shard_files import group, set_name
+from gguf2ollama.sources.catalogue.quantization import find_label
 from gguf2ollama.sources.model import ModelFiles
-from gguf2ollama.sources.quantization import find_label
 
 __all__ = ["Library", "LibraryModel", "SkippedFile", "find_library"]
 

@@ -11,7 +11,7 @@ from gguf2ollama.errors import InvalidInput, UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.ggufio.shard_files import gguf_paths
 from gguf2ollama.names import LocalSource, parse_source
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, collect_sets, cut_in_pieces
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, collect_sets, cut_in_pieces
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import public_source
 
@@ -74,8 +74,8 @@ def _with_projector(
     if len(paths) <= len(files.model.shards):
         return files
     # where there is anything else alone
-    from gguf2ollama.sources.classification import group_files  # noqa: PLC0415
-    from gguf2ollama.sources.projectors import choose_projector  # noqa: PLC0415
+    from gguf2ollama.sources.catalogue.classification import group_files  # noqa: PLC0415
+    from gguf2ollama.sources.catalogue.projectors import choose_projector  # noqa: PLC0415
 
     listed = [RepositoryFile(path=path.name, size=path.stat().st_size) for path in paths]
     names = [projector.shards[0].path.stem for projector in projectors or ()]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio import Shard, ShardSet
-from gguf2ollama.sources.quantization import find_quant
+from gguf2ollama.sources.catalogue.quantization import find_quant
 
 if TYPE_CHECKING:
-    from gguf2ollama.sources.gguf_files import RepositoryFile
+    from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
 
 __all__ = ["KnownDigests", "ModelFiles", "Origin", "Published", "SourceSelection", "Value"]
 

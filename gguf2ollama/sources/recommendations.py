@@ -19,7 +19,7 @@ from gguf2ollama.modelfiles import PARAMETERS
 from gguf2ollama.names import HubSource, parse_source
 from gguf2ollama.sources.model import Published, Value
 from gguf2ollama.sources.repository import Repository
-from gguf2ollama.sources.site import Site
+from gguf2ollama.sources.sites.site import Site
 
 __all__ = ["read_generation_config", "read_params", "read_published"]
 

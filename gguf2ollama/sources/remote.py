@@ -18,20 +18,20 @@ from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
 from gguf2ollama.sources.cache import CachedRepository
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
-from gguf2ollama.sources.joined import JoinedReader
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.catalogue.placing import Placing
+from gguf2ollama.sources.catalogue.projectors import ProjectorChoice
+from gguf2ollama.sources.catalogue.selection import Catalogue, Choice
+from gguf2ollama.sources.downloads.joined import JoinedReader
 from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, SourceSelection
-from gguf2ollama.sources.placing import Placing
-from gguf2ollama.sources.projectors import ProjectorChoice
 from gguf2ollama.sources.recommendations import read_published
-from gguf2ollama.sources.remote_streams import RangeReader
 from gguf2ollama.sources.repository import Repository, read_repository
-from gguf2ollama.sources.selection import Catalogue, Choice
-from gguf2ollama.sources.settings import SiteSettings, settings_for
 from gguf2ollama.sources.settling import settle
-from gguf2ollama.sources.site import Site
-from gguf2ollama.sources.sites import open_site
+from gguf2ollama.sources.sites.opening import open_site
+from gguf2ollama.sources.sites.remote_streams import RangeReader
+from gguf2ollama.sources.sites.settings import SiteSettings, settings_for
+from gguf2ollama.sources.sites.site import Site
 
 __all__ = ["Headers", "Remote", "RemoteModel", "open_remote", "read_headers", "reopen_remote"]
 

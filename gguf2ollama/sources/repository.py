@@ -6,10 +6,10 @@ import contextlib
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.selection import Catalogue
-from gguf2ollama.sources.settings import SiteSettings
-from gguf2ollama.sources.site import RepositoryInfo, Site
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.catalogue.selection import Catalogue
+from gguf2ollama.sources.sites.settings import SiteSettings
+from gguf2ollama.sources.sites.site import RepositoryInfo, Site
 
 __all__ = ["Repository", "read_repository"]
 

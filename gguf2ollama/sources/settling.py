@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ggufio import GgufFile, Role, role_of
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.catalogue.selection import Catalogue
 from gguf2ollama.sources.repository import Repository
-from gguf2ollama.sources.selection import Catalogue
 
 __all__ = ["settle"]
 

@@ -9,7 +9,7 @@ import pytest
 from gguf2ollama import inspect
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.planning.layers import lay_out_image
-from gguf2ollama.sources.settings import HubSettings
+from gguf2ollama.sources.sites.settings import HubSettings
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.hub_server import FakeHub
 from tests.sparing import (  # noqa: F401 - fixtures

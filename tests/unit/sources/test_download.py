@@ -24,12 +24,12 @@ from gguf2ollama.errors import (
     VerificationFailed,
 )
 from gguf2ollama.events import ignore
-from gguf2ollama.sources import part_file
-from gguf2ollama.sources.download import Download
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.huggingface import HubSite, parse_file
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.downloads import part_file
+from gguf2ollama.sources.downloads.download import Download
 from gguf2ollama.sources.repository import read_repository
-from gguf2ollama.sources.settings import HubSettings
+from gguf2ollama.sources.sites.huggingface import HubSite, parse_file
+from gguf2ollama.sources.sites.settings import HubSettings
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_server import WEB_PAGE, Answer, Cut, FakeHub, NoRanges, Spoil, WrongRange
 

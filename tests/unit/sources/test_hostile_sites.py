@@ -8,11 +8,11 @@ import tracemalloc
 import pytest
 
 from gguf2ollama.errors import ServerProblem, ServerRefused, ServerStalled
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.huggingface import HubSite
-from gguf2ollama.sources.modelscope import ModelScopeSite
-from gguf2ollama.sources.remote_streams import RangeReader
-from gguf2ollama.sources.settings import HubSettings, ModelScopeSettings
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.sites.huggingface import HubSite
+from gguf2ollama.sources.sites.modelscope import ModelScopeSite
+from gguf2ollama.sources.sites.remote_streams import RangeReader
+from gguf2ollama.sources.sites.settings import HubSettings, ModelScopeSettings
 from tests.fakes.raw_server import RawServer, ok
 
 COMMIT = "c" * 40
@@ -77,7 +77,7 @@ def test_a_listing_that_would_take_too_much_memory_is_refused(ask):
 
 
 def test_a_listing_of_endless_pages_is_refused(ask, monkeypatch):
-    monkeypatch.setattr("gguf2ollama.sources.huggingface._MOST_PAGES", 20)
+    monkeypatch.setattr("gguf2ollama.sources.sites.huggingface._MOST_PAGES", 20)
     count = 0
 
     def answer(_head):
@@ -102,14 +102,14 @@ def test_a_next_page_without_files_is_refused(ask, entries):
 
 
 def test_more_files_than_any_repository_has_are_refused(ask, monkeypatch):
-    monkeypatch.setattr("gguf2ollama.sources.huggingface.MOST_FILES", 5)
+    monkeypatch.setattr("gguf2ollama.sources.sites.huggingface.MOST_FILES", 5)
 
     with pytest.raises(ServerRefused, match="more than 5 files"):
         ask(lambda _head: ok(json.dumps([FILE] * 6).encode()), list_files)
 
 
 def test_a_listing_whose_pages_take_too_long_together_is_given_up(ask, monkeypatch):
-    monkeypatch.setattr("gguf2ollama.sources.huggingface.LISTING_SECONDS", 0.0)
+    monkeypatch.setattr("gguf2ollama.sources.sites.huggingface.LISTING_SECONDS", 0.0)
 
     with pytest.raises(ServerStalled, match="were not listed within"):
         ask(lambda _head: page([FILE]), list_files)
@@ -130,7 +130,7 @@ def dripping(start):
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("question", [list_files, read_info])
 def test_an_answer_that_drips_is_given_up(ask, question, monkeypatch):
-    monkeypatch.setattr("gguf2ollama.sources.site.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("gguf2ollama.sources.sites.site.ANSWER_SECONDS", 0.2)
     monkeypatch.setattr("gguf2ollama.net.client._ANSWER_SECONDS", 0.2)
 
     with pytest.raises(ServerStalled, match=r"not complete within 0\.2 s"):
@@ -139,7 +139,7 @@ def test_an_answer_that_drips_is_given_up(ask, question, monkeypatch):
 
 @pytest.mark.timeout(20)
 def test_a_header_that_drips_is_given_up(ask, monkeypatch):
-    monkeypatch.setattr("gguf2ollama.sources.remote_streams._RANGE_SECONDS", 0.2)
+    monkeypatch.setattr("gguf2ollama.sources.sites.remote_streams._RANGE_SECONDS", 0.2)
     head = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-999/1000\r\nContent-Length: 1000\r\n\r\n"
 
     with pytest.raises(ServerStalled, match="not complete within"):
@@ -152,7 +152,7 @@ def test_a_header_that_drips_is_given_up(ask, monkeypatch):
 @pytest.mark.timeout(20)
 def test_a_file_that_drips_is_given_up(ask, monkeypatch):
     """Each read brings something, so that no stall is seen; what comes in a minute is too little."""
-    monkeypatch.setattr("gguf2ollama.sources.remote_file._LEAST_SECONDS", 0.2)
+    monkeypatch.setattr("gguf2ollama.sources.sites.remote_file._LEAST_SECONDS", 0.2)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
     file = RepositoryFile(path="m.gguf", size=100_000)
 

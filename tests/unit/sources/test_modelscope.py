@@ -21,8 +21,8 @@ from gguf2ollama.cli import run
 from gguf2ollama.errors import NotFound, ServerRefused, ServerUnreachable, UsageProblem, VerificationFailed
 from gguf2ollama.names import HubSource, UrlSource, parse_source
 from gguf2ollama.oci import Digest
-from gguf2ollama.sources.modelscope import ModelScopeSite, parse_file
-from gguf2ollama.sources.settings import ModelScopeSettings
+from gguf2ollama.sources.sites.modelscope import ModelScopeSite, parse_file
+from gguf2ollama.sources.sites.settings import ModelScopeSettings
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.file_server import WEB_PAGE, Answer, Cut, Spoil
 from tests.fakes.hub_content import Hollow
@@ -334,7 +334,7 @@ class TestDownload:
         assert site.sent[NAME] == len(content)
 
     def test_a_hundred_cuts_cost_next_to_nothing(self, site, content, monkeypatch):
-        monkeypatch.setattr("gguf2ollama.sources.modelscope.ModelScopeSite", _patient)
+        monkeypatch.setattr("gguf2ollama.sources.sites.modelscope.ModelScopeSite", _patient)
         site.add("o/r", {NAME: content})
         chance = random.Random(3)  # noqa: S311 - the same every time
         for _ in range(100):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gguf2ollama import environment
 from gguf2ollama.errors import NotEnoughSpace
-from gguf2ollama.sources.part_file import PartFile, identity_of, journal_path, segment_bytes
+from gguf2ollama.sources.downloads.part_file import PartFile, identity_of, journal_path, segment_bytes
 from tests.examples import examples
 
 SEGMENT = 64 << 10

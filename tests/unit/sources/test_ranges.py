@@ -21,7 +21,7 @@ from gguf2ollama.errors import (
 )
 from gguf2ollama.ggufio import TypedValue, ValueType, open_gguf
 from gguf2ollama.sources import RangeReader, open_remote_gguf
-from gguf2ollama.sources.remote_streams import MOST_BYTES
+from gguf2ollama.sources.sites.remote_streams import MOST_BYTES
 from tests.builders import build_gguf, some_tensors
 from tests.examples import examples
 from tests.fakes.range_server import RangeServer, Reply

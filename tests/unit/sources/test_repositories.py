@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile
-from gguf2ollama.sources.selection import Catalogue
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile
+from gguf2ollama.sources.catalogue.selection import Catalogue
 
 LISTS = json.loads(Path(__file__).with_name("repositories.json").read_text(encoding="utf-8"))
 

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from gguf2ollama.errors import Gguf2OllamaError, InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import shard_name
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile
-from gguf2ollama.sources.quantization import bits_of, find_quant, fold_quant
-from gguf2ollama.sources.selection import Catalogue
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile
+from gguf2ollama.sources.catalogue.quantization import bits_of, find_quant, fold_quant
+from gguf2ollama.sources.catalogue.selection import Catalogue
 from tests.fakes.hub_repositories import KNOWN, MB, MRADERMACHER, QWEN, UNSLOTH
 
 

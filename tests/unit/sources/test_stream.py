@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from gguf2ollama import build
 from gguf2ollama.errors import ServerRefused, ServerUnreachable, UsageProblem
 from gguf2ollama.oci import Digest
-from gguf2ollama.sources.huggingface import HubSite
-from gguf2ollama.sources.remote_streams import FileStream
 from gguf2ollama.sources.repository import read_repository
+from gguf2ollama.sources.sites.huggingface import HubSite
+from gguf2ollama.sources.sites.remote_streams import FileStream
 from tests.builders import build_shards, tiny_llama
 from tests.fakes.hub_server import Answer, Cut, FakeHub, NoRanges
 from tests.fakes.ollama_server import FakeOllama
@@ -81,7 +81,7 @@ class TestFileStream:
         cuts=st.lists(st.integers(0, 3000), max_size=4),
     )
     def test_reads_of_any_length_give_the_file(self, sizes, cuts, tmp_path_factory):
-        from gguf2ollama.sources.settings import HubSettings  # noqa: PLC0415 - of this one alone
+        from gguf2ollama.sources.sites.settings import HubSettings  # noqa: PLC0415 - of this one alone
 
         content = random.Random(1).randbytes(6000)  # noqa: S311 - the same every time
         with FakeHub() as hub:

@@ -13,9 +13,9 @@ import pytest
 from gguf2ollama.errors import InvalidInput, NotEnoughSpace, ServerProblem, ServerRefused
 from gguf2ollama.events import ignore
 from gguf2ollama.net import HttpClient
-from gguf2ollama.sources.part_file import PartFile, identity_of
-from gguf2ollama.sources.remote_file import RemoteFile
-from gguf2ollama.sources.transfer import Transfer
+from gguf2ollama.sources.downloads.part_file import PartFile, identity_of
+from gguf2ollama.sources.downloads.transfer import Transfer
+from gguf2ollama.sources.sites.remote_file import RemoteFile
 from tests.fakes.range_server import RangeServer, Reply
 
 SEGMENT = 64 << 10
@@ -245,7 +245,7 @@ def test_a_full_disk_ends_it(fetch, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("gguf2ollama.sources.part_file._write_at", refuse)
+    monkeypatch.setattr("gguf2ollama.sources.downloads.part_file._write_at", refuse)
     with pytest.raises(NotEnoughSpace):
         fetch()
 

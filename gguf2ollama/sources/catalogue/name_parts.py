@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.sources.gguf_files import FileSet
-from gguf2ollama.sources.quantization import bits_of, find_label, find_quant
+from gguf2ollama.sources.catalogue.gguf_files import FileSet
+from gguf2ollama.sources.catalogue.quantization import bits_of, find_label, find_quant
 
 __all__ = ["NameParts", "extra_words", "shown_extra", "stated_size", "states_size", "take_apart", "words_of"]
 

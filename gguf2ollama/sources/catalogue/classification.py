@@ -12,9 +12,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant, collect_sets
-from gguf2ollama.sources.name_parts import NameParts, extra_words, shown_extra, states_size, take_apart
-from gguf2ollama.sources.quantization import is_convertible
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant, collect_sets
+from gguf2ollama.sources.catalogue.name_parts import (
+    NameParts,
+    extra_words,
+    shown_extra,
+    states_size,
+    take_apart,
+)
+from gguf2ollama.sources.catalogue.quantization import is_convertible
 
 __all__ = ["group_files"]
 

@@ -17,10 +17,10 @@ from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, UsageP
 from gguf2ollama.events import ignore
 from gguf2ollama.ggufio import ShardName, shard_name
 from gguf2ollama.net import RETRY_PAUSES, ByteRange, Response, public_url
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.remote_file import RemoteFile
-from gguf2ollama.sources.settings import UrlSettings
-from gguf2ollama.sources.site import RepositoryInfo, Site, is_safe_path
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.sites.remote_file import RemoteFile
+from gguf2ollama.sources.sites.settings import UrlSettings
+from gguf2ollama.sources.sites.site import RepositoryInfo, Site, is_safe_path
 
 __all__ = ["UrlSite"]
 

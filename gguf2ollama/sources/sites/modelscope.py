@@ -28,9 +28,9 @@ from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, Server
 from gguf2ollama.events import ignore
 from gguf2ollama.net import RETRY_PAUSES, Response, host_of, parse_json
 from gguf2ollama.net.failures import printable
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.settings import ModelScopeSettings
-from gguf2ollama.sources.site import (
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.sites.settings import ModelScopeSettings
+from gguf2ollama.sources.sites.site import (
     LISTING_BYTES,
     LISTING_SECONDS,
     MOST_FILES,

@@ -17,7 +17,7 @@ from gguf2ollama.events import Progress, Update
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.sharing import copy_range
-from gguf2ollama.sources.gguf_files import Variant
+from gguf2ollama.sources.catalogue.gguf_files import Variant
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

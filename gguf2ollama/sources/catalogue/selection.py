@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidShards, NotFound, UsageProblem
 from gguf2ollama.ggufio import ShardName
-from gguf2ollama.sources.classification import group_files
-from gguf2ollama.sources.gguf_files import Kind, RepositoryFile, Variant
-from gguf2ollama.sources.name_parts import stated_size, words_of
-from gguf2ollama.sources.projectors import ProjectorChoice, choose_projector
-from gguf2ollama.sources.quantization import bits_of, fold_quant, is_same_quant
+from gguf2ollama.sources.catalogue.classification import group_files
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.catalogue.name_parts import stated_size, words_of
+from gguf2ollama.sources.catalogue.projectors import ProjectorChoice, choose_projector
+from gguf2ollama.sources.catalogue.quantization import bits_of, fold_quant, is_same_quant
 
 if TYPE_CHECKING:
     from gguf2ollama.memory.placement import Place

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from gguf2ollama.errors import ServerProblem, ServerRefused, ServerUnreachable
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.net import Budget, ByteRange, ClientClosed
-from gguf2ollama.sources.part_file import PartFile
-from gguf2ollama.sources.remote_file import RemoteFile, Slice
+from gguf2ollama.sources.downloads.part_file import PartFile
+from gguf2ollama.sources.sites.remote_file import RemoteFile, Slice
 
 if TYPE_CHECKING:
     from typing import Self

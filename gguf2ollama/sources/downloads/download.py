@@ -20,10 +20,10 @@ from gguf2ollama.fs.sharing import copy_range
 from gguf2ollama.fs.space import check_free_space
 from gguf2ollama.net import ClientClosed
 from gguf2ollama.sources.cache import CachedRepository, file_lock
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.part_file import PartFile, identity_of, segment_bytes
-from gguf2ollama.sources.site import Site
-from gguf2ollama.sources.transfer import Transfer
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.downloads.part_file import PartFile, identity_of, segment_bytes
+from gguf2ollama.sources.downloads.transfer import Transfer
+from gguf2ollama.sources.sites.site import Site
 
 __all__ = ["Download", "Downloaded"]
 

@@ -13,7 +13,7 @@ from gguf2ollama.memory.context import USEFUL_CONTEXT
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.memory.placement import Model, Place, Places, place_weights
 from gguf2ollama.memory.shape import read_shape
-from gguf2ollama.sources.gguf_files import RepositoryFile, Variant
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile, Variant
 
 __all__ = ["Placing"]
 

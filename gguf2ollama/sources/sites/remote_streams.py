@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from gguf2ollama.errors import ServerRefused
 from gguf2ollama.ggufio import GgufFile, open_gguf
 from gguf2ollama.net import RETRY_PAUSES, Budget, ByteRange, HttpClient, public_url
-from gguf2ollama.sources.remote_file import RemoteFile, Slice
+from gguf2ollama.sources.sites.remote_file import RemoteFile, Slice
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -1,8 +1,9 @@
 """A site that keeps models: what it is asked, whatever site it is.
 
 How each is asked, and what it answers, is in its own class:
-:class:`~gguf2ollama.sources.huggingface.HubSite`, :class:`~gguf2ollama.sources.modelscope.ModelScopeSite`,
-and :class:`~gguf2ollama.sources.url.UrlSite` for files that lie at no such site. All of them go through
+:class:`~gguf2ollama.sources.sites.huggingface.HubSite`,
+:class:`~gguf2ollama.sources.sites.modelscope.ModelScopeSite`,
+and :class:`~gguf2ollama.sources.sites.url.UrlSite` for files that lie at no such site. All of them go through
 :mod:`gguf2ollama.net`, which retries, follows redirects and bounds answers.
 """
 
@@ -19,10 +20,10 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused
 from gguf2ollama.events import ignore
 from gguf2ollama.net import RETRY_PAUSES, Failure, FailureKind, HttpClient, Response, explain
-from gguf2ollama.sources.gguf_files import RepositoryFile
-from gguf2ollama.sources.remote_file import RemoteFile
-from gguf2ollama.sources.remote_streams import RangeReader
-from gguf2ollama.sources.settings import SiteSettings
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+from gguf2ollama.sources.sites.remote_file import RemoteFile
+from gguf2ollama.sources.sites.remote_streams import RangeReader
+from gguf2ollama.sources.sites.settings import SiteSettings
 
 if TYPE_CHECKING:
     from typing import Self

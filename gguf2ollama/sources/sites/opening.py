@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from gguf2ollama.events import ignore
-from gguf2ollama.sources.settings import HubSettings, ModelScopeSettings, SiteSettings, UrlSettings
-from gguf2ollama.sources.site import Site
+from gguf2ollama.sources.sites.settings import HubSettings, ModelScopeSettings, SiteSettings, UrlSettings
+from gguf2ollama.sources.sites.site import Site
 
 __all__ = ["open_site"]
 
@@ -30,14 +30,14 @@ def open_site(settings: SiteSettings, *, notify: Callable[[str], None] = ignore)
 def _site(settings: SiteSettings, *, notify: Callable[[str], None]) -> Site:
     """Return the site of these settings; only that one is imported."""
     if isinstance(settings, HubSettings):
-        from gguf2ollama.sources.huggingface import HubSite  # noqa: PLC0415
+        from gguf2ollama.sources.sites.huggingface import HubSite  # noqa: PLC0415
 
         return HubSite(settings, notify=notify)
     if isinstance(settings, ModelScopeSettings):
-        from gguf2ollama.sources.modelscope import ModelScopeSite  # noqa: PLC0415
+        from gguf2ollama.sources.sites.modelscope import ModelScopeSite  # noqa: PLC0415
 
         return ModelScopeSite(settings, notify=notify)
-    from gguf2ollama.sources.url import UrlSite  # noqa: PLC0415
+    from gguf2ollama.sources.sites.url import UrlSite  # noqa: PLC0415
 
     assert isinstance(settings, UrlSettings)  # noqa: S101 - there are no others
     return UrlSite(settings, notify=notify)

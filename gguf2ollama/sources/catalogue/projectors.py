@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.names import size
-from gguf2ollama.sources.gguf_files import Kind, Variant
-from gguf2ollama.sources.quantization import fold_quant
+from gguf2ollama.sources.catalogue.gguf_files import Kind, Variant
+from gguf2ollama.sources.catalogue.quantization import fold_quant
 
 __all__ = ["ProjectorChoice", "choose_projector", "in_order"]
 
