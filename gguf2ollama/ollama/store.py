@@ -53,6 +53,7 @@ BlobResult = Literal["existing", "reflinked", "hardlinked", "symlinked", "copied
 """How a blob came into the store."""
 
 _CHUNK = 1 << 20
+_ATTEMPTS = 10
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _FILE_MODE = 0o644  # of all that Ollama writes
 # errors that say that a file cannot be hard-linked into the store, and has to be copied
@@ -391,9 +392,16 @@ class LocalStore:
         return Descriptor(media_type=MANIFEST_TYPE, digest=digest, size=len(content))
 
     def _write_file(self, path: Path, content: bytes, *, folder: Path) -> None:
-        self._make_folder(path.parent)
-        with atomic_file(path, folder=folder) as stream:
-            stream.write(content)
+        # a server removes the empty folders of names that it deletes: also one that we just made
+        for attempt in range(_ATTEMPTS):
+            self._make_folder(path.parent)
+            try:
+                with atomic_file(path, folder=folder) as stream:
+                    stream.write(content)
+                break
+            except NotFound:
+                if attempt == _ATTEMPTS - 1:
+                    raise
         self._settle(path)
 
     def _remove(self, *paths: Path) -> None:

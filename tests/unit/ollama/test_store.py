@@ -154,6 +154,22 @@ def test_a_manifest_that_is_not_yet_whole_lies_where_no_server_looks_for_one(sto
     assert sorted(path.name for path in (store.root / "manifests").iterdir()) == ["registry.ollama.ai"]
 
 
+def test_a_folder_that_a_server_removes_meanwhile_is_made_again(store, monkeypatch):
+    store.add_bytes(b"config")
+    made, make = [], LocalStore._make_folder
+
+    def make_and_lose(self, folder):
+        make(self, folder)
+        if "manifests" in folder.parts and len(made) < 3:
+            made.append(folder)
+            folder.rmdir()
+
+    monkeypatch.setattr(LocalStore, "_make_folder", make_and_lose)
+    store.write_manifest(NAME, manifest_of(b"config"))
+    assert len(made) == 3
+    assert store.read_manifest(NAME) is not None
+
+
 def test_a_blob_that_is_there_is_not_touched(store, source):
     store.add_bytes(CONTENT)
     before = blob(store).stat()
