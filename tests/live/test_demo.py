@@ -64,6 +64,6 @@ def test_a_program_that_is_found_serves_for_the_demo_alone(demo, newest_ollama, 
 def test_with_neither_the_store_is_written_and_the_way_on_is_told(demo, tmp_path):
     done = demo(OLLAMA_HOST=NOBODY)
     assert done.returncode == 0, done.stderr
-    assert "PARAMETER stop <|im_end|>" in done.stdout
+    assert "PARAMETER num_ctx" in done.stdout
     assert "install Ollama" in done.stdout
     assert (tmp_path / "demo/store/manifests/registry.ollama.ai/library/smollm2-demo/latest").is_file()
