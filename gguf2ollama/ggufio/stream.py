@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import FileChanged
 from gguf2ollama.fs.sharing import CHANGED
+from gguf2ollama.fs.streams import SeekableStream
 from gguf2ollama.ggufio.copying import open_unchanged
 from gguf2ollama.ggufio.ranges import GivenBytes, Range, Zeros
 from gguf2ollama.ggufio.reader import GgufFile
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["RangeStream"]
 
 
-class RangeStream(io.RawIOBase):
+class RangeStream(SeekableStream):
     """Consecutive ranges as one seekable file; at most one file is open at a time."""
 
     def __init__(self, ranges: Sequence[Range], sources: Mapping[Path, GgufFile]) -> None:
@@ -31,30 +32,14 @@ class RangeStream(io.RawIOBase):
         self._sources = sources
         self._ends = list(itertools.accumulate(part.length for part in ranges))
         self._size = self._ends[-1] if self._ends else 0
-        self._position = 0
         self._path: Path | None = None
         self._file: io.FileIO | None = None
         self._opened = contextlib.ExitStack()
 
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return true."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Set the position, which may be beyond the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative seek position {base + offset}")
-        self._position = base + offset
-        return self._position
+    @property
+    def size(self) -> int:
+        """Bytes of all ranges."""
+        return self._size
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill the buffer; return fewer bytes at the end only.

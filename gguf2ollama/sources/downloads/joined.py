@@ -17,6 +17,7 @@ from gguf2ollama.events import Progress, Update
 from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.sharing import copy_range
+from gguf2ollama.fs.streams import SeekableStream
 from gguf2ollama.sources.catalogue.gguf_files import Variant
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["JoinedReader", "join_pieces"]
 
 
-class JoinedReader(io.RawIOBase):
+class JoinedReader(SeekableStream):
     """The bytes of several streams, one after the other; each is opened when it is first needed.
 
     Args:
@@ -34,24 +35,15 @@ class JoinedReader(io.RawIOBase):
     """
 
     def __init__(self, sizes: Sequence[int], open_piece: Callable[[int], io.RawIOBase]) -> None:
+        super().__init__()
         self._ends = list(itertools.accumulate(sizes))
         self._open = open_piece
         self._pieces: dict[int, io.RawIOBase] = {}
-        self._position = 0
 
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return true."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._ends[-1]}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return self._ends[-1]
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read from the piece at the position; return 0 at the end of the last."""

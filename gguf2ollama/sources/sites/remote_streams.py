@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from gguf2ollama.errors import ServerRefused
+from gguf2ollama.fs.streams import SeekableStream
 from gguf2ollama.ggufio import GgufFile, open_gguf
 from gguf2ollama.net import RETRY_PAUSES, Budget, ByteRange, HttpClient, public_url
 from gguf2ollama.sources.sites.remote_file import RemoteFile, Slice
@@ -23,7 +24,7 @@ MOST_BYTES = 1 << 20
 _RANGE_SECONDS = 120.0  # in which such a request has to be complete
 
 
-class RangeReader(io.RawIOBase):
+class RangeReader(SeekableStream):
     """A file over HTTP: readable and seekable, and never whole in memory.
 
     The first request asks for 256 KiB, each that goes on where the last one ended for twice as much, up to
@@ -46,7 +47,6 @@ class RangeReader(io.RawIOBase):
         self.bytes_fetched = 0
         self._file = file
         self._on_close = on_close
-        self._position = 0
         self._start = 0  # of the block
         self._next_bytes = _FIRST_BYTES
         self._whole: _Whole | None = None
@@ -89,26 +89,6 @@ class RangeReader(io.RawIOBase):
     def size(self) -> int:
         """Bytes of the file."""
         return self._file.size
-
-    def readable(self) -> bool:
-        """Return true."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return true."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a position, which may lie beyond the end; nothing is fetched."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"there is no byte {base + offset}")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill as much of the buffer as one request brings; return 0 at the end."""
