@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.api.build_steps import are_known, find_room
+from gguf2ollama.api.build_steps import check_new_files, find_memory
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
 from gguf2ollama.events import Progress, ignore
@@ -22,7 +22,6 @@ from gguf2ollama.install.replacement import find_weights
 from gguf2ollama.install.transaction import OtherRendering
 from gguf2ollama.names import ModelName
 from gguf2ollama.planning.default_name import suggest_name
-from gguf2ollama.planning.model_check import require_distinct_tokens
 from gguf2ollama.planning.options import BuildOptions, read_keywords
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.plan import plan_build as plan_files
@@ -142,7 +141,7 @@ def build_all(
             opened=opened,
             options=options,
             digests=DigestCache(is_trusted=not options.rehash),
-            room=find_room(opened),
+            room=find_memory(opened)[1],
             renderer=renderer,
             dry_run=dry_run,
             progress=progress,
@@ -212,8 +211,7 @@ class _Builder:
         return dataclasses.replace(found, state="created")
 
     def _create(self, plan: BuildPlan, hashing: Hashing) -> None:
-        if not are_known(plan, self.digests):
-            require_distinct_tokens(plan.inspection.model)
+        check_new_files(plan, self.digests)
         execute(
             plan,
             client=self.opened.client,

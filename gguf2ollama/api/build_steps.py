@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gguf2ollama.planning.plan import BuildPlan, Inspection
     from gguf2ollama.planning.target import Destination
 
-__all__ = ["BuildResult", "BuildSteps", "are_known", "find_room", "open_build"]
+__all__ = ["BuildResult", "BuildSteps", "check_new_files", "find_memory", "open_build"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
         tests_pull=tests_pull,
         notify=notify,
     ) as opened:
-        hardware = find_hardware() if opened.destination.runs_locally else None
+        hardware, room = find_memory(opened)
         yield BuildSteps(
             source=source,
             selection=selection,
@@ -118,7 +118,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
             lock=lock,
             opened=opened,
             hardware=hardware,
-            room=hardware.room if hardware is not None else _remote_room(opened),
+            room=room,
             writes_lock=writes_lock,
             progress=progress,
             notify=notify,
@@ -189,10 +189,7 @@ class BuildSteps:
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
             renderer = ends.enter_context(self._renderer(ref))
             plan = self._plan(ref, destination, renderer)
-            if not are_known(plan, digests):
-                from gguf2ollama.planning.model_check import require_distinct_tokens  # noqa: PLC0415 - as above
-
-                require_distinct_tokens(plan.inspection.model)
+            check_new_files(plan, digests)
             if self.writes_lock:
                 from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
 
@@ -355,10 +352,10 @@ class BuildSteps:
         )
 
 
-def find_room(opened: OpenDestination) -> MemoryRoom | None:
-    """Return the memory for models of the machine that will run it; ``None`` if not known."""
+def find_memory(opened: OpenDestination) -> tuple[Hardware | None, MemoryRoom | None]:
+    """Return the machine that will run models, if it is this one, and its memory for models, if known."""
     hardware = find_hardware() if opened.destination.runs_locally else None
-    return hardware.room if hardware is not None else _remote_room(opened)
+    return hardware, hardware.room if hardware is not None else _remote_room(opened)
 
 
 def _remote_room(opened: OpenDestination) -> MemoryRoom | None:
@@ -374,7 +371,15 @@ def _remote_room(opened: OpenDestination) -> MemoryRoom | None:
     return None
 
 
-def are_known(plan: BuildPlan, digests: DigestCache) -> bool:
-    """Whether the files were built before, so that what takes long to check was checked."""
+def check_new_files(plan: BuildPlan, digests: DigestCache) -> None:
+    """Check what takes long to check, unless the files were built before.
+
+    Raises:
+        InvalidGguf: A token occurs twice.
+    """
     files = plan.inspection.files
-    return files.are_local and all(digests.of_file(path) is not None for path in files.paths)
+    if files.are_local and all(digests.of_file(path) is not None for path in files.paths):
+        return
+    from gguf2ollama.planning.model_check import require_distinct_tokens  # noqa: PLC0415 - for new files
+
+    require_distinct_tokens(files.model)

@@ -129,11 +129,11 @@ class AuthorsTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What the authors' template makes something of.
+    """What the authors' template supports.
 
     Attributes:
         tools: It prints tools, or calls of them.
-        thinking: It prints thoughts, or is told whether to think.
+        thinking: It prints thoughts, or writes differently where a client asks for them.
         offered_tools: It prints the tools that a client offers, so that the model may call them.
     """
 
@@ -142,7 +142,7 @@ class Claims:
     offered_tools: bool = False
 
     def includes(self, conversation: Conversation) -> bool:
-        """Whether the template makes something of all that a conversation asks for."""
+        """Whether the template supports all that a conversation asks for."""
         if conversation.tools and not self.tools:
             return False
         return self.thinking or conversation.feature not in {"thinking", "history"}
@@ -172,7 +172,7 @@ def read_authors(metadata: Mapping[str, Any]) -> Authors | None:
 
 
 def claims_of(template: AuthorsTemplate | ReferenceTemplate) -> Claims:
-    """Find out by trying what a template makes something of."""
+    """Find out by trying what a template supports."""
     user, told = Message(role="user", content="Where?"), Message(role="system", content="Find it.")
     answer = Message(role="assistant", content="There.", thinking="Hm, where?")
     asked = Conversation(name="asked", messages=(user,))

@@ -2,7 +2,8 @@
 
 A chat template comes with the weights and runs at each request, so it can change prompts that nobody looks
 at: add instructions where a message holds some word, hide them from a reader by characters that are not
-shown, or send the reader to an address. Most templates do none of that; what one does is told with its line.
+shown, or send the reader to an address. Most templates do none of that; what one does is reported, with the
+number of the line.
 """
 
 from __future__ import annotations

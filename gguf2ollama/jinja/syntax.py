@@ -16,7 +16,19 @@ from jinja2 import Environment, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-__all__ = ["Generation", "parse_tree", "raw_tokens", "settings"]
+__all__ = ["COMPARISONS", "Generation", "parse_tree", "raw_tokens", "settings"]
+
+COMPARISONS = {
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "lteq": "<=",
+    "gt": ">",
+    "gteq": ">=",
+    "in": "in",
+    "notin": "not in",
+}
+"""How a template writes the operators of ``nodes.Operand``."""
 
 
 class Generation(Extension):

@@ -37,20 +37,11 @@ from gguf2ollama.chat.llamacpp.values import (
     to_text,
     type_name,
 )
+from gguf2ollama.jinja.syntax import COMPARISONS
 
 __all__ = ["Dialect", "Expressions"]
 
 _ALIASES = {"count": "length", "d": "default", "e": "escape", "trim": "strip"}
-_COMPARISONS = {
-    "eq": "==",
-    "ne": "!=",
-    "lt": "<",
-    "lteq": "<=",
-    "gt": ">",
-    "gteq": ">=",
-    "in": "in",
-    "notin": "not in",
-}
 _INT64 = 1 << 63
 _TEXT_FILTERS = {"capitalize", "lower", "replace", "strip", "title", "upper", "wordcount"}
 
@@ -174,7 +165,7 @@ class Expressions:
     def _compare(self, node: nodes.Compare) -> Code:
         code = self.code(node.expr)
         for operand in node.ops:
-            code = self._operation(_COMPARISONS[operand.op], code, self.code(operand.expr))
+            code = self._operation(COMPARISONS[operand.op], code, self.code(operand.expr))
         return code
 
     def _operation(self, how: str, left: Code, right: Code) -> Code:

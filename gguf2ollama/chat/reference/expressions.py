@@ -7,19 +7,11 @@ from functools import singledispatch
 
 from jinja2 import nodes
 
+from gguf2ollama.jinja.syntax import COMPARISONS
+
 __all__ = ["shorten", "write_expression"]
 
 _CAP_CHARACTERS = 400
-_COMPARISONS = {
-    "eq": "==",
-    "ne": "!=",
-    "lt": "<",
-    "lteq": "<=",
-    "gt": ">",
-    "gteq": ">=",
-    "in": "in",
-    "notin": "not in",
-}
 # how strongly an expression holds together, loosest first; source: the methods of jinja2.parser.Parser
 _LEVELS: tuple[tuple[type[nodes.Expr], ...], ...] = (
     (nodes.CondExpr,),
@@ -136,7 +128,7 @@ def _test(node: nodes.Test, *, word: str = "is") -> str:
 
 @write_expression.register
 def _compare(node: nodes.Compare) -> str:
-    rest = (f" {_COMPARISONS[one.op]} {_part(one.expr, _COMPARE + 1)}" for one in node.ops)
+    rest = (f" {COMPARISONS[one.op]} {_part(one.expr, _COMPARE + 1)}" for one in node.ops)
     return _part(node.expr, _COMPARE + 1) + "".join(rest)
 
 
