@@ -7,6 +7,7 @@ __all__ = [
     "COUNTED_TURNS",
     "FORMATTED_ARGUMENTS",
     "JSON_CALLS",
+    "JSON_CALLS_NO_THOUGHTS",
     "KEYS_AND_VALUES",
     "NUMBERED_ITEMS",
     "PRINTED_ARGUMENTS",
@@ -57,6 +58,7 @@ def _template(call: str, *, thought: str = _THOUGHT, switch: str = _SWITCH) -> s
 XML_CALLS = _template(_XML)
 XML_CALLS_NO_THOUGHTS = _template(_XML, thought="", switch="")
 JSON_CALLS = _template(_JSON)
+JSON_CALLS_NO_THOUGHTS = _template(_JSON, thought="", switch="")
 KEYS_AND_VALUES = _template(
     _KEYS,
     thought="<think>{{ m.reasoning_content or '' }}</think>",

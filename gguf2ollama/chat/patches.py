@@ -19,6 +19,7 @@ from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
 from gguf2ollama.jinja.edit import Insertion, Piece, rewritten, unused_name
+from gguf2ollama.jinja.facts import shows_tools
 
 __all__ = ["Change", "Patch", "Shown", "changes", "is_mended_late", "keep_out_detection", "late_changes"]
 
@@ -83,6 +84,7 @@ def changes() -> Iterator[Change]:
         yield Change(make=partial(_without_variable, name=name))
     yield Change(make=partial(_with_system, is_named=True), may_mend=lambda shown: shown.moves_system)
     yield Change(make=_with_system_refused, may_mend=lambda _: False)  # unless the server does not even start
+    yield Change(make=_with_tools_seen, may_mend=_refuses_tools)
     yield Change(make=_with_known_switch)
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
@@ -128,6 +130,11 @@ def _refuses(shown: Shown) -> bool:
     return not all(isinstance(case.got, Rendered) for case in shown.faults)
 
 
+def _refuses_tools(shown: Shown) -> bool:
+    """Return whether a chat is refused that a template takes, and that has tools."""
+    return any(case.conversation.tools and not isinstance(case.got, Rendered) for case in shown.faults)
+
+
 def _misses_values(shown: Shown) -> bool:
     """Return whether a prompt has less of what Python prints than it should have."""
     for case in shown.faults:
@@ -168,6 +175,17 @@ def _with_system_refused(text: str) -> Patch | None:
     return Patch(
         text=_before(text, f"{{% if messages and messages[0].role == 'system' %}}{refusal}{{% endif %}}"),
         why=("the server would not start with a template that rejects system messages",),
+    )
+
+
+def _with_tools_seen(text: str) -> Patch | None:
+    """Have a server see tools where another chat template in the GGUF is for them: ``tool_use``."""
+    if shows_tools(text):
+        return None
+    comment = "{# The chat template tool_use renders chats with tools. #}"
+    return Patch(
+        text=_before(text, comment),
+        why=("the server would not detect that the chat template tool_use supports tools",),
     )
 
 

@@ -12,6 +12,7 @@ from gguf2ollama.chat.patches import keep_out_detection
 from gguf2ollama.ollama import Client
 from gguf2ollama.planning.template_patch import patch_template
 from tests.builders import tiny_llama
+from tests.calling_templates import JSON_CALLS_NO_THOUGHTS
 from tests.live import parts
 from tests.live.test_build import NEAR_ZEPHYR
 
@@ -134,3 +135,20 @@ def test_a_variant_for_tools_does_not_stay_in_the_way(way, tmp_path):
         assert client.render("given", MESSAGES, tools=[TOOL]) == RENDERED
         for name in ("own", "given"):
             client.delete(name)
+
+
+@pytest.mark.parametrize("part, via", [(NEWEST, "upload"), (OLDER, "pull")], ids=["upload", "older"])
+def test_a_named_template_renders_tools_that_the_default_hides(ollama_pool, tmp_path, part, via):
+    path = tiny_llama(
+        tmp_path / "named.gguf",
+        chat_template=TEMPLATE,
+        metadata={"tokenizer.chat_template.tool_use": JSON_CALLS_NO_THOUGHTS},
+    )
+    host = ollama_pool(part).url
+    result = build(path, name="named", host=host, via=via)
+    assert result.warnings == ()  # the prompts of the server are those of the authors
+    with Client(host) as client:
+        assert "tools" in client.show("named").capabilities
+        assert client.render("named", MESSAGES) == RENDERED
+        assert client.render("named", MESSAGES, tools=[TOOL]).startswith("<|im_start|>system\nThese are your")
+        client.delete("named")

@@ -9,7 +9,7 @@ from datetime import datetime
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.llamacpp.builds import builds_of
-from gguf2ollama.chat.llamacpp.server import Loaded, Prediction, Tokens, Unpredictable, start
+from gguf2ollama.chat.llamacpp.server import Loaded, Prediction, Tokens, Unpredictable, load_tool_use, start
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family
@@ -35,8 +35,8 @@ class NativeTemplate:
     _version: str
     _family: str
     _model_name: str
-    _has_tool_use: bool
     _loaded: Sequence[Loaded | Refused | Unpredictable] = field(repr=False)
+    _with_tools: Sequence[Loaded | Refused | Unpredictable] = field(repr=False)
 
     def render(self, conversation: Conversation) -> Prediction:
         """Predict what a server makes of a conversation, told as a client tells it.
@@ -48,15 +48,14 @@ class NativeTemplate:
             return Refused("400: the model does not support tools", "failed")
         if conversation.think and not thinks:
             return Refused("400: the model does not support thinking", "failed")
-        if conversation.tools and self._has_tool_use:
-            return Unpredictable("with tools, llama.cpp uses another chat template of the GGUF (tool_use)")
         asked = canonical(conversation, path="native", version=self._version)
         if thinks and asked.think is None:
             asked = replace(asked, think=True)
         asked = filter_think_tags(
             asked, family=self._family, model_name=self._model_name, version=self._version
         )
-        outcomes = [one.render(asked) if isinstance(one, Loaded) else one for one in self._loaded]
+        loaded = self._with_tools if conversation.tools else self._loaded
+        outcomes = [one.render(asked) if isinstance(one, Loaded) else one for one in loaded]
         return outcomes[0] if _agree(outcomes) else _undecided(outcomes)
 
 
@@ -88,7 +87,7 @@ def read_native(
         family: ``general.architecture``, of which Ollama treats some apart.
         model_name: The model part of its name, such as ``deepseek-r1``, of which Ollama treats one apart.
         tool_use: The template of that name in the GGUF, ``""`` for none; llama.cpp takes it for chats with
-            tools, which then cannot be told.
+            tools.
 
     Raises:
         UsageProblem: The version is none.
@@ -98,18 +97,24 @@ def read_native(
     loaded = [start(text, build=build, tokens=tokens, now=clock) for build in builds_of(version)]
     if not loaded:
         loaded = [Unpredictable(f"the llama.cpp of Ollama {version} is not supported")]
+    with_tools = [
+        load_tool_use(tool_use, default=one) if tool_use and isinstance(one, Loaded) else one
+        for one in loaded
+    ]
     thinks = shows_thinking(text) or thinks_by_family(family, version=version)
     refused = [one.reason for one in loaded if isinstance(one, Refused)]
     return NativeTemplate(
         capabilities=frozenset({"tools"} if shows_tools(text) else ())
         | frozenset({"thinking"} if thinks else ()),
-        moves_system=any(not isinstance(one, Loaded) or not one.support.system_role for one in loaded),
+        moves_system=any(
+            not isinstance(one, Loaded) or not one.support.system_role for one in (*loaded, *with_tools)
+        ),
         refusal=refused[0] if len(refused) == len(loaded) else None,
         _version=version,
         _family=family,
         _model_name=model_name,
-        _has_tool_use=bool(tool_use),
         _loaded=loaded,
+        _with_tools=with_tools,
     )
 
 

@@ -24,7 +24,7 @@ from gguf2ollama.chat.llamacpp.special_templates import Family, continued_turn, 
 from gguf2ollama.chat.llamacpp.values import as_bytes_text, as_text
 from gguf2ollama.chat.outcome import Cause, Outcome, Refused, Rendered
 
-__all__ = ["Loaded", "Prediction", "Tokens", "Unpredictable", "start"]
+__all__ = ["Loaded", "Prediction", "Tokens", "Unpredictable", "load_tool_use", "start"]
 
 _CAP_CHARACTERS = 128 << 10  # the longest of 183 real templates has 19 kB
 _TEST = Message(role="user", content="test")
@@ -78,29 +78,12 @@ def start(text: str, *, build: Build, tokens: Tokens, now: datetime) -> Loaded |
         tokens: The tokens that it is told.
         now: What the clock says.
     """
-    if len(text) > _CAP_CHARACTERS:
-        return Unpredictable(f"the chat template has more than {_CAP_CHARACTERS:,} characters")
     if not text.strip():
         return Unpredictable("the chat template is empty; llama.cpp replaces it with its own")
-    source = _patched(text)
     try:
-        template = load(source, build.dialect)
-        support = probe(
-            template, now=now, misses_text=build.misses_text, tries_empty_parts=build.tries_empty_parts
-        )
-        learner = _Learner(template=template, support=support, build=build, tokens=tokens, now=now)
-        family = family_of(source, families=build.families)
-        found = Reasoning() if family else learner.learn(source)
-        loaded = Loaded(
-            source=source,
-            template=template,
-            build=build,
-            support=support,
-            family=family,
-            reasoning=found,
-            tokens=tokens,
-            now=now,
-        )
+        source = _patched(text)
+        template, support = _read(source, build=build, now=now)
+        loaded = _learn(template, support, source=source, build=build, tokens=tokens, now=now)
         for messages in (_EXAMPLE, (_TEST,)):
             loaded.try_out(messages)
     except TemplateFault as fault:
@@ -108,6 +91,85 @@ def start(text: str, *, build: Build, tokens: Tokens, now: datetime) -> Loaded |
     except NotForeseen as reason:
         return Unpredictable(_sentence(reason))
     return loaded
+
+
+def load_tool_use(text: str, *, default: Loaded) -> Loaded | Refused | Unpredictable:
+    """Return what renders chats with tools: a named template, or the default where it is invalid.
+
+    Source: ``common_chat_templates_init`` and ``common_chat_templates_apply_jinja`` in ``common/chat.cpp`` of
+    llama.cpp b10488 and b11095.
+
+    Args:
+        text: The Jinja text of the template ``tool_use``.
+        default: The default template, with which the server has started.
+    """
+    try:
+        template, support = _read(text, build=default.build, now=default.now)
+    except TemplateFault:
+        return default
+    except NotForeseen as reason:
+        return Unpredictable(_sentence(reason))
+    try:
+        return _learn(
+            template,
+            support,
+            source=text,
+            build=default.build,
+            tokens=default.tokens,
+            now=default.now,
+            default=default,
+        )
+    except TemplateFault as fault:
+        return Refused(f"400: unable to generate parser for this template: {fault}", _cause(fault))
+    except NotForeseen as reason:
+        return Unpredictable(_sentence(reason))
+
+
+def _read(source: str, *, build: Build, now: datetime) -> tuple[Template, Support]:
+    """Parse a template, and find what it supports.
+
+    Raises:
+        NotForeseen: It cannot be told.
+        TemplateFault: llama.cpp refuses it.
+    """
+    if len(source) > _CAP_CHARACTERS:
+        raise NotForeseen(f"a chat template of more than {_CAP_CHARACTERS:,} characters")
+    template = load(source, build.dialect)
+    support = probe(
+        template, now=now, misses_text=build.misses_text, tries_empty_parts=build.tries_empty_parts
+    )
+    return template, support
+
+
+def _learn(
+    template: Template,
+    support: Support,
+    *,
+    source: str,
+    build: Build,
+    tokens: Tokens,
+    now: datetime,
+    default: Loaded | None = None,
+) -> Loaded:
+    """Find how a template writes reasoning and calls.
+
+    Raises:
+        NotForeseen: It cannot be told.
+        TemplateFault: llama.cpp can make no parser of it.
+    """
+    learner = _Learner(template=template, support=support, build=build, tokens=tokens, now=now)
+    family = family_of(source, families=build.families)
+    return Loaded(
+        source=source,
+        template=template,
+        build=build,
+        support=support,
+        family=family,
+        reasoning=Reasoning() if family else learner.learn(source),
+        tokens=tokens,
+        now=now,
+        default=default,
+    )
 
 
 def _cause(fault: TemplateFault) -> Cause:
@@ -189,7 +251,11 @@ class _Learner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A template with which a build of llama-server has started."""
+    """A template that a build of llama-server renders with.
+
+    Attributes:
+        default: The template with which the server has started; ``None`` where it is this one.
+    """
 
     source: str
     template: Template
@@ -199,10 +265,13 @@ class Loaded:
     reasoning: Reasoning
     tokens: Tokens
     now: datetime
+    default: Loaded | None = None
 
     @property
     def reasons(self) -> bool:
         """Whether it is said to reason: what ``enable_thinking`` is where nobody says."""
+        if self.default is not None:
+            return self.default.reasons
         return self.reasoning.is_found if self.family is None else self.family.reasons(self.source)
 
     def try_out(self, messages: Sequence[Message]) -> None:

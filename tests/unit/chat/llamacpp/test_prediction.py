@@ -145,10 +145,34 @@ def test_what_cannot_be_told_is_never_said_to_be_known(text):
     assert native.refusal is None
 
 
-def test_with_a_template_for_tools_of_its_own_chats_with_tools_cannot_be_told():
-    native = read("turns and tools", tool_use="{{ messages }}")
+def test_chats_with_tools_are_rendered_with_the_template_for_tools():
+    named = "{{ tools | length }} tools: {{ messages[-1].content }}"
+    with_tools = dataclasses.replace(ASKED, tools=(TOOL,))
+    native = read("turns and tools", tool_use=named)
+    assert native.render(with_tools) == Rendered(f"1 tools: {ASKED.messages[-1].content}")
+    assert native.render(ASKED) == read("turns and tools").render(ASKED)
+    # whether it thinks is a question for the template with which the server starts
+    thinks = read("turns and tools", tool_use="{{ enable_thinking }}").render(with_tools)
+    assert thinks == Rendered("False")
+
+
+def test_a_template_for_tools_is_ignored_where_llama_cpp_cannot_read_it():
+    with_tools = dataclasses.replace(ASKED, tools=(TOOL,))
+    ignored = read("turns and tools", tool_use="{% for %}").render(with_tools)
+    assert ignored == read("turns and tools").render(with_tools)
+
+
+def test_a_template_for_tools_that_raises_fails_those_chats_only():
+    native = read("turns and tools", tool_use="{{ raise_exception('no tools') }}")
+    assert native.refusal is None
     assert isinstance(native.render(ASKED), Rendered)
-    assert isinstance(native.render(dataclasses.replace(ASKED, tools=(TOOL,))), Unpredictable)
+    assert isinstance(native.render(dataclasses.replace(ASKED, tools=(TOOL,))), Refused)
+
+
+def test_the_template_for_tools_is_of_no_use_where_the_default_hides_tools():
+    native = read_native("{{ messages[-1].content }}", version="0.34.4", tool_use="{{ tools }}", now=NOW)
+    assert native.capabilities == frozenset()
+    assert isinstance(native.render(dataclasses.replace(ASKED, tools=(TOOL,))), Refused)
 
 
 def test_what_is_continued_is_not_trimmed_where_the_rest_is():
