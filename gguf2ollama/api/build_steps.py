@@ -202,6 +202,11 @@ class BuildSteps:
                 if not is_checked:
                     self._check_name(plan, hashing)
             result = self._install(plan, hashing, renderer)
+        joined = result.plan.inspection.files.joined
+        if joined is not None and not self.options.symlink:  # nor may what a symbolic link shows go
+            from gguf2ollama.sources.downloads.joined import remove_joined  # noqa: PLC0415 - of pieces alone
+
+            remove_joined(joined)
         self._report_download(result.plan)
         return result
 

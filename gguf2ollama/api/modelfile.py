@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from gguf2ollama.api.inspect import inspect_for
@@ -64,6 +65,11 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     if (origin := inspection.files.origin) is not None:
         notes.append(
             f"NOTE: `gguf2ollama download {origin.source} --local-dir .` puts the files where FROM is."
+        )
+    if (pieces := inspection.files.pieces) is not None:
+        first = shlex.quote(str(pieces.paths[0]))
+        notes.append(
+            f"NOTE: `gguf2ollama merge {first} -o {shlex.quote(pieces.whole)}` makes the file of FROM."
         )
     if inspection.model.is_split:
         notes.append("NOTE: Ollama supports shards from 0.30 on; merge them for an older one.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import posixpath
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,9 +116,13 @@ def fetch_model(
     variant = model.choice.variant
     count = len(variant.files)
     paths = [file.path for file in done.files[:count]]
+    joined: Path | None = None
     if variant.is_cut:
-        paths = [join_pieces(variant, paths, progress=progress)]
-        notify(f"Joined {count} pieces into {paths[0]}")
+        name = f"{posixpath.basename(variant.name)}.gguf"
+        identity = [(file.path, file.size, file.sha256 or file.git_oid) for file in variant.files]
+        joined = join_pieces(name, paths, identity=identity, progress=progress)
+        paths = [joined]
+        notify(f"Joined {count} pieces into {joined}")
     found = ShardSet.from_paths(paths)
     projectors = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
     here = {shard.path: shard.gguf for shard in (*found.shards, *projectors)}
@@ -139,6 +144,7 @@ def fetch_model(
             downloaded=tuple(file.path for file in done.files if file.bytes_fetched),
         ),
         are_local=True,
+        joined=joined,
     )
 
 

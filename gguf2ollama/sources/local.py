@@ -9,9 +9,10 @@ from pathlib import Path
 
 from gguf2ollama.errors import InvalidInput, UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
-from gguf2ollama.ggufio.shard_files import gguf_paths
+from gguf2ollama.ggufio.shard_files import assemble, gguf_paths
 from gguf2ollama.names import LocalSource, parse_source
-from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, collect_sets, cut_in_pieces
+from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile
+from gguf2ollama.sources.local_pieces import find_pieces
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import public_source
 
@@ -32,17 +33,18 @@ def find_model(
         InvalidGguf: A file is not a GGUF, or is broken.
         InvalidShards: The shards are not one complete set.
         NotFound: There is no such file, or no model in the folder.
-        UsageProblem: The folder has several models, a projector is something else, or the source is not on
-            this machine.
+        UsageProblem: The folder has several models, a projector is something else, a piece of the model is
+            missing, or the source is not on this machine.
     """
     path = _local(source)
     named = find_projectors(projectors)
-    _require_joined(path)
-    if not path.is_dir():
-        model = ShardSet.discover(path)
-        if named or not takes_projector:
-            return ModelFiles(model=model, projectors=named)
-        return _with_projector(ModelFiles(model=model), folder=path.parent)
+    if (pieces := find_pieces(path)) is not None or not path.is_dir():
+        model = (
+            ShardSet.discover(path) if pieces is None else ShardSet(shards=assemble([pieces.read_header()]))
+        )
+        files = ModelFiles(model=model, projectors=named, are_local=pieces is None, pieces=pieces)
+        beside = path.parent if pieces is None else pieces.folder
+        return files if named or not takes_projector else _with_projector(files, folder=beside)
     folder = ModelFolder.scan(path)
     left_out = (
         *(
@@ -61,7 +63,10 @@ def find_model(
 
 
 def _with_projector(
-    files: ModelFiles, *, folder: Path, projectors: Sequence[ShardSet] | None = None
+    files: ModelFiles,
+    *,
+    folder: Path,
+    projectors: Sequence[ShardSet] | None = None,
 ) -> ModelFiles:
     """Add the projector that goes with a model, of those in its folder.
 
@@ -70,18 +75,20 @@ def _with_projector(
         folder: Its folder.
         projectors: The projectors there, where headers were read; otherwise names say what they are.
     """
-    paths = gguf_paths(folder)
-    if len(paths) <= len(files.model.shards):
+    pieces = () if files.pieces is None else files.pieces.paths
+    own = pieces or tuple(shard.path for shard in files.model.shards)
+    paths = [*gguf_paths(folder), *pieces]
+    if len(paths) <= len(own):
         return files
     # where there is anything else alone
     from gguf2ollama.sources.catalogue.classification import group_files  # noqa: PLC0415
     from gguf2ollama.sources.catalogue.projectors import choose_projector  # noqa: PLC0415
 
     listed = [RepositoryFile(path=path.name, size=path.stat().st_size) for path in paths]
-    names = [projector.shards[0].path.stem for projector in projectors or ()]
-    variants = group_files(listed, kinds=dict.fromkeys(names, Kind.PROJECTOR))
-    own = {shard.path.name for shard in files.model.shards}
-    model = next((variant for variant in variants if own & {file.path for file in variant.files}), None)
+    stems = [projector.shards[0].path.stem for projector in projectors or ()]
+    variants = group_files(listed, kinds=dict.fromkeys(stems, Kind.PROJECTOR))
+    names = {path.name for path in own}
+    model = next((variant for variant in variants if names & {file.path for file in variant.files}), None)
     if model is None:  # another name of a file that is listed
         return files
     others = [variant for variant in variants if variant is not model]
@@ -100,25 +107,6 @@ def _with_projector(
         notes=tuple(filter(None, (notes,))),
         left_out=(*files.left_out, *filter(None, (left_out,))),
     )
-
-
-def _require_joined(path: Path) -> None:
-    """Check that a file is not a piece of another, and that a folder holds more than pieces of files.
-
-    Raises:
-        UsageProblem: It is, or does not.
-    """
-    folder = path if path.is_dir() else path.parent
-    try:
-        files = [RepositoryFile(path=entry.name, size=0) for entry in folder.iterdir() if entry.is_file()]
-    except OSError:  # said where the file is opened
-        return
-    sets = collect_sets(files)
-    if path.is_dir() and any(not found.is_cut for found in sets):
-        return
-    for found in sets:
-        if found.is_cut and (path.is_dir() or path.name in {file.name for file in found.files}):
-            raise cut_in_pieces(found, place=str(folder))
 
 
 def find_projectors(paths: Sequence[str | os.PathLike[str]]) -> tuple[Shard, ...]:

@@ -13,6 +13,7 @@ from gguf2ollama.sources.catalogue.quantization import find_quant
 
 if TYPE_CHECKING:
     from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
+    from gguf2ollama.sources.local_pieces import LocalPieces
 
 __all__ = ["KnownDigests", "ModelFiles", "Origin", "Published", "SourceSelection", "Value"]
 
@@ -99,7 +100,10 @@ class ModelFiles:
         notes: What was chosen of several, one line each.
         origin: Where they come from; ``None`` if they were on this machine.
         published: What the publishers recommend.
-        are_local: Whether all are on this machine; otherwise their paths are those in the repository.
+        are_local: Whether all are on this machine as they are; otherwise their paths are those in the
+            repository, or that of a file yet to be joined.
+        pieces: What the model is cut into on this machine; ``None`` for nothing.
+        joined: The file of the model, if it was joined of pieces; not needed once it is in Ollama.
     """
 
     model: ShardSet
@@ -109,6 +113,8 @@ class ModelFiles:
     origin: Origin | None = None
     published: Published = field(default_factory=Published)
     are_local: bool = True
+    pieces: LocalPieces | None = None
+    joined: Path | None = None
 
     @property
     def shards(self) -> tuple[Shard, ...]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.events import Progress, ignore
+from gguf2ollama.ggufio import Shard, ShardSet
+from gguf2ollama.ggufio.shard_files import assemble
 from gguf2ollama.names import HubSource, LocalSource
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
@@ -73,7 +75,10 @@ def resolve(
         found = find_model(parsed.path, projectors=projectors, takes_projector=takes_projector)
         for note in found.notes:
             notify(note)
-        return ModelRef(files=found)
+        if found.pieces is None:
+            return ModelRef(files=found)
+        notify(f"{found.pieces.whole} in {found.pieces.folder} is cut into {len(found.pieces.paths)} pieces")
+        return ModelRef(files=found, folder=found.pieces.joined_folder)
     # for remote sources alone
     from gguf2ollama.sources.remote import open_remote, read_headers  # noqa: PLC0415
 
@@ -107,7 +112,7 @@ def fetch(
     progress: Progress = ignore,
     notify: Callable[[str], None] = ignore,
 ) -> ModelFiles:
-    """Download the files of a model if they are not on this machine: exactly those whose headers were read.
+    """Download the files of a model, or join its pieces: exactly those whose headers were read.
 
     Args:
         ref: The model.
@@ -116,9 +121,14 @@ def fetch(
         notify: Called with a line about each step.
 
     Raises:
-        FileChanged: A file at a URL changed since its header was read.
+        FileChanged: A file at a URL, or a piece, changed since its header was read.
         Gguf2OllamaError: As :func:`gguf2ollama.sources.fetch_model.fetch_model` does.
     """
+    if (pieces := ref.files.pieces) is not None:
+        joined = pieces.join(progress=progress)
+        notify(f"Joined {len(pieces.paths)} pieces into {joined}")
+        model = ShardSet(shards=assemble([Shard.open(joined)]))
+        return dataclasses.replace(ref.files, model=model, are_local=True, joined=joined)
     if ref.remote is None:
         return ref.files
     # for remote sources alone

@@ -193,6 +193,16 @@ def test_a_skipped_adapter_in_the_folder_is_reported(call, tmp_path):
     assert "lora.gguf is an adapter and was skipped" in call("inspect", tmp_path).err
 
 
+def test_merge_joins_pieces_that_are_no_shards(call, tmp_path):
+    content = tiny_llama(tmp_path / "whole.gguf").read_bytes()
+    for number, piece in enumerate((content[:1000], content[1000:]), start=1):
+        (tmp_path / f"m.gguf.part{number}of2").write_bytes(piece)
+    target = tmp_path / "m.gguf"
+    done = call("merge", tmp_path / "m.gguf.part2of2", "-o", target)
+    assert done.err == f"Merged 2 pieces into {target} ({len(content) // 1000} KB)\n"
+    assert target.read_bytes() == content
+
+
 def test_split_and_merge_give_back_the_file(call, tmp_path):
     path = build_gguf(tmp_path / "whole.gguf", tensors=some_tensors(7))
     done = call("split", path, "--max-tensors", "3", "-o", tmp_path / "part", "--json")

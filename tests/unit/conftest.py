@@ -61,9 +61,10 @@ def image_of():
 
 
 @pytest.fixture(autouse=True)
-def _no_token_of_the_user(monkeypatch):
+def _nothing_of_the_user(monkeypatch, tmp_path_factory):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setenv("HF_TOKEN_PATH", os.devnull)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import ShardName, shard_name
 
-__all__ = ["FileSet", "Kind", "RepositoryFile", "Variant", "collect_sets", "cut_in_pieces"]
+__all__ = ["FileSet", "Kind", "RepositoryFile", "Variant", "collect_sets"]
 
 _MOST_MISSING = 8  # files that are named
 _PIECE = lazy_pattern(
@@ -136,21 +134,6 @@ class Variant:
 def collect_sets(files: Iterable[RepositoryFile]) -> list[FileSet]:
     """Put shards and pieces together; files that are not GGUF are left out, and so are hidden ones."""
     return list(_collect(file for file in files if not _is_hidden(file.path)))
-
-
-def cut_in_pieces(cut: FileSet | Variant, *, place: str) -> UsageProblem:
-    """Return the error for a file that has to be joined first; the command joins it in the right order."""
-    names = " ".join(shlex.quote(file.name) for file in cut.files)
-    whole = f"{posixpath.basename(cut.name)}.gguf"
-    if cut.missing:
-        return UsageProblem(
-            f"{place} has {len(cut.files)} pieces of {whole}, and lacks {', '.join(cut.missing)}",
-            hint="get all pieces first",
-        )
-    return UsageProblem(
-        f"{place} has {whole} cut into {len(cut.files)} pieces, which are not shards",
-        hint=f"join them: cat {names} > {shlex.quote(whole)}",
-    )
 
 
 def _is_hidden(path: str) -> bool:

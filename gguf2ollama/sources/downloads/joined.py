@@ -1,4 +1,4 @@
-"""Files that publishers cut into pieces: read as one where they are, and joined once they are downloaded."""
+"""Files that publishers cut into pieces: read as one where they are, and joined when they are needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import itertools
-import posixpath
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +17,11 @@ from gguf2ollama.fs.atomic import atomic_file
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.sharing import copy_range
 from gguf2ollama.fs.streams import SeekableStream
-from gguf2ollama.sources.catalogue.gguf_files import Variant
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["JoinedReader", "join_pieces"]
+__all__ = ["JoinedReader", "join_pieces", "joined_folder", "remove_joined", "write_joined"]
 
 
 class JoinedReader(SeekableStream):
@@ -58,7 +56,7 @@ class JoinedReader(SeekableStream):
         target = memoryview(buffer).cast("B")[: self._ends[number] - self._position]
         count = piece.readinto(target) or 0
         if not count and target:
-            raise FileChanged("a piece is shorter than its site says", hint="run the same command again")
+            raise FileChanged("a piece is shorter than it was", hint="run the same command again")
         self._position += count
         return count
 
@@ -70,35 +68,64 @@ class JoinedReader(SeekableStream):
         super().close()
 
 
-def join_pieces(variant: Variant, pieces: Sequence[Path], *, progress: Progress) -> Path:
-    """Join downloaded pieces into one file, in the user's cache folder; one that was joined before is kept.
+def join_pieces(name: str, pieces: Sequence[Path], *, identity: Sequence[object], progress: Progress) -> Path:
+    """Join pieces into one file, in the user's cache folder; one that an earlier build left is kept.
 
     Args:
-        variant: What they are pieces of.
-        pieces: Their paths, in order.
+        name: The file's name.
+        pieces: The paths of its pieces, in order.
+        identity: What tells this content from others, such as the digests of the pieces.
         progress: Called with the bytes written.
 
     Raises:
         NotEnoughSpace: The disk has too little space.
     """
-    identity = repr([(file.path, file.size, file.sha256 or file.git_oid) for file in variant.files])
-    name = f"{posixpath.basename(variant.name)}.gguf"
-    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    folder = (cache_folder() or pieces[0].parent) / "joined" / key
-    target = folder / name
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and target.stat().st_size == variant.n_bytes:
+    key = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+    target = joined_folder(pieces[0]) / key / name
+    n_bytes = sum(piece.stat().st_size for piece in pieces)
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and target.stat().st_size == n_bytes:
             return target
-    done = 0
+    write_joined(target, pieces, progress=progress)
+    return target
+
+
+def write_joined(target: Path, pieces: Sequence[Path], *, progress: Progress, replace: bool = True) -> None:
+    """Write pieces into one file: whole, or not at all.
+
+    Args:
+        target: The file.
+        pieces: The paths of its pieces, in order.
+        progress: Called with the bytes written.
+        replace: Whether an existing file is overwritten.
+
+    Raises:
+        NotEnoughSpace: The disk has too little space.
+        UsageProblem: The file exists, and is not to be overwritten.
+    """
+    n_bytes, done = sum(piece.stat().st_size for piece in pieces), 0
 
     def report(count: int) -> None:
         nonlocal done
         done += count
-        progress(Update(task=f"joining {name}", done=done, total=variant.n_bytes))
+        progress(Update(task=f"joining {target.name}", done=done, total=n_bytes))
 
-    with atomic_file(target, size=variant.n_bytes) as stream:
+    with atomic_file(target, size=n_bytes, replace=replace) as stream:
         for piece in pieces:
             with disk_errors(piece), piece.open("rb", buffering=0) as source:
                 copy_range(source, stream, offset=0, length=source.seek(0, io.SEEK_END), report=report)
-    return target
+
+
+def joined_folder(piece: Path) -> Path:
+    """Return the folder of joined files: in the user's cache, or beside a piece if there is none."""
+    return (cache_folder() or piece.parent) / "joined"
+
+
+def remove_joined(path: Path) -> None:
+    """Remove a file that was joined, once it is in Ollama: its pieces are still there."""
+    with disk_errors(path):
+        path.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):  # that of other files is not empty
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,9 +1,16 @@
 """The files of a model on this machine: what lies beside it comes along, or is said."""
 
+import hashlib
+import os
+
 import pytest
 
-from gguf2ollama.errors import UsageProblem
+from gguf2ollama import build
+from gguf2ollama.errors import FileChanged, UsageProblem
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.sources.local import find_model
+from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.resolve import fetch, resolve
 from tests.builders import build_gguf, tiny_llama
 
 
@@ -61,17 +68,61 @@ class TestProjector:
 
 
 class TestPieces:
-    def test_a_piece_is_called_one_and_the_command_joins_them_in_order(self, tmp_path):
+    @pytest.fixture
+    def content(self, tmp_path):
+        """A model that is cut into pieces smaller than its header."""
         content = tiny_llama(tmp_path / "whole").read_bytes()
+        (tmp_path / "whole").unlink()
         size = -(-len(content) // 12)
         for number in range(12):
             piece = content[number * size : (number + 1) * size]
             (tmp_path / f"m.Q6_K.gguf.part{number + 1}of12").write_bytes(piece)
-        for source in ("m.Q6_K.gguf.part1of12", "m.Q6_K.gguf.part11of12", "."):
-            with pytest.raises(UsageProblem, match=r"m\.Q6_K\.gguf cut into 12 pieces") as caught:
-                find_model(tmp_path / source)
-            ordered = " ".join(f"m.Q6_K.gguf.part{number}of12" for number in range(1, 13))
-            assert caught.value.hint == f"join them: cat {ordered} > m.Q6_K.gguf"
+        return content
+
+    @pytest.mark.parametrize("source", ["m.Q6_K.gguf.part1of12", "m.Q6_K.gguf.part11of12", "."])
+    def test_they_are_one_model_of_which_only_the_header_is_read(self, tmp_path, content, source):
+        found = find_model(tmp_path / source)
+        (shard,) = found.model.shards
+        assert (shard.path, shard.size) == (tmp_path / "m.Q6_K.gguf", len(content))
+        assert (found.are_local, found.label) == (False, "Q6_K")
+        assert len(list(tmp_path.iterdir())) == 12
+
+    @pytest.mark.usefixtures("content")
+    def test_the_projector_beside_them_goes_with_them(self, tmp_path):
+        projector(tmp_path / "mmproj-F16.gguf")
+        for source in ("m.Q6_K.gguf.part3of12", "."):
+            assert names(find_model(tmp_path / source)) == ["mmproj-F16.gguf"]
+
+    @pytest.mark.usefixtures("content")
+    def test_a_whole_model_beside_them_is_the_model_of_the_folder(self, tmp_path):
+        tiny_llama(tmp_path / "other-Q4_K_M.gguf")
+        assert find_model(tmp_path).model.name == "other-Q4_K_M"
+
+    def test_the_file_is_removed_once_it_is_in_ollama(self, tmp_path, content):
+        folder = tmp_path
+        result = build(folder, store=tmp_path / "store", verify=False)
+        plan = result.plan.inspection
+        assert plan.files.joined is not None
+        assert not plan.files.joined.exists()
+        assert len(list(folder.glob("m.Q6_K.gguf.part*"))) == 12
+        digest = hashlib.sha256(content).hexdigest()
+        assert (tmp_path / "store" / "blobs" / f"sha256-{digest}").read_bytes() == content
+
+    def test_a_piece_that_changes_meanwhile_is_noticed(self, tmp_path, content):
+        ref = resolve(tmp_path, selection=SourceSelection(), room=None, digests=DigestCache())
+        path = tmp_path / "m.Q6_K.gguf.part5of12"
+        os.utime(path, ns=(0, 0))
+        with pytest.raises(FileChanged, match=r"pieces of m\.Q6_K\.gguf"):
+            fetch(ref, digests=DigestCache())
+        ref = resolve(tmp_path, selection=SourceSelection(), room=None, digests=DigestCache())
+        assert fetch(ref, digests=DigestCache()).model.shards[0].path.read_bytes() == content
+
+    @pytest.mark.usefixtures("content")
+    def test_pieces_of_two_models_are_a_question(self, tmp_path):
+        (tmp_path / "n.gguf.part1of2").write_bytes(b"GGUF")
+        (tmp_path / "n.gguf.part2of2").write_bytes(b"GGUF")
+        with pytest.raises(UsageProblem, match=r"pieces of several files: m\.Q6_K\.gguf, n\.gguf"):
+            find_model(tmp_path)
 
     def test_a_missing_piece_is_named(self, tmp_path):
         for number in (1, 3):
