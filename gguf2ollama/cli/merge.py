@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Merge the shards of a GGUF into one file. SHARD is any of them, or all in any order.
 
-    The result is byte for byte that of `llama-gguf-split --merge`. Pieces that are no shards, such as
-    X.gguf.part1of2, are joined.
+    The result is byte for byte that of `llama-gguf-split --merge`. Pieces such as
+    X.gguf.part1of2, which have no headers of their own, are joined.
     """
     from gguf2ollama.ggufio import ShardSet, merge  # noqa: PLC0415 - not needed for help
     from gguf2ollama.sources.local_pieces import find_pieces  # noqa: PLC0415 - as above
