@@ -60,7 +60,7 @@ def build(
         Gguf2OllamaError: Whatever goes wrong; each class has an exit code (see ``gguf2ollama.errors``).
         TypeError: There is no such keyword.
     """
-    source, expanded = expand_modelfile(source, keywords)
+    source, expanded = expand_modelfile(source, keywords, notify=notify)
     selection, options = read_keywords("build", BuildOptions, expanded)
     if lock is not None:
         require_writable(Path(lock), kind="lock file")
@@ -114,7 +114,7 @@ def plan_build(
         Gguf2OllamaError: As :func:`build` does.
         TypeError: There is no such keyword.
     """
-    source, expanded = expand_modelfile(source, keywords)
+    source, expanded = expand_modelfile(source, keywords, notify=notify)
     selection, options = read_keywords("plan_build", BuildOptions, expanded)
     with open_build(
         source,

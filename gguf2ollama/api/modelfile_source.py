@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.errors import InvalidModelfile, NotFound, UsageProblem
+from gguf2ollama.events import ignore
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.reader import MAGIC
+
+if TYPE_CHECKING:
+    from gguf2ollama.modelfiles import Modelfile, Parameter
 
 __all__ = ["expand_modelfile", "find_named_files"]
 
 _CAP_BYTES = 4 << 20
 _HUB = ("hf.co/", "huggingface.co/", "https://", "http://")
-_UNSUPPORTED = ("ADAPTER", "DRAFT", "RENDERER", "PARSER", "REQUIRES")
+_UNSUPPORTED = ("DRAFT", "RENDERER", "PARSER", "REQUIRES")
+# the keyword of each instruction, and the option of it
+_OPTIONS = {
+    "system": ("SYSTEM", "--system"),
+    "template": ("TEMPLATE", "--template"),
+    "licenses": ("LICENSE", "--license"),
+    "messages": ("MESSAGE", "--message"),
+    "projectors": ("the projector in FROM", "--mmproj"),
+}
 
 
 def expand_modelfile(
-    source: str | os.PathLike[str], keywords: Mapping[str, Any]
+    source: str | os.PathLike[str], keywords: Mapping[str, Any], *, notify: Callable[[str], None] = ignore
 ) -> tuple[str | os.PathLike[str], Mapping[str, Any]]:
     """Return the source and the keywords of a verb; of a Modelfile, what it names and sets.
 
@@ -28,17 +40,18 @@ def expand_modelfile(
     Args:
         source: What the user names.
         keywords: As :class:`gguf2ollama.ModelKeywords` describes them.
+        notify: Called with a line for each instruction that a keyword replaces.
 
     Raises:
         InvalidModelfile: It is a Modelfile that cannot be parsed, or has a value that Ollama refuses.
         NotFound: FROM names a file that does not exist.
-        UsageProblem: FROM names a model of the server, or the Modelfile has an instruction that only
-            ``ollama create`` supports.
+        UsageProblem: FROM names a model of the server or another Modelfile, or the Modelfile has an
+            instruction that is not supported.
     """
     content = _read(source)
     if content is None:
         return source, keywords
-    from gguf2ollama.modelfiles import PARAMETERS, ParameterStatus, parse_modelfile  # noqa: PLC0415 - seldom
+    from gguf2ollama.modelfiles import parse_modelfile  # noqa: PLC0415 - seldom
 
     path = Path(source).expanduser()
     try:
@@ -47,22 +60,9 @@ def expand_modelfile(
         if "modelfile" not in path.name.lower():
             return source, keywords  # a file that is not a GGUF: whoever reads it says so
         raise InvalidModelfile(f"{source}: {error.message}", hint=error.hint) from None
-    for instruction in modelfile.instructions:
-        if instruction.keyword in _UNSUPPORTED:
-            raise UsageProblem(
-                f"{source}, line {instruction.line}: {instruction.keyword} is not supported",
-                hint="remove it, or use `ollama create`",
-            )
+    _require_supported(modelfile, source=source, folder=path.parent)
     modelfile.parameters_json()  # it raises for values that Ollama refuses
     model, projectors = _model(modelfile.sources, source=source, folder=path.parent)
-    given = tuple(keywords.get("parameters") or ())
-    has_stops = any(parameter.name == "stop" for parameter in given)
-    parameters = [
-        parameter
-        for parameter in modelfile.parameters
-        if PARAMETERS[parameter.name].status is ParameterStatus.KNOWN
-        and not (has_stops and parameter.name == "stop")
-    ]
     ours: dict[str, Any] = {
         "system": modelfile.system or None,
         "template": modelfile.template or None,
@@ -70,8 +70,65 @@ def expand_modelfile(
         "messages": modelfile.messages,
         "projectors": projectors,
     }
-    unset = {name: value for name, value in ours.items() if value and not _is_given(keywords.get(name))}
-    return model, {**keywords, **unset, "parameters": (*parameters, *given)}
+    found = {name: value for name, value in ours.items() if value}
+    replaced = [name for name in found if _is_given(keywords.get(name))]
+    for name in replaced:
+        instruction, option = _OPTIONS[name]
+        notify(f"{option} replaces {instruction} of {source}")
+    parameters = _parameters(modelfile, keywords, source=source, notify=notify)
+    unset = {name: value for name, value in found.items() if name not in replaced}
+    return model, {**keywords, **unset, "parameters": parameters}
+
+
+def _require_supported(modelfile: Modelfile, *, source: str | os.PathLike[str], folder: Path) -> None:
+    for instruction in modelfile.instructions:
+        if instruction.keyword == "ADAPTER":
+            raise _adapter_problem(
+                f"{source}, line {instruction.line}: ADAPTER", find_named_files(instruction.value, folder)
+            )
+        if instruction.keyword in _UNSUPPORTED:
+            raise UsageProblem(
+                f"{source}, line {instruction.line}: {instruction.keyword} is not supported",
+                hint="remove it, or use `ollama create`",
+            )
+
+
+def _adapter_problem(where: str, files: Sequence[Path]) -> UsageProblem:
+    from gguf2ollama.ggufio import open_gguf  # noqa: PLC0415 - seldom
+    from gguf2ollama.sources.adapters import adapter_refusal  # noqa: PLC0415 - seldom
+
+    for file in files:
+        if file.is_file() and _is_gguf(file):
+            found = adapter_refusal(file, open_gguf(file).metadata)
+            return UsageProblem(f"{where}: {found.message}", hint=found.hint)
+    return UsageProblem(
+        f"{where} is not supported: Ollama has not supported adapters since 0.34.1",
+        hint="convert it with llama.cpp's convert_lora_to_gguf.py, and merge it with llama-export-lora",
+    )
+
+
+def _parameters(
+    modelfile: Modelfile,
+    keywords: Mapping[str, Any],
+    *,
+    source: str | os.PathLike[str],
+    notify: Callable[[str], None],
+) -> tuple[Parameter, ...]:
+    """Return the PARAMETER values of the Modelfile that the caller does not replace, then the caller's."""
+    from gguf2ollama.modelfiles import PARAMETERS, ParameterStatus  # noqa: PLC0415 - seldom
+
+    given = tuple(keywords.get("parameters") or ())
+    options = {parameter.name: f"--param {parameter.name}" for parameter in given}
+    if keywords.get("context") not in {None, "auto"}:
+        options.setdefault("num_ctx", "--ctx")
+    known = [
+        parameter
+        for parameter in modelfile.parameters
+        if PARAMETERS[parameter.name].status is ParameterStatus.KNOWN
+    ]
+    for name in dict.fromkeys(parameter.name for parameter in known if parameter.name in options):
+        notify(f"{options[name]} replaces PARAMETER {name} of {source}")
+    return (*(parameter for parameter in known if parameter.name not in options), *given)
 
 
 def _is_given(value: object) -> bool:
@@ -108,6 +165,9 @@ def _model(
                 hint=f"use `ollama create NAME -f {source}`, or name a file, a folder or hf.co/owner/repo",
             )
         found += files
+    for file in found:
+        if file.is_file() and not _is_gguf(file):
+            raise _not_a_model(file, source=source)
     if len(found) == 1:
         return found[0], ()
     from gguf2ollama.ggufio import Role, open_gguf, role_of  # noqa: PLC0415 - where there are several
@@ -139,3 +199,25 @@ def find_named_files(name: str, folder: Path) -> tuple[Path, ...]:
         return tuple(Path(file) for file in found if os.path.exists(file))  # noqa: PTH110 - as above
     except (OSError, ValueError, RuntimeError):  # too long a name, or no such user
         return ()
+
+
+def _not_a_model(file: Path, *, source: str | os.PathLike[str]) -> UsageProblem:
+    from gguf2ollama.modelfiles import parse_modelfile  # noqa: PLC0415 - seldom
+
+    try:
+        with disk_errors(file), file.open("rb") as stream:
+            inner = parse_modelfile(stream.read(_CAP_BYTES))
+    except InvalidModelfile:
+        return UsageProblem(
+            f"FROM in {source} names {file}, which is not a GGUF",
+            hint="name a GGUF, a folder or hf.co/owner/repo",
+        )
+    return UsageProblem(
+        f"FROM in {source} names {file}, which is a Modelfile itself",
+        hint=f"name what that is made from: FROM {inner.sources[0]}",
+    )
+
+
+def _is_gguf(path: Path) -> bool:
+    with disk_errors(path), path.open("rb") as stream:
+        return stream.read(len(MAGIC)) == MAGIC

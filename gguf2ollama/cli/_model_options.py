@@ -14,7 +14,7 @@ from gguf2ollama.errors import UsageProblem
 from gguf2ollama.fs.errors import disk_errors
 
 if TYPE_CHECKING:
-    from gguf2ollama.modelfiles import Parameter
+    from gguf2ollama.modelfiles import Message, Parameter
     from gguf2ollama.planning.options import ModelKeywords
 
 __all__ = ["model_options", "read_text", "verify_option"]
@@ -69,6 +69,14 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         " current one of the base model.",
     )
     @option(
+        "--message",
+        "messages",
+        group="model",
+        multiple=True,
+        metavar="ROLE=TEXT",
+        help="Begin every chat with this MESSAGE of user, assistant or system; can be repeated.",
+    )
+    @option(
         "--license",
         "licenses",
         group="model",
@@ -113,6 +121,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         system_file: str | None,
         template: str | None,
         chat_template: str | None,
+        messages: tuple[str, ...],
         licenses: tuple[str, ...],
         mmproj: tuple[str, ...],
         no_mmproj: bool,
@@ -132,6 +141,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
             if chat_template in {None, "upstream"}
             else read_text(chat_template),
             "licenses": tuple(read_text(path) for path in licenses),
+            "messages": _parse_messages(messages),
             "projectors": mmproj,
             "no_projector": no_mmproj,
             "quant": quant,
@@ -167,6 +177,14 @@ def _parse_parameters(texts: Sequence[str]) -> tuple[Parameter, ...]:
     from gguf2ollama.modelfiles import parse_parameter  # noqa: PLC0415 - seldom given
 
     return tuple(map(parse_parameter, texts))
+
+
+def _parse_messages(texts: Sequence[str]) -> tuple[Message, ...]:
+    if not texts:
+        return ()
+    from gguf2ollama.modelfiles import parse_message  # noqa: PLC0415 - seldom given
+
+    return tuple(map(parse_message, texts))
 
 
 def read_bytes(name: str) -> bytes:

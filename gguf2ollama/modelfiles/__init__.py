@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Modelfile,
         Parameter,
         Role,
+        parse_message,
         parse_parameter,
     )
 
@@ -40,6 +41,7 @@ __all__ = [
     "Weights",
     "decode_modelfile",
     "lint",
+    "parse_message",
     "parse_modelfile",
     "parse_parameter",
     "render_modelfile",
@@ -53,6 +55,14 @@ __getattr__, __dir__ = lazy_exports(
         "_parameters": ("PARAMETERS", "ParameterSpec", "ParameterStatus", "Value"),
         "_parser": ("InvalidLine", "decode_modelfile", "parse_modelfile"),
         "_render": ("render_modelfile",),
-        "_value": ("Instruction", "Message", "Modelfile", "Parameter", "Role", "parse_parameter"),
+        "_value": (
+            "Instruction",
+            "Message",
+            "Modelfile",
+            "Parameter",
+            "Role",
+            "parse_message",
+            "parse_parameter",
+        ),
     },
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidModelfile, UsageProblem
 from gguf2ollama.modelfiles._parameters import PARAMETERS, ParameterStatus, Value, nearest, to_text, to_value
 
-__all__ = ["Instruction", "Message", "Modelfile", "Parameter", "Role", "parse_parameter"]
+__all__ = ["Instruction", "Message", "Modelfile", "Parameter", "Role", "parse_message", "parse_parameter"]
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
@@ -164,3 +164,19 @@ def parse_parameter(text: str) -> Parameter:
     if not spec.is_typed(parameter.value):
         raise UsageProblem(f"invalid value {value[:80]!r} for parameter {name}: it takes {spec.kind}")
     return parameter
+
+
+def parse_message(text: str) -> Message:
+    """Read ``ROLE=TEXT`` as the command line takes it.
+
+    Raises:
+        UsageProblem: There is no ``=``, or no such role.
+    """
+    role, separator, content = text.partition("=")
+    roles = get_args(Role)
+    if not separator or role not in roles:
+        raise UsageProblem(
+            f"invalid message {text[:80]!r}: {'no such role' if separator else 'no text given'}",
+            hint=f"use ROLE=TEXT with a role of {', '.join(roles)}, such as user=Hello",
+        )
+    return Message(role=cast("Role", role), content=content)

@@ -11,11 +11,12 @@ import math
 from collections.abc import Iterator
 
 from gguf2ollama._text import one_line
-from gguf2ollama.errors import InvalidGguf
+from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import GgufArray, GgufFile, HeaderPatch, ShardSet, TypedValue, ValueType
 from gguf2ollama.ggufio.patching import UNCHANGED
 from gguf2ollama.ggufio.roles import Role
 from gguf2ollama.memory.architectures import ARCHITECTURES
+from gguf2ollama.sources.adapters import adapter_refusal
 
 __all__ = ["header_warnings", "repair_widths", "require_distinct_tokens", "require_language_model"]
 
@@ -40,8 +41,16 @@ def require_language_model(model: ShardSet) -> None:
     Raises:
         InvalidGguf: They are something else, or lack what every language model has; the message says what,
             and the hint which program reads them.
+        UsageProblem: They are a part of another model: an adapter, or a projector.
     """
     first, name = model.first, model.first.name
+    if model.role is Role.ADAPTER:
+        raise adapter_refusal(model.shards[0].path, first.metadata)
+    if model.role is Role.PROJECTOR:
+        raise UsageProblem(
+            f"{name} is a projector, which turns images or sound into tokens of another model",
+            hint="give the model itself; a projector in the same folder is used with it",
+        )
     if first.byte_order == "big":
         raise InvalidGguf(
             f"{name} is big-endian, and Ollama reads little-endian GGUFs only on this kind of machine",

@@ -10,7 +10,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.errors import UsageProblem
 from gguf2ollama.families import Detection, Features
 from gguf2ollama.modelfiles import Modelfile
 from gguf2ollama.planning.ends import Ends, choose_ends
@@ -114,9 +113,8 @@ def plan_recipe(
         cache: What was found out before.
 
     Raises:
-        UsageProblem: The file is not a model of its own, or the user asks for a stop that cuts its answers.
+        UsageProblem: The user asks for a stop that cuts its answers.
     """
-    _refuse_parts(detection)
     template, origin = _template(detection, settings=settings, target=target, choice=choice, today=today)
     parser, requires = _parser(choice)
     given = _given_renderer(metadata, detection=detection, target=target, origin=origin)
@@ -185,18 +183,6 @@ def plan_recipe(
             ),
         ),
     )
-
-
-def _refuse_parts(detection: Detection) -> None:
-    if detection.kind == "adapter":
-        raise UsageProblem(
-            f"{detection.reason}; Ollama 0.34.1 and later do not support adapters",
-            hint="merge it into its base model with llama.cpp's llama-export-lora, and build the result",
-        )
-    if detection.kind == "projector":
-        raise UsageProblem(
-            detection.reason, hint="give the model itself; a projector in the same folder is used with it"
-        )
 
 
 def _template(

@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gguf2ollama.errors import InvalidInput, UsageProblem
+from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
 from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.ggufio.shard_files import assemble, gguf_paths
 from gguf2ollama.names import LocalSource, parse_source
+from gguf2ollama.sources.adapters import adapter_refusal
 from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile
 from gguf2ollama.sources.local_pieces import find_pieces
 from gguf2ollama.sources.model import ModelFiles
@@ -45,11 +46,15 @@ def find_model(
         files = ModelFiles(model=model, projectors=named, are_local=pieces is None, pieces=pieces)
         beside = path.parent if pieces is None else pieces.folder
         return files if named or not takes_projector else _with_projector(files, folder=beside)
-    folder = ModelFolder.scan(path)
+    try:
+        folder = ModelFolder.scan(path)
+    except NotFound:
+        if (adapter := _first_adapter(path)) is not None:
+            raise adapter_refusal(adapter.path, adapter.gguf.metadata) from None
+        raise
     left_out = (
         *(
-            f"{adapter.shards[0].path.name} is an adapter and was skipped: Ollama 0.34.1 and later do not"
-            " support adapters"
+            f"not used: {adapter_refusal(adapter.shards[0].path, adapter.metadata).message}"
             for adapter in folder.adapters
         ),
         *(f"skipped: {reason}" for reason in folder.skipped),
@@ -60,6 +65,14 @@ def find_model(
     if len(folder.projectors) == 1:
         return dataclasses.replace(files, projectors=folder.projectors[0].shards)
     return _with_projector(files, folder=path, projectors=folder.projectors)
+
+
+def _first_adapter(folder: Path) -> Shard | None:
+    """Return the adapter in a folder without a model."""
+    if not folder.is_dir():
+        return None
+    shards = (Shard.open(path) for path in gguf_paths(folder))
+    return next((shard for shard in shards if role_of(shard.gguf) is Role.ADAPTER), None)
 
 
 def _with_projector(

@@ -17,6 +17,7 @@ from gguf2ollama.ggufio.shard_files import assemble
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
+from gguf2ollama.sources.adapters import adapter_refusal
 from gguf2ollama.sources.cache import CachedRepository
 from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.catalogue.placing import Placing
@@ -334,6 +335,9 @@ def _find_in_repository(
         needs_one=quant is None and file is None,
     )
     catalogue = repository.catalogue
+    if file is None and not catalogue.models and (adapters := catalogue.of_kind(Kind.ADAPTER)):
+        adapter = adapters[0].files[0]
+        raise adapter_refusal(Path(adapter.path), headers.read(adapter, repository).metadata)
     automatic = takes_projector and not projectors
     place = Placing(
         room=room,

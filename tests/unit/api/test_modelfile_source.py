@@ -9,7 +9,7 @@ from gguf2ollama.api.modelfile_source import expand_modelfile
 from gguf2ollama.errors import InvalidModelfile, NotFound, UsageProblem
 from gguf2ollama.ggufio import split
 from gguf2ollama.modelfiles import Message, Parameter
-from tests.builders import tiny_llama
+from tests.builders import build_gguf, tiny_llama
 
 
 @pytest.fixture
@@ -58,6 +58,38 @@ def test_keywords_precede_the_modelfile(folder: Path) -> None:
     assert found["parameters"] == (Parameter(name="top_k", value=3), Parameter(name="stop", value="c"))
 
 
+def test_what_keywords_replace_is_said(folder: Path) -> None:
+    said: list[str] = []
+    path = folder / "Modelfile"
+    path.write_text(
+        "FROM ./model.gguf\nSYSTEM Be brief.\nPARAMETER num_ctx 512\nPARAMETER stop a\nPARAMETER stop b\n"
+        "PARAMETER top_k 3\nMESSAGE user Hi\n"
+    )
+    _, found = expand_modelfile(
+        path,
+        {"system": "", "context": 1024, "messages": (), "parameters": (Parameter(name="stop", value="c"),)},
+        notify=said.append,
+    )
+    assert said == [
+        f"--system replaces SYSTEM of {path}",
+        f"--ctx replaces PARAMETER num_ctx of {path}",
+        f"--param stop replaces PARAMETER stop of {path}",
+    ]
+    assert found["parameters"] == (Parameter(name="top_k", value=3), Parameter(name="stop", value="c"))
+
+
+def test_an_adapter_is_refused_with_its_base_and_the_command_that_merges_it(folder: Path) -> None:
+    build_gguf(
+        folder / "lora.gguf",
+        metadata={"general.type": "adapter", "general.base_model.0.name": "Smol Base"},
+    )
+    with pytest.raises(
+        UsageProblem, match=r"line 2: ADAPTER: .*lora\.gguf is a LoRA adapter for Smol Base"
+    ) as e:
+        expanded(folder, "FROM ./model.gguf\nADAPTER ./lora.gguf\n")
+    assert "llama-export-lora -m BASE.gguf --lora" in str(e.value.hint)
+
+
 @pytest.mark.parametrize("content", [b"GGUF\x03\x00\x00\x00", b"\x00" * 100, b"<html>"])
 @pytest.mark.parametrize("name", ["x", "x.gguf"])
 def test_other_files_are_left_as_they_are(tmp_path: Path, content: bytes, name: str) -> None:
@@ -92,7 +124,9 @@ def test_shards_and_a_projector_are_one_model(folder: Path) -> None:
         ("FROM none.gguf\n", NotFound, "no such file"),
         ("FROM llama3.2\n", UsageProblem, "names a model of the server"),
         ("FROM ./model.gguf\nFROM ./other.gguf\n", UsageProblem, "names 2 models"),
-        ("FROM ./model.gguf\nADAPTER ./model.gguf\n", UsageProblem, "line 2: ADAPTER is not supported"),
+        ("FROM ./text.txt\n", UsageProblem, r"text\.txt, which is not a GGUF"),
+        ("FROM ./inner\n", UsageProblem, "inner, which is a Modelfile itself"),
+        ("FROM ./model.gguf\nADAPTER ./none\n", UsageProblem, "line 2: ADAPTER is not supported"),
         ("FROM ./model.gguf\nPARSER qwen3\n", UsageProblem, "line 2: PARSER is not supported"),
         ("FROM ./model.gguf\nPARAMETER temprature 1\n", InvalidModelfile, "temprature"),
         ("FROM ./model.gguf\nNONSENSE x\n", InvalidModelfile, "line 2"),
@@ -103,6 +137,8 @@ def test_what_is_wrong_is_said_with_its_place(
     folder: Path, text: str, error: type[Exception], words: str
 ) -> None:
     tiny_llama(folder / "other.gguf")
+    (folder / "text.txt").write_text("NONSENSE x")
+    (folder / "inner").write_text("FROM llama3.2\n")
     with pytest.raises(error, match=words):
         expanded(folder, text)
 

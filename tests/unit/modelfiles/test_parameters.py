@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama.errors import InvalidModelfile, UsageProblem
-from gguf2ollama.modelfiles import PARAMETERS, Message, Modelfile, Parameter, Value, parse_parameter
+from gguf2ollama.modelfiles import (
+    PARAMETERS,
+    Message,
+    Modelfile,
+    Parameter,
+    Value,
+    parse_message,
+    parse_parameter,
+)
 from tests.unit.modelfiles.strategies import NUMBERS
 
 
@@ -122,3 +130,15 @@ def test_any_option_is_a_parameter_or_a_usage_problem(text: str) -> None:
 def test_a_message_has_a_role_that_ollama_knows() -> None:
     with pytest.raises(InvalidModelfile, match="tool"):
         Message(role="tool", content="x")  # type: ignore[arg-type]
+
+
+def test_a_message_of_the_command_line_is_read():
+    assert parse_message("user=a = b\n") == Message(role="user", content="a = b\n")
+
+
+@pytest.mark.parametrize(
+    "text, words", [("user", "no text given"), ("User=x", "no such role"), ("=x", "role")]
+)
+def test_an_invalid_message_is_refused(text, words):
+    with pytest.raises(UsageProblem, match=words):
+        parse_message(text)

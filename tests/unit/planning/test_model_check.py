@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gguf2ollama.errors import InvalidGguf
+from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import ShardSet, TypedValue, ValueType
 from gguf2ollama.planning.model_check import (
     header_warnings,
@@ -26,6 +26,26 @@ def test_a_language_model_is_taken(tmp_path):
 @pytest.mark.parametrize("value", ["none", "no_vocab", "something new"])
 def test_any_tokenizer_that_is_named_is_one(tmp_path, value):
     require_language_model(model(tmp_path, metadata={"tokenizer.ggml.model": value}))
+
+
+def test_a_projector_is_no_model(tmp_path):
+    with pytest.raises(UsageProblem, match="is a projector"):
+        require_language_model(model(tmp_path, metadata={"general.type": "mmproj"}))
+
+
+def test_an_adapter_is_refused_with_its_base_and_the_command_that_merges_it(tmp_path):
+    base = {"name": "Smol 135M", "organization": "Some\x1b[31mone", "repo_url": "https://hf.co/o/r"}
+    metadata = {f"general.base_model.0.{key}": value for key, value in base.items()}
+    with pytest.raises(UsageProblem) as caught:
+        require_language_model(model(tmp_path, metadata=metadata | {"general.type": "adapter"}))
+    assert r"adapter for Some\x1b[31mone Smol 135M (https://hf.co/o/r)" in caught.value.message
+    assert f"llama-export-lora -m BASE.gguf --lora {tmp_path}/m.gguf -o merged.gguf" in caught.value.hint
+
+
+def test_a_control_vector_is_refused_with_the_program_that_takes_it(tmp_path):
+    with pytest.raises(UsageProblem, match="control vector") as caught:
+        require_language_model(model(tmp_path, architecture="controlvector"))
+    assert "--control-vector" in caught.value.hint
 
 
 def test_an_unknown_architecture_with_a_tokenizer_may_be_one(tmp_path):

@@ -143,15 +143,6 @@ def test_an_embedding_model_takes_texts_as_long_as_its_context(tokens, batch):
     assert own.parameters["num_batch"].value == 512
 
 
-@pytest.mark.parametrize(
-    "kind,words", [("adapter", "llama-export-lora"), ("mmproj", "give the model itself")]
-)
-def test_adapters_and_projectors_are_refused_with_a_hint(kind, words):
-    with pytest.raises(UsageProblem) as caught:
-        plan(BASE | {"general.type": kind})
-    assert words in caught.value.hint
-
-
 def test_projectors_make_a_model_see():
     assert "vision" in plan(CHAT, projectors=1).capabilities
 

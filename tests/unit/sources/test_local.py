@@ -129,3 +129,10 @@ class TestPieces:
             (tmp_path / f"m.gguf.part{number}of3").write_bytes(b"GGUF")
         with pytest.raises(UsageProblem, match=r"lacks m\.gguf\.part2of3"):
             find_model(tmp_path)
+
+
+def test_a_folder_with_an_adapter_alone_says_how_to_merge_it(tmp_path):
+    build_gguf(tmp_path / "lora.gguf", metadata={"general.type": "adapter"})
+    with pytest.raises(UsageProblem, match=r"lora\.gguf is a LoRA adapter") as caught:
+        find_model(tmp_path)
+    assert "llama-export-lora" in str(caught.value.hint)

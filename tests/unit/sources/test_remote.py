@@ -299,7 +299,7 @@ class TestHeadersThatSettle:
     def test_an_adapter_called_model_is_none(self, hub, tmp_path):
         adapter = build_gguf(tmp_path / "a.gguf", metadata={"general.type": "adapter"}).read_bytes()
         hub.add("o/r", {"model-q8_0.gguf": adapter, "model-f16.gguf": adapter + bytes(32)})
-        with pytest.raises(NotFound, match=r"no model, only model-q8_0\.gguf \(adapter\)"):
+        with pytest.raises(UsageProblem, match=r"model-q8_0\.gguf is a LoRA adapter"):
             find_with("o/r")
 
     def test_a_merged_model_called_lora_is_one(self, hub, model):
