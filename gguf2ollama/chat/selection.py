@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from gguf2ollama import gotmpl, ollama_template
 from gguf2ollama.chat import answer_parsers, synthesis
@@ -34,6 +35,9 @@ from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.families import served_token_text
 from gguf2ollama.jinja.facts import shows_tools
+
+if TYPE_CHECKING:
+    from gguf2ollama.gotmpl.state import Budget
 
 __all__ = ["choose_template"]
 
@@ -390,6 +394,7 @@ class _Trial:
         self, origin: Origin, why: str, go_template: str, *, parser: answer_parsers.AnswerParser | None = None
     ) -> Candidate:
         from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - only where a TEMPLATE is tried
+        from gguf2ollama.gotmpl.state import Budget  # noqa: PLC0415
 
         fitted = ollama_template.Adapted(text=go_template) if origin == "user" else self._fitted(go_template)
         if fitted.fields:
@@ -403,6 +408,7 @@ class _Trial:
         misses_calls = parser is None and self._misses_calls(fitted.text, reading)
         if parser is not None:
             capabilities |= {"tools", "thinking"} if parser.thinks else {"tools"}
+        budget = Budget()
         if misses_calls:
             self.remarks.append(f"{why}: Ollama would not parse the model's tool calls")
         return Candidate(
@@ -415,7 +421,7 @@ class _Trial:
             parser=parser,
             parity=self._compare(
                 [
-                    self._go_prompt(parsed, one, capabilities=capabilities)
+                    self._go_prompt(parsed, one, capabilities=capabilities, budget=budget)
                     for one in self._as_taken(capabilities, system=self._question.system)
                 ],
                 thinks="thinking" in capabilities,
@@ -428,8 +434,15 @@ class _Trial:
         return uses_harmony(asked.architecture, go_template, version=asked.version)
 
     def _go_prompt(
-        self, template: gotmpl.Template, conversation: Conversation, *, capabilities: frozenset[str]
-    ) -> Outcome:
+        self,
+        template: gotmpl.Template,
+        conversation: Conversation,
+        *,
+        capabilities: frozenset[str],
+        budget: Budget,
+    ) -> Prediction:
+        from gguf2ollama.gotmpl.errors import InvalidTemplate  # noqa: PLC0415 - as above
+
         asked = self._question
         told = filter_think_tags(
             conversation, family=asked.architecture, model_name=asked.model_name, version=asked.version
@@ -437,9 +450,16 @@ class _Trial:
         try:
             return Rendered(
                 ollama_template.render(
-                    template, told, version=asked.version, now=self._now, capabilities=capabilities
+                    template,
+                    told,
+                    version=asked.version,
+                    now=self._now,
+                    capabilities=capabilities,
+                    budget=budget,
                 )
             )
+        except InvalidTemplate as error:
+            return Unpredictable(error.reason) if error.is_limit else Refused(error.message)
         except Gguf2OllamaError as error:
             return Refused(error.message)
 

@@ -41,11 +41,19 @@ class EvaluationError(Exception):
     ``position`` is ``None`` until the command that failed sets it.
     """
 
-    def __init__(self, reason: str, *, position: Position | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        position: Position | None = None,
+        hint: str | None = None,
+        is_limit: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.position = position
         self.hint = hint
+        self.is_limit = is_limit
 
 
 def invalid_template(

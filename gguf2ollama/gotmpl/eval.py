@@ -336,13 +336,13 @@ def _field(
 
 def _call(function: Function, name: str, arguments: list[Evaluate], position: Position) -> Evaluate:
     """Call a function."""
-    run_function, checks = function.call, function.texts != 0
+    run_function, checks, bytes_per_step = function.call, function.texts != 0, function.bytes_per_step
 
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
         values = [argument(run, frame, dot) for argument in arguments]
         if checks:
             _check_texts(function, name, values, position)
-        return run.call(run_function, values, position)
+        return run.call(run_function, values, position, bytes_per_step=bytes_per_step)
 
     return evaluate
 
@@ -351,14 +351,14 @@ def _call_after(
     function: Function, name: str, last: Evaluate, arguments: list[Evaluate], position: Position
 ) -> Evaluate:
     """Call a function with the value of the previous command as its last argument."""
-    run_function = function.call
+    run_function, bytes_per_step = function.call, function.bytes_per_step
 
     def evaluate(run: Run, frame: Frame, dot: Value) -> Value:
         value = last(run, frame, dot)
         values = [argument(run, frame, dot) for argument in arguments]
         values.append(value)
         _check_texts(function, name, values, position)
-        return run.call(run_function, values, position)
+        return run.call(run_function, values, position, bytes_per_step=bytes_per_step)
 
     return evaluate
 

@@ -26,13 +26,14 @@ from gguf2ollama.gotmpl.nodes import (
     Range,
     Text,
 )
-from gguf2ollama.gotmpl.state import MAX_INVOCATIONS, UNSET, Evaluate, Execute, Frame, Run
+from gguf2ollama.gotmpl.state import MAX_INVOCATIONS, UNSET, Budget, Evaluate, Execute, Frame, Run
 from gguf2ollama.gotmpl.values import NOTHING, Pairs, Value, entries_of, is_true, items_of, type_name
 
 __all__ = ["Observe", "Program"]
 
 Observe: TypeAlias = Callable[[Action, Value], None]
 _TURN_STEPS = 4
+_START = Position(line=1, column=1)
 _BREAK, _CONTINUE = "break", "continue"
 _Code: TypeAlias = tuple[
     Execute, int, int
@@ -71,18 +72,25 @@ class Program:
             )
             self._compiled[name] = compiler.compile(body)
 
-    def run(self, data: Value) -> bytes:
+    def run(self, data: Value, budget: Budget) -> bytes:
         """Run the template on data and return its output.
+
+        Args:
+            data: The value of ``$``.
+            budget: What this and all other runs of the template may take.
 
         Raises:
             EvaluationError: It fails, or exceeds a limit.
         """
-        execute, size, _ = self._compiled[b""]
-        run = Run()
+        execute, size, cost = self._compiled[b""]
+        run = Run(budget)
         try:
+            run.spend(cost, _START)
             execute(run, [data] + [UNSET] * size, data)
         except RecursionError:
             raise EvaluationError("templates and blocks are nested too deeply") from None
+        finally:
+            run.end()
         return b"".join(run.out)
 
 

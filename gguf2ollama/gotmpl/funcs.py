@@ -18,7 +18,7 @@ from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.gotmpl.errors import EvaluationError
 from gguf2ollama.gotmpl.fmt import print_values, printf, println
 from gguf2ollama.gotmpl.nodes import Position
-from gguf2ollama.gotmpl.state import Evaluate, Frame, Run
+from gguf2ollama.gotmpl.state import BYTES_PER_STEP, Evaluate, Frame, Run
 from gguf2ollama.gotmpl.strconv import is_bad_byte
 from gguf2ollama.gotmpl.values import (
     BYTES,
@@ -61,12 +61,14 @@ class Function:
         call: The function itself: from a list of arguments to a value.
         least, most: The number of arguments it takes; ``None`` for any number.
         texts: The number of leading arguments that must be strings; -1 for all.
+        bytes_per_step: How many bytes of its result cost as much as a step.
     """
 
     call: Call
     least: int
     most: int | None
     texts: int = 0
+    bytes_per_step: int = BYTES_PER_STEP
 
 
 def is_equal(first: Value, others: list[Value]) -> bool:

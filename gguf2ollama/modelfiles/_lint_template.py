@@ -16,6 +16,7 @@ from gguf2ollama.modelfiles._value import Modelfile
 if TYPE_CHECKING:
     from gguf2ollama.gotmpl.errors import InvalidTemplate
     from gguf2ollama.gotmpl.nodes import Action, Body, Expression, Pipe, Position, Template
+    from gguf2ollama.gotmpl.state import Budget
     from gguf2ollama.gotmpl.values import Value
     from gguf2ollama.ollama_template.go_json import Json
 
@@ -67,6 +68,7 @@ class TemplateLinter:
     error: InvalidTemplate | None = None
     _bare: dict[Position, tuple[Pipe, str]] = field(default_factory=dict)
     """The actions that print a value of Go's as Go writes it: what they print."""
+    _budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if not self.modelfile.template:
@@ -74,6 +76,7 @@ class TemplateLinter:
         # 20 ms that a Modelfile without TEMPLATE does not need
         from gguf2ollama.gotmpl.errors import InvalidTemplate  # noqa: PLC0415
         from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415
+        from gguf2ollama.gotmpl.state import Budget  # noqa: PLC0415
         from gguf2ollama.ollama_template.introspect import read  # noqa: PLC0415
 
         try:
@@ -83,6 +86,7 @@ class TemplateLinter:
             self.error = error
         else:
             self.template = template
+            self._budget = Budget()
 
     def events(self) -> tuple[Event, ...]:
         """Return the template's texts and values in their order, for the stop strings."""
@@ -128,11 +132,7 @@ class TemplateLinter:
 
     def _uncompilable(self, error: InvalidTemplate) -> Finding:
         if error.is_limit:
-            return self._finding(
-                "unchecked-template",
-                f"TEMPLATE was not checked: {error.reason}",
-                hint="simplify the template",
-            )
+            return self._unchecked(error)
         hint = error.hint or "fix the template"
         if "{%" in (self.modelfile.template or ""):
             hint = "this looks like Jinja: remove TEMPLATE to use the chat template in the GGUF"
@@ -143,6 +143,11 @@ class TemplateLinter:
             hint=hint,
             level="error",
             position=error.position,
+        )
+
+    def _unchecked(self, error: InvalidTemplate) -> Finding:
+        return self._finding(
+            "unchecked-template", f"TEMPLATE was not checked: {error.reason}", hint="simplify the template"
         )
 
     def _unused(self, template: Template) -> Finding | None:
@@ -188,7 +193,9 @@ class TemplateLinter:
         from gguf2ollama.ollama_template.execute import render  # noqa: PLC0415
 
         try:
-            return render(template, {"messages": messages, "tools": tools}, observe=self._observe)
+            return render(
+                template, {"messages": messages, "tools": tools}, observe=self._observe, budget=self._budget
+            )
         except InvalidTemplate as error:
             return error
 
@@ -260,6 +267,8 @@ class TemplateLinter:
         )
 
     def _failing(self, error: InvalidTemplate, chat: str) -> Finding:
+        if error.is_limit:
+            return self._unchecked(error)
         return self._finding(
             "failing-template",
             f"TEMPLATE fails for {chat}: {error.reason}",

@@ -20,6 +20,7 @@ from gguf2ollama.gotmpl.exec import Observe, Program
 from gguf2ollama.gotmpl.funcs import Function
 from gguf2ollama.gotmpl.nodes import Template
 from gguf2ollama.gotmpl.parse import BUILTINS, parse
+from gguf2ollama.gotmpl.state import Budget
 from gguf2ollama.gotmpl.strconv import as_text
 from gguf2ollama.gotmpl.values import NOTHING, Pairs, Pointer, Slice, Struct, Value
 from gguf2ollama.gotmpl.versions import NEWEST, Dialect, dialect
@@ -42,6 +43,7 @@ def render(
     now: datetime | None = None,
     capabilities: Collection[str] = (),
     observe: Observe | None = None,
+    budget: Budget | None = None,
 ) -> str:
     """Return the prompt that a server renders for the body of ``/api/chat``.
 
@@ -53,6 +55,7 @@ def render(
         capabilities: Those of ``tools`` and ``thinking`` that the model has by its family or its parser,
             whatever its template.
         observe: Called with each action that prints and its value, before it is printed.
+        budget: What this and all other calls with the template may take; one for this call by default.
 
     Raises:
         InvalidModelfile: That Ollama cannot parse the template, or the template fails for this request.
@@ -77,7 +80,7 @@ def render(
         think = True
     messages = _with_image_tags(_messages(body))
     asked = {**body, "messages": messages, "think": think}
-    return execute(template, asked, version=version, now=now, observe=observe)
+    return execute(template, asked, version=version, now=now, observe=observe, budget=budget)
 
 
 def execute(
@@ -87,6 +90,7 @@ def execute(
     version: str = NEWEST,
     now: datetime | None = None,
     observe: Observe | None = None,
+    budget: Budget | None = None,
 ) -> str:
     """Run a template as Ollama's template package does, without what the server adds.
 
@@ -97,6 +101,7 @@ def execute(
     _check_functions(template, known, version)
     system, messages, tools = _read_body(body, known)
     asked = _thinking(body.get("think"), known)
+    budget = budget or Budget()
     today = (now or datetime.now()).date()  # noqa: DTZ005  # Ollama, too, takes the server's local day
     try:
         if "messages" in read(template).variables:
@@ -107,16 +112,23 @@ def execute(
                 b"Response": b"",
                 **asked,
             }
-            prompt = _program(as_ollama_has_it(template), known, today, observe).run(data)
+            prompt = _program(as_ollama_has_it(template), known, today, observe).run(data, budget)
         else:
-            prompt = _by_exchanges(template, messages, asked, known, today=today, observe=observe)
+            prompt = _by_exchanges(
+                template, messages, asked, known, today=today, observe=observe, budget=budget
+            )
     except EvaluationError as error:
         raise invalid_template(
-            "fails for this request", error.reason, position=error.position, hint=error.hint or _HINT
+            "was not run to its end" if error.is_limit else "fails for this request",
+            error.reason,
+            position=error.position,
+            hint=error.hint or _HINT,
+            is_limit=error.is_limit,
         ) from None
     return as_text(prompt)
 
 
+_JSON_BYTES_PER_STEP = 1
 _HINT = "fix the template; Ollama would answer with an error"
 
 
@@ -215,6 +227,7 @@ def _by_exchanges(
     *,
     today: date,
     observe: Observe | None,
+    budget: Budget,
 ) -> bytes:
     """Run a template without ``.Messages``: once per exchange, the last one up to the response."""
     program = _program(as_ollama_has_it(template), known, today, observe)
@@ -222,7 +235,7 @@ def _by_exchanges(
     values = {b"System": b"", b"Prompt": b"", b"Response": b""}
 
     def flush() -> None:
-        out.append(program.run({**values, **asked}))
+        out.append(program.run({**values, **asked}, budget))
         values.update(dict.fromkeys(values, b""))
 
     for message in messages:
@@ -238,7 +251,7 @@ def _by_exchanges(
         elif role == b"assistant":
             values[b"Response"] = content
     last = _last_program(template, over_integers=known.ranges_over_integers, observe=observe)
-    out.append(last.run({**values, **asked}))
+    out.append(last.run({**values, **asked}, budget))
     return b"".join(out)
 
 
@@ -263,7 +276,7 @@ def _last_program(template: Template, *, over_integers: bool, observe: Observe |
 def _functions(today: date) -> dict[str, Function]:
     day, day_before = (date.isoformat().encode() for date in (today, today - timedelta(days=1)))
     return {
-        "json": Function(call=_json, least=1, most=1),
+        "json": Function(call=_json, least=1, most=1, bytes_per_step=_JSON_BYTES_PER_STEP),
         "currentDate": Function(call=lambda _values: day, least=0, most=None, texts=-1),
         "yesterdayDate": Function(call=lambda _values: day_before, least=0, most=None, texts=-1),
         "toTypeScriptType": Function(call=_typescript, least=1, most=1),

@@ -279,12 +279,17 @@ def plan_model(
     chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
     patch = _patch(model, chat_template=chat_template, target=target)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
+    published = files.published
+    if published.template is not None and options.template is None:
+        from gguf2ollama.planning.published_template import without_useless_template  # noqa: PLC0415 - rare
+
+        published = without_useless_template(published, version=target.version or NEWEST_TESTED, cache=cache)
     asked = ModelSettings(  # but those on which no choice depends
         parameters=options.parameters,
         system=options.system,
         template=options.template,
         chat_template=chat_template,
-        published=files.published,
+        published=published,
     )
 
     def choose() -> Choice:

@@ -56,6 +56,7 @@ def recipe_warnings(
     yield from _template_warnings(
         detection=detection, origin=origin, target=target, settings=settings, choice=choice, renderer=renderer
     )
+    yield from settings.published.problems
     if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
         yield f"the GGUF recommends {', '.join(unused)} for sampling, which Ollama has no PARAMETER for"
     if (current := settings.published.chat_template) is not None and settings.chat_template is None:
@@ -170,6 +171,9 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
             f"{score.compared - score.exact} of {score.compared} {feature} conversations render differently"
             f" from the model's chat template: {shown}"
         )
+    unknown = {case.note: None for case in choice.chosen.parity.faults if case.got is None}
+    if unknown and not choice.chosen.is_native:
+        yield f"some conversations cannot be compared: {next(iter(unknown))}"
     failing = {case.got.reason: None for case in choice.chosen.parity.faults if isinstance(case.got, Refused)}
     if failing:
         yield f"Ollama would fail to render some conversations: {next(iter(failing))}"

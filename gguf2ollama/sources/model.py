@@ -54,6 +54,7 @@ class Published:
         stops: Stop strings with their origins.
         system, template: The recommended SYSTEM and TEMPLATE.
         chat_template: The current chat template of the base model.
+        problems: What of it cannot be used, and why, one sentence each.
     """
 
     parameters: Mapping[str, Value] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Published:
     system: Value | None = None
     template: Value | None = None
     chat_template: Value | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
