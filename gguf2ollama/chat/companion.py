@@ -23,16 +23,15 @@ control token: llama-server does not print it, and an answer that is searched fo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gguf2ollama import ollama_template
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
+from gguf2ollama.chat.chat_turns import ChatTurns, learn_chat_turns, rendered_prompt
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import Prediction
-from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.special_cases import thinks_by_family
 from gguf2ollama.chat.synthesis.go_writer import GoWriter
 from gguf2ollama.gotmpl.versions import is_since
@@ -47,7 +46,6 @@ _FIRST_WITH_FORMAT_BEHIND_THOUGHTS = "0.34.4"
 # a TEMPLATE of a family with harmony is taken where it holds `<|start|>` and this (see `special_cases`)
 _HARMONY_END = "<|end|>"
 _CONTROL = 3  # llama.cpp's type of tokens that are not printed
-_CAP_CHARACTERS = 32 << 10  # of 102 real chat templates the longest writes 6 kB around three messages
 
 _SHOWS = 'reasoning is part of the output of /api/generate and `ollama run NAME "…"`'
 _WITHOUT_TOOLS = f"{_SHOWS}: think tags can be declared only for chat templates with tools"
@@ -112,7 +110,7 @@ def companion(
         is_hidden = _hides_tags(metadata)
         note = _why_without_tags(render, version=version, system=system, is_hidden=is_hidden)
     has_tags = thinks and not note
-    turns = _learn_turns(render, think=has_tags if thinks else None)
+    turns = learn_chat_turns(render, think=has_tags if thinks else None)
     text = _write(
         turns,
         has_tags=has_tags,
@@ -141,8 +139,8 @@ def _why_without_tags(
         return _HIDDEN
     before = (Message(role="system", content=system),) if system else ()
     asked = (*before, Message(role="user", content="Hello"))
-    thinking = _prompt(render, asked, think=True).rstrip()
-    plain = _prompt(render, asked, think=False)
+    thinking = rendered_prompt(render, asked, think=True).rstrip()
+    plain = rendered_prompt(render, asked, think=False)
     opens = thinking.endswith(_OPENING)
     if not opens and (thinking.endswith(_CLOSING) or not _CLOSED_THOUGHT.search(plain)):
         return _UNSURE
@@ -151,77 +149,7 @@ def _why_without_tags(
     return ""
 
 
-def _prompt(
-    render: Callable[[Conversation], Prediction], messages: tuple[Message, ...], *, think: bool | None
-) -> str:
-    """Return a prompt; ``""`` where it is refused or cannot be predicted."""
-    outcome = render(Conversation(name="companion", messages=messages, think=think))
-    return outcome.prompt if isinstance(outcome, Rendered) else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Turns:
-    """The texts around the contents of a chat in which question and answer alternate.
-
-    Attributes:
-        start: Before the first question where there is no system message.
-        system, question: Before the system message, and between it and the first question.
-        answer: Between a question and its answer.
-        next: Between an answer and the next question.
-        opening: Behind the last question.
-    """
-
-    start: str
-    system: str
-    question: str
-    answer: str
-    next: str
-    opening: str
-
-
-_NAMED_TURNS = _Turns(
-    start="User: ",
-    system="",
-    question="\n\nUser: ",
-    answer="\n\nAssistant: ",
-    next="\n\nUser: ",
-    opening="\n\nAssistant:",
-)
-_SYSTEM, _ASKED, _ANSWERED, _ASKED_NEXT = "System8120", "Question8121", "Answer8122", "Question8123"
-
-
-def _learn_turns(render: Callable[[Conversation], Prediction], *, think: bool | None) -> _Turns:
-    """Learn how a chat template writes turns; where it cannot be seen, they have the names of the roles."""
-    chat = (
-        Message(role="user", content=_ASKED),
-        Message(role="assistant", content=_ANSWERED),
-        Message(role="user", content=_ASKED_NEXT),
-    )
-    plain = _cut(_prompt(render, chat, think=think), _ASKED, _ANSWERED, _ASKED_NEXT)
-    if plain is None:
-        return _NAMED_TURNS
-    start, *others = plain
-    with_system = (Message(role="system", content=_SYSTEM), *chat)
-    found = _cut(_prompt(render, with_system, think=think), _SYSTEM, _ASKED, _ANSWERED, _ASKED_NEXT)
-    system, question = (start, "\n\n") if found is None or found[2:] != others else found[:2]
-    answer, following, opening = others
-    return _Turns(
-        start=start, system=system, question=question, answer=answer, next=following, opening=opening
-    )
-
-
-def _cut(prompt: str, *contents: str) -> list[str] | None:
-    """Return the texts around contents; ``None`` where these are not there once each and in order.
-
-    Nor are there any around those of a prompt that is too long to be a TEMPLATE.
-    """
-    if len(prompt) > _CAP_CHARACTERS:
-        return None
-    parts = re.split("(" + "|".join(contents) + ")", prompt)
-    return parts[::2] if tuple(parts[1::2]) == contents else None
-
-
-def _write(turns: _Turns, *, has_tags: bool, shows_thinking: bool, is_harmony: bool) -> str:
+def _write(turns: ChatTurns, *, has_tags: bool, shows_thinking: bool, is_harmony: bool) -> str:
     """Write the TEMPLATE; results of tools are printed as questions are."""
     writer = GoWriter()
 

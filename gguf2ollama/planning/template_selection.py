@@ -10,7 +10,7 @@ from gguf2ollama.chat.candidate import Candidate, NothingRenders, Question
 from gguf2ollama.chat.ends import find_ends
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer, Request
-from gguf2ollama.chat.reference_prompt import AuthorsTemplate, read_authors
+from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, read_authors
 from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.chat.turns import learn_turns
@@ -91,11 +91,11 @@ def select_template(
             if refusal is not None and refusal.cause == "failed" and may_start:
                 why = f"transformers does not render its chat template ({refusal.reason})"
                 return Unsupported(version=version, remarks=(why,), is_unknown=True)
+            if refusal is not None and question.user is not None:
+                why = f"the chat template in the GGUF rejects every conversation ({refusal.reason})"
+                return Unsupported(version=version, remarks=(why,), is_unknown=True)
             if refusal is not None:
-                raise InvalidInput(
-                    f"the chat template in the GGUF rejects every conversation: {refusal.reason}",
-                    hint="give another with --chat-template, or use --no-verify and --template FILE",
-                )
+                raise _rejects_all(authors, refusal, renderer=running)
             return Unsupported(version=version, remarks=choice.remarks, refusal=choice.refusal)
     if settings.system and not choice.gets_renderer:
         _require_said(choice.chosen, settings.system)
@@ -126,6 +126,28 @@ def _require_said(chosen: Candidate, system: str) -> None:
             f"the system prompt would never reach the model: {chosen.why} does not print it",
             hint="leave out --system, or use --template FILE with a TEMPLATE that prints {{ .System }}",
         )
+
+
+def _rejects_all(authors: Authors, refusal: Refused, *, renderer: Renderer) -> InvalidInput:
+    """Return the error for a chat template that rejects every conversation, with what helps."""
+    from gguf2ollama.chat.part_contents import example_template, find_part_form  # noqa: PLC0415 - seldom called
+
+    template = authors.load(renderer).default
+    form = find_part_form(template)
+    if form is None:
+        return InvalidInput(
+            f"the chat template in the GGUF rejects every conversation: {refusal.reason}",
+            hint="give another with --chat-template FILE, or a TEMPLATE with --template FILE",
+        )
+    example = example_template(authors, template, form)
+    keys = f" with {', '.join(form.values)}" if form.values else ""
+    values = sorted({value for value in form.values.values() if value in example})
+    stand = f", in which {', '.join(map(repr, values))} stands for your own value" if values else ""
+    return InvalidInput(
+        f"the chat template in the GGUF takes no text as a message, only a list of parts{keys}, which no"
+        f" client of Ollama sends: {refusal.reason}",
+        hint=f"pass --template FILE; a TEMPLATE to start from{stand}: {example}",
+    )
 
 
 def _refused_by_all(template: AuthorsTemplate) -> Refused | None:
