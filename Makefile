@@ -1,6 +1,7 @@
 # make demo   build a real model and talk to it, in under a minute
 # make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
 # make check  lint, types, floors and every test; CI runs this, then make mutants and make lowest
+# make fuzz   50,000 hostile headers: each ends in a plan or in an error with a sentence
 # make lowest tests/unit and tests/cli with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone: all of tests/unit and tests/cli but what starts programs or runs into limits
 # make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
@@ -21,7 +22,7 @@ AT_ONCE := -n 2 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus check unit mutants live live-old lowest lint types imports parts bench frozen docs clean
+.PHONY: demo test test-corpus check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -52,6 +53,9 @@ IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR == 2 { p
 unit: $(INSTALLED)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not corpus and not older" \
 		--ignore-glob="*/test_corpus.py" tests/unit tests/cli
+
+fuzz: $(INSTALLED)
+	$(IN_MEMORY) $(BIN)/python -m tests.hostile.fuzz
 
 mutants: $(INSTALLED)
 	$(IN_MEMORY) $(BIN)/python -m tests.mutants

@@ -33,6 +33,8 @@ _INT_RANGE = range(-(2**63), 2**63)
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
 _FLOAT = lazy_pattern(rf"[+-]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?")
 _FLOAT_DIGITS = 9
+_MOST_INTEGER = 2**31 - 1
+_MOST_FLOAT = 3.4028234e38
 _KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string"}
 _BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
@@ -76,6 +78,23 @@ class ParameterSpec:
     def is_typed(self, value: Value) -> bool:
         """Whether ``value`` has this parameter's type."""
         return type(value).__name__ == self.type
+
+    def fit(self, value: object) -> Value | None:
+        """Return a value from a file as this parameter has it; ``None`` if it is not one.
+
+        A whole number may be written as another type. llama.cpp has 32 bits for a number.
+        """
+        if self.type == "float" and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value) if abs(value) <= _MOST_INTEGER else math.inf
+        if self.type == "int" and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, int | float | bool | str) or not self.is_typed(value):
+            return None
+        if isinstance(value, float) and not abs(value) <= _MOST_FLOAT:  # which no NaN is
+            return None
+        if isinstance(value, int) and abs(value) > _MOST_INTEGER:
+            return None
+        return value if self.is_in_range(value) else None
 
     def is_in_range(self, value: Value) -> bool:
         """Whether a number is within the bounds; other values always are."""

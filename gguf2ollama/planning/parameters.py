@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.families import Detection
-from gguf2ollama.modelfiles import Parameter
+from gguf2ollama.modelfiles import PARAMETERS, Parameter
 from gguf2ollama.sources.model import Value
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ __all__ = [
     "choose_parameters",
     "parameter_lines",
     "read_licenses",
+    "unusable_values",
     "without_cutting_stops",
 ]
 
@@ -29,6 +30,7 @@ _SAMPLING = {
     "penalty_last_n": "repeat_last_n",
     "penalty_repeat": "repeat_penalty",
 }
+_LICENSE = ("general.license", "general.license.name", "general.license.link")
 _REQUESTED = "--param"
 _EMBEDDING_BATCH = 2048  # tokens
 
@@ -107,26 +109,43 @@ def parameter_lines(parameters: Mapping[str, Value]) -> Iterator[Parameter]:
 
 def read_licenses(metadata: Mapping[str, Any]) -> Iterator[str]:
     """Return the licence that the GGUF names: its name and, if given, its URL."""
-    texts = (metadata.get(f"general.license{part}") for part in ("", ".name", ".link"))
-    named = dict.fromkeys(text.strip() for text in texts if isinstance(text, str) and text.strip())
+    texts = (metadata.get(key) for key in _LICENSE)
+    named = dict.fromkeys(
+        text.strip() for text in texts if isinstance(text, str) and text.strip() and _is_text(text)
+    )
     if named:
         yield "\n".join(named)
+
+
+def unusable_values(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Return a sentence for each licence and sampling value in the GGUF that is left out."""
+    for key in _LICENSE:
+        value = metadata.get(key)
+        if value is not None and not (isinstance(value, str) and _is_text(value)):
+            yield f"{key} in the GGUF is left out: it is not a text in UTF-8"
+    for key, name in _SAMPLING.items():
+        value = metadata.get(f"general.sampling.{key}")
+        if value is not None and PARAMETERS[name].fit(value) is None:
+            shown = repr(value) if isinstance(value, (int, float)) else "it"
+            yield f"general.sampling.{key} in the GGUF is left out: {shown} is not valid for {name}"
+
+
+def _is_text(text: str) -> bool:
+    """Return whether a string of the header was valid UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that were not are kept as surrogates
+        return False
+    return True
 
 
 def _sampling(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
     """Read the sampling values that the authors wrote into the GGUF (llama.cpp's ``general.sampling.*``)."""
     for key, name in _SAMPLING.items():
-        value = metadata.get(f"general.sampling.{key}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            continue
-        is_whole = name in {"top_k", "repeat_last_n"}
-        yield (
-            name,
-            Value(
-                value=int(value) if is_whole else _shortest_float(value),
-                source=f"general.sampling.{key} in the GGUF",
-            ),
-        )
+        value = PARAMETERS[name].fit(metadata.get(f"general.sampling.{key}"))
+        if value is not None:
+            value = _shortest_float(value) if isinstance(value, float) else value
+            yield name, Value(value=value, source=f"general.sampling.{key} in the GGUF")
 
 
 def _shortest_float(value: float) -> float:

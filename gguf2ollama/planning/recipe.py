@@ -17,6 +17,7 @@ from gguf2ollama.planning.parameters import (
     choose_parameters,
     parameter_lines,
     read_licenses,
+    unusable_values,
     without_cutting_stops,
 )
 from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
@@ -173,6 +174,7 @@ def plan_recipe(
                 choice=choice,
                 renderer=given,
             ),
+            *unusable_values(metadata),
             *ends.warnings,
             *stop_warnings,
             *lint_warnings(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +34,7 @@ _GENERATION = {
     "min_p": "min_p",
     "repetition_penalty": "repeat_penalty",
 }
-_OURS = frozenset({"num_ctx"})  # decided by the memory there is
+_OURS = frozenset({"num_ctx", "stop"})  # decided by the memory there is; may be several
 
 
 def read_published(site: Site, repository: Repository, metadata: Mapping[str, Any]) -> Published:
@@ -76,7 +75,7 @@ def read_params(content: object, *, source: str) -> tuple[dict[str, Value], dict
     found = {
         name: Value(value=value, source=source)
         for name, entry in content.items()
-        if name in PARAMETERS and name not in _OURS and (value := _typed(name, entry)) is not None
+        if name in PARAMETERS and name not in _OURS and (value := PARAMETERS[name].fit(entry)) is not None
     }
     return found, {text: source for text in texts if isinstance(text, str) and text}
 
@@ -89,7 +88,7 @@ def read_generation_config(content: object, *, source: str) -> dict[str, Value]:
     return {
         name: Value(value=value, source=source)
         for name, entry in pairs
-        if (value := _typed(name, entry)) is not None
+        if (value := PARAMETERS[name].fit(entry)) is not None
     }
 
 
@@ -158,17 +157,3 @@ def _base_model(repository: Repository, metadata: Mapping[str, Any], *, site: Si
 
 def _folded(name: object) -> str:
     return "".join(char for char in str(name or "").lower() if char.isalnum())
-
-
-def _typed(name: str, value: object) -> int | float | bool | str | None:
-    """Return a value of the type that a PARAMETER has, or ``None``."""
-    spec = PARAMETERS[name]
-    if spec.type == "float" and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if spec.type == "int" and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int | float | bool | str) or not spec.is_typed(value) or name == "stop":
-        return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if spec.is_in_range(value) else None
