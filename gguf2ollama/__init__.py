@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gguf2ollama.api.modelfile import modelfile
     from gguf2ollama.api.models import cp, list_models, ps, pull, push, rm, run, show, stop
     from gguf2ollama.api.quants import QuantTable, list_quants
+    from gguf2ollama.api.system_check import SystemFinding, check_system
     from gguf2ollama.errors import (
         FileChanged,
         Gguf2OllamaError,
@@ -99,6 +100,7 @@ __all__ = [
     "ShardSet",
     "SourceSelection",
     "StoreFinding",
+    "SystemFinding",
     "TemplateSurvey",
     "Update",
     "UsageProblem",
@@ -107,6 +109,7 @@ __all__ = [
     "__version__",
     "build",
     "build_all",
+    "check_system",
     "cp",
     "doctor",
     "download",
@@ -141,6 +144,7 @@ _HOMES = {
     "api.modelfile": ("modelfile",),
     "api.models": ("cp", "list_models", "ps", "pull", "push", "rm", "run", "show", "stop"),
     "api.quants": ("QuantTable", "list_quants"),
+    "api.system_check": ("SystemFinding", "check_system"),
     "errors": (
         "FileChanged",
         "Gguf2OllamaError",

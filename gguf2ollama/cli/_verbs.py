@@ -27,6 +27,6 @@ VERBS = {
     "cp": "Copy a model to another name.",
     "pull": "Pull a model from a registry.",
     "push": "Push a model to a registry.",
-    "doctor": "Check Ollama's model directory for damage.",
+    "doctor": "Check what builds depend on, and Ollama's model directory.",
     "completion": "Print a shell completion script.",
 }

@@ -5,11 +5,13 @@ import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama.store import LocalStore
+from tests.fakes.hub_server import FakeHub
 
 
 @pytest.fixture
@@ -33,24 +35,26 @@ def test_a_whole_store_is_well(call, store):
 
 def test_the_store_is_the_one_that_ollama_uses(call, store, monkeypatch):
     monkeypatch.setenv("OLLAMA_MODELS", str(store))
-    done = call("doctor")
+    done = call("doctor", "--no-network")
     assert (done.code, done.err) == (0, f"{store}: no damage found\n")
+    assert f"ok: model directory: {store} belongs to you, and is writable" in done.out
 
 
-def test_where_no_store_is_the_places_are_named(call, tmp_path, monkeypatch):
+def test_where_no_store_is_the_places_are_named(call, server, tmp_path, monkeypatch):
     stores = [LocalStore(tmp_path / name) for name in ("one", "other")]
     monkeypatch.setattr("gguf2ollama.api.doctor.known_stores", lambda _environ: stores)
-    done = call("doctor")
-    assert done.code == 3
+    done = call("doctor", "--no-network")
+    assert done.code == 0
     assert f"no Ollama model directory found at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.err
     assert "--store" in done.err
+    assert f"ok: server: Ollama 0.34.4 at {server.url}: 0 models, 0 loaded" in done.out
 
 
 def test_a_blob_that_is_missing_is_an_error(call, store):
     blobs_of(store)[-1].unlink()
     done = call("doctor", "--store", store, "--json")
     assert done.code == 6
-    assert "library/mine/latest needs it" in done.json[0]["message"]
+    assert "library/mine/latest needs it" in done.json["store"][0]["message"]
 
 
 def test_a_blob_of_another_length_is_an_error(call, store):
@@ -84,8 +88,8 @@ def test_what_lies_about_is_noted_and_no_error(call, store):
     (temporary / "latest").write_bytes((own / "latest").read_bytes())
     done = call("doctor", "--store", store, "--json")
     assert done.code == 0
-    assert [one["level"] for one in done.json] == ["note"] * 3
-    assert any("left by an interrupted build" in one["message"] for one in done.json)
+    assert [one["level"] for one in done.json["store"]] == ["note"] * 3
+    assert any("left by an interrupted build" in one["message"] for one in done.json["store"])
 
 
 def test_a_folder_that_is_not_a_model_directory_is_not_found(call, tmp_path):
@@ -137,7 +141,7 @@ def remember(server, gguf, call, *, hours):
 def test_fix_removes_from_a_server_with_no_store_here(call, server, gguf, monkeypatch, is_named):
     monkeypatch.setattr("gguf2ollama.api.doctor.known_stores", lambda _environ: [])
     remember(server, gguf, call, hours=25)
-    done = call("doctor", "--fix", *(["--host", server.url] if is_named else []))
+    done = call("doctor", "--no-network", "--fix", *(["--host", server.url] if is_named else []))
     assert done.code == 0
     assert f"Removed {TEMPORARY_NAMESPACE}/other:{UNKNOWN}" in done.err
     assert list(server.store.models) == ["mine:latest"]
@@ -147,7 +151,7 @@ def test_fix_without_a_server_looks_after_the_store(call, store, monkeypatch):
     monkeypatch.setenv("OLLAMA_MODELS", str(store))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     old = leave(store, "old", hours=25)
-    done = call("doctor", "--fix")
+    done = call("doctor", "--no-network", "--fix")
     assert done.code == 0
     assert "No server is running" in done.err
     assert not old.exists()
@@ -157,5 +161,83 @@ def test_a_server_that_was_named_has_to_answer(call, store):
     assert call("doctor", "--fix", "--host", "127.0.0.1:1", "--store", store).code == 5
 
 
-def test_a_host_without_a_fix_is_a_usage_error(call, store, server):
+def test_a_host_for_a_directory_alone_is_a_usage_error(call, store, server):
     assert call("doctor", "--host", server.url, "--store", store).code == 2
+
+
+@pytest.mark.usefixtures("server")
+class TestSystem:
+    @pytest.fixture(autouse=True)
+    def _no_store(self, monkeypatch):
+        monkeypatch.setattr("gguf2ollama.api.doctor.known_stores", lambda _environ: [])
+        monkeypatch.setattr("gguf2ollama.api.system_check.known_stores", lambda _environ: [])
+
+    def topics(self, done):
+        return {finding["topic"]: finding for finding in done.json["system"]}
+
+    def test_a_report_has_nothing_secret_in_it(self, call, monkeypatch):
+        with FakeHub() as hub:
+            hub.tokens = {"hf_secret1"}
+            monkeypatch.setenv("HF_ENDPOINT", hub.url)
+            monkeypatch.setenv("HF_TOKEN", "hf_secret1")
+            monkeypatch.setenv("OLLAMA_API_KEY", "secret2")
+            monkeypatch.setenv("ALL_PROXY", "user:secret3@proxy.invalid:1")
+            monkeypatch.setenv("HTTPS_PROXY", "http://user:secret4@proxy.invalid:1/?secret5")
+            monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+            done = call("doctor", "--json")
+        assert done.code == 0
+        assert "secret" not in done.out + done.err
+        found = self.topics(done)
+        assert found["Hub"]["message"] == f"{hub.url} answers; the token is accepted"
+        for shown in ("HF_TOKEN=(set)", "ALL_PROXY=proxy.invalid:1", "HTTPS_PROXY=http://proxy.invalid:1/"):
+            assert shown in found["environment"]["message"]
+
+    @pytest.mark.parametrize(
+        "token, level, said",
+        [("hf_old", "warning", "does not accept the token"), (None, "ok", "without a token, gated")],
+    )
+    def test_whether_the_hub_takes_the_token_is_said(self, call, monkeypatch, token, level, said):
+        monkeypatch.setenv("HF_TOKEN_PATH", os.devnull)
+        if token:
+            monkeypatch.setenv("HF_TOKEN", token)
+        else:
+            monkeypatch.delenv("HF_TOKEN", raising=False)
+        with FakeHub() as hub:
+            monkeypatch.setenv("HF_ENDPOINT", hub.url)
+            found = self.topics(call("doctor", "--json"))["Hub"]
+        assert found["level"] == level
+        assert said in found["message"]
+
+    def test_what_cannot_be_reached_is_a_warning_with_what_to_do(self, call, monkeypatch):
+        monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+        done = call("doctor", "--json")
+        assert done.code == 0
+        for topic in ("server", "Hub"):
+            assert self.topics(done)[topic]["level"] == "warning"
+            assert self.topics(done)[topic]["hint"]
+
+    @pytest.mark.parametrize(
+        "name, value",
+        [("OLLAMA_HOST", "http://:::"), ("HF_ENDPOINT", "huggingface.co"), ("SSL_CERT_FILE", "/nowhere.pem")],
+    )
+    def test_a_setting_that_cannot_work_is_an_error(self, call, monkeypatch, name, value):
+        monkeypatch.setenv(name, value)
+        done = call("doctor", "--json", "--no-network")
+        assert done.code == 6
+        (wrong,) = [finding for finding in done.json["system"] if finding["level"] == "error"]
+        assert name in wrong["message"]
+
+    def test_a_disk_that_is_nearly_full_is_a_warning(self, call, monkeypatch):
+        monkeypatch.setattr(
+            "gguf2ollama.api.system_check.shutil.disk_usage", lambda _path: SimpleNamespace(free=10**9)
+        )
+        found = self.topics(call("doctor", "--json", "--no-network"))["downloads"]
+        assert (found["level"], found["message"][-11:]) == ("warning", "1.0 GB free")
+
+    def test_an_extra_that_is_missing_comes_with_its_command(self, call, monkeypatch):
+        wanted = ["click", "no-such-package>=1; extra == 'engine'", "click>=8 ; extra == 'engine'"]
+        monkeypatch.setattr("gguf2ollama.api.system_check.metadata.requires", lambda _name: wanted)
+        found = self.topics(call("doctor", "--json", "--no-network"))["extra engine"]
+        assert "no-such-package is not installed, click 8" in found["message"]
+        assert found["hint"] == "pip install 'gguf2ollama[engine]'"

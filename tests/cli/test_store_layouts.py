@@ -127,7 +127,7 @@ def test_what_doctor_says_of_a_doubled_model_frees_its_bytes(call, doubled, old)
     assert large(doubled) == [size, size + 96]
     checked = call("doctor", "--store", doubled, "--json")
     assert checked.code == 0
-    (message,) = [one["message"] for one in checked.json if "second copy" in one["message"]]
+    (message,) = [one["message"] for one in checked.json["store"] if "second copy" in one["message"]]
     assert f"{size + 96:,} bytes" in message
     for command in re.search("`(.*)`", message)[1].split(" && "):
         program, *arguments = shlex.split(command)

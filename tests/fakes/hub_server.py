@@ -75,6 +75,12 @@ class _Handler(SiteHandler):
 
     # routes
 
+    def _whoami(self, *, query: Mapping[str, list[str]]) -> None:
+        del query
+        if self.headers.get("Authorization", "").removeprefix("Bearer ") not in self.server.hub.tokens:
+            self._refuse(401, None, "Invalid username or password.")
+        self._send_json({"type": "user", "name": "someone"})
+
     def _search(self, *, query: Mapping[str, list[str]]) -> None:
         wanted = set(query.get("filter", ()))
         hits = [
@@ -149,6 +155,7 @@ class _Handler(SiteHandler):
     routes = tuple(
         (re.compile(pattern), action)
         for pattern, action in (
+            (r"/api/whoami-v2", "_whoami"),
             (r"/api/models", "_search"),
             (rf"/api/models{_REPO}(?:/revision/{_REVISION})?", "_info"),
             (rf"/api/models{_REPO}/tree/{_REVISION}(?:/(?P<folder>.*))?", "_tree"),

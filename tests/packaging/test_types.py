@@ -145,6 +145,7 @@ def test_the_project_of_these_tests_uses_what_is_public():
         "Progress",
         "list_quants",
         "open_gguf",
+        "check_system",
         "doctor",
         "pull",
         "push",

@@ -395,13 +395,23 @@ SHAPES: Mapping[str, Shape] = {
     "cp": {"source": "string: name of the model", "destination": "string: its new name"},
     "pull": {"pulled": "string: name of the model"},
     "push": {"pushed": "string: name of the model"},
-    "doctor": [
-        {
-            "level": "string: error, warning or note",
-            "path": "string: file",
-            "message": "string: what is wrong, and what to do",
-        }
-    ],
+    "doctor": {
+        "system": [
+            {
+                "topic": "string: what was looked at",
+                "level": "string: ok, note, warning or error",
+                "message": "string: what was found",
+                "hint": ("string: what to do", None),
+            }
+        ],
+        "store": [
+            {
+                "level": "string: error, warning or note",
+                "path": "string: file",
+                "message": "string: what is wrong, and what to do",
+            }
+        ],
+    },
 }
 
 ERROR: Shape = {

@@ -38,6 +38,7 @@ _MOST_PAGES = 1000  # of a listing; the Hub sends 1,000 entries a page
 _QUANTIZED = "base_model:quantized:"
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 410, 429, 500
 _LOG_IN = "hf auth login"
+_PING_SECONDS = 10.0  # for an answer of some hundred bytes
 
 
 class HubSite(Site):
@@ -123,6 +124,21 @@ class HubSite(Site):
             return []
         names = (entry.get("id") for entry in found if isinstance(entry, dict))
         return [name for name in names if isinstance(name, str) and name.isprintable()][:5]
+
+    def accepts_token(self) -> bool | None:
+        """Return whether the Hub accepts the token; ``None`` if there is none, or if a mirror does not say.
+
+        Raises:
+            ServerProblem: It cannot be reached, or fails.
+        """
+        url = f"{self.settings.endpoint}/api/whoami-v2"
+        try:
+            self.http.get(url, limit=LISTING_BYTES, seconds=_PING_SECONDS)
+        except ServerRefused as error:
+            if not error.status or error.status >= _SERVER_ERROR:
+                raise
+            return False if self.settings.token and error.status == _UNAUTHORIZED else None
+        return True if self.settings.token else None
 
     def fetch_by_library(self, repository: str, file: RepositoryFile, *, commit: str) -> Path | None:
         """Let huggingface_hub download what is kept in Xet into its cache, where that is wanted.
