@@ -272,6 +272,8 @@ class BuildSteps:
             cache=PlanCache.of_user(),
         )
         self.notify(found.inspection.describe_context(found.name))
+        for line in found.inspection.describe_embeddings():
+            self.notify(line)
         if use := self._use(found.inspection):
             self.notify(use)
         if self.lock is not None:

@@ -77,6 +77,13 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         help="Begin every chat with this MESSAGE of user, assistant or system; can be repeated.",
     )
     @option(
+        "--pooling",
+        group="model",
+        metavar="mean|cls|last|none",
+        help="How an embedding model makes one vector of a text; none for a model that generates text."
+        "  [default: what the GGUF says, or what is known]",
+    )
+    @option(
         "--license",
         "licenses",
         group="model",
@@ -121,6 +128,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         system_file: str | None,
         template: str | None,
         chat_template: str | None,
+        pooling: str | None,
         messages: tuple[str, ...],
         licenses: tuple[str, ...],
         mmproj: tuple[str, ...],
@@ -140,6 +148,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
             "chat_template": chat_template
             if chat_template in {None, "upstream"}
             else read_text(chat_template),
+            "pooling": pooling,
             "licenses": tuple(read_text(path) for path in licenses),
             "messages": _parse_messages(messages),
             "projectors": mmproj,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
+from gguf2ollama.families.embedding import TEXT_ENCODERS
 from gguf2ollama.families.profile import DefaultSystem, Features, ParameterDefault, Profile
 from gguf2ollama.families.stops import adds_bos, token_text
 
@@ -36,12 +37,6 @@ _RESEMBLES = 0.5  # of a family's marks
 _RUNNERS_UP = 3
 _CAP_NAME = 256  # characters
 _INSTRUCT = lazy_pattern(r"(?i)(?:\b|_)(?:instruct|chat|it|assistant)(?:\b|_)")
-_EMBEDDING_ARCHITECTURES = frozenset(
-    {
-        *("bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert"),
-        *("nomic-bert", "nomic-bert-moe", "t5encoder"),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +134,7 @@ def _other_kind(metadata: Mapping[str, Any]) -> tuple[Kind, str] | None:
         return "adapter", "this is a LoRA adapter, which modifies another model"
     if f"{architecture}.pooling_type" in metadata:
         return "embedding", f"this is an embedding model ({architecture}.pooling_type is set)"
-    if architecture in _EMBEDDING_ARCHITECTURES:
+    if architecture in TEXT_ENCODERS:
         return "embedding", f"this is an embedding model (architecture {architecture})"
     return None
 

@@ -47,6 +47,8 @@ class ModelKeywords(TypedDict, total=False):
         system: The SYSTEM text; ``""`` for none, ``None`` for the family's own.
         template: The TEMPLATE text.
         chat_template: A Jinja text that replaces the chat template in the header, or :data:`UPSTREAM`.
+        pooling: How an embedding model makes one vector of a text: ``"mean"``, ``"cls"`` or ``"last"``;
+            ``"none"`` for a model that generates text. Found out when not given.
         licenses: LICENSE texts, instead of those in the GGUF.
         messages: MESSAGE values, which go before every chat.
         projectors: Files of projectors (mmproj), here or in the repository, instead of the one that lies
@@ -64,6 +66,7 @@ class ModelKeywords(TypedDict, total=False):
     system: str | None
     template: str | None
     chat_template: str | None
+    pooling: str | None
     licenses: Sequence[str]
     messages: Sequence[Message]
     projectors: Sequence[str | os.PathLike[str]]
@@ -109,6 +112,7 @@ class ModelOptions:
     system: str | None = None
     template: str | None = None
     chat_template: str | None = None
+    pooling: str | None = None
     licenses: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     projectors: tuple[str | os.PathLike[str], ...] = ()
@@ -134,6 +138,13 @@ class ModelOptions:
         _ = self.context_tokens
         if self.no_projector and self.projectors:
             raise UsageProblem("--mmproj and --no-mmproj exclude each other", hint="use only one of them")
+        if self.pooling is not None:
+            from gguf2ollama.planning.pooling import POOLING_CHOICES  # noqa: PLC0415 - with --pooling alone
+
+            if self.pooling not in POOLING_CHOICES:
+                raise UsageProblem(
+                    f"invalid --pooling {self.pooling!r}", hint=f"use one of {', '.join(POOLING_CHOICES)}"
+                )
         if self.template is not None:
             from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - with --template alone
 

@@ -33,6 +33,7 @@ _SAMPLING = {
 _LICENSE = ("general.license", "general.license.name", "general.license.link")
 _REQUESTED = "--param"
 _EMBEDDING_BATCH = 2048  # tokens
+_MAX_BATCH = (1 << 31) - 1
 
 
 def without_cutting_stops(
@@ -68,9 +69,7 @@ def choose_parameters(
     found: dict[str, Value] = {}
     if settings.context is not None and settings.context.tokens is not None:
         found["num_ctx"] = Value(value=settings.context.tokens, source=settings.context.reason)
-    if detection.kind == "embedding":
-        found |= _whole_texts(found.get("num_ctx"))
-    else:
+    if detection.kind != "embedding":
         found |= {
             parameter.name: Value(value=parameter.value, source=parameter.source)
             for parameter in detection.parameters
@@ -83,21 +82,25 @@ def choose_parameters(
         for parameter in settings.parameters
         if parameter.name != "stop"
     }
+    if detection.kind == "embedding" and "num_batch" not in found:
+        found |= _whole_texts(metadata, found.get("num_ctx"))
     if stops:
         sources = "; ".join(f"{text}: {source}" for text, source in stops.items())
         found["stop"] = Value(value=list(stops), source=sources)
     return found
 
 
-def _whole_texts(context: Value | None) -> dict[str, Value]:
+def _whole_texts(metadata: Mapping[str, Any], context: Value | None) -> dict[str, Value]:
     """Return the batch with which a text as long as the context is embedded whole.
 
     Ollama starts models that embed with batches of at most 2,048 tokens unless the model says otherwise, and
     cuts longer texts without a word (``embeddingBatchSize`` in ``llm/llama_server.go`` of 0.34.4).
     """
-    if context is None or not isinstance(context.value, int) or context.value <= _EMBEDDING_BATCH:
+    trained = metadata.get(f"{metadata.get('general.architecture')}.context_length")
+    tokens = trained if context is None else context.value  # which the server's own context limits
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or not _EMBEDDING_BATCH < tokens <= _MAX_BATCH:
         return {}
-    return {"num_batch": Value(value=context.value, source="so that long texts are embedded whole")}
+    return {"num_batch": Value(value=tokens, source="so that long texts are embedded whole")}
 
 
 def parameter_lines(parameters: Mapping[str, Value]) -> Iterator[Parameter]:

@@ -28,6 +28,7 @@ from gguf2ollama.planning.migration import warn_of_second_copy
 from gguf2ollama.planning.model_check import header_warnings, repair_widths, require_language_model
 from gguf2ollama.planning.options import UPSTREAM, BuildOptions, ModelOptions
 from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
+from gguf2ollama.planning.pooling import Pooling, choose_pooling
 from gguf2ollama.planning.recipe import Recipe, plan_recipe
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, parse_version
@@ -60,6 +61,7 @@ class Inspection:
         selection: What renders its chats and how well; ``None`` where nothing was compared, or nothing does.
         unsupported: Why nothing does; ``None`` where something does, or nothing was compared.
         memory_problem: Why its memory is not known; empty if it is.
+        pooling: How it embeds texts; ``None`` if nothing says that it does.
     """
 
     files: ModelFiles
@@ -72,12 +74,14 @@ class Inspection:
     selection: TemplateSelection | None = None
     unsupported: Unsupported | None = None
     memory_problem: str = ""
+    pooling: Pooling | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What may surprise, one sentence each: of the recipe, and of the folder."""
         unsupported = [str(self.unsupported)] if self.unsupported else []
-        header = header_warnings(self.files.model.first)
+        pooling = self.pooling.warnings if self.pooling else ()
+        header = (*header_warnings(self.files.model.first), *pooling)
         return (*self.recipe.warnings, *header, *self._memory_warnings(), *unsupported, *self.files.left_out)
 
     def _memory_warnings(self) -> Iterator[str]:
@@ -121,6 +125,17 @@ class Inspection:
             assumed = f"; assumed: {ASSUMED}" if context.requested == "auto" and self.room is not None else ""
             why = f"{context.reason}{assumed}"
         return f"Context: {number.value:,} tokens ({why})"
+
+    def describe_embeddings(self) -> tuple[str, ...]:
+        """Return how it pools, and which texts its authors put before others, a line each."""
+        if self.pooling is None or self.pooling.choice.value is None:
+            return ()
+        choice, prompts = self.pooling.choice, self.pooling.prompts
+        how = f"Embeddings: pooling {choice.value} ({choice.source})"
+        return (
+            how,
+            *(f"Prompt {name!r} of its authors: {text!r} before a text" for name, text in prompts.items()),
+        )
 
     def describe_use(self, hardware: Hardware) -> str:
         """Return what of a machine is in the way of the model now, a sentence; empty if nothing is."""
@@ -277,7 +292,8 @@ def plan_model(
     require_language_model(model)
     target = target or _BUILT
     chat_template = _upstream(files) if options.chat_template == UPSTREAM else options.chat_template
-    patch = _patch(model, chat_template=chat_template, target=target)
+    pooling = choose_pooling(files, requested=options.pooling)
+    patch = _patch(model, pooling=pooling, chat_template=chat_template, target=target)
     metadata = PatchedView(model.shards[0], patch).header().metadata if patch else model.metadata
     published = files.published
     if published.template is not None and options.template is None:
@@ -340,6 +356,7 @@ def plan_model(
         selection=selection,
         unsupported=unsupported,
         memory_problem=memory_problem,
+        pooling=pooling,
     )
 
 
@@ -397,10 +414,14 @@ def _upstream(files: ModelFiles) -> str:
     return str(found.value)
 
 
-def _patch(model: ShardSet, *, chat_template: str | None, target: Target) -> HeaderPatch:
+def _patch(
+    model: ShardSet, *, pooling: Pooling | None, chat_template: str | None, target: Target
+) -> HeaderPatch:
     patch = repair_widths(model.first)
     if model.shards[0].has_left_over_split:
         patch = HeaderPatch(changes={**patch.changes, **dict.fromkeys(SPLIT_KEYS)})
+    if pooling is not None and pooling.patch:
+        patch = HeaderPatch(changes={**patch.changes, **pooling.patch.changes})
     if patch and not target.header_is_editable:
         keys = ", ".join(patch.changes)
         raise InvalidGguf(

@@ -55,6 +55,10 @@ class Published:
         system, template: The recommended SYSTEM and TEMPLATE.
         chat_template: The current chat template of the base model.
         problems: What of it cannot be used, and why, one sentence each.
+        tags: What the model is for, in the words of its site, such as ``feature-extraction``.
+        pooling: How it makes one vector of a text's tokens; see
+            :func:`gguf2ollama.sources.sentence_transformers.read_pooling`.
+        prompts: Texts that belong before a text to embed, by their names.
     """
 
     parameters: Mapping[str, Value] = field(default_factory=dict)
@@ -64,6 +68,9 @@ class Published:
     template: Value | None = None
     chat_template: Value | None = None
     problems: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    pooling: Value | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

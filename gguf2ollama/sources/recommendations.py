@@ -2,7 +2,8 @@
 
 A repository's own files ``template``, ``system`` and ``params`` are those that a pull of ``hf.co/…`` by
 Ollama uses (https://huggingface.co/docs/hub/ollama). The model that a GGUF was made from has a
-``generation_config.json`` and a chat template, which may be newer than the one in the GGUF.
+``generation_config.json`` and a chat template, which may be newer than the one in the GGUF. Models that embed
+texts have files of sentence-transformers.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
+from gguf2ollama.families.embedding import read_embedding_signs
 from gguf2ollama.modelfiles import PARAMETERS
 from gguf2ollama.names import HubSource, parse_source
 from gguf2ollama.sources.model import Published, Value
 from gguf2ollama.sources.repository import Repository
+from gguf2ollama.sources.sentence_transformers import POOLING_FILE, PROMPTS_FILE, read_pooling, read_prompts
 from gguf2ollama.sources.sites.site import Site
 
 __all__ = ["read_generation_config", "read_params", "read_published"]
@@ -53,6 +56,8 @@ def read_published(site: Site, repository: Repository, metadata: Mapping[str, An
     )
     base = _base_model(repository, metadata, site=site)
     quantized_repos = None if base is None else _Files(site, base, revision=site.settings.default_revision)
+    both = [own] if quantized_repos is None else [own, quantized_repos]
+    embeds = _embeds(repository, metadata)
     return Published(
         parameters=parameters,
         stops=stops,
@@ -60,6 +65,9 @@ def read_published(site: Site, repository: Repository, metadata: Mapping[str, An
         system=None if not system else Value(value=system.strip(), source=own.source("system")),
         fallbacks={} if quantized_repos is None else _generation_config(quantized_repos),
         chat_template=None if quantized_repos is None else _chat_template(quantized_repos),
+        tags=repository.info.tags,
+        pooling=_pooling(both) if embeds else None,
+        prompts=_prompts(both) if embeds else {},
     )
 
 
@@ -135,6 +143,24 @@ def _chat_template(files: _Files) -> Value | None:
     if not isinstance(content, str) or not content:
         return None
     return Value(value=content, source=files.source("tokenizer_config.json"))
+
+
+def _embeds(repository: Repository, metadata: Mapping[str, Any]) -> bool:
+    """Return whether a model may embed texts, and sentence-transformers' files may say how."""
+    info = repository.info
+    signs = read_embedding_signs(metadata, tags=info.tags, names=(info.name,))
+    return signs is not None or f"{metadata.get('general.architecture')}.pooling_type" in metadata
+
+
+def _pooling(repositories: Iterable[_Files]) -> Value | None:
+    found = (
+        read_pooling(files.json(POOLING_FILE), source=files.source(POOLING_FILE)) for files in repositories
+    )
+    return next(filter(None, found), None)
+
+
+def _prompts(repositories: Iterable[_Files]) -> dict[str, str]:
+    return next(filter(None, (read_prompts(files.json(PROMPTS_FILE)) for files in repositories)), {})
 
 
 def _base_model(repository: Repository, metadata: Mapping[str, Any], *, site: Site) -> str | None:

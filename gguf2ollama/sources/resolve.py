@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["ModelRef", "fetch", "resolve"]
 
 
+_OF_SENTENCE_TRANSFORMERS = ("1_Pooling", "config_sentence_transformers.json")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
     """A model that a source names; only headers were read.
@@ -75,6 +78,11 @@ def resolve(
         found = find_model(parsed.path, projectors=projectors, takes_projector=takes_projector)
         for note in found.notes:
             notify(note)
+        folder = found.model.shards[0].path.parent
+        if any((folder / name).exists() for name in _OF_SENTENCE_TRANSFORMERS):
+            from gguf2ollama.sources.sentence_transformers import read_published_beside  # noqa: PLC0415 - rare
+
+            found = dataclasses.replace(found, published=read_published_beside(folder))
         if found.pieces is None:
             return ModelRef(files=found)
         notify(f"{found.pieces.whole} in {found.pieces.folder} is cut into {len(found.pieces.paths)} pieces")

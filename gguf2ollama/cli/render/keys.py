@@ -110,6 +110,16 @@ _INSPECTION: dict[str, Shape] = {
             }
         ],
     },
+    "embeddings": (
+        {
+            "pooling": "string: mean, cls or last",
+            "source": "string: where it comes from",
+            "prompts": [
+                {"name": "string: its use, e.g. query", "text": "string: what its authors put before a text"}
+            ],
+        },
+        None,
+    ),
     "detection": {
         "kind": "string: chat, base, embedding, projector or adapter",
         "family": ("string: family of the profile", None),

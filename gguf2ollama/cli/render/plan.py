@@ -77,6 +77,11 @@ def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
         for name, parameter in recipe.parameters.items()
         if name != "stop"
     ]
+    if (pooling := inspection.pooling) is not None and pooling.choice.value is not None:
+        rows.append(("pooling", _short(pooling.choice.value), pooling.choice.source))
+        rows += [
+            (f"prompt {name}", _short(text), "put before a text") for name, text in pooling.prompts.items()
+        ]
     rows += [("stop", _short(text), source) for text, source in recipe.stop_sources.items()]
     rows.append(("SYSTEM", _short(recipe.system.value), recipe.system.source))
     rows.append(("TEMPLATE", _short(recipe.template.value), recipe.template.source))
@@ -145,6 +150,7 @@ def inspection_json(inspection: Inspection, *, for_all: bool = True) -> dict[str
             "downloaded_bytes": origin.bytes_fetched,
         },
         "memory": memory_json(inspection, for_all=for_all),
+        "embeddings": _embeddings_json(inspection),
         "detection": {
             "kind": detection.kind,
             "family": detection.profile.family if detection.profile else None,
@@ -183,6 +189,17 @@ def inspection_json(inspection: Inspection, *, for_all: bool = True) -> dict[str
         "prompts": None
         if inspection.selection is None
         else {"ollama_version": inspection.selection.version, **choice_json(inspection.selection.choice)},
+    }
+
+
+def _embeddings_json(inspection: Inspection) -> dict[str, Any] | None:
+    if inspection.pooling is None or inspection.pooling.choice.value is None:
+        return None
+    choice = inspection.pooling.choice
+    return {
+        "pooling": choice.value,
+        "source": choice.source,
+        "prompts": [{"name": name, "text": text} for name, text in inspection.pooling.prompts.items()],
     }
 
 

@@ -36,6 +36,7 @@ __all__ = ["HubSite", "explain_refusal", "parse_file"]
 
 _MOST_PAGES = 1000  # of a listing; the Hub sends 1,000 entries a page
 _QUANTIZED = "base_model:quantized:"
+_CAP_TAGS = 256
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 410, 429, 500
 _LOG_IN = "hf auth login"
 _PING_SECONDS = 10.0  # for an answer of some hundred bytes
@@ -78,6 +79,7 @@ class HubSite(Site):
             commit=commit,
             parameters=total if isinstance(total, int) and total > 0 else None,
             base_models=_base_models(found),
+            tags=_tags(found),
         )
 
     def files(self, repository: str, *, commit: str) -> list[RepositoryFile]:
@@ -291,6 +293,13 @@ def _gated(repository: str, *, page: str, has_token: bool, status: int) -> Serve
     return ServerRefused(
         f"{repository} is gated", hint=f"accept its terms at {page}, then run: {_LOG_IN}", status=status
     )
+
+
+def _tags(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the tags of a repository, that of its task (the pipeline of transformers) first."""
+    tags = found.get("tags")
+    named = [found.get("pipeline_tag"), *(tags[:_CAP_TAGS] if isinstance(tags, list) else [])]
+    return tuple(dict.fromkeys(tag for tag in named if isinstance(tag, str)))
 
 
 def _base_models(found: Mapping[str, Any]) -> tuple[str, ...]:

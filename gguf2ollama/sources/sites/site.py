@@ -58,12 +58,14 @@ class RepositoryInfo:
         commit: The commit that the revision names now; empty for files that lie in no repository.
         parameters: The number of weights, as the site read it from a GGUF; ``None`` if it did not.
         base_models: The repositories that it was made from, those first that it is a quantization of.
+        tags: What it is for, in the words of the site.
     """
 
     name: str
     commit: str
     parameters: int | None = None
     base_models: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Site(abc.ABC):

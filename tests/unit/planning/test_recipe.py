@@ -143,6 +143,15 @@ def test_an_embedding_model_takes_texts_as_long_as_its_context(tokens, batch):
     assert own.parameters["num_batch"].value == 512
 
 
+def test_the_batch_of_an_embedding_model_follows_the_context_of_the_user_and_of_the_server():
+    header = CHAT | {"llama.pooling_type": 1}
+    asked = plan(header, parameters=[Parameter(name="num_ctx", value=6000)])
+    assert asked.parameters["num_batch"].value == 6000
+    left = plan(header, context=ContextChoice(tokens=None, requested="server", reason="left"))
+    assert "num_ctx" not in left.parameters
+    assert left.parameters["num_batch"].value == 8192
+
+
 def test_projectors_make_a_model_see():
     assert "vision" in plan(CHAT, projectors=1).capabilities
 
