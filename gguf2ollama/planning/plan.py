@@ -307,6 +307,14 @@ def plan_model(
         chat_template=chat_template,
         published=published,
     )
+    if options.system == "":
+        from gguf2ollama.planning.default_system import without_default_system  # noqa: PLC0415 - rare
+
+        asked, changed = without_default_system(
+            asked, gguf=model.first, metadata=metadata, target=target, renderer=renderer
+        )
+        patch = HeaderPatch(changes={**patch.changes, **changed.changes})
+        metadata = PatchedView(model.shards[0], patch).header().metadata if patch else metadata
 
     def choose() -> Choice:
         return _choose(metadata, settings=asked, target=target, compares=options.verify, renderer=renderer)

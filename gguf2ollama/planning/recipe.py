@@ -201,8 +201,7 @@ def _template(
     if detection.kind == "embedding":
         return Value(value=None, source="not needed for an embedding model"), "none"
     if choice is not None:
-        given_by = "" if settings.chat_template is None else "; given with --chat-template"
-        source = f"{choice.reason}{given_by}"
+        source = f"{choice.reason}{settings.chat_template_note}"
         return Value(value=choice.chosen.go_template, source=source), choice.chosen.origin
     if (text := detection.go_template) is not None:
         assert detection.profile is not None  # noqa: S101 - a detection renders only a profile
@@ -212,7 +211,10 @@ def _template(
             text = adapt(text, version=target.version, today=today).text
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:
-        return Value(value=None, source=f"the {settings.chat_template_name}; {detection.reason}"), "native"
+        return Value(
+            value=None,
+            source=f"the chat template in the GGUF{settings.chat_template_note}; {detection.reason}",
+        ), "native"
     return Value(value=None, source=detection.reason), "none"
 
 

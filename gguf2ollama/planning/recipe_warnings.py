@@ -21,6 +21,7 @@ UNSEEN_TOOLS = (
     "Ollama lists tools among the capabilities, since the chat template names them, but the template never"
     " prints the tools that a client offers, so the model does not see them"
 )
+_SHOWN = 60  # characters of a text
 _NAMED = 3  # conversations that a warning names
 _WITHOUT_PARAMETER = (
     "sequence",
@@ -57,6 +58,11 @@ def recipe_warnings(
         detection=detection, origin=origin, target=target, settings=settings, choice=choice, renderer=renderer
     )
     yield from settings.published.problems
+    if settings.default_system:
+        yield (
+            f'the chat template has a system prompt of its own, which --system "" cannot keep out of prompts:'
+            f" {settings.default_system[:_SHOWN]!r}"
+        )
     if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
         yield f"the GGUF recommends {', '.join(unused)} for sampling, which Ollama has no PARAMETER for"
     if (current := settings.published.chat_template) is not None and settings.chat_template is None:
@@ -112,7 +118,8 @@ def _template_warnings(
     if choice is not None:
         yield from _choice_warnings(choice, origin=origin, target=target)
     elif origin == "native":
-        yield f"{detection.reason}; the {settings.chat_template_name} renders its chats, unchanged"
+        note = settings.chat_template_note
+        yield f"{detection.reason}; the chat template in the GGUF{note} renders its chats"
     elif origin == "none" and detection.kind == "chat":
         which = f"Ollama {target.version}" if target.version else "this Ollama"
         yield (

@@ -30,6 +30,9 @@ class ModelSettings:
         template: The TEMPLATE text, or ``None``.
         chat_template: The chat template that replaces the file's own in the header, and so in the metadata;
             ``None`` where it is the file's own.
+        chat_template_reason: Why it replaces that.
+        default_system: The system prompt of the chat template's own that prompts have although the user wants
+            none; ``""`` for none.
         licenses: LICENSE texts.
         messages: MESSAGE values.
         published: What the publishers recommend; the user's options precede it.
@@ -40,6 +43,8 @@ class ModelSettings:
     system: str | None = None
     template: str | None = None
     chat_template: str | None = None
+    chat_template_reason: str = "given with --chat-template"
+    default_system: str = ""
     licenses: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     published: Published = field(default_factory=Published)
@@ -59,9 +64,9 @@ class ModelSettings:
         return self.published.system
 
     @property
-    def chat_template_name(self) -> str:
-        """What messages call the chat template of the model."""
-        return f"chat template {'in the GGUF' if self.chat_template is None else 'of --chat-template'}"
+    def chat_template_note(self) -> str:
+        """What is to be said of the chat template of the model: empty where it is the file's own."""
+        return "" if self.chat_template is None else f" ({self.chat_template_reason})"
 
 
 def choose_system(detection: Detection, *, settings: ModelSettings) -> Value:

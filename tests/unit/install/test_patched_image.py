@@ -56,7 +56,7 @@ def test_detection_and_recipe_are_those_of_the_new_template(gguf):
     assert (after.recipe.template_origin, after.recipe.chat_template) == ("native", OWN)
     assert "given with --chat-template" in after.recipe.template.source
     untried = inspect(gguf, chat_template=OWN, verify=False)
-    assert any("of --chat-template renders its chats" in warning for warning in untried.warnings)
+    assert any("(given with --chat-template) renders its chats" in warning for warning in untried.warnings)
     assert after.model.metadata[KEY] == CHATML_TEMPLATE, "the file is as it was"
 
 

@@ -230,7 +230,7 @@ def test_the_users_template_is_named_with_its_scores():
 
 def test_the_users_chat_template_is_named_as_the_users():
     recipe = plan(CHAT, chat_template=CHATML, choice=choice("native"))
-    assert recipe.template.source.endswith("given with --chat-template")
+    assert recipe.template.source.endswith("(given with --chat-template)")
 
 
 def test_a_detected_stop_that_would_cut_answers_is_dropped_with_a_warning():
