@@ -10,6 +10,7 @@ from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._server import connect, model_name
 from gguf2ollama.cli.render.format import columns
 from gguf2ollama.cli.render.output import Output
+from gguf2ollama.planning.record import BuildRecord
 
 if TYPE_CHECKING:
     from gguf2ollama.ollama import ModelInfo
@@ -41,7 +42,19 @@ def command(*, model: str, what: str | None, host: str | None, output: Output) -
 
 
 def _as_json(info: ModelInfo) -> dict[str, object]:
+    made = BuildRecord.find(info.license)
     return {
+        "made_from": made
+        and {
+            "source": made.source,
+            "commit": made.commit or None,
+            "file": made.file,
+            "file_count": made.count,
+            "sha256": made.digest,
+            "transport": made.transport,
+            "given": list(made.given),
+            "recipe_sha256": made.recipe,
+        },
         "template": info.template,
         "system": info.system,
         "parameters": dict(info.parameters),
@@ -67,6 +80,18 @@ def _overview(info: ModelInfo) -> str:
         ("requires", info.requires and f"Ollama {info.requires}"),
     ]
     parts = [columns(("MODEL", ""), [(name, text) for name, text in facts if text])]
+    if (made := BuildRecord.find(info.license)) is not None:
+        more = f" and {made.count - 1} more" if made.count > 1 else ""
+        rows = [
+            ("source", made.source),
+            ("commit", made.commit),
+            ("file", f"{made.file}{more}"),
+            ("sha256", made.digest),
+            ("transport", made.transport),
+            ("options", " ".join(made.given)),
+            ("recipe sha256", made.recipe),
+        ]
+        parts.append(columns(("MADE FROM", ""), [(name, text) for name, text in rows if text]))
     if info.parameters:
         rows = [
             (name, str(value))

@@ -53,9 +53,10 @@ class StoreTransport:
             results[layer.name] = self._copy(layer, digests[layer.name])
         for title, result in results.items():
             self.notify(f"{title}: {_OUTCOMES[result or 'copied']}")
-        for text in (*self.image.texts, self.image.config):
+        image = self.image.recorded(digests)
+        for text in (*image.texts, image.config):
             self.store.add_bytes(text.content)
-        written = self.store.write_manifest(name, self.image.manifest(digests))
+        written = self.store.write_manifest(name, image.manifest(digests))
         if written.full != name.full:
             self.notify(f"Kept the spelling {written.short}, which the store already has")
 

@@ -69,7 +69,7 @@ class StreamTransport:
             self.client,
             name,
             files=files,
-            recipe=self.plan.inspection.recipe,
+            recipe=self.plan.inspection.recipe.recorded(digests),
             quantization=self.plan.inspection.files.label,
         )
 

@@ -56,10 +56,11 @@ class PullTransport:
         self.hashing.keep_only(layers)
         require_server_space(self.client, self.image, digests=lambda: self.hashing.digests(self.image))
         digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress).digests
-        texts = (*self.image.texts, self.image.config)
+        image = self.image.recorded(digests)
+        texts = (*image.texts, image.config)
         with (
             PrivateRegistry(label=_label(name)) as registry,
-            _pulled(self.client, self.image.manifest(digests), texts, registry=registry) as pulled,
+            _pulled(self.client, image.manifest(digests), texts, registry=registry) as pulled,
         ):
             self.client.copy(pulled, to=name)
 

@@ -12,6 +12,7 @@ from gguf2ollama.oci import Digest, MediaType
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.plan import BuildPlan
+from gguf2ollama.planning.record import BuildRecord, weights_digest
 
 __all__ = ["WeightsFound", "find_weights", "require_same_weights"]
 
@@ -31,7 +32,8 @@ def find_weights(
 ) -> WeightsFound:
     """Return whether a model of the plan's name exists, and has the plan's weights.
 
-    Ollama from 0.30 to 0.34.0 rewrites what is uploaded, so that the same file has another digest there.
+    Ollama from 0.30 to 0.34.0 rewrites what is uploaded, so that the same file has another digest there; then
+    the record in the model says whose weights it has.
 
     Args:
         plan: The plan.
@@ -42,12 +44,19 @@ def find_weights(
     Raises:
         ServerProblem: The server cannot be reached, or refuses.
     """
-    existing = _find(plan, client=client, store=store)
-    if existing is None:
+    found = _find(plan, client=client, store=store)
+    if found is None:
         return "none"
-    models = {layer.name for layer in plan.image.weights if layer.media_type is MediaType.MODEL}
-    is_same = existing & {digest for layer, digest in digests().items() if layer in models}
-    return "same" if is_same else "other"
+    existing, record = found
+    layers, known = plan.image.weights, digests()
+    models = {known[layer.name] for layer in layers if layer.media_type is MediaType.MODEL}
+    made = plan.inspection.recipe.made
+    is_recorded = (
+        record is not None
+        and made is not None
+        and record.digest == weights_digest(made, [known[layer.name] for layer in layers])
+    )
+    return "same" if is_recorded or existing & models else "other"
 
 
 def require_same_weights(
@@ -78,14 +87,17 @@ def require_same_weights(
     )
 
 
-def _find(plan: BuildPlan, *, client: Client | None, store: LocalStore | None) -> frozenset[Digest] | None:
-    """Return the digests of the weights of a model of that name; ``None`` if there is no such model."""
+def _find(
+    plan: BuildPlan, *, client: Client | None, store: LocalStore | None
+) -> tuple[frozenset[Digest], BuildRecord | None] | None:
+    """Return the digests of the weights of the model of that name, and its record; ``None`` for none."""
     if client is not None:
         try:
-            modelfile = client.show(plan.name).modelfile
+            info = client.show(plan.name)
         except NotFound:
             return None
-        return frozenset(Digest(hexadecimal) for hexadecimal in _IN_MODELFILE.findall(modelfile))
+        found = frozenset(Digest(hexadecimal) for hexadecimal in _IN_MODELFILE.findall(info.modelfile))
+        return found, BuildRecord.find(info.license)
     assert store is not None  # noqa: S101 - the destination is a server or a model directory
     try:
         manifest = store.read_manifest(plan.name)
@@ -93,4 +105,4 @@ def _find(plan: BuildPlan, *, client: Client | None, store: LocalStore | None) -
         return None
     if manifest is None:
         return None
-    return frozenset(layer.digest for layer in manifest.layers if layer.media_type == MediaType.MODEL)
+    return frozenset(layer.digest for layer in manifest.layers if layer.media_type == MediaType.MODEL), None

@@ -55,10 +55,9 @@ class UploadTransport:
             self.client, self.image, digests=lambda: self.hashing.digests(self.image), copies=self.copies
         )
         sent = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
+        recipe = self.recipe.recorded(sent.digests[layer.name] for layer in layers)
         try:
-            create_model(
-                self.client, name, files=sent.digests, recipe=self.recipe, quantization=self.quantization
-            )
+            create_model(self.client, name, files=sent.digests, recipe=recipe, quantization=self.quantization)
         except InvalidGguf as error:
             if not sent.existing:
                 raise

@@ -40,6 +40,7 @@ class Client:
     Args:
         address: Where the server is; as ``OLLAMA_HOST`` says when it is not given.
         api_key: Sent to that server as ``Authorization: Bearer``; ``OLLAMA_API_KEY`` by default, empty: none.
+        basic: User and password, sent to that server as ``Authorization: Basic`` in place of a key.
         ca_file: Certificates (PEM) to trust in place of the system's and those of ``SSL_CERT_FILE``.
         stall_timeout: Seconds of silence before the server is probed.
         retry_pauses: Seconds before each new attempt of a request that may be repeated, uploads included.
@@ -54,6 +55,7 @@ class Client:
         address: ServerAddress | str | None = None,
         *,
         api_key: str | None = None,
+        basic: tuple[str, str] | None = None,
         ca_file: Path | None = None,
         stall_timeout: float = STALL_TIMEOUT,
         retry_pauses: Sequence[float] | None = None,
@@ -66,7 +68,9 @@ class Client:
         self.address = address
         self._api = RestApi(
             address,
-            api_key=_api_key(os.environ) if api_key is None else api_key,
+            authorization=_authorization(
+                api_key=_api_key(os.environ) if api_key is None and basic is None else api_key, basic=basic
+            ),
             ca_file=ca_file,
             stall_timeout=stall_timeout,
             retry_pauses=_RETRY_PAUSES if retry_pauses is None else retry_pauses,
@@ -462,6 +466,15 @@ def _api_key(environ: Mapping[str, str]) -> str | None:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise UsageProblem("OLLAMA_API_KEY contains invalid characters", hint="copy the key again")
     return key or None
+
+
+def _authorization(*, api_key: str | None, basic: tuple[str, str] | None) -> str | None:
+    """Return the header ``Authorization`` (RFC 6750; RFC 7617, in UTF-8), or ``None``."""
+    if basic is not None:
+        import base64  # noqa: PLC0415 - for a server behind a proxy alone
+
+        return f"Basic {base64.b64encode(':'.join(basic).encode()).decode()}"
+    return f"Bearer {api_key}" if api_key else None
 
 
 def _is_success(status: Status) -> bool:

@@ -45,7 +45,7 @@ class RestApi:
 
     Args:
         address: Where the server is.
-        api_key: Sent to it as ``Authorization: Bearer``, and to nobody else.
+        authorization: Sent to it as ``Authorization``, and to nobody else; ``None`` for none.
         ca_file: Certificates (PEM) to trust in place of the system's.
         stall_timeout: Seconds of silence before the server is probed.
         retry_pauses: Seconds before each new attempt of a request that may be repeated.
@@ -56,17 +56,17 @@ class RestApi:
         self,
         address: ServerAddress,
         *,
-        api_key: str | None,
+        authorization: str | None,
         ca_file: Path | None,
         stall_timeout: float,
         retry_pauses: Sequence[float],
         notify: Callable[[str], None],
     ) -> None:
         self._base_url = address.base_url
-        self._has_key = api_key is not None
+        self._has_key = authorization is not None
         self._http = HttpClient(
             origin=address.base_url,
-            own_headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            own_headers={"Authorization": authorization} if authorization else {},
             headers={"Accept": "application/json, application/x-ndjson"},
             ca_file=ca_file,
             idle_timeout=stall_timeout,

@@ -122,11 +122,26 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """The layers of a model in the order of its manifest, and its config."""
+    """The layers of a model in the order of its manifest, and its config.
+
+    Attributes:
+        weights: Its weights.
+        texts: Its texts and parameters.
+        config: Its config.
+        recipe: What the texts are made of; ``None`` for a model that records nothing.
+    """
 
     weights: tuple[Weights, ...]
     texts: tuple[Text, ...]
     config: Text
+    recipe: Recipe | None = None
+
+    def recorded(self, digests: Mapping[str, Digest]) -> Image:
+        """Return it with a complete record among its texts, given the digests of weights by layer name."""
+        if self.recipe is None:
+            return self
+        recipe = self.recipe.recorded(digests[layer.name] for layer in self.weights)
+        return dataclasses.replace(self, texts=tuple(_texts(recipe)), recipe=recipe)
 
     def manifest(self, digests: Mapping[str, Digest]) -> Manifest:
         """Return the manifest, given the digest of each weights layer by its name."""
@@ -170,6 +185,7 @@ def lay_out_image(
         config=Text(
             media_type=MediaType.CONFIG, content=_config(files, recipe=recipe, merges=merges).to_bytes()
         ),
+        recipe=recipe,
     )
 
 

@@ -30,6 +30,7 @@ from gguf2ollama.planning.options import UPSTREAM, BuildOptions, ModelOptions
 from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.pooling import Pooling, choose_pooling
 from gguf2ollama.planning.recipe import Recipe, plan_recipe
+from gguf2ollama.planning.record import BuildRecord
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, parse_version
 from gguf2ollama.planning.template_patch import changed_template_patch, require_chat_template
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
     from gguf2ollama.planning.choice_form import Choice
     from gguf2ollama.planning.selected_template import TemplateSelection, Unsupported
+    from gguf2ollama.planning.target import TransportName
 
 __all__ = ["BuildPlan", "Inspection", "plan_build", "plan_model"]
 
@@ -145,18 +147,31 @@ class Inspection:
         placement = place_model(self.memory, int(number.value), room=hardware.room)
         return describe_use(placement, hardware)
 
-    def with_record(self) -> Inspection:
-        """Return it with a record of how its context length was chosen, unless a PARAMETER sets that."""
+    def with_records(self, *, options: ModelOptions, transport: TransportName) -> Inspection:
+        """Return it with records of what it is made of, and of how its context length was chosen."""
+        made = BuildRecord.of(
+            self.files,
+            modelfile=self.recipe.modelfile,
+            patch=self.patch,
+            options=options,
+            transport=transport,
+        )
+        recipe = dataclasses.replace(self.recipe, made=made, record=self._context_record())
+        return dataclasses.replace(self, recipe=recipe)
+
+    def _context_record(self) -> str | None:
+        """Return the record of the context length, unless a PARAMETER sets that."""
         number = self.recipe.parameters.get("num_ctx")
         if self.memory is None or (number is not None and number.source != self.context.reason):
-            return self
-        record = ContextRecord(
-            tokens=self.context.tokens,
-            requested=str(self.context.requested),
-            reason=self.context.reason,
-            weights=self.memory.weights,
+            return None
+        return str(
+            ContextRecord(
+                tokens=self.context.tokens,
+                requested=str(self.context.requested),
+                reason=self.context.reason,
+                weights=self.memory.weights,
+            )
         )
-        return dataclasses.replace(self, recipe=dataclasses.replace(self.recipe, record=str(record)))
 
     def lay_out_image(self, *, takes_shards: bool) -> Image:
         """Return its layers; see :func:`gguf2ollama.planning.layers.lay_out_image`."""
@@ -253,7 +268,7 @@ def plan_build(
         recorded=recorded(name) if options.context == "auto" else None,
         renderer=renderer,
         cache=cache,
-    ).with_record()
+    ).with_records(options=options, transport=destination.transport)
     plan = BuildPlan(name=name, inspection=inspection, destination=destination, options=options)
     is_predicted = destination.version <= parse_version(NEWEST_TESTED)  # newer ones may load it
     # by an upload, `create` may add a TEMPLATE with which it does load

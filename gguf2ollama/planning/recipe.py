@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from gguf2ollama.sources.model import Value
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.candidate import TemplateChoice
+    from gguf2ollama.oci import Digest
+    from gguf2ollama.planning.record import BuildRecord
 
 __all__ = ["Recipe", "plan_recipe"]
 
@@ -53,7 +55,8 @@ class Recipe:
         is_chat_template_given: Whether the user gave that chat template.
         capabilities: What the model has to support, in the words of ``/api/show``.
         warnings: What may surprise the user, one sentence each.
-        record: How it was made, one line, which goes behind the licences; ``None`` for none.
+        record: How its context was chosen, one line, which goes behind the licences; ``None`` for none.
+        made: What it is made of, which goes before that line; ``None`` if that is not recorded.
     """
 
     modelfile: Modelfile
@@ -70,11 +73,18 @@ class Recipe:
     has_thinking_tags: bool = False
     warnings: tuple[str, ...] = field(default=())
     record: str | None = None
+    made: BuildRecord | None = None
 
     @property
     def licenses(self) -> tuple[str, ...]:
-        """The LICENSE texts, and the record."""
-        return self.modelfile.licenses if self.record is None else (*self.modelfile.licenses, self.record)
+        """The LICENSE texts, and a last one with the records."""
+        made = str(self.made) if self.made is not None and self.made.digest else None
+        records = "\n".join(line for line in (made, self.record) if line is not None)
+        return (*self.modelfile.licenses, records) if records else self.modelfile.licenses
+
+    def recorded(self, digests: Iterable[Digest]) -> Recipe:
+        """Return it with a complete record, given the digests of the layers of weights in order."""
+        return self if self.made is None else dataclasses.replace(self, made=self.made.with_digests(digests))
 
     @property
     def companion_source(self) -> str:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.builders import tiny_llama
+from tests.fakes.ollama_server import FakeOllama
 
 
 @pytest.fixture
@@ -46,3 +47,10 @@ def test_at_a_terminal_a_person_is_asked(call, two, tmp_path, answer, code):
         os.close(person)
     assert done.returncode == code
     assert "Replace it? [y/N]" in shown
+
+
+def test_a_server_that_rewrites_what_is_uploaded_has_the_same_weights_by_their_record(call, monkeypatch, two):
+    with FakeOllama(version="0.32.15") as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.url)
+        assert [call("build", two[0], "--via", "upload").code for _ in range(2)] == [0, 0]
+        assert call("build", two[1], "--via", "upload").code == 2

@@ -16,6 +16,7 @@ from gguf2ollama.errors import InvalidGguf, InvalidModelfile, ServerRefused, Usa
 from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
+from gguf2ollama.planning.record import BuildRecord
 from tests.builders import build_gguf, make_tensor, tiny_llama
 from tests.live import parts
 from tests.live.servers import find_program, running_ollama
@@ -401,9 +402,10 @@ def test_the_modelfile_verb_gives_what_ollama_create_takes(ollama_server, client
     parameters = {name: value for name, value in hand.parameters.items() if name != "stop"}
     assert "stop" not in ours.parameters
     assert (hand.template, hand.system, parameters) == (ours.template, ours.system, dict(ours.parameters))
-    *licenses, record = ours.license.splitlines()
+    *licenses, made, record = ours.license.splitlines()
     assert hand.license.splitlines() == licenses
     assert ContextRecord.find(record) is not None
+    assert BuildRecord.find(made) is not None
 
 
 def test_the_modelfile_of_shards_names_all_of_them(newest_ollama, our_shards, tmp_path):

@@ -374,6 +374,19 @@ SHAPES: Mapping[str, Shape] = {
         }
     ],
     "show": {
+        "made_from": (
+            {
+                "source": "string: hf://owner/repo/path@revision, a URL, or the name of a file",
+                "commit": ("string: commit of the repository", None),
+                "file": "string: first file of its weights",
+                "file_count": "integer: how many files they are",
+                "sha256": "string: of that file, or of the lines of the SHA-256 of all files",
+                "transport": "string: link, pull, upload or store",
+                "given": ["string: option or PARAMETER that was given"],
+                "recipe_sha256": "string: of all but the weights",
+            },
+            None,
+        ),
         **_MODEL_DETAILS,
         "template": "string: template that the server reports",
         "system": "string: system prompt",
