@@ -43,6 +43,16 @@ An estimate takes {milliseconds:.1f} ms of CPU on average. MiB of all devices to
 | model | settings | KV: log | ours | gguf-parser | compute, output: log | ours | gguf-parser |
 |---|---|---:|---:|---:|---:|---:|---:|
 """
+_TAIL = """\
+
+Published logs say more than `llama-server` does where their program is another. gpt-oss-120b on LM
+Studio's llama.cpp 1.44.0 (Metal, August 2025, 4,096 tokens, no flash attention, full windowed cache)
+printed 819.26 MiB of compute buffer; the estimate is 559.25, and llama.cpp of August 7, 2025 (9a96389, as
+llama-cpp-python 0.3.15 has it, built here for the CPU, with the same shape and settings) allocates
+560.14. The 260.00 MiB more are 65 times 4,096 x 512 numbers of two bytes: a second copy of the scores of
+64 heads and one more such plane. No llama.cpp that is published makes one, so the estimate does not
+either.
+"""
 
 
 class Row(NamedTuple):
@@ -146,6 +156,7 @@ def main() -> None:
         )
         + "\n".join(lines)
         + "\n"
+        + _TAIL
     )
 
 
