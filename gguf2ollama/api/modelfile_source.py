@@ -72,6 +72,9 @@ def expand_modelfile(
     }
     found = {name: value for name, value in ours.items() if value}
     replaced = [name for name in found if _is_given(keywords.get(name))]
+    if "template" in found and _is_given(keywords.get("chat_template")):
+        del found["template"]
+        notify(f"--chat-template replaces TEMPLATE of {source}")
     for name in replaced:
         instruction, option = _OPTIONS[name]
         notify(f"{option} replaces {instruction} of {source}")

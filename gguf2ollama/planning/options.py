@@ -133,7 +133,8 @@ class ModelOptions:
 
         Raises:
             InvalidModelfile: The TEMPLATE doesn't parse.
-            UsageProblem: The context, or the chat template, is invalid.
+            UsageProblem: The context, or the chat template, is invalid, the TEMPLATE is Jinja, or options
+                contradict each other.
         """
         _ = self.context_tokens
         if self.no_projector and self.projectors:
@@ -145,10 +146,15 @@ class ModelOptions:
                 raise UsageProblem(
                     f"invalid --pooling {self.pooling!r}", hint=f"use one of {', '.join(POOLING_CHOICES)}"
                 )
+        if self.template is not None and self.chat_template is not None:
+            raise UsageProblem(
+                "--template and --chat-template exclude each other: only one of them renders chats",
+                hint="use --template for a Go TEMPLATE, --chat-template for Jinja",
+            )
         if self.template is not None:
-            from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - with --template alone
+            from gguf2ollama.planning.given_template import require_template  # noqa: PLC0415 - seldom given
 
-            parse(self.template)
+            require_template(self.template)
         if self.chat_template is not None and self.chat_template != UPSTREAM:
             from gguf2ollama.planning.template_patch import require_chat_template  # noqa: PLC0415 - as above
 

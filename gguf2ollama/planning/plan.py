@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection
-from gguf2ollama.ggufio import HeaderPatch, PatchedView, ShardSet, chat_template_patch
+from gguf2ollama.ggufio import GgufFile, HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
 from gguf2ollama.memory.context import ASSUMED, ContextChoice, choose_context, describe_use, judge_context
@@ -314,7 +314,12 @@ def plan_model(
     if published.template is not None and options.template is None:
         from gguf2ollama.planning.published_template import without_useless_template  # noqa: PLC0415 - rare
 
-        published = without_useless_template(published, version=target.version or NEWEST_TESTED, cache=cache)
+        published = without_useless_template(
+            published,
+            chat_template=str(metadata.get(CHAT_TEMPLATE, "")) if target.native_templates else "",
+            version=target.version or NEWEST_TESTED,
+            cache=cache,
+        )
     asked = ModelSettings(  # but those on which no choice depends
         parameters=options.parameters,
         system=options.system,
@@ -322,20 +327,22 @@ def plan_model(
         chat_template=chat_template,
         published=published,
     )
-    if options.system == "":
-        from gguf2ollama.planning.default_system import without_default_system  # noqa: PLC0415 - rare
-
-        asked, changed = without_default_system(
-            asked, gguf=model.first, metadata=metadata, target=target, renderer=renderer
-        )
+    asked, changed = _with_given_texts(
+        asked, gguf=model.first, metadata=metadata, target=target, renderer=renderer
+    )
+    written = metadata
+    if changed:
         patch = HeaderPatch(changes={**patch.changes, **changed.changes})
-        metadata = PatchedView(model.shards[0], patch).header().metadata if patch else metadata
+        written = PatchedView(model.shards[0], patch).header().metadata
+    if asked.template is None:  # a TEMPLATE is compared with the chat template that it replaces
+        metadata = written
 
     def choose() -> Choice:
         return _choose(metadata, settings=asked, target=target, compares=options.verify, renderer=renderer)
 
     inputs = ("choice", metadata.digest(), options.verify, asked, target)
     detection, found = cache.recall(inputs, choose, form=choice_form)
+    metadata = written
     memory, memory_problem = _read_memory(files, metadata, detection, target)
     context = choose_context(memory, options.context_tokens, room=room, recorded=recorded)
     settings = dataclasses.replace(
@@ -381,6 +388,28 @@ def plan_model(
         memory_problem=memory_problem,
         pooling=pooling,
     )
+
+
+def _with_given_texts(
+    settings: ModelSettings,
+    *,
+    gguf: GgufFile,
+    metadata: Mapping[str, Any],
+    target: Target,
+    renderer: Renderer | None,
+) -> tuple[ModelSettings, HeaderPatch]:
+    """Have the TEMPLATE that the user gives used, and no system prompt where that is to be empty."""
+    if settings.template is not None:
+        from gguf2ollama.planning.given_template import with_template_used  # noqa: PLC0415 - rare
+
+        return with_template_used(settings, gguf=gguf, metadata=metadata, target=target)
+    if settings.system == "":
+        from gguf2ollama.planning.default_system import without_default_system  # noqa: PLC0415 - rare
+
+        return without_default_system(
+            settings, gguf=gguf, metadata=metadata, target=target, renderer=renderer
+        )
+    return settings, UNCHANGED
 
 
 def _choose(

@@ -58,6 +58,8 @@ def recipe_warnings(
         detection=detection, origin=origin, target=target, settings=settings, choice=choice, renderer=renderer
     )
     yield from settings.published.problems
+    if settings.template_problem:
+        yield settings.template_problem
     if settings.default_system:
         yield (
             f'the chat template has a system prompt of its own, which --system "" cannot keep out of prompts:'

@@ -31,6 +31,8 @@ class ModelSettings:
         chat_template: The chat template that replaces the file's own in the header, and so in the metadata;
             ``None`` where it is the file's own.
         chat_template_reason: Why it replaces that.
+        template_problem: Why Ollama would not render with the TEMPLATE, and what was done about it, a
+            sentence; ``""`` where it would.
         default_system: The system prompt of the chat template's own that prompts have although the user wants
             none; ``""`` for none.
         licenses: LICENSE texts.
@@ -44,6 +46,7 @@ class ModelSettings:
     template: str | None = None
     chat_template: str | None = None
     chat_template_reason: str = "given with --chat-template"
+    template_problem: str = ""
     default_system: str = ""
     licenses: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()

@@ -12,7 +12,7 @@ from gguf2ollama.chat.patches import keep_out_detection
 from gguf2ollama.ollama import Client
 from gguf2ollama.planning.template_patch import patch_template
 from tests.builders import tiny_llama
-from tests.calling_templates import JSON_CALLS_NO_THOUGHTS
+from tests.calling_templates import JSON_CALLS, JSON_CALLS_NO_THOUGHTS
 from tests.live import parts
 from tests.live.test_build import NEAR_ZEPHYR
 
@@ -152,3 +152,28 @@ def test_a_named_template_renders_tools_that_the_default_hides(ollama_pool, tmp_
         assert client.render("named", MESSAGES) == RENDERED
         assert client.render("named", MESSAGES, tools=[TOOL]).startswith("<|im_start|>system\nThese are your")
         client.delete("named")
+
+
+@pytest.mark.parametrize("part, via", [(NEWEST, "upload"), (OLDER, "pull")], ids=["upload", "older"])
+def test_a_template_of_the_user_is_used_though_the_chat_template_can_do_more(
+    ollama_pool, tmp_path, part, via
+):
+    path = tiny_llama(tmp_path / "tools.gguf", chat_template=JSON_CALLS)
+    host = ollama_pool(part).url
+    template = "{{ range .Messages }}({{ .Role }}) {{ .Content }}{{ end }}(answer)"
+    result = build(path, name="own", host=host, via=via, template=template)
+    assert any("taken out of the header" in warning for warning in result.plan.warnings)
+    with Client(host) as client:
+        assert client.render("own", MESSAGES) == "(system) Be brief.(user) Hi (answer)"
+        client.delete("own")
+
+
+def test_no_system_prompt_is_none_on_a_server(ollama_pool, tmp_path):
+    system = "{% if messages[0].role != 'system' %}<You are Tiny, a helpful model.>{% endif %}"
+    path = tiny_llama(tmp_path / "system.gguf", chat_template=system + TEMPLATE)
+    host = ollama_pool(NEWEST).url
+    assert build(path, name="silent", host=host, via="upload", system="").warnings == ()
+    with Client(host) as client:
+        assert client.render("silent", MESSAGES) == RENDERED
+        assert "Tiny" not in client.render("silent", MESSAGES[1:])
+        client.delete("silent")

@@ -27,7 +27,7 @@ HINT = "the template is damaged or malicious: use another source of the model, o
 Ask: TypeAlias = Callable[..., list[dict[str, Any]]]
 """Takes a message, and the one that loads its template."""
 
-_BATCH = 64
+_BATCH, _BATCH_CHARACTERS = 64, 1 << 20
 _THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _CAUSES: dict[str, Cause] = {"raised": "raised", "failed": "failed", "forbidden": "forbidden"}
 
@@ -205,8 +205,17 @@ def encode(value: Mapping[str, Any]) -> str:
 
 
 def _batches(requests: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(requests), _BATCH):
-        yield requests[start : start + _BATCH]
+    """Split requests into batches; long ones apart, since what a batch prints has one limit."""
+    batch: list[str] = []
+    characters = 0
+    for request in requests:
+        if batch and (len(batch) == _BATCH or characters + len(request) > _BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(request)
+        characters += len(request)
+    if batch:
+        yield batch
 
 
 def _outcome(answer: Mapping[str, Any]) -> Outcome:

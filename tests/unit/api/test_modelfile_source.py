@@ -78,6 +78,15 @@ def test_what_keywords_replace_is_said(folder: Path) -> None:
     assert found["parameters"] == (Parameter(name="top_k", value=3), Parameter(name="stop", value="c"))
 
 
+def test_a_chat_template_replaces_a_template(folder: Path) -> None:
+    said: list[str] = []
+    path = folder / "Modelfile"
+    path.write_text("FROM ./model.gguf\nTEMPLATE {{ .Prompt }}\n")
+    _, found = expand_modelfile(path, {"chat_template": "{{ messages }}"}, notify=said.append)
+    assert "template" not in found
+    assert said == [f"--chat-template replaces TEMPLATE of {path}"]
+
+
 def test_an_adapter_is_refused_with_its_base_and_the_command_that_merges_it(folder: Path) -> None:
     build_gguf(
         folder / "lora.gguf",

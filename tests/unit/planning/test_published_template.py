@@ -21,14 +21,22 @@ def _few_steps(monkeypatch):
     monkeypatch.setattr(state, "MAX_STEPS", 200_000)  # the same, sooner
 
 
-def left_of(template):
+def left_of(template, chat_template=""):
     given = Published(template=Value(value=template, source="template of owner/repo"))
-    return without_useless_template(given, version="0.34.4", cache=NO_CACHE)
+    return without_useless_template(given, chat_template=chat_template, version="0.34.4", cache=NO_CACHE)
 
 
 def test_a_published_template_that_runs_is_kept():
     assert left_of(USABLE).template.value == USABLE
     assert not left_of(USABLE).problems
+
+
+def test_a_published_template_that_ollama_would_pass_over_is_left_out():
+    assert left_of(USABLE, chat_template="{{ messages }}").problems == ()
+    left = left_of(USABLE, chat_template="{{ messages }}{{ tools }}")
+    assert left.template is None
+    (problem,) = left.problems
+    assert problem.endswith("the chat template in the GGUF has more capabilities: tools")
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)

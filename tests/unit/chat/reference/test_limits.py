@@ -68,6 +68,12 @@ def test_many_prompts_are_together_no_longer_than_one_may_be(renderer):
         template.render_variables([{"n": n} for n in range(10, 21)])
 
 
+def test_long_conversations_are_rendered_one_after_the_other():
+    with Renderer() as renderer:  # together they print more than one may
+        found = renderer.load("{{ x }}").render_variables([{"x": f"{n}" * (1 << 20)} for n in range(9)])
+    assert all(isinstance(outcome, Rendered) for outcome in found)
+
+
 @pytest.mark.parametrize(
     "text, broken",
     [("{{ 9 ** (9 ** 9 ** 9) }}", TIME), ("{{ x }}" * 100_000, f"({TIME}|{MEMORY})")],
