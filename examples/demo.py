@@ -1,7 +1,8 @@
 """``make demo``: build a real model and talk to it.
 
 Where a server answers at ``OLLAMA_HOST``, it is used; else, where an ``ollama`` program is found, a server
-of its own on a free loopback port, with a store of its own; else the store is written without any server.
+of its own on a free loopback port, with a store of its own; else llama.cpp in process, if it is installed;
+else the store is written without any server.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def main() -> int:
         store = shlex.quote(str(folder / "models"))
         print(f"demo: the private server has ended; `OLLAMA_MODELS={store} ollama serve` has the model")
         return code
+    if importlib.util.find_spec("xllamacpp"):
+        return talk_in_process(model)
     return write_store(model, folder / "store")
 
 
@@ -97,9 +100,20 @@ def talk(model: Path, environment: dict[str, str]) -> int:
     return tell_and_run(["build", str(model), "--name", NAME, *short, "--run", PROMPT], environment)
 
 
+def talk_in_process(model: Path) -> int:
+    """Ask the model something in llama.cpp, which is a library here."""
+    print("demo: no server answers and no `ollama` program is found, so llama.cpp runs the model in process")
+    short = ["--param", "seed=7", "--param", "num_predict=64"]
+    code = tell_and_run(["run", "--engine", "llama.cpp", str(model), *short, PROMPT], os.environ.copy())
+    print(f"demo: talk to it with `gguf2ollama run --engine llama.cpp {shlex.quote(str(model))}`")
+    return code
+
+
 def write_store(model: Path, store: Path) -> int:
     """Write the store with no server, and show the Modelfile."""
-    print("demo: no server answers and no `ollama` program is found, so the store is written without one")
+    print(
+        "demo: neither a server, nor `ollama`, nor xllamacpp is found, so the store is written without them"
+    )
     environment = os.environ.copy()
     code = tell_and_run(["build", str(model), "--name", NAME, "--store", str(store)], environment)
     code = code or tell_and_run(["modelfile", str(model)], environment)

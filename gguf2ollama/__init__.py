@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from gguf2ollama.api.doctor import doctor
     from gguf2ollama.api.download import download
     from gguf2ollama.api.inspect import inspect
+    from gguf2ollama.api.load import load
     from gguf2ollama.api.modelfile import modelfile
     from gguf2ollama.api.models import cp, list_models, ps, pull, push, rm, run, show, stop
     from gguf2ollama.api.quants import QuantTable, list_quants
     from gguf2ollama.api.system_check import SystemFinding, check_system
+    from gguf2ollama.engines.engine import Engine, EngineMemory, LoadReport
     from gguf2ollama.errors import (
         FileChanged,
         Gguf2OllamaError,
@@ -67,6 +69,8 @@ __all__ = [
     "BuildResult",
     "Client",
     "DownloadedModel",
+    "Engine",
+    "EngineMemory",
     "FileChanged",
     "FoundModel",
     "Gguf2OllamaError",
@@ -77,6 +81,7 @@ __all__ = [
     "InvalidProfile",
     "InvalidShards",
     "LibraryResult",
+    "LoadReport",
     "LocalModel",
     "MemoryEstimate",
     "Message",
@@ -117,6 +122,7 @@ __all__ = [
     "inspect",
     "list_models",
     "list_quants",
+    "load",
     "merge",
     "modelfile",
     "open_gguf",
@@ -141,10 +147,12 @@ _HOMES = {
     "api.doctor": ("doctor",),
     "api.download": ("download",),
     "api.inspect": ("inspect",),
+    "api.load": ("load",),
     "api.modelfile": ("modelfile",),
     "api.models": ("cp", "list_models", "ps", "pull", "push", "rm", "run", "show", "stop"),
     "api.quants": ("QuantTable", "list_quants"),
     "api.system_check": ("SystemFinding", "check_system"),
+    "engines.engine": ("Engine", "EngineMemory", "LoadReport"),
     "errors": (
         "FileChanged",
         "Gguf2OllamaError",

@@ -112,6 +112,15 @@ class Vocabulary:
             ends=(ends_by_text or is_named) and not is_within,
         )
 
+    def end_tokens(self) -> tuple[int, ...]:
+        """Return the places in the vocabulary of the tokens that end an answer."""
+        known = {*_ENDS, *self._named.values()}
+        return tuple(
+            number
+            for number, token in enumerate(self._tokens)
+            if token in known and (mark := self.find(token)) is not None and mark.ends
+        )
+
     def marks_in(self, text: str) -> Iterator[Mark]:
         """Yield the special tokens in a text in order, the longest where several begin at one place."""
         known = {

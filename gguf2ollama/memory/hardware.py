@@ -16,7 +16,7 @@ from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 
-__all__ = ["Gpu", "Hardware", "MemoryRoom", "find_hardware"]
+__all__ = ["Gpu", "Hardware", "MemoryRoom", "find_hardware", "has_nvidia_driver"]
 
 _GIB = 1 << 30
 _RAM_SHARE = 5  # of RAM, a fifth stays with the system and other programs …
@@ -143,6 +143,11 @@ def find_hardware() -> Hardware | None:
     return Hardware(ram_bytes=total, gpus=own, free_ram_bytes=free)
 
 
+def has_nvidia_driver() -> bool:
+    """Return whether there is a driver of NVIDIA, and so a reason to import its library."""
+    return any(path.exists() for path in ((_NVML,) if sys.platform == "win32" else _NVIDIA))
+
+
 def _linux_ram() -> tuple[int, int | None] | None:
     """Return total and available bytes from what psutil reads, too: importing that takes 24 ms of CPU."""
     found: dict[str, int] = {}
@@ -222,7 +227,7 @@ def _wired_limit() -> int | None:
 
 def _nvidia() -> Iterator[Gpu]:
     """Return the NVIDIA cards, as NVML lists them; none where there is no driver."""
-    if not any(path.exists() for path in ((_NVML,) if sys.platform == "win32" else _NVIDIA)):
+    if not has_nvidia_driver():
         return
     with contextlib.suppress(ImportError):
         import pynvml  # noqa: PLC0415 - where there is a card

@@ -1,4 +1,4 @@
-"""``make demo`` in the three situations that a machine can be in."""
+"""``make demo`` in the four situations that a machine can be in."""
 
 import os
 import subprocess
@@ -61,7 +61,19 @@ def test_a_program_that_is_found_serves_for_the_demo_alone(demo, newest_ollama, 
     assert (tmp_path / "demo/models/manifests/registry.ollama.ai/library/smollm2-demo/latest").is_file()
 
 
-def test_with_neither_the_store_is_written_and_the_way_on_is_told(demo, tmp_path):
+def test_without_ollama_the_model_talks_in_process(demo):
+    done = demo(OLLAMA_HOST=NOBODY)
+    assert done.returncode == 0, done.stderr
+    assert "llama.cpp runs the model in process" in done.stdout
+    assert said(done)
+
+
+def test_without_any_engine_the_store_is_written_and_the_way_on_is_told(demo, tmp_path):
+    hidden = tmp_path / "packages" / "sitecustomize.py"  # as if xllamacpp were not installed
+    hidden.write_text(
+        "import importlib.util as u; f = u.find_spec; "
+        "u.find_spec = lambda name, *rest: None if name == 'xllamacpp' else f(name, *rest)"
+    )
     done = demo(OLLAMA_HOST=NOBODY)
     assert done.returncode == 0, done.stderr
     assert "PARAMETER num_ctx" in done.stdout
