@@ -58,6 +58,13 @@ def main() -> None:
     parts: tuple[Path, ...] = tuple(g.split(merged, folder / "part", max_tensors=1))
     assert parts
     shards: g.ShardSet = g.ShardSet.discover(parts[0])
+    try:
+        engine: g.Engine = g.load(gguf, engine="llama.cpp", gpu_layers=99)
+        report: g.LoadReport = engine.report
+        taken: g.EngineMemory = report.after
+        lines.extend(chunk.content for chunk in engine.generate(f"{taken.resident} bytes"))
+    except g.UsageProblem as error:
+        assert "layers" in str(error)
     patched: g.PatchedFile = g.patch_template(gguf, folder / "patched.gguf", chat_template="{{ messages }}")
     assert patched.path.exists() and shards.is_split
     (folder / "models").mkdir()
