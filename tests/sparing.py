@@ -71,10 +71,10 @@ def _same_choice():
             chosen[key] = choose_template(question, renderer=renderer)
         return chosen[key]
 
-    def learn(renderer, authors):
-        key = repr(authors)
+    def learn(renderer, authors, *, with_tools):
+        key = repr(authors), with_tools
         if key not in learnt:
-            learnt[key] = synthesise(renderer, authors)
+            learnt[key] = synthesise(renderer, authors, with_tools=with_tools)
         return learnt[key]
 
     with pytest.MonkeyPatch.context() as patch:

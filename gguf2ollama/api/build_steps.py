@@ -262,10 +262,16 @@ class BuildSteps:
         from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed
         from gguf2ollama.planning.plan_cache import PlanCache  # noqa: PLC0415 - as above
 
+        origin = ref.files.origin
+        reported = [file.sha256 for file in origin.files] if origin else []
+        folder = ref.files.paths[0] if ref.files.are_local or ref.folder is None else ref.folder
         found = plan(
             ref.files,
             options=self.options,
-            destination=destination,
+            destination=dataclasses.replace(
+                destination,
+                patch_copies=self.opened.patch_copies(folder, digests=reported, symlink=self.options.symlink),
+            ),
             room=self.room,
             recorded=self._recorded,
             renderer=renderer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.ollama_input import Path, canonical
+from gguf2ollama.chat.content_switches import find_switches
 from gguf2ollama.chat.reference import Branch, Renderer
 from gguf2ollama.chat.reference_prompt import as_asked
 from gguf2ollama.chat.synthesis.synthesis import NotSynthesised, Synthesis, synthesise
@@ -33,16 +33,11 @@ def explain_template(selection: TemplateSelection) -> Explanation:
         InvalidInput: The chat template exceeds its limits of time or memory.
     """
     chosen = selection.choice.chosen
-    path: Path = "native" if chosen.go_template is None else "go"
     with Renderer() as renderer:
         template = selection.authors.load(renderer)
         asked = [
-            canonical(
-                as_asked(conversation, thinks="thinking" in chosen.capabilities),
-                path=path,
-                version=selection.version,
-            )
-            for conversation in battery()
+            as_asked(conversation, thinks="thinking" in chosen.capabilities)
+            for conversation in (*battery(), *find_switches(template))
             if selection.choice.claims.includes(conversation)
         ]
         selection.authors.meant(template, asked)

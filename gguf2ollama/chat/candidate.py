@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Parity
+from gguf2ollama.chat.conversation import Feature
 from gguf2ollama.chat.reference_prompt import Authors, Claims
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 
@@ -31,6 +32,9 @@ class Question:
         is_native: Whether it can render with the chat template in a GGUF.
         create_replaces_template: Whether it may put its own template first, as ``create`` does.
         may_patch: Whether the header of the GGUF may be changed.
+        patch_copies: Whether a changed header makes the server's store copy the weights, which it would share
+            with the file otherwise.
+        is_exact: Whether such a copy is made even for chats that hardly anybody has.
         may_template: Whether a TEMPLATE may render; some servers are set up to pass over all.
         has_companions: Whether a TEMPLATE may go with the chat template that is passed over for it.
         profile: The Go TEMPLATE of the family that was detected; ``None`` without one.
@@ -51,6 +55,8 @@ class Question:
     is_native: bool = True
     create_replaces_template: bool = False
     may_patch: bool = True
+    patch_copies: bool = True
+    is_exact: bool = False
     may_template: bool = True
     has_companions: bool = False
     profile: str | None = None
@@ -107,26 +113,25 @@ class Candidate:
         """Whether a chat template in the header renders, as it is or changed."""
         return self.origin in {"native", "patched"}
 
-    @property
-    def faults(self) -> tuple[int, int, int, int, int]:
-        """How many conversations do not come out, the weightiest first.
+    def different(self, *features: Feature) -> int:
+        """Return how many conversations of some features do not come out; JSON may be written differently.
 
-        Plain ones; with tools or a switch for thinking; plain ones with odd contents; all others; and those
-        but for how JSON is written.
+        Where the server would not read the model's calls, prompts with tools are of no use.
         """
         scores = self.parity.scores
-        counts = {feature: one.compared - one.exact - one.json_equal for feature, one in scores.items()}
-        plain, odd = counts.pop("plain"), counts.pop("odd")
-        used = counts.pop("tools") + counts.pop("thinking")
-        if self.misses_calls:  # prompts with tools are of no use then
-            used += scores["tools"].compared
-        as_json = sum(one.json_equal for one in scores.values())
-        return plain, used, odd, sum(counts.values()), as_json
+        missed = scores["tools"].compared - scores["tools"].different if self.misses_calls else 0
+        return sum(scores[feature].different for feature in features) + ("tools" in features and missed)
+
+    @property
+    def loses_tools(self) -> bool:
+        """Whether the model could not use tools with it, of those chats with tools that were compared."""
+        compared = self.parity.scores["tools"].compared
+        return 2 * self.different("tools") > compared
 
     @property
     def is_exact(self) -> bool:
         """Whether every conversation comes out, byte for byte."""
-        return not any(self.faults)
+        return not (self.parity.faults or self.misses_calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from gguf2ollama.chat.synthesis.go_writer import GoWriter
 from gguf2ollama.gotmpl.versions import is_since
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 
-__all__ = ["Companion", "companion"]
+__all__ = ["REASONING_SHOWS", "Companion", "companion"]
 
 _OPENING, _CLOSING = "<think>", "</think>"
 _CLOSED_THOUGHT = lazy_pattern(r"<think>\s*</think>\s*\Z")
@@ -47,18 +47,18 @@ _FIRST_WITH_FORMAT_BEHIND_THOUGHTS = "0.34.4"
 _HARMONY_END = "<|end|>"
 _CONTROL = 3  # llama.cpp's type of tokens that are not printed
 
-_SHOWS = 'reasoning is part of the output of /api/generate and `ollama run NAME "…"`'
-_WITHOUT_TOOLS = f"{_SHOWS}: think tags can be declared only for chat templates with tools"
+REASONING_SHOWS = 'reasoning is part of the output of /api/generate and `ollama run NAME "…"`'
+_WITHOUT_TOOLS = f"{REASONING_SHOWS}: think tags can be declared only for chat templates with tools"
 _UNSURE = (
-    f"{_SHOWS} if the model thinks: its chat template leaves that open, and with declared think tags an"
-    " answer without reasoning would not follow a requested `format`"
+    f"{REASONING_SHOWS} if the model thinks: its chat template leaves that open, and with declared think tags"
+    " an answer without reasoning would not follow a requested `format`"
 )
 _HIDDEN = (
-    f"{_SHOWS}: {_OPENING} and {_CLOSING} are control tokens of this model, which llama-server does not"
-    " print, so Ollama would not see the end of the reasoning"
+    f"{REASONING_SHOWS}: {_OPENING} and {_CLOSING} are control tokens of this model, which llama-server does"
+    " not print, so Ollama would not see the end of the reasoning"
 )
 _SPOILS_FORMAT = (
-    f"{_SHOWS}: the prompt ends with an open think tag, and with declared think tags Ollama before"
+    f"{REASONING_SHOWS}: the prompt ends with an open think tag, and with declared think tags Ollama before"
     f" {_FIRST_WITH_FORMAT_BEHIND_THOUGHTS} takes an answer in a requested `format` for reasoning"
 )
 

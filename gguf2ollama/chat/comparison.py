@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from itertools import combinations
+from typing import Any, get_args
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Feature
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 
-__all__ = ["Case", "Parity", "Score", "Verdict", "compare", "unknown", "without_bos"]
+__all__ = ["Case", "Parity", "Score", "Verdict", "compare", "moved_keys", "unknown", "without_bos"]
 
 _CAP_VALUES = 10_000  # JSON values that are looked for in one prompt
-_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill", "odd")
 
 
 class Verdict(StrEnum):
@@ -64,8 +64,16 @@ class Score:
         """Whether all came out the same, and there were any."""
         return 0 < self.compared == self.exact
 
+    @property
+    def different(self) -> int:
+        """How many came out neither the same nor the same but for how JSON is written."""
+        return self.compared - self.exact - self.json_equal
+
     def __str__(self) -> str:
-        return f"{self.exact}/{self.compared}" if self.compared else "-"
+        """Return ``exact/compared``, or ``exact+JSON-equal/compared`` where JSON is written differently."""
+        if not self.compared:
+            return "-"
+        return f"{self.exact}{f'+{self.json_equal}' if self.json_equal else ''}/{self.compared}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +98,17 @@ class Parity:
     @property
     def scores(self) -> dict[Feature, Score]:
         """The counts by feature, in the order in which they weigh."""
-        return {feature: self.score(feature) for feature in _FEATURES}
+        return {feature: self.score(feature) for feature in get_args(Feature)}
 
     @property
     def faults(self) -> tuple[Case, ...]:
         """The conversations that did not come out exactly."""
         return tuple(case for case in self.cases if case.verdict not in {Verdict.exact, Verdict.refused})
+
+    @property
+    def differing(self) -> tuple[Case, ...]:
+        """Those of them that differ in more than how JSON is written."""
+        return tuple(case for case in self.faults if case.verdict is not Verdict.json_equal)
 
     def __str__(self) -> str:
         told = (f"{feature} {score}" for feature, score in self.scores.items() if score.compared)
@@ -130,15 +143,40 @@ def _verdict(want: Outcome, got: Outcome) -> Verdict:
     return Verdict.json_equal if _same_but_json(want.prompt, got.prompt) else Verdict.different
 
 
+def moved_keys(case: Case) -> int:
+    """Return how many pairs of keys of JSON objects stand in another order than expected.
+
+    Args:
+        case: Prompts that are the same but for how JSON is written; others have none.
+    """
+    if case.verdict is not Verdict.json_equal:
+        return 0
+    assert isinstance(case.want, Rendered)  # noqa: S101 - two prompts were compared
+    assert isinstance(case.got, Rendered)  # noqa: S101
+    pairs = zip(_spans(case.want.prompt), _spans(case.got.prompt), strict=True)
+    return sum(_moved(want, got) for want, got in pairs if not isinstance(want, str))
+
+
+def _moved(want: Any, got: Any) -> int:  # noqa: ANN401 - any JSON value
+    if isinstance(want, dict) and isinstance(got, dict):
+        order = {key: number for number, key in enumerate(got)}
+        numbers = [order[key] for key in want]
+        inverted = sum(left > right for left, right in combinations(numbers, 2))
+        return inverted + sum(_moved(value, got[key]) for key, value in want.items())
+    if isinstance(want, list) and isinstance(got, list):
+        return sum(map(_moved, want, got))
+    return 0
+
+
 def _same_but_json(one: str, other: str) -> bool:
     try:
-        return list(_pieces(one)) == list(_pieces(other))
+        return list(map(_canonical, _spans(one))) == list(map(_canonical, _spans(other)))
     except RecursionError:  # nested deeper than anybody means
         return False
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Cut a prompt into text and the JSON objects and arrays in it, these written in one way."""
+def _spans(text: str) -> Iterator[Any]:
+    """Cut a prompt into texts and the values of the JSON objects and arrays between them, by turns."""
     decoder = json.JSONDecoder(strict=False)
     start = at = 0
     for _ in range(_CAP_VALUES):
@@ -153,19 +191,19 @@ def _pieces(text: str) -> Iterator[str]:
         except RecursionError:  # nested deeper than anybody means
             break
         yield text[start:at]
-        yield _canonical(value)
+        yield value
         start = at = end
     yield text[start:]
 
 
-def _canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    return json.dumps(_whole(value), sort_keys=True)
+def _canonical(span: Any) -> str:  # noqa: ANN401 - a text, or a JSON object or array
+    return span if isinstance(span, str) else json.dumps(_whole(span), sort_keys=True)
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Write 1.0 as 1, which JSON does not tell apart."""
     if isinstance(value, dict):
-        return {key: _whole(one) for key, one in value.items()}
+        return {key: _whole(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [_whole(one) for one in value]
+        return [_whole(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

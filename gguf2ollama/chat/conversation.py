@@ -12,9 +12,10 @@ from typing import Any, Literal, TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.oci import go_json
 
-__all__ = ["Conversation", "Feature", "Message", "Think", "ToolCall"]
+__all__ = ["Conversation", "Feature", "Message", "Role", "Think", "ToolCall"]
 
-Feature: TypeAlias = Literal["plain", "tools", "thinking", "history", "prefill", "odd"]
+Feature: TypeAlias = Literal["plain", "thinking", "tools", "switch", "history", "irregular", "prefill", "odd"]
+"""What a conversation needs of a model, in the order in which it weighs; see :class:`Conversation`."""
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 Think: TypeAlias = bool | Literal["low", "medium", "high"] | None
 
@@ -60,9 +61,11 @@ class Conversation:
 
     Attributes:
         name: What a report calls it.
-        feature: What it takes of a model. ``thinking``: to be told whether to think; ``history``: to be shown
-            what it thought before; ``prefill``: to go on with an answer that was begun; ``odd``: nothing, but
-            it has contents that hardly any chat has.
+        feature: What it needs of a model. ``plain``: nothing but to chat; ``tools``: to see and call tools;
+            ``thinking``: to know whether to think; ``switch``: to act on a text for which its chat template
+            tests, such as ``/no_think``; ``history``: to see what it thought before; ``irregular``: to take
+            turns in an unusual order, such as a system message in mid-chat, or what Ollama drops;
+            ``prefill``: to continue an answer; ``odd``: to take contents that hardly any chat has.
         messages: The messages, the oldest first.
         tools: The tools offered, each ``{"type": "function", "function": {…}}``.
         think: Whether the model shall think, or how hard; ``None`` where it isn't told.

@@ -8,7 +8,7 @@ from gguf2ollama._dataclass import dataclass
 
 __all__ = ["Cause", "Outcome", "Refused", "Rendered"]
 
-Cause: TypeAlias = Literal["raised", "failed", "forbidden"]
+Cause: TypeAlias = Literal["raised", "failed", "forbidden", "doubtful"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Refused:
         reason: What the template, or whatever it stumbled over, says.
         cause: ``raised``: the authors do not take such a conversation. ``failed``: the template does
             something that cannot be done with it, such as adding a number to a text. ``forbidden``: it
-            reaches for what no chat template may have.
+            reaches for what no chat template may have. ``doubtful``: what it prints cannot be meant.
     """
 
     reason: str

@@ -21,7 +21,7 @@ from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
 from gguf2ollama.jinja.edit import Insertion, Piece, rewritten, unused_name
 from gguf2ollama.jinja.facts import shows_tools
 
-__all__ = ["Change", "Patch", "Shown", "changes", "is_mended_late", "keep_out_detection", "late_changes"]
+__all__ = ["Change", "Patch", "Shown", "changes", "keep_out_detection"]
 
 # what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
@@ -96,26 +96,12 @@ def changes() -> Iterator[Change]:
     yield Change(make=_rewriting(with_missing_members, why=why), may_mend=_refuses)
     why = "the server prints None, lists and objects differently"
     yield Change(make=_rewriting(with_values_printed, why=why), may_mend=_misses_values)
-
-
-def late_changes() -> Iterator[Change]:
-    """Return changes for what a TEMPLATE does well: with a changed header, weights are stored a second time.
-
-    They mend prompts with white space around texts, and those of templates that make nothing of a system
-    text.
-    """
     yield Change(make=partial(_with_system, is_named=False), may_mend=lambda shown: shown.moves_system)
     why = "the server does not trim non-ASCII whitespace"
     yield Change(
         make=_rewriting(with_wide_trims, why=why),
         may_mend=lambda shown: any(map(_leaves_wide_spaces, shown.faults)),
     )
-
-
-def is_mended_late(case: Case) -> bool:
-    """Return whether a fault could be one that the late changes are for."""
-    has_system = any(one.role == "system" for one in case.conversation.messages)
-    return has_system or _leaves_wide_spaces(case)
 
 
 def _leaves_wide_spaces(case: Case) -> bool:

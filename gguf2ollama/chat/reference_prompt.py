@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
@@ -36,6 +37,11 @@ _TOKENS = {"unk_token": "unknown", "sep_token": "separator", "pad_token": "paddi
 SystemMessages: TypeAlias = Literal["shows", "drops", "rejects"]
 """What a chat template does with system messages."""
 
+_ESCAPES = ("&#34;", "&#39;", "&lt;", "&gt;", "&amp;")
+_ESCAPED = (
+    "in transformers its chat template writes quotes and brackets as HTML (such as &#34;), through the filter"
+    " `safe`; Ollama does not, as its authors will hardly mean that"
+)
 _SYSTEM_MARK = "qzsystem"
 _TOOL: Mapping[str, Any] = {
     "type": "function",
@@ -86,10 +92,30 @@ class Authors:
             tool_use=self._compiled(renderer, self.tool_use, now=now) if self.tool_use else None,
         )
 
-    def meant(self, template: AuthorsTemplate, conversations: Iterable[Conversation]) -> tuple[Outcome, ...]:
-        """Render conversations as the authors mean them, without the BOS that the tokenizer adds."""
-        outcomes = template.render([Request(conversation=one) for one in conversations])
-        return tuple(without_bos(one, bos=self.bos) if self.adds_bos else one for one in outcomes)
+    def meant(self, template: AuthorsTemplate, conversations: Sequence[Conversation]) -> tuple[Outcome, ...]:
+        """Render conversations as the authors mean them, without the BOS that the tokenizer adds.
+
+        They are given as a client sends them: what Ollama loses on the way, such as the order of arguments,
+        then counts against whatever it renders with. A prompt that nobody can mean counts as refused.
+        """
+        outcomes = template.render([Request(conversation=conversation) for conversation in conversations])
+        return tuple(
+            self._undoubted(without_bos(outcome, bos=self.bos) if self.adds_bos else outcome, conversation)
+            for conversation, outcome in zip(conversations, outcomes, strict=True)
+        )
+
+    def _undoubted(self, outcome: Outcome, conversation: Conversation) -> Outcome:
+        """Return a prompt unless it has escapes of HTML that stand neither in the template nor in the chat.
+
+        In Python, what is added to a text marked ``| safe`` is escaped, and so JSON gets ``&#34;`` for each
+        quote; llama.cpp does no such thing.
+        """
+        if not isinstance(outcome, Rendered) or "&" not in outcome.prompt:
+            return outcome
+        given = json.dumps(conversation.for_ollama(), ensure_ascii=False) + self.chat_template + self.tool_use
+        if any(escape in outcome.prompt and escape not in given for escape in _ESCAPES):
+            return Refused(_ESCAPED, "doubtful")
+        return outcome
 
     def _compiled(self, renderer: Renderer, text: str, *, now: datetime | None) -> ReferenceTemplate:
         return renderer.load(text, bos=self.bos or None, eos=self.eos or None, tokens=self.tokens, now=now)

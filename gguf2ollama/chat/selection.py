@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gguf2ollama import gotmpl, ollama_template
 from gguf2ollama.chat import answer_parsers, synthesis
 from gguf2ollama.chat.candidate import Candidate, NothingRenders, Origin, Question, TemplateChoice
-from gguf2ollama.chat.companion import companion
+from gguf2ollama.chat.companion import REASONING_SHOWS, companion
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, unknown
+from gguf2ollama.chat.content_switches import find_switches
 from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.costs import Cost, cost_of
 from gguf2ollama.chat.llamacpp import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.model_output import answers_of
-from gguf2ollama.chat.ollama_input import Path, canonical
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.output_checks import are_calls_read, continues_answers, first_that_reads
-from gguf2ollama.chat.patches import (
-    Change,
-    Patch,
-    Shown,
-    changes,
-    is_mended_late,
-    keep_out_detection,
-    late_changes,
-)
+from gguf2ollama.chat.patches import Change, Patch, Shown, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.reference_prompt import as_asked, as_meant, claims_of, without_gap
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
@@ -34,19 +28,14 @@ from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.families import served_token_text
-from gguf2ollama.jinja.facts import shows_tools
+from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 
 if TYPE_CHECKING:
     from gguf2ollama.gotmpl.state import Budget
 
 __all__ = ["choose_template"]
 
-# of two that do equally well the first is taken: what changes least goes first, and where the server puts
-# templates of its own before a native one, what it cannot displace
-_ORDER: tuple[Origin, ...] = ("user", "native", "profile", "synthesised", "patched")
-_ORDER_WHERE_DISPLACED: tuple[Origin, ...] = ("user", "profile", "synthesised", "patched", "native")
-# where the chat template shows tools: a TEMPLATE prints their properties and the arguments of calls sorted
-_ORDER_WITH_TOOLS: tuple[Origin, ...] = ("user", "native", "profile", "patched", "synthesised")
+_COST = Cost._fields
 _STILL = datetime(2026, 1, 1, tzinfo=UTC)  # a companion must not differ from day to day
 
 
@@ -64,13 +53,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
             break
     if not any(score.compared for one in found for score in one.parity.scores.values()):
         return NothingRenders(remarks=tuple(trial.remarks), refusal=trial.refusal)
-    order = (
-        _ORDER_WHERE_DISPLACED
-        if question.create_replaces_template and not question.has_companions
-        else _ORDER
-    )
-    found.sort(key=lambda one: (*trial.cost(one), order.index(one.origin)))
-    chosen, *others = found
+    chosen, *others = sorted(found, key=trial.cost)
     return TemplateChoice(
         chosen=chosen,
         others=tuple(others),
@@ -96,11 +79,13 @@ class _Trial:
         self._answers = answers_of(self._template)
         self.claims = claims_of(self._template)
         self._on_system = self._template.treats_system() if question.expected_system else "shows"
-        self._conversations = [one for one in battery() if self.claims.includes(one)]
-        self._meant: dict[tuple[bool, Path], dict[str, Outcome]] = {}
+        self._conversations = [
+            *(conversation for conversation in battery() if self.claims.includes(conversation)),
+            *find_switches(self._template),
+        ]
+        self._meant: dict[bool, dict[str, Outcome]] = {}
         self._best: Candidate | None = None  # of the native way, as changed until now
         self._made = Patch(text=question.authors.chat_template, why=())
-        self._is_late = False
         self._natives: dict[str, NativeTemplate] = {}
 
     def candidates(self) -> Iterator[Candidate]:
@@ -123,28 +108,25 @@ class _Trial:
             yield from self._patched(native)
         if asked.may_template and self._is_worth_learning():
             yield from self._synthesised()
-        if asked.is_native and asked.may_patch:
-            yield from self._patched_late()
-
-    @property
-    def prefers_native(self) -> bool:
-        """Whether the chat template in the GGUF goes before a TEMPLATE that prompts no better.
-
-        So it is where it shows tools: natively their properties and the arguments of calls reach the model in
-        the client's order, while Go sorts them.
-        """
-        asked = self._question
-        stays = not asked.create_replaces_template or asked.has_companions
-        return asked.is_native and stays and shows_tools(self._carried)
 
     def is_settled_by(self, candidate: Candidate) -> bool:
         """Whether no other candidate can be better than this one."""
-        if self.may_be_displaced(candidate):
+        cost = self.cost(candidate)
+        if any(cost[: _COST.index("copied") + 1]):
             return False
-        if not self.prefers_native:
-            return candidate.is_exact
-        plain, used, *_ = candidate.faults
-        return not (plain or used or self._loses_tools(candidate))
+        if candidate.is_native and not cost.changed:
+            # a TEMPLATE gets properties and arguments sorted, and may have no branch that is not seen
+            if self.claims.tools and shows_tools(self._carried):
+                return True
+            if not cost.irregular and self._unreached:
+                return True
+        return not any(cost[:-1])
+
+    @cached_property
+    def _unreached(self) -> int:
+        """The branches of the authors' template that no test conversation reaches."""
+        self._wanted(self._conversations, thinks=False)
+        return len(self._template.default.coverage().unreached)
 
     @property
     def refusal(self) -> str:
@@ -169,28 +151,15 @@ class _Trial:
         """Return the stop strings that would cut an answer before its end."""
         return stops_that_cut(self._question.stops, answers=self._answers)
 
-    def cost(self, candidate: Candidate) -> tuple[int, ...]:
-        """Return what speaks against a candidate, the weightiest first.
-
-        What users meet goes before what changes least: a header of its own costs a copy of the weights where
-        files cannot share bytes. Contents that hardly any chat has are not worth that.
-        """
-        plain, used, *others = candidate.faults
-        return (
-            self.prefers_native and self._loses_tools(candidate),
-            plain + self.may_be_displaced(candidate),
-            used,
-            _ORDER_WITH_TOOLS.index(candidate.origin)
-            if self.prefers_native
-            else candidate.chat_template is not None,
-            *others,
+    def cost(self, candidate: Candidate) -> Cost:
+        """Return what speaks against a candidate."""
+        return cost_of(
+            candidate,
+            self._question,
+            claims=self.claims,
+            may_be_replaced=self.may_be_displaced(candidate),
+            unreached=0 if candidate.is_native or not self._question.is_native else self._unreached,
         )
-
-    def _loses_tools(self, candidate: Candidate) -> bool:
-        """Whether a model that can use tools could not use them with a candidate."""
-        score = candidate.parity.scores["tools"]
-        fails = 2 * (score.exact + score.json_equal) < score.compared
-        return self.claims.tools and (candidate.misses_calls or fails)
 
     def _is_worth_learning(self) -> bool:
         """Return whether a TEMPLATE made from the chat template could be better than all that was found.
@@ -202,53 +171,45 @@ class _Trial:
             return True
         if any(self._parser(thinks=thinks) for thinks in (True, False)):
             return True
-        for one in self.found:
-            plain, used, *_ = one.faults
-            if plain + self.may_be_displaced(one) == 0 and used < one.parity.scores["tools"].compared:
+        for candidate in self.found:
+            cost = self.cost(candidate)
+            if cost.plain == 0 and cost.usual < candidate.parity.scores["tools"].compared:
                 why = "Ollama would not parse the model's tool calls with it"
                 self.remarks.append(f"no TEMPLATE was generated from the chat template: {why}")
                 return False
         return True
 
     def _patched(self, native: Candidate | None) -> Iterator[Candidate]:
-        """Change the chat template in the header where that mends something."""
+        """Change the chat template in the header where that mends something, one change upon the other."""
         self._best = native
-        self._improve(changes())
-        best = self._best
-        if best is not None and best is not native and all(map(is_mended_late, best.parity.faults)):
-            self._is_late = True  # the header is another anyway
-            self._improve(late_changes())
-        yield from self._kept()
-
-    def _patched_late(self) -> Iterator[Candidate]:
-        """Mend what a TEMPLATE does better where none did, and that could make the header's way the best."""
-        best = self._best
-        if best is None or self._is_late or not self._may_win_late(best):
-            return
-        self._improve(late_changes())
-        if self._best is not best:
-            yield from self._kept()
-
-    def _may_win_late(self, candidate: Candidate) -> bool:
-        """Return whether a candidate would be the best, did the late changes mend all that they are for."""
-        cases = tuple(
-            replace(one, verdict=Verdict.exact) if is_mended_late(one) else one
-            for one in candidate.parity.cases
-        )
-        mended = self.cost(replace(candidate, parity=Parity(cases)))
-        return all(mended < self.cost(one) for one in self.found)
-
-    def _improve(self, tried: Iterable[Change]) -> None:
-        """Make changes, one upon the other, and keep those that mend something."""
-        for change in tried:
-            if self._best is not None and self._best.is_exact:
+        for change in changes():
+            if self._best is not None and not any(self.cost(self._best)[: self._paid_until(self._best)]):
                 break
             if not self._may_mend(change) or (patch := change.make(self._made.text)) is None:
                 continue
             patch = Patch(text=patch.text, why=(*self._made.why, *patch.why))
             found = self._try_patch(patch, beating=self._best)
-            if found is not None and (self._best is None or found.faults < self._best.faults):
+            if found is not None and self._is_better(found, than=self._best):
                 self._best, self._made = found, patch
+        yield from self._kept()
+
+    def _is_better(self, patched: Candidate, *, than: Candidate | None) -> bool:
+        if than is None:
+            return True
+        length = self._paid_until(than)
+        costs = (
+            self.cost(candidate)._replace(copied=False, changed=False, order=0)
+            for candidate in (patched, than)
+        )
+        better, worse = (cost[:length] for cost in costs)
+        return better < worse
+
+    def _paid_until(self, candidate: Candidate) -> int:
+        """Return how many lines of the costs a change of the header may mend; of one that is changed, all."""
+        asked = self._question
+        if candidate.origin != "native" or asked.is_exact:
+            return len(_COST) - 1
+        return _COST.index("copied" if asked.patch_copies else "changed")
 
     def _may_mend(self, change: Change) -> bool:
         best, text = self._best, self._made.text
@@ -292,7 +253,7 @@ class _Trial:
 
         def compared(asked: Sequence[Conversation]) -> dict[str, Case]:
             got = [native.render(one) for one in self._as_taken(can, system=self._question.system, of=asked)]
-            parity = self._compare(got, thinks="thinking" in can, path="native", of=asked)
+            parity = self._compare(got, thinks="thinking" in can, of=asked)
             return {one.conversation.name: one for one in parity.cases}
 
         cases: dict[str, Case] = {}
@@ -409,6 +370,7 @@ class _Trial:
         if parser is not None:
             capabilities |= {"tools", "thinking"} if parser.thinks else {"tools"}
         budget = Budget()
+        hides_tags = "thinking" not in capabilities and shows_thinking(self._question.authors.chat_template)
         if misses_calls:
             self.remarks.append(f"{why}: Ollama would not parse the model's tool calls")
         return Candidate(
@@ -416,6 +378,7 @@ class _Trial:
             why=why,
             go_template=fitted.text,
             capabilities=capabilities,
+            generate_note=f"{REASONING_SHOWS}: {why} has no think tags" if hides_tags else "",
             misses_calls=misses_calls,
             day=fitted.day,
             parser=parser,
@@ -425,7 +388,6 @@ class _Trial:
                     for one in self._as_taken(capabilities, system=self._question.system)
                 ],
                 thinks="thinking" in capabilities,
-                path="go",
             ),
         )
 
@@ -477,7 +439,9 @@ class _Trial:
 
     def _synthesised(self) -> Iterator[Candidate]:
         what = "a TEMPLATE generated from the chat template"
-        found = synthesis.synthesise(self._renderer, self._question.authors)
+        found = synthesis.synthesise(
+            self._renderer, self._question.authors, with_tools=not self._doubts_tools()
+        )
         if not isinstance(found, synthesis.Synthesis):
             self.remarks.append(f"no TEMPLATE could be generated from the chat template: {found.reason}")
             return
@@ -486,6 +450,12 @@ class _Trial:
             yield from self._by_template("synthesised", what, found.go_template)
         except InvalidModelfile as error:  # ours to mend, and no reason to do without the other candidates
             self.remarks.append(f"{what}: {error.message}")
+
+    def _doubts_tools(self) -> bool:
+        """Return whether nobody can mean what the authors' template prints of tools."""
+        with_tools = [conversation for conversation in self._conversations if conversation.tools]
+        wanted = self._wanted(with_tools, thinks=False)
+        return any(isinstance(want, Refused) and want.cause == "doubtful" for want in wanted)
 
     def _as_taken(
         self,
@@ -504,11 +474,10 @@ class _Trial:
         got: Sequence[Prediction],
         *,
         thinks: bool,
-        path: Path,
         of: Sequence[Conversation] | None = None,
     ) -> Parity:
         asked = self._conversations if of is None else of
-        wanted = self._wanted(asked, thinks=thinks, path=path)
+        wanted = self._wanted(asked, thinks=thinks)
         return Parity(
             tuple(
                 self._case(conversation, want=want, got=made)
@@ -525,12 +494,17 @@ class _Trial:
             got = without_gap(got, conversation, system=system)
         return compare(conversation, want=want, got=got)
 
-    def _wanted(self, asked: Sequence[Conversation], *, thinks: bool, path: Path) -> list[Outcome]:
-        """Return what the authors mean by what the server hands on, rendered once for each way to do so."""
-        known = self._meant.setdefault((thinks, path), {})
-        new = [one for one in asked if one.name not in known]
+    def _wanted(self, asked: Sequence[Conversation], *, thinks: bool) -> list[Outcome]:
+        """Return what the authors mean by what a client sends, rendered once.
+
+        Args:
+            asked: The conversations.
+            thinks: Whether the server takes the model for one that thinks unless it is told not to.
+        """
+        known = self._meant.setdefault(thinks, {})
+        new = [conversation for conversation in asked if conversation.name not in known]
         if new:
-            taken = [
+            expected = [
                 as_meant(
                     conversation,
                     thinks=thinks,
@@ -539,10 +513,9 @@ class _Trial:
                 )
                 for conversation in new
             ]
-            handed_on = [canonical(one, path=path, version=self._question.version) for one in taken]
-            meant = self._question.authors.meant(self._template, handed_on)
-            known.update(zip((one.name for one in new), meant, strict=True))
-        return [known[one.name] for one in asked]
+            meant = self._question.authors.meant(self._template, expected)
+            known.update(zip((conversation.name for conversation in new), meant, strict=True))
+        return [known[conversation.name] for conversation in asked]
 
 
 def _is_no_better(case: Case, *, than: Case) -> bool:

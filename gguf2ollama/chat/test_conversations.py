@@ -15,8 +15,8 @@ __all__ = ["battery"]
 
 
 def battery() -> tuple[Conversation, ...]:
-    """Return the conversations: plain ones, with tools, with thinking, with an answer begun."""
-    return (*_plain(), *_tools(), *_thinking(), *_prefill())
+    """Return the conversations that every chat template is tried with."""
+    return (*_plain(), *_tools(), *_thinking(), *_irregular(), *_prefill())
 
 
 def _system(content: str) -> Message:
@@ -95,6 +95,13 @@ def _plain() -> Iterator[Conversation]:
 def _prefill() -> Iterator[Conversation]:
     for name, messages in _PREFILL.items():
         yield Conversation(name=name, messages=messages, feature="prefill")
+
+
+def _irregular() -> Iterator[Conversation]:
+    for name, messages in _IRREGULAR.items():
+        yield Conversation(name=name, messages=messages, feature="irregular")
+    for name, (tool, messages) in _IRREGULAR_WITH_TOOLS.items():
+        yield Conversation(name=name, messages=messages, feature="irregular", tools=(tool,))
 
 
 _ODD_CONTENTS = {
@@ -197,6 +204,23 @@ _PREFILL: dict[str, tuple[Message, ...]] = {
     "code to be continued": (_user("Give me JSON."), _assistant('```json\n{"a":')),
 }
 
+_FRENCH = _system("From now on, answer in French.")
+_GREETING = _assistant("Hello! How can I help you today?")
+# as frontends and agents send them: notes of the system within a chat, a greeting before any question, the
+# rest of a chat that was cut to fit a window, a question sent twice
+_IRREGULAR: dict[str, tuple[Message, ...]] = {
+    "system in mid-chat": (*_turns(1), _FRENCH, _user("And then?")),
+    "system, another in mid-chat": (_BRIEF, *_turns(1), _FRENCH, _user("And then?")),
+    "system before the last answer": (_BRIEF, _user("Hello!"), _FRENCH, _assistant("Salut."), _user("Bye")),
+    "two system messages": (_BRIEF, _FRENCH, _user("Hello there!")),
+    "greeting first": (_GREETING, _user("Hello there!")),
+    "system, greeting first": (_BRIEF, _GREETING, _user("Hello there!"), _assistant("Yes?"), _user("Bye")),
+    "cut to a window": (_assistant("Answer number 3."), *_turns(2), _user("And then?")),
+    "two questions in a row": (_user("Hello there!"), _user("Are you there?")),
+    "two questions in a row, later": (_BRIEF, *_turns(1), _user("And then?"), _user("Well?")),
+    "two answers in a row": (_user("Hello"), _assistant("Hi."), _assistant("Anything else?"), _user("No.")),
+}
+
 _WEATHER = _tool(
     "get_weather",
     "Get the weather of a city.",
@@ -271,6 +295,44 @@ _ODD = _tool(
         "required": ["text"],
     },
 )
+# as many programs write their tools: docstrings as descriptions, names in camel case, an order of their own
+_DOCUMENTED = _tool(
+    "createTicket",
+    """Create a ticket in the tracker.
+
+    Use it only when the user asks for it.
+
+    Args:
+        userId: Who reports it.
+        Title: One line.
+    """,
+    {
+        "type": "object",
+        "properties": {
+            "userId": {"type": "string", "description": "Who reports it.\nAn address, such as a@b.c"},
+            "Title": {"type": "string", "description": "One line."},
+            "dueDate": {"type": "string", "description": "As ISO 8601\n\nLeave it out where none is known."},
+            "CC": {"type": "array", "items": {"type": "string"}},
+            "assignee": {"type": "string"},
+        },
+        "required": ["userId", "Title"],
+    },
+)
+# keys of JSON schema that Ollama's types have no fields for
+_VALIDATED = _tool(
+    "set_volume",
+    "Set the volume.",
+    {
+        "type": "object",
+        "title": "SetVolume",
+        "properties": {
+            "level": {"type": "integer", "title": "Level", "minimum": 0, "maximum": 11, "default": 5},
+            "device": {"type": "string", "pattern": "^[a-z]+$", "examples": ["tv"]},
+        },
+        "required": ["level"],
+        "additionalProperties": False,
+    },
+)
 _PARIS = _call("get_weather", {"city": "Paris", "unit": "celsius"})
 _OSLO = _call("get_weather", {"city": "Oslo"}, "f5G6h7J8k")
 _FIND = _call("search_web", {"query": "weather in Oslo", "limit": 3}, "L9m0N1p2Q")
@@ -294,6 +356,10 @@ def _tools() -> Iterator[Conversation]:
     for name, content in _RESULTS.items():
         messages = (_ASK, _assistant("", _PARIS), _result(content, _PARIS))
         yield Conversation(name=name, messages=messages, feature="tools", tools=offered)
+    ticket = (_user("It is broken."), _assistant("", _TICKET), _result("done", _TICKET))
+    yield Conversation(
+        name="call with names in capitals", messages=ticket, feature="tools", tools=(_DOCUMENTED,)
+    )
 
 
 _WITH_OTHER_TOOLS: dict[str, tuple[tuple[Mapping[str, Any], ...], tuple[Message, ...]]] = {
@@ -302,6 +368,7 @@ _WITH_OTHER_TOOLS: dict[str, tuple[tuple[Mapping[str, Any], ...], tuple[Message,
     "nested schema": ((_NESTED,), (_user("Book a trip to Rome."),)),
     "three tools, nested schema": ((_WEATHER, _NESTED, _CLOCK), (_BRIEF, _user("Book a trip to Rome."))),
     "odd descriptions": ((_ODD, _WEATHER), (_user("Say hello to Orléans."),)),
+    "descriptions of many lines, names in capitals": ((_DOCUMENTED, _CLOCK), (_user("It is broken."),)),
 }
 _WITH_TOOLS: dict[str, tuple[Message, ...]] = {
     "two tools": (_ASK,),
@@ -365,6 +432,35 @@ _RESULTS: dict[str, str] = {
     "JSON as result": '{"temperature": 22.5, "sky": "sunny", "hours": [1, 2], "note": null}',
     "empty result": "",
     "odd result": ' <p>It\'s "22" & ça {{ x }}</p>\n\n```\n</tool_response>\n```\n',
+}
+
+
+_TICKET = _call("createTicket", {"userId": "a@b.c", "Title": "It is broken", "CC": ["d@e.f"]}, "b2C3d4E5f")
+_LEVEL = _call("set_volume", {"level": 3.0}, "c3D4e5F6g")
+_ANONYMOUS = _call("get_weather", {"city": "Paris"}, "")
+_IRREGULAR_WITH_TOOLS: dict[str, tuple[Mapping[str, Any], tuple[Message, ...]]] = {
+    "result without name": (
+        _WEATHER,
+        (_ASK, _assistant("", _PARIS), Message(role="tool", content="22", tool_call_id=_PARIS.id)),
+    ),
+    "result without id": (
+        _WEATHER,
+        (_ASK, _assistant("", _ANONYMOUS), Message(role="tool", content="22", tool_name="get_weather")),
+    ),
+    "result without name and id": (
+        _WEATHER,
+        (_ASK, _assistant("", _ANONYMOUS), Message(role="tool", content="22")),
+    ),
+    "result without call": (
+        _WEATHER,
+        (_result("22", _PARIS), _assistant("It is 22 degrees."), _user("And tomorrow?")),
+    ),
+    "schema keys that Ollama drops": (_VALIDATED, (_user("Louder!"),)),
+    "a whole number as a float": (
+        _VALIDATED,
+        (_user("Louder!"), _assistant("", _LEVEL), _result("done", _LEVEL)),
+    ),
+    "system in mid-chat, call and result": (_WEATHER, (*_ANSWERED, _FRENCH, _user("And tomorrow?"))),
 }
 
 

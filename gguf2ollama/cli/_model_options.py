@@ -101,6 +101,13 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
     )
     @option("--no-mmproj", group="model", is_flag=True, help="Use no projector.")
     @option(
+        "--exact",
+        group="model",
+        is_flag=True,
+        help="Have rare chats rendered exactly, too, even if that takes a copy of the weights with a changed"
+        " header.",
+    )
+    @option(
         "--quant",
         group="source",
         metavar="NAME",
@@ -133,6 +140,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         licenses: tuple[str, ...],
         mmproj: tuple[str, ...],
         no_mmproj: bool,
+        exact: bool,
         quant: str | None,
         hub_file: str | None,
         revision: str | None,
@@ -153,6 +161,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
             "messages": _parse_messages(messages),
             "projectors": mmproj,
             "no_projector": no_mmproj,
+            "exact": exact,
             "quant": quant,
             "file": hub_file,
             "revision": revision,

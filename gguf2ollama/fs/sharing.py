@@ -8,12 +8,14 @@ import io
 import os
 import struct
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from gguf2ollama.errors import FileChanged
 
-__all__ = ["CHANGED", "can_share", "copy_range", "write_all"]
+__all__ = ["CHANGED", "can_share", "copy_range", "shares_bytes", "write_all"]
 
 CHANGED = "wait until the file is complete, then try again"
 """The hint where a file changes while it is being read."""
@@ -39,6 +41,20 @@ def can_share(source: int, target: int) -> bool:
     except OSError as error:
         return error.errno == errno.EINVAL
     return False
+
+
+def shares_bytes(folder: Path) -> bool:
+    """Return whether files in a folder can share bytes; ``False`` where none can be made there.
+
+    A file without a name is made in it, or in the nearest folder above it that exists.
+    """
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+            return can_share(probe.fileno(), probe.fileno())
+    except OSError:
+        return False
 
 
 def copy_range(

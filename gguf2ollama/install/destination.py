@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.fs.sharing import shares_bytes
 from gguf2ollama.install.transport import choose_transport
 from gguf2ollama.names import ServerAddress
+from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Via, parse_version, require_uploads
@@ -31,6 +33,35 @@ class OpenDestination:
     destination: Destination
     client: Client | None
     store: LocalStore | None
+
+    def patch_copies(self, path: Path, *, digests: Sequence[str | None], symlink: bool) -> bool:
+        """Return whether a changed header makes the store copy weights that it has or shares otherwise.
+
+        A server that pulls or gets an upload copies them anyway if it does not have them, and so does a store
+        on another file system.
+
+        Args:
+            path: The file, or where it will be once it is downloaded.
+            digests: What is known of the sha256 of the model's files, as 64 hexadecimal digits.
+            symlink: Whether they are linked symbolically where they are on another file system.
+        """
+        if self.client is not None and self.store is None:
+            known = [Digest.parse(f"sha256:{digest}") for digest in digests if digest]
+            return any(map(self.client.has_blob, known))
+        if self.store is None:
+            return False
+        try:
+            is_same = _existing(path).stat().st_dev == _existing(self.store.root).stat().st_dev
+        except OSError:
+            return True  # nothing is known
+        if is_same:
+            return not shares_bytes(self.store.root / "blobs")
+        return symlink
+
+
+def _existing(path: Path) -> Path:
+    """Return the nearest folder that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
 
 
 @contextlib.contextmanager

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from gguf2ollama.ggufio import TypedValue, ValueType
 from gguf2ollama.planning.value_json import Form, Forms
 
 if TYPE_CHECKING:
+    from gguf2ollama.chat.conversation import Conversation
     from gguf2ollama.families import Detection
     from gguf2ollama.planning.selected_template import TemplateSelection, Unsupported
 
@@ -55,11 +56,45 @@ def _found_form() -> Form:
 
     conversations = {conversation.name: conversation for conversation in battery()}
     own = {
-        Conversation: _by_name(conversations.__getitem__),
+        Conversation: _conversation_form(conversations),
         Parser: _by_name(_find_parser),
         TypedValue: Form(_write_number, _read_number),
     }
     return Forms(own, names={"AnswerParser": Parser}).of(TemplateSelection | Unsupported)
+
+
+def _conversation_form(known: Mapping[str, Conversation]) -> Form:
+    """Return the form of test conversations: the name of one that is known, else its feature and texts."""
+    from gguf2ollama.chat.conversation import (  # noqa: PLC0415 - if chats are compared
+        Conversation,
+        Feature,
+        Message,
+        Role,
+    )
+
+    def write(value: Any) -> Any:  # noqa: ANN401 - checked
+        if known.get(value.name) == value:
+            return value.name
+        texts = [[message.role, message.content] for message in value.messages]
+        stored = [value.name, value.feature, texts]
+        if read(stored) != value:
+            raise ValueError(f"{value.name} has more than texts")
+        return stored
+
+    def read(stored: Any) -> Conversation:  # noqa: ANN401 - whatever is in the file
+        if isinstance(stored, str):
+            return known[stored]
+        name, feature, texts = stored
+        if not isinstance(name, str) or feature not in get_args(Feature):
+            raise TypeError("not a conversation")
+        messages = []
+        for role, content in texts:
+            if role not in get_args(Role) or not isinstance(content, str):
+                raise TypeError("not a message")
+            messages.append(Message(role=role, content=content))
+        return Conversation(name=name, feature=feature, messages=tuple(messages))
+
+    return Form(write, read)
 
 
 def _by_name(find: Callable[[str], Any]) -> Form:

@@ -54,6 +54,8 @@ class ModelKeywords(TypedDict, total=False):
         projectors: Files of projectors (mmproj), here or in the repository, instead of the one that lies
             beside the model.
         no_projector: Whether no projector is used, though one lies beside the model.
+        exact: Whether prompts are to be exact even where that takes a copy of the weights for chats that
+            hardly anybody has.
         verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
             which takes up to a second (the default); otherwise the detected family decides.
     """
@@ -71,6 +73,7 @@ class ModelKeywords(TypedDict, total=False):
     messages: Sequence[Message]
     projectors: Sequence[str | os.PathLike[str]]
     no_projector: bool
+    exact: bool
     verify: bool
 
 
@@ -117,6 +120,7 @@ class ModelOptions:
     messages: tuple[Message, ...] = ()
     projectors: tuple[str | os.PathLike[str], ...] = ()
     no_projector: bool = False
+    exact: bool = False
     verify: bool = True
 
     @property

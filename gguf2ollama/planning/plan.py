@@ -326,6 +326,7 @@ def plan_model(
         template=options.template,
         chat_template=chat_template,
         published=published,
+        exact=options.exact,
     )
     asked, changed = _with_given_texts(
         asked, gguf=model.first, metadata=metadata, target=target, renderer=renderer

@@ -23,6 +23,7 @@ UNSEEN_TOOLS = (
 )
 _SHOWN = 60  # characters of a text
 _NAMED = 3  # conversations that a warning names
+_ALL_NAMED = {"switch", "irregular"}  # each is about something of its own
 _WITHOUT_PARAMETER = (
     "sequence",
     "xtc_probability",
@@ -164,26 +165,31 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
 
 
 def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
-    """Return which conversations the best candidate renders differently from the model's chat template."""
+    """Return which conversations the best candidate renders differently from the model's chat template.
+
+    JSON that is only written differently is no reason to warn: the scores show it.
+    """
     from gguf2ollama.chat.outcome import Refused  # noqa: PLC0415 - loaded where there is a choice
 
-    for feature, score in choice.chosen.parity.scores.items():
-        if not score.compared or score.exact == score.compared:
+    parity = choice.chosen.parity
+    for feature, score in parity.scores.items():
+        if not score.different:
             continue
-        names = [
-            case.conversation.name
-            for case in choice.chosen.parity.faults
-            if case.conversation.feature == feature
-        ]
-        shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        names = [case.conversation.name for case in parity.differing if case.conversation.feature == feature]
+        count = len(names) if feature in _ALL_NAMED else _NAMED
+        shown = ", ".join(names[:count]) + (", …" if len(names) > count else "")
         yield (
-            f"{score.compared - score.exact} of {score.compared} {feature} conversations render differently"
+            f"{score.different} of {score.compared} {feature} conversations render differently"
             f" from the model's chat template: {shown}"
         )
-    unknown = {case.note: None for case in choice.chosen.parity.faults if case.got is None}
+    unknown = {case.note: None for case in parity.faults if case.got is None}
     if unknown and not choice.chosen.is_native:
         yield f"some conversations cannot be compared: {next(iter(unknown))}"
-    failing = {case.got.reason: None for case in choice.chosen.parity.faults if isinstance(case.got, Refused)}
+    for case in parity.cases:
+        if isinstance(case.want, Refused) and case.want.cause == "doubtful":
+            yield f"some prompts cannot be compared: {case.want.reason}"
+            break
+    failing = {case.got.reason: None for case in parity.faults if isinstance(case.got, Refused)}
     if failing:
         yield f"Ollama would fail to render some conversations: {next(iter(failing))}"
     if (day := choice.chosen.day) is not None:

@@ -38,6 +38,7 @@ class ModelSettings:
         licenses: LICENSE texts.
         messages: MESSAGE values.
         published: What the publishers recommend; the user's options precede it.
+        exact: Whether prompts are to be exact at any price, even that of a copy of the weights.
     """
 
     context: ContextChoice | None = None
@@ -51,6 +52,7 @@ class ModelSettings:
     licenses: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     published: Published = field(default_factory=Published)
+    exact: bool = False
 
     @property
     def given_template(self) -> Value | None:

@@ -41,6 +41,8 @@ class Target:
         native_templates: Whether it can render the chat template in a GGUF.
         create_replaces_template: Whether it may use a template of its own instead, as ``create`` does.
         header_is_editable: Whether the header of the GGUF may be changed.
+        patch_copies: Whether a changed header makes its store copy the weights, which it would share with the
+            file otherwise.
         takes_templates: Whether a TEMPLATE can render chats.
         has_companions: Whether a model may have a TEMPLATE over which its chat template takes precedence.
         model_name: The model part of the model's name; ``""`` where it is not known.
@@ -51,6 +53,7 @@ class Target:
     native_templates: bool = True
     create_replaces_template: bool = True
     header_is_editable: bool = False
+    patch_copies: bool = True
     takes_templates: bool = True
     has_companions: bool = False
     model_name: str = ""
@@ -106,6 +109,8 @@ class Destination:
         reason: Why that transport was chosen.
         runs_locally: Whether this machine will run it.
         rendering: What the server is known to render with.
+        patch_copies: Whether a changed header makes its store copy the weights, as a link does where the file
+            system cannot share bytes.
     """
 
     location: str
@@ -114,6 +119,7 @@ class Destination:
     reason: str = ""
     runs_locally: bool = True
     rendering: Rendering = "by capabilities"
+    patch_copies: bool = True
 
     @property
     def by_upload(self) -> bool:
@@ -137,6 +143,7 @@ class Destination:
             self.version,
             create_replaces_template=self.by_upload,
             header_is_editable=header_is_editable,
+            patch_copies=self.patch_copies,
             rendering=self.rendering,
             model_name=model_name,
         )
@@ -147,6 +154,7 @@ def target_of(
     *,
     create_replaces_template: bool = False,
     header_is_editable: bool = True,
+    patch_copies: bool = True,
     rendering: Rendering = "by capabilities",
     model_name: str = "",
 ) -> Target:
@@ -156,6 +164,7 @@ def target_of(
         version: Its version.
         create_replaces_template: Whether ``create`` makes the model, which may use its own template.
         header_is_editable: Whether the header of the GGUF may be changed.
+        patch_copies: Whether a changed header makes the store copy the weights.
         rendering: What the server is configured to render with.
         model_name: The model part of the model's name; ``""`` where it is not known.
     """
@@ -167,6 +176,7 @@ def target_of(
         native_templates=has_native,
         create_replaces_template=create_replaces_template and has_native and rendering == "by capabilities",
         header_is_editable=header_is_editable,
+        patch_copies=patch_copies,
         takes_templates=not has_native or rendering != "chat template",
         has_companions=has_native and rendering == "by capabilities",
         model_name=model_name,

@@ -71,6 +71,8 @@ def select_template(
             is_native=target.native_templates,
             create_replaces_template=target.create_replaces_template,
             may_patch=target.header_is_editable,
+            patch_copies=target.patch_copies,
+            is_exact=settings.exact,
             may_template=target.takes_templates,
             has_companions=target.has_companions,
             profile=detection.go_template,

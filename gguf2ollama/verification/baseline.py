@@ -51,7 +51,6 @@ def ollama_default(
     authors: Authors,
     template: AuthorsTemplate,
     claims: Claims,
-    version: str,
     progress: Progress = ignore,
 ) -> OllamaDefault | NotCompared:
     """Create a tiny probe of a model with a plain ``create``, and compare its prompts.
@@ -63,7 +62,6 @@ def ollama_default(
         authors: Its chat template and tokens.
         template: The compiled chat template.
         claims: The features that it uses; no other conversations are compared.
-        version: The version of the server.
         progress: Called with the number of prompts compared.
 
     Raises:
@@ -88,7 +86,6 @@ def ollama_default(
                 template=template,
                 claims=claims,
                 rendered_by=rendered_by,
-                version=version,
                 expected_system="",
                 task="comparing with ollama create",
                 progress=progress,

@@ -116,6 +116,5 @@ class BuildCheck:
             authors=self.selection.authors,
             template=self.selection.authors.load(self.renderer),
             claims=self.selection.choice.claims,
-            version=self.selection.version,
             progress=self.progress,
         )

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, without_bos
-from gguf2ollama.chat.conversation import Conversation, Message
-from gguf2ollama.chat.ollama_input import canonical
+from gguf2ollama.chat.content_switches import find_switches
+from gguf2ollama.chat.conversation import Conversation, Feature, Message
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, as_meant, without_gap
@@ -35,7 +35,7 @@ __all__ = [
 RenderedBy: TypeAlias = Literal["native", "TEMPLATE", "RENDERER"]
 
 _NAMED = 3  # conversations that a message names
-_USUAL = frozenset({"plain", "tools", "thinking"})
+_USUAL: frozenset[Feature] = frozenset({"plain", "tools", "thinking", "switch"})
 _ATTEMPTS = 3  # if a prompt prints the time
 _SETTLED = {Verdict.exact, Verdict.refused}
 _TEMPLATE_KEY = "tokenizer.chat_template"
@@ -83,13 +83,13 @@ class Mismatches:
 
     @property
     def usual(self) -> Mismatches:
-        """Those of everyday use: plain chats, tools, thinking."""
-        return Mismatches(tuple(case for case in self.cases if case.conversation.feature in _USUAL))
+        """Those of everyday use: plain chats, tools, thinking; in more than how JSON is written."""
+        return Mismatches(tuple(filter(_is_usual, self.cases)))
 
     @property
     def rare(self) -> Mismatches:
-        """All others: rare contents, reasoning history, assistant prefill."""
-        return Mismatches(tuple(case for case in self.cases if case.conversation.feature not in _USUAL))
+        """All others: JSON that is written differently, rare contents, reasoning history, prefill."""
+        return Mismatches(tuple(case for case in self.cases if not _is_usual(case)))
 
     def without(self, names: Collection[str]) -> Mismatches:
         """Return those whose conversations have other names."""
@@ -107,6 +107,10 @@ class Mismatches:
             f"{', …' if len(names) > _NAMED else ''})"
             for feature, names in grouped.items()
         )
+
+
+def _is_usual(case: Case) -> bool:
+    return case.conversation.feature in _USUAL and case.verdict is not Verdict.json_equal
 
 
 def check_prompts(
@@ -134,7 +138,6 @@ def check_prompts(
             template=selection.authors.load(running),
             claims=selection.choice.claims,
             rendered_by=_planned_renderer(info, recipe),
-            version=selection.version,
             expected_system=selection.expected_system,
             progress=progress,
         )
@@ -159,7 +162,6 @@ def compare_on_server(
     template: AuthorsTemplate,
     claims: Claims,
     rendered_by: RenderedBy,
-    version: str,
     expected_system: str,
     task: str = "comparing prompts",
     progress: Progress = ignore,
@@ -178,28 +180,24 @@ def compare_on_server(
         template: The compiled chat template.
         claims: The features that it uses; no other conversations are compared.
         rendered_by: What renders on the server.
-        version: The version of the server.
         expected_system: The system message that prompts must have if a conversation has none.
         task: Its name in progress updates.
         progress: Called with the number of prompts compared.
     """
-    conversations = [conversation for conversation in battery() if claims.includes(conversation)]
+    conversations = [
+        *(conversation for conversation in battery() if claims.includes(conversation)),
+        *find_switches(template),
+    ]
     thinks = "thinking" in info.capabilities
     before = [Message(role=_ROLES[role], content=text) for role, text in info.messages if role in _ROLES]
     template_does = template.treats_system() if expected_system else "shows"
     requested = [
-        canonical(
-            as_meant(
-                conversation,
-                thinks=thinks,
-                system=expected_system,
-                template_does=template_does,
-                before=before,
-            ),
-            path="go"
-            if rendered_by == "TEMPLATE"
-            else "native",  # renderers get messages and tools in order, too
-            version=version,
+        as_meant(
+            conversation,
+            thinks=thinks,
+            system=expected_system,
+            template_does=template_does,
+            before=before,
         )
         for conversation in conversations
     ]

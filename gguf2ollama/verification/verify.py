@@ -153,7 +153,6 @@ def verify(
             template=template,
             claims=claims_of(template),
             rendered_by=find_renderer(info, metadata),
-            version=version.rules,
             progress=progress,
             notify=notify,
         )
@@ -188,7 +187,6 @@ class _Subject:
     template: AuthorsTemplate
     claims: Claims
     rendered_by: RenderedBy
-    version: str
     progress: Progress
     notify: Callable[[str], None]
 
@@ -252,7 +250,6 @@ class _Subject:
             authors=self.authors,
             template=self.template,
             claims=self.claims,
-            version=self.version,
             progress=self.progress,
         )
 
@@ -265,7 +262,6 @@ class _Subject:
             template=self.template,
             claims=self.claims,
             rendered_by=self.rendered_by,
-            version=self.version,
             expected_system=info.system,
             progress=self.progress,
         )

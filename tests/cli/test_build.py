@@ -8,7 +8,8 @@ import os
 import pytest
 
 from gguf2ollama.names import TEMPORARY_NAMESPACE
-from tests.builders import build_gguf
+from tests.builders import build_gguf, tiny_llama
+from tests.calling_templates import JSON_CALLS
 from tests.fakes.hub_server import FakeHub
 from tests.fakes.ollama_server import Answer, Cut, Die, FakeOllama
 
@@ -74,7 +75,8 @@ def test_what_a_server_cannot_pull_is_uploaded(call, server, gguf):
     assert "falling back to upload" in done.err
     assert "POST /api/create" in server.endpoints()
     assert models(server) == {"mine:latest"}
-    assert server.store.find("mine")[1].template, "what `create` may displace is left to it"
+    held = server.store.find("mine")[1].metadata["tokenizer.chat_template"]
+    assert "keeps Ollama from taking the template for one that it knows" in held
 
 
 def test_the_store_of_the_server_is_written_where_it_is_ours(call, server, gguf, tmp_path, monkeypatch):
@@ -103,7 +105,8 @@ def test_no_load_does_not_load(call, server, gguf):
     assert "POST /api/generate" not in server.endpoints()
 
 
-def test_a_blob_that_the_server_had_is_blamed_and_not_the_file(call, server, gguf):
+def test_a_blob_that_the_server_had_is_blamed_and_not_the_file(call, server, tmp_path):
+    gguf = tiny_llama(tmp_path / "calling.gguf", chat_template=JSON_CALLS)  # whose header stays as it is
     call("build", gguf, "--via", "upload")
     server.inject("POST /api/create", Answer(status=400, body='{"error":"EOF"}'))
     done = call("build", gguf, "--via", "upload")
@@ -223,7 +226,7 @@ def test_a_read_back_that_differs_ends_with_6_and_leaves_nothing(call, server, g
     "via,words",
     [
         ("pull", "a TEMPLATE of the server's own is used, not the chat template in the GGUF"),
-        ("upload", "the server uses the chat template in the GGUF instead of the TEMPLATE that was planned"),
+        ("upload", "a TEMPLATE of the server's own is used, not the chat template in the GGUF"),
     ],
 )
 def test_another_template_on_the_server_is_a_warning_while_prompts_are_right(call, server, gguf, via, words):

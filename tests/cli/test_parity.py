@@ -40,13 +40,13 @@ def test_each_template_is_listed_with_what_renders_it_and_how_well(call, folder)
     done = call("parity", folder)
     assert done.code == 0, done.err
     rows = [line.split() for line in done.out.splitlines()]
-    assert rows[0] == ["TEMPLATE", "RENDERER", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL", "ODD"]
+    assert rows[0] == ["TEMPLATE", "RENDERER", "PLAIN", "IRREGULAR", "PREFILL", "ODD"]  # and nothing else
     assert [row[:3] for row in rows[1:4]] == [
-        ["a", "patched", "25/25"],
-        ["b", "synthesised", "25/25"],
+        ["a", "synthesised", "25/25"],
+        ["b", "native", "25/25"],
         ["chatml", "native", "25/25"],
     ]
-    assert rows[4] == ["all", "exact", "3/3", "-", "-", "-", "3/3", "3/3"]
+    assert rows[4] == ["all", "exact", "3/3", "2/3", "2/3", "3/3"]
     assert "3 of 3 templates render (Ollama 0.34.4)" in done.err
 
 
@@ -57,12 +57,14 @@ def test_json_has_everything(call, folder):
     assert (result["ollama_version"], result["rendered_count"]) == ("0.34.4", 3)
     assert result["totals"]["plain"] == {"exact": 3, "json_equal": 0, "compared": 3}
     dated, headerless, chatml = result["templates"]
-    assert "date_string_" in dated["chat_template"]
-    assert "{{" in headerless["go_template"]
-    assert (chatml["go_template"], chatml["chat_template"]) == (None, None)
-    assert [one["exact"] for one in result["templates"]] == [True] * 3
-    assert headerless["alternatives"][0]["origin"] == "native"
-    assert headerless["reason"].endswith("plain 25/25, prefill 3/3, odd 5/5")
+    assert "{{" in dated["go_template"]
+    (patched,) = (other for other in dated["alternatives"] if other["origin"] == "patched")
+    assert patched["scores"]["irregular"] == {"exact": 10, "json_equal": 0, "compared": 10}
+    assert (headerless["go_template"], headerless["chat_template"]) == (None, None)
+    assert [one["exact"] for one in result["templates"]] == [False, False, True]
+    assert headerless["alternatives"][0]["origin"] == "synthesised"
+    assert headerless["reason"].endswith("plain 25/25, irregular 10/10, prefill 0/3, odd 5/5")
+    assert chatml["origin"] == "native"
 
 
 # a text goes before all that was said once there are three messages, which no rule of ours tells
@@ -72,8 +74,7 @@ UNRULY = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %
 def test_conversations_that_differ_are_shown_with_both_prompts(call, folder):
     (folder / "chatml.jinja").write_text(HEADERLESS, encoding="utf-8")
     (one,) = call("parity", folder, "--json").json["templates"]
-    (native,) = (other for other in one["alternatives"] if other["origin"] == "native")
-    assert native["exact"] is False
+    assert (one["origin"], one["exact"]) == ("native", False)
     (folder / "chatml.jinja").write_text(UNRULY, encoding="utf-8")
     (one,) = call("parity", folder, "--json").json["templates"]
     assert one["origin"] == "native"
@@ -111,7 +112,8 @@ def test_an_older_ollama_renders_with_a_go_template_alone(call, folder):
     (one,) = result["templates"]
     assert result["ollama_version"] == "0.17.4"
     assert one["origin"] in {"profile", "synthesised"}
-    assert one["exact"] is True
+    plain = one["scores"]["plain"]
+    assert plain["exact"] == plain["compared"] == 25
 
 
 def test_a_folder_without_templates_and_none_at_all_are_not_found(call, tmp_path):

@@ -16,12 +16,15 @@ _PRINTED = (
     "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
     "{% if add_generation_prompt %}[assistant] {% endif %}"
 )
-# a server tells the date by this name and transformers does not, so that the header has to be changed
+# a server tells the date by this name and transformers does not, and no TEMPLATE of ours has the switch, so
+# that the header has to be changed
 DATED = (
-    "{% if not date_string is defined %}{% set date_string = 'May' %}{% endif %}{{ date_string }}" + _PRINTED
+    "{% if not date_string is defined %}{% set date_string = 'May' %}{% endif %}{{ date_string }}"
+    "{% if '/brief' in messages[-1].content %} Be brief. {% endif %}" + _PRINTED
 )
 # llama.cpp begins no answer for it, and a TEMPLATE made of it does
 WITHOUT_HEADER = _PRINTED.partition("{% if add")[0]
+_UNRULY = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + _PRINTED
 REFUSING = "{{ raise_exception('Nobody may ask.') }}"
 
 _OTHER_PROMPT = Answer(body=json.dumps({"_debug_info": {"rendered_template": "something else"}}))
@@ -172,8 +175,7 @@ def test_a_stop_that_would_cut_answers_is_left_out_or_refused(call, tmp_path):
 
 
 def test_an_ollama_that_cannot_render_gets_a_model_with_a_warning(call, tmp_path):
-    unruly = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + _PRINTED
-    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=unruly)
+    path = tiny_llama(tmp_path / "tiny.gguf", chat_template=_UNRULY)
     done = call("build", path, "--store", tmp_path / "store", "--for-ollama", "0.29.0", "--dry-run", "--json")
     assert done.code == 0, done.err
     assert done.json["recipe"]["template"]["origin"] == "none"
@@ -182,8 +184,7 @@ def test_an_ollama_that_cannot_render_gets_a_model_with_a_warning(call, tmp_path
 
 
 def test_a_modelfile_says_that_no_server_starts_with_the_chat_template(call, tmp_path):
-    unruly = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + _PRINTED
-    text = "{% if messages|length == 4 %}{{ raise_exception('Four is too much.') }}{% endif %}" + unruly
+    text = "{% if messages|length == 4 %}{{ raise_exception('Four is too much.') }}{% endif %}" + _UNRULY
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=text)
     assert "llama-server does not start with this chat template: Four is" in call("modelfile", path).out
 
@@ -191,16 +192,17 @@ def test_a_modelfile_says_that_no_server_starts_with_the_chat_template(call, tmp
 def test_inspect_shows_what_was_tried_and_how_well_it_matches(call, tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=WITHOUT_HEADER)
     result = call("inspect", path, "--json").json["prompts"]
-    assert (result["ollama_version"], result["origin"], result["exact"]) == ("0.34.4", "synthesised", True)
+    assert (result["ollama_version"], result["origin"], result["exact"]) == ("0.34.4", "native", False)
     assert result["scores"]["plain"] == {"exact": 25, "json_equal": 0, "compared": 25}
-    assert result["mismatches"] == []
-    (native,) = (one for one in result["alternatives"] if one["origin"] == "native")
-    assert native["exact"] is False
+    assert {case["feature"] for case in result["mismatches"]} == {"prefill"}
+    (synthesised,) = result["alternatives"]
+    assert synthesised["scores"]["prefill"]["exact"] == 3
+    assert synthesised["scores"]["irregular"]["exact"] < 10
     shown = call("inspect", path).out
     rows = [line.split() for line in shown[shown.index("PROMPTS") :].splitlines()]
-    assert rows[0] == ["PROMPTS", "RENDERER", "PLAIN", "THINKING", "TOOLS", "HISTORY", "PREFILL", "ODD"]
-    assert rows[1][:3] == ["selected", "synthesised", "25/25"]
-    assert rows[2][:2] == ["native", "25/25"]
+    assert rows[0] == ["PROMPTS", "RENDERER", "PLAIN", "IRREGULAR", "PREFILL", "ODD"]
+    assert rows[1][:3] == ["selected", "native", "25/25"]
+    assert rows[2][:2] == ["synthesised", "25/25"]
 
 
 def test_inspect_compares_nothing_when_it_shall_not(call, gguf):
@@ -274,7 +276,7 @@ def test_inspect_shows_the_companion_and_why_reasoning_would_show(call, tmp_path
     assert recipe["companion_template"]["has_think_tags"] is True
     assert (recipe["template"]["value"], recipe["requires"]) == (None, "0.30.0")
     assert "the chat template in the GGUF precedes it" in call("inspect", path).out
-    thinks = CHATML_TEMPLATE.replace("{% for", "{# <think></think> #}{% for", 1)
+    thinks = f"{{# <think></think> #}}{_UNRULY}"
     done = call("inspect", tiny_llama(tmp_path / "thinks.gguf", chat_template=thinks))
     assert "warning: reasoning is part of the output of /api/generate" in done.err
 

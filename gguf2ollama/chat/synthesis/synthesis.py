@@ -87,12 +87,15 @@ class NotSynthesised:
     reason: str
 
 
-def synthesise(renderer: Renderer, authors: Authors, *, covers: bool = False) -> Synthesis | NotSynthesised:
+def synthesise(
+    renderer: Renderer, authors: Authors, *, with_tools: bool = True, covers: bool = False
+) -> Synthesis | NotSynthesised:
     """Learn a Go TEMPLATE that prints what a model's chat template prints.
 
     Args:
         renderer: Renders the chat template.
         authors: The chat template, and what belongs to it.
+        with_tools: Whether to learn how it prints tools and their calls.
         covers: Whether to find out which branches no probe reached, which takes about as long again.
 
     Raises:
@@ -105,7 +108,8 @@ def synthesise(renderer: Renderer, authors: Authors, *, covers: bool = False) ->
         tokens=authors.tokens,
         now=_DAY,
     )
-    found = _Synthesiser(template, bos=authors.bos if authors.adds_bos else "").run()
+    bos = authors.bos if authors.adds_bos else ""
+    found = _Synthesiser(template, bos=bos, with_tools=with_tools).run()
     if covers and isinstance(found, Synthesis):
         return replace(found, unreached=template.coverage().unreached)
     return found
@@ -138,8 +142,9 @@ def _numbered(observed: Sequence[Observed], forms: Forms | None) -> Rules:
 
 
 class _Synthesiser:
-    def __init__(self, template: ReferenceTemplate, *, bos: str) -> None:
+    def __init__(self, template: ReferenceTemplate, *, bos: str, with_tools: bool) -> None:
         self.template = template
+        self.with_tools = with_tools
         self.session = Session(template, bos=bos)
 
     def run(self) -> Synthesis | NotSynthesised:
@@ -180,7 +185,8 @@ class _Synthesiser:
 
     def _wanted(self) -> Iterator[Sequence[Feature]]:
         """Return what to try, the most first; what comes last in it is likeliest to fail."""
-        if "tools" in self.template.variables or "tool_calls" in self.template.keys:
+        prints_tools = "tools" in self.template.variables or "tool_calls" in self.template.keys
+        if self.with_tools and prints_tools:
             yield "plain", "thinking", "tools"
             yield "plain", "tools"
         yield "plain", "thinking"

@@ -22,18 +22,26 @@ __all__ = [
     "scores_table",
 ]
 
-_FEATURES: tuple[Feature, ...] = ("plain", "thinking", "tools", "history", "prefill", "odd")
+_JSON_LEGEND = "note: 3+28/31 is 3 exact, and 28 that differ only in how JSON is written, of 31"
 
 
 def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mapping[Feature, Score]]]) -> str:
-    """Write rows that end with a count for each feature: the exact ones of those compared."""
-    return columns(
-        (*head, *(name.upper() for name in _FEATURES)),
-        [
-            (*cells, *(str(scores[name]) if name in scores else "-" for name in _FEATURES))
-            for cells, scores in rows
-        ],
+    """Write rows that end with a count for each feature that any of them has: exact of compared."""
+    from gguf2ollama.chat.comparison import Parity, Score  # noqa: PLC0415 - not needed for help
+
+    rows = list(rows)
+    features = [
+        feature
+        for feature in Parity(()).scores
+        if any(scores.get(feature, Score()).compared for _, scores in rows)
+    ]
+    table = columns(
+        (*head, *(feature.upper() for feature in features)),
+        [(*cells, *(str(scores.get(feature, Score())) for feature in features)) for cells, scores in rows],
     )
+    if any(score.json_equal for _, scores in rows for score in scores.values()):
+        return f"{table}\n{_JSON_LEGEND}"
+    return table
 
 
 def choice_table(choice: TemplateChoice) -> str:

@@ -97,8 +97,9 @@ def test_scores_count_by_feature_what_the_authors_take():
             unknown(asked("tools"), want=Rendered("a"), why="nobody knows"),
         )
     )
-    assert str(parity) == "plain 1/1, tools 0/2"
+    assert str(parity) == "plain 1/1, tools 0+1/2"
     assert parity.score("plain").is_exact
     assert parity.score("tools").json_equal == 1
     assert not parity.score("thinking").is_exact
     assert [case.verdict for case in parity.faults] == [Verdict.json_equal, Verdict.unknown]
+    assert [case.verdict for case in parity.differing] == [Verdict.unknown]

@@ -7,7 +7,7 @@ import pytest
 from gguf2ollama.chat.comparison import Case, compare
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
-from gguf2ollama.chat.patches import Patch, Shown, changes, keep_out_detection, late_changes
+from gguf2ollama.chat.patches import Patch, Shown, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import COUNTED_TURNS, REFUSED_SYSTEM
@@ -24,7 +24,7 @@ _TEMPLATES = [_BODY, f"\n\n{_BODY}", f"  {{% set x = 1 %}}\n{_BODY}\r\n", f"{{# 
 
 
 def patches_for(text: str) -> list[Patch]:
-    return [patch for change in (*changes(), *late_changes()) if (patch := change.make(text)) is not None]
+    return [patch for change in changes() if (patch := change.make(text)) is not None]
 
 
 @pytest.mark.parametrize("text", _TEMPLATES)
@@ -99,7 +99,7 @@ def shown(*faults: Case, moves_system: bool = False) -> Shown:
 )
 def test_a_change_is_tried_only_where_it_could_mend_something(why: str, mended: Shown, not_mended: Shown):
     text = "{{ messages[0]['content'] }}{{ schema['items'] }}{{ x | trim }}"
-    made = ((change, change.make(text)) for change in (*changes(), *late_changes()))
+    made = ((change, change.make(text)) for change in changes())
     (change,) = (change for change, patch in made if patch is not None and why in patch.why[0])
     assert change.may_mend(mended)
     assert not change.may_mend(not_mended)

@@ -94,9 +94,9 @@ def test_only_what_is_claimed_is_asked():
     def asked(claims):
         return {one.feature for one in battery() if claims.includes(one)}
 
-    assert asked(Claims()) == {"plain", "odd", "prefill"}
-    assert asked(Claims(tools=True)) == {"plain", "odd", "prefill", "tools"}
-    assert asked(Claims(thinking=True)) == {"plain", "odd", "prefill", "thinking", "history"}
+    assert asked(Claims()) == {"plain", "irregular", "odd", "prefill"}
+    assert asked(Claims(tools=True)) == {"plain", "irregular", "odd", "prefill", "tools"}
+    assert asked(Claims(thinking=True)) == {"plain", "irregular", "odd", "prefill", "thinking", "history"}
 
 
 def test_a_conversation_is_asked_as_the_server_takes_it():

@@ -10,6 +10,7 @@ from gguf2ollama.chat.test_conversations import battery
 
 BATTERY = battery()
 BY_NAME = {one.name: one for one in BATTERY}
+REGULAR = [name for name, conversation in BY_NAME.items() if conversation.feature != "irregular"]
 
 
 def test_every_conversation_has_a_name_of_its_own():
@@ -23,12 +24,38 @@ def test_every_feature_has_enough_conversations():
     assert counts["tools"] >= 25
     assert counts["thinking"] + counts["history"] >= 15
     assert counts["prefill"] >= 3
+    assert counts["irregular"] >= 15
 
 
 def test_odd_contents_are_asked_of_every_model():
     odd = {one.name: one for one in BATTERY if one.feature == "odd"}
     assert {"odd white space", "nothing but white space", "marks of tools in the text"} <= odd.keys()
     assert not any(one.tools or one.think is not None for one in odd.values())
+
+
+def test_what_frontends_and_agents_send_out_of_turn_is_irregular():
+    roles = {
+        name: [message.role for message in conversation.messages]
+        for name, conversation in BY_NAME.items()
+        if conversation.feature == "irregular"
+    }
+    assert any("system" in of_chat[2:] for of_chat in roles.values())
+    assert any(of_chat[:2] == ["system", "system"] for of_chat in roles.values())
+    assert {"assistant", "tool"} <= {of_chat[0] for of_chat in roles.values()}
+    for role in ("user", "assistant"):
+        assert any((role, role) in pairwise(of_chat) for of_chat in roles.values())
+    results = [message for name in roles for message in BY_NAME[name].messages if message.role == "tool"]
+    assert any(not result.tool_name for result in results)
+    assert any(not result.tool_call_id for result in results)
+
+
+def test_tools_come_in_the_order_and_with_the_keys_that_programs_write():
+    schemas = [tool["function"]["parameters"] for one in BATTERY for tool in one.tools]
+    assert any(list(schema["properties"]) != sorted(schema["properties"]) for schema in schemas)
+    assert any(name[:1].isupper() for schema in schemas for name in schema["properties"])
+    assert any("additionalProperties" in schema for schema in schemas)
+    descriptions = [tool["function"]["description"] for one in BATTERY for tool in one.tools]
+    assert any(description.count("\n") > 3 for description in descriptions)
 
 
 def test_a_thought_within_an_earlier_answer_is_history():
@@ -45,7 +72,7 @@ def test_ollama_can_be_asked(name):
         assert messages[-1].role in {"user", "tool"}
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", REGULAR)
 def test_roles_take_turns_as_templates_demand(name):
     roles = [one.role for one in BY_NAME[name].messages if one.role != "tool"]
     talk = roles[1:] if roles[0] == "system" else roles
@@ -62,7 +89,7 @@ def test_roles_take_turns_as_templates_demand(name):
         }
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", REGULAR)
 def test_each_result_answers_a_call_of_its_step(name):
     waiting = {}
     for message in BY_NAME[name].messages:

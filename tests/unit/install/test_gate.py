@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from gguf2ollama import build
+from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import VerificationFailed
 from gguf2ollama.ollama import Client
@@ -193,13 +194,14 @@ def test_a_template_of_the_user_that_a_renderer_would_replace_is_refused(server,
 
 def test_mismatches_are_parted_by_whether_users_meet_them():
     cases = tuple(
-        SimpleNamespace(conversation=one)
+        SimpleNamespace(conversation=one, verdict=Verdict.different)
         for one in battery()
         if one.name in {"one turn", "two tools", "thinking on", "odd white space", "answer to be continued"}
     )
-    found = Mismatches(cases)
+    as_json = SimpleNamespace(conversation=battery()[BY_NAME["one tool"]], verdict=Verdict.json_equal)
+    found = Mismatches((*cases, as_json))
     assert {case.conversation.name for case in found.usual.cases} == {"one turn", "two tools", "thinking on"}
-    assert {case.conversation.feature for case in found.rare.cases} == {"odd", "prefill"}
+    assert {case.conversation.feature for case in found.rare.cases} == {"odd", "prefill", "tools"}
     assert str(found.usual.without({"one turn", "thinking on"})) == "1 tools conversations (two tools)"
     assert not found.without({conversation.name for conversation in battery()})
 

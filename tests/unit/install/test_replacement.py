@@ -5,6 +5,7 @@ import pytest
 from gguf2ollama import build
 from gguf2ollama.errors import NameTaken
 from tests.builders import tiny_llama
+from tests.calling_templates import JSON_CALLS
 from tests.fakes.ollama_server import FakeOllama
 
 
@@ -20,7 +21,7 @@ def same_name(tmp_path):
     paths = [tmp_path / folder / "tiny-Q8_0.gguf" for folder in ("a", "b")]
     for seed, path in enumerate(paths):
         path.parent.mkdir()
-        tiny_llama(path, seed=seed)
+        tiny_llama(path, seed=seed, chat_template=JSON_CALLS)  # whose header no transport changes
     return paths
 
 

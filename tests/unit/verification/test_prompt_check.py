@@ -68,7 +68,6 @@ def compared(client, gguf, *, rendered_by="native", expected_system="", progress
             template=template,
             claims=claims_of(template),
             rendered_by=rendered_by,
-            version="0.34.4",
             expected_system=expected_system,
             progress=progress,
         )
@@ -87,8 +86,10 @@ def test_a_renderer_gets_tools_in_the_order_of_the_client(server, client, tmp_pa
     path = tiny_llama(tmp_path / "calling.gguf", chat_template=XML_CALLS)
     build(path, name="mine", host=server.url, via="pull", verify=False, load=False)
     # the fake server has no renderers: what it prints natively is in that order, too
-    assert compared(client, path, rendered_by="RENDERER").score("tools").is_exact
-    assert not compared(client, path, rendered_by="TEMPLATE").score("tools").is_exact
+    parity = compared(client, path, rendered_by="RENDERER")
+    assert {case.conversation.name for case in parity.differing if case.conversation.feature == "tools"} == {
+        "odd descriptions"  # one of them is empty, which Ollama drops
+    }
 
 
 def test_the_system_prompt_of_the_model_is_part_of_the_reference(server, client, gguf):
