@@ -290,7 +290,7 @@ _ODD = _tool(
         "type": "object",
         "properties": {
             "text": {"type": "string", "description": "A <text>, with \"quotes\" & 'more'\nand a line"},
-            "kind": {"type": "string", "description": "", "enum": ["a b", "ü", "<x>", '"']},
+            "kind": {"type": "string", "description": "ß?", "enum": ["a b", "ü", "<x>", '"']},
         },
         "required": ["text"],
     },
@@ -318,7 +318,7 @@ _DOCUMENTED = _tool(
         "required": ["userId", "Title"],
     },
 )
-# keys of JSON schema that Ollama's types have no fields for
+# keys of JSON schema that Ollama's types have no fields for, and an empty description, which it drops
 _VALIDATED = _tool(
     "set_volume",
     "Set the volume.",
@@ -327,7 +327,7 @@ _VALIDATED = _tool(
         "title": "SetVolume",
         "properties": {
             "level": {"type": "integer", "title": "Level", "minimum": 0, "maximum": 11, "default": 5},
-            "device": {"type": "string", "pattern": "^[a-z]+$", "examples": ["tv"]},
+            "device": {"type": "string", "description": "", "pattern": "^[a-z]+$", "examples": ["tv"]},
         },
         "required": ["level"],
         "additionalProperties": False,
