@@ -13,7 +13,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.parity_npm import PACKAGE
 from benchmarks.parity_trial import WAYS, Answer
 from gguf2ollama import __version__
-from gguf2ollama.chat.comparison import Parity
+from gguf2ollama.chat.comparison import Parity, Verdict
 from gguf2ollama.chat.conversation import Feature
 from tests.live import parts
 
@@ -27,17 +27,22 @@ Written by `python -m benchmarks.parity`. {machine}. gguf2ollama {version} on Py
 
 How many of {count} chat templates of real models come out as their authors mean: byte for byte in every
 conversation of the battery (`gguf2ollama/chat/test_conversations.py`), compared with the authors' Jinja
-as transformers renders it, on what Ollama hands on of messages, tools and calls. A conversation is left out
-where the
-authors' template refuses it, and where it makes nothing of tools or thinking. The prompts are a real
-server's, which it shows with `_debug_render_only`, of tiny models that carry the templates. A BOS at their
-start is ignored, but not in ours: the tokenizers of these models add it.
+as transformers renders it of what the client sends: what Ollama loses on the way counts against all ways.
+A conversation is left out where the authors' template refuses it, and where it has no use for tools or
+thinking. The prompts are a real server's, which it shows with `_debug_render_only`, of tiny models that carry
+the templates. A BOS at their start is ignored, but not in ours: the tokenizers of these models add it.
+
+JSON-equal are prompts that are the same but for how JSON in them is written: Ollama puts `required` of a tool
+before its `properties`, and a TEMPLATE gets properties and arguments in alphabetical order.
 
 Seconds are those of the whole `build` into a store, choosing included; of the requests for `create`, upload
 included; and of the conversion alone, in a process of Node that is already there. The TEMPLATEs of
 `@huggingface/ollama-utils` are written into the store, as a pull from the Hub would.
 
-`odd` are plain conversations with contents that hardly any chat has, such as white space that is not ASCII.
+`switch` are texts for which a chat template tests, such as `/no_think`; `irregular` are system messages in
+mid-chat, greetings before any question, two questions in a row, results without a name, keys of JSON schema
+for which Ollama has no field, and the like; `odd` are plain conversations with contents that hardly any chat
+has, such as white space that is not ASCII.
 Where a chat template shows tools, ours mostly leaves chats to it, and puts a companion TEMPLATE beside it
 that Ollama passes over (“TEMPLATE ignored” below): what that changes is in [COMPANION.md](COMPANION.md).
 """
@@ -67,6 +72,8 @@ def report(results: Sequence[Result], *, part: parts.Ollama) -> str:
 def tables(results: Sequence[Result]) -> Iterator[str]:
     """Write the tables of all templates together."""
     features = tuple(Parity(()).scores)
+    yield "Templates all of whose conversations are exact, and with those that are exact or JSON-equal:"
+    yield ""
     yield f"| | {' | '.join(features)} | seconds for a template: median, most |"
     yield f"|---|{'---:|' * (len(features) + 1)}"
     for way in _ways(results):
@@ -77,6 +84,16 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
             told = (_told(predicted, feature) for feature in features)
             yield f"| as it foretold with no server | {' | '.join(told)} | |"
     yield ""
+    yield "Conversations that are exact, and exact or JSON-equal, of all that were compared:"
+    yield ""
+    yield f"| | {' | '.join(features)} |"
+    yield f"|---|{'---:|' * len(features)}"
+    for way in _ways(results):
+        parities = [result.answers[way].parity for result in results]
+        cells = (_conversations(parities, feature) for feature in features)
+        yield f"| {WAYS[way]} | {' | '.join(cells)} |"
+    yield ""
+    yield from _worse_than_create(results)
     yield f"Prompts of ours that were foretold to be exact, and are not: {_broken(results)}."
     yield ""
     yield "What the server renders: it may ignore a TEMPLATE that is there, and there may be none."
@@ -107,6 +124,42 @@ def _not_exact(results: Sequence[Result]) -> Iterator[str]:
             yield f"| {result.name} | {' | '.join(told)} |"
 
 
+def _worse_than_create(results: Sequence[Result]) -> Iterator[str]:
+    """Write in which conversations `ollama create` is exact and ours are not, or not even JSON-equal."""
+    rows, compared = [], 0
+    for result in results:
+        if "create" not in result.answers:
+            return
+        ours, theirs = (result.answers[way].parity.cases for way in ("gguf2ollama", "create"))
+        compared += sum(case.verdict is not Verdict.refused for case in ours)
+        names = [
+            mine.conversation.name
+            for mine, other in zip(ours, theirs, strict=True)
+            if other.verdict is Verdict.exact and mine.verdict not in {Verdict.exact, Verdict.refused}
+        ]
+        if names:
+            rows.append((result.name, names))
+    count = sum(len(names) for _, names in rows)
+    yield (
+        f"`ollama create` is exact and ours are not in {count} of {compared:,} conversations"
+        f" ({count / max(compared, 1):.2%}):"
+    )
+    yield ""
+    yield "| | conversations |"
+    yield "|---|---|"
+    for name, names in rows:
+        yield f"| {name} | {', '.join(names)} |"
+    yield ""
+
+
+def _conversations(parities: Iterable[Parity], feature: Feature) -> str:
+    scores = [parity.score(feature) for parity in parities]
+    compared = sum(score.compared for score in scores)
+    exact = sum(score.exact for score in scores)
+    alike = exact + sum(score.json_equal for score in scores)
+    return f"{exact:,}, {alike:,} of {compared:,}" if compared else "-"
+
+
 def _broken(results: Iterable[Result]) -> str:
     """Name the prompts that are not what was foretold."""
     broken = [
@@ -123,10 +176,14 @@ def _ways(results: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _told(parities: Iterable[Parity], feature: Feature) -> str:
-    """Return how many templates are exact on a feature, of those that have it."""
-    scores = [score for one in parities if (score := one.score(feature)).compared]
+    """Return how many templates are exact on a feature, and exact or JSON-equal, of those that have it."""
+    scores = [score for parity in parities if (score := parity.score(feature)).compared]
     exact = sum(score.is_exact for score in scores)
-    return f"{exact} of {len(scores)}, {exact / len(scores):.1%}" if scores else "-"
+    alike = sum(not score.different for score in scores)
+    if not scores:
+        return "-"
+    also = "" if alike == exact else f"; {alike}, {alike / len(scores):.1%}"
+    return f"{exact} of {len(scores)}, {exact / len(scores):.1%}{also}"
 
 
 def _seconds(answers: Iterable[Answer]) -> str:

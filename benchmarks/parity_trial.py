@@ -14,8 +14,7 @@ from benchmarks.parity_server import NAME, Model, PromptServer
 from benchmarks.parity_subjects import Subject
 from gguf2ollama.api.build import build
 from gguf2ollama.chat.comparison import Parity, Verdict, compare, without_bos
-from gguf2ollama.chat.ollama_input import Path as Passage
-from gguf2ollama.chat.ollama_input import canonical
+from gguf2ollama.chat.content_switches import find_switches
 from gguf2ollama.chat.outcome import Outcome, Refused
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import as_asked, claims_of
@@ -86,8 +85,11 @@ class Trial:
         self._authors = subject.authors
         self._template = self._authors.load(renderer)
         claims = claims_of(self._template)
-        self._conversations = [one for one in battery() if claims.includes(one)]
-        self._meant: dict[tuple[bool, Passage], Sequence[Outcome]] = {}
+        self._conversations = [
+            *(conversation for conversation in battery() if claims.includes(conversation)),
+            *find_switches(self._template),
+        ]
+        self._meant: dict[bool, Sequence[Outcome]] = {}
         self._native: Answer | None = None
 
     def answer(self, way: str) -> Answer:
@@ -167,7 +169,7 @@ class Trial:
         is_native = model.renders == (carried or self._subject.text)
         ignored = self._subject.bos if bos is None else bos
         got = [without_bos(one, bos=ignored) for one in self._server.prompts(self._conversations)]
-        meant = self._wanted(thinks="thinking" in model.capabilities, passage="native" if is_native else "go")
+        meant = self._wanted(thinks="thinking" in model.capabilities)
         return Answer(
             parity=self._compared(got, meant=meant),
             is_native=is_native,
@@ -180,7 +182,7 @@ class Trial:
         return Answer(
             parity=self._compared(
                 [Refused(error.message)] * len(self._conversations),
-                meant=self._wanted(thinks=False, passage="native"),
+                meant=self._wanted(thinks=False),
             ),
             is_native=True,
             has_template=False,
@@ -195,12 +197,9 @@ class Trial:
             )
         )
 
-    def _wanted(self, *, thinks: bool, passage: Passage) -> Sequence[Outcome]:
-        """Return what the authors mean by what the server hands on, rendered once for each way to do so."""
-        if (thinks, passage) not in self._meant:
-            asked = [
-                canonical(as_asked(one, thinks=thinks), path=passage, version=self._server.version)
-                for one in self._conversations
-            ]
-            self._meant[thinks, passage] = self._authors.meant(self._template, asked)
-        return self._meant[thinks, passage]
+    def _wanted(self, *, thinks: bool) -> Sequence[Outcome]:
+        """Return what the authors mean by what the client sends, rendered once."""
+        if thinks not in self._meant:
+            asked = [as_asked(conversation, thinks=thinks) for conversation in self._conversations]
+            self._meant[thinks] = self._authors.meant(self._template, asked)
+        return self._meant[thinks]

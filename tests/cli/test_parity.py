@@ -77,7 +77,7 @@ def test_conversations_that_differ_are_shown_with_both_prompts(call, folder):
     assert (one["origin"], one["exact"]) == ("native", False)
     (folder / "chatml.jinja").write_text(UNRULY, encoding="utf-8")
     (one,) = call("parity", folder, "--json").json["templates"]
-    assert one["origin"] == "native"
+    assert one["origin"] in {"native", "patched"}
     assert one["mismatches"]
     assert all(case["expected"] != case["actual"] for case in one["mismatches"])
     assert any("no TEMPLATE could be generated" in note for note in one["notes"])

@@ -4,10 +4,13 @@ import pytest
 
 from gguf2ollama.oci import Digest
 from gguf2ollama.planning.record import BuildRecord
+from tests.builders import tiny_llama
+from tests.calling_templates import JSON_CALLS
 
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
-def test_a_model_says_what_it_was_made_of(call, server, gguf, via):
+def test_a_model_says_what_it_was_made_of(call, server, tmp_path, via):
+    gguf = tiny_llama(tmp_path / "calling.gguf", chat_template=JSON_CALLS)  # whose header stays as it is
     assert call("build", gguf, "--name", "mine", "--via", via, "--system", "Be brief.").code == 0
     made = call("show", "mine", "--json").json["made_from"]
     assert made["source"] == made["file"] == gguf.name

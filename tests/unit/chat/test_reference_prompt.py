@@ -2,6 +2,7 @@
 
 import pytest
 
+from gguf2ollama.chat.candidate import Question
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference_prompt import (
@@ -14,6 +15,7 @@ from gguf2ollama.chat.reference_prompt import (
     read_authors,
     without_gap,
 )
+from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import InvalidInput
 
@@ -176,3 +178,32 @@ def test_how_much_white_space_stands_behind_a_moved_system_text_does_not_count()
     own = Conversation(name="x", messages=(Message(role="system", content=" c "), *HELLO.messages))
     assert without_gap(Rendered("<c  b"), own, system="a") == Rendered("<cb")
     assert without_gap(Refused("no"), HELLO, system="a") == Refused("no")
+
+
+ESCAPED = (
+    "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}"
+    "{% if tools %}{{ 'Tools: ' | safe + (tools | tojson) }}{% endif %}"
+)
+
+
+def test_what_is_escaped_as_html_is_no_reference(renderer):
+    authors = Authors(chat_template=ESCAPED)
+    plain, tools = authors.meant(authors.load(renderer), [HELLO, WITH_TOOL])
+    assert isinstance(plain, Rendered)
+    assert isinstance(tools, Refused)
+    assert (tools.cause, "&#34;" in tools.reason) == ("doubtful", True)
+
+
+def test_escapes_that_are_said_are_none_of_the_templates(renderer):
+    authors = Authors(chat_template=ESCAPED)
+    said = Conversation(name="said", messages=(Message(role="user", content="Is &#34; a &lt;b&gt;?"),))
+    (outcome,) = authors.meant(authors.load(renderer), [said])
+    assert outcome == Rendered("[user] Is &#34; a &lt;b&gt;?")
+
+
+def test_nothing_is_made_to_escape_tools(renderer):
+    for version, is_native in (("0.24.0", False), ("0.34.4", True)):
+        question = Question(authors=Authors(chat_template=ESCAPED), version=version, is_native=is_native)
+        chosen = choose_template(question, renderer=renderer).chosen
+        assert "&#34;" not in (chosen.go_template or "")
+        assert not chosen.parity.score("tools").compared

@@ -29,6 +29,7 @@ DATED = "{{ strftime_now('%d %b %Y') }}" + CHATML_TEMPLATE
 FAMILYS = OWN_TEMPLATES["chatml"]
 # a turn ends with a control token that is not the header's, which gets a place there
 OTHER_END = CHATML_TEMPLATE.replace("<|im_end|>", "<|im_over|>")
+SWITCHED = "{% if '/quiet' in messages[-1].content %}!{% endif %}" + CHATML_TEMPLATE
 UNRULY = "{% if messages|length == 3 %}{{ messages|tojson(indent=3) }}{% endif %}" + CHATML_TEMPLATE
 # by this text llama.cpp knows a template for which it trims all contents: a built-in parser is selected
 TRIMMED = "{# You have access to the following functions in JSONSchema format #}" + XML_CALLS
@@ -46,6 +47,7 @@ SUBJECTS = {
     "with a built-in parser": (TRIMMED, {}, {"target": target("0.34.4")}),
     "with a companion": (JSON_CALLS, {}, {"target": target("0.34.4")}),
     "with another header": (REFUSED_SYSTEM, {}, {"target": target("0.34.4")}),
+    "with a switch in a text": (SWITCHED, {}, {"target": target("0.34.4")}),
     "that nothing renders": (UNRULY, {}, {"target": target("0.29.0")}),
     "without a chat template": (None, {}, {}),
     "with a token that ends answers": (OTHER_END, {}, {"target": target("0.34.4")}),
@@ -120,6 +122,8 @@ def test_a_plan_made_again_starts_no_process_that_renders(model, place):
         ({"template": "{{ .Prompt }}"}, {}),
         ({"chat_template": CHATML_TEMPLATE + "{# other #}"}, {}),
         ({"verify": False}, {}),
+        ({"exact": True}, {}),
+        ({}, {"target": target("0.34.4", patch_copies=False)}),
         ({}, {"target": target("0.34.4")}),
         ({}, {"target": target("0.32.15")}),
         ({}, {"target": target("0.34.4", create_replaces_template=True)}),
