@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Recipe", "plan_recipe"]
 
 _COMPANIONS_REQUIRE = "0.30.0"  # older ones would render with a companion
+_CONTINUED = "{{ .Prompt }}"
+_CONTINUED_AFTER_SYSTEM = "{{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}"
 _RENDERERS_SINCE = "0.32.15"  # the oldest Ollama in which those of GIVEN_RENDERERS were seen
 
 
@@ -129,6 +131,8 @@ def plan_recipe(
     template, origin = _template(detection, settings=settings, target=target, choice=choice, today=today)
     parser, requires = _parser(choice)
     given = _given_renderer(metadata, detection=detection, target=target, origin=origin)
+    if given is not None:
+        template = Value(value=None, source=template.source)
     renderer = None if target.create_replaces_template else given  # `create` adds it then
     if renderer is not None:
         why = f"what `create` gives architecture {metadata['general.architecture']}"
@@ -225,7 +229,9 @@ def _template(
             value=None,
             source=f"the chat template in the GGUF{settings.chat_template_note}; {detection.reason}",
         ), "native"
-    return Value(value=None, source=detection.reason), "none"
+    continued = _CONTINUED_AFTER_SYSTEM if settings.system else _CONTINUED
+    # without a TEMPLATE, llama.cpp renders chats of a base model as ChatML
+    return Value(value=continued if detection.kind == "base" else None, source=detection.reason), "none"
 
 
 def _parser(choice: TemplateChoice | None) -> tuple[Value, str | None]:

@@ -8,7 +8,7 @@ import pytest
 from gguf2ollama import build
 from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.errors import VerificationFailed
+from gguf2ollama.errors import UsageProblem, VerificationFailed
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 from gguf2ollama.verification.prompt_check import Mismatches
@@ -187,7 +187,7 @@ def test_others_without_a_chat_template_continue_text(server, tmp_path):
 def test_a_template_of_the_user_that_a_renderer_would_replace_is_refused(server, tmp_path):
     metadata = {"general.architecture": "gemma4", "gemma4.context_length": 2048}
     path = tiny_llama(tmp_path / "given.gguf", metadata=metadata)
-    with pytest.raises(VerificationFailed, match="built-in renderer gemma4 is used instead of your template"):
+    with pytest.raises(UsageProblem, match="built-in renderer gemma4, which replaces the TEMPLATE"):
         build(path, name="mine", host=server.url, via="upload", template="{{ .Prompt }}")
     assert not server.store.models
 

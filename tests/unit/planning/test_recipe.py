@@ -82,7 +82,8 @@ def test_an_unknown_template_on_an_old_ollama_does_not_become_chatml():
 
 def test_a_base_model_is_said_to_be_one():
     recipe = plan(BASE)
-    assert recipe.modelfile.template is None
+    assert recipe.modelfile.template == "{{ .Prompt }}"  # without one, llama.cpp renders ChatML
+    assert ".System" in plan(BASE, system="Be brief.").modelfile.template
     assert any("looks like a base model" in warning for warning in recipe.warnings)
 
 
