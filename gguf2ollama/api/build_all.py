@@ -40,7 +40,7 @@ ModelState: TypeAlias = Literal["created", "new", "exists", "taken", "failed"]
 """``new`` is what would be created; ``exists``, that a model of that name has these weights already;
 ``taken``, that it has others."""
 
-_FOR_ONE = ("name", "quant", "file", "revision", "projectors", "stream", "discard_download")
+_FOR_ONE = ("name", "quant", "file", "revision", "projectors", "draft", "stream", "discard_download")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -234,6 +234,9 @@ class BuildSteps:
             selection=self.selection,
             projectors=self.options.projectors,
             takes_projector=not self.options.no_projector,
+            draft=self.options.draft,
+            takes_draft=self._takes_draft(),
+            version=self.opened.destination.version.rules,
             room=self.room,
             digests=digests,
             notify=self.notify,
@@ -241,6 +244,20 @@ class BuildSteps:
         if self.lock is not None:
             self.lock.require_files(ref.files)
         return ref
+
+    def _takes_draft(self) -> bool:
+        """Return whether a draft beside the model is used.
+
+        Raises:
+            UsageProblem: One was given, and that Ollama does not run drafts.
+        """
+        version, draft = self.opened.destination.version, self.options.draft
+        if draft is not None and not self.opened.destination.features.runs_drafts:
+            raise UsageProblem(
+                f"Ollama {version} does not run drafts; 0.32.15 is the oldest known to",
+                hint="leave out --draft, or update Ollama",
+            )
+        return not self.options.no_draft and self.opened.destination.features.runs_drafts
 
     @contextlib.contextmanager
     def _renderer(self, ref: ModelRef) -> Iterator[Renderer | None]:

@@ -63,6 +63,9 @@ def inspect_for(
         selection=selection,
         projectors=options.projectors,
         takes_projector=not options.no_projector,
+        draft=options.draft,
+        takes_draft=not options.no_draft,
+        version=None if target is None else target.version,
         room=room,
         digests=DigestCache(),
     )

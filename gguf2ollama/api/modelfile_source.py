@@ -19,7 +19,7 @@ __all__ = ["expand_modelfile", "find_named_files"]
 
 _CAP_BYTES = 4 << 20
 _HUB = ("hf.co/", "huggingface.co/", "https://", "http://")
-_UNSUPPORTED = ("DRAFT", "RENDERER", "PARSER", "REQUIRES")
+_UNSUPPORTED = ("RENDERER", "PARSER", "REQUIRES")
 # the keyword of each instruction, and the option of it
 _OPTIONS = {
     "system": ("SYSTEM", "--system"),
@@ -27,6 +27,7 @@ _OPTIONS = {
     "licenses": ("LICENSE", "--license"),
     "messages": ("MESSAGE", "--message"),
     "projectors": ("the projector in FROM", "--mmproj"),
+    "draft": ("DRAFT", "--draft"),
 }
 
 
@@ -69,6 +70,7 @@ def expand_modelfile(
         "licenses": modelfile.licenses,
         "messages": modelfile.messages,
         "projectors": projectors,
+        "draft": _draft(modelfile.drafts, source=source, folder=path.parent),
     }
     found = {name: value for name, value in ours.items() if value}
     replaced = [name for name in found if _is_given(keywords.get(name))]
@@ -202,6 +204,20 @@ def find_named_files(name: str, folder: Path) -> tuple[Path, ...]:
         return tuple(Path(file) for file in found if os.path.exists(file))  # noqa: PTH110 - as above
     except (OSError, ValueError, RuntimeError):  # too long a name, or no such user
         return ()
+
+
+def _draft(names: Sequence[str], *, source: str | os.PathLike[str], folder: Path) -> Path | None:
+    if not names:
+        return None
+    found = [file for name in names for file in find_named_files(name, folder)]
+    if not found:
+        raise NotFound(f"DRAFT {names[0]} in {source}: no such file", hint="correct DRAFT in the Modelfile")
+    if len(found) > 1:
+        raise UsageProblem(
+            f"DRAFT in {source} names {len(found)} files",
+            hint="name one; merge shards with `gguf2ollama merge`",
+        )
+    return found[0]
 
 
 def _not_a_model(file: Path, *, source: str | os.PathLike[str]) -> UsageProblem:

@@ -108,6 +108,14 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         " header.",
     )
     @option(
+        "--draft",
+        group="model",
+        metavar="FILE",
+        help="Use this draft (MTP or DFlash) for speculative decoding: a file here or in the repository."
+        "  [default: the model's own]",
+    )
+    @option("--no-draft", group="model", is_flag=True, help="Use no draft.")
+    @option(
         "--quant",
         group="source",
         metavar="NAME",
@@ -141,6 +149,8 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         mmproj: tuple[str, ...],
         no_mmproj: bool,
         exact: bool,
+        draft: str | None,
+        no_draft: bool,
         quant: str | None,
         hub_file: str | None,
         revision: str | None,
@@ -162,6 +172,8 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
             "projectors": mmproj,
             "no_projector": no_mmproj,
             "exact": exact,
+            "draft": draft,
+            "no_draft": no_draft,
             "quant": quant,
             "file": hub_file,
             "revision": revision,

@@ -113,9 +113,7 @@ def _check_tensors(inspection: Inspection, output: Output) -> TensorCheck:
     from gguf2ollama.verification.tensor_check import check_tensors  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
-        check = check_tensors(
-            (*inspection.files.model.shards, *inspection.files.projectors), progress=progress
-        )
+        check = check_tensors(inspection.files.shards, progress=progress)
     for warning in tensor_warnings(check):
         output.warn(warning)
     return check

@@ -21,6 +21,8 @@ class Role(Enum):
     """An importance matrix for ``llama-quantize``."""
     VOCABULARY = "vocabulary"
     """A tokenizer without weights."""
+    DRAFT = "draft"
+    """What only predicts tokens for another model to check: its MTP layers, a DFlash or an EAGLE-3 head."""
 
 
 _BY_TYPE = {
@@ -29,14 +31,19 @@ _BY_TYPE = {
     "imatrix": Role.IMATRIX,
     "vocab": Role.VOCABULARY,
 }
-_BY_ARCHITECTURE = {"clip": Role.PROJECTOR, "controlvector": Role.ADAPTER}
+_BY_ARCHITECTURE = {
+    "clip": Role.PROJECTOR,
+    "controlvector": Role.ADAPTER,
+    **dict.fromkeys(("dflash", "eagle3", "gemma4-assistant"), Role.DRAFT),
+}
 
 
 def role_of(gguf: GgufFile) -> Role:
     """Return the role of a file; for a set of shards, of the first.
 
     It follows from ``general.type`` (``GGUFType`` of the ``gguf`` package), for older files from
-    ``general.architecture``; a complete file with a tokenizer and no tensor is a vocabulary.
+    ``general.architecture``; a complete file with a tokenizer and no tensor is a vocabulary, and one with
+    layers for multi-token prediction and no other layers is a draft.
     """
     role = _BY_TYPE.get(str(gguf.metadata.get("general.type")))
     role = role or _BY_ARCHITECTURE.get(str(gguf.metadata.get("general.architecture")))
@@ -44,4 +51,14 @@ def role_of(gguf: GgufFile) -> Role:
         role = Role.IMATRIX
     if role is None and not gguf.tensors and gguf.split is None:
         role = Role.VOCABULARY
+    if role is None and gguf.split is None and _has_draft_layers_alone(gguf):
+        role = Role.DRAFT
     return role or Role.MODEL
+
+
+def _has_draft_layers_alone(gguf: GgufFile) -> bool:
+    """Return whether a file has MTP layers and not the layers before them (``mtp_only`` in llama.cpp)."""
+    if not gguf.metadata.get(f"{gguf.metadata.get('general.architecture')}.nextn_predict_layers"):
+        return False
+    names = [tensor.name for tensor in gguf.tensors]
+    return any(".nextn." in name for name in names) and not any(name.startswith("blk.0.") for name in names)

@@ -131,6 +131,7 @@ class ModelFolder:
         model: The one model.
         projectors: Its projectors of images or sound, by name.
         adapters: LoRA adapters and control vectors, by name.
+        drafts: What predicts tokens for it to check, by name.
         others: Files that a model does not need at run time: importance matrices, vocabularies.
         skipped: Files that were passed over, such as half of a download, each with the reason.
     """
@@ -138,6 +139,7 @@ class ModelFolder:
     model: ShardSet
     projectors: tuple[ShardSet, ...]
     adapters: tuple[ShardSet, ...]
+    drafts: tuple[ShardSet, ...]
     others: tuple[ShardSet, ...]
     skipped: tuple[str, ...] = ()
 
@@ -174,6 +176,7 @@ class ModelFolder:
             model=models[0],
             projectors=tuple(shards for shards in sets if shards.role is Role.PROJECTOR),
             adapters=tuple(shards for shards in sets if shards.role is Role.ADAPTER),
+            drafts=tuple(shards for shards in sets if shards.role is Role.DRAFT),
             others=tuple(shards for shards in sets if shards.role in {Role.IMATRIX, Role.VOCABULARY}),
             skipped=(*(problem.message for problem in problems), *copies),
         )

@@ -64,11 +64,11 @@ class StreamTransport:
                 list(zip(layers, sources, strict=True)),
                 most=_PARALLEL,
             )
-        files = {layer.name: digest for layer, digest in zip(layers, digests, strict=True)}
         create_model(
             self.client,
             name,
-            files=files,
+            layers=layers,
+            digests={layer.name: digest for layer, digest in zip(layers, digests, strict=True)},
             recipe=self.plan.inspection.recipe.recorded(digests),
             quantization=self.plan.inspection.files.label,
         )

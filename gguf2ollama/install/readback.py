@@ -70,6 +70,8 @@ def _differences(info: ModelInfo, *, recipe: Recipe) -> Iterator[str]:
         reported = info.parameters.get(name)
         if not _same(reported, value):
             yield f"its {name} is {reported!r}, expected {value!r}"
+    if modelfile.drafts and "\nDRAFT " not in info.modelfile:
+        yield "it has no draft"
     # servers before 0.6.4 report none
     missing = [
         capability

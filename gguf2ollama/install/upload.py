@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, ServerRefused
@@ -11,9 +11,9 @@ from gguf2ollama.install.blobs import send_weights
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.preflight import require_server_space
 from gguf2ollama.names import ModelName
-from gguf2ollama.oci import Digest
+from gguf2ollama.oci import Digest, MediaType
 from gguf2ollama.ollama import Client
-from gguf2ollama.planning.layers import Image, recipe_parameters
+from gguf2ollama.planning.layers import Image, Weights, recipe_parameters
 from gguf2ollama.planning.recipe import Recipe
 
 __all__ = ["UploadTransport", "create_model"]
@@ -57,7 +57,14 @@ class UploadTransport:
         sent = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
         recipe = self.recipe.recorded(sent.digests[layer.name] for layer in layers)
         try:
-            create_model(self.client, name, files=sent.digests, recipe=recipe, quantization=self.quantization)
+            create_model(
+                self.client,
+                name,
+                layers=layers,
+                digests=sent.digests,
+                recipe=recipe,
+                quantization=self.quantization,
+            )
         except InvalidGguf as error:
             if not sent.existing:
                 raise
@@ -74,19 +81,30 @@ def create_model(
     client: Client,
     name: ModelName,
     *,
-    files: Mapping[str, Digest],
+    layers: Sequence[Weights],
+    digests: Mapping[str, Digest],
     recipe: Recipe,
     quantization: str | None,
 ) -> None:
     """Have a server create a model from blobs that it has.
 
+    Args:
+        client: The server.
+        name: The model's name.
+        layers: Its weights.
+        digests: The digest of each by its name.
+        recipe: Its Modelfile.
+        quantization: What it is shown as.
+
     Raises:
         ServerProblem: The server cannot be reached, or refuses.
     """
     modelfile = recipe.modelfile
+    drafts = {layer.name for layer in layers if layer.media_type is MediaType.DRAFT}
     client.create(
         name,
-        files=files,
+        files={name: digest for name, digest in digests.items() if name not in drafts},
+        draft_files={name: digest for name, digest in digests.items() if name in drafts},
         template=modelfile.template,
         renderer=modelfile.renderer,
         parser=modelfile.parser,

@@ -21,6 +21,7 @@ class ModelConfig:
         file_type: The quantization, such as ``Q4_K_M``.
         renderer, parser: Names of built-in renderers and parsers, or empty.
         requires: The lowest version of Ollama that can run it, or empty.
+        draft: The architecture of its draft, or empty.
     """
 
     family: str
@@ -30,6 +31,7 @@ class ModelConfig:
     renderer: str = ""
     parser: str = ""
     requires: str = ""
+    draft: str = ""
 
     def to_bytes(self) -> bytes:
         """Return the blob as Ollama writes it."""
@@ -41,7 +43,8 @@ class ModelConfig:
             "file_type": self.file_type,
         }
         optional = {"renderer": self.renderer, "parser": self.parser, "requires": self.requires}
-        return go_json(value | {key: text for key, text in optional.items() if text})
+        draft = {"draft": {"model_format": "gguf", "architecture": self.draft}} if self.draft else {}
+        return go_json(value | {key: text for key, text in optional.items() if text} | draft)
 
 
 def parameter_size_label(parameters: int) -> str:

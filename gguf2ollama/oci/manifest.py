@@ -46,6 +46,7 @@ class MediaType(StrEnum):
     CONFIG = "application/vnd.docker.container.image.v1+json"
     MODEL = "application/vnd.ollama.image.model"
     PROJECTOR = "application/vnd.ollama.image.projector"
+    DRAFT = "application/vnd.ollama.image.draft"
     TEMPLATE = "application/vnd.ollama.image.template"
     SYSTEM = "application/vnd.ollama.image.system"
     PARAMS = "application/vnd.ollama.image.params"

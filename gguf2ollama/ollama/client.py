@@ -168,6 +168,7 @@ class Client:
         name: ModelName | str,
         *,
         files: Mapping[str, Digest] | None = None,
+        draft_files: Mapping[str, Digest] | None = None,
         from_: ModelName | str | None = None,
         template: str | None = None,
         system: str | None = None,
@@ -186,6 +187,7 @@ class Client:
             name: Its name; a model of that name is replaced.
             files: The blobs by file name; the server distinguishes weights from projectors by their contents,
                 and shards by names of the form ``NAME-00001-of-00003.gguf``.
+            draft_files: The same of its draft (servers from 0.30 on).
             from_: The model to make a variant of, instead of ``files``.
             template: A Go template; without one the server may choose one, or use the GGUF's own.
             system: The default system message.
@@ -208,6 +210,9 @@ class Client:
         wanted = {
             "from": None if from_ is None else str(from_),
             "files": {path: str(digest) for path, digest in files.items()} if files else None,
+            "draft_files": {path: str(digest) for path, digest in draft_files.items()}
+            if draft_files
+            else None,
             "template": template,
             "system": system,
             "parameters": dict(parameters) if parameters else None,

@@ -121,6 +121,7 @@ class ServerFeatures:
         rewrites_gguf: ``create`` rewrites the GGUF: two copies on disk, and another digest.
         keeps_shards: Each shard stays a layer of its own, with the digest of its file.
         takes_adapters: LoRA adapters are accepted at ``create``.
+        runs_drafts: A draft layer (``draft_files`` at ``create``) is run, be it MTP layers or DFlash.
         refuses_typical_p: The parameter ``typical_p`` is an error at ``create``.
         manifests_v2: Models are links in ``manifests-v2/``, and a manifest may be a list of others.
         migrates_models: A model whose manifest doesn't say ``runner: llamacpp`` may be rewritten into a
@@ -134,6 +135,7 @@ class ServerFeatures:
     rewrites_gguf: bool
     keeps_shards: bool
     takes_adapters: bool
+    runs_drafts: bool
     refuses_typical_p: bool
     manifests_v2: bool
     migrates_models: bool
@@ -180,6 +182,7 @@ _FEATURES = {
     "rewrites_gguf": ((0, 30, 0), (0, 34, 1)),
     "keeps_shards": ((0, 34, 1), _NEVER),
     "takes_adapters": (_ALWAYS, (0, 34, 1)),
+    "runs_drafts": ((0, 32, 15), _NEVER),  # 0.30 takes MTP layers, 0.31.1 no DFlash yet; between: not seen
     "refuses_typical_p": ((0, 34, 1), (0, 35, 0)),
     "manifests_v2": ((0, 40, 0), _NEVER),
     "migrates_models": ((0, 40, 0), _NEVER),

@@ -51,7 +51,7 @@ class Weights:
     """A layer of weights: a file as it is or with a changed header, or merged shards.
 
     Attributes:
-        media_type: Model or projector.
+        media_type: Model, projector or draft.
         name: The file name of the layer.
         size: Its bytes.
         shards: The files with its bytes.
@@ -219,6 +219,8 @@ def _weights(files: ModelFiles, *, merges: bool, patch: HeaderPatch) -> Iterator
             yield _file(shard, name=name, media_type=MediaType.MODEL, patch=own)
     for projector in files.projectors:
         yield _file(projector, name=projector.path.name, media_type=MediaType.PROJECTOR)
+    for draft in files.drafts:
+        yield _file(draft, name=draft.path.name, media_type=MediaType.DRAFT)
 
 
 def _uniquely_named(layers: Iterable[Weights]) -> Iterator[Weights]:
@@ -268,4 +270,5 @@ def _config(files: ModelFiles, *, recipe: Recipe, merges: bool) -> ModelConfig:
         renderer=modelfile.renderer or "",
         parser=modelfile.parser or "",
         requires=_SHARDS_REQUIRE if keeps_shards else modelfile.requires or "",
+        draft=next((str(draft.gguf.metadata.get("general.architecture")) for draft in files.drafts), ""),
     )

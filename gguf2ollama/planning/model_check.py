@@ -41,7 +41,7 @@ def require_language_model(model: ShardSet) -> None:
     Raises:
         InvalidGguf: They are something else, or lack what every language model has; the message says what,
             and the hint which program reads them.
-        UsageProblem: They are a part of another model: an adapter, or a projector.
+        UsageProblem: They are a part of another model: an adapter, a projector or a draft.
     """
     first, name = model.first, model.first.name
     if model.role is Role.ADAPTER:
@@ -58,6 +58,11 @@ def require_language_model(model: ShardSet) -> None:
         )
     if (role := _ROLES.get(model.role)) is not None:
         raise InvalidGguf(f"{name} is {role[0]}, not a language model", hint=role[1])
+    if model.role is Role.DRAFT:
+        raise UsageProblem(
+            f"{name} is a draft, which predicts tokens for another model",
+            hint="give the model itself; a draft in the same folder is used with it",
+        )
     architecture = first.metadata.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
         raise InvalidGguf(

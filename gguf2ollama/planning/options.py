@@ -56,6 +56,9 @@ class ModelKeywords(TypedDict, total=False):
         no_projector: Whether no projector is used, though one lies beside the model.
         exact: Whether prompts are to be exact even where that takes a copy of the weights for chats that
             hardly anybody has.
+        draft: A file that predicts tokens for the model to check (MTP or DFlash), here or in the repository,
+            instead of the one that lies beside the model.
+        no_draft: Whether none is used, nor what the model has of its own.
         verify: Whether prompts are compared with the model's chat template to choose what renders its chats,
             which takes up to a second (the default); otherwise the detected family decides.
     """
@@ -74,6 +77,8 @@ class ModelKeywords(TypedDict, total=False):
     projectors: Sequence[str | os.PathLike[str]]
     no_projector: bool
     exact: bool
+    draft: str | os.PathLike[str] | None
+    no_draft: bool
     verify: bool
 
 
@@ -121,6 +126,8 @@ class ModelOptions:
     projectors: tuple[str | os.PathLike[str], ...] = ()
     no_projector: bool = False
     exact: bool = False
+    draft: str | os.PathLike[str] | None = None
+    no_draft: bool = False
     verify: bool = True
 
     @property
@@ -143,6 +150,8 @@ class ModelOptions:
         _ = self.context_tokens
         if self.no_projector and self.projectors:
             raise UsageProblem("--mmproj and --no-mmproj exclude each other", hint="use only one of them")
+        if self.no_draft and self.draft is not None:
+            raise UsageProblem("--draft and --no-draft exclude each other", hint="use only one of them")
         if self.pooling is not None:
             from gguf2ollama.planning.pooling import POOLING_CHOICES  # noqa: PLC0415 - with --pooling alone
 

@@ -74,6 +74,8 @@ def choose_parameters(
             parameter.name: Value(value=parameter.value, source=parameter.source)
             for parameter in detection.parameters
         }
+        if settings.draft_tokens is not None:
+            found["draft_num_predict"] = settings.draft_tokens
         found |= settings.published.fallbacks
         found |= dict(_sampling(metadata))
         found |= settings.published.parameters

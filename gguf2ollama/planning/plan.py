@@ -34,7 +34,8 @@ from gguf2ollama.planning.record import BuildRecord
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, parse_version
 from gguf2ollama.planning.template_patch import changed_template_patch, require_chat_template
-from gguf2ollama.sources.model import ModelFiles
+from gguf2ollama.sources.drafts import has_mtp_layers, runs_mtp_layers
+from gguf2ollama.sources.model import ModelFiles, Value
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
@@ -47,13 +48,15 @@ __all__ = ["BuildPlan", "Inspection", "plan_build", "plan_model"]
 # what `build` does unless it uploads
 _BUILT = Target(create_replaces_template=False, header_is_editable=True, has_companions=True)
 
+_DRAFT_TOKENS = 4  # as Ollama sets it for a draft layer (api/types.go of 0.34.4)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """What a GGUF is, and what a build would make.
 
     Attributes:
-        files: Its files: the model's shards and its projectors.
+        files: Its files: the model's shards, its projectors and its draft.
         detection: Its family, with the evidence.
         memory: What determines its memory; ``None`` if its header contradicts itself.
         room: The memory for models of the machine that will run it; ``None`` if unknown.
@@ -347,7 +350,11 @@ def plan_model(
     memory, memory_problem = _read_memory(files, metadata, detection, target)
     context = choose_context(memory, options.context_tokens, room=room, recorded=recorded)
     settings = dataclasses.replace(
-        asked, context=context, licenses=options.licenses, messages=options.messages
+        asked,
+        context=context,
+        licenses=options.licenses,
+        messages=options.messages,
+        draft_tokens=None if options.no_draft else _draft_tokens(files, target),
     )
     selection, unsupported = None, None
     if found is not None:
@@ -367,7 +374,8 @@ def plan_model(
     recipe = plan_recipe(
         metadata,
         detection=detection,
-        sources=tuple(_written(path) for path in files.paths),
+        sources=tuple(_written(shard.path) for shard in (*files.model.shards, *files.projectors)),
+        drafts=tuple(_written(draft.path) for draft in files.drafts),
         settings=settings,
         target=target,
         projectors=len(files.projectors),
@@ -413,6 +421,20 @@ def _with_given_texts(
     return settings, UNCHANGED
 
 
+def _draft_tokens(files: ModelFiles, target: Target) -> Value | None:
+    """Return how many tokens the MTP layers in a model predict at a time; ``None`` for a model without.
+
+    They are run only if the parameter is set, and a draft layer goes before them (``modelOptions`` in
+    ``server/routes.go`` and ``NewLlamaServerRunner`` in ``llm/llama_server.go`` of 0.34.4).
+    """
+    first, *others = (shard.gguf for shard in files.model.shards)
+    if files.drafts or not has_mtp_layers(first, others=others):
+        return None
+    if not runs_mtp_layers(str(first.metadata.get("general.architecture")), version=target.version):
+        return None
+    return Value(value=_DRAFT_TOKENS, source="the model has MTP layers (nextn_predict_layers)")
+
+
 def _choose(
     metadata: Mapping[str, Any],
     *,
@@ -443,7 +465,8 @@ def _read_memory(
     files: ModelFiles, metadata: Mapping[str, Any], detection: Detection, target: Target
 ) -> tuple[Model | None, str]:
     """Return what determines the memory of a model, or why that is not known."""
-    projector = [tensor for shard in files.projectors for tensor in shard.gguf.tensors]
+    beside = (*files.projectors, *files.drafts)  # a draft's weights count as well, its cache is small
+    projector = [tensor for shard in beside for tensor in shard.gguf.tensors]
     is_embedding = detection.kind == "embedding"
     try:
         memory = Model.read(

@@ -103,6 +103,7 @@ def plan_recipe(
     settings: ModelSettings,
     target: Target,
     projectors: int = 0,
+    drafts: tuple[str, ...] = (),
     choice: TemplateChoice | None = None,
     ends: Ends | None = None,
     today: date | None = None,
@@ -120,6 +121,7 @@ def plan_recipe(
         settings: What the user requests and the publishers recommend.
         target: The Ollama that will run it.
         projectors: How many of the sources are projectors (mmproj).
+        drafts: What DRAFT names.
         choice: The template that was chosen by comparing prompts; without it the detection decides.
         ends: How its answers end; without it, what header and family say decides.
         today: The date for a TEMPLATE that prints it, where that Ollama cannot; needed without a choice.
@@ -149,6 +151,7 @@ def plan_recipe(
     licenses = settings.licenses or tuple(read_licenses(metadata))
     modelfile = Modelfile(
         sources=sources,
+        drafts=drafts,
         parameters=tuple(parameter_lines(parameters)),
         template=template.value if companion is None else companion,
         renderer=renderer,

@@ -37,6 +37,7 @@ class ModelSettings:
             none; ``""`` for none.
         licenses: LICENSE texts.
         messages: MESSAGE values.
+        draft_tokens: How many tokens MTP layers in the model predict at a time; ``None`` for none.
         published: What the publishers recommend; the user's options precede it.
         exact: Whether prompts are to be exact at any price, even that of a copy of the weights.
     """
@@ -51,6 +52,7 @@ class ModelSettings:
     default_system: str = ""
     licenses: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
+    draft_tokens: Value | None = None
     published: Published = field(default_factory=Published)
     exact: bool = False
 

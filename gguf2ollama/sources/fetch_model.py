@@ -14,9 +14,9 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import LocalSource
+from gguf2ollama.sources.beside import require_projector
 from gguf2ollama.sources.downloads.download import Download, Downloaded
 from gguf2ollama.sources.downloads.joined import join_pieces
-from gguf2ollama.sources.local import require_projector
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source
 from gguf2ollama.sources.remote import Remote, RemoteModel, open_remote, reopen_remote
@@ -30,7 +30,7 @@ class DownloadedModel:
 
     Attributes:
         model: The model at its site.
-        files: Its files on this machine: the model's, then projectors.
+        files: Its files on this machine: the model's, then projectors, then drafts.
     """
 
     model: RemoteModel
@@ -101,7 +101,7 @@ def fetch_model(
 
     Args:
         model: The model at its site.
-        headers: Its headers; projectors on this machine stay.
+        headers: Its headers; projectors and drafts on this machine stay.
         digests: The known digests of files; those of downloads are added.
         progress: Called with the bytes of each file, from several threads.
         notify: Called with a line about each step.
@@ -124,8 +124,10 @@ def fetch_model(
         paths = [joined]
         notify(f"Joined {count} pieces into {joined}")
     found = ShardSet.from_paths(paths)
-    projectors = tuple(require_projector(Shard.open(file.path)) for file in done.files[count:])
-    here = {shard.path: shard.gguf for shard in (*found.shards, *projectors)}
+    others = [Shard.open(file.path) for file in done.files[count:]]
+    projectors = tuple(map(require_projector, others[: len(model.projectors)]))
+    drafts = tuple(others[len(model.projectors) :]) or headers.drafts
+    here = {shard.path: shard.gguf for shard in (*found.shards, *others)}
     for file in done.files:
         if file.path in here:
             _learn(digests, file, head_bytes=here[file.path].data_offset)
@@ -138,6 +140,7 @@ def fetch_model(
         headers,
         model=found,
         projectors=(*headers.projectors[: len(headers.projectors) - len(projectors)], *projectors),
+        drafts=drafts,
         origin=dataclasses.replace(
             origin,
             bytes_fetched=origin.bytes_fetched + done.bytes_fetched,

@@ -105,6 +105,7 @@ class ModelFiles:
     Attributes:
         model: Its shards; one if it is not split.
         projectors: Files that turn images or sound into embeddings for it.
+        drafts: What predicts tokens for it to check; one at most.
         left_out: What lies beside the model and is not used, though one could expect it; one sentence each.
         notes: What was chosen of several, one line each.
         origin: Where they come from; ``None`` if they were on this machine.
@@ -117,6 +118,7 @@ class ModelFiles:
 
     model: ShardSet
     projectors: tuple[Shard, ...] = ()
+    drafts: tuple[Shard, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     origin: Origin | None = None
@@ -127,8 +129,8 @@ class ModelFiles:
 
     @property
     def shards(self) -> tuple[Shard, ...]:
-        """All files with their headers: the model's, then projectors."""
-        return (*self.model.shards, *self.projectors)
+        """All files with their headers: the model's, then projectors, then drafts."""
+        return (*self.model.shards, *self.projectors, *self.drafts)
 
     @property
     def label(self) -> str | None:

@@ -18,13 +18,15 @@ from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
 from gguf2ollama.sources.adapters import adapter_refusal
+from gguf2ollama.sources.beside import require_projector
 from gguf2ollama.sources.cache import CachedRepository
+from gguf2ollama.sources.catalogue.drafts import choose_draft
 from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.catalogue.placing import Placing
 from gguf2ollama.sources.catalogue.projectors import ProjectorChoice
 from gguf2ollama.sources.catalogue.selection import Catalogue, Choice
 from gguf2ollama.sources.downloads.joined import JoinedReader
-from gguf2ollama.sources.local import require_projector
+from gguf2ollama.sources.drafts import own_draft_problem
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, SourceSelection
 from gguf2ollama.sources.recommendations import read_published
 from gguf2ollama.sources.repository import Repository, read_repository
@@ -48,6 +50,7 @@ class RemoteModel:
         repository: The repository at one commit; for a URL, its folder.
         choice: The chosen model, and why.
         projectors: Files that turn images or sound into embeddings for it.
+        drafts: What predicts tokens for it to check; one at most.
         notes: What was chosen of several, and what is not used, one line each.
         left_out: What is not used though it may belong to the model, one sentence each.
     """
@@ -56,13 +59,14 @@ class RemoteModel:
     repository: Repository
     choice: Choice
     projectors: tuple[RepositoryFile, ...] = ()
+    drafts: tuple[RepositoryFile, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[RepositoryFile, ...]:
-        """All its files: the model's, then projectors."""
-        return (*self.choice.variant.files, *self.projectors)
+        """All its files: the model's, then projectors, then drafts."""
+        return (*self.choice.variant.files, *self.projectors, *self.drafts)
 
     @property
     def commit(self) -> str:
@@ -222,6 +226,9 @@ def open_remote(
     room: MemoryRoom | None = None,
     takes_projector: bool = True,
     projectors: Sequence[str] = (),
+    draft: str | None = None,
+    takes_draft: bool = True,
+    version: str | None = None,
     notify: Callable[[str], None] = ignore,
 ) -> Iterator[Remote]:
     """Find the model that a source names, and keep the connection to its site open.
@@ -232,6 +239,9 @@ def open_remote(
         room: The memory for models of the machine that will run it, to choose a quantization by.
         takes_projector: Whether the projector of the repository that goes with the model is used.
         projectors: Paths or names of projectors in the repository that are used instead.
+        draft: Path or name of a draft in the repository that is used in any case.
+        takes_draft: Whether, without it, the draft of the repository that goes with the model is used.
+        version: The version of Ollama that will run it; ``None`` for the newest.
         notify: Called with a line if the site keeps us waiting.
 
     Raises:
@@ -254,6 +264,7 @@ def open_remote(
                 room=room,
                 takes_projector=takes_projector,
                 projectors=projectors,
+                drafts=_Drafts(called=draft, takes_own=takes_draft, version=version),
             )
         yield Remote(model=model, settings=settings, site=site, headers=headers)
 
@@ -302,9 +313,11 @@ def read_headers(remote: Remote, *, projectors: Sequence[Shard] = (), digests: K
     else:
         shards = assemble([read(file) for file in variant.files])
     found = tuple(require_projector(read(file)) for file in remote.model.projectors)
+    drafts = tuple(read(file) for file in remote.model.drafts)
     return ModelFiles(
         model=ShardSet(shards=shards),
         projectors=(*projectors, *found),
+        drafts=drafts,
         left_out=remote.model.left_out,
         origin=remote.model.origin(bytes_fetched=headers.bytes_fetched),
         published=remote.published(shards[0]),
@@ -320,6 +333,7 @@ def _find_in_repository(
     room: MemoryRoom | None,
     takes_projector: bool,
     projectors: Sequence[str],
+    drafts: _Drafts,
 ) -> RemoteModel:
     quant = _one_of("--quant", selection.quant, source.quant)
     file = _one_of("--file", selection.file, source.path)
@@ -345,18 +359,55 @@ def _find_in_repository(
         projector_of=lambda model: catalogue.projector_of(model).projector if automatic else None,
     )
     choice = catalogue.choose(quant=quant, file=file, place=place)
-    named = [file for name in projectors for file in catalogue.projector_called(name).files]
+    named = [file for name in projectors for file in catalogue.companion_called(name).files]
     found = catalogue.projector_of(choice.variant) if automatic else ProjectorChoice()
-    drafts = (*catalogue.of_kind(Kind.MTP), *catalogue.of_kind(Kind.DRAFT))
-    unused = (f"Not used: {draft.files[0].path} ({draft.kind.value})" for draft in drafts)
+    draft, notes = drafts.find(choice.variant, repository, headers=headers)
     return RemoteModel(
         source=source,
         repository=repository,
         choice=choice,
         projectors=(*named, *(found.projector.files if found.projector else ())),
-        notes=tuple(filter(None, (found.note, *unused))),
+        drafts=draft,
+        notes=tuple(filter(None, (found.note, *notes))),
         left_out=tuple(filter(None, (found.warning,))),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drafts:
+    """Which draft of a repository is used: the one that the user names, else the model's own if wanted."""
+
+    called: str | None
+    takes_own: bool
+    version: str | None
+
+    def find(
+        self, model: Variant, repository: Repository, *, headers: Headers
+    ) -> tuple[tuple[RepositoryFile, ...], list[str]]:
+        """Return the draft of a model, and a line for each that is found."""
+        catalogue = repository.catalogue
+        if self.called is not None:
+            return catalogue.companion_called(self.called).files, []
+        others = (*catalogue.of_kind(Kind.MTP), *catalogue.of_kind(Kind.DRAFT))
+        own = choose_draft(model, catalogue.variants) if self.takes_own and others else None
+        notes = []
+        for draft in others:
+            path, reason = draft.files[0].path, draft.kind.value
+            if draft is own:
+                first = (
+                    headers.read_joined(model, repository)
+                    if model.is_cut
+                    else headers.read(model.files[0], repository)
+                )
+                problem = own_draft_problem(
+                    headers.read(draft.files[0], repository), model=first, version=self.version
+                )
+                if problem is None:
+                    notes.append(f"Draft: {path} ({size(draft.n_bytes)}); --no-draft leaves it out")
+                    continue
+                own, reason = None, problem
+            notes.append(f"Not used: {path} ({reason})")
+        return () if own is None else own.files, notes
 
 
 def _find_at_url(source: UrlSource, selection: SourceSelection, *, site: Site) -> RemoteModel:

@@ -14,6 +14,7 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.ggufio.shard_files import assemble
 from gguf2ollama.names import HubSource, LocalSource
+from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source
@@ -49,6 +50,9 @@ def resolve(
     selection: SourceSelection,
     projectors: Sequence[str | os.PathLike[str]] = (),
     takes_projector: bool = True,
+    draft: str | os.PathLike[str] | None = None,
+    takes_draft: bool = True,
+    version: str | None = None,
     room: MemoryRoom | None,
     digests: KnownDigests,
     notify: Callable[[str], None] = ignore,
@@ -60,6 +64,9 @@ def resolve(
         selection: Which of a repository's models.
         projectors: Projectors: files on this machine, else files of the repository.
         takes_projector: Whether, without them, the projector beside the model is used.
+        draft: A draft: a file on this machine, else a file of the repository.
+        takes_draft: Whether, without it, the draft beside the model is used.
+        version: The version of Ollama that will run it; ``None`` for the newest.
         room: The memory for models of the machine that will run it, to choose a quantization by; ``None``
             if not known.
         digests: The known digests of files on this machine.
@@ -75,7 +82,14 @@ def resolve(
                 f"{source} is on this machine: --quant, --file and --revision are for repositories",
                 hint="give the file itself",
             )
-        found = find_model(parsed.path, projectors=projectors, takes_projector=takes_projector)
+        found = find_model(
+            parsed.path,
+            projectors=projectors,
+            takes_projector=takes_projector,
+            draft=draft,
+            takes_draft=takes_draft,
+            version=version,
+        )
         for note in found.notes:
             notify(note)
         folder = found.model.shards[0].path.parent
@@ -94,6 +108,7 @@ def resolve(
         str(path) for path in projectors if isinstance(parsed, HubSource) and not Path(path).exists()
     ]
     named = find_projectors([path for path in projectors if str(path) not in in_repository])
+    is_draft_here = draft is not None and (not isinstance(parsed, HubSource) or Path(draft).exists())
     try:
         with open_remote(
             parsed,
@@ -101,11 +116,20 @@ def resolve(
             room=room,
             takes_projector=takes_projector and not named,
             projectors=in_repository,
+            draft=None if draft is None or is_draft_here else str(draft),
+            takes_draft=takes_draft and draft is None,
+            version=version,
             notify=notify,
         ) as remote:
             for line in (remote.model.found, *remote.model.notes):
                 notify(line)
             files = read_headers(remote, projectors=named, digests=digests)
+            if draft is not None:
+                drafts = (Shard.open(draft),) if is_draft_here else files.drafts
+                checked = tuple(
+                    require_draft(shard, model=files.model.first, version=version) for shard in drafts
+                )
+                files = dataclasses.replace(files, drafts=checked)
             return ModelRef(files=files, remote=remote.model, folder=remote.cached.root)
     except NotFound as error:
         if str(source).lower().endswith(".gguf") and "://" not in str(source):  # it may be meant as a path

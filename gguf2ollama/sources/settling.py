@@ -21,7 +21,7 @@ _BY_ROLE = {
     Role.IMATRIX: Kind.IMATRIX,
     Role.VOCABULARY: Kind.VOCABULARY,
 }
-_DRAFTS = frozenset({"eagle3", "dflash"})  # architectures of llama.cpp
+_DRAFTS = frozenset({Kind.DRAFT, Kind.MTP})
 _ENCODERS = frozenset({"t5encoder", "wavtokenizer-dec"})
 
 
@@ -58,11 +58,11 @@ def settle(
 
 def _kind(gguf: GgufFile, *, named: Kind) -> Kind:
     """Return the kind of a file by its header, and by its name where the header is that of any model."""
-    if (kind := _BY_ROLE.get(role_of(gguf))) is not None:
+    if (role := role_of(gguf)) is Role.DRAFT:
+        return named if named in _DRAFTS else Kind.DRAFT
+    if (kind := _BY_ROLE.get(role)) is not None:
         return kind
     architecture = gguf.metadata.get("general.architecture")
-    if architecture in _DRAFTS:
-        return Kind.DRAFT
     if architecture in _ENCODERS:
         return Kind.COMPONENT
     if named is Kind.MODEL and "tokenizer.ggml.model" not in gguf.metadata and gguf.split is None:

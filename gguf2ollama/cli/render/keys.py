@@ -69,6 +69,7 @@ _INSPECTION: dict[str, Shape] = {
         "byte_order": "string: little or big",
         "files": ["string: path of a shard"],
         "projectors": ["string: path of a projector"],
+        "drafts": ["string: path of a draft, which predicts tokens for the model to check"],
     },
     "origin": (
         {

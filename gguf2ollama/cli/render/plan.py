@@ -39,7 +39,7 @@ def describe_origin(inspection: Inspection) -> str:
     origin = inspection.files.origin
     if origin is None:
         return ""
-    total = inspection.model.total_bytes + sum(projector.size for projector in inspection.files.projectors)
+    total = sum(shard.size for shard in inspection.files.shards)
     return f"Downloaded {size(origin.bytes_fetched)} of {size(total)}: {origin.source} ({origin.reason})"
 
 
@@ -57,6 +57,7 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
     if inspection.memory is not None and (trained := inspection.memory.shape.context_length):
         rows.append(("context", f"{trained:,} tokens"))
     rows += [("projector", path) for path in facts["projectors"]]
+    rows += [("draft", path) for path in facts["drafts"]]
     return rows
 
 
@@ -127,6 +128,7 @@ def _fact_values(inspection: Inspection) -> dict[str, Any]:
         "byte_order": model.first.byte_order,
         "files": [str(shard.path) for shard in model.shards],
         "projectors": [str(projector.path) for projector in inspection.files.projectors],
+        "drafts": [str(draft.path) for draft in inspection.files.drafts],
     }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.names import size
 from gguf2ollama.sources.catalogue.gguf_files import Kind, Variant
 from gguf2ollama.sources.catalogue.quantization import fold_quant
 
-__all__ = ["ProjectorChoice", "choose_projector", "in_order"]
+__all__ = ["ProjectorChoice", "choose_projector", "find_own", "in_order"]
 
 _PRECISIONS = ("F16", "BF16", "Q8_0", "F32")
 """The order in which one is taken: half precision is what projectors are trained in."""
@@ -60,37 +60,51 @@ def choose_projector(model: Variant, variants: Sequence[Variant]) -> ProjectorCh
     before one for audio.
     """
     found = [variant for variant in variants if variant.kind is Kind.PROJECTOR and not variant.missing]
-    names = {variant.base for variant in variants if variant.kind is Kind.MODEL}
-    mine, unclear = [], []
-    for projector in found:
-        subject = _subject(projector)
-        owners = {name for name in names if subject and subject <= set(name.split("-"))}
-        if model.base in owners:
-            mine.append(projector)
-        elif not owners:
-            unclear.append(projector)
-    if mine:
-        # the longest name: that of the model, before that of what it was made from
-        longest = max(len(_subject(projector)) for projector in mine)
-        mine = [projector for projector in mine if len(_subject(projector)) == longest]
-    else:
-        folder = posixpath.dirname(model.name)
-        beside = [projector for projector in unclear if posixpath.dirname(projector.name) == folder]
-        owners_beside = {
-            variant.base
-            for variant in variants
-            if variant.kind is Kind.MODEL and posixpath.dirname(variant.name) == folder
-        }
-        if len(names) <= 1:
-            mine = beside or unclear
-        elif len(owners_beside) == 1:
-            mine = beside
-        if len({tuple(sorted(_subject(projector))) for projector in mine}) > 1:  # of several other models
-            mine = []
+    mine, unclear = find_own(model, found, variants=variants, roles=_ROLES)
     if not mine:
         return ProjectorChoice(others=tuple(in_order(unclear)), is_certain=not unclear)
     best, *others = in_order(mine)
     return ProjectorChoice(projector=best, others=tuple(others))
+
+
+def find_own(
+    model: Variant, found: Sequence[Variant], *, variants: Sequence[Variant], roles: Collection[str]
+) -> tuple[list[Variant], list[Variant]]:
+    """Return which companions are a model's, and which of those that are nobody's may be.
+
+    Args:
+        model: The model.
+        found: Its companions, and those of others.
+        variants: All files of the repository.
+        roles: Words in the names of companions that say what they are, and not for which model.
+    """
+    names = {variant.base for variant in variants if variant.kind is Kind.MODEL}
+    mine, unclear = [], []
+    for companion in found:
+        subject = _subject(companion, roles)
+        owners = {name for name in names if subject and subject <= set(name.split("-"))}
+        if model.base in owners:
+            mine.append(companion)
+        elif not owners:
+            unclear.append(companion)
+    if mine:
+        # the longest name: that of the model, before that of what it was made from
+        longest = max(len(_subject(companion, roles)) for companion in mine)
+        return [companion for companion in mine if len(_subject(companion, roles)) == longest], unclear
+    folder = posixpath.dirname(model.name)
+    beside = [companion for companion in unclear if posixpath.dirname(companion.name) == folder]
+    owners_beside = {
+        variant.base
+        for variant in variants
+        if variant.kind is Kind.MODEL and posixpath.dirname(variant.name) == folder
+    }
+    if len(names) <= 1:
+        mine = beside or unclear
+    elif len(owners_beside) == 1:
+        mine = beside
+    if len({tuple(sorted(_subject(companion, roles))) for companion in mine}) > 1:  # of several other models
+        mine = []
+    return mine, unclear
 
 
 def in_order(projectors: Iterable[Variant]) -> list[Variant]:
@@ -106,9 +120,9 @@ def in_order(projectors: Iterable[Variant]) -> list[Variant]:
     )
 
 
-def _subject(projector: Variant) -> set[str]:
-    """Return the words of a projector's name that say which model it is for."""
-    return set(projector.base.split("-")) - _ROLES - {""}
+def _subject(companion: Variant, roles: Collection[str]) -> set[str]:
+    """Return the words of a companion's name that say which model it is for."""
+    return set(companion.base.split("-")) - {*roles, ""}
 
 
 def _names(projectors: Sequence[Variant]) -> str:

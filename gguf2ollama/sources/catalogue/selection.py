@@ -71,8 +71,8 @@ class Catalogue:
         """Return the projector that goes with a model; none with what is not a model."""
         return choose_projector(model, self.variants) if model.kind is Kind.MODEL else ProjectorChoice()
 
-    def projector_called(self, file: str) -> Variant:
-        """Return the projector of a path or a name.
+    def companion_called(self, file: str) -> Variant:
+        """Return the file of a path or a name that goes with a model.
 
         Raises:
             NotFound: There is no such file.

@@ -27,6 +27,7 @@ STEPS = {
         "rewrites_gguf",
     },
     "0.34.0": {
+        "runs_drafts",
         "takes_files",
         "shows_prompts",
         "takes_adapters",
@@ -35,6 +36,7 @@ STEPS = {
         "rewrites_gguf",
     },
     "0.34.1-rc0": {
+        "runs_drafts",
         "takes_files",
         "shows_prompts",
         "native_templates",
@@ -43,6 +45,7 @@ STEPS = {
         "refuses_typical_p",
     },
     "v0.34.4": {
+        "runs_drafts",
         "takes_files",
         "shows_prompts",
         "native_templates",
@@ -50,8 +53,16 @@ STEPS = {
         "keeps_shards",
         "refuses_typical_p",
     },
-    "0.35.1": {"takes_files", "shows_prompts", "native_templates", "takes_shards", "keeps_shards"},
+    "0.35.1": {
+        "takes_files",
+        "shows_prompts",
+        "native_templates",
+        "takes_shards",
+        "keeps_shards",
+        "runs_drafts",
+    },
     "0.40.0": {
+        "runs_drafts",
         "takes_files",
         "shows_prompts",
         "native_templates",

@@ -16,7 +16,7 @@ from gguf2ollama.modelfiles import Parameter
 from gguf2ollama.planning.recipe import plan_recipe
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import Target
-from gguf2ollama.sources.model import Published
+from gguf2ollama.sources.model import Published, Value
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
@@ -151,6 +151,13 @@ def test_the_batch_of_an_embedding_model_follows_the_context_of_the_user_and_of_
     left = plan(header, context=ContextChoice(tokens=None, requested="server", reason="left"))
     assert "num_ctx" not in left.parameters
     assert left.parameters["num_batch"].value == 8192
+
+
+def test_tokens_that_mtp_layers_predict_are_a_parameter_that_the_user_may_set():
+    tokens = Value(value=4, source="MTP layers")
+    assert plan(CHAT, draft_tokens=tokens).parameters["draft_num_predict"].value == 4
+    own = plan(CHAT, draft_tokens=tokens, parameters=[Parameter(name="draft_num_predict", value=2)])
+    assert own.parameters["draft_num_predict"].value == 2
 
 
 def test_projectors_make_a_model_see():

@@ -13,6 +13,7 @@ from tests.builders import build_gguf, build_shards, tiny_llama
 from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_repositories import KNOWN, MB
 from tests.fakes.ollama_server import FakeOllama
+from tests.zoo import mtp
 
 SHARDED = "Qwen/Qwen2.5-7B-Instruct-GGUF"
 
@@ -291,6 +292,34 @@ class TestProjector:
         lines = []
         find_with("o/r", notify=lines.append)
         assert any("--mmproj FILE takes another (mmproj-F32.gguf" in line for line in lines)
+
+
+class TestDraft:
+    @pytest.fixture(autouse=True)
+    def _repository(self, hub, tmp_path):
+        model = mtp.make_model(tmp_path / "m.gguf").read_bytes()
+        draft = mtp.make_draft(tmp_path / "d.gguf").read_bytes()
+        hub.add("o/r", {"Zoo-35-F32.gguf": model, "mtp-Zoo-35-F32.gguf": draft})
+
+    def test_of_the_repository_goes_with_its_model_and_is_fetched(self):
+        lines = []
+        ref = resolve(
+            "o/r", selection=SourceSelection(), room=None, digests=DigestCache(), notify=lines.append
+        )
+        assert any(line.startswith("Draft: mtp-Zoo-35-F32.gguf") for line in lines)
+        files = fetch(ref, digests=DigestCache())
+        assert [shard.path.name for shard in files.drafts] == ["mtp-Zoo-35-F32.gguf"]
+        assert [file.path for file in files.origin.files] == ["Zoo-35-F32.gguf", "mtp-Zoo-35-F32.gguf"]
+
+    def test_is_not_fetched_where_it_cannot_be_used(self):
+        files = find_with("o/r", version="0.31.1")
+        assert (files.drafts, [file.path for file in files.origin.files]) == ((), ["Zoo-35-F32.gguf"])
+
+    def test_of_the_repository_or_of_this_machine_is_used_on_demand(self, tmp_path):
+        assert find_with("o/r", draft="mtp-Zoo-35-F32.gguf").drafts
+        assert find_with("o/r", draft=tmp_path / "d.gguf").drafts[0].path == tmp_path / "d.gguf"
+        with pytest.raises(UsageProblem, match="cannot draft"):
+            find_with("o/r", draft=tmp_path / "m.gguf")
 
 
 class TestHeadersThatSettle:
