@@ -7,11 +7,12 @@ from pathlib import Path
 
 from gguf2ollama.errors import NotFound
 from gguf2ollama.events import Progress, ignore
+from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.stores import known_stores
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_check import StoreFinding, check_store
 
-__all__ = ["doctor", "find_model_directory"]
+__all__ = ["check_directory", "doctor", "find_model_directory"]
 
 
 def doctor(
@@ -21,13 +22,21 @@ def doctor(
 
     Args:
         store: The directory; when not given, the first that exists of those that Ollama uses.
-        quick: Whether only the sizes of blobs are checked, and not their digests.
+        quick: Whether only the sizes of blobs are checked, and the digests of linked ones that were changed.
         progress: Called with the bytes hashed.
 
     Raises:
         NotFound: There is no such directory.
     """
-    return check_store(LocalStore(find_model_directory(store)), hash_blobs=not quick, progress=progress)
+    return check_directory(find_model_directory(store), quick=quick, progress=progress)
+
+
+def check_directory(root: Path, *, quick: bool, progress: Progress = ignore) -> tuple[StoreFinding, ...]:
+    """Check a model directory; see :func:`doctor`."""
+    cache = DigestCache()
+    found = check_store(LocalStore(root, cache), hash_blobs=not quick, progress=progress)
+    cache.save()
+    return found
 
 
 def find_model_directory(named: str | os.PathLike[str] | None) -> Path:

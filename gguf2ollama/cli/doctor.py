@@ -23,7 +23,11 @@ __all__ = ["command"]
     metavar="DIR",
     help="Check this model directory of Ollama alone.  [default: OLLAMA_MODELS, else Ollama's default]",
 )
-@option("--quick", is_flag=True, help="Check sizes only; compute no digests.")
+@option(
+    "--quick",
+    is_flag=True,
+    help="Check sizes only; compute no digests but of linked files that were changed.",
+)
 @option(
     "--fix",
     is_flag=True,
@@ -138,11 +142,10 @@ def _fix_store(root: Path, *, output: Output) -> None:
 
 
 def _check_store(root: Path, *, quick: bool, output: Output) -> list[StoreFinding]:
-    from gguf2ollama.ollama.store import LocalStore  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.ollama.store_check import check_store  # noqa: PLC0415
+    from gguf2ollama.api.doctor import check_directory  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
-        findings = check_store(LocalStore(root), hash_blobs=not quick, progress=progress)
+        findings = check_directory(root, quick=quick, progress=progress)
     if not output.as_json:
         for finding in findings:
             output.text(one_line(f"{finding.level}: {finding.path}: {finding.message}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -16,26 +17,28 @@ from gguf2ollama.oci import Digest
 
 __all__ = ["DigestCache"]
 
-_FORMAT = 1
+_FORMAT = 2
 _CAP_BYTES = 16 << 20
 _CAP_ENTRIES = 10_000
 _CAP_HEAD = 256 << 20
+_LEAST_HEAD = 1 << 20  # bytes
+_SAMPLES, _SAMPLE_BYTES = 64, 4096
 _SETTLED_AFTER = 2.0  # seconds since the last change: a file may change twice within one tick of the clock
 
 _State: TypeAlias = "list[list[int]]"
 
 
 class DigestCache:
-    """Digests by the paths, sizes, modification times and inodes of the files.
+    """Digests by the paths, devices, inodes, sizes and modification times of the files, blobs among them.
 
-    A file that is hard-linked into Ollama's store is the same file as the blob there, and its time changes
-    whenever Ollama touches the blob (``touchLayer``, manifest/layer.go of 0.34.4). Such a file also counts as
-    unchanged while it is the blob of that digest and has the same header: whatever edits a GGUF in place
-    changes its header.
+    Ollama sets the time of a blob whenever it uses it again (``touchLayer``, manifest/layer.go of 0.34.4),
+    and so that of a file that is hard-linked to it. Such a file also counts as unchanged while its header and
+    64 samples of it are the same, unless it was written to last: then it was not touched (a write sets the
+    times of content and inode to the same nanosecond, and setting a time does not).
 
-    A file that was changed and then got its old size and time back counts as unchanged, and so does a linked
-    one whose weights were edited in place: ``is_trusted=False`` (``--rehash``) is for these. A cache that
-    cannot be read or written is ignored.
+    A file that was changed and then got its old size and time back counts as unchanged, and so does a blob in
+    which bytes between the samples were changed before Ollama touched it: ``is_trusted=False``
+    (``--rehash``) and ``doctor`` are for these. A cache that cannot be read or written is ignored.
 
     Args:
         path: The file of the cache; by default ``digests.json`` in the user's cache folder, if there is one.
@@ -64,7 +67,7 @@ class DigestCache:
             return None
         with contextlib.suppress(InvalidInput):
             digest = Digest.parse(str(entry.get("digest")))
-            if entry.get("state") == state or _is_touched_blob(entry, files, state, digest):
+            if entry.get("state") == state or _is_touched(entry, files, state, digest):
                 return digest
         return None
 
@@ -79,12 +82,11 @@ class DigestCache:
             files: As for :meth:`get`.
             digest: Their digest.
             header: As for :meth:`get`.
-            head_bytes: The size of the header of a file that is hashed unchanged.
+            head_bytes: The size of the header of the first file; 0 where that is not known.
         """
-        head = _head(files[0], head_bytes) if head_bytes and header is None and len(files) == 1 else None
         key, state = _key(files, header), _state(files)
         if state is not None and state == self._seen.get(key):
-            self._new[key] = {"state": state, "digest": str(digest)} | ({"head": head} if head else {})
+            self._new[key] = _entry(files, state, digest, head_bytes)
 
     def learn(self, file: str, digest: Digest, *, head_bytes: int = 0) -> None:
         """Store the digest of a file that was hashed while it was written.
@@ -95,9 +97,15 @@ class DigestCache:
             head_bytes: The size of its header; 0 where that is not known.
         """
         if (state := _state((file,))) is not None:
-            head = _head(file, head_bytes) if head_bytes else None
-            entry = {"state": state, "digest": str(digest)} | ({"head": head} if head else {})
-            self._new[file] = self._entries[file] = entry
+            self._new[file] = self._entries[file] = _entry((file,), state, digest, head_bytes)
+
+    def knows(self, blob: Path, digest: Digest) -> bool:
+        """Return whether a blob still is what was written or hashed; see the class."""
+        return self.get((str(blob),)) == digest
+
+    def learn_blob(self, blob: Path, digest: Digest, *, head_bytes: int = 0) -> None:
+        """Store that a blob was written, or hashed, and has its digest; see :meth:`learn`."""
+        self.learn(str(blob), digest, head_bytes=head_bytes)
 
     def of_file(self, path: Path) -> str | None:
         """Return the digest of one file as it is now, as 64 hexadecimal digits; ``None`` if not known."""
@@ -130,32 +138,51 @@ def _key(files: tuple[str, ...], header: Digest | None) -> str:
 
 
 def _is_settled(state: _State) -> bool:
-    return max(time_ns for _, time_ns, _ in state) < (time.time() - _SETTLED_AFTER) * 1e9
+    return max(time_ns for *_, time_ns in state) < (time.time() - _SETTLED_AFTER) * 1e9
 
 
 def _state(files: tuple[str, ...]) -> _State | None:
-    """Return size, modification time in nanoseconds and inode of each file; ``None`` if one is missing."""
+    """Return device, inode, size and modification time (ns) of each file; ``None`` if one is missing."""
     try:
         found = [Path(file).stat() for file in files]
     except OSError:
         return None
-    return [[status.st_size, status.st_mtime_ns, status.st_ino] for status in found]
+    return [[status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns] for status in found]
 
 
-def _is_touched_blob(entry: dict[str, Any], files: tuple[str, ...], now: _State, digest: Digest) -> bool:
-    """Return whether only the time of a file changed, and it is the blob of its digest in a store."""
+def _entry(files: tuple[str, ...], state: _State, digest: Digest, head_bytes: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {"state": state, "digest": str(digest)}
+    head_bytes = max(head_bytes, _LEAST_HEAD)
+    sample = _sample(files, head_bytes)
+    return entry | ({"sample": [head_bytes, sample]} if sample is not None else {})
+
+
+def _is_touched(entry: dict[str, Any], files: tuple[str, ...], now: _State, digest: Digest) -> bool:
+    """Return whether only times of blobs changed, or numbers of devices, which may differ after a start."""
     try:
-        ((size, _, inode),), (head_bytes, head) = entry["state"], entry["head"]
+        before, (head_bytes, sample) = entry["state"], entry["sample"]
+        if [state[1:3] for state in before] != [state[1:3] for state in now]:
+            return False
+        touched = [file for file, old, new in zip(files, before, now, strict=True) if old[3:] != new[3:]]
     except (KeyError, TypeError, ValueError):
-        return False
-    if len(files) != 1 or [size, inode] != [now[0][0], now[0][2]]:
         return False
     if not isinstance(head_bytes, int) or not 0 < head_bytes <= _CAP_HEAD:
         return False
-    return _is_blob(files[0], digest) and _head(files[0], head_bytes) == [head_bytes, head]
+    are_blobs = all(_was_set(file) and _is_blob(file, digest) for file in touched)
+    return are_blobs and _sample(files, head_bytes) == sample
+
+
+def _was_set(file: str) -> bool:
+    """Return whether the time of a file was set after it was written to last."""
+    with contextlib.suppress(OSError):
+        found = Path(file).stat()
+        return found.st_mtime_ns != found.st_ctime_ns
+    return False
 
 
 def _is_blob(file: str, digest: Digest) -> bool:
+    if Path(file).parts[-2:] == ("blobs", digest.blob_name):
+        return True
     from gguf2ollama.install.stores import known_stores  # noqa: PLC0415 - for a file that was touched
 
     for store in known_stores(os.environ):
@@ -165,11 +192,21 @@ def _is_blob(file: str, digest: Digest) -> bool:
     return False
 
 
-def _head(file: str, count: int) -> list[object] | None:
-    """Return number and digest of the first bytes of a file; ``None`` if they cannot be read."""
-    with contextlib.suppress(OSError), Path(file).open("rb") as stream:
-        return [count, str(Digest.of(stream.read(count)))]
-    return None
+def _sample(files: tuple[str, ...], head_bytes: int) -> str | None:
+    """Return the digest of the first bytes of files and of some further on; ``None`` if that fails."""
+    state = hashlib.sha256()
+    try:
+        for file in files:
+            with Path(file).open("rb", buffering=0) as stream:
+                state.update(stream.read(head_bytes) or b"")
+                size = stream.seek(0, os.SEEK_END)
+                step = max((size - _SAMPLE_BYTES - head_bytes) // (_SAMPLES - 1), 1)
+                for offset in range(head_bytes, size, step):
+                    stream.seek(max(min(offset, size - _SAMPLE_BYTES), 0))
+                    state.update(stream.read(_SAMPLE_BYTES) or b"")
+    except OSError:
+        return None
+    return state.hexdigest()
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

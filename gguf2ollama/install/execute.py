@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from gguf2ollama.errors import ServerRefused
@@ -67,7 +68,7 @@ def _make_transport(
         from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - each only if it is chosen
 
         return StoreTransport(
-            store=store,
+            store=dataclasses.replace(store, records=hashing.cache),
             image=image,
             hashing=hashing,
             progress=progress,
@@ -90,7 +91,8 @@ def _make_transport(
             hashing=hashing,
             copies=plan.destination.features.copies_of_upload,
             progress=progress,
+            notify=notify,
         )
     from gguf2ollama.install.registry_pull import PullTransport  # noqa: PLC0415
 
-    return PullTransport(client=client, image=image, hashing=hashing, progress=progress)
+    return PullTransport(client=client, image=image, hashing=hashing, progress=progress, notify=notify)

@@ -44,7 +44,7 @@ class Hashing:
     """
 
     def __init__(self, *, cache: DigestCache, progress: Progress) -> None:
-        self._cache = cache
+        self.cache = cache
         self._progress = progress
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -116,7 +116,7 @@ class Hashing:
     def _start(self, layer: Weights) -> Future[Digest]:
         key = files, header = _key(layer)
         if key not in self._futures:
-            if (known := self._cache.get(files, header=header)) is None:
+            if (known := self.cache.get(files, header=header)) is None:
                 cancelled = self._cancelled[key] = threading.Event()
                 self._shares.begin(cancelled, size=layer.size)  # not by its key: it may be submitted again
                 self._futures[key] = self._pool.submit(self._hash, layer, key, cancelled)
@@ -153,8 +153,8 @@ class Hashing:
             self._shares.end(cancelled)
         with self._saving:
             head_bytes = layer.shards[0].gguf.data_offset
-            self._cache.put(files, digest, header=header, head_bytes=head_bytes)
-            self._cache.save()
+            self.cache.put(files, digest, header=header, head_bytes=head_bytes)
+            self.cache.save()
         return digest
 
 

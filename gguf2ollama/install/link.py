@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
@@ -16,7 +17,7 @@ from gguf2ollama.planning.layers import Image, Weights
 
 __all__ = ["StoreTransport"]
 
-_OUTCOMES: dict[BlobResult, str] = {
+_OUTCOMES: dict[BlobResult | Literal["existing"], str] = {
     "existing": "already exists",
     "reflinked": "reflinked (0 bytes copied)",
     "hardlinked": "hard-linked (0 bytes copied)",
@@ -40,17 +41,22 @@ class StoreTransport:
         """Write blobs, then the manifest.
 
         Raises:
-            InvalidInput: A file changed while it was being read, or an existing blob is damaged.
+            InvalidInput: A file changed while it was being read.
             NotEnoughSpace: The disk has too little space.
             UsageProblem: The store cannot be written.
         """
         self.hashing.keep_only(self.image.weights)
         digests = self.hashing.digests(self.image)
-        results = {layer.name: self._link(layer, digests[layer.name]) for layer in self.image.weights}
+        results = {layer.name: self._find_or_link(layer, digests[layer.name]) for layer in self.image.weights}
         to_copy = [layer for layer in self.image.weights if results[layer.name] is None]
         self.store.require(sum(layer.size for layer in to_copy))
         for layer in to_copy:
             results[layer.name] = self._copy(layer, digests[layer.name])
+        for layer in self.image.weights:
+            if results[layer.name] != "existing":
+                blob, head_bytes = self.store.blob_path(digests[layer.name]), layer.shards[0].gguf.data_offset
+                self.hashing.cache.learn_blob(blob, digests[layer.name], head_bytes=head_bytes)
+        self.hashing.cache.save()
         for title, result in results.items():
             self.notify(f"{title}: {_OUTCOMES[result or 'copied']}")
         image = self.image.recorded(digests)
@@ -60,13 +66,18 @@ class StoreTransport:
         if written.full != name.full:
             self.notify(f"Kept the spelling {written.short}, which the store already has")
 
-    def _link(self, layer: Weights, digest: Digest) -> BlobResult | None:
-        if not layer.is_file:
+    def _find_or_link(self, layer: Weights, digest: Digest) -> BlobResult | Literal["existing"] | None:
+        """Return how the store has a layer now; ``None`` if it has to be copied."""
+        source = layer.shards[0].path if layer.is_file else None
+        state = self.store.check_blob(digest, size=layer.size, source=source, progress=self.progress)
+        if state == "intact":
+            return "existing"
+        if state == "damaged":
+            self.notify(f"{layer.name}: the model directory has a damaged copy, which is replaced")
+        if source is None:
             return None
-        result = self.store.link_file(
-            layer.shards[0].path, digest, size=layer.size, symbolic=self.makes_symlinks
-        )
-        if result in {"reflinked", "hardlinked", "symlinked"}:
+        result = self.store.link_file(source, digest, symbolic=self.makes_symlinks)
+        if result is not None:
             try:
                 layer.require_unchanged()  # since it was hashed
             except Gguf2OllamaError:

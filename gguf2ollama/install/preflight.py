@@ -17,7 +17,7 @@ from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.layers import Image, Weights
 from gguf2ollama.planning.plan import BuildPlan
 
-__all__ = ["preflight", "reported_digests", "require_server_space"]
+__all__ = ["is_store_of", "preflight", "reported_digests", "require_server_space"]
 
 _COMPARED_MODELS = 20  # of those that a server lists, to identify its store
 _SAME_TIME = 1.0  # seconds by which server and file system may differ on a file's time
@@ -112,7 +112,7 @@ def require_server_space(
     for store in known_stores(environ):
         blobs = store.root / "blobs"
         free = _free_or_none(blobs, reserved=reserved or {})
-        if free is None or free >= most or not _is_store_of(client, store):
+        if free is None or free >= most or not is_store_of(client, store):
             continue
         found = digests()
         needed = extra + sum(
@@ -130,7 +130,7 @@ def _free_or_none(folder: Path, *, reserved: Mapping[int, int]) -> int | None:
         return None
 
 
-def _is_store_of(client: Client, store: LocalStore) -> bool:
+def is_store_of(client: Client, store: LocalStore) -> bool:
     """Return whether a store is that of a server: by its models, or by a few bytes written there."""
     with contextlib.suppress(Gguf2OllamaError):
         for model in client.list()[:_COMPARED_MODELS]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem
@@ -37,12 +37,14 @@ class PullTransport:
         image: The model.
         hashing: Finds its digests.
         progress: Called with the bytes sent.
+        notify: Called with a line for each damaged blob.
     """
 
     client: Client
     image: Image
     hashing: Hashing
     progress: Progress
+    notify: Callable[[str], None]
 
     def make(self, name: ModelName) -> None:
         """Make the model under a name.
@@ -55,7 +57,9 @@ class PullTransport:
         layers = self.image.weights
         self.hashing.keep_only(layers)
         require_server_space(self.client, self.image, digests=lambda: self.hashing.digests(self.image))
-        digests = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress).digests
+        digests = send_weights(
+            self.client, layers, hashing=self.hashing, progress=self.progress, notify=self.notify
+        ).digests
         image = self.image.recorded(digests)
         texts = (*image.texts, image.config)
         with (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, ServerRefused
@@ -31,6 +31,7 @@ class UploadTransport:
         quantization: What it is shown as.
         copies: The most copies of the model that the server's store holds at one time.
         progress: Called with the bytes sent.
+        notify: Called with a line for each damaged blob.
     """
 
     client: Client
@@ -40,6 +41,7 @@ class UploadTransport:
     hashing: Hashing
     copies: int
     progress: Progress
+    notify: Callable[[str], None]
 
     def make(self, name: ModelName) -> None:
         """Make the model under a name.
@@ -54,7 +56,9 @@ class UploadTransport:
         require_server_space(
             self.client, self.image, digests=lambda: self.hashing.digests(self.image), copies=self.copies
         )
-        sent = send_weights(self.client, layers, hashing=self.hashing, progress=self.progress)
+        sent = send_weights(
+            self.client, layers, hashing=self.hashing, progress=self.progress, notify=self.notify
+        )
         recipe = self.recipe.recorded(sent.digests[layer.name] for layer in layers)
         try:
             create_model(

@@ -16,13 +16,14 @@ import os
 import platform
 import stat
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput, NotFound, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
-from gguf2ollama.fs.atomic import atomic_file, clear_abandoned, sync_folder
+from gguf2ollama.fs.atomic import atomic_file, clear_abandoned, sync_folder, temporary_path
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.space import check_free_space
 from gguf2ollama.names import ModelName
@@ -33,6 +34,7 @@ from gguf2ollama.oci import (
     Manifest,
     ManifestList,
     MediaType,
+    hash_stream,
     parse_manifest,
 )
 from gguf2ollama.ollama.store_layout import (
@@ -47,12 +49,14 @@ from gguf2ollama.ollama.store_layout import (
     v2_path,
 )
 
-__all__ = ["BlobResult", "LocalStore"]
+__all__ = ["BlobRecords", "BlobResult", "BlobState", "LocalStore", "has_digest"]
 
-BlobResult = Literal["existing", "reflinked", "hardlinked", "symlinked", "copied"]
+BlobResult = Literal["reflinked", "hardlinked", "symlinked", "copied"]
 """How a blob came into the store."""
 
-_CHUNK = 1 << 20
+BlobState = Literal["missing", "intact", "damaged"]
+"""What the store has of a blob: nothing, all of it, or a file with other bytes."""
+
 _ATTEMPTS = 10
 _READABLE = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _FILE_MODE = 0o644  # of all that Ollama writes
@@ -70,15 +74,30 @@ _NO_CLONE = {
 }
 
 
+class BlobRecords(Protocol):
+    """What is known of blobs from when they were written or hashed."""
+
+    def knows(self, blob: Path, digest: Digest) -> bool:
+        """Return whether a blob still is what was written or hashed."""
+
+    def learn_blob(self, blob: Path, digest: Digest) -> None:
+        """Store that a blob was hashed and has its digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalStore:
     """A store below ``root``, which is what ``OLLAMA_MODELS`` names.
 
-    An existing blob is never written again, and nothing is written through a symbolic link that leads
-    out of the store.
+    An existing blob is written again only if its bytes do not have its digest, and nothing is written through
+    a symbolic link that leads out of the store.
+
+    Attributes:
+        root: The folder.
+        records: Spares the hashing of blobs that are as they were; ``None`` to hash each that exists.
     """
 
     root: Path
+    records: BlobRecords | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_writable(self) -> bool:
@@ -135,16 +154,47 @@ class LocalStore:
             UsageProblem: The store cannot be written.
         """
         digest = Digest.of(content)
-        if not self._is_kept(digest, size=len(content)):
+        if self.check_blob(digest, size=len(content)) != "intact":
             with atomic_file(self.blob_path(digest)) as stream:
                 stream.write(content)
             self._settle(self.blob_path(digest))
         return digest
 
-    def link_file(
-        self, path: Path, digest: Digest, *, size: int, symbolic: bool = False
-    ) -> BlobResult | None:
+    def check_blob(
+        self, digest: Digest, *, size: int, source: Path | None = None, progress: Progress = ignore
+    ) -> BlobState:
+        """Return whether the blob of a digest exists with its bytes, which are hashed where not known.
+
+        A symbolic link to a file that is gone is removed.
+
+        Args:
+            digest: The digest.
+            size: Its length in bytes.
+            source: A file of that digest, to which the blob may be linked.
+            progress: Called with the bytes hashed.
+
+        Raises:
+            UsageProblem: What stands there is not a file, or cannot be read.
+        """
+        path = self.blob_path(digest)
+        if not self._exists(digest):
+            return "missing"
+        with disk_errors(path, action="cannot read"):
+            if path.stat().st_size != size:
+                return "damaged"
+            if self.records is not None and self.records.knows(path, digest):
+                return "intact"
+            is_source = source is not None and path.samefile(source)
+            if not is_source and not has_digest(path, digest, progress=progress):
+                return "damaged"
+        if self.records is not None:
+            self.records.learn_blob(path, digest)
+        return "intact"
+
+    def link_file(self, path: Path, digest: Digest, *, symbolic: bool = False) -> BlobResult | None:
         """Store a file whose digest is known without copying it; ``None`` where it has to be copied.
+
+        What stands there is replaced.
 
         A reflink is best, where the file system has them: it shares the bytes until one of both changes.
         A hard link is the same file under two names.
@@ -152,57 +202,30 @@ class LocalStore:
         Args:
             path: The file; it is read, never written.
             digest: Its digest.
-            size: Its length in bytes.
             symbolic: Whether a symbolic link is made where neither is possible, as on another file system;
                 0.34.4 serves it as any other blob.
 
         Raises:
-            InvalidInput: The store has a blob of that digest which is damaged.
             UsageProblem: The store cannot be written.
         """
-        if self._is_kept(digest, size=size):
-            return "existing"
         blob = self.blob_path(digest)
+        self._make_folder(blob.parent)
         with disk_errors(blob):
             if _clone(path, blob):
                 self._settle(blob)
                 return "reflinked"
-            owner = _owner(blob.parent)
-            if not _is_usable(path, owner=owner):
+            if not _is_usable(path, owner=_owner(blob.parent)):
                 return None
             if _link(path, blob):
                 return "hardlinked"
-            if symbolic and _symlink(blob, path.resolve()):
+            if symbolic and _replace_by_symlink(blob, path.resolve()):
                 return "symlinked"
             return None
 
-    def add_stream(
-        self, stream: BinaryIO, digest: Digest, *, size: int, task: str, progress: Progress = ignore
-    ) -> BlobResult:
-        """Store the contents of a stream, hashed while they are copied.
-
-        Raises:
-            InvalidInput: The contents do not match the digest.
-            NotEnoughSpace: The disk is full.
-            UsageProblem: The store cannot be written.
-        """
-        if self._is_kept(digest, size=size):
-            return "existing"
-        blob = self.blob_path(digest)
-        with atomic_file(blob, size=size) as target:
-            copied = _copy_hashed(
-                stream, target, notify=lambda done: progress(Update(task=task, done=done, total=size))
-            )
-            if copied != digest:
-                raise InvalidInput(
-                    f"checksum mismatch: expected {digest}, got {copied}",
-                    hint="the file changed while it was being read; run the command again",
-                )
-        self._settle(blob)
-        return "copied"
-
     def add_file(self, write: Callable[[BinaryIO], None], digest: Digest, *, size: int) -> BlobResult:
         """Store what a function writes, whose digest is known; its bytes may be shared with other files.
+
+        What stands there is replaced.
 
         Args:
             write: Gets a new file, and writes to its descriptor.
@@ -210,13 +233,12 @@ class LocalStore:
             size: Its length in bytes.
 
         Raises:
-            InvalidInput: It wrote fewer or more bytes, or a blob of that digest exists and is damaged.
+            InvalidInput: It wrote fewer or more bytes.
             NotEnoughSpace: The disk is full.
             UsageProblem: The store cannot be written.
         """
-        if self._is_kept(digest, size=size):
-            return "existing"
         blob = self.blob_path(digest)
+        self._make_folder(blob.parent)
         with atomic_file(blob, size=size) as target:
             write(target)
             if (written := os.fstat(target.fileno()).st_size) != size:
@@ -239,7 +261,8 @@ class LocalStore:
             UsageProblem: The store cannot be written.
         """
         for blob in manifest.blobs:
-            if not self._is_kept(blob.digest, size=blob.size):
+            path = self.blob_path(blob.digest)
+            if not self._exists(blob.digest) or path.stat().st_size != blob.size:
                 raise InvalidInput(f"blob {blob.digest} of {name.short} is missing in {self.root}")
         entry = self.find(name)
         name = name if entry is None else entry.name
@@ -349,11 +372,8 @@ class LocalStore:
         """Return where a blob is, or would be."""
         return self.root / "blobs" / digest.blob_name
 
-    def _is_kept(self, digest: Digest, *, size: int) -> bool:
-        """Whether the blob exists; a blob of another size is an error that only its owner can fix.
-
-        A symbolic link to a file that is gone is removed.
-        """
+    def _exists(self, digest: Digest) -> bool:
+        """Return whether the blob of a digest is a file; a symbolic link to one that is gone is removed."""
         path = self.blob_path(digest)
         try:
             with disk_errors(path):
@@ -362,11 +382,8 @@ class LocalStore:
             self._make_folder(path.parent)
             self._remove(path)
             return False
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-            raise InvalidInput(
-                f"blob {path} is damaged: it has {found.st_size:,} bytes, expected {size:,}",
-                hint="remove that file, then run the command again",
-            )
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageProblem(f"blob {path} is not a file", hint="remove it, then run the command again")
         return True
 
     def _write_v2(self, path: Path, content: bytes) -> Descriptor:
@@ -447,7 +464,7 @@ def _clone(source: Path, blob: Path) -> bool:
     ioctl, clonefile = _ioctl(), _clonefile()
     if ioctl is None and clonefile is None:
         return False
-    temporary = blob.parent / f".{blob.name}.{os.urandom(6).hex()}.part"
+    temporary = temporary_path(blob, folder=blob.parent)
     try:
         if clonefile is not None:
             clonefile(source.resolve(), temporary)
@@ -513,24 +530,44 @@ def _is_usable(source: Path, *, owner: int | None) -> bool:
 
 def _link(source: Path, blob: Path) -> bool:
     """Hard-link a file into the store; false where that is not possible."""
+    temporary = temporary_path(blob, folder=blob.parent)
     try:
-        os.link(source.resolve(), blob)
-    except FileExistsError:
-        return True
+        os.link(source.resolve(), temporary)
+        temporary.replace(blob)
     except OSError as error:
         if error.errno in _NO_LINK:
             return False
         raise
+    finally:
+        temporary.unlink(missing_ok=True)
     return True
 
 
-def _copy_hashed(source: BinaryIO, target: BinaryIO, *, notify: Callable[[int], None]) -> Digest:
-    import hashlib  # noqa: PLC0415 - links need no hash
+def _replace_by_symlink(blob: Path, target: Path) -> bool:
+    temporary = temporary_path(blob, folder=blob.parent)
+    try:
+        if not _symlink(temporary, target):
+            return False
+        temporary.replace(blob)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
-    state, done = hashlib.sha256(), 0
-    while piece := source.read(_CHUNK):
-        state.update(piece)
-        target.write(piece)
-        done += len(piece)
-        notify(done)
-    return Digest(state.hexdigest())
+
+def has_digest(path: Path, digest: Digest, *, progress: Progress = ignore) -> bool:
+    """Return whether the bytes of a file have a digest.
+
+    Args:
+        path: The file.
+        digest: The digest.
+        progress: Called with the bytes hashed.
+    """
+    with path.open("rb") as stream:
+        total, done = os.fstat(stream.fileno()).st_size, 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(Update(task=f"hashing {path.name[:19]}", done=done, total=total))
+
+        return hash_stream(stream, advance=advance)[0] == digest

@@ -8,7 +8,7 @@ from typing import Literal
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError
-from gguf2ollama.events import Progress, Update, ignore
+from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.oci import (
     RUNNER,
@@ -17,10 +17,9 @@ from gguf2ollama.oci import (
     Manifest,
     ManifestList,
     MediaType,
-    hash_stream,
     parse_manifest,
 )
-from gguf2ollama.ollama.store import LocalStore
+from gguf2ollama.ollama.store import LocalStore, has_digest
 from gguf2ollama.ollama.store_layout import (
     MANIFESTS,
     MANIFESTS_V2,
@@ -104,14 +103,12 @@ def check_store(
     findings += _alike(models)
     for blob in named.values():
         path = store.blob_path(blob.digest)
-        if hash_blobs and path.is_file() and not _has_digest(path, blob, progress=progress):
-            findings.append(
-                StoreFinding(
-                    level="error",
-                    path=path,
-                    message="checksum mismatch: remove it, then build or pull its models again",
-                )
-            )
+        if path.is_file() and (hash_blobs or _changed(store, path, blob.digest)):
+            if has_digest(path, blob.digest, progress=progress):
+                if store.records is not None:
+                    store.records.learn_blob(path, blob.digest)
+            else:
+                findings.append(_damaged(path))
     return (*findings, *_doubled(store, models), *_unnamed(store, named))
 
 
@@ -270,16 +267,18 @@ def _alike(models: Sequence[_Model]) -> Iterator[StoreFinding]:
             )
 
 
-def _has_digest(path: Path, blob: Descriptor, *, progress: Progress) -> bool:
-    done = 0
+def _changed(store: LocalStore, path: Path, digest: Digest) -> bool:
+    """Return whether a blob of several names, which any of them may have overwritten, is not as it was."""
+    return _is_linked(path) and store.records is not None and not store.records.knows(path, digest)
 
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(Update(task=f"hashing {path.name[:19]}", done=done, total=blob.size))
 
-    with path.open("rb") as stream:
-        return hash_stream(stream, advance=advance)[0] == blob.digest
+def _damaged(path: Path) -> StoreFinding:
+    why = ", a file linked to it was overwritten in place" if _is_linked(path) else ""
+    return StoreFinding(
+        level="error",
+        path=path,
+        message=f"checksum mismatch{why}: remove it, then build or pull its models again",
+    )
 
 
 def _doubled(store: LocalStore, models: Sequence[_Model]) -> Iterator[StoreFinding]:

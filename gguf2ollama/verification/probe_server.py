@@ -89,7 +89,7 @@ def _transport(client: Client, path: Path, settings: Settings, *, via: Via, hash
         )
     from gguf2ollama.install.registry_pull import PullTransport  # noqa: PLC0415 - an HTTP server
 
-    return PullTransport(client=client, image=image, hashing=hashing, progress=ignore)
+    return PullTransport(client=client, image=image, hashing=hashing, progress=ignore, notify=ignore)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,15 @@ def test_a_host_for_a_directory_alone_is_a_usage_error(call, store, server):
     assert call("doctor", "--host", server.url, "--store", store).code == 2
 
 
+def test_a_linked_file_that_was_overwritten_in_place_is_found_without_hashing_all(call, store, gguf):
+    blob = next(path for path in blobs_of(store) if path.samefile(gguf))
+    gguf.write_bytes(gguf.read_bytes()[:-4] + b"\1\2\3\4")
+    for options in ([], ["--quick"]):
+        done = call("doctor", "--store", store, *options)
+        assert done.code == 6
+        assert f"error: {blob}: checksum mismatch, a file linked to it was overwritten in place" in done.out
+
+
 @pytest.mark.usefixtures("server")
 class TestSystem:
     @pytest.fixture(autouse=True)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -111,9 +113,9 @@ def test_a_cache_that_is_not_trusted_still_learns(file, place):
         b"\x00\xff",
         b"null",
         b"[]",
-        b'{"format": 1}',
-        b'{"format": 1, "digests": []}',
-        b'{"format": 2, "digests": {}}',
+        b'{"format": 2}',
+        b'{"format": 2, "digests": []}',
+        b'{"format": 1, "digests": {}}',
         b"[" * 100_000,
     ],
 )
@@ -138,7 +140,7 @@ json_values = st.recursive(
 @given(entry=json_values | st.fixed_dictionaries({"state": json_values, "digest": json_values}))
 def test_whatever_an_entry_holds_it_is_a_digest_or_nothing(file, place, entry):
     place.parent.mkdir(exist_ok=True)
-    place.write_text(json.dumps({"format": 1, "digests": {str(file): entry}}), encoding="utf-8")
+    place.write_text(json.dumps({"format": 2, "digests": {str(file): entry}}), encoding="utf-8")
     assert known(place, file) is None
 
 
@@ -208,7 +210,7 @@ for name in files * 5:
         subprocess.Popen([sys.executable, "-c", script, str(place), str(path), str(file)]) for path in files
     ]
     assert [worker.wait(60) for worker in workers] == [0] * 4
-    assert json.loads(place.read_bytes())["format"] == 1
+    assert json.loads(place.read_bytes())["format"] == 2
     assert known(place, file) == DIGEST
     assert [path.name for path in place.parent.iterdir()] == ["digests.json"]
 
@@ -242,11 +244,50 @@ def blob(file, tmp_path, monkeypatch, place):
     return blob
 
 
+def touch(path):
+    """Set the times of a file as Go's ``os.Chtimes`` does: a write sets that of the inode to the same."""
+    os.utime(path, ns=(time.time_ns(), time.time_ns()))
+
+
 def test_a_linked_file_is_known_when_ollama_touches_the_blob(file, place, blob):
-    os.utime(blob)
+    touch(blob)
     assert known(place, file) == DIGEST
     assert known(place, file, is_trusted=False) is None
     assert known(place, file, file) is None
+
+
+def test_a_linked_file_that_was_written_to_is_not_known_even_with_the_same_bytes(file, place, blob):
+    with file.open("r+b") as stream:
+        stream.write(CONTENT[:1])
+    assert known(place, file) is None
+
+
+@pytest.mark.parametrize("at", [0, 1 << 20, 3_000_000, -1])
+def test_a_large_blob_that_was_overwritten_and_touched_is_found_by_samples(place, tmp_path, monkeypatch, at):
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
+    content = random.Random(5).randbytes(5_000_000)  # noqa: S311 - the same every time
+    digest = Digest.of(content)
+    blob = tmp_path / "models" / "blobs" / digest.blob_name
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(content)
+    cache = DigestCache(place)
+    cache.learn_blob(blob, digest)
+    cache.save()
+    touch(blob)
+    assert DigestCache(place).knows(blob, digest)
+    at %= len(content)
+    with blob.open("r+b") as stream:  # what a crash leaves of data that were not written yet
+        stream.seek(at)
+        stream.write(bytes(min(200_000, len(content) - at)))
+    touch(blob)
+    assert not DigestCache(place).knows(blob, digest)
+
+
+def test_a_blob_on_a_device_of_another_number_is_known_by_its_samples(file, place, blob):
+    value = json.loads(place.read_bytes())
+    value["digests"][str(file)]["state"][0][0] += 1
+    place.write_text(json.dumps(value), encoding="utf-8")
+    assert known(place, file) == DIGEST
 
 
 @pytest.mark.parametrize(
@@ -273,7 +314,7 @@ def test_a_linked_file_that_is_not_as_it_was_is_not_known(file, place, blob, mon
         blob.unlink()
     else:
         monkeypatch.delenv("OLLAMA_MODELS")
-    os.utime(file)
+    touch(file)
     assert known(place, file) is None
 
 
@@ -281,14 +322,14 @@ def test_a_linked_file_that_is_not_as_it_was_is_not_known(file, place, blob, mon
     max_examples=examples(1.5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    state=json_values | st.lists(st.lists(st.integers(), min_size=3, max_size=3), max_size=2),
-    head=json_values | st.tuples(st.integers() | st.floats(0, 99), st.text()),
+    state=json_values | st.lists(st.lists(st.integers(), min_size=4, max_size=4), max_size=2),
+    sample=json_values | st.tuples(st.integers() | st.floats(0, 99), st.text()),
 )
-def test_whatever_is_kept_of_a_linked_file_it_is_known_or_not(file, place, blob, state, head):
+def test_whatever_is_kept_of_a_linked_file_it_is_known_or_not(file, place, blob, state, sample):
     value = json.loads(place.read_bytes())
     found = file.stat()
     if not state:
-        state = [[found.st_size, 0, found.st_ino]]
-    value["digests"][str(file)] |= {"state": state, "head": head}
+        state = [[found.st_dev, found.st_ino, found.st_size, 0]]
+    value["digests"][str(file)] |= {"state": state, "sample": sample}
     place.write_text(json.dumps(value), encoding="utf-8")
     assert known(place, file) is None

@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import io
 import os
 import shutil
 import stat
@@ -18,6 +17,7 @@ from gguf2ollama.oci import Descriptor, Digest, Manifest, MediaType
 from gguf2ollama.ollama.store import LocalStore, _clonefile
 
 CONTENT = b"a model" * 1000
+DIGEST = Digest.of(CONTENT)
 NAME = ModelName.parse("me/model:tag")
 
 
@@ -41,15 +41,15 @@ def blob(store, content=CONTENT):
 
 
 def test_a_file_is_linked_not_copied(store, source):
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
+    assert store.link_file(source, Digest.of(CONTENT)) == "hardlinked"
     assert blob(store).samefile(source)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "existing"
+    assert store.check_blob(DIGEST, size=len(CONTENT)) == "intact"
 
 
 def test_a_file_behind_a_symbolic_link_is_linked_itself(store, source, tmp_path):
     link = tmp_path / "link.gguf"
     link.symlink_to(source)
-    assert store.link_file(link, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
+    assert store.link_file(link, DIGEST) == "hardlinked"
     assert not blob(store).is_symlink()
     assert blob(store).samefile(source)
 
@@ -60,37 +60,92 @@ def test_a_file_that_cannot_be_linked_has_to_be_copied(store, source, monkeypatc
         raise OSError(code, "no link")
 
     monkeypatch.setattr(os, "link", refuse)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) is None
-    seen = []
-    with source.open("rb") as stream:
-        arrival = store.add_stream(
-            stream, Digest.of(CONTENT), size=len(CONTENT), task="copying", progress=seen.append
-        )
-    assert arrival == "copied"
+    assert store.link_file(source, DIGEST) is None
+    assert list((store.root / "blobs").iterdir()) == []
+    assert copy_into(store) == "copied"
     assert blob(store).read_bytes() == CONTENT
     assert not blob(store).samefile(source)
-    assert seen[-1].is_complete
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
 def test_a_private_file_is_copied_so_that_the_server_can_read_it(store, source):
     source.chmod(0o600)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) is None
+    assert store.link_file(source, DIGEST) is None
 
 
-def test_a_copy_that_is_not_what_was_hashed_is_refused(store):
-    wrong = io.BytesIO(b"b" * len(CONTENT))
-    with pytest.raises(InvalidInput, match="checksum mismatch"):
-        store.add_stream(wrong, Digest.of(CONTENT), size=len(CONTENT), task="copying")
-    assert list((store.root / "blobs").iterdir()) == []
+class Records:
+    """What is known of blobs, kept in memory."""
+
+    def __init__(self):
+        self.known = {}
+
+    def knows(self, blob, digest):
+        return self.known.get(blob) == digest
+
+    def learn_blob(self, blob, digest):
+        self.known[blob] = digest
 
 
-def test_a_damaged_blob_is_named_and_left_to_its_owner(store, source):
-    blob(store).write_bytes(b"short")
-    with pytest.raises(InvalidInput, match="5 bytes") as caught:
-        store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
+DAMAGE = {
+    "shorter": b"short",
+    "longer": CONTENT + b"!",
+    "other bytes": CONTENT[::-1],
+    "zeros": bytes(len(CONTENT)),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGE.values(), ids=DAMAGE)
+def test_a_blob_that_nobody_vouches_for_is_hashed(store, source, damaged):
+    assert store.check_blob(DIGEST, size=len(CONTENT)) == "missing"
+    blob(store).write_bytes(damaged)
+    assert store.check_blob(DIGEST, size=len(CONTENT)) == "damaged"
+    blob(store).write_bytes(CONTENT)
+    seen = []
+    assert store.check_blob(DIGEST, size=len(CONTENT), progress=seen.append) == "intact"
+    assert seen[-1].is_complete
+
+
+@pytest.mark.parametrize("damaged", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("way", ["link", "copy", "bytes"])
+def test_a_damaged_blob_is_written_again_and_what_is_linked_to_it_stays(
+    store, source, damaged, way, tmp_path
+):
+    blob(store).write_bytes(damaged)
+    (tmp_path / "theirs.gguf").hardlink_to(blob(store))
+    if way == "link":
+        assert store.link_file(source, DIGEST) in {"hardlinked", "reflinked"}
+    elif way == "copy":
+        assert copy_into(store) == "copied"
+    else:
+        store.add_bytes(CONTENT)
+    assert blob(store).read_bytes() == CONTENT
+    assert (tmp_path / "theirs.gguf").read_bytes() == damaged
+    assert [path.name for path in blob(store).parent.iterdir()] == [DIGEST.blob_name]
+
+
+def test_a_blob_is_hashed_once(store, monkeypatch):
+    known = LocalStore(store.root, Records())
+    blob(store).write_bytes(CONTENT)
+    assert known.check_blob(DIGEST, size=len(CONTENT)) == "intact"
+    monkeypatch.setattr("gguf2ollama.ollama.store.hash_stream", pytest.fail)
+    assert known.check_blob(DIGEST, size=len(CONTENT)) == "intact"
+
+
+def test_a_blob_that_is_the_file_that_was_hashed_is_not_hashed(store, source, monkeypatch):
+    store.link_file(source, DIGEST)
+    monkeypatch.setattr("gguf2ollama.ollama.store.hash_stream", pytest.fail)
+    assert store.check_blob(DIGEST, size=len(CONTENT), source=source) == "intact"
+
+
+def test_what_is_not_a_file_is_left_to_its_owner(store, source):
+    blob(store).mkdir()
+    with pytest.raises(UsageProblem, match="is not a file") as caught:
+        store.check_blob(DIGEST, size=len(CONTENT))
     assert "remove" in caught.value.hint
-    assert blob(store).read_bytes() == b"short"
+
+
+def copy_into(store):
+    return store.add_file(lambda target: os.write(target.fileno(), CONTENT), DIGEST, size=len(CONTENT))
 
 
 def manifest_of(*contents):
@@ -174,9 +229,7 @@ def test_a_blob_that_is_there_is_not_touched(store, source):
     store.add_bytes(CONTENT)
     before = blob(store).stat()
     store.add_bytes(CONTENT)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "existing"
-    with source.open("rb") as stream:
-        assert store.add_stream(stream, Digest.of(CONTENT), size=len(CONTENT), task="copying") == "existing"
+    assert store.check_blob(DIGEST, size=len(CONTENT)) == "intact"
     after = blob(store).stat()
     assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (
         before.st_ino,
@@ -187,12 +240,14 @@ def test_a_blob_that_is_there_is_not_touched(store, source):
 
 def test_a_blob_may_be_a_symbolic_link_to_a_file_of_its_length(store, source, tmp_path):
     blob(store).symlink_to(source)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "existing"
+    assert store.check_blob(DIGEST, size=len(CONTENT)) == "intact"
     blob(store).unlink()
     (tmp_path / "short").write_bytes(b"short")
     blob(store).symlink_to(tmp_path / "short")
-    with pytest.raises(InvalidInput, match="damaged"):
-        store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
+    assert store.check_blob(DIGEST, size=len(CONTENT)) == "damaged"
+    store.link_file(source, DIGEST)
+    assert blob(store).read_bytes() == CONTENT
+    assert (tmp_path / "short").read_bytes() == b"short"
 
 
 def test_a_symbolic_link_is_made_where_no_other_is_possible_and_it_is_asked_for(store, source, monkeypatch):
@@ -201,15 +256,15 @@ def test_a_symbolic_link_is_made_where_no_other_is_possible_and_it_is_asked_for(
 
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: None)
     monkeypatch.setattr(os, "link", refuse)
-    digest, size = Digest.of(CONTENT), len(CONTENT)
-    assert store.link_file(source, digest, size=size) is None
-    assert store.link_file(source, digest, size=size, symbolic=True) == "symlinked"
+    assert store.link_file(source, DIGEST) is None
+    assert store.link_file(source, DIGEST, symbolic=True) == "symlinked"
     assert blob(store).readlink() == source.resolve()
 
 
 def test_a_symbolic_link_to_a_file_that_is_gone_is_replaced(store, source, tmp_path):
     blob(store).symlink_to(tmp_path / "gone")
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) in {"hardlinked", "reflinked"}
+    assert store.check_blob(DIGEST, size=len(CONTENT)) == "missing"
+    assert store.link_file(source, DIGEST) in {"hardlinked", "reflinked"}
     assert blob(store).read_bytes() == CONTENT
 
 
@@ -219,7 +274,7 @@ def test_blobs_behind_a_link_that_leads_out_are_not_written(store, source, tmp_p
     (store.root / "blobs").symlink_to(outside)
     assert not store.is_writable
     with pytest.raises(UsageProblem, match="symbolic link out of"):
-        store.link_file(source, Digest.of(CONTENT), size=len(CONTENT))
+        store.link_file(source, DIGEST)
     assert list(outside.iterdir()) == []
 
 
@@ -228,14 +283,14 @@ def test_a_clone_that_the_file_system_refuses_leaves_nothing(store, source, monk
         raise OSError(errno.EOPNOTSUPP, "no clones here")
 
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: refuse)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
+    assert store.link_file(source, DIGEST) == "hardlinked"
     assert [path.name for path in (store.root / "blobs").iterdir()] == [Digest.of(CONTENT).blob_name]
 
 
 def test_macos_clones_by_a_call_of_its_own(store, source, monkeypatch):
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: None)
     monkeypatch.setattr("gguf2ollama.ollama.store._clonefile", lambda: shutil.copyfile)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "reflinked"
+    assert store.link_file(source, DIGEST) == "reflinked"
     assert not blob(store).samefile(source)
     assert blob(store).read_bytes() == CONTENT
 
@@ -258,7 +313,7 @@ def test_a_clone_is_taken_before_a_link(store, source, monkeypatch):
 
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: clone)
     source.chmod(0o600)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "reflinked"
+    assert store.link_file(source, DIGEST) == "reflinked"
     assert blob(store).read_bytes() == CONTENT
     assert not blob(store).samefile(source)
     assert stat.S_IMODE(blob(store).stat().st_mode) == 0o644
@@ -269,7 +324,7 @@ def test_what_is_written_can_be_read_by_the_server_whatever_the_mask(store, tmp_
     mask = os.umask(0o077)
     try:
         store.add_bytes(b"config")
-        store.add_stream(io.BytesIO(CONTENT), Digest.of(CONTENT), size=len(CONTENT), task="copying")
+        copy_into(store)
         store.write_manifest(NAME, manifest_of(b"config", CONTENT))
     finally:
         os.umask(mask)
@@ -286,7 +341,7 @@ def test_what_root_writes_belongs_to_the_owner_of_the_store(tmp_path):
     store = LocalStore(root)
     store.require(1)
     store.add_bytes(b"config")
-    store.add_stream(io.BytesIO(CONTENT), Digest.of(CONTENT), size=len(CONTENT), task="copying")
+    copy_into(store)
     store.write_manifest(NAME, manifest_of(b"config", CONTENT))
     owners = {(path.stat().st_uid, path.stat().st_gid) for path in (root, *root.rglob("*"))}
     assert owners == {(65534, 65534)}
@@ -310,9 +365,9 @@ def test_a_file_system_with_one_owner_for_all_keeps_it(store, monkeypatch):
 def test_a_file_of_another_user_than_the_stores_is_not_linked(store, source, monkeypatch):
     monkeypatch.setattr("gguf2ollama.ollama.store._ioctl", lambda: None)
     os.chown(source, 4321, 4321)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) is None
+    assert store.link_file(source, DIGEST) is None
     os.chown(store.root / "blobs", 4321, 4321)
-    assert store.link_file(source, Digest.of(CONTENT), size=len(CONTENT)) == "hardlinked"
+    assert store.link_file(source, DIGEST) == "hardlinked"
 
 
 def test_a_folder_that_cannot_be_looked_into_is_no_store_of_ours(store, monkeypatch):

@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -147,7 +148,8 @@ def test_a_file_that_was_linked_and_touched_is_not_hashed_again(hub, model, tmp_
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "store"))
     hub.add("o/r", {"m-Q4_K_M.gguf": model})
     build("o/r", store=tmp_path / "store", verify=False)
-    os.utime(tmp_path / "store" / "blobs" / Digest.of(model).blob_name)  # as Ollama does
+    now = time.time_ns()
+    os.utime(tmp_path / "store" / "blobs" / Digest.of(model).blob_name, ns=(now, now))  # as Ollama does
     seen = []
 
     build("o/r", store=tmp_path / "store", verify=False, progress=seen.append)
