@@ -15,6 +15,7 @@ from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.answer_parsers import AnswerParser
+    from gguf2ollama.families.fill_in import FillIn
 
 __all__ = ["Candidate", "NothingRenders", "Origin", "Question", "TemplateChoice"]
 
@@ -47,6 +48,8 @@ class Question:
         adds_eos: Whether its tokenizer puts EOS behind a prompt.
         stops: The stop strings that the model may get.
         metadata: The metadata of the GGUF, with its tokens.
+        fill_in: How the model fills in the middle; a TEMPLATE does that, too.
+        prefers_insert: Whether that goes before how chats are rendered.
     """
 
     authors: Authors
@@ -68,6 +71,8 @@ class Question:
     adds_eos: bool = False
     stops: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    fill_in: FillIn | None = None
+    prefers_insert: bool = False
 
     @property
     def gets_renderer(self) -> bool:
@@ -93,6 +98,7 @@ class Candidate:
         day: The day that the TEMPLATE tells whatever day it is; ``None`` where it is told by Ollama.
         parser: What reads the model's answers: a built-in parser, together with ``go_template``; ``None``
             where the server finds calls and thoughts by what renders.
+        inserts: Whether it fills in the middle, which a TEMPLATE alone can.
     """
 
     origin: Origin
@@ -107,6 +113,7 @@ class Candidate:
     misses_calls: bool = False
     day: date | None = None
     parser: AnswerParser | None = None
+    inserts: bool = False
 
     @property
     def is_native(self) -> bool:

@@ -21,6 +21,8 @@ _ORDER: tuple[Origin, ...] = ("user", "native", "profile", "synthesised", "patch
 class Cost(NamedTuple):
     """What speaks against a candidate, the weightiest first."""
 
+    refused_insert: bool
+    """Filling in the middle that the user asked for and that Ollama refuses: the user's word."""
     lost_tools: bool
     """A model that can use tools cannot: it is no longer the model that was published, while a misprinted
     blank in a plain chat leaves one that answers a little worse."""
@@ -42,6 +44,8 @@ class Cost(NamedTuple):
     moved: int
     """How far keys of that JSON were moved: `required` before `properties` is one step, all properties and
     arguments in alphabetical order are many."""
+    no_insert: bool
+    """A code model that cannot fill in the middle, which editors ask of it all day."""
     irregular: int
     """Reasoning of earlier turns and turns in an unusual order, and, for a TEMPLATE, the branches of the chat
     template that no test conversation reaches: only the chat template itself surely has them."""
@@ -56,7 +60,13 @@ class Cost(NamedTuple):
 
 
 def cost_of(
-    candidate: Candidate, question: Question, *, claims: Claims, may_be_replaced: bool, unreached: int
+    candidate: Candidate,
+    question: Question,
+    *,
+    claims: Claims,
+    may_be_replaced: bool,
+    is_to_insert: bool,
+    unreached: int,
 ) -> Cost:
     """Return what speaks against a candidate.
 
@@ -65,6 +75,7 @@ def cost_of(
         question: What was asked.
         claims: What the authors' template supports.
         may_be_replaced: Whether the server may put a template of its own before it.
+        is_to_insert: Whether the model may fill in the middle, for which it needs a TEMPLATE.
         unreached: The branches of the authors' template that no test conversation reaches.
     """
     scores = candidate.parity.scores
@@ -74,6 +85,7 @@ def cost_of(
         *({"thinking"} if not claims.thinking else ()),
     }
     return Cost(
+        refused_insert=question.prefers_insert and not candidate.inserts,
         lost_tools=claims.tools and candidate.loses_tools,
         plain=candidate.different("plain") + may_be_replaced,
         usual=candidate.different("tools", "thinking", "switch"),
@@ -85,6 +97,7 @@ def cost_of(
             for case in candidate.parity.cases
             if case.conversation.feature in {"tools", "thinking"}
         ),
+        no_insert=is_to_insert and not candidate.inserts,
         irregular=candidate.different("history", "irregular") + (0 if candidate.is_native else unreached),
         prefill=candidate.different("prefill"),
         changed=is_changed and not question.is_exact,

@@ -31,6 +31,7 @@ from gguf2ollama.families import served_token_text
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 
 if TYPE_CHECKING:
+    from gguf2ollama.families.fill_in import FillIn
     from gguf2ollama.gotmpl.state import Budget
 
 __all__ = ["choose_template"]
@@ -111,6 +112,8 @@ class _Trial:
 
     def is_settled_by(self, candidate: Candidate) -> bool:
         """Whether no other candidate can be better than this one."""
+        if self._wants_insert and not candidate.inserts:
+            return False
         cost = self.cost(candidate)
         if any(cost[: _COST.index("copied") + 1]):
             return False
@@ -127,6 +130,19 @@ class _Trial:
         """The branches of the authors' template that no test conversation reaches."""
         self._wanted(self._conversations, thinks=False)
         return len(self._template.default.coverage().unreached)
+
+    @property
+    def _fill_in(self) -> FillIn | None:
+        """How a TEMPLATE fills in the middle; ``None`` if it is not to."""
+        found = self._question.fill_in
+        is_meant = found is not None and (found.is_certain or self._question.prefers_insert)
+        return found if is_meant else None
+
+    @property
+    def _wants_insert(self) -> bool:
+        """Whether a TEMPLATE that fills in the middle may go before the chat template."""
+        has_tools = self.claims.tools and shows_tools(self._carried)
+        return self._fill_in is not None and (self._question.prefers_insert or not has_tools)
 
     @property
     def refusal(self) -> str:
@@ -158,6 +174,7 @@ class _Trial:
             self._question,
             claims=self.claims,
             may_be_replaced=self.may_be_displaced(candidate),
+            is_to_insert=self._wants_insert,
             unreached=0 if candidate.is_native or not self._question.is_native else self._unreached,
         )
 
@@ -325,6 +342,10 @@ class _Trial:
         """
         from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - only where a TEMPLATE is tried
 
+        if self._fill_in is not None:
+            from gguf2ollama.families.fill_in import with_fill_in  # noqa: PLC0415 - for code models
+
+            go_template = with_fill_in(go_template, self._fill_in) or go_template
         reading = ollama_template.read(parse(go_template))
         is_honoured = self._is_honoured(go_template, what)
         parser = None
@@ -382,6 +403,8 @@ class _Trial:
             misses_calls=misses_calls,
             day=fitted.day,
             parser=parser,
+            inserts="insert" in reading.capabilities
+            and (origin != "user" or self._is_honoured(fitted.text, why)),
             parity=self._compare(
                 [
                     self._go_prompt(parsed, one, capabilities=capabilities, budget=budget)

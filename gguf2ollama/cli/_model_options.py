@@ -84,6 +84,13 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         "  [default: what the GGUF says, or what is known]",
     )
     @option(
+        "--fim",
+        group="model",
+        is_flag=True,
+        help="Where one excludes the other, prefer filling in the middle (suffix in /api/generate) to chats"
+        " and tools.",
+    )
+    @option(
         "--license",
         "licenses",
         group="model",
@@ -144,6 +151,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         template: str | None,
         chat_template: str | None,
         pooling: str | None,
+        fim: bool,
         messages: tuple[str, ...],
         licenses: tuple[str, ...],
         mmproj: tuple[str, ...],
@@ -167,6 +175,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
             if chat_template in {None, "upstream"}
             else read_text(chat_template),
             "pooling": pooling,
+            "fim": fim,
             "licenses": tuple(read_text(path) for path in licenses),
             "messages": _parse_messages(messages),
             "projectors": mmproj,

@@ -95,6 +95,10 @@ class Vocabulary:
     def __bool__(self) -> bool:
         return bool(self._tokens)
 
+    def special_texts(self) -> tuple[str, ...]:
+        """Return the texts of the special tokens, in the order of the vocabulary."""
+        return tuple(self._special)
+
     def find(self, text: str) -> Mark | None:
         """Return the special token whose text this is, if there is one."""
         number, kind = self._special.get(text, (None, 0))

@@ -20,7 +20,7 @@ _INSTEAD: Mapping[Renders, str] = {
     "chat template": "the chat template in the GGUF",
     "renderer": "the built-in renderer {}",
 }
-_SHOWN_BY_TEMPLATES = frozenset({"tools", "thinking"})  # of the capabilities
+_SHOWN_BY_TEMPLATES = frozenset({"tools", "thinking", "insert"})  # of the capabilities
 
 
 def differences(info: ModelInfo, *, recipe: Recipe) -> tuple[str, ...]:

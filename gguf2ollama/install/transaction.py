@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, VerificationFailed
-from gguf2ollama.install.readback import differences, renders_with
+from gguf2ollama.install.readback import differences, missing_capabilities, renders_with
 from gguf2ollama.install.temporary_models import temporary_name
 from gguf2ollama.install.transport import Transport
 from gguf2ollama.names import ModelName
@@ -131,6 +131,8 @@ class _Transaction:
                 yield f"a TEMPLATE of the server's own is used, not the chat template in the GGUF ({kept})"
             case "chat template":
                 yield "the server uses the chat template in the GGUF instead of the TEMPLATE that was planned"
+        if self.check is None and "insert" in missing_capabilities(info, recipe=self.recipe):
+            yield "this server does not see that the model fills in the middle"
 
     def _require_rendering(self, info: ModelInfo) -> None:
         """Check that the server is not configured for one kind of template, unless the plan is for that.

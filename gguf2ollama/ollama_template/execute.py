@@ -10,7 +10,8 @@ model's own SYSTEM and MESSAGEs (pass them in ``messages``), changes by family o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
@@ -29,7 +30,7 @@ from gguf2ollama.ollama_template.introspect import as_ollama_has_it, read, used_
 from gguf2ollama.ollama_template.legacy import until_response
 from gguf2ollama.ollama_template.ollama_api import types_of, typescript_type
 
-__all__ = ["MAX_MESSAGES", "execute", "render"]
+__all__ = ["MAX_MESSAGES", "execute", "render", "render_suffix"]
 
 MAX_MESSAGES = 100_000
 _LEVELS = ("low", "medium", "high")
@@ -103,7 +104,7 @@ def execute(
     asked = _thinking(body.get("think"), known)
     budget = budget or Budget()
     today = (now or datetime.now()).date()  # noqa: DTZ005  # Ollama, too, takes the server's local day
-    try:
+    with _failures():
         if "messages" in read(template).variables:
             data = {
                 b"System": system,
@@ -117,6 +118,36 @@ def execute(
             prompt = _by_exchanges(
                 template, messages, asked, known, today=today, observe=observe, budget=budget
             )
+    return as_text(prompt)
+
+
+def render_suffix(template: Template | str, *, prompt: str, suffix: str, version: str = NEWEST) -> str:
+    """Return the prompt that a server renders for ``/api/generate`` with ``prompt`` and ``suffix``.
+
+    Args:
+        template: The template, or its text.
+        prompt: The text before; not empty.
+        suffix: The text behind; not empty.
+        version: Ollama's.
+
+    Raises:
+        InvalidModelfile: That Ollama cannot parse the template, or the template fails for this request.
+    """
+    template = parse(template) if isinstance(template, str) else template
+    known = dialect(version)
+    _check_functions(template, known, version)
+    texts = {b"Prompt": go_bytes(prompt), b"Suffix": go_bytes(suffix), b"Response": b""}
+    today = datetime.now().date()  # noqa: DTZ005  # as above
+    with _failures():
+        program = _program(as_ollama_has_it(template), known, today, None)
+        return as_text(program.run({**texts, **_thinking(None, known)}, Budget()))
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Raise for a template that fails what the server would answer."""
+    try:
+        yield
     except EvaluationError as error:
         raise invalid_template(
             "was not run to its end" if error.is_limit else "fails for this request",
@@ -125,7 +156,6 @@ def execute(
             hint=error.hint or _HINT,
             is_limit=error.is_limit,
         ) from None
-    return as_text(prompt)
 
 
 _JSON_BYTES_PER_STEP = 1

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from gguf2ollama._text import one_line
 from gguf2ollama.errors import InvalidGguf, UsageProblem
+from gguf2ollama.families.fill_in import FILL_IN_KEYS, fill_in_problems
 from gguf2ollama.ggufio import GgufArray, GgufFile, HeaderPatch, ShardSet, TypedValue, ValueType
 from gguf2ollama.ggufio.patching import UNCHANGED
 from gguf2ollama.ggufio.roles import Role
@@ -33,6 +34,7 @@ _ROLES = {
 # integers of the header that llama.cpp reads as 32-bit numbers, and refuses in any other width
 _WIDE = (ValueType.UINT64, ValueType.INT64, ValueType.UINT16, ValueType.UINT8)
 _MAX_UINT32 = (1 << 32) - 1
+_TOKEN_IDS = ("tokenizer.ggml.", "_token_id")
 
 
 def require_language_model(model: ShardSet) -> None:
@@ -120,21 +122,27 @@ def require_distinct_tokens(model: ShardSet) -> None:
 def repair_widths(gguf: GgufFile) -> HeaderPatch:
     """Return a patch that writes the integers of an architecture with 32 bits where they have another width.
 
-    llama.cpp does not load a model with, say, a ``context_length`` of 64 bits. Values that do not fit stay.
+    llama.cpp does not load a model with, say, a ``context_length`` of 64 bits, nor with a number of a token
+    that is signed. Values that do not fit stay, but for tokens that fill in the middle: it can do without.
     """
     prefix = f"{gguf.metadata.get('general.architecture', '')}."
     changes: dict[str, TypedValue | None] = {}
     for key in gguf.metadata:
-        if not key.startswith(prefix) or gguf.metadata.type_of(key) not in _WIDE:
+        is_token = key.startswith(_TOKEN_IDS[0]) and key.endswith(_TOKEN_IDS[1])
+        kind = gguf.metadata.type_of(key)
+        if not (is_token and kind is not ValueType.UINT32) and not (key.startswith(prefix) and kind in _WIDE):
             continue
         value = gguf.metadata[key]
-        if isinstance(value, int) and 0 <= value <= _MAX_UINT32:
+        if isinstance(value, int) and kind is not ValueType.BOOL and 0 <= value <= _MAX_UINT32:
             changes[key] = TypedValue(ValueType.UINT32, value)
+        elif key in FILL_IN_KEYS:
+            changes[key] = None
     return HeaderPatch(changes=changes) if changes else UNCHANGED
 
 
 def header_warnings(gguf: GgufFile) -> Iterator[str]:
     """Return what makes a model answer badly though it loads, one sentence each."""
+    yield from fill_in_problems(gguf.metadata)
     if gguf.metadata.get(_TOKENIZER) == _BPE and not gguf.metadata.get(_PRE_TOKENIZER):
         yield (
             f"the GGUF names no pre-tokenizer ({_PRE_TOKENIZER}): llama.cpp splits texts by a default, and "

@@ -49,6 +49,8 @@ class ModelKeywords(TypedDict, total=False):
         chat_template: A Jinja text that replaces the chat template in the header, or :data:`UPSTREAM`.
         pooling: How an embedding model makes one vector of a text: ``"mean"``, ``"cls"`` or ``"last"``;
             ``"none"`` for a model that generates text. Found out when not given.
+        fim: Whether filling in the middle (``suffix`` of ``/api/generate``) goes before how chats and tools
+            are rendered, where one excludes the other.
         licenses: LICENSE texts, instead of those in the GGUF.
         messages: MESSAGE values, which go before every chat.
         projectors: Files of projectors (mmproj), here or in the repository, instead of the one that lies
@@ -72,6 +74,7 @@ class ModelKeywords(TypedDict, total=False):
     template: str | None
     chat_template: str | None
     pooling: str | None
+    fim: bool
     licenses: Sequence[str]
     messages: Sequence[Message]
     projectors: Sequence[str | os.PathLike[str]]
@@ -121,6 +124,7 @@ class ModelOptions:
     template: str | None = None
     chat_template: str | None = None
     pooling: str | None = None
+    fim: bool = False
     licenses: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     projectors: tuple[str | os.PathLike[str], ...] = ()
@@ -163,6 +167,11 @@ class ModelOptions:
             raise UsageProblem(
                 "--template and --chat-template exclude each other: only one of them renders chats",
                 hint="use --template for a Go TEMPLATE, --chat-template for Jinja",
+            )
+        if self.fim and self.template is not None:
+            raise UsageProblem(
+                "--fim and --template exclude each other",
+                hint="leave out --fim, and use {{ .Suffix }} in your TEMPLATE",
             )
         if self.template is not None:
             from gguf2ollama.planning.given_template import require_template  # noqa: PLC0415 - seldom given

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection
+from gguf2ollama.families.fill_in import FillIn, find_fill_in
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, PatchedView, ShardSet, chat_template_patch
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
@@ -330,6 +331,8 @@ def plan_model(
         chat_template=chat_template,
         published=published,
         exact=options.exact,
+        fill_in=_fill_in(files, metadata, pooling=pooling, is_wanted=options.fim),
+        prefers_insert=options.fim,
     )
     asked, changed = _with_given_texts(
         asked, gguf=model.first, metadata=metadata, target=target, renderer=renderer
@@ -508,6 +511,24 @@ def _patch(
         return patch
     require_chat_template(chat_template)
     return HeaderPatch(changes={**patch.changes, **chat_template_patch(model.first, chat_template).changes})
+
+
+def _fill_in(
+    files: ModelFiles, metadata: Mapping[str, Any], *, pooling: Pooling | None, is_wanted: bool
+) -> FillIn | None:
+    """Return how a model fills in the middle.
+
+    Raises:
+        UsageProblem: The user wants that of a model that has no tokens for it.
+    """
+    embeds = pooling is not None and pooling.choice.value is not None
+    found = None if embeds else find_fill_in(metadata, tags=files.published.tags, names=files.names)
+    if is_wanted and found is None:
+        raise UsageProblem(
+            f"{files.model.first.name} has no tokens to fill in the middle with",
+            hint="leave out --fim, or use --template FILE with a TEMPLATE that prints {{ .Suffix }}",
+        )
+    return found
 
 
 def _written(path: Path) -> str:

@@ -8,7 +8,7 @@ with a reranker in vectors of zeros.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from typing import NoReturn, cast
 
@@ -112,7 +112,7 @@ class _Subject:
         signs = read_embedding_signs(
             self._gguf.metadata,
             tags=published.tags,
-            names=self._names,
+            names=self._files.names,
             has_classifier=self._architecture in TEXT_ENCODERS
             and any(tensor.name == _CLASSIFIER for tensor in self._files.model.tensors),
         )
@@ -122,14 +122,11 @@ class _Subject:
             return None
         if published.pooling is not None and published.pooling.value in _NUMBERS:
             return self._pool(published.pooling.value, published.pooling.source)
-        if published.pooling is None and (known := known_pooling(self._gguf.metadata, names=self._names)):
+        if published.pooling is None and (
+            known := known_pooling(self._gguf.metadata, names=self._files.names)
+        ):
             return self._pool(*known)
         raise self._question(number, signs)
-
-    @property
-    def _names(self) -> Sequence[str]:
-        origin = self._files.origin
-        return [self._files.model.name, *([origin.repository] if origin is not None else [])]
 
     def _number(self) -> int | None:
         """Return the number in the header; ``None`` if it has none.

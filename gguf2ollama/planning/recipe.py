@@ -132,6 +132,7 @@ def plan_recipe(
     """
     template, origin = _template(detection, settings=settings, target=target, choice=choice, today=today)
     parser, requires = _parser(choice)
+    fills_in = settings.fill_in
     given = _given_renderer(metadata, detection=detection, target=target, origin=origin)
     if given is not None:
         template = Value(value=None, source=template.source)
@@ -139,6 +140,8 @@ def plan_recipe(
     if renderer is not None:
         why = f"what `create` gives architecture {metadata['general.architecture']}"
         parser = Value(value=renderer, source=why)
+    elif origin == "none" and detection.kind == "base" and fills_in is not None and target.takes_templates:
+        template = Value(value=fills_in.go_template, source=f"it fills in the middle: {fills_in.source}")
     companion = choice.chosen.companion if choice is not None else None
     if companion is not None:
         requires = _COMPANIONS_REQUIRE
@@ -179,6 +182,7 @@ def plan_recipe(
                 detection=detection,
                 target=target,
                 projectors=projectors,
+                inserts=_inserts(template.value, choice),
             )
         ),
         warnings=(
@@ -226,6 +230,10 @@ def _template(
             from gguf2ollama.ollama_template import adapt  # noqa: PLC0415 - for older Ollama alone
 
             text = adapt(text, version=target.version, today=today).text
+        if settings.fill_in is not None and (settings.fill_in.is_certain or settings.prefers_insert):
+            from gguf2ollama.families.fill_in import with_fill_in  # noqa: PLC0415 - for code models
+
+            text = with_fill_in(text, settings.fill_in) or text
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:
         return Value(
@@ -282,7 +290,16 @@ def _reports_thinking(target: Target) -> bool:
     return dialect(target.version).has_thinking
 
 
-def _capabilities(can: Features, *, detection: Detection, target: Target, projectors: int) -> Iterator[str]:
+def _inserts(template: str | None, choice: TemplateChoice | None) -> bool:
+    """Return whether the model fills in the middle."""
+    if choice is not None:
+        return choice.chosen.inserts
+    return template is not None and re.search(r"\.Suffix\b", template) is not None
+
+
+def _capabilities(
+    can: Features, *, detection: Detection, target: Target, projectors: int, inserts: bool
+) -> Iterator[str]:
     if detection.kind == "embedding":
         yield "embedding"
         return
@@ -291,5 +308,7 @@ def _capabilities(can: Features, *, detection: Detection, target: Target, projec
         yield "tools"
     if can.thinking and _reports_thinking(target):
         yield "thinking"
+    if inserts:
+        yield "insert"
     if projectors:
         yield "vision"

@@ -22,6 +22,9 @@ UNSEEN_TOOLS = (
     " prints the tools that a client offers, so the model does not see them"
 )
 _SHOWN = 60  # characters of a text
+_NO_INSERT = (
+    "the model fills in the middle, but Ollama refuses suffix in /api/generate here: that needs a TEMPLATE"
+)
 _NAMED = 3  # conversations that a warning names
 _ALL_NAMED = {"switch", "irregular"}  # each is about something of its own
 _WITHOUT_PARAMETER = (
@@ -66,6 +69,7 @@ def recipe_warnings(
             f'the chat template has a system prompt of its own, which --system "" cannot keep out of prompts:'
             f" {settings.default_system[:_SHOWN]!r}"
         )
+    yield from _fill_in_warnings(settings, choice)
     if unused := [key for key in _WITHOUT_PARAMETER if f"general.sampling.{key}" in metadata]:
         yield f"the GGUF recommends {', '.join(unused)} for sampling, which Ollama has no PARAMETER for"
     if (current := settings.published.chat_template) is not None and settings.chat_template is None:
@@ -75,6 +79,23 @@ def recipe_warnings(
                 f"the chat template in the GGUF differs from the current one ({current.source}); use"
                 " --chat-template upstream to switch"
             )
+
+
+def _fill_in_warnings(settings: ModelSettings, choice: TemplateChoice | None) -> Iterator[str]:
+    """Return what filling in the middle and chats exclude."""
+    fill_in, chosen = settings.fill_in, choice.chosen if choice is not None else None
+    if fill_in is None or choice is None or chosen is None or choice.gets_renderer:
+        return
+    if settings.prefers_insert and choice.claims.tools and not chosen.is_native:
+        if "tools" not in chosen.capabilities or chosen.misses_calls:
+            yield "with --fim the model cannot use tools: the TEMPLATE that renders its chats then has none"
+        return
+    if chosen.inserts or not fill_in.is_certain or chosen.origin == "user":
+        return
+    if "tools" in chosen.capabilities:
+        yield f"{_NO_INSERT} in place of the chat template, which renders tools more exactly; --fim adds it"
+    else:
+        yield f"{_NO_INSERT}, and none renders its chats as well as the chat template; --fim adds it"
 
 
 def lint_warnings(

@@ -10,6 +10,7 @@ from gguf2ollama.sources.model import Published, Value
 
 if TYPE_CHECKING:
     from gguf2ollama.families import Detection
+    from gguf2ollama.families.fill_in import FillIn
     from gguf2ollama.memory.context import ContextChoice
     from gguf2ollama.modelfiles import Message, Parameter
 
@@ -40,6 +41,8 @@ class ModelSettings:
         draft_tokens: How many tokens MTP layers in the model predict at a time; ``None`` for none.
         published: What the publishers recommend; the user's options precede it.
         exact: Whether prompts are to be exact at any price, even that of a copy of the weights.
+        fill_in: How the model fills in the middle; ``None`` if it does not.
+        prefers_insert: Whether that goes before how chats are rendered.
     """
 
     context: ContextChoice | None = None
@@ -55,6 +58,8 @@ class ModelSettings:
     draft_tokens: Value | None = None
     published: Published = field(default_factory=Published)
     exact: bool = False
+    fill_in: FillIn | None = None
+    prefers_insert: bool = False
 
     @property
     def given_template(self) -> Value | None:

@@ -84,6 +84,8 @@ def select_template(
             adds_eos=metadata.get("tokenizer.ggml.add_eos_token") is True,
             stops=tuple(ends.stops),
             metadata=metadata,
+            fill_in=settings.fill_in,
+            prefers_insert=settings.prefers_insert,
         )
         choice = choose_template(question, renderer=running)
         if isinstance(choice, NothingRenders):
@@ -99,6 +101,11 @@ def select_template(
             if refusal is not None:
                 raise _rejects_all(authors, refusal, renderer=running)
             return Unsupported(version=version, remarks=choice.remarks, refusal=choice.refusal)
+    if settings.prefers_insert and not choice.chosen.inserts:
+        raise UsageProblem(
+            f"--fim needs a TEMPLATE for the chats, and there is none: {choice.chosen.why} renders them",
+            hint="leave out --fim, or use --template FILE with a TEMPLATE that prints {{ .Suffix }}",
+        )
     if settings.system and not choice.gets_renderer:
         _require_said(choice.chosen, settings.system)
     return TemplateSelection(

@@ -138,6 +138,11 @@ class ModelFiles:
         return (self.origin.label if self.origin else None) or find_quant(self.model.name)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What file and repository are called."""
+        return (self.model.name, *([self.origin.repository] if self.origin is not None else []))
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         """The paths of all files, as given or found."""
         return tuple(shard.path for shard in self.shards)
