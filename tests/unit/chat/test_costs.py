@@ -34,17 +34,26 @@ def candidate(*wrong, origin="native", reordered=(), **more):
     return Candidate(origin=origin, why=origin, parity=Parity(tuple(cases)), **header, **more)
 
 
-def cost(found, *, question=QUESTION, claims=CLAIMS, may_be_replaced=False, unreached=0):
-    return cost_of(found, question, claims=claims, may_be_replaced=may_be_replaced, unreached=unreached)
+def cost(found, *, question=QUESTION, claims=CLAIMS, may_be_replaced=False, is_to_insert=False, unreached=0):
+    return cost_of(
+        found,
+        question,
+        claims=claims,
+        may_be_replaced=may_be_replaced,
+        is_to_insert=is_to_insert,
+        unreached=unreached,
+    )
 
 
 IN_ORDER = {
+    "insert that was asked for": cost(candidate(), question=replace(QUESTION, prefers_insert=True)),
     "tools are lost": cost(candidate(misses_calls=True)),
     "plain chats": cost(candidate("plain")),
     "tools": cost(candidate("tools")),
     "capabilities are not had": cost(candidate(capabilities=frozenset({"tools"})), claims=Claims()),
     "weights are copied": cost(candidate(origin="patched")),
     "properties are sorted": cost(candidate(reordered=["tools"])),
+    "insert": cost(candidate(), is_to_insert=True),
     "system messages in mid-chat": cost(candidate("irregular")),
     "answers to be continued": cost(candidate("prefill")),
     "a header is changed": cost(candidate(origin="patched"), question=replace(QUESTION, patch_copies=False)),
