@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from jinja2 import Template
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 
+from gguf2ollama.chat.reference.confinement import confine
 from gguf2ollama.chat.reference.mentions import mentioned_keys
 from gguf2ollama.jinja.environment import Raised, TooLong, line_of, make_environment, render
 
@@ -62,7 +63,7 @@ class _Loaded:
 
     @cached_property
     def marked(self) -> tuple[Template, Marks]:
-        from gguf2ollama.chat.reference.marking import mark_branches  # noqa: PLC0415  # rarely asked for
+        from gguf2ollama.chat.reference.marking import mark_branches  # noqa: PLC0415  # loaded in `confine`
 
         tree, marks = mark_branches(self.environment.parse(self.text), self.environment)
         return self.environment.from_string(tree), marks
@@ -75,6 +76,7 @@ def main(configuration: str) -> None:
         configuration: JSON: the numbers of :class:`Limits`, and ``limits_memory``.
     """
     limits = json.loads(configuration)
+    confine()
     _write(sys.stdout.buffer, [{"is_memory_limited": _limit_memory(limits)}])
     loaded: OrderedDict[str, _Loaded] = OrderedDict()
     for line in sys.stdin.buffer:
