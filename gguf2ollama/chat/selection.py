@@ -184,7 +184,8 @@ class _Trial:
         Where no TEMPLATE lets the server read the model's calls of tools, and no parser does, one is taken
         only in the place of what prompts worse without any.
         """
-        if not self.claims.tools or are_calls_read(self._answers, tag=""):
+        asks_insert = self._question.prefers_insert and not any(one.inserts for one in self.found)
+        if asks_insert or not self.claims.tools or are_calls_read(self._answers, tag=""):
             return True
         if any(self._parser(thinks=thinks) for thinks in (True, False)):
             return True

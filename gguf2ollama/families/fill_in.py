@@ -62,11 +62,6 @@ class FillIn:
     source: str
     is_certain: bool
 
-    @property
-    def go_template(self) -> str:
-        """The TEMPLATE of a model that does not chat."""
-        return f"{{{{- if .Suffix }}}}{self.go_actions}{{{{- else }}}}{{{{ .Prompt }}}}{{{{- end }}}}"
-
 
 def find_fill_in(
     metadata: Mapping[str, Any], *, tags: Iterable[str] = (), names: Iterable[str] = ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.families import Detection, Features
+from gguf2ollama.families.fill_in import with_fill_in
 from gguf2ollama.modelfiles import Modelfile
 from gguf2ollama.planning.ends import Ends, choose_ends
 from gguf2ollama.planning.parameters import (
@@ -132,16 +133,16 @@ def plan_recipe(
     """
     template, origin = _template(detection, settings=settings, target=target, choice=choice, today=today)
     parser, requires = _parser(choice)
-    fills_in = settings.fill_in
     given = _given_renderer(metadata, detection=detection, target=target, origin=origin)
     if given is not None:
         template = Value(value=None, source=template.source)
+    elif origin == "none" and settings.fill_in is not None and template.value is not None:
+        source = f"it fills in the middle: {settings.fill_in.source}"
+        template = Value(value=with_fill_in(template.value, settings.fill_in), source=source)
     renderer = None if target.create_replaces_template else given  # `create` adds it then
     if renderer is not None:
         why = f"what `create` gives architecture {metadata['general.architecture']}"
         parser = Value(value=renderer, source=why)
-    elif origin == "none" and detection.kind == "base" and fills_in is not None and target.takes_templates:
-        template = Value(value=fills_in.go_template, source=f"it fills in the middle: {fills_in.source}")
     companion = choice.chosen.companion if choice is not None else None
     if companion is not None:
         requires = _COMPANIONS_REQUIRE
@@ -231,8 +232,6 @@ def _template(
 
             text = adapt(text, version=target.version, today=today).text
         if settings.fill_in is not None and (settings.fill_in.is_certain or settings.prefers_insert):
-            from gguf2ollama.families.fill_in import with_fill_in  # noqa: PLC0415 - for code models
-
             text = with_fill_in(text, settings.fill_in) or text
         return Value(value=text, source=f"profile {detection.profile.family}: {detection.reason}"), "profile"
     if detection.kind == "chat" and target.native_templates:

@@ -46,7 +46,7 @@ def vocabulary(*tokens, kind=3, **metadata):
 )
 def test_vocabularies_name_their_tokens_in_many_ways(tokens, prompt):
     found = find_fill_in(vocabulary("<s>", *tokens, "</s>"))
-    assert rendered(found.go_template, "A", "B") == prompt
+    assert rendered(found.go_actions, "A", "B") == prompt
 
 
 def rendered(go_template, prompt, suffix):
@@ -73,13 +73,13 @@ def test_tokens_that_are_ordinary_words_do_not_count():
 def test_the_header_goes_before_the_vocabulary():
     metadata = vocabulary("<x>", "<y>", "<z>", *QWEN) | dict(zip(KEYS, (1, 2, 3), strict=True))
     found = find_fill_in(metadata)
-    assert rendered(found.go_template, "A", "B") == "<x>A<y>B<z>"
+    assert rendered(found.go_actions, "A", "B") == "<x>A<y>B<z>"
     assert found.is_certain
 
 
 def test_keys_of_older_converters_are_read():
     metadata = vocabulary("<x>", "<y>", "<z>") | dict(zip(FILL_IN_KEYS[1::2], (1, 2, 3), strict=True))
-    assert rendered(find_fill_in(metadata).go_template, "A", "B") == "<x>A<y>B<z>"
+    assert rendered(find_fill_in(metadata).go_actions, "A", "B") == "<x>A<y>B<z>"
 
 
 @pytest.mark.parametrize("number", [-1, 99, "<x>", 1.0, True, [1]])
@@ -89,7 +89,7 @@ def test_numbers_that_are_no_tokens_are_said_and_names_count(number):
         f"{KEYS[0]} in the GGUF is not the number of a token, so it is not used"
     ]
     assert (
-        rendered(find_fill_in(metadata).go_template, "A", "B")
+        rendered(find_fill_in(metadata).go_actions, "A", "B")
         == "<|fim_prefix|>A<|fim_suffix|>B<|fim_middle|>"
     )
     assert find_fill_in(vocabulary("<x>") | {KEYS[0]: number}) is None
@@ -111,7 +111,7 @@ def test_the_tokens_alone_are_not_certain():
 def test_mellum_takes_the_suffix_first():
     tokens = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
     found = find_fill_in(vocabulary(*tokens, name="Mellum 4b Base"))
-    assert rendered(found.go_template, "A", "B") == "<fim_suffix>B<fim_prefix>A<fim_middle>"
+    assert rendered(found.go_actions, "A", "B") == "<fim_suffix>B<fim_prefix>A<fim_middle>"
 
 
 CHAT = Conversation(
