@@ -47,6 +47,11 @@ if TYPE_CHECKING:
         VerificationFailed,
     )
     from gguf2ollama.events import Progress, Update
+    from gguf2ollama.fleet.apply import Applied, ModelResult, apply
+    from gguf2ollama.fleet.changes import FleetPlan
+    from gguf2ollama.fleet.entries import Fleet
+    from gguf2ollama.fleet.file import parse_fleet
+    from gguf2ollama.fleet.plan import plan
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
     from gguf2ollama.memory import MemoryEstimate, estimate_memory
     from gguf2ollama.modelfiles import Message, Parameter
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Applied",
     "BuildKeywords",
     "BuildOptions",
     "BuildPlan",
@@ -72,6 +78,8 @@ __all__ = [
     "Engine",
     "EngineMemory",
     "FileChanged",
+    "Fleet",
+    "FleetPlan",
     "FoundModel",
     "Gguf2OllamaError",
     "Inspection",
@@ -89,6 +97,7 @@ __all__ = [
     "ModelInfo",
     "ModelKeywords",
     "ModelOptions",
+    "ModelResult",
     "NameTaken",
     "NotEnoughSpace",
     "NotFound",
@@ -112,6 +121,7 @@ __all__ = [
     "Verification",
     "VerificationFailed",
     "__version__",
+    "apply",
     "build",
     "build_all",
     "check_system",
@@ -126,7 +136,9 @@ __all__ = [
     "merge",
     "modelfile",
     "open_gguf",
+    "parse_fleet",
     "patch_template",
+    "plan",
     "plan_build",
     "ps",
     "pull",
@@ -172,6 +184,11 @@ _HOMES = {
         "VerificationFailed",
     ),
     "events": ("Progress", "Update"),
+    "fleet.apply": ("Applied", "ModelResult", "apply"),
+    "fleet.changes": ("FleetPlan",),
+    "fleet.entries": ("Fleet",),
+    "fleet.file": ("parse_fleet",),
+    "fleet.plan": ("plan",),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
     "memory": ("MemoryEstimate", "estimate_memory"),
     "modelfiles": ("Message", "Parameter"),

@@ -27,6 +27,9 @@ VERBS = {
     "cp": "Copy a model to another name.",
     "pull": "Pull a model from a registry.",
     "push": "Push a model to a registry.",
+    "plan": "Show what apply would change on Ollama servers.",
+    "apply": "Make Ollama servers have the models of a file.",
+    "schema": "Print the JSON Schema of a file of models.",
     "doctor": "Check what builds depend on, and Ollama's model directory.",
     "completion": "Print a shell completion script.",
 }

@@ -29,7 +29,7 @@ from gguf2ollama.planning.target import Via
 if TYPE_CHECKING:
     from gguf2ollama.fleet.nodes import Node
 
-__all__ = ["parse_fleet", "read_text"]
+__all__ = ["as_fleet", "parse_fleet", "read_text"]
 
 _VARIABLE_NAME = lazy_pattern(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _HOST_NAME = lazy_pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
@@ -64,6 +64,16 @@ def read_text(path: str | os.PathLike[str]) -> str:
 def _read(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(CAP_BYTES + 1)
+
+
+def as_fleet(fleet: Fleet | str | os.PathLike[str]) -> Fleet:
+    """Return a fleet, read from a file if that is given.
+
+    Raises:
+        InvalidInput: The file is invalid; see :func:`parse_fleet`.
+        NotFound: There is no such file.
+    """
+    return fleet if isinstance(fleet, Fleet) else parse_fleet(read_text(fleet), file=str(fleet))
 
 
 def parse_fleet(

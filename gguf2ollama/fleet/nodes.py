@@ -23,6 +23,7 @@ CAP_BYTES = 1 << 20
 _CAP_NODES = 20_000  # after aliases are expanded
 _SHOWN = 40  # problems of one file
 _TAG = "tag:yaml.org,2002:"
+_SCALARS = {f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
 _KINDS = {"scalar": "a value", "sequence": "a list", "mapping": "a map"}
 
 
@@ -153,7 +154,7 @@ class Reader:
             name = str(key.value)
             if name in found:
                 first = self.place(found[name][0])
-                self.report(key, f"{name!r} is there twice in {what}; first in line {first.line}")
+                self.report(key, f"{name!r} occurs twice in {what}; first in line {first.line}")
             elif known and name not in known:
                 self.report(key, f"unknown key {name!r} in {what}{did_you_mean(name, known)}")
             else:
@@ -173,6 +174,9 @@ class Reader:
         """Return a text; a number as it is written."""
         if node.id != "scalar":
             self.report(node, f"{what} must be text, not {_describe(node)}")
+            return None
+        if node.tag not in _SCALARS:
+            self.report(node, f"the tag {node.tag[:60]} is not allowed")
             return None
         if node.tag in {f"{_TAG}null", f"{_TAG}bool"} or (node.tag == f"{_TAG}str" and not node.value):
             quoted = f'; write "{node.value}" if it is text' if node.value else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.events import ignore
 from gguf2ollama.fs.sharing import shares_bytes
 from gguf2ollama.install.transport import choose_transport
 from gguf2ollama.names import ServerAddress
@@ -17,7 +18,7 @@ from gguf2ollama.ollama import Client, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Via, parse_version, require_uploads
 
-__all__ = ["OpenDestination", "open_destination"]
+__all__ = ["OpenDestination", "open_destination", "open_server"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,23 +108,30 @@ def open_destination(
         return
     address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
     with Client(address, ca_file=ca_file, notify=notify) as client:
-        version = client.version()
-        _note(version, notify)
-        choice = choose_transport(client, via=via, tests_pull=tests_pull, notify=notify)
-        if choice.transport == "upload":
-            require_uploads(version)
-        notify(f"Transport: {choice.transport} ({choice.reason})")
-        yield OpenDestination(
-            destination=Destination(
-                location=address.base_url,
-                version=version,
-                transport=choice.transport,
-                reason=choice.reason,
-                runs_locally=address.is_loopback,
-            ),
-            client=client,
-            store=choice.store,
-        )
+        yield open_server(client, via=via, tests_pull=tests_pull, notify=notify)
+
+
+def open_server(
+    client: Client, *, via: Via, tests_pull: bool = True, notify: Callable[[str], None] = ignore
+) -> OpenDestination:
+    """Return a server as a destination; see :func:`open_destination`."""
+    version = client.version()
+    _note(version, notify)
+    choice = choose_transport(client, via=via, tests_pull=tests_pull, notify=notify)
+    if choice.transport == "upload":
+        require_uploads(version)
+    notify(f"Transport: {choice.transport} ({choice.reason})")
+    return OpenDestination(
+        destination=Destination(
+            location=client.address.base_url,
+            version=version,
+            transport=choice.transport,
+            reason=choice.reason,
+            runs_locally=client.address.is_loopback,
+        ),
+        client=client,
+        store=choice.store,
+    )
 
 
 def _note(version: ServerVersion, notify: Callable[[str], None]) -> None:

@@ -194,6 +194,72 @@ _MODEL_DETAILS: dict[str, Shape] = {
 }
 _FILE: dict[str, Shape] = {"file": "string: path that was written", "size_bytes": "integer: its size"}
 
+_PLAN: dict[str, Shape] = {
+    "file": "string: the file of models",
+    "fingerprint": "string: what identifies the plan",
+    "has_changes": "boolean: whether anything would change",
+    "hosts": [
+        {
+            "name": "string: name of the host",
+            "url": "string: its address",
+            "ollama_version": ("string: its version", None),
+            "transport": ("string: link, pull or upload", None),
+            "error": (
+                {"message": "string: why it could not be observed", "hint": ("string: what to do", None)},
+                None,
+            ),
+            "bytes_to_send": ("integer: weights that it would be sent", None),
+            "free_bytes": ("integer: free for models, if known", None),
+            "fits": ("boolean: whether there is room", None),
+            "needs_force": "boolean: whether more than a third of its models would be deleted",
+            "models": [
+                {
+                    "name": "string: name of the model",
+                    "action": "string: create, update, keep, delete or fail",
+                    "reason": "string: why; of a failure, its message",
+                    "hint": ("string: what to do about a failure", None),
+                    "in_use": "boolean: whether it is in memory",
+                    "bytes_to_send": ("integer: weights that the host lacks", None),
+                    "differences": [
+                        {
+                            "what": "string: source, weights, recipe, template, parser, system, messages,"
+                            " license or parameters.NAME",
+                            "current": ("string: what it is", None),
+                            "wanted": ("string: what it should be", None),
+                            "changed_on_host": "boolean: whether it was changed on the host",
+                        }
+                    ],
+                }
+            ],
+        }
+    ],
+}
+_APPLIED: dict[str, Shape] = {
+    "plan": _PLAN,
+    "changed": "boolean: whether anything was changed",
+    "exit_code": "integer: exit code of the call",
+    "bytes_sent": {"*": "integer: weights that the host was sent, by its name"},
+    "results": [
+        {
+            "host": "string: name of the host",
+            "model": "string: name of the model",
+            "action": "string: create, update, keep, delete or fail",
+            "state": "string: done, failed or unchanged",
+            "error": (
+                {
+                    "message": "string: what failed and why",
+                    "hint": ("string: what to do", None),
+                    "exit_code": "integer: its exit code",
+                },
+                None,
+            ),
+            "bytes_sent": "integer: weights that were sent",
+            "seconds": "number: how long it took",
+            "warnings": ["string: warning"],
+        }
+    ],
+}
+
 SHAPES: Mapping[str, Shape] = {
     "build --all": {
         "location": "string: address of the server, or the directory",
@@ -419,6 +485,8 @@ SHAPES: Mapping[str, Shape] = {
     "cp": {"source": "string: name of the model", "destination": "string: its new name"},
     "pull": {"pulled": "string: name of the model"},
     "push": {"pushed": "string: name of the model"},
+    "plan": _PLAN,
+    "apply": _APPLIED,
     "doctor": {
         "system": [
             {
