@@ -10,7 +10,6 @@ from gguf2ollama.cli._options import host_option, option, output_options, verb
 from gguf2ollama.cli._server import connect, model_name
 from gguf2ollama.cli.render.format import columns
 from gguf2ollama.cli.render.output import Output
-from gguf2ollama.planning.record import BuildRecord
 
 if TYPE_CHECKING:
     from gguf2ollama.ollama import ModelInfo
@@ -42,6 +41,8 @@ def command(*, model: str, what: str | None, host: str | None, output: Output) -
 
 
 def _as_json(info: ModelInfo) -> dict[str, object]:
+    from gguf2ollama.planning.record import BuildRecord  # noqa: PLC0415 - not needed for help
+
     made = BuildRecord.find(info.license)
     return {
         "made_from": made
@@ -71,6 +72,8 @@ def _as_json(info: ModelInfo) -> dict[str, object]:
 
 
 def _overview(info: ModelInfo) -> str:
+    from gguf2ollama.planning.record import BuildRecord  # noqa: PLC0415 - not needed for help
+
     facts = [
         ("architecture", info.details.family),
         ("parameters", info.details.parameter_size),

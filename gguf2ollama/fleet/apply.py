@@ -266,7 +266,7 @@ class _Host:
         desired = self.applying.planner.desired[entry.name.full]
         for attempt in range(_ATTEMPTS):
             try:
-                found, build = self._execute(entry, meter, desired.fetch())
+                found, build = self._execute(entry, meter, desired.fetch(self._open().destination.version))
             except FileChanged:  # Ollama touches a file that is linked into the store of another host
                 if attempt == _ATTEMPTS - 1:
                     raise

@@ -15,6 +15,7 @@ from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.fleet.entries import Fleet, ModelEntry
 from gguf2ollama.install.hashing import Hashing
+from gguf2ollama.ollama import ServerFeatures, ServerVersion
 from gguf2ollama.planning.options import BuildOptions, read_keywords
 from gguf2ollama.sources.model import SourceSelection
 from gguf2ollama.sources.resolve import ModelRef, fetch, resolve
@@ -45,9 +46,9 @@ class Desired:
     digests: DigestCache
     progress: Progress = ignore
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _found: tuple[ModelRef, BuildOptions] | None = None
-    _fetched: ModelFiles | None = None
-    _error: Gguf2OllamaError | None = None
+    _found: dict[str, tuple[ModelRef, BuildOptions]] = field(default_factory=dict)
+    _fetched: dict[str, ModelFiles] = field(default_factory=dict)
+    _errors: dict[str, Gguf2OllamaError] = field(default_factory=dict)
 
     @classmethod
     def all_of(cls, fleet: Fleet, *, digests: DigestCache, progress: Progress = ignore) -> dict[str, Desired]:
@@ -57,60 +58,79 @@ class Desired:
             for model in fleet.models
         }
 
-    def find(self, notify: Callable[[str], None] = ignore) -> tuple[ModelRef, BuildOptions]:
+    def find(
+        self, version: ServerVersion, *, notify: Callable[[str], None] = ignore
+    ) -> tuple[ModelRef, BuildOptions]:
         """Return its source, of which only headers were read, and its options; once found, they stay.
+
+        Args:
+            version: The version of Ollama that will run it, on which drafts depend.
+            notify: Called with a line about what was found.
 
         Raises:
             Gguf2OllamaError: The source is not found, or an option is invalid; with the place in the file.
         """
+        key = version.rules
         with self._lock:
-            if self._error is not None:
-                raise self._error
-            if self._found is None:
+            if key in self._errors:
+                raise self._errors[key]
+            if key not in self._found:
                 try:
-                    self._found = self._find(notify)
+                    self._found[key] = self._find(version, notify)
                 except Gguf2OllamaError as error:
-                    self._error = placed(error, self.entry)
-                    raise self._error from error
-            return self._found
+                    self._errors[key] = placed(error, self.entry)
+                    raise
+            return self._found[key]
 
-    def fetch(self) -> ModelFiles:
+    def fetch(self, version: ServerVersion) -> ModelFiles:
         """Return its files, downloaded if they are not on this machine; the first caller waits for it.
 
         Raises:
             Gguf2OllamaError: As for ``build``.
         """
-        ref, _ = self.find()
+        ref, _ = self.find(version)
         with self._lock:
-            if self._fetched is None:
-                self._fetched = fetch(ref, digests=self.digests, progress=self.progress)
-            return self._fetched
+            if version.rules not in self._fetched:
+                self._fetched[version.rules] = fetch(ref, digests=self.digests, progress=self.progress)
+            return self._fetched[version.rules]
 
     def forget(self) -> None:
         """Forget what was found of its source, since a file of it has changed."""
         with self._lock:
-            self._found = self._fetched = None
+            self._found.clear()
+            self._fetched.clear()
 
     def hash(self, plan: BuildPlan) -> None:
         """Have the digests of the layers of a plan in the cache; each file is read once for all hosts."""
         with self._lock, Hashing(cache=self.digests, progress=self.progress) as hashing:
             hashing.digests(plan.image)
 
-    def _find(self, notify: Callable[[str], None]) -> tuple[ModelRef, BuildOptions]:
+    def _find(self, version: ServerVersion, notify: Callable[[str], None]) -> tuple[ModelRef, BuildOptions]:
         keywords = dict(self.entry.keywords)
         for name, file in self.entry.texts.items():
             keywords[name] = self._read(file.path)
         if "projectors" in keywords:
             keywords["projectors"] = tuple(self._local(path) or path for path in keywords["projectors"])
+        if keywords.get("draft"):
+            keywords["draft"] = self._local(keywords["draft"]) or keywords["draft"]
         keywords["name"] = self.entry.name.short
         source, expanded = expand_modelfile(self._local(self.entry.source) or self.entry.source, keywords)
         selection, options = read_keywords("plan", BuildOptions, expanded)
         options.check()
+        runs_drafts = ServerFeatures.of(version).runs_drafts
+        if options.draft is not None and not runs_drafts:
+            raise UsageProblem(
+                f"Ollama {version} does not run drafts; 0.32.15 is the oldest known to",
+                hint="leave out the draft on that host, or update Ollama",
+            )
         ref = resolve(
             source,
             selection=selection or SourceSelection(),
             projectors=options.projectors,
             takes_projector=not options.no_projector,
+            draft=options.draft,
+            takes_draft=runs_drafts and not options.no_draft,
+            version=version.rules,
             room=None,  # the same model on all hosts
             digests=self.digests,
             notify=notify,

@@ -44,7 +44,18 @@ TEXT_KEYS = ("system", "template", "chat_template")  # a text, or {file: PATH}
 MODEL_KEYS = (
     *("source", "quant", "file", "revision", "pull", "modelfile"),
     *CONTEXT_KEYS,
-    *("parameters", *TEXT_KEYS, "license", "messages", "mmproj", "verify"),
+    *(
+        "parameters",
+        *TEXT_KEYS,
+        "license",
+        "messages",
+        "mmproj",
+        "draft",
+        "pooling",
+        "fim",
+        "exact",
+        "verify",
+    ),
     *("hosts", "state", "update"),
 )
 HOST_KEYS = ("url", "token", "user", "password", "ca", "via")

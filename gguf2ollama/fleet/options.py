@@ -87,6 +87,13 @@ class OptionsReader(Reader):
             found["messages"] = self._messages(keys["messages"][1], what=f"messages of {what}")
         if "mmproj" in keys:
             self._projectors(keys["mmproj"][1], found, what=f"mmproj of {what}")
+        if "draft" in keys:
+            self._draft(keys["draft"][1], found, what=f"draft of {what}")
+        if "pooling" in keys:
+            found["pooling"] = self.text(keys["pooling"][1], what=f"pooling of {what}")
+        for key in ("fim", "exact"):
+            if key in keys:
+                found[key] = bool(self.boolean(keys[key][1], what=f"{key} of {what}"))
         if "verify" in keys and self.boolean(keys["verify"][1], what=f"verify of {what}") is False:
             found["load"] = False
 
@@ -164,6 +171,14 @@ class OptionsReader(Reader):
         nodes = self.sequence(node, what=what) if node.id == "sequence" else [node]
         paths = [self.expanded(item, what=what) for item in nodes]
         found["projectors"] = tuple(path for path in paths if path)
+
+    def _draft(self, node: Node, found: dict[str, Any], *, what: str) -> None:
+        if node.id == "scalar" and node.tag.endswith(":bool"):
+            if self.boolean(node, what=what):
+                self.report(node, f"{what} must be a file, or false")
+            found["no_draft"] = True
+            return
+        found["draft"] = self.expanded(node, what=what)
 
     def check_options(self, keywords: Mapping[str, Any], key: Node, what: str) -> None:
         """Check what needs neither a source nor a server; a template in a file is checked when it is read."""

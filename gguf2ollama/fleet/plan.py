@@ -142,7 +142,7 @@ class Planner:
         Raises:
             Gguf2OllamaError: As for ``build``.
         """
-        ref, options = self.desired[entry.name.full].find(self.notify)
+        ref, options = self.desired[entry.name.full].find(destination.version, notify=self.notify)
         info = observation.shown.get(entry.name.full.lower())
         return plan_build(
             ref.files,

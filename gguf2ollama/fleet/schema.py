@@ -83,6 +83,13 @@ _MODEL: dict[str, dict[str, Any]] = {
         "description": "Projectors, or false for none",
         "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"const": False}],
     },
+    "draft": {
+        "description": "Draft (MTP or DFlash), or false for none",
+        "oneOf": [{"type": "string"}, {"const": False}],
+    },
+    "pooling": {"enum": ["mean", "cls", "last", "none"], "description": "Pooling of an embedding model"},
+    "fim": {"type": "boolean", "description": "Filling in the middle goes before chats"},
+    "exact": {"type": "boolean", "description": "Exact prompts, even at the cost of a copy of the weights"},
     "verify": {"type": "boolean", "description": "Load it once and check its prompts (the default)"},
     "hosts": {
         "type": "array",

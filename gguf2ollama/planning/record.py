@@ -36,6 +36,11 @@ _LINE = lazy_pattern(
     r"(?: and (?P<more>[1-9][0-9]{0,5}) more)? sha256:(?P<digest>[0-9a-f]{64})"
     r"(?:; given (?P<given>[a-z_]{1,40}(?: [a-z_]{1,40}){0,99}))?; recipe sha256:(?P<recipe>[0-9a-f]{64})"
 )
+# of the options: those that are listed one by one, and those of how it gets to Ollama
+_NOT_GIVEN = {
+    *("parameters", "verify", "name", "via", "stream", "rehash", "load", "allow_mismatch", "replace"),
+    *("symlink", "discard_download"),
+}
 _SAFE = "/:@+,=~()[]!$&'*"  # of a source, beside letters and digits: no blank, no semicolon
 
 
@@ -156,14 +161,11 @@ def recipe_digest(modelfile: Modelfile, *, patch: HeaderPatch) -> str:
 def _given(options: ModelOptions) -> Iterator[str]:
     """Yield the names of the options that differ from their defaults."""
     yield from sorted({parameter.name for parameter in options.parameters})
-    for name in ("system", "template", "chat_template"):
-        if getattr(options, name) is not None:
-            yield name
-    for name in ("licenses", "messages", "projectors", "no_projector"):
-        if getattr(options, name):
-            yield name
-    if options.context != "auto":
-        yield "context"
+    for field in dataclasses.fields(options):
+        if field.name in _NOT_GIVEN:
+            continue
+        if getattr(options, field.name) != field.default:
+            yield field.name
 
 
 def _joined(digests: Iterable[str]) -> str:
