@@ -21,7 +21,7 @@ from gguf2ollama.names import ModelName, size
 from gguf2ollama.planning.layers import lay_out_weights
 from gguf2ollama.planning.options import BuildOptions
 from gguf2ollama.sources.model import SourceSelection
-from gguf2ollama.sources.parse import check_source
+from gguf2ollama.sources.parse import check_source, server_model
 from gguf2ollama.sources.resolve import ModelRef, fetch, resolve
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def open_build(  # noqa: D417 - the others are documented at `build`
         notify=notify,
     ) as opened:
         hardware, room = find_memory(opened)
+        if (name := server_model(source)) is not None:
+            options = _require_server(opened, options, name=name)
         yield BuildSteps(
             source=source,
             selection=selection,
@@ -123,6 +125,19 @@ def open_build(  # noqa: D417 - the others are documented at `build`
             progress=progress,
             notify=notify,
         )
+
+
+def _require_server(opened: OpenDestination, options: BuildOptions, *, name: ModelName) -> BuildOptions:
+    """Return the options for a model that the server has; its name is the default.
+
+    Raises:
+        UsageProblem: There is no server, or an option is for files from elsewhere.
+    """
+    if opened.client is None:
+        raise UsageProblem(f"ollama:{name.short} needs a server", hint="leave out --store")
+    if options.stream:
+        raise UsageProblem("--stream is for repositories", hint="leave it out: the server has the files")
+    return options if options.name is not None else dataclasses.replace(options, name=str(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +170,8 @@ class BuildSteps:
     def plan(self) -> BuildPlan:
         """Plan the build; only headers are read."""
         digests = DigestCache()
-        return self._plan(self._resolve(digests), self.opened.destination)
+        ref, options = self._resolve(digests)
+        return self._plan(ref, options, self.opened.destination)
 
     def run(self) -> BuildResult:
         """Build the model; start over once if files change or the server renders otherwise than planned."""
@@ -183,12 +199,12 @@ class BuildSteps:
             Hashing(cache=digests, progress=self.progress) as hashing,
             contextlib.ExitStack() as ends,
         ):
-            ref = self._resolve(digests)
+            ref, options = self._resolve(digests)
             if ref.files.are_local and self.options.chat_template is None:
                 # while the plan is made: most servers get these layers
                 hashing.submit(lay_out_weights(ref.files, takes_shards=True))
             renderer = ends.enter_context(self._renderer(ref))
-            plan = self._plan(ref, destination, renderer)
+            plan = self._plan(ref, options, destination, renderer)
             check_new_files(plan, digests)
             if self.writes_lock:
                 from gguf2ollama.planning.lock import Lock  # noqa: PLC0415 - for a lock file alone
@@ -228,7 +244,10 @@ class BuildSteps:
                 f"The download stays in {where} as well ({size(count)}; --discard-download removes it)"
             )
 
-    def _resolve(self, digests: DigestCache) -> ModelRef:
+    def _resolve(self, digests: DigestCache) -> tuple[ModelRef, BuildOptions]:
+        """Return the model and the options, with what is kept of a model that the server has."""
+        if (name := server_model(self.source)) is not None:
+            return self._resolve_on_server(name, digests)
         ref = resolve(
             self.source,
             selection=self.selection,
@@ -243,7 +262,23 @@ class BuildSteps:
         )
         if self.lock is not None:
             self.lock.require_files(ref.files)
-        return ref
+        return ref, self.options
+
+    def _resolve_on_server(self, name: ModelName, digests: DigestCache) -> tuple[ModelRef, BuildOptions]:
+        from gguf2ollama.install.server_model import read_server_model  # noqa: PLC0415 - for these alone
+
+        assert self.opened.client is not None  # noqa: S101 - as checked when the destination was opened
+        self._takes_draft()
+        found = read_server_model(
+            self.opened.client,
+            name,
+            features=self.opened.destination.features,
+            options=self.options,
+            digests=digests,
+        )
+        for line in found.lines():
+            self.notify(line)
+        return ModelRef(files=found.files), found.applied_to(self.options)
 
     def _takes_draft(self) -> bool:
         """Return whether a draft beside the model is used.
@@ -275,7 +310,13 @@ class BuildSteps:
                 renderer.begin()
             yield renderer
 
-    def _plan(self, ref: ModelRef, destination: Destination, renderer: Renderer | None = None) -> BuildPlan:
+    def _plan(
+        self,
+        ref: ModelRef,
+        options: BuildOptions,
+        destination: Destination,
+        renderer: Renderer | None = None,
+    ) -> BuildPlan:
         from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed
         from gguf2ollama.planning.plan_cache import PlanCache  # noqa: PLC0415 - as above
 
@@ -284,7 +325,7 @@ class BuildSteps:
         folder = ref.files.paths[0] if ref.files.are_local or ref.folder is None else ref.folder
         found = plan(
             ref.files,
-            options=self.options,
+            options=options,
             destination=dataclasses.replace(
                 destination,
                 patch_copies=self.opened.patch_copies(folder, digests=reported, symlink=self.options.symlink),

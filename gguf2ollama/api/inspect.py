@@ -13,11 +13,14 @@ from gguf2ollama.planning.plan import Inspection, plan_model
 from gguf2ollama.planning.plan_cache import PlanCache
 from gguf2ollama.planning.target import Target
 from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.parse import server_model
 from gguf2ollama.sources.resolve import resolve
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from gguf2ollama.install.server_model import ServerModel
+    from gguf2ollama.names import ModelName
     from gguf2ollama.planning.options import ModelKeywords
 
 __all__ = ["inspect", "inspect_for"]
@@ -29,7 +32,8 @@ def inspect(source: str | os.PathLike[str], **keywords: Unpack[ModelKeywords]) -
     Args:
         source: A GGUF file, any shard of one, a folder, a place on the Hub (``owner/repo``,
             ``owner/repo:QUANT``, ``hf://owner/repo/path@revision`` or the address of a page), the same on
-            ModelScope (``ms://``), or the URL of a GGUF.
+            ModelScope (``ms://``), the URL of a GGUF, or a model of the server of ``OLLAMA_HOST``
+            (``ollama:NAME``).
         keywords: Which model, and what it is to be: see :class:`gguf2ollama.ModelKeywords`.
 
     Raises:
@@ -58,6 +62,11 @@ def inspect_for(
     options.check()
     hardware = find_hardware()
     room = hardware.room if hardware is not None else None
+    cache = PlanCache.of_user()
+    if (name := server_model(source)) is not None:
+        found = _on_server(name, options)
+        options = found.applied_to(options)
+        return plan_model(found.files, options=options, target=target, room=room, cache=cache)
     ref = resolve(
         source,
         selection=selection,
@@ -69,5 +78,14 @@ def inspect_for(
         room=room,
         digests=DigestCache(),
     )
-    cache = PlanCache.of_user()
     return plan_model(ref.files, options=options, target=target, room=room, cache=cache)
+
+
+def _on_server(name: ModelName, options: ModelOptions) -> ServerModel:
+    from gguf2ollama.install.server_model import read_server_model  # noqa: PLC0415 - for these alone
+    from gguf2ollama.names import ServerAddress  # noqa: PLC0415
+    from gguf2ollama.ollama import Client, ServerFeatures  # noqa: PLC0415
+
+    with Client(ServerAddress.from_environment(os.environ)) as client:
+        features = ServerFeatures.of(client.version())
+        return read_server_model(client, name, features=features, options=options, digests=DigestCache())

@@ -62,7 +62,7 @@ def _comments(inspection: Inspection) -> dict[str, str]:
     if (selection := inspection.selection) is not None:
         parity = selection.choice.chosen.parity
         notes.insert(0, f"Predicted prompt match on Ollama {selection.version}: {parity}.")
-    if (origin := inspection.files.origin) is not None:
+    if (origin := inspection.files.origin) is not None and not inspection.files.are_local:
         notes.append(
             f"NOTE: `gguf2ollama download {origin.source} --local-dir .` puts the files where FROM is."
         )

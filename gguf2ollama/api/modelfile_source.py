@@ -11,6 +11,7 @@ from gguf2ollama.errors import InvalidModelfile, NotFound, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.ggufio.reader import MAGIC
+from gguf2ollama.names import ModelName, OllamaSource
 
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Modelfile, Parameter
@@ -46,8 +47,8 @@ def expand_modelfile(
     Raises:
         InvalidModelfile: It is a Modelfile that cannot be parsed, or has a value that Ollama refuses.
         NotFound: FROM names a file that does not exist.
-        UsageProblem: FROM names a model of the server or another Modelfile, or the Modelfile has an
-            instruction that is not supported.
+        UsageProblem: FROM names another Modelfile, or several models, or the Modelfile has an instruction
+            that is not supported.
     """
     content = _read(source)
     if content is None:
@@ -165,10 +166,12 @@ def _model(
         if not files:
             if name.startswith((".", "/", "~")) or name.endswith(".gguf"):
                 raise NotFound(f"FROM {name} in {source}: no such file", hint="correct FROM in the Modelfile")
-            raise UsageProblem(
-                f"FROM {name} in {source} names a model of the server, and not a GGUF",
-                hint=f"use `ollama create NAME -f {source}`, or name a file, a folder or hf.co/owner/repo",
-            )
+            if len(names) > 1:
+                raise UsageProblem(
+                    f"FROM in {source} names the model {name} of the server and other files",
+                    hint="name the model alone",
+                )
+            return str(OllamaSource(name=ModelName.parse(name))), ()
         found += files
     for file in found:
         if file.is_file() and not _is_gguf(file):

@@ -53,8 +53,8 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     epilog="SOURCE is a GGUF file, any shard of one, a folder, a repository on Hugging Face (owner/repo or"
-    " owner/repo:Q4_K_M) or on ModelScope (ms://owner/repo), the URL of a GGUF, or a Modelfile."
-    " OLLAMA_HOST is the address of the server.",
+    " owner/repo:Q4_K_M) or on ModelScope (ms://owner/repo), the URL of a GGUF, a Modelfile, or a model of"
+    " the server (ollama:NAME). OLLAMA_HOST is the address of the server.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name=PROGRAM)

@@ -144,7 +144,8 @@ def command(
     """Create an Ollama model from SOURCE: a GGUF, any shard, a folder, a repository, a URL or a Modelfile.
 
     A model of the same name is kept until the new one is verified. Options precede what a Modelfile says;
-    FROM in it names files, or hf.co/owner/repo.
+    FROM in it names files, hf.co/owner/repo or a model of the server. ollama:NAME is a model of the server,
+    which is made right by the files that it has.
 
     With --all, SOURCE are directories, such as those of LM Studio, llama.cpp or the Hub's cache: every model
     in them is built, with its projector, and none is loaded.
@@ -156,6 +157,7 @@ def command(
     gguf2ollama build ./SmolLM2-135M-Instruct.Q4_1.gguf --name smol --run "Say hi"
     gguf2ollama build ./qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf
     gguf2ollama build ./Modelfile --name mine
+    gguf2ollama build ollama:llama3.2
     gguf2ollama build ./model.gguf --store /srv/ollama/models
     gguf2ollama build --all ~/.lmstudio/models --dry-run
     """  # noqa: D301 - click's mark for lines that are not wrapped

@@ -10,13 +10,22 @@ if TYPE_CHECKING:
     from gguf2ollama.names._model_name import TEMPORARY_NAMESPACE, ModelName
     from gguf2ollama.names._server_address import ServerAddress
     from gguf2ollama.names._shown import size
-    from gguf2ollama.names._source import HubSource, LocalSource, SiteKey, Source, UrlSource, parse_source
+    from gguf2ollama.names._source import (
+        HubSource,
+        LocalSource,
+        OllamaSource,
+        SiteKey,
+        Source,
+        UrlSource,
+        parse_source,
+    )
 
 __all__ = [
     "TEMPORARY_NAMESPACE",
     "HubSource",
     "LocalSource",
     "ModelName",
+    "OllamaSource",
     "ServerAddress",
     "SiteKey",
     "Source",
@@ -31,6 +40,8 @@ __getattr__, __dir__ = lazy_exports(
         "_model_name": ("TEMPORARY_NAMESPACE", "ModelName"),
         "_server_address": ("ServerAddress",),
         "_shown": ("size",),
-        "_source": ("HubSource", "LocalSource", "SiteKey", "Source", "UrlSource", "parse_source"),
+        "_source": (
+            *("HubSource", "LocalSource", "OllamaSource", "SiteKey", "Source", "UrlSource", "parse_source"),
+        ),
     },
 )

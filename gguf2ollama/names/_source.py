@@ -1,4 +1,4 @@
-"""Model sources: a path, a repository on Hugging Face or ModelScope, or a URL."""
+"""Model sources: a path, a repository on Hugging Face or ModelScope, a URL, or a model of a server."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Literal, NoReturn, TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.names._model_name import ModelName
 from gguf2ollama.names._shown import shown
 
-__all__ = ["HubSource", "LocalSource", "SiteKey", "Source", "UrlSource", "parse_source"]
+__all__ = ["HubSource", "LocalSource", "OllamaSource", "SiteKey", "Source", "UrlSource", "parse_source"]
 
 SiteKey: TypeAlias = Literal["hf", "ms", "ms-ai"]
 """Hugging Face, modelscope.cn, or modelscope.ai, which has other repositories."""
@@ -26,11 +27,12 @@ _MODELSCOPE_HOSTS: dict[str, SiteKey] = {
     "www.modelscope.ai": "ms-ai",
 }
 _SCHEMES: dict[str, SiteKey] = {"hf://": "hf", "ms://": "ms", "ms-ai://": "ms-ai"}
+_OLLAMA = "ollama:"
 _NO_OWNERS = frozenset({"api", "collections", "datasets", "docs", "models", "spaces"})
 _MAX_LENGTH = 8192
 _FORMS = (
     "use a file, a directory or a shard (./model.gguf), a repository (owner/repo or owner/repo:Q4_K_M), "
-    "hf://owner/repo/path, ms://owner/repo/path or https://…"
+    "hf://owner/repo/path, ms://owner/repo/path, https://… or ollama:NAME"
 )
 _DRIVE = lazy_pattern(r"[A-Za-z]:[\\/]")
 _SEGMENT = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
@@ -107,7 +109,17 @@ class UrlSource:
         return self.url
 
 
-Source: TypeAlias = LocalSource | HubSource | UrlSource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OllamaSource:
+    """A model that a server has."""
+
+    name: ModelName
+
+    def __str__(self) -> str:
+        return f"{_OLLAMA}{self.name.short}"
+
+
+Source: TypeAlias = LocalSource | HubSource | UrlSource | OllamaSource
 
 
 def parse_source(
@@ -122,7 +134,7 @@ def parse_source(
     The URL of a page on Hugging Face (``https://huggingface.co/owner/repo/blob/main/path``) and the name
     that ``ollama run`` accepts (``hf.co/owner/repo:Q4_K_M``, ``…:FILE.gguf``, ``…:latest``) are repositories
     on Hugging Face; those of modelscope.cn and modelscope.ai are equal to ``ms://owner/repo`` and
-    ``ms-ai://owner/repo``.
+    ``ms-ai://owner/repo``. ``ollama:NAME`` is a model that a server has.
 
     Args:
         text: The argument.
@@ -137,9 +149,8 @@ def parse_source(
     path = _expand_home(text)
     if os.path.lexists(path):
         return LocalSource(path=path)
-    for scheme, site in _SCHEMES.items():
-        if text.startswith(scheme):
-            return _parse_place(text.removeprefix(scheme), site=site, text=text)
+    if (named := _parse_scheme(text)) is not None:
+        return named
     if (url := _with_scheme(text, hub_endpoint, modelscope_endpoint)) is not None:
         return _parse_url(url, hub_endpoint=hub_endpoint, modelscope_endpoint=modelscope_endpoint)
     host, _, rest = text.partition("/")
@@ -148,6 +159,15 @@ def parse_source(
     if _looks_local(text) and not _is_repository(text):
         return LocalSource(path=path)
     return _parse_repository(text)
+
+
+def _parse_scheme(text: str) -> HubSource | OllamaSource | None:
+    if text.startswith(_OLLAMA):
+        return OllamaSource(name=ModelName.parse(text.removeprefix(_OLLAMA)))
+    for scheme, site in _SCHEMES.items():
+        if text.startswith(scheme):
+            return _parse_place(text.removeprefix(scheme), site=site, text=text)
+    return None
 
 
 def _with_scheme(text: str, *endpoints: str | None) -> str | None:

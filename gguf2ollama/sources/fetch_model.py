@@ -18,7 +18,7 @@ from gguf2ollama.sources.beside import require_projector
 from gguf2ollama.sources.downloads.download import Download, Downloaded
 from gguf2ollama.sources.downloads.joined import join_pieces
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
-from gguf2ollama.sources.parse import parse_user_source
+from gguf2ollama.sources.parse import parse_user_source, require_no_server_model
 from gguf2ollama.sources.remote import Remote, RemoteModel, open_remote, reopen_remote
 
 __all__ = ["DownloadedModel", "download_model", "fetch_model"]
@@ -71,7 +71,7 @@ def download_model(
         UsageProblem: The source is on this machine, or has several models.
         VerificationFailed: A file had another digest than its site reports, after two downloads.
     """
-    parsed = parse_user_source(source)
+    parsed = require_no_server_model(parse_user_source(source))
     if isinstance(parsed, LocalSource):
         raise UsageProblem(
             f"{source} is on this machine: nothing to download",

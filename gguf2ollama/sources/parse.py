@@ -7,9 +7,16 @@ from pathlib import Path
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.fs.errors import disk_errors
-from gguf2ollama.names import HubSource, LocalSource, Source, parse_source
+from gguf2ollama.names import HubSource, LocalSource, ModelName, OllamaSource, Source, UrlSource, parse_source
 
-__all__ = ["check_source", "parse_user_source", "public_source", "require_repository"]
+__all__ = [
+    "check_source",
+    "parse_user_source",
+    "public_source",
+    "require_no_server_model",
+    "require_repository",
+    "server_model",
+]
 
 
 def parse_user_source(source: str | os.PathLike[str]) -> Source:
@@ -36,6 +43,26 @@ def check_source(source: str | os.PathLike[str]) -> None:
     if isinstance(parsed, LocalSource):
         with disk_errors(parsed.path):
             parsed.path.stat()
+
+
+def server_model(source: str | os.PathLike[str]) -> ModelName | None:
+    """Return the name of the model that a source names on a server; ``None`` for another source."""
+    parsed = parse_user_source(source)
+    return parsed.name if isinstance(parsed, OllamaSource) else None
+
+
+def require_no_server_model(source: Source) -> LocalSource | HubSource | UrlSource:
+    """Return a source that is not a model of a server.
+
+    Raises:
+        UsageProblem: It is one.
+    """
+    if isinstance(source, OllamaSource):
+        raise UsageProblem(
+            f"{source} is a model of a server, which only build, inspect, modelfile and verify take",
+            hint="give the GGUF: a file, a repository or a URL",
+        )
+    return source
 
 
 def require_repository(source: str | os.PathLike[str]) -> HubSource:

@@ -17,7 +17,7 @@ from gguf2ollama.names import HubSource, LocalSource
 from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
-from gguf2ollama.sources.parse import parse_user_source
+from gguf2ollama.sources.parse import parse_user_source, require_no_server_model
 
 if TYPE_CHECKING:
     from gguf2ollama.memory.hardware import MemoryRoom
@@ -75,7 +75,7 @@ def resolve(
     Raises:
         Gguf2OllamaError: As :func:`gguf2ollama.sources.local.find_model` does, and if the site refuses.
     """
-    parsed = parse_user_source(source)
+    parsed = require_no_server_model(parse_user_source(source))
     if isinstance(parsed, LocalSource):
         if selection:
             raise UsageProblem(

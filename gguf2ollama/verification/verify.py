@@ -25,6 +25,7 @@ from gguf2ollama.oci import MediaType
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.sources.local import find_model
+from gguf2ollama.sources.parse import server_model
 from gguf2ollama.verification.baseline import NotCompared, OllamaDefault, ollama_default
 from gguf2ollama.verification.probe_server import Settings, probe_on_server
 from gguf2ollama.verification.prompt_check import (
@@ -107,7 +108,7 @@ def verify(
     afterwards, unless it was loaded before.
 
     Args:
-        model: The model's name.
+        model: The model's name, with or without ``ollama:`` before it.
         source: The GGUF that it was created from. Without it, the chat template is read from the server's
             store, if that is on this machine, or from what the server reports.
         host: The server's address; default: ``OLLAMA_HOST``.
@@ -123,7 +124,7 @@ def verify(
         UsageProblem: The server is too old to show its prompts.
         VerificationFailed: The probe model is prompted differently from the model.
     """
-    name = ModelName.parse(model)
+    name = server_model(model) or ModelName.parse(model)
     address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
     with Client(address, ca_file=ca_file, notify=notify) as client, Renderer() as renderer:
         version = client.version()

@@ -39,6 +39,8 @@ def describe_origin(inspection: Inspection) -> str:
     origin = inspection.files.origin
     if origin is None:
         return ""
+    if inspection.files.are_local and not origin.bytes_fetched:
+        return f"{origin.source} ({origin.reason})"
     total = sum(shard.size for shard in inspection.files.shards)
     return f"Downloaded {size(origin.bytes_fetched)} of {size(total)}: {origin.source} ({origin.reason})"
 

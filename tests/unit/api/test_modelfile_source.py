@@ -118,6 +118,11 @@ def test_a_repository_in_from_is_a_source(folder: Path) -> None:
     assert expanded(folder, "FROM hf.co/owner/repo:Q4_K_M\n")[0] == "hf.co/owner/repo:Q4_K_M"
 
 
+def test_a_model_of_the_server_in_from_is_a_source(folder: Path) -> None:
+    source, found = expanded(folder, "FROM llama3.2:1b\nSYSTEM Be brief.\n")
+    assert (source, found["system"]) == ("ollama:llama3.2:1b", "Be brief.")
+
+
 def test_shards_and_a_projector_are_one_model(folder: Path) -> None:
     split(folder / "model.gguf", folder / "part", max_tensors=12)
     tiny_llama(folder / "mmproj.gguf", metadata={"general.type": "mmproj"})
@@ -131,7 +136,7 @@ def test_shards_and_a_projector_are_one_model(folder: Path) -> None:
     [
         ("FROM ./none.gguf\n", NotFound, "no such file"),
         ("FROM none.gguf\n", NotFound, "no such file"),
-        ("FROM llama3.2\n", UsageProblem, "names a model of the server"),
+        ("FROM llama3.2\nFROM ./model.gguf\n", UsageProblem, "model llama3.2 of the server and other files"),
         ("FROM ./model.gguf\nFROM ./other.gguf\n", UsageProblem, "names 2 models"),
         ("FROM ./text.txt\n", UsageProblem, r"text\.txt, which is not a GGUF"),
         ("FROM ./inner\n", UsageProblem, "inner, which is a Modelfile itself"),

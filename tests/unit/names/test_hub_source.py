@@ -75,3 +75,20 @@ def test_whatever_stands_behind_the_host_leads_nowhere_else(rest):
         return
     assert isinstance(found, HubSource)
     assert ".." not in (found.path or "").split("/")
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("ollama:llama3.2", "ollama:llama3.2:latest"),
+        ("ollama:hf.co/owner/repo:Q4_K_M", "ollama:hf.co/owner/repo:Q4_K_M"),
+    ],
+)
+def test_a_model_of_a_server_is_a_source(text, shown):
+    assert str(parse_source(text)) == shown
+    assert parse_source(shown) == parse_source(text)
+
+
+def test_a_model_of_a_server_has_a_valid_name():
+    with pytest.raises(UsageProblem):
+        parse_source("ollama:a//b")
