@@ -6,6 +6,7 @@
 # make unit   the quick tests alone: all of tests/unit and tests/cli but what starts programs or runs into limits
 # make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
+# make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make bench  side by side with what a user would pick instead
@@ -22,7 +23,7 @@ AT_ONCE := -n 2 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs clean
+.PHONY: demo test test-corpus test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -53,7 +54,7 @@ IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR == 2 { p
 
 # one process more than there are cores in CI: some tests wait until a server stalls
 unit: $(INSTALLED)
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not corpus and not older" \
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not corpus and not older and not kills" \
 		--ignore-glob="*/test_corpus.py" tests/unit tests/cli
 
 fuzz: $(INSTALLED)
@@ -69,6 +70,9 @@ test-corpus: $(VENV)/.transformers parts
 $(VENV)/.transformers: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'transformers>=5'
 	touch $@
+
+test-kills: $(INSTALLED) parts
+	$(BIN)/python -m pytest -s -m kills tests/live
 
 live: $(INSTALLED) parts
 	$(BIN)/python -m pytest tests/live

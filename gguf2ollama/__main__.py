@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -19,6 +20,10 @@ class _Terminated(SystemExit):
 
 def main() -> None:
     """Run the command line, and end with its exit code."""
+    interrupt = signal.getsignal(signal.SIGINT)
+    is_usual = interrupt is signal.default_int_handler
+    if is_usual:  # while all is imported, and at the end, there is nothing to clean up
+        signal.signal(signal.SIGINT, _leave)
     _clean_up_when_terminated()
     # files are hashed beside all that is done meanwhile, and such a thread needs the interpreter for some
     # microseconds each half millisecond: it is not to wait 5 ms each time
@@ -28,7 +33,13 @@ def main() -> None:
     from gguf2ollama.cli import run  # noqa: PLC0415 - the library is used without it
 
     try:
+        if is_usual:
+            signal.signal(signal.SIGINT, interrupt)
         code = run(sys.argv[1:])
+        if is_usual:
+            signal.signal(signal.SIGINT, _leave)
+    except KeyboardInterrupt:
+        _leave()
     except _Terminated:
         with contextlib.suppress(OSError):  # the terminal may be gone
             sys.stderr.write("terminated\n")
@@ -36,6 +47,13 @@ def main() -> None:
     # all goes with the process now; the collector need not look through it first (a tenth of a quick call)
     gc.freeze()
     sys.exit(code)
+
+
+def _leave(*_: object) -> NoReturn:
+    """End the process as an interrupted one, at once."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"interrupted\n")
+    os._exit(_BY_SIGNAL + signal.SIGINT)
 
 
 def _clean_up_when_terminated() -> None:

@@ -104,3 +104,28 @@ import os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 os.execv(sys.executable, [sys.executable, "-m", "gguf2ollama", *sys.argv[1:]])
 """
+
+
+_AT = {
+    "while it imports": """
+import importlib.abc, os, signal, sys
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+""",
+    "at its end": """
+import atexit, os, signal
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+""",
+}
+
+
+@pytest.mark.parametrize("at", _AT.values(), ids=_AT)
+def test_ctrl_c_before_and_after_the_work_ends_it_without_traceback(at):
+    program = f"{at}\nfrom gguf2ollama.__main__ import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "doctor", "--help"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
