@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from gguf2ollama.fleet.apply import Applied, ModelResult, apply
     from gguf2ollama.fleet.changes import FleetPlan
     from gguf2ollama.fleet.entries import Fleet
+    from gguf2ollama.fleet.export import ExportedModel, export
     from gguf2ollama.fleet.file import parse_fleet
+    from gguf2ollama.fleet.outdated import CheckedModel, outdated, update
     from gguf2ollama.fleet.plan import plan
     from gguf2ollama.ggufio import ShardSet, merge, open_gguf, split
     from gguf2ollama.memory import MemoryEstimate, estimate_memory
@@ -73,10 +75,12 @@ __all__ = [
     "BuildOptions",
     "BuildPlan",
     "BuildResult",
+    "CheckedModel",
     "Client",
     "DownloadedModel",
     "Engine",
     "EngineMemory",
+    "ExportedModel",
     "FileChanged",
     "Fleet",
     "FleetPlan",
@@ -129,6 +133,7 @@ __all__ = [
     "doctor",
     "download",
     "estimate_memory",
+    "export",
     "inspect",
     "list_models",
     "list_quants",
@@ -136,6 +141,7 @@ __all__ = [
     "merge",
     "modelfile",
     "open_gguf",
+    "outdated",
     "parse_fleet",
     "patch_template",
     "plan",
@@ -149,6 +155,7 @@ __all__ = [
     "split",
     "stop",
     "survey_templates",
+    "update",
     "verify",
 ]
 
@@ -187,7 +194,9 @@ _HOMES = {
     "fleet.apply": ("Applied", "ModelResult", "apply"),
     "fleet.changes": ("FleetPlan",),
     "fleet.entries": ("Fleet",),
+    "fleet.export": ("ExportedModel", "export"),
     "fleet.file": ("parse_fleet",),
+    "fleet.outdated": ("CheckedModel", "outdated", "update"),
     "fleet.plan": ("plan",),
     "ggufio": ("ShardSet", "merge", "open_gguf", "split"),
     "memory": ("MemoryEstimate", "estimate_memory"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gguf2ollama.planning.target import TransportName
     from gguf2ollama.sources.model import ModelFiles
 
-__all__ = ["BuildRecord", "recipe_digest", "weights_digest"]
+__all__ = ["BuildRecord", "joined_digest", "recipe_digest", "weights_digest"]
 
 _LINE = lazy_pattern(
     r"gguf2ollama: made by (?P<transport>link|pull|upload|store) from (?P<source>[!-~]{1,30000})"
@@ -89,7 +89,7 @@ class BuildRecord:
             commit=origin.commit if origin is not None else "",
             file=first,
             count=len(reported) or len(files.paths),
-            digest=_joined(known) if known and len(known) == len(reported) else "",
+            digest=joined_digest(known) if known and len(known) == len(reported) else "",
             transport=transport,
             given=tuple(_given(options)),
             recipe=recipe_digest(modelfile, patch=patch),
@@ -97,7 +97,9 @@ class BuildRecord:
 
     def with_digests(self, digests: Iterable[Digest]) -> Self:
         """Return it with the digest of the weights, given those of their layers in order."""
-        return dataclasses.replace(self, digest=self.digest or _joined(digest.hex for digest in digests))
+        return dataclasses.replace(
+            self, digest=self.digest or joined_digest(digest.hex for digest in digests)
+        )
 
     def __str__(self) -> str:
         commit = f" at commit {self.commit}" if self.commit else ""
@@ -168,7 +170,8 @@ def _given(options: ModelOptions) -> Iterator[str]:
             yield field.name
 
 
-def _joined(digests: Iterable[str]) -> str:
+def joined_digest(digests: Iterable[str]) -> str:
+    """Return the sha256 of one file as it is; of several, that of the lines of them."""
     listed = list(digests)
     if len(listed) == 1:
         return listed[0]

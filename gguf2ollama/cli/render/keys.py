@@ -487,6 +487,28 @@ SHAPES: Mapping[str, Shape] = {
     "push": {"pushed": "string: name of the model"},
     "plan": _PLAN,
     "apply": _APPLIED,
+    "update": _APPLIED,
+    "export": {
+        "url": "string: address of the server",
+        "models": [
+            {
+                "name": "string: name of the model",
+                "values": {"*": "any: value of a key of a file of models"},
+                "notes": ["string: what to correct"],
+                "made_by_gguf2ollama": "boolean: whether it says what it was made of",
+            }
+        ],
+    },
+    "outdated": [
+        {
+            "name": "string: name of the model",
+            "state": "string: current, outdated, pinned (to a commit) or unknown",
+            "source": ("string: what it was built from", None),
+            "commit": ("string: commit it was built from", None),
+            "newest_commit": ("string: newest commit", None),
+            "reason": "string: why, or empty",
+        }
+    ],
     "doctor": {
         "system": [
             {
