@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from gguf2ollama.api.download import download
     from gguf2ollama.api.inspect import inspect
     from gguf2ollama.api.load import load
+    from gguf2ollama.api.measure import measure
     from gguf2ollama.api.modelfile import modelfile
     from gguf2ollama.api.models import cp, list_models, ps, pull, push, rm, run, show, stop
     from gguf2ollama.api.quants import QuantTable, list_quants
     from gguf2ollama.api.system_check import SystemFinding, check_system
     from gguf2ollama.engines.engine import Engine, EngineMemory, LoadReport
+    from gguf2ollama.engines.measurement import Measurement
     from gguf2ollama.errors import (
         FileChanged,
         Gguf2OllamaError,
@@ -95,6 +97,7 @@ __all__ = [
     "LibraryResult",
     "LoadReport",
     "LocalModel",
+    "Measurement",
     "MemoryEstimate",
     "Message",
     "ModelFiles",
@@ -138,6 +141,7 @@ __all__ = [
     "list_models",
     "list_quants",
     "load",
+    "measure",
     "merge",
     "modelfile",
     "open_gguf",
@@ -167,11 +171,13 @@ _HOMES = {
     "api.download": ("download",),
     "api.inspect": ("inspect",),
     "api.load": ("load",),
+    "api.measure": ("measure",),
     "api.modelfile": ("modelfile",),
     "api.models": ("cp", "list_models", "ps", "pull", "push", "rm", "run", "show", "stop"),
     "api.quants": ("QuantTable", "list_quants"),
     "api.system_check": ("SystemFinding", "check_system"),
     "engines.engine": ("Engine", "EngineMemory", "LoadReport"),
+    "engines.measurement": ("Measurement",),
     "errors": (
         "FileChanged",
         "Gguf2OllamaError",

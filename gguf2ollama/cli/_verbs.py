@@ -21,6 +21,7 @@ VERBS = {
     "list": "List the models on a server.",
     "show": "Show a model on a server.",
     "run": "Ask a model once, or chat with it.",
+    "measure": "Measure memory and speed of a GGUF in engines.",
     "ps": "List the models loaded in memory.",
     "stop": "Unload a model from memory.",
     "rm": "Remove models from a server.",

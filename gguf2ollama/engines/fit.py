@@ -129,16 +129,27 @@ def estimate_need(
     gpus = hardware.gpus if hardware is not None else ()
     if engine == "transformers":
         return _by_transformers(model, layers=layers, has_gpu=bool(gpus))
-    estimate = estimate_memory(
-        model.metadata,
-        context=context_of(model.metadata, settings),
-        cache_type_k=settings.cache_type,
-        cache_type_v=settings.cache_type,
-        gpu_layers=layers,
-        build=NEWEST_BUILD,
-        tensors=model.tensors,
-        splits=tuple(float(gpu.total_bytes) for gpu in gpus) or (1.0,),
-    )
+    context = context_of(model.metadata, settings)
+    shares = tuple(gpu.total_bytes for gpu in gpus) or (1,)
+    if engine == "ollama":  # which chooses the size of a batch by context and memory
+        estimate = Model.read(model.metadata, model.tensors).estimate(
+            context,
+            cache_type=settings.cache_type,
+            room=hardware.room if hardware is not None else None,
+            gpu_layers=layers,
+            gpus=shares,
+        )
+    else:
+        estimate = estimate_memory(
+            model.metadata,
+            context=context,
+            cache_type_k=settings.cache_type,
+            cache_type_v=settings.cache_type,
+            gpu_layers=layers,
+            build=NEWEST_BUILD,
+            tensors=model.tensors,
+            splits=shares,
+        )
     return Need(
         engine=engine,
         ram=estimate.by_device["cpu"].total,

@@ -106,3 +106,28 @@ def test_the_program_answers_without_any_server(smollm2):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_a_measurement_stands_beside_the_estimate(smollm2, newest_ollama):
+    found = list(
+        gguf2ollama.measure(
+            smollm2,
+            engines=["llama.cpp", "ollama"],
+            gpu_layers=[0],
+            contexts=[2048],
+            tokens=4,
+            threads=1,
+            host=newest_ollama.url,
+        )
+    )
+    assert [measurement.engine for measurement in found] == ["llama.cpp", "ollama"]
+    for measurement in found:
+        assert measurement.problem is None
+        # what the estimate does not count: code of the library, tokens, threads
+        assert 0 < measurement.ram_growth - measurement.need.ram < 80_000_000
+        assert measurement.answer_tokens == 4
+        assert measurement.answer_rate > 0
+        assert 0 < measurement.first_seconds
+    assert gguf2ollama.ps(host=newest_ollama.url) == ()
+    with Client(newest_ollama.url) as client:
+        assert not [model for model in client.list() if "engine" in model.name]

@@ -49,6 +49,12 @@ _CHOICE: dict[str, Shape] = {
 }
 _ALWAYS = {"origin", "exact", "reason"}  # of a template that nothing renders, too
 _SOURCED: Shape = {"value": ("string: its text", None), "source": "string: where it comes from"}
+_PROCESS_MEMORY: Shape = {
+    "resident_bytes": "integer: what of the process is in RAM, pages of mapped files included",
+    "peak_bytes": ("integer: the most that was", None),
+    "own_bytes": ("integer: without pages of files", None),
+    "gpu_bytes": ("integer: what the process has on GPUs; null if no driver says", None),
+}
 _ROOM: Shape = (
     {
         "ram_bytes": "integer: RAM of this machine for models",
@@ -470,6 +476,36 @@ SHAPES: Mapping[str, Shape] = {
         "tool_calls": [{"name": "string: tool", "arguments": {"*": "any: argument"}}],
         "done_reason": "string: stop, length, …",
         "token_count": "integer: tokens generated",
+    },
+    "measure": {
+        "cases": [
+            {
+                "engine": "string: the engine",
+                "library": "string: what loaded the model, with its version; empty if nothing did",
+                "gpu_layers": "integer: layers on GPUs that were asked for, the output counted as one",
+                "context": "integer: context in tokens",
+                "cache_type": "string: type of cached keys and values",
+                "before": _PROCESS_MEMORY,
+                "loaded": _PROCESS_MEMORY,
+                "answering": _PROCESS_MEMORY,
+                "estimate": {
+                    "ram_bytes": "integer: RAM, estimated",
+                    "gpu_bytes": "integer: GPU memory, estimated",
+                    "ram_error_percent": (
+                        "number: how far that is above the growth of `resident_bytes`",
+                        None,
+                    ),
+                    "gpu_error_percent": ("number: the same of `gpu_bytes`", None),
+                },
+                "load_seconds": "number: loading, without the start of the process",
+                "first_token_seconds": "number: from the question to the first piece of the answer",
+                "prompt_tokens": "integer: tokens of the prompt",
+                "answer_tokens": "integer: tokens of the answer",
+                "prompt_tokens_per_second": "number: tokens read a second; 0 if not known",
+                "answer_tokens_per_second": "number: tokens written a second; 0 if not known",
+                "problem": ("string: why this case was not measured", None),
+            }
+        ]
     },
     "ps": [
         {
