@@ -133,12 +133,10 @@ def _load_on_server(
             progress=progress,
         )
         ending.callback(client.delete, name)
-        return load_on_server(
-            client,
-            name,
-            model=model,
-            settings=settings,
-            hardware=find_hardware(),
-            ending=ending.pop_all(),
+        kept = contextlib.ExitStack()
+        served = load_on_server(
+            client, name, model=model, settings=settings, hardware=find_hardware(), ending=kept
         )
+        kept.enter_context(ending.pop_all())
+        return served
     raise AssertionError  # the stack suppresses nothing

@@ -34,7 +34,8 @@ def engine_option(function: Decorated) -> Decorated:
         "--engine",
         group="model",
         metavar="NAME",
-        help="Engine to load a SOURCE into, without a server: llama.cpp, llama-cpp-python or transformers.",
+        help="Engine to load a SOURCE into: llama.cpp, llama-cpp-python, transformers, or"
+        " ollama with a temporary model on the server.",
     )(function)
 
 

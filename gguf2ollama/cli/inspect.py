@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gguf2ollama._text import one_line
 from gguf2ollama.cli._model_options import model_options, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
+from gguf2ollama.cli.render.engines import engines_json, engines_lines
 from gguf2ollama.cli.render.explain import explained, explanation_json
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.cli.render.plan import describe, describe_origin, inspection_json
@@ -77,11 +78,12 @@ def command(
     explanation = _explain(inspection) if explain_template else None
     if output.as_json:
         values = inspection_json(inspection) | ({"metadata": keys} if metadata else {})
-        values |= {"template_safety": safety_json(safeties)}
+        values |= {"template_safety": safety_json(safeties), "engines": engines_json(inspection.model)}
         values |= {"tensor_check": tensor_check_json(check)} if check else {}
         output.data(values | ({"explanation": explanation_json(explanation)} if explanation else {}))
     else:
-        output.text(f"{describe(inspection)}\n\nChat template: {safety_line(safeties)}")
+        engines = engines_lines(inspection.model)
+        output.text(f"{describe(inspection)}\n\nChat template: {safety_line(safeties)}\n{engines}")
         if explanation is not None:
             output.text(f"\n{explained(explanation)}")
         if metadata:

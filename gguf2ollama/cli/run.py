@@ -14,7 +14,7 @@ import click
 from gguf2ollama._text import printable
 from gguf2ollama.cli._engine_options import engine_option, load_options, source_options
 from gguf2ollama.cli._options import host_option, option, output_options, verb
-from gguf2ollama.cli._server import connect, model_name
+from gguf2ollama.cli._server import ca_file, connect, model_name
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import ServerUnreachable, UsageProblem
 
@@ -73,9 +73,9 @@ def command(
             client, name = stack.enter_context(connect(host)), model_name(model)
             ask = _server_asker(client, name, think=think)
         else:
-            if host is not None:
-                raise UsageProblem("--engine and --host exclude each other", hint="use only one of them")
-            loaded = stack.enter_context(_load(model, engine, load_keywords, output=output))
+            if host is not None and engine != "ollama":
+                raise UsageProblem(f"--host has no meaning for {engine}", hint="use only one of them")
+            loaded = stack.enter_context(_load(model, engine, load_keywords, host=host, output=output))
             ask = functools.partial(_ask_engine, loaded, options=sampling, think=think)
         _talk(ask, prompt, system=system, output=output)
 
@@ -121,11 +121,19 @@ def answer(
     return _answer(_server_asker(client, name, think=None), messages, output=output)
 
 
-def _load(source: str, engine: str, keywords: LoadKeywords, *, output: Output) -> Engine:
+def _load(source: str, engine: str, keywords: LoadKeywords, *, host: str | None, output: Output) -> Engine:
     from gguf2ollama.api.load import load  # noqa: PLC0415 - not needed for help
 
     with output.progress() as progress:
-        return load(source, engine=engine, progress=progress, notify=output.note, **keywords)
+        return load(
+            source,
+            engine=engine,
+            host=host,
+            ca_file=ca_file(),
+            progress=progress,
+            notify=output.note,
+            **keywords,
+        )
 
 
 def _ask_engine(

@@ -7,7 +7,7 @@ from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.engines.settings import DEFAULT_CONTEXT, EngineName, EngineSettings
-from gguf2ollama.engines.support import packs_weights
+from gguf2ollama.engines.support import Form, packs_weights
 from gguf2ollama.errors import NotEnoughSpace, UsageProblem
 from gguf2ollama.ggufio import ShardSet
 from gguf2ollama.memory.estimate import MemoryEstimate, estimate_memory
@@ -15,7 +15,7 @@ from gguf2ollama.memory.hardware import Hardware
 from gguf2ollama.memory.placement import NEWEST_BUILD, Model, place_model
 from gguf2ollama.names import size
 
-__all__ = ["Need", "choose_layers", "context_of", "estimate_need"]
+__all__ = ["Need", "choose_layers", "context_of", "estimate_need", "loaded_bytes"]
 
 _FLOAT_BYTES = 4  # transformers dequantizes to torch's default type, float32
 
@@ -158,14 +158,20 @@ def estimate_need(
     )
 
 
+def loaded_bytes(model: ShardSet, *, form: Form) -> int:
+    """Return the bytes of the weights as an engine has them in memory."""
+    packed = sum(tensor.n_bytes for tensor in model.tensors)
+    return packed if form == "packed" else model.parameter_count * _FLOAT_BYTES
+
+
 def _by_transformers(model: ShardSet, *, layers: int, has_gpu: bool) -> Need:
     """Count the weights alone: what a chat takes beside them grows with it."""
     architecture = str(model.metadata.get("general.architecture", ""))
-    packed = sum(tensor.n_bytes for tensor in model.tensors)
+    packed = loaded_bytes(model, form="packed")
     if packs_weights(architecture, has_gpu=has_gpu):
         weights, note = packed, "its weights stay packed"
     else:
-        weights = model.parameter_count * _FLOAT_BYTES
+        weights = loaded_bytes(model, form="dequantized")
         grows = weights > packed
         note = f"transformers dequantizes its weights from {size(packed)} to {size(weights)}" if grows else ""
     on_gpu = layers > 0

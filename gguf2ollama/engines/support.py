@@ -85,9 +85,9 @@ def _by_transformers(architecture: str) -> EngineSupport:
     if architecture not in _TRANSFORMERS:
         note = f"transformers 5.24 does not read GGUFs of the architecture {architecture}"
     elif architecture in _PACKED:
-        note = "weights stay packed with the kernels package on a GPU, and are dequantized elsewhere"
+        note = "transformers keeps weights packed with its kernels on a GPU, and dequantizes them elsewhere"
     else:
-        note = "weights are dequantized to 32 bits each"
+        note = "transformers dequantizes weights to 32 bits each"
     return EngineSupport(
         engine="transformers",
         is_known=architecture in _TRANSFORMERS,

@@ -64,6 +64,17 @@ def test_a_file_is_asked_without_a_server(call, gguf, name):
     assert "hm" in done.err  # the reasoning
 
 
+def test_ollama_is_an_engine_too_with_a_model_that_goes_again(call, gguf, server):
+    done = call("run", "--engine", "ollama", "--host", server.url, gguf, "Hi", "--gpu-layers", "1")
+    assert done.code == 0, done.err
+    assert done.out.strip()
+    assert call("list", "--json").json == []
+    done = call("run", "--engine", "ollama", gguf, "Hi", "--cache-type", "q8_0")
+    assert done.code == 2
+    assert "OLLAMA_KV_CACHE_TYPE=q8_0" in done.err
+    assert call("list", "--json").json == []
+
+
 def test_the_answer_as_json_has_the_keys_of_a_servers(call, gguf):
     done = call("run", "--engine", "llama.cpp", gguf, "Hi", "--json")
     assert done.json["done_reason"] == "stop"
@@ -85,8 +96,7 @@ def test_shards_are_merged_for_transformers_and_not_for_others(call, shards):
         (["--gpu-layers", "8", "x"], 2, "need --engine"),
         (["--param", "temperature=0", "x"], 2, "need --engine"),
         (["--engine", "vllm", "FILE", "x"], 2, "invalid engine"),
-        (["--engine", "ollama", "FILE", "x"], 2, "needs a server"),
-        (["--engine", "llama.cpp", "--host", "a:1", "FILE", "x"], 2, "exclude each other"),
+        (["--engine", "llama.cpp", "--host", "a:1", "FILE", "x"], 2, "--host has no meaning"),
         (["--engine", "llama.cpp", "--gpu-layers", "many", "FILE", "x"], 2, "--gpu-layers"),
         (["--engine", "llama.cpp", "--gpu-layers", "99", "FILE", "x"], 2, "layers, the output counted"),
         (["--engine", "llama.cpp", "--gpu-layers", "1", "FILE", "x"], 2, "finds no GPU"),
@@ -161,3 +171,21 @@ def test_without_a_server_the_way_without_one_is_named(call, monkeypatch):
     done = call("run", "llama3", "Hi")
     assert done.code == 5
     assert "`gguf2ollama run --engine llama.cpp SOURCE`" in done.err
+
+
+def test_inspect_says_which_engines_read_a_file(call, gguf):
+    done = call("inspect", gguf, "--no-verify")
+    assert "Engines: llama.cpp, llama-cpp-python, transformers, ollama\n" in done.out
+    assert "transformers dequantizes weights to 32 bits each" in done.out
+    engines = {
+        engine["engine"]: engine for engine in call("inspect", gguf, "--json", "--no-verify").json["engines"]
+    }
+    assert engines["transformers"]["weights"] == "dequantized"
+    assert engines["llama.cpp"]["weight_bytes"] > 0
+
+
+def test_inspect_names_no_engine_for_an_architecture_that_none_knows(call, gguf):
+    gguf.write_bytes(gguf.read_bytes().replace(b"llama", b"llamo"))
+    done = call("inspect", gguf, "--no-verify")
+    assert "Engines: none that is known\n" in done.out
+    assert "llama.cpp b11095 does not know the architecture llamo" in done.out

@@ -63,6 +63,8 @@ def main() -> None:
         report: g.LoadReport = engine.report
         taken: g.EngineMemory = report.after
         lines.extend(chunk.content for chunk in engine.generate(f"{taken.resident} bytes"))
+        measured: list[g.Measurement] = list(g.measure(gguf, gpu_layers=[99]))
+        assert measured
     except g.UsageProblem as error:
         assert "layers" in str(error)
     patched: g.PatchedFile = g.patch_template(gguf, folder / "patched.gguf", chat_template="{{ messages }}")

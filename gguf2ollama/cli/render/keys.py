@@ -306,6 +306,15 @@ SHAPES: Mapping[str, Shape] = {
     "inspect": {
         **_INSPECTION,
         "template_safety": _SAFETY,
+        "engines": [
+            {
+                "engine": "string: llama.cpp, llama-cpp-python, transformers or ollama",
+                "is_known": "boolean: whether it knows the architecture, as far as that is known",
+                "weights": "string: packed (as in the file) or dequantized (32 bits each)",
+                "weight_bytes": "integer: bytes of the weights in memory",
+                "note": "string: what there is to say of it, else empty",
+            }
+        ],
         "metadata?": {"*": "any: value of a key of the GGUF (`--metadata`)"},
         "explanation?": {
             "rules": (["string: line that describes a rule (`--explain-template`)"], None),
