@@ -82,7 +82,7 @@ def command(
 ) -> None:
     """Load SOURCE into engines, each case in a fresh process, and measure memory and speed.
 
-    The estimate stands beside each measurement, with its error. A case that fails is shown with its reason;
+    The estimate stands next to each measurement, with its error. A case that fails is shown with its reason;
     if all do, the first reason is the error.
     """
     from gguf2ollama.api.measure import DEFAULT_PROMPT, measure  # noqa: PLC0415 - not needed for help
