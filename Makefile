@@ -9,6 +9,7 @@
 # make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
+# make site   build the documents as a site into .site, and fail at a link that leads nowhere
 # make bench  side by side with what a user would pick instead
 # make frozen record what is chosen for each chat template of a corpus beside the checkout: some 3 minutes
 
@@ -23,7 +24,7 @@ AT_ONCE := -n 2 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs clean
+.PHONY: demo test test-corpus test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -80,6 +81,13 @@ live: $(INSTALLED) parts
 live-old: $(INSTALLED)
 	$(PYTHON) tests/live/parts.py old
 	$(BIN)/python -m pytest -m older tests/live
+
+site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir .site
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

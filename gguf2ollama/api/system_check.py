@@ -38,6 +38,7 @@ _VARIABLES = re.compile(
     re.IGNORECASE,
 )
 _SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|COOKIE", re.IGNORECASE)
+_DEVELOPERS = frozenset({"dev", "docs"})  # what users never need
 _LITTLE_SPACE = 5 << 30  # bytes; less than most models take
 
 
@@ -97,8 +98,9 @@ def _extras() -> Iterator[SystemFinding]:
         if found := re.search(r"""extra == ['"]([^'"]+)""", requirement):
             package = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
             by_extra.setdefault(found[1], []).append(package)
-    by_extra.pop("dev", None)
     for extra, packages in sorted(by_extra.items()):
+        if extra in _DEVELOPERS:
+            continue
         versions = {package: _version(package) for package in packages}
         is_whole = None not in versions.values()
         yield SystemFinding(
