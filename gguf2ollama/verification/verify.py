@@ -124,7 +124,8 @@ def verify(
         UsageProblem: The server is too old to show its prompts.
         VerificationFailed: The probe model is prompted differently from the model.
     """
-    name = server_model(model) or ModelName.parse(model)
+    named = server_model(model) if model.startswith("ollama:") else None
+    name = named or ModelName.parse(model)
     address = ServerAddress.from_environment(os.environ) if host is None else ServerAddress.parse(host)
     with Client(address, ca_file=ca_file, notify=notify) as client, Renderer() as renderer:
         version = client.version()
