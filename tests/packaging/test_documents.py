@@ -75,7 +75,6 @@ def world(tmp_path, monkeypatch):
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(folder)
-        assert run(("build", "model.gguf", "--name", "llama3.2", "--no-verify", "--no-load")) == 0
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
         yield folder
 
