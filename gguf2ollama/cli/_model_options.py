@@ -103,7 +103,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         group="model",
         multiple=True,
         metavar="FILE",
-        help="Use this projector for images or audio: a file here or in the repository; can be repeated."
+        help="Use this projector for images or audio: a file here or in the repository."
         "  [default: the model's own]",
     )
     @option("--no-mmproj", group="model", is_flag=True, help="Use no projector.")

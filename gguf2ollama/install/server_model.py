@@ -22,10 +22,10 @@ from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_layout import read_small_blob
 from gguf2ollama.planning.options import ModelOptions
 from gguf2ollama.planning.record import BuildRecord
-from gguf2ollama.sources.beside import require_projector
 from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local import find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, Value
+from gguf2ollama.sources.projectors import require_one_projector, require_projector
 
 __all__ = ["ServerModel", "read_server_model"]
 
@@ -106,6 +106,7 @@ def read_server_model(
     model = ShardSet.from_paths(_blobs(store, manifest, MediaType.MODEL))
     first = model.first
     named = find_projectors(options.projectors)
+    require_one_projector(named, model=first)
     own = (require_projector(Shard.open(path)) for path in _blobs(store, manifest, MediaType.PROJECTOR))
     drafts = [Path(options.draft)] if options.draft is not None else _blobs(store, manifest, MediaType.DRAFT)
     files = ModelFiles(

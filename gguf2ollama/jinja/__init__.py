@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         find_syntax_error,
         normalize_mark,
         read_chat_template,
+        shows_media,
         shows_thinking,
         shows_tools,
     )
@@ -34,6 +35,7 @@ __all__ = [
     "operand_before",
     "read_chat_template",
     "rewritten",
+    "shows_media",
     "shows_thinking",
     "shows_tools",
     "unused_name",
@@ -48,6 +50,7 @@ __getattr__, __dir__ = lazy_exports(
             "find_syntax_error",
             "normalize_mark",
             "read_chat_template",
+            "shows_media",
             "shows_thinking",
             "shows_tools",
         ),

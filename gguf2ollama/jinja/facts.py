@@ -22,6 +22,7 @@ __all__ = [
     "find_syntax_error",
     "normalize_mark",
     "read_chat_template",
+    "shows_media",
     "shows_thinking",
     "shows_tools",
 ]
@@ -35,6 +36,7 @@ _NEUTRAL = frozenset(
         *("reject", "rejectattr", "safe", "select", "selectattr", "startswith", "string", "values"),
     }
 )
+_MEDIA = ("image", "audio")
 _SAME = {"strip": "trim", "d": "default"}
 _KEY = lazy_pattern(r"\['(\w{1,64})'\]")
 
@@ -223,6 +225,35 @@ def shows_tools(text: str) -> bool:
     Source: ``chatTemplateHasToolSupport`` in Ollama 0.34.4, ``server/images.go``.
     """
     return "tools" in text or "tool_call" in text
+
+
+def shows_media(text: str) -> tuple[str, ...]:
+    """Return which of ``image`` and ``audio`` a chat template looks for among the contents of messages.
+
+    Those are the types of contents of transformers' chats (``{"type": "image"}``), and what they begin with
+    in OpenAI's (``image_url``). A template that is not valid Jinja looks for nothing.
+    """
+    if not any(kind in text for kind in _MEDIA):
+        return ()
+    from jinja2 import TemplateError, nodes  # noqa: PLC0415  # as above
+
+    from gguf2ollama.jinja.syntax import parse_tree  # noqa: PLC0415  # as above
+
+    if len(text) > _CAP_CHARACTERS:
+        return ()
+    try:
+        compared = [
+            const.value
+            for comparison in parse_tree(text).find_all(nodes.Compare)
+            for const in comparison.find_all(nodes.Const)
+        ]
+    except (TemplateError, RecursionError, ValueError):
+        return ()
+    return tuple(
+        kind
+        for kind in _MEDIA
+        if any(isinstance(value, str) and value.startswith(kind) for value in compared)
+    )
 
 
 def shows_thinking(text: str) -> bool:

@@ -226,6 +226,12 @@ _RULES = (
         "merge the adapter into the model first (llama.cpp's llama-export-lora)",
     ),
     _rule(
+        r"failed to load image or audio file",
+        UsageProblem,
+        "Ollama at {address} cannot read the image or sound: {said}",
+        "send a PNG, a JPEG or a WAV file",
+    ),
+    _rule(
         r"quantization is only supported|unsupported quantiz",
         UsageProblem,
         "Ollama cannot quantize GGUF files: {said}",

@@ -35,6 +35,7 @@ from gguf2ollama.planning.record import BuildRecord
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, parse_version
 from gguf2ollama.planning.template_patch import changed_template_patch, require_chat_template
+from gguf2ollama.planning.value_json import Forms
 from gguf2ollama.sources.drafts import has_mtp_layers, runs_mtp_layers
 from gguf2ollama.sources.model import ModelFiles, Value
 
@@ -67,6 +68,8 @@ class Inspection:
         selection: What renders its chats and how well; ``None`` where nothing was compared, or nothing does.
         unsupported: Why nothing does; ``None`` where something does, or nothing was compared.
         memory_problem: Why its memory is not known; empty if it is.
+        missing_projector: What its chat template takes and no projector turns into tokens, a sentence; empty
+            for nothing.
         pooling: How it embeds texts; ``None`` if nothing says that it does.
     """
 
@@ -80,6 +83,7 @@ class Inspection:
     selection: TemplateSelection | None = None
     unsupported: Unsupported | None = None
     memory_problem: str = ""
+    missing_projector: str = ""
     pooling: Pooling | None = None
 
     @property
@@ -87,7 +91,8 @@ class Inspection:
         """What may surprise, one sentence each: of the recipe, and of the folder."""
         unsupported = [str(self.unsupported)] if self.unsupported else []
         pooling = self.pooling.warnings if self.pooling else ()
-        header = (*header_warnings(self.files.model.first), *pooling)
+        media = [self.missing_projector] if self.missing_projector else []
+        header = (*header_warnings(self.files.model.first), *pooling, *media)
         return (*self.recipe.warnings, *header, *self._memory_warnings(), *unsupported, *self.files.left_out)
 
     def _memory_warnings(self) -> Iterator[str]:
@@ -398,6 +403,7 @@ def plan_model(
         selection=selection,
         unsupported=unsupported,
         memory_problem=memory_problem,
+        missing_projector="" if options.no_projector else _missing_projector(files, metadata, cache),
         pooling=pooling,
     )
 
@@ -422,6 +428,30 @@ def _with_given_texts(
             settings, gguf=gguf, metadata=metadata, target=target, renderer=renderer
         )
     return settings, UNCHANGED
+
+
+def _missing_projector(files: ModelFiles, metadata: Mapping[str, Any], cache: PlanCache) -> str:
+    """Return what the chat template of a model takes that it does not see without a projector."""
+    text = metadata.get(CHAT_TEMPLATE)
+    is_inside = any(tensor.name.startswith(("v.", "a.")) for tensor in files.model.tensors)
+    if files.projectors or is_inside or not isinstance(text, str):
+        return ""
+
+    def find() -> tuple[str, ...]:
+        from gguf2ollama.jinja import shows_media  # noqa: PLC0415 - most templates are text alone
+
+        return shows_media(text)
+
+    kinds = cache.recall(("media", text), find, form=lambda: Forms().of(tuple[str, ...]))
+    if not kinds:
+        return ""
+    what = " and ".join({"image": "images"}.get(kind, kind) for kind in kinds)
+    where = files.origin.repository if files.origin is not None else ""
+    place = f"{where} has no mmproj file for it" if where else "there is no mmproj file in its directory"
+    return (
+        f"the chat template takes {what}, but {place}, so they do not reach the model; if it was made for"
+        " them, get the mmproj file from the repository of the model, and use it with --mmproj FILE"
+    )
 
 
 def _draft_tokens(files: ModelFiles, target: Target) -> Value | None:

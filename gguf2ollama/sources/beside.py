@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import InvalidInput, UsageProblem
-from gguf2ollama.ggufio import Role, Shard, ShardSet, role_of
+from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.ggufio.shard_files import gguf_paths
 from gguf2ollama.names import size
 from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
 from gguf2ollama.sources.model import ModelFiles
+from gguf2ollama.sources.projectors import projector_problem, require_projector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Beside", "require_projector"]
+__all__ = ["Beside"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,25 +76,21 @@ class Beside:
 
     def _with_projector(self, files: ModelFiles, variants: Sequence[Variant]) -> ModelFiles:
         if self.projectors is not None and len(self.projectors) == 1:
-            return dataclasses.replace(files, projectors=self.projectors[0].shards)
+            return _with_fitting(files, self.projectors[0].shards[0])
         if not variants:
             return files
         from gguf2ollama.sources.catalogue.projectors import choose_projector  # noqa: PLC0415 - as above
 
         found = choose_projector(variants[0], variants)
-        left_out, note = found.warning, found.note
-        shards: tuple[Shard, ...] = ()
-        if found.projector is not None:
-            try:
-                shards = (require_projector(Shard.open(self.folder / found.projector.files[0].path)),)
-            except (InvalidInput, UsageProblem) as problem:
-                left_out, note = f"no projector is used: {problem.message}", None
-        return dataclasses.replace(
-            files,
-            projectors=shards,
-            notes=(*files.notes, *filter(None, (note,))),
-            left_out=(*files.left_out, *filter(None, (left_out,))),
-        )
+        if found.projector is None:
+            warnings = filter(None, (found.warning,))
+            return dataclasses.replace(files, left_out=(*files.left_out, *warnings))
+        try:
+            shard = require_projector(Shard.open(self.folder / found.projector.files[0].path))
+        except (InvalidInput, UsageProblem) as problem:
+            left_out = f"no projector is used: {problem.message}"
+            return dataclasses.replace(files, left_out=(*files.left_out, left_out))
+        return _with_fitting(files, shard, note=found.note)
 
     def _with_draft(
         self, files: ModelFiles, variants: Sequence[Variant], *, version: str | None
@@ -121,18 +118,14 @@ class Beside:
         return dataclasses.replace(files, drafts=used, notes=(*files.notes, note))
 
 
-def require_projector(shard: Shard) -> Shard:
-    """Return the file if its header says that it is a projector.
-
-    Raises:
-        UsageProblem: It says something else.
-    """
-    if (role := role_of(shard.gguf)) is not Role.PROJECTOR:
-        raise UsageProblem(
-            f"{shard.path} is not a projector: its header says {role.value}",
-            hint="give an mmproj file",
-        )
-    return shard
+def _with_fitting(files: ModelFiles, projector: Shard, *, note: str | None = None) -> ModelFiles:
+    """Return the files with a projector, unless it is for models of another width: then that is said."""
+    problem = projector_problem(projector.gguf, model=files.model.first)
+    if problem is not None:
+        left_out = f"{projector.path.name} is not used as projector: {problem}"
+        return dataclasses.replace(files, left_out=(*files.left_out, left_out))
+    notes = (*files.notes, *filter(None, (note,)))
+    return dataclasses.replace(files, projectors=(projector,), notes=notes)
 
 
 def _stems(found: Sequence[ShardSet] | None, kind: Kind) -> dict[str, Kind]:

@@ -14,11 +14,11 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import LocalSource
-from gguf2ollama.sources.beside import require_projector
 from gguf2ollama.sources.downloads.download import Download, Downloaded
 from gguf2ollama.sources.downloads.joined import join_pieces
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source, require_no_server_model
+from gguf2ollama.sources.projectors import require_projector
 from gguf2ollama.sources.remote import Remote, RemoteModel, open_remote, reopen_remote
 
 __all__ = ["DownloadedModel", "download_model", "fetch_model"]

@@ -11,21 +11,21 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem
 from gguf2ollama.ggufio import Role, Shard, ShardSet, file_type_name
 from gguf2ollama.ggufio.shard_files import group, set_name
+from gguf2ollama.sources.catalogue.projectors import PRECISIONS
 from gguf2ollama.sources.catalogue.quantization import find_label
 from gguf2ollama.sources.model import ModelFiles
+from gguf2ollama.sources.projectors import projector_problem
 
 __all__ = ["Library", "LibraryModel", "SkippedFile", "find_library"]
 
 _HUB = "models--"
 _SNAPSHOTS = "snapshots"
 _MANIFEST = ("manifest=", ".json")
-_PRECISIONS = ("F16", "BF16", "F32", "Q8_0")  # of a projector; the first that is there is used
 _MOST_FILES = 1_000_000
 
 
@@ -191,7 +191,8 @@ def _model(
 ) -> LibraryModel:
     path = found.shards[0].path
     fitting = sorted(
-        (shard for shard in projectors if _fits(found.metadata, shard.gguf.metadata)), key=_precision
+        (shard for shard in projectors if projector_problem(shard.gguf, model=found.first) is None),
+        key=_precision,
     )
     return LibraryModel(
         files=ModelFiles(model=found, projectors=tuple(fitting[:1])),
@@ -200,16 +201,9 @@ def _model(
     )
 
 
-def _fits(model: Mapping[str, Any], projector: Mapping[str, Any]) -> bool:
-    """Return whether a projector makes embeddings of the model's width, as far as both say so."""
-    width = model.get(f"{model.get('general.architecture')}.embedding_length")
-    made = {projector.get(f"clip.{kind}.projection_dim") for kind in ("vision", "audio")} - {None}
-    return width is None or not made or width in made
-
-
 def _precision(shard: Shard) -> tuple[int, str]:
     name = file_type_name(shard.gguf.metadata.get("general.file_type"))
-    rank = _PRECISIONS.index(name) if name in _PRECISIONS else len(_PRECISIONS)
+    rank = PRECISIONS.index(name) if name in PRECISIONS else len(PRECISIONS)
     return rank, shard.path.name
 
 

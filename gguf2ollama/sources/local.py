@@ -12,11 +12,12 @@ from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.ggufio.shard_files import assemble, gguf_paths
 from gguf2ollama.names import LocalSource, parse_source
 from gguf2ollama.sources.adapters import adapter_refusal
-from gguf2ollama.sources.beside import Beside, require_projector
+from gguf2ollama.sources.beside import Beside
 from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local_pieces import find_pieces
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import public_source
+from gguf2ollama.sources.projectors import require_one_projector, require_projector
 
 __all__ = ["find_model", "find_projectors"]
 
@@ -52,6 +53,7 @@ def find_model(
     path = _local(source)
     named = find_projectors(projectors)
     files, beside = _find(path, projectors=named)
+    require_one_projector(named, model=files.model.first)
     if draft is not None:
         shard = require_draft(Shard.open(draft), model=files.model.first, version=version)
         files = dataclasses.replace(files, drafts=(shard,))

@@ -18,7 +18,6 @@ from gguf2ollama.memory.hardware import MemoryRoom
 from gguf2ollama.names import HubSource, UrlSource, size
 from gguf2ollama.net import public_url
 from gguf2ollama.sources.adapters import adapter_refusal
-from gguf2ollama.sources.beside import require_projector
 from gguf2ollama.sources.cache import CachedRepository
 from gguf2ollama.sources.catalogue.drafts import choose_draft
 from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
@@ -28,6 +27,7 @@ from gguf2ollama.sources.catalogue.selection import Catalogue, Choice
 from gguf2ollama.sources.downloads.joined import JoinedReader
 from gguf2ollama.sources.drafts import own_draft_problem
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, SourceSelection
+from gguf2ollama.sources.projectors import projector_problem, require_projector
 from gguf2ollama.sources.recommendations import read_published
 from gguf2ollama.sources.repository import Repository, read_repository
 from gguf2ollama.sources.settling import settle
@@ -361,6 +361,7 @@ def _find_in_repository(
     choice = catalogue.choose(quant=quant, file=file, place=place)
     named = [file for name in projectors for file in catalogue.companion_called(name).files]
     found = catalogue.projector_of(choice.variant) if automatic else ProjectorChoice()
+    found = _fitting(found, choice.variant, repository, headers=headers)
     draft, notes = drafts.find(choice.variant, repository, headers=headers)
     return RemoteModel(
         source=source,
@@ -408,6 +409,17 @@ class _Drafts:
                 own, reason = None, problem
             notes.append(f"Not used: {path} ({reason})")
         return () if own is None else own.files, notes
+
+
+def _fitting(
+    found: ProjectorChoice, model: Variant, repository: Repository, *, headers: Headers
+) -> ProjectorChoice:
+    """Return the choice of a projector without one that is for models of another width."""
+    if found.projector is None or model.is_cut:
+        return found
+    first = headers.read(model.files[0], repository)
+    problem = projector_problem(headers.read(found.projector.files[0], repository), model=first)
+    return found if problem is None else ProjectorChoice(refused=found.projector, problem=problem)
 
 
 def _find_at_url(source: UrlSource, selection: SourceSelection, *, site: Site) -> RemoteModel:

@@ -18,6 +18,7 @@ from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local import find_model, find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, SourceSelection
 from gguf2ollama.sources.parse import parse_user_source, require_no_server_model
+from gguf2ollama.sources.projectors import require_one_projector
 
 if TYPE_CHECKING:
     from gguf2ollama.memory.hardware import MemoryRoom
@@ -124,6 +125,7 @@ def resolve(
             for line in (remote.model.found, *remote.model.notes):
                 notify(line)
             files = read_headers(remote, projectors=named, digests=digests)
+            require_one_projector(files.projectors, model=files.model.first)
             if draft is not None:
                 drafts = (Shard.open(draft),) if is_draft_here else files.drafts
                 checked = tuple(

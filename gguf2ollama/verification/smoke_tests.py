@@ -6,6 +6,7 @@ end of a turn, reasoning or a tool call. A model that does not follow its instru
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -13,12 +14,14 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ollama import Client, ToolCall
+from gguf2ollama.verification.media import picture, sound
 
 __all__ = ["Check", "State", "run_smoke_tests"]
 
 State: TypeAlias = Literal["passed", "failed", "inconclusive"]
 
 _TOKENS = 512  # of an answer: a small model may never come to an end
+_LEAST_MEDIA_TOKENS = 8  # a mark where an image would be, such as [img-0], has fewer
 _QUOTED = 80  # characters of an answer that a report quotes
 _OPTIONS = {"temperature": 0, "seed": 1, "num_predict": _TOKENS}
 _TOOL: dict[str, Any] = {
@@ -68,7 +71,7 @@ def run_smoke_tests(
     turn_marks: Sequence[str],
     missed_ends: Sequence[str] = (),
 ) -> Iterator[Check]:
-    """Try a model's capabilities: load, answer and stop; call a tool and use its result; think.
+    """Try a model's capabilities: load, answer and stop; call a tool and use its result; think; see and hear.
 
     Args:
         client: The server.
@@ -84,6 +87,12 @@ def run_smoke_tests(
         checks.append(("calls a tool", lambda: _calls(client, name)))
     if "thinking" in capabilities:
         checks.append(("separates reasoning", lambda: _thinks(client, name)))
+    if "vision" in capabilities:
+        checks.append(
+            ("sees images", lambda: _takes(client, name, "an image", picture(), title="sees images"))
+        )
+    if "audio" in capabilities:
+        checks.append(("hears audio", lambda: _takes(client, name, "a sound", sound(), title="hears audio")))
     for title, check in checks:
         yield _tried(title, check)
 
@@ -152,6 +161,19 @@ def _thinks(client: Client, name: str) -> Check:
     return _check("separates reasoning", "passed", "Reasoning is separate from the answer", thought)
 
 
+def _takes(client: Client, name: str, what: str, content: bytes, *, title: str) -> Check:
+    """Check that a file with a question makes the prompt longer by more than a mark in its place would."""
+    question = _user("What is this?")
+    plain = _ask(client, name, [question], tokens=1)
+    media = base64.b64encode(content).decode()
+    asked = _ask(client, name, [{**question, "images": [media]}], tokens=1)
+    more = asked.prompt_tokens - plain.prompt_tokens
+    if more < _LEAST_MEDIA_TOKENS:
+        detail = f"The prompt has {asked.prompt_tokens} tokens with {what} and {plain.prompt_tokens} without."
+        return Check(name=title, state="failed", detail=detail)
+    return Check(name=title, state="passed", detail=f"The prompt has {more} tokens more with {what}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     """A whole answer."""
@@ -160,6 +182,7 @@ class _Answer:
     thinking: str
     calls: tuple[ToolCall, ...]
     reason: str
+    prompt_tokens: int
 
 
 def _user(text: str) -> dict[str, Any]:
@@ -173,14 +196,18 @@ def _ask(
     *,
     tools: Sequence[Mapping[str, Any]] = (),
     think: bool | None = None,
+    tokens: int = _TOKENS,
 ) -> _Answer:
-    with client.chat(name, messages, tools=tools, think=think, options=_OPTIONS) as chunks:
+    options = {**_OPTIONS, "num_predict": tokens}
+    with client.chat(name, messages, tools=tools, think=think, options=options) as chunks:
         received = list(chunks)
+    metrics = received[-1].metrics if received else None
     return _Answer(
         content="".join(chunk.content for chunk in received),
         thinking="".join(chunk.thinking for chunk in received),
         calls=tuple(call for chunk in received for call in chunk.tool_calls),
         reason=received[-1].done_reason if received else "",
+        prompt_tokens=metrics.prompt_eval_count if metrics is not None else 0,
     )
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gguf2ollama.jinja.facts import (
     normalize_mark,
     read_chat_template,
+    shows_media,
     shows_thinking,
     shows_tools,
 )
@@ -167,6 +168,20 @@ def test_marks_are_written_in_one_way():
         normalize_mark("""message["role"] == "user" and m['content']""")
         == "message.role == 'user' and m.content"
     )
+
+
+@pytest.mark.parametrize(
+    "text, kinds",
+    [
+        ("{% if item.type == 'image' %}<img>{% endif %}", ("image",)),
+        ("{% if 'image_url' in item or item['type'] == \"audio\" %}x{% endif %}", ("image", "audio")),
+        ("{% if item.type in ['image', 'text'] %}<img>{% endif %}", ("image",)),
+        ("Describe an image {{ image }}{# == 'image' #}", ()),
+        ("{% if x == 'image' ", ()),
+    ],
+)
+def test_media_are_what_a_template_looks_for(text, kinds):
+    assert shows_media(text) == kinds
 
 
 def test_capabilities_are_read_as_ollama_reads_them():

@@ -60,6 +60,11 @@ TEXTS = [
     ("failed to validate GGUF with llama-quantize: exit status 1", errors.InvalidGguf, CREATE),
     ("Unable to generate parser for this template. Automatic parser …", errors.ServerRefused, CALL),
     ("error loading model: unknown model architecture: 'novel'", errors.ServerRefused, CALL),
+    (
+        '{"error":{"code":400,"message":"Failed to load image or audio file"}}',
+        errors.UsageProblem,
+        CALL,
+    ),
     ("LoRA adapters are no longer supported", errors.UsageProblem, CREATE),
     ("create-time quantization is only supported for safetensors imports", errors.UsageProblem, CREATE),
     ('template error: template: :1: unexpected "}" in if', errors.InvalidModelfile, CREATE),

@@ -8,7 +8,7 @@ import pytest
 
 from gguf2ollama.errors import NotFound, UsageProblem
 from gguf2ollama.sources.library import find_library
-from tests.builders import build_gguf, build_shards
+from tests.builders import build_gguf, build_shards, make_tensor
 
 WIDTH = {"llama.embedding_length": 64}
 
@@ -21,8 +21,9 @@ def put(root, path, **keywords):
 
 
 def projector(root, path, *, width=64, file_type=1):
-    keys = {"general.type": "mmproj", "clip.vision.projection_dim": width, "general.file_type": file_type}
-    return put(root, path, architecture="clip", metadata=keys)
+    keys = {"general.type": "mmproj", "clip.projector_type": "gemma4v", "general.file_type": file_type}
+    tensors = [make_tensor("mm.input_projection.weight", (32, width))]
+    return put(root, path, architecture="clip", metadata=keys, tensors=tensors)
 
 
 def found(*folders):
