@@ -47,8 +47,10 @@ def command(
 
     Dozens of conversations are rendered, with tools and thinking where the chat template supports them; then
     the model is asked a few questions. A tiny probe model shows what a plain `ollama create` of the GGUF
-    would render. Exits with 6 if plain chats, tools or thinking are prompted differently, or a check fails;
-    differences in rare contents, reasoning history and assistant prefill are counted and shown.
+    would render. A model without chats is tried alone: one that embeds texts (length and norm of vectors, a
+    long text), or that continues them and fills in the middle. Exits with 6 if plain chats, tools or thinking
+    are prompted differently, or a check fails; differences in rare contents, reasoning history and assistant
+    prefill are counted and shown.
     """
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
     from gguf2ollama.fs.atomic import atomic_file  # noqa: PLC0415 - not needed for help
@@ -82,7 +84,7 @@ def command(
     if not found.is_verified:
         raise VerificationFailed(
             f"verification failed: {found.name.short} on {found.server}: {summary(found)}",
-            hint="run `gguf2ollama build` again, which chooses the best template",
+            hint="run `gguf2ollama build` again, which chooses the best template and parameters",
         )
     output.note(f"Verified {found.name.short} on {found.server}: {summary(found)}")
 
@@ -90,6 +92,9 @@ def command(
 def _described(found: Verification, *, every: bool) -> str:
     from gguf2ollama.verification.baseline import OllamaDefault  # noqa: PLC0415 - not needed for help
 
+    checks = [(check.name, check.state, check.detail) for check in found.checks]
+    if found.rendered_by is None:
+        return columns(("CHECK", "RESULT", "DETAIL"), checks)
     rows = [((found.name.short, found.rendered_by), found.parity.scores)]
     baseline = found.ollama_default
     if isinstance(baseline, OllamaDefault):
@@ -97,9 +102,8 @@ def _described(found: Verification, *, every: bool) -> str:
     parts = [scores_table(("PROMPTS", "RENDERER"), rows)]
     if not isinstance(baseline, OllamaDefault):
         parts.append(f"Not compared with a plain `ollama create`: {baseline.reason}")
-    if found.checks:
-        rows_of_checks = [(check.name, check.state, check.detail) for check in found.checks]
-        parts.append(columns(("CHECK", "RESULT", "DETAIL"), rows_of_checks))
+    if checks:
+        parts.append(columns(("CHECK", "RESULT", "DETAIL"), checks))
     parts.append(f"Chat template: {safety_line(verification_safety(found))}")
     mismatches = found.parity.faults
     parts += [_difference(case) for case in (mismatches if every else mismatches[:_SHOWN])]

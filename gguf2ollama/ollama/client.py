@@ -13,7 +13,7 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.names import ModelName, ServerAddress
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.blob_body import PiecesBody, body, opener
-from gguf2ollama.ollama.responses import Chunk, LocalModel, ModelInfo, RunningModel, Status
+from gguf2ollama.ollama.responses import Chunk, Embeddings, LocalModel, ModelInfo, RunningModel, Status
 from gguf2ollama.ollama.rest import RestApi, Stream
 from gguf2ollama.ollama.sendfile import BlobPiece
 from gguf2ollama.ollama.versions import ServerFeatures, ServerVersion
@@ -359,19 +359,14 @@ class Client:
             **wanted,
         }
         answer = self._api.post("/api/chat", chat, subject=str(name), is_long=True)
-        rendered = Chunk.parse_chat(answer).rendered_template
-        if rendered is None:
-            raise ServerRefused(
-                f"{answer.origin} did not return the prompt of {name}",
-                hint="Ollama 0.11.5 or newer is required",
-            )
-        return rendered
+        return _rendered(Chunk.parse_chat(answer), answer.origin, name)
 
     def generate(
         self,
         name: ModelName | str,
         prompt: str,
         *,
+        suffix: str | None = None,
         system: str | None = None,
         raw: bool = False,
         options: Mapping[str, object] | None = None,
@@ -384,6 +379,7 @@ class Client:
         Args:
             name: The model.
             prompt: The text; put into the model's template.
+            suffix: The text behind what is generated.
             system: A system message in place of the model's own.
             raw: Send the prompt as it is, without a template.
             options: Parameters for this answer, before those of the model.
@@ -399,11 +395,47 @@ class Client:
         wanted = _options(tools=(), options=options, think=think, keep_alive=keep_alive, form=answer_format)
         return self._api.stream(
             "/api/generate",
-            {"model": str(name), "prompt": prompt, "raw": raw, **_given({"system": system}), **wanted},
+            {
+                "model": str(name),
+                "prompt": prompt,
+                "raw": raw,
+                **_given({"suffix": suffix, "system": system}),
+                **wanted,
+            },
             subject=str(name),
             parse=Chunk.parse_generate,
             is_last=_is_last_chunk,
         )
+
+    def render_suffix(self, name: ModelName | str, prompt: str, *, suffix: str) -> str:
+        """Return the rendered prompt that fills in between two texts, without generating.
+
+        Raises:
+            NotFound: The server has no such model.
+            ServerRefused: The template fails, or the server renders nothing.
+            UsageProblem: The model cannot fill in the middle.
+        """
+        content = {
+            "model": str(name),
+            "prompt": prompt,
+            "suffix": suffix,
+            "stream": False,
+            "options": {"num_predict": 1},  # as in `render`
+            "_debug_render_only": True,
+        }
+        answer = self._api.post("/api/generate", content, subject=str(name), is_long=True)
+        return _rendered(Chunk.parse_generate(answer), answer.origin, name)
+
+    def embed(self, name: ModelName | str, texts: Sequence[str]) -> Embeddings:
+        """Embed texts; the model is loaded if it is not yet, and what does not fit its context is cut off.
+
+        Raises:
+            NotFound: The server has no such model.
+            NotEnoughSpace: It does not fit the memory.
+            ServerRefused: The model cannot embed.
+        """
+        content = {"model": str(name), "input": list(texts)}
+        return Embeddings.parse(self._api.post("/api/embed", content, subject=str(name), is_long=True))
 
     def ps(self) -> tuple[RunningModel, ...]:
         """List the models in memory."""
@@ -480,6 +512,14 @@ def _authorization(*, api_key: str | None, basic: tuple[str, str] | None) -> str
 
         return f"Basic {base64.b64encode(':'.join(basic).encode()).decode()}"
     return f"Bearer {api_key}" if api_key else None
+
+
+def _rendered(chunk: Chunk, origin: str, name: ModelName | str) -> str:
+    if chunk.rendered_template is None:
+        raise ServerRefused(
+            f"{origin} did not return the prompt of {name}", hint="Ollama 0.11.5 or newer is required"
+        )
+    return chunk.rendered_template
 
 
 def _is_success(status: Status) -> bool:

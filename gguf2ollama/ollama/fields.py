@@ -119,6 +119,19 @@ class Fields:
             raise self._ill_typed(key, "a list of texts")
         return texts
 
+    def vectors(self, key: str) -> tuple[tuple[float, ...], ...]:
+        """Return a list of lists of numbers."""
+        lists: list[object] = self._typed(key, list, [])
+        vectors = tuple(
+            tuple(float(number) for number in numbers if type(number) in {int, float})
+            for numbers in lists
+            if isinstance(numbers, list)
+        )
+        lengths = [len(numbers) if isinstance(numbers, list) else -1 for numbers in lists]
+        if lengths != [len(vector) for vector in vectors]:
+            raise self._ill_typed(key, "a list of lists of numbers")
+        return vectors
+
     def _typed(self, key: str, kind: type[_T], default: _T) -> _T:
         value = self.content.get(key)
         if value is None:

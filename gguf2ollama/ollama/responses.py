@@ -19,6 +19,7 @@ from gguf2ollama.ollama.parameters import parse_parameters
 
 __all__ = [
     "Chunk",
+    "Embeddings",
     "LocalModel",
     "Metrics",
     "ModelDetails",
@@ -284,6 +285,24 @@ class Metrics:
             eval_count=fields.integer("eval_count"),
             eval_duration=fields.seconds("eval_duration"),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """The response of ``POST /api/embed``.
+
+    Attributes:
+        vectors: A vector for each text.
+        tokens: The tokens of all texts that were embedded; 0 where the server does not say.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
+    tokens: int
+
+    @classmethod
+    def parse(cls, fields: Fields) -> Embeddings:
+        """Read the response."""
+        return cls(vectors=fields.vectors("embeddings"), tokens=fields.integer("prompt_eval_count"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

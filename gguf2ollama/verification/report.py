@@ -64,7 +64,7 @@ def render_report(verification: Verification, *, written_by: str) -> str:
         finalize=_printable,
     )
     environment.filters["with_line_ends"] = _with_line_ends
-    text = verification.authors.chat_template
+    text = "" if verification.authors is None else verification.authors.chat_template
     baseline = verification.ollama_default
     return environment.get_template("verification.html.j2").render(
         title=f"Verification of {verification.name.short}",
@@ -86,6 +86,9 @@ def summary(verification: Verification) -> str:
     mismatches = verification.parity.faults
     failed = [check.name for check in verification.checks if check.state == "failed"]
     compared = sum(score.compared for score in verification.parity.scores.values())
+    if verification.authors is None:
+        n_checks = len(verification.checks)
+        return f"failed checks: {', '.join(failed)}" if failed else f"{n_checks} of {n_checks} checks passed"
     if not verification.parity.score("plain").compared:
         return "nothing verified: the chat template rejects all plain conversations"
     if not mismatches and not failed:
@@ -104,10 +107,12 @@ def summary(verification: Verification) -> str:
 
 def _facts(verification: Verification) -> Iterator[tuple[str, str]]:
     yield "server", f"{verification.server}, Ollama {verification.version}"
-    yield "rendered by", verification.rendered_by
+    if verification.rendered_by is not None:
+        yield "rendered by", verification.rendered_by
     yield "tested", "a tiny probe model with its template" if verification.is_quick else "the model itself"
     yield "capabilities", ", ".join(verification.capabilities) or "none reported"
-    yield "tokens", f"BOS {verification.authors.bos!r}, EOS {verification.authors.eos!r}"
+    if verification.authors is not None:
+        yield "tokens", f"BOS {verification.authors.bos!r}, EOS {verification.authors.eos!r}"
 
 
 def _groups(verification: Verification) -> Iterator[_Group]:

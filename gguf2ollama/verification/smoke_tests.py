@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.families.fill_in import FillIn
 from gguf2ollama.ollama import Client, ToolCall
+from gguf2ollama.ollama_template import render_suffix
 from gguf2ollama.verification.media import picture, sound
 
 __all__ = ["Check", "State", "run_smoke_tests"]
@@ -37,6 +39,8 @@ _TOOL: dict[str, Any] = {
     },
 }
 _TOOL_QUESTION = "How warm is it in Paris now? Use the tool."
+_GAP = ("def add(a, b):\n", "\n    return c")
+_FEW = 16  # tokens of an answer that nobody judges
 _TOOL_RESULT = "22 degrees Celsius"
 _THINK_TAG = lazy_pattern(
     r"</?(?:\w+:)?think(?:ing)?(?::\w+)?>|\[/?THINK\]|<\|(?:START|END)_THINKING\|>|<\|channel\|?>|<channel\|>"
@@ -70,8 +74,9 @@ def run_smoke_tests(
     capabilities: Sequence[str],
     turn_marks: Sequence[str],
     missed_ends: Sequence[str] = (),
+    fill_in: FillIn | None = None,
 ) -> Iterator[Check]:
-    """Try a model's capabilities: load, answer and stop; call a tool and use its result; think; see and hear.
+    """Try a model's capabilities: answers and their end, tools, thinking, images and sound, filling in.
 
     Args:
         client: The server.
@@ -79,6 +84,7 @@ def run_smoke_tests(
         capabilities: Its capabilities, as ``/api/show`` names them.
         turn_marks: Texts that end and begin turns, which no answer may contain.
         missed_ends: Tokens that end its turns, whose text is not shown and at which the server does not end.
+        fill_in: How it fills in the middle; ``None`` if that is not known.
     """
     checks: list[tuple[str, Callable[[], Check]]] = [("loads", lambda: _loads(client, name))]
     if "completion" in capabilities:
@@ -93,6 +99,8 @@ def run_smoke_tests(
         )
     if "audio" in capabilities:
         checks.append(("hears audio", lambda: _takes(client, name, "a sound", sound(), title="hears audio")))
+    if "insert" in capabilities:
+        checks.append(("fills in the middle", lambda: _fills_in(client, name, fill_in)))
     for title, check in checks:
         yield _tried(title, check)
 
@@ -172,6 +180,25 @@ def _takes(client: Client, name: str, what: str, content: bytes, *, title: str) 
         detail = f"The prompt has {asked.prompt_tokens} tokens with {what} and {plain.prompt_tokens} without."
         return Check(name=title, state="failed", detail=detail)
     return Check(name=title, state="passed", detail=f"The prompt has {more} tokens more with {what}.")
+
+
+def _fills_in(client: Client, name: str, fill_in: FillIn | None) -> Check:
+    title = "fills in the middle"
+    before, behind = _GAP
+    prompt = client.render_suffix(name, before, suffix=behind)
+    if before not in prompt or behind not in prompt:
+        return Check(
+            name=title, state="failed", detail=f"The prompt lacks the text around the gap: {prompt!r}"
+        )
+    with client.generate(name, before, suffix=behind, options={**_OPTIONS, "num_predict": _FEW}) as chunks:
+        answer = "".join(chunk.content for chunk in chunks)
+    expected = None if fill_in is None else render_suffix(fill_in.go_actions, prompt=before, suffix=behind)
+    if expected is None or prompt != expected:
+        wanted = "its tokens for that are not known" if expected is None else f"expected {expected!r}"
+        return Check(name=title, state="inconclusive", detail=f"The prompt is {prompt!r}; {wanted}")
+    return Check(
+        name=title, state="passed", detail=f"Its own tokens are around the texts; it says {answer!r}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

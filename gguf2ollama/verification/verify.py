@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gguf2ollama.chat.turns import learn_turns
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem, VerificationFailed
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.families import Vocabulary
+from gguf2ollama.families.fill_in import find_fill_in
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.install.stores import find_store
 from gguf2ollama.names import ModelName, ServerAddress
@@ -52,9 +53,9 @@ class Verification:
         name: The model.
         server: The server's address.
         version: The server's version.
-        rendered_by: What renders its chats there.
+        rendered_by: What renders its chats there; ``None`` for a model that embeds texts.
         capabilities: The capabilities that the server reports.
-        authors: Its chat template and tokens.
+        authors: Its chat template and tokens; ``None`` for a model without chats, which is tried alone.
         claims: The features that its chat template uses; no other conversations are compared.
         parity: Each conversation, as the chat template and as the server renders it.
         ollama_default: The same for a plain ``ollama create`` of the GGUF.
@@ -65,9 +66,9 @@ class Verification:
     name: ModelName
     server: str
     version: str
-    rendered_by: RenderedBy
+    rendered_by: RenderedBy | None
     capabilities: tuple[str, ...]
-    authors: Authors
+    authors: Authors | None
     claims: Claims
     parity: Parity
     ollama_default: OllamaDefault | NotCompared
@@ -85,8 +86,10 @@ class Verification:
         """Whether every prompt of everyday use is exact, some plain ones among them, and no check failed.
 
         Rare contents, reasoning history and assistant prefill are counted and shown: Ollama cannot render
-        those of all models.
+        those of all models. Of a model without chats, the checks alone count.
         """
+        if self.authors is None:
+            return bool(self.checks) and all(check.state != "failed" for check in self.checks)
         has_plain = self.parity.score("plain").compared > 0
         is_exact = has_plain and not Mismatches(self.parity.faults).usual
         return is_exact and all(check.state != "failed" for check in self.checks)
@@ -104,6 +107,7 @@ def verify(
 ) -> Verification:
     """Compare the prompts that a server renders for a model with the reference prompts, and try the model.
 
+    A model without chats is tried alone: one that embeds, or that continues texts and fills in the middle.
     A tiny probe model shows what a plain ``ollama create`` of the GGUF would render. The model is unloaded
     afterwards, unless it was loaded before.
 
@@ -121,7 +125,7 @@ def verify(
         InvalidInput: The chat template is invalid.
         NotFound: There is no such model, it cannot chat, or its chat template cannot be found.
         ServerProblem: The server cannot be reached, refuses, or cannot run the model.
-        UsageProblem: The server is too old to show its prompts.
+        UsageProblem: The server is too old to show its prompts, or the model has none for ``quick``.
         VerificationFailed: The probe model is prompted differently from the model.
     """
     named = server_model(model) if model.startswith("ollama:") else None
@@ -137,9 +141,30 @@ def verify(
         if version.note:
             notify(version.note)
         info = client.show(name)
-        _require_chats(name, info)
+        embeds = _embeds(name, info)
         metadata = _metadata(client, name, info, source=source, version=version)
-        authors = read_authors(metadata)
+        authors = None if embeds else read_authors(metadata)
+        if embeds or (authors is None and "insert" in info.capabilities):
+            if quick:
+                raise UsageProblem(
+                    f"{name.short} does not chat, and --quick compares prompts of chats",
+                    hint="leave out --quick",
+                )
+            with _left_as_it_was(client, name):
+                notify("Trying the model")
+                checks = tuple(_try_without_chats(client, name, info, metadata=metadata, embeds=embeds))
+            return Verification(
+                name=name,
+                server=address.base_url,
+                version=version.text,
+                rendered_by=None,
+                capabilities=info.capabilities,
+                authors=None,
+                claims=Claims(),
+                parity=Parity(()),
+                ollama_default=NotCompared("it does not chat"),
+                checks=checks,
+            )
         if authors is None:
             raise NotFound(
                 f"no chat template found for {name.short}",
@@ -158,7 +183,7 @@ def verify(
             progress=progress,
             notify=notify,
         )
-        with contextlib.nullcontext() if quick else subject.left_as_it_was():
+        with contextlib.nullcontext() if quick else _left_as_it_was(client, name):
             notify("Comparing with a plain ollama create")
             ollama_default = subject.ollama_default()
             parity, checks = subject.in_quick() if quick else subject.in_full()
@@ -192,17 +217,6 @@ class _Subject:
     progress: Progress
     notify: Callable[[str], None]
 
-    @contextlib.contextmanager
-    def left_as_it_was(self) -> Iterator[None]:
-        """Unload the model after the block, unless it was loaded before."""
-        was_loaded = self.name.short in {running.name for running in self.client.ps()}
-        try:
-            yield
-        finally:
-            if not was_loaded:
-                with contextlib.suppress(Gguf2OllamaError):
-                    self.client.unload(self.name)
-
     def in_full(self) -> tuple[Parity, tuple[Check, ...]]:
         """Load the model, compare its prompts and try it."""
         self.notify("Loading the model")
@@ -223,6 +237,7 @@ class _Subject:
                 for end in find_ends(turns, vocabulary)
                 if end.number is not None and not end.is_parsed
             ],
+            fill_in=find_fill_in(self.metadata),
         )
         return parity, tuple(found)
 
@@ -277,8 +292,38 @@ class _Subject:
             )
 
 
-def _require_chats(name: ModelName, info: ModelInfo) -> None:
-    """Refuse an embedding model; servers before 0.6.4 report no capabilities."""
+@contextlib.contextmanager
+def _left_as_it_was(client: Client, name: ModelName) -> Iterator[None]:
+    """Unload a model after the block, unless it was loaded before."""
+    was_loaded = name.short in {running.name for running in client.ps()}
+    try:
+        yield
+    finally:
+        if not was_loaded:
+            with contextlib.suppress(Gguf2OllamaError):
+                client.unload(name)
+
+
+def _try_without_chats(
+    client: Client, name: ModelName, info: ModelInfo, *, metadata: Mapping[str, Any], embeds: bool
+) -> Iterable[Check]:
+    """Try a model that embeds, or that continues texts and fills in the middle."""
+    if embeds:
+        from gguf2ollama.verification.embedding_tests import run_embedding_tests  # noqa: PLC0415 - of few models
+
+        return run_embedding_tests(client, name.short, metadata=metadata, parameters=info.parameters)
+    fill_in = find_fill_in(metadata)
+    return run_smoke_tests(client, str(name), capabilities=("insert",), turn_marks=(), fill_in=fill_in)
+
+
+def _embeds(name: ModelName, info: ModelInfo) -> bool:
+    """Return whether a model embeds texts; servers before 0.6.4 report no capabilities.
+
+    Raises:
+        NotFound: It has other capabilities than chats and embeddings.
+    """
+    if "embedding" in info.capabilities and "completion" not in info.capabilities:
+        return True
     if info.capabilities and "completion" not in info.capabilities:
         kind = ", ".join(info.capabilities)
         article = "an" if kind[0] in "aeiou" else "a"
@@ -286,6 +331,7 @@ def _require_chats(name: ModelName, info: ModelInfo) -> None:
             f"{name.short} is {article} {kind} model; there is no chat prompt to verify",
             hint="name a chat model; `gguf2ollama list` shows all models",
         )
+    return False
 
 
 def _metadata(

@@ -22,6 +22,9 @@ from tests.fakes.ollama_store import FakeStore, Model, Refusal
 
 def render(store: FakeStore, name: str, model: Model, content: dict[str, Any]) -> str:
     """Return the prompt that a chat becomes."""
+    if "suffix" in content:
+        prompt, suffix = content["prompt"], content["suffix"]
+        return ollama_template.render_suffix(store.template_of(model), prompt=prompt, suffix=suffix)
     messages = content["messages"]
     if model.system and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": model.system}, *messages]

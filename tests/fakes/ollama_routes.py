@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -10,6 +12,7 @@ from tests.fakes.ollama_pull import pull_over_http
 from tests.fakes.ollama_render import render
 from tests.fakes.ollama_store import FakeStore, Model, Refusal, Row, details, valid_name
 
+_DEFAULT_BATCH = 2048  # of a model that embeds
 _DEFAULT_CONTEXT = 4096
 
 Line: TypeAlias = Mapping[str, Any]
@@ -117,13 +120,7 @@ def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> 
         store.loaded.pop(known, None)
         yield _line({}, is_chat=is_chat, done_reason="unload")
         return
-    capabilities = store.capabilities(model)
-    if "completion" not in capabilities:
-        raise Refusal(400, f'"{name}" does not support {"chat" if is_chat else "generate"}')
-    if content.get("think") and "thinking" not in capabilities:
-        raise Refusal(400, f'"{name}" does not support thinking')
-    if content.get("tools") and "tools" not in capabilities:
-        raise Refusal(400, f"{name} does not support tools")
+    _require_capabilities(store.capabilities(model), name, content, is_chat=is_chat)
     _load(store, known, model, options)
     if is_empty:
         yield _line({}, is_chat=is_chat, done_reason="load")
@@ -137,6 +134,16 @@ def _spoken(store: FakeStore, reply: Reply, content: Line, *, is_chat: bool) -> 
         if is_chat:  # a real one does that in the background
             store.after_chat(known)
         yield _line({}, is_chat=is_chat, done_reason="stop" if pieces == reply else "length")
+
+
+def _require_capabilities(capabilities: Sequence[str], name: str, content: Line, *, is_chat: bool) -> None:
+    if "completion" not in capabilities:
+        raise Refusal(400, f'"{name}" does not support {"chat" if is_chat else "generate"}')
+    if content.get("think") and "thinking" not in capabilities:
+        raise Refusal(400, f'"{name}" does not support thinking')
+    for key, capability in {"suffix": "insert", "tools": "tools"}.items():
+        if content.get(key) and capability not in capabilities:
+            raise Refusal(400, f"{name} does not support {capability}")
 
 
 def _line(piece: Line, *, is_chat: bool, done_reason: str = "") -> Line:
@@ -155,9 +162,24 @@ def _line(piece: Line, *, is_chat: bool, done_reason: str = "") -> Line:
 
 
 def _embed(store: FakeStore, content: Line) -> Line:
+    """Embed texts, a word a token; what exceeds a batch is cut off."""
     known, model = store.find(_name(content))
     _load(store, known, model, {})
-    return {"model": known, "embeddings": []}
+    given = content.get("input") or []
+    batch = int(str(model.parameters.get("num_batch") or _DEFAULT_BATCH))
+    limit = min(batch, store.loaded[known])
+    kept = [text.split()[:limit] for text in ([given] if isinstance(given, str) else given)]
+    width = int(str(model.metadata.get(f"{model.architecture}.embedding_length", 8)))
+    vectors = [_vector(" ".join(words), width) for words in kept]
+    return {"model": known, "embeddings": vectors, "prompt_eval_count": sum(map(len, kept))}
+
+
+def _vector(text: str, width: int) -> list[float]:
+    """Return a vector of length 1 that depends on the text alone."""
+    noise = random.Random(text)  # noqa: S311 - the same every time
+    numbers = [noise.uniform(-1, 1) for _ in range(width)]
+    norm = math.sqrt(sum(number * number for number in numbers))
+    return [number / norm for number in numbers]
 
 
 def _pull(store: FakeStore, content: Line) -> Iterator[Line]:

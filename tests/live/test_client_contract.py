@@ -239,6 +239,23 @@ def test_a_loaded_model_is_in_ps_until_it_is_unloaded(client, model):
     assert client.ps() == ()
 
 
+def test_a_template_fills_in_between_two_texts(client, gguf):
+    template = "{{ if .Suffix }}<{{ .Prompt }}|{{ .Suffix }}>{{ else }}{{ .Prompt }}{{ end }}"
+    files = {gguf.name: send(client, gguf.read_bytes())}
+    for name, text in {"contract/fills": template, "contract/plain": TEMPLATE}.items():
+        client.create(name, files=files, template=text).drain()
+    try:
+        if client.version() >= ServerVersion.parse("0.11.5"):
+            assert client.render_suffix("contract/fills", "a", suffix="b") == "<a|b>"
+        client.generate("contract/fills", "a", suffix="b", options={"num_predict": 1}).drain()
+        with pytest.raises(UsageProblem, match="does not support insert"):
+            client.generate("contract/plain", "a", suffix="b")
+    finally:
+        for name in ("contract/fills", "contract/plain"):
+            client.unload(name)
+            client.delete(name)
+
+
 def test_an_embedding_model_loads_too(client, tmp_path):
     path = tiny_llama(tmp_path / "embed.gguf", chat_template=None, metadata={"llama.pooling_type": 1})
     client.create("contract/embed", files={path.name: send(client, path.read_bytes())}).drain()
@@ -249,6 +266,10 @@ def test_an_embedding_model_loads_too(client, tmp_path):
         assert [running.name for running in client.ps()] == ["contract/embed:latest"]
         with pytest.raises(UsageProblem, match="does not support chat"):
             client.chat("contract/embed", HELLO)
+        one, other = client.embed("contract/embed", ["hello", "a longer text"]).vectors
+        assert len(one) == len(other) == 32
+        assert one != other
+        assert client.embed("contract/embed", ["the end"]).tokens > 1
     finally:
         client.unload("contract/embed")
         client.delete("contract/embed")

@@ -198,9 +198,6 @@ def test_what_cannot_be_verified_is_an_error(ollama_server, make, tmp_path):
     bare = tiny_llama(tmp_path / "bare.gguf", chat_template=None)
     with pytest.raises(NotFound, match="no chat template"):
         verify(make(bare, "bare"), host=ollama_server.url)
-    embeds = tiny_llama(tmp_path / "embeds.gguf", metadata={"llama.pooling_type": 1})
-    with pytest.raises(NotFound, match="is an embedding model"):
-        verify(make(embeds, "embeds"), host=ollama_server.url)
     broken = tiny_llama(tmp_path / "broken.gguf", chat_template="{% for %}")
     with pytest.raises(InvalidInput):
         verify("bare", host=ollama_server.url, source=broken)

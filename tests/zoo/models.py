@@ -68,17 +68,27 @@ class ZooModel:
         """Return the chat template that belongs to it: the authors' where it is at hand, else our own."""
         return _of_corpus(self.templates[0]) if self.templates and corpus_is_there() else self.own_template
 
-    def make(self, path: Path, *, chat_template: str | None, title: str | None = None) -> Path:
-        """Write a GGUF of it; without a chat template where ``chat_template`` is ``None``."""
+    def make(
+        self, path: Path, *, chat_template: str | None, title: str | None = None, pools: bool = True
+    ) -> Path:
+        """Write a GGUF of it.
+
+        Args:
+            path: Where to write it.
+            chat_template: Jinja; ``None`` for none.
+            title: ``general.name``; made from its own when not given.
+            pools: Whether the header says how it pools, if it does.
+        """
         made_of = recipe(self.made_of)
-        pools = {f"{made_of.architecture}.pooling_type": _POOLING_TYPES[self.pooling]} if self.pooling else {}
+        key = f"{made_of.architecture}.pooling_type"
+        pooling = {key: _POOLING_TYPES[self.pooling]} if self.pooling else {}
         return make_gguf(
             path,
             made_of,
             vocabulary=self.vocabulary,
             chat_template=chat_template,
             title=title or f"Zoo {self.name}",
-            metadata=pools,
+            metadata=pooling if pools else {key: None},
         )
 
 

@@ -405,7 +405,7 @@ SHAPES: Mapping[str, Shape] = {
         "server": "string: address of the server",
         "ollama_version": "string: its version",
         "verified": "boolean: whether everyday prompts match and no check failed",
-        "rendered_by": "string: native, TEMPLATE or RENDERER",
+        "rendered_by": ("string: native, TEMPLATE or RENDERER; null for a model without chats", None),
         "capabilities": ["string: capability that the server reports"],
         "quick": "boolean: whether a probe model was used",
         "scores": _SCORES,

@@ -34,6 +34,8 @@ def verification_safety(found: Verification) -> Mapping[str, TemplateSafety]:
     from gguf2ollama.chat.reference.variants import DEFAULT, TOOL_USE  # noqa: PLC0415 - not for help
     from gguf2ollama.jinja import check_safety  # noqa: PLC0415
 
+    if found.authors is None:
+        return {}
     texts = {DEFAULT: found.authors.chat_template, TOOL_USE: found.authors.tool_use}
     return {name: check_safety(text) for name, text in texts.items() if text}
 

@@ -10,6 +10,7 @@ from gguf2ollama import build
 from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.cli._app import group
 from gguf2ollama.errors import InvalidInput, NotFound, ServerProblem, UsageProblem, VerificationFailed
+from gguf2ollama.modelfiles import Parameter
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
 from gguf2ollama.verification.verify import verify
@@ -42,9 +43,9 @@ def server():
         yield server
 
 
-def built(server, gguf, **options):
+def built(server, gguf, *, verify=False, **options):
     """Make the model whatever its prompts are, and forget what that took."""
-    build(gguf, name="mine", host=server.url, verify=False, load=False, **options)
+    build(gguf, name="mine", host=server.url, verify=verify, load=False, **options)
     server.seen.clear()
     return server
 
@@ -139,10 +140,102 @@ def test_a_model_without_a_chat_template_is_an_error(server, tmp_path):
             verify("mine", host=built(server, path).url, source=source)
 
 
-def test_an_embedding_model_cannot_be_verified(server, tmp_path):
-    path = tiny_llama(tmp_path / "embeds.gguf", metadata={"llama.pooling_type": 1})
-    with pytest.raises(NotFound, match="is an embedding model; there is no chat prompt to verify"):
-        verify("mine", host=built(server, path).url)
+def checks_of(found):
+    return {check.name: (check.state, check.detail) for check in found.checks}
+
+
+@pytest.fixture
+def embeds(tmp_path):
+    header = {"llama.pooling_type": 1, "llama.context_length": 4096}
+    return tiny_llama(tmp_path / "embeds.gguf", metadata=header)
+
+
+def test_an_embedding_model_is_tried_alone(server, embeds):
+    found = verify("mine", host=built(server, embeds).url)
+    assert found.is_verified
+    assert (found.rendered_by, found.authors, found.capabilities) == (None, None, ("embedding",))
+    assert checks_of(found) == {
+        "embeds": ("passed", "Vectors of 32 numbers."),
+        "unit length": ("passed", "Each vector has length 1."),
+        "distinguishes texts": ("passed", "Two texts have different vectors."),
+        "embeds long texts": ("passed", "The end of a text of 2,401 tokens changes its vector."),
+    }
+    assert not server.store.loaded
+
+
+@pytest.mark.parametrize("batch,cut", [(512, 512), (3000, 3000)])
+def test_texts_that_are_cut_fail(server, embeds, batch, cut):
+    parameters = [Parameter(name="num_batch", value=batch)]
+    found = verify("mine", host=built(server, embeds, parameters=parameters).url)
+    assert not found.is_verified
+    state, detail = checks_of(found)["embeds long texts"]
+    assert state == "failed"
+    assert f"is cut to {cut:,}" in detail
+    assert "set num_batch to num_ctx (4,096)" in detail
+
+
+@pytest.mark.parametrize(
+    "vectors,failed,detail",
+    [
+        ([[0.0] * 32, [0.0] * 32], {"unit length", "distinguishes texts"}, "All numbers are 0"),
+        ([[2.0, *[0.0] * 31], [0.0, 3.0, *[0.0] * 30]], {"unit length"}, "lengths 2, 3"),
+        ([[1.0, 0.0], [0.0, 1.0]], {"embeds"}, "Vectors of 2 numbers, and the model has 32"),
+        ([[1.0, *[0.0] * 31]], {"embeds"}, "no vectors of one length"),
+    ],
+)
+def test_vectors_that_cannot_be_used_fail(server, embeds, vectors, failed, detail):
+    built(server, embeds)
+    server.inject("POST /api/embed", Answer(status=200, body=json.dumps({"embeddings": vectors})))
+    found = checks_of(verify("mine", host=server.url))
+    assert {name for name, (state, _) in found.items() if state == "failed"} >= failed
+    assert any(detail in text for _, text in found.values())
+
+
+def test_a_server_that_cannot_embed_fails_with_its_words(server, embeds):
+    built(server, embeds)
+    server.inject("POST /api/embed", Answer(status=500, body='{"error": "no pooling"}'), times=9)
+    assert checks_of(verify("mine", host=server.url))["embeds"][0] == "failed"
+
+
+def test_the_command_shows_an_embedding_model_and_writes_its_page(server, embeds, tmp_path):
+    built(server, embeds)
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(group, ["verify", "mine", "--host", server.url, "--report", str(page)])
+    assert result.exit_code == 0
+    assert "Verified mine:latest" in result.output
+    assert "4 of 4 checks passed" in page.read_text()
+    assert "Each conversation" not in page.read_text()
+    quick = CliRunner().invoke(group, ["verify", "mine", "--host", server.url, "--quick"])
+    assert isinstance(quick.exception, UsageProblem)
+
+
+FIM = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+
+
+@pytest.mark.parametrize("chat_template", [OWN, None])
+def test_filling_in_the_middle_is_tried_where_it_is_claimed(server, tmp_path, chat_template):
+    tokens = (*FIM, "<|im_start|>", "<|im_end|>")
+    path = tiny_llama(tmp_path / "coder.gguf", chat_template=chat_template, special_tokens=tokens)
+    found = verify("mine", host=built(server, path, fim=True, verify=True).url)
+    assert found.is_verified
+    assert checks_of(found)["fills in the middle"][0] == "passed"
+
+
+@pytest.mark.parametrize(
+    "template,state,detail",
+    [
+        ("{{ .Prompt }}{{ if .Suffix }}{{ end }}", "failed", "lacks the text around the gap"),
+        ("{{ .Prompt }}|{{ .Suffix }}", "inconclusive", "expected '<|fim_prefix|>def add"),
+    ],
+)
+def test_a_prompt_without_the_suffix_fails_and_one_without_the_tokens_is_said(
+    server, tmp_path, template, state, detail
+):
+    tokens = (*FIM, "<|im_start|>", "<|im_end|>")
+    path = tiny_llama(tmp_path / "coder.gguf", chat_template=None, special_tokens=tokens)
+    found = checks_of(verify("mine", host=built(server, path, template=template).url))
+    assert found["fills in the middle"][0] == state
+    assert detail in found["fills in the middle"][1]
 
 
 def test_a_broken_template_of_the_source_is_an_error(server, gguf, tmp_path):
