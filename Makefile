@@ -19,8 +19,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := .demo
-# two processes; tests of one file stay together where they can, as they share what is made once
-AT_ONCE := -n 2 --dist worksteal
+# Two processes a core of CI: live tests mostly wait, since Ollama looks only each 250 ms whether a model is
+# loaded, and others until a server stalls. What one file shares stays in a process as long as that has others.
+AT_ONCE := -n 4 --dist worksteal
 
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
@@ -49,7 +50,7 @@ check: lint types imports test
 
 test: $(INSTALLED) parts
 	$(BIN)/python -m pytest $(AT_ONCE) tests/unit tests/cli
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/live tests/packaging
+	$(BIN)/python -m pytest $(AT_ONCE) tests/live tests/packaging
 
 # thousands of folders are made and removed: in memory, where there is a disk of it with room
 IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR == 2 { print $$4 }')" -gt 1000000 ] && echo TMPDIR=/dev/shm)
@@ -77,7 +78,7 @@ test-kills: $(INSTALLED) parts
 	$(BIN)/python -m pytest -s -m kills tests/live
 
 live: $(INSTALLED) parts
-	$(BIN)/python -m pytest tests/live
+	$(BIN)/python -m pytest $(AT_ONCE) tests/live
 
 live-old: $(INSTALLED)
 	$(PYTHON) tests/live/parts.py old

@@ -29,6 +29,7 @@ pytestmark = [
 ]
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
+KILLS = 12  # each takes a second or two; `make test-kills` ends hundreds of builds
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_merge(shards, whole, tmp_path):
     assert target.read_bytes() == wanted
     target.write_bytes(b"old")
     noise, killed = random.Random(1), 0  # noqa: S311 - the same every time
-    while killed < 52:
+    while killed < KILLS:
         killed += kill_at_random(start, seconds=seconds, noise=noise)
         assert target.read_bytes() in {b"old", wanted}
     age(tmp_path)
@@ -195,7 +196,7 @@ class Checked:
 
 @pytest.mark.parametrize(
     "part,kills",
-    [(parts.OLLAMAS[0], 44), (parts.OLLAMAS[1], 6)],
+    [(parts.OLLAMAS[0], KILLS), (parts.OLLAMAS[1], 3)],
     ids=lambda value: getattr(value, "version", ""),
 )
 @pytest.mark.parametrize("via", ["link", "pull", "upload"])
@@ -251,7 +252,7 @@ def starter(server, source, name, *, via, folder):
 
 @pytest.mark.parametrize(
     "part,signals",
-    [(parts.OLLAMAS[0], 6), (parts.OLLAMAS[1], 2)],
+    [(parts.OLLAMAS[0], 4), (parts.OLLAMAS[1], 1)],
     ids=lambda value: getattr(value, "version", ""),
 )
 @pytest.mark.parametrize("via", ["link", "pull", "upload"])
