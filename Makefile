@@ -7,6 +7,7 @@
 # make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
 # make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
+# make test-fleet  one file on five real servers, two of them behind nginx: some two minutes
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make site   build the documents as a site into .site, and fail at a link that leads nowhere
@@ -26,7 +27,7 @@ AT_ONCE := -n 4 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows clean
+.PHONY: demo test test-corpus test-fleet test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -79,6 +80,9 @@ test-kills: $(INSTALLED) parts
 
 live: $(INSTALLED) parts
 	$(BIN)/python -m pytest $(AT_ONCE) tests/live
+
+test-fleet: $(INSTALLED) parts
+	$(BIN)/python -m pytest -s -m fleet tests/live/test_fleet_walk.py
 
 live-old: $(INSTALLED)
 	$(PYTHON) tests/live/parts.py old
