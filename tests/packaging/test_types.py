@@ -54,6 +54,16 @@ def main() -> None:
     g.cp("mine", "other", host=host)
     g.rm(["other", "mine"], host=host)
     assert g.list_models(host=host) == () and len(loaded) <= 1
+    fleet: g.Fleet = g.parse_fleet(f"models: {{ours: {gguf}}}", environ={})
+    planned: g.FleetPlan = g.plan(fleet, host=host)
+    applied: g.Applied = g.apply(fleet, host=host, notify=lines.append)
+    assert planned.exit_code == 10 and applied.exit_code == 0
+    exported: tuple[g.ExportedModel, ...] = g.export(host)
+    checked: tuple[g.CheckedModel, ...] = g.outdated(host)
+    assert [model.name.short for model in exported] == [model.name.short for model in checked]
+    results: tuple[g.ModelResult, ...] = g.update(host=host).results
+    g.rm(["ours"], host=host)
+    assert not results
     merged: Path = g.merge(folder / "sharded-00001-of-00002.gguf", folder / "whole.gguf")
     parts: tuple[Path, ...] = tuple(g.split(merged, folder / "part", max_tensors=1))
     assert parts
