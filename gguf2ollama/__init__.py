@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gguf2ollama.api.measure import measure
     from gguf2ollama.api.modelfile import modelfile
     from gguf2ollama.api.models import cp, list_models, ps, pull, push, rm, run, show, stop
+    from gguf2ollama.api.quantize import quantize
     from gguf2ollama.api.quants import QuantTable, list_quants
     from gguf2ollama.api.system_check import SystemFinding, check_system
     from gguf2ollama.engines.engine import Engine, EngineMemory, LoadReport
@@ -153,6 +154,7 @@ __all__ = [
     "ps",
     "pull",
     "push",
+    "quantize",
     "rm",
     "run",
     "show",
@@ -174,6 +176,7 @@ _HOMES = {
     "api.measure": ("measure",),
     "api.modelfile": ("modelfile",),
     "api.models": ("cp", "list_models", "ps", "pull", "push", "rm", "run", "show", "stop"),
+    "api.quantize": ("quantize",),
     "api.quants": ("QuantTable", "list_quants"),
     "api.system_check": ("SystemFinding", "check_system"),
     "engines.engine": ("Engine", "EngineMemory", "LoadReport"),

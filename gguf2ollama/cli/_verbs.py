@@ -15,6 +15,7 @@ VERBS = {
     "download": "Download a model.",
     "merge": "Merge the shards of a GGUF into one file.",
     "split": "Split a GGUF into shards.",
+    "quantize": "Write a quantized copy of a GGUF.",
     "patch-template": "Write a copy of a GGUF with another chat template.",
     "verify": "Check a model's prompts against its chat template.",
     "parity": "Check how well Ollama can render the chat templates in a folder.",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from gguf2ollama.errors import UsageProblem
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -17,6 +19,7 @@ __all__ = [
     "REMOVED_TENSOR_TYPES",
     "TensorType",
     "file_type_name",
+    "file_type_number",
 ]
 
 
@@ -133,6 +136,9 @@ _FILE_TYPES = {
     41: "Q2_0",
 }
 
+_ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+"""As in ``tools/quantize/quantize.cpp`` of llama.cpp."""
+
 _GUESSED = 1024
 
 
@@ -145,3 +151,16 @@ def file_type_name(file_type: object) -> str:
     if not isinstance(file_type, int) or isinstance(file_type, bool):
         return "unknown"
     return _FILE_TYPES.get(file_type & ~_GUESSED, "unknown")
+
+
+def file_type_number(name: str) -> int:
+    """Return the number of a file type by the name that ``llama-quantize`` knows, in any case.
+
+    Raises:
+        UsageProblem: There is no such type.
+    """
+    wanted = _ALIASES.get(name.strip().upper(), name.strip().upper())
+    for number, known in _FILE_TYPES.items():
+        if known == wanted:
+            return number
+    raise UsageProblem(f"invalid type {name!r}", hint=f"use one of {', '.join(_FILE_TYPES.values())}")

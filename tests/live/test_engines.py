@@ -131,3 +131,11 @@ def test_a_measurement_stands_beside_the_estimate(smollm2, newest_ollama):
     assert gguf2ollama.ps(host=newest_ollama.url) == ()
     with Client(newest_ollama.url) as client:
         assert not [model for model in client.list() if "engine" in model.name]
+
+
+def test_llama_cpp_quantizes_and_the_model_still_answers(smollm2, llama_tool, tmp_path):
+    target, warnings = tmp_path / "q8_0.gguf", []
+    gguf2ollama.quantize(smollm2, target, "Q8_0", program=llama_tool("llama-quantize"), warn=warnings.append)
+    assert "is quantized already" in warnings[0]
+    with gguf2ollama.load(target, context=512, threads=1) as model:
+        assert said(model)

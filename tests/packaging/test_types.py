@@ -88,6 +88,11 @@ def main() -> None:
     survey: g.TemplateSurvey = g.survey_templates(folder)
     assert survey
     try:
+        quantized: Path = g.quantize(gguf, folder / "q4.gguf", "Q4_X")
+        assert quantized
+    except g.UsageProblem as error:
+        assert "Q4_X" in str(error)
+    try:
         g.download(str(gguf))
     except g.UsageProblem as error:
         hint: str | None = error.hint

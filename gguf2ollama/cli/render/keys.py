@@ -399,6 +399,11 @@ SHAPES: Mapping[str, Shape] = {
     },
     "merge": {**_FILE, "shard_count": "integer: shards that were merged"},
     "split": {"shards": [_FILE]},
+    "quantize": {
+        "file": "string: the file that was written",
+        "type": "string: its type",
+        "size_bytes": "integer: its size",
+    },
     "patch-template": {**_FILE, "removed_variants": ["string: variant that was removed as well"]},
     "verify": {
         "name": "string: name of the model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from collections.abc import Mapping
 from importlib import metadata
@@ -46,7 +47,9 @@ class Loaded:
         raise NotImplementedError
 
     def answer(self, message: Mapping[str, Any], emit: Emit) -> dict[str, object]:
-        """Continue a text."""
+        """Continue a text; or quantize a file, of which the log is the answer."""
+        if message["do"] == "quantize":
+            return self._quantize(message, emit)
         options, model = message["options"], self._model
         tokens = model.tokenize(message["prompt"].encode(), add_bos=message["adds_bos"], special=True)
         if len(tokens) >= model.n_ctx():
@@ -82,3 +85,18 @@ class Loaded:
             "answer_tokens": counts.n_eval + 1,
             "answer_seconds": counts.t_eval_ms / 1000,
         }
+
+    def _quantize(self, message: Mapping[str, Any], emit: Emit) -> dict[str, object]:
+        module = self._module
+        log = module.llama_log_callback(lambda _level, text, _data: emit(text.decode("utf-8", "replace"), ""))
+        module.llama_log_set(log, None)
+        params = module.llama_model_quantize_default_params()
+        params.ftype = message["type"]
+        params.nthread = message["threads"]
+        params.allow_requantize = True
+        params.dry_run = message["is_dry"]
+        files = (message["source"].encode(), message["target"].encode())
+        code = module.llama_model_quantize(*files, ctypes.byref(params))
+        if code:
+            raise BackendError("it cannot be quantized so", kind="generate")
+        return {"reason": "stop"}
