@@ -34,8 +34,7 @@ from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.selection import choose_template
-from gguf2ollama.chat.synthesis import facts, learning, synthesis
-from gguf2ollama.chat.synthesis.tool_forms.outcome import Refusal
+from gguf2ollama.chat.synthesis import facts, synthesis
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import detect, load_profiles
 
@@ -99,20 +98,6 @@ def mechanisms() -> Iterator[Mechanism]:
             off=functools.partial(_without_change, number),
             may_matter=lambda outcome: outcome.origin == "patched",
         )
-    forms = "gguf2ollama/chat/synthesis/tool_forms"
-    records = ("find_record", "learn_record", "record", "go_record", "marked_schemas", "loops")
-    yield Mechanism(
-        name="synthesis: tools field by field",
-        lines=_lines(*(f"{forms}/{name}.py" for name in (*records, "features", "go_conditions"))),
-        off=_replaced(f"{_FORMS}.tools_form.find_record_loop", lambda _: Refusal(reason="switched off")),
-        may_matter=_has("Record"),
-    )
-    yield Mechanism(
-        name="synthesis: a notation of its own for arguments",
-        lines=_lines(f"{forms}/notation.py"),
-        off=_replaced(f"{_FORMS}.find_arguments._notation", lambda _: None),
-        may_matter=_has("Notation"),
-    )
     yield Mechanism(
         name="synthesis: arguments as escaped text",
         lines=_source(f"{_FORMS}.styles:escapes_of"),
@@ -121,27 +106,13 @@ def mechanisms() -> Iterator[Mechanism]:
     )
     yield Mechanism(
         name="synthesis: arguments as a text of JSON",
-        lines=_lines("gguf2ollama/chat/synthesis/text_arguments.py"),
-        off=_replaced(f"{_SYNTHESIS}.text_arguments.TextArguments.print", lambda *_: "\0"),
+        lines=_source(f"{_FORMS}.arguments_form:TextArguments"),
+        off=_replaced(f"{_FORMS}.arguments_form.TextArguments.print", lambda *_: "\0"),
         may_matter=_has("TextArguments"),
     )
     yield Mechanism(
-        name="synthesis: unpaired think tags",
-        lines=_lines("gguf2ollama/chat/synthesis/lone_marks.py"),
-        off=_replaced(f"{_SYNTHESIS}.synthesis.learn_marks", lambda rules, *_: (rules, [])),
-    )
-    yield Mechanism(
-        name="synthesis: numbered calls",
-        lines=_source(f"{_SYNTHESIS}.synthesis:_numbered", f"{_SYNTHESIS}.learning:_numbered"),
-        off=_replaced(
-            f"{_SYNTHESIS}.synthesis._numbered",
-            lambda observed, forms: learning.learn_rules(observed, forms=forms),
-        ),
-        may_matter=_has("numbered"),
-    )
-    yield Mechanism(
         name="synthesis: reasoning within answers",
-        lines=_lines("gguf2ollama/chat/synthesis/inline.py"),
+        lines=_source(f"{_SYNTHESIS}.content_rules:learn_inline", f"{_SYNTHESIS}.rules:Inline"),
         off=_replaced(f"{_SYNTHESIS}.synthesis.learn_inline", lambda rules, *_, **__: rules),
     )
     yield Mechanism(
@@ -152,7 +123,7 @@ def mechanisms() -> Iterator[Mechanism]:
     )
     yield Mechanism(
         name="synthesis: system messages that are rejected",
-        lines=_lines("gguf2ollama/chat/synthesis/refused_system.py"),
+        lines=_source(f"{_SYNTHESIS}.content_rules:with_system"),
         off=_replaced(f"{_SYNTHESIS}.synthesis.with_system", lambda rules: rules),
     )
     yield Mechanism(
@@ -315,7 +286,9 @@ def _outcome(choice: TemplateChoice, learnt: Sequence[synthesis.Synthesis], *, f
         usual=frozenset(
             case.conversation.name
             for case in chosen.parity.cases
-            if case.conversation.feature in _USUAL and case.verdict in good and not chosen.misses_calls
+            if case.conversation.feature in _USUAL
+            and case.verdict in good
+            and not (chosen.misses_calls and case.conversation.tools)
         ),
         parts=frozenset(_parts(learnt[-1].rules)) if is_learnt else frozenset(),
         family=family,

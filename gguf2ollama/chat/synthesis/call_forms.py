@@ -10,11 +10,11 @@ from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.synthesis.learning import Unlearnable
 from gguf2ollama.chat.synthesis.probes import Forms, probe
 from gguf2ollama.chat.synthesis.session import Session
-from gguf2ollama.chat.synthesis.text_arguments import TextArguments
 from gguf2ollama.chat.synthesis.tool_forms import (
     ArgumentsForm,
     Refusal,
     ResultForm,
+    TextArguments,
     ToolsForm,
     find_arguments_form,
     find_result_form,

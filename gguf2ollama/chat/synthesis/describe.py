@@ -29,9 +29,6 @@ def describe(rules: Rules) -> list[str]:
         lines.append(f"Empty messages that print nothing: {', '.join(sorted(rules.silent))}")
     if rules.inline != Leaf(None):
         lines.append("Thinking before </think> in an answer's text is cut off")
-    if rules.marks:
-        named = " or ".join(sorted(rules.marks, reverse=True))
-        lines.append(f"'marks' is whether an answer's text names {named} and is not cut")
     lines += [f"{text!r} is the day's date, as {form}" for text, form in rules.dates.items()]
     lines.append(f"The model's turn: {_told(rules.ending, repr)}")
     return lines

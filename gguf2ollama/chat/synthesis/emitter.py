@@ -104,8 +104,6 @@ class _Emitter:
     def _read_answer(self) -> None:
         if self.page.cuts:
             self.contents.cut_thinking()
-        if self.rules.marks:
-            self.contents.look_for_marks()
         if self.page.says_later:
             self.go.do('$said = ""')
             with self.go.block("if $calls"):
@@ -128,12 +126,10 @@ class _Emitter:
                 literal = Branch(fact="call", cases=((frozenset({"first"}), literal),), otherwise=later)
             first = replace(first, literal=literal)
         with self.go.block("if .ToolCalls"), self.go.block("range $j, $_ := .ToolCalls"):
-            self.page.message, self.page.counter = "$message", "$numbers"
+            self.page.message = "$message"
             for slot in (first, *others):
                 self._slot(slot, role)
-            self.page.message, self.page.counter = "", "$results"
-            if self.rules.numbered is not None:
-                self.go.do('$numbers = print $numbers "."')
+            self.page.message = ""
 
     def _slot(self, slot: Slot, role: str) -> None:
         shown = self.page.truth(slot.shown)

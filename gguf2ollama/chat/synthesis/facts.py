@@ -50,9 +50,6 @@ user``, ``last answer``, ``last``; ``content``, ``thinking`` and ``calls``, whet
 and ``resulted``, whether a message before it has calls or is a result; ``called since``, whether one since
 the last question has calls; ``call``, whether a call is its message's ``first`` or a ``later`` one;
 ``result``, whether a result is the first of its run. ``next`` is the role behind it.
-
-Beside them, rules may know ``marks``, whether an answer's text names marks of thinking and is not cut there:
-``lone_marks`` asks for it, and no other rule is tried with it.
 """
 
 

@@ -111,17 +111,6 @@ class Contents:
         go.do("$isCut := false")
         self.page.decide(self.page.rules.inline, self._cut)
 
-    def look_for_marks(self) -> None:
-        """Find out whether an answer that is not cut names marks of thinking: into ``$isMarked``."""
-        go = self.page.go
-        go.do("$isMarked := false")
-        go.do(f"$text := {self.page.says}")
-        for mark in sorted(self.page.rules.marks):
-            self.page.macro("each_tag", "$text", mark, "{{ $isMarked = true }}")
-        if self.page.cuts:
-            with go.block("if $isCut"):
-                go.do("$isMarked = false")
-
     def _cut(self, inline: Inline | None) -> None:
         if inline is None:
             return

@@ -12,7 +12,6 @@ _PLAIN = {
     "content": ".Content",
     "thinking": "$message.Thinking",  # a field outside the tags would mislead Ollama, which looks for it
     "calls": "$calls",
-    "marks": "$isMarked",
     "called": "$called",
     "resulted": "$resulted",
     "called since": "$calledSince",

@@ -10,7 +10,7 @@ from gguf2ollama.chat.synthesis.dates import go_date, split_at_dates
 from gguf2ollama.chat.synthesis.decisions import Branch, Decision, Leaf, leaves, mapped
 from gguf2ollama.chat.synthesis.go_facts import condition
 from gguf2ollama.chat.synthesis.go_writer import GoWriter
-from gguf2ollama.chat.synthesis.rules import NUMBER, Rules
+from gguf2ollama.chat.synthesis.rules import Rules
 from gguf2ollama.chat.synthesis.text import common_beginning, common_end
 from gguf2ollama.gotmpl.write import render_go_macro
 
@@ -27,14 +27,12 @@ class Page:
         rules: What it shall do.
         go: Where it is written.
         message: What stands for the message where the dot is something else, else ``""``.
-        counter: The variable that counts what is numbered here.
     """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.go = GoWriter()
         self.message = ""
-        self.counter = "$results"
 
     @property
     def says(self) -> str:
@@ -78,16 +76,13 @@ class Page:
         self.print_text(tail)
 
     def print_text(self, text: str) -> None:
-        """Print a text of the template's own, with its dates and numbers."""
-        for number, piece in enumerate(text.split(NUMBER)):
-            if number:
-                self.go.value(f"len {self.counter}")
-            for plain, date_format in split_at_dates(piece, self.rules.dates):
-                self.go.print(plain)
-                for part, expression in go_date(date_format):
-                    self.go.print(part)
-                    if expression:
-                        self.go.value(expression)
+        """Print a text of the template's own, with its dates."""
+        for plain, date_format in split_at_dates(text, self.rules.dates):
+            self.go.print(plain)
+            for part, expression in go_date(date_format):
+                self.go.print(part)
+                if expression:
+                    self.go.value(expression)
 
     def decide(self, decision: Decision[V], then: Callable[[V], None]) -> None:
         """Write a decision, and what is to be done with each value it can come to."""

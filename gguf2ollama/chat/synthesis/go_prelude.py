@@ -41,7 +41,7 @@ class Memory:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.used = {VARIABLES[fact] for fact in _facts_of_rules(page.rules) if fact in VARIABLES}
+        self.used = {VARIABLES[fact] for fact in facts_of_rules(page.rules) if fact in VARIABLES}
         silent = "system" in page.rules.silent
         if silent or (page.moves_system and "system" not in page.rules.ignored):
             self.used.add("$hasSystem")
@@ -58,10 +58,6 @@ class Memory:
         for variable, start in _STARTS.items():
             if variable in self.used:
                 go.do(f"{variable} := {start}")
-        first = self.page.rules.numbered
-        if first is not None:  # Go's templates cannot add, but tell how long a text is
-            go.do(f'$numbers := "{"." * first}"')
-            go.do(f'$results := "{"." * first}"')
         if self.used & _LOOKED_UP:
             with go.block("range $i, $_ := .Messages"):
                 self._look_at_system()
@@ -109,9 +105,6 @@ class Memory:
     def end_message(self) -> None:
         """Write what is to be remembered of a message."""
         go = self.page.go
-        if self.page.rules.numbered is not None:
-            with go.block('if eq .Role "tool"'):
-                go.do('$results = print $results "."')
         told = {
             "$previous": ".Role",
             "$previousContent": f'ne {self.page.says} ""',
@@ -145,7 +138,8 @@ def read_blank(page: Page) -> None:
 _SPACES = "9 10 11 12 13 28 29 30 31 32"
 
 
-def _facts_of_rules(rules: Rules) -> Iterator[str]:
+def facts_of_rules(rules: Rules) -> Iterator[str]:
+    """Return the facts on which something depends."""
     decisions: list[Decision[Any]] = [rules.ending, rules.inline]
     for block in rules.blocks.values():
         decisions.append(block.opening)

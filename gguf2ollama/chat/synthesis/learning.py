@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from gguf2ollama.chat.conversation import Message
 from gguf2ollama.chat.synthesis.decisions import Decision, Example, Facts, Inconsistent, Leaf, learn
 from gguf2ollama.chat.synthesis.facts import FACTS, conversation_facts, facts_of_messages
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS, Event, Forms, Mark, Observation, Probe
-from gguf2ollama.chat.synthesis.rules import NUMBER, Block, Form, Rules, Slot, Trim, said_before_call
+from gguf2ollama.chat.synthesis.rules import Block, Form, Rules, Slot, Trim, said_before_call
 from gguf2ollama.chat.synthesis.text import common_beginning, common_end
 from gguf2ollama.chat.synthesis.tool_forms.styles import RAW
 
@@ -80,7 +79,6 @@ def learn_rules(
     observed: Sequence[Observed],
     *,
     forms: Forms | None = None,
-    numbered: int | None = None,
     silent: Collection[str] = (),
 ) -> Rules:
     """Learn rules that explain all that was observed.
@@ -88,21 +86,17 @@ def learn_rules(
     Args:
         observed: The observations.
         forms: How what is no plain text is written.
-        numbered: The number of a chat's first call, where calls and results are numbered in it.
         silent: Roles whose empty messages print nothing.
 
     Raises:
         Unlearnable: There are none.
     """
-    return _Learner(observed, forms=forms or Forms(), numbered=numbered, silent=silent).rules()
+    return _Learner(observed, forms=forms or Forms(), silent=silent).rules()
 
 
 class _Learner:
-    def __init__(
-        self, observed: Sequence[Observed], *, forms: Forms, numbered: int | None, silent: Collection[str]
-    ) -> None:
+    def __init__(self, observed: Sequence[Observed], *, forms: Forms, silent: Collection[str]) -> None:
         self.observed = observed
-        self.numbered = numbered
         self.forms: dict[str, Form | None] = {
             "tools": forms.tools,
             "arguments": forms.arguments,
@@ -118,7 +112,6 @@ class _Learner:
         return Rules(
             blocks={role: self._block(role) for role in roles},
             ending=self._ending(),
-            numbered=self.numbered,
         )
 
     def _chat(self, one: Observed, facts: Sequence[Facts]) -> _Chat:
@@ -133,8 +126,6 @@ class _Learner:
         """Say for each event of a prompt which message prints it."""
         messages = one.probe.conversation.messages
         events = list(_told_later(one))
-        if self.numbered is not None:
-            events = list(_numbered(events, first=self.numbered))
         hosts: list[int] = []
         host = len(messages) - 1
         for event in reversed(events):
@@ -299,20 +290,6 @@ def _told_later(one: Observed) -> Iterator[Event]:
             continue
         latest = max(latest, mark.message)
         yield event
-
-
-def _numbered(events: Iterable[Event], *, first: int) -> Iterator[Event]:
-    """Return the events with `NUMBER` for the number of the call, or of the result, that they belong to."""
-    seen: dict[str, dict[tuple[int, int], int]] = {"call": {}, "tool": {}}
-    for event in events:
-        mark = event.mark
-        what = "call" if mark.kind in CALL_KINDS else mark.kind.split()[0]
-        if what not in seen:
-            yield event
-            continue
-        number = first + seen[what].setdefault((mark.message, mark.call), len(seen[what]))
-        text = re.sub(rf"(?<![0-9A-Za-z]){number}(?![0-9A-Za-z])", NUMBER, event.literal)
-        yield replace(event, literal=text)
 
 
 def _moves_system(observed: Sequence[Observed]) -> bool:

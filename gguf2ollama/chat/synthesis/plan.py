@@ -8,7 +8,7 @@ from itertools import product
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Role, Think
-from gguf2ollama.chat.synthesis.contents import PADDING
+from gguf2ollama.chat.synthesis.content_rules import PADDING
 from gguf2ollama.chat.synthesis.probes import Forms, Probe, probe
 from gguf2ollama.chat.synthesis.session import Asked
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED

@@ -15,8 +15,7 @@ from typing import Any
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message, Role, Think, ToolCall
-from gguf2ollama.chat.synthesis.text_arguments import TextArguments
-from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, ToolsForm
+from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, TextArguments, ToolsForm
 
 __all__ = ["CALL_KINDS", "Event", "Forms", "Mark", "Observation", "Padding", "Probe", "observe", "probe"]
 

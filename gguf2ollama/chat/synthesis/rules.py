@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from enum import StrEnum
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -17,12 +18,9 @@ from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
 from gguf2ollama.chat.synthesis.decisions import Decision, Facts, Leaf, decide, leaves
 from gguf2ollama.chat.synthesis.facts import conversation_facts, facts_of_messages, message_facts
 from gguf2ollama.chat.synthesis.probes import CALL_KINDS
-from gguf2ollama.chat.synthesis.text_arguments import TextArguments
-from gguf2ollama.chat.synthesis.thoughts import Inline, Trim
-from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, ToolsForm
+from gguf2ollama.chat.synthesis.tool_forms import ArgumentsForm, ResultForm, TextArguments, ToolsForm
 
 __all__ = [
-    "NUMBER",
     "Block",
     "Form",
     "Inline",
@@ -35,9 +33,52 @@ __all__ = [
 ]
 
 
-NUMBER = "\ue000"
-"""Stands in a literal for the number of a call or a result in its chat: a character that no text of a
-template has."""
+_THOUGHT, _THOUGHT_END = "<think>", "</think>"
+
+
+class Trim(StrEnum):
+    """What is taken off one end of a text, as Python's ``str.strip`` does."""
+
+    nothing = "nothing"
+    newlines = "newlines"
+    space = "white space"
+
+    def left(self, text: str) -> str:
+        """Take it off the beginning of a text."""
+        return text if self is Trim.nothing else text.lstrip("\n" if self is Trim.newlines else None)
+
+    def right(self, text: str) -> str:
+        """Take it off the end of a text."""
+        return text if self is Trim.nothing else text.rstrip("\n" if self is Trim.newlines else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inline:
+    """What becomes of thinking that stands in an answer's text, before ``</think>``.
+
+    Attributes:
+        told: Whether it counts as the message's thinking, where it has no other; else it is left out.
+        left: What is taken off the beginning of the rest.
+        paired: Whether a text without ``<think>`` is left as it is.
+        again: Whether the rest is trimmed like any other text, too.
+    """
+
+    told: bool
+    left: Trim
+    paired: bool = False
+    again: bool = True
+
+    def cuts(self, message: Message) -> bool:
+        """Whether there is thinking in the text of a message."""
+        return _THOUGHT_END in message.content and (not self.paired or _THOUGHT in message.content)
+
+    def split(self, message: Message) -> Message:
+        """Return the message with its text cut."""
+        thoughts = message.content.partition(_THOUGHT_END)[0]
+        rest = self.left.left(message.content.rpartition(_THOUGHT_END)[2])
+        if not self.told or message.thinking:
+            return replace(message, content=rest)
+        return replace(message, content=rest, thinking=thoughts.rpartition(_THOUGHT)[2].strip("\n"))
 
 
 Form: TypeAlias = ToolsForm | ArgumentsForm | TextArguments | ResultForm
@@ -141,10 +182,7 @@ class Rules:
         blank: Roles whose messages are taken for empty where they have nothing but white space.
         silent: Roles whose empty messages print nothing.
         inline: What becomes of thinking within an answer's text.
-        marks: Marks of thinking that an answer may name without having its text cut; the fact ``marks`` tells
-            whether it names any of them.
         dates: Texts in literals that are dates, with their formats, as of ``strftime``.
-        numbered: The number of a chat's first call, where literals have numbers of calls in them.
         levelled: Whether levels of thinking are told apart.
     """
 
@@ -154,8 +192,6 @@ class Rules:
     blank: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
     inline: Decision[Inline | None] = field(default_factory=lambda: Leaf(None))
-    marks: frozenset[str] = frozenset()
-    numbered: int | None = None
     levelled: bool = False
     dates: Mapping[str, str] = field(default_factory=dict)
 
@@ -171,7 +207,7 @@ class Rules:
         before = "start"
         told = facts_of_messages(messages)
         for at, message in enumerate(messages):
-            facts = {**whole, **told[at], **self._marked(message, is_cut=at in cut)}
+            facts = {**whole, **told[at]}
             block = self.blocks.get(message.role)
             if block is None or (message.role in self.silent and not message.content and not message.calls):
                 continue
@@ -192,26 +228,12 @@ class Rules:
                         is_last = is_open(messages, at) and slot.kind == "assistant"
                         trims = slot.kind != "assistant" or at not in cut or cut[at].again
                         printed = slot.print(value, here, message.role, is_last=is_last, trims=trims)
-                        if self.numbered is None:
-                            out.extend(printed)
-                        else:
-                            ordinal = self.numbered + number
-                            ordinal += sum(
-                                len(one.calls) if is_call else one.role == "tool" for one in messages[:at]
-                            )
-                            out.extend(_counted(piece, ordinal) for piece in printed)
+                        out.extend(printed)
                         if is_last:
                             return out
         facts = {**whole, **(told[-1] if told else {}), "before": before}
         out.append(Piece("ending", decide(self.ending, facts)))
         return out
-
-    def _marked(self, message: Message, *, is_cut: bool) -> dict[str, str]:
-        """Return the fact whether an answer names marks of thinking, where that is of any matter."""
-        if not self.marks or message.role != "assistant":
-            return {}
-        is_marked = not is_cut and any(mark in message.content for mark in self.marks)
-        return {"marks": "yes" if is_marked else "no"}
 
     def with_slots(self, change: Callable[[str, Slot], Slot]) -> Rules:
         """Return the rules with each slot as a function of its role and of itself gives it."""
@@ -254,13 +276,6 @@ class Rules:
                 heard[at] = inline.split(message)
                 cut[at] = inline
         return heard, cut
-
-
-def _counted(piece: Piece, ordinal: int) -> Piece:
-    """Return a piece with the number of the call or result that it belongs to."""
-    if NUMBER not in piece.text or piece.what == "value":
-        return piece
-    return replace(piece, text=piece.text.replace(NUMBER, str(ordinal)))
 
 
 def is_open(messages: Sequence[Message], at: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -13,17 +13,21 @@ from gguf2ollama.chat.reference import Branch, ReferenceTemplate, Renderer
 from gguf2ollama.chat.reference.request import thinking_variables
 from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.synthesis.call_forms import find_forms
-from gguf2ollama.chat.synthesis.contents import learn_empty, learn_trimming
+from gguf2ollama.chat.synthesis.content_rules import (
+    SCOPES,
+    learn_empty,
+    learn_inline,
+    learn_trimming,
+    with_system,
+)
 from gguf2ollama.chat.synthesis.dates import find_dates, unknown_parts
 from gguf2ollama.chat.synthesis.emitter import emit
 from gguf2ollama.chat.synthesis.facts import think_value
+from gguf2ollama.chat.synthesis.go_prelude import facts_of_rules
 from gguf2ollama.chat.synthesis.holdout import differing, held_out_chats, held_out_texts
-from gguf2ollama.chat.synthesis.inline import SCOPES, learn_inline
 from gguf2ollama.chat.synthesis.learning import Observed, Unlearnable, learn_rules
-from gguf2ollama.chat.synthesis.lone_marks import learn_marks
 from gguf2ollama.chat.synthesis.plan import Plan, base, blank, empty, padded
 from gguf2ollama.chat.synthesis.probes import Forms
-from gguf2ollama.chat.synthesis.refused_system import with_system
 from gguf2ollama.chat.synthesis.rules import Rules, Slot
 from gguf2ollama.chat.synthesis.session import Session
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED
@@ -53,11 +57,6 @@ _REFUSED_SYSTEM = Lack(
     reason="the chat template rejects system messages: the system prompt is prepended to the first user"
     " message",
 )
-_CUT_AT_MARKS: Mapping[Feature, str] = {
-    "plain": "some answers are cut at an unpaired think tag, such as an unclosed <think>",
-    "thinking": "some answers with reasoning are cut at an unpaired think tag",
-    "tools": "some answers with tool calls are cut at an unpaired think tag",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,23 +123,6 @@ def _names_thinking(text: str) -> bool:
     return "</think>" in text
 
 
-def _numbered(observed: Sequence[Observed], forms: Forms | None) -> Rules:
-    """Learn rules; where calls or results follow none, with numbers that count them from 0 or from 1.
-
-    Raises:
-        Unlearnable: There are none.
-    """
-    try:
-        return learn_rules(observed, forms=forms)
-    except Unlearnable:
-        if forms is None:
-            raise
-        for first in (0, 1):
-            with suppress(Unlearnable):
-                return learn_rules(observed, forms=forms, numbered=first)
-        raise
-
-
 class _Synthesiser:
     def __init__(self, template: ReferenceTemplate, *, bos: str, with_tools: bool) -> None:
         self.template = template
@@ -176,7 +158,10 @@ class _Synthesiser:
         Raises:
             Unlearnable: It is none that Ollama or we can read, such as one that is too long.
         """
-        go_template = emit(rules, continues_thinking=_names_thinking(self.template.text))
+        # without a place for thinking, Ollama takes the model for one that has no switch for it
+        has_switch = "think" in facts_of_rules(rules)
+        continues = has_switch or _names_thinking(self.template.text)
+        go_template = emit(rules, continues_thinking=continues)
         try:
             parse(go_template)
         except InvalidModelfile as problem:
@@ -213,25 +198,16 @@ class _Synthesiser:
         observed = self.session.observe(list(base(plan)))
         if not any(one.generates for one in observed):
             raise Unlearnable("the template rejects every conversation")
-        rules = self._dated(_numbered(observed, plan.forms))
+        rules = self._dated(learn_rules(observed, forms=plan.forms))
         rules = learn_trimming(rules, self.session.observe(list(padded(plan))))
         rules, lacks = self._with_empty(rules, observed, plan.forms)
         if plan.thought:
-            rules, unmarked = self._with_marks(rules, plan)
             rules, inline = self._with_inline(rules, plan)
-            lacks += [*unmarked, *inline]
+            lacks += inline
         lacks += self._check(rules, plan)
         if not any(one.probe.shape.startswith("su") for one in observed):
             return with_system(rules), [*lacks, _REFUSED_SYSTEM]
         return rules, lacks
-
-    def _with_marks(self, rules: Rules, plan: Plan) -> tuple[Rules, list[Lack]]:
-        """Learn what stands otherwise around answers' texts that name marks of thinking and are not cut."""
-        try:
-            rules, cut = learn_marks(rules, self.session, plan)
-        except Unlearnable as problem:
-            return rules, [Lack(feature="plain", reason=str(problem))]
-        return rules, [Lack(feature=feature, reason=_CUT_AT_MARKS[feature]) for feature in cut]
 
     def _with_inline(self, rules: Rules, plan: Plan) -> tuple[Rules, list[Lack]]:
         """Learn what becomes of thinking within answers' texts: in all ways, or the usual one."""
@@ -310,7 +286,7 @@ class _Synthesiser:
 
     def _silent(self, rules: Rules, role: Role, observed: Sequence[Observed], forms: Forms | None) -> Rules:
         """Learn rules in which empty messages of a role print nothing; others may see that they are empty."""
-        silent = learn_rules(observed, forms=forms, numbered=rules.numbered, silent=rules.silent | {role})
+        silent = learn_rules(observed, forms=forms, silent=rules.silent | {role})
         trims = {
             (role, slot.kind): (slot.left, slot.right)
             for role, block in rules.blocks.items()

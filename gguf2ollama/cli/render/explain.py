@@ -76,8 +76,6 @@ def _rules(rules: Rules) -> Iterator[str]:
             yield from _indented(_slot(slot))
     yield "generation prompt:"
     yield from _indented(_decision("is", rules.ending, _quoted))
-    if rules.marks:
-        yield f"think tags: depends on an uncut {' or '.join(sorted(rules.marks))} in the reply"
     yield from (f"{_quoted(text)} is the date in the format {form}" for text, form in rules.dates.items())
 
 

@@ -19,9 +19,9 @@ call are texts: events of their own. All inputs are canonical: as Ollama hands t
 arguments as a text of JSON, the callable makes them so.
 
 ``ToolsForm.exceptions`` names the kinds of tools that the chat template prints otherwise than the form, as
-"a list of objects"; of tools of which its rules say nothing, ``print`` raises :class:`Unknown`. Not seen to,
-and so exact only where they don't occur: numbers that Go and Python write differently (``1e-07``), and white
-space at the ends of a result.
+"a list of objects". Tools that are written field by field, in a format of the model's own, have no form. Not
+seen to, and so exact only where they don't occur: numbers that Go and Python write differently (``1e-07``),
+and white space at the ends of a result.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from __future__ import annotations
 from gguf2ollama.chat.synthesis.tool_forms.arguments_form import (
     ArgumentsForm,
     EachArgument,
+    TextArguments,
     WholeArguments,
 )
-from gguf2ollama.chat.synthesis.tool_forms.features import Unknown
 from gguf2ollama.chat.synthesis.tool_forms.find_arguments import RenderArguments, find_arguments_form
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoDefine, GoText
-from gguf2ollama.chat.synthesis.tool_forms.outcome import Refusal
+from gguf2ollama.chat.synthesis.tool_forms.grammar import Refusal
 from gguf2ollama.chat.synthesis.tool_forms.result_form import RenderResults, ResultForm, find_result_form
 from gguf2ollama.chat.synthesis.tool_forms.tools_form import RenderTools, ToolsForm, find_tools_form
 
@@ -48,8 +48,8 @@ __all__ = [
     "RenderResults",
     "RenderTools",
     "ResultForm",
+    "TextArguments",
     "ToolsForm",
-    "Unknown",
     "WholeArguments",
     "find_arguments_form",
     "find_result_form",

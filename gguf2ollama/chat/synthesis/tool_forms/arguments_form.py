@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.synthesis.tool_forms.affixes import only_place
+from gguf2ollama.chat.synthesis.text import only_place
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoText, go_value
 from gguf2ollama.chat.synthesis.tool_forms.grammar import Text, joined
-from gguf2ollama.chat.synthesis.tool_forms.notation import Notation
 from gguf2ollama.chat.synthesis.tool_forms.styles import Style
 from gguf2ollama.gotmpl.write import go_print
+from gguf2ollama.oci import go_json
 
 __all__ = [
     "Arguments",
@@ -20,6 +20,7 @@ __all__ = [
     "Key",
     "Kind",
     "Part",
+    "TextArguments",
     "Value",
     "WholeArguments",
     "kind_of",
@@ -38,7 +39,7 @@ class Key:
 class Value:
     """The value of an argument, in a style."""
 
-    style: Style | Notation
+    style: Style
 
 
 Part: TypeAlias = Text | Key | Value
@@ -130,6 +131,19 @@ class EachArgument:
         return GoText(statements=statements, defines=joined(list(texts.values())).defines)
 
 
+@dataclass(frozen=True, slots=True)
+class TextArguments:
+    """Arguments as JSON in Go's way: as Ollama tells them to a chat template that takes them as a text."""
+
+    def print(self, arguments: Mapping[str, Any]) -> str:
+        """Write arguments down."""
+        return go_json({key: arguments[key] for key in sorted(arguments)}).decode().removesuffix("\n")
+
+    def go(self, expression: str) -> GoText:
+        """Return the Go text that prints the arguments of an expression."""
+        return GoText(statements=f"{{{{- json {expression} }}}}\n")
+
+
 ArgumentsForm: TypeAlias = WholeArguments | EachArgument
 
 _FIRST: Mapping[Kind, str] = {
@@ -166,6 +180,4 @@ def _go(part: Part) -> GoText:
         return GoText(statements=f"{go_print(part.text)}\n")
     if isinstance(part, Key):
         return GoText(statements="{{- $key }}\n")
-    if isinstance(part.style, Notation):
-        return part.style.go("$value")
     return go_value("$value", part.style)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from gguf2ollama.chat.synthesis.tool_forms.affixes import common_ends, common_prefix, common_suffix
+from gguf2ollama.chat.synthesis.text import common_ends, common_prefix, common_suffix
 from gguf2ollama.chat.synthesis.tool_forms.arguments_form import (
     Arguments,
     ArgumentsForm,
@@ -17,9 +17,7 @@ from gguf2ollama.chat.synthesis.tool_forms.arguments_form import (
     WholeArguments,
     kind_of,
 )
-from gguf2ollama.chat.synthesis.tool_forms.grammar import Text
-from gguf2ollama.chat.synthesis.tool_forms.notation import NOTATION_PROBES, Notation, notation_of
-from gguf2ollama.chat.synthesis.tool_forms.outcome import Refusal
+from gguf2ollama.chat.synthesis.tool_forms.grammar import Refusal, Text
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import ODD_TEXT
 from gguf2ollama.chat.synthesis.tool_forms.styles import (
     ESCAPES_PROBE,
@@ -43,7 +41,6 @@ _SAMPLES: Mapping[Kind, tuple[Any, Any]] = {
     "mapping": ({"mq": [_TEXT, 8, True, None]}, {"oq": {"pq": 4.5, "rq": False}}),
     "array": ([_TEXT, 9.5, False], [{"sq": "tq"}, None]),
 }
-_NOTATION_VALUES = (6000, True, *NOTATION_PROBES)
 _HELD_OUT: tuple[Arguments, ...] = (
     {"city": "Paris", "days": 3},
     {"a": "", "b": [], "c": {}, "d": "multi\n line ", "e": 1},
@@ -99,7 +96,7 @@ def _learn_each(render: RenderArguments, held_out: Sequence[str | None]) -> Argu
     pair = {"akq0": singles[0][2], "fkq1": singles[3][2]}
     asked = [
         *({key: value} for _, key, value in singles),
-        *({"gkq": value} for value in (*_NOTATION_VALUES, ESCAPES_PROBE)),
+        {"gkq": ESCAPES_PROBE},
     ]
     *texts, both = render([*asked, pair])
     known = [text for text in texts if text is not None]
@@ -107,7 +104,7 @@ def _learn_each(render: RenderArguments, held_out: Sequence[str | None]) -> Argu
         return Refusal(reason="the template rejects some kinds of arguments")
     before, after = common_ends(known)
     entries = [text[len(before) : len(text) - len(after)] for text in known]
-    own = [_notation(entries[len(singles) : -1]), escapes_of(entries[-1])]
+    own = escapes_of(entries[-1])
     cases: dict[Kind, tuple[Part, ...]] = {}
     for kind in _SAMPLES:
         seen = [
@@ -133,27 +130,17 @@ _NAMES: Mapping[Kind, str] = {
 }
 
 
-def _notation(entries: Sequence[str]) -> Notation | None:
-    """Learn the template's own notation from what is printed of one argument with different values.
-
-    Numbers, mappings, lists and constants begin and end differently in any notation, so that what all share
-    is no part of the value.
-    """
-    before, after = common_ends(entries)
-    return notation_of([entry[len(before) : len(entry) - len(after)] for entry in entries[2:]])
-
-
 def _parts_of(
-    kind: Kind, entries: Sequence[tuple[str, str, Any]], own: Sequence[Notation | Style | None]
+    kind: Kind, entries: Sequence[tuple[str, str, Any]], own: Style | None
 ) -> tuple[Part, ...] | None:
     """Find what one argument is made of, from entries, their keys and values of a kind."""
     styles = [
         *(TEXT_STYLES if kind == "text" else ()),
         *JSON_STYLES,
-        *(one for one in own if one is not None),
+        *([own] if own is not None else []),
     ]
     for style in styles:
-        if isinstance(style, Style) and style.is_of_texts and kind != "text":
+        if style.is_of_texts and kind != "text":
             continue
         found = {_cut_at_value(entry, key, value, style) for entry, key, value in entries}
         if len(found) == 1 and (parts := found.pop()) is not None:
@@ -166,7 +153,7 @@ def _cut_at_value(
     entry: str,
     key: str,
     value: Any,  # noqa: ANN401  # a value of JSON
-    style: Style | Notation,
+    style: Style,
 ) -> tuple[Part, ...] | None:
     """Cut what is printed of one argument at its key and at its value: the last that looks like it."""
     printed = style.print(value)

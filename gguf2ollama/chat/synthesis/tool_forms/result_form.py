@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.synthesis.tool_forms.affixes import only_place
+from gguf2ollama.chat.synthesis.text import only_place
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoText, go_value
-from gguf2ollama.chat.synthesis.tool_forms.outcome import Refusal
+from gguf2ollama.chat.synthesis.tool_forms.grammar import Refusal
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import ODD_TEXT
 from gguf2ollama.chat.synthesis.tool_forms.styles import JSON, PYTHON, RAW, Style
 

@@ -9,13 +9,19 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.synthesis.tool_forms.affixes import only_place
-from gguf2ollama.chat.synthesis.tool_forms.block import EachTool, Node, go_nodes, print_nodes
-from gguf2ollama.chat.synthesis.tool_forms.features import Unknown
-from gguf2ollama.chat.synthesis.tool_forms.find_record import find_record_loop
+from gguf2ollama.chat.synthesis.text import only_place
 from gguf2ollama.chat.synthesis.tool_forms.go_values import GoText
-from gguf2ollama.chat.synthesis.tool_forms.grammar import Path, Print, Text, at
-from gguf2ollama.chat.synthesis.tool_forms.outcome import Refusal
+from gguf2ollama.chat.synthesis.tool_forms.grammar import (
+    EachTool,
+    Node,
+    Path,
+    Print,
+    Refusal,
+    Text,
+    at,
+    go_nodes,
+    print_nodes,
+)
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED, ORDINARY, Tool, held_out_tools
 from gguf2ollama.chat.synthesis.tool_forms.styles import JSON_STYLES, TEXT_STYLES, Style
 
@@ -38,11 +44,7 @@ class ToolsForm:
     _printed: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def print(self, tools: Sequence[Tool]) -> str:
-        """Write tools down as the chat template does.
-
-        Raises:
-            Unknown: A template with rules of its own was not seen to print such a tool.
-        """
+        """Write tools down as the chat template does."""
         key = json.dumps(tools)
         if key not in self._printed:  # the same few are offered in hundreds of probes
             self._printed[key] = print_nodes(self.nodes, tools)
@@ -50,10 +52,7 @@ class ToolsForm:
 
     def locate(self, text: str, tools: Sequence[Tool]) -> tuple[int, int] | None:
         """Find where the tools stand in a rendered text, or ``None`` where they don't, or stand twice."""
-        try:
-            return only_place(text, self.print(tools))
-        except Unknown:
-            return None
+        return only_place(text, self.print(tools))
 
     def go(self, expression: str = "$.Tools") -> GoText:
         """Return the Go text that prints the tools of an expression."""
@@ -87,10 +86,7 @@ def find_tools_form(render: RenderTools) -> ToolsForm | Refusal:
     one, two, three = (text for text in texts if text is not None)
     nodes = _whole_values(three)
     if isinstance(nodes, Refusal):
-        loop = find_record_loop(render)
-        if isinstance(loop, Refusal):
-            return loop
-        nodes = (loop,)
+        return nodes
     form = ToolsForm(nodes=nodes)
     for tools, text in ((MARKED[:1], one), (MARKED[:2], two), (MARKED, three)):
         if form.locate(text, tools) is None:
@@ -111,19 +107,12 @@ def _held_to(form: ToolsForm, around: tuple[str, str], render: RenderTools) -> T
     wrong = [
         name
         for (name, tools), text in zip(held_out.items(), render(list(held_out.values())), strict=True)
-        if not _is_printed(form, tools, text, around)
+        if text != form.print(tools).join(around)
     ]
     ordinary = [name for name in wrong if name in ORDINARY or name.startswith("four tools")]
     if ordinary:
         return Refusal(reason=f"tools with {ordinary[0]} do not follow the rules found")
     return replace(form, exceptions=tuple(wrong))
-
-
-def _is_printed(form: ToolsForm, tools: Sequence[Tool], text: str | None, around: tuple[str, str]) -> bool:
-    try:
-        return text == form.print(tools).join(around)
-    except Unknown:
-        return False
 
 
 def _whole_values(text: str) -> tuple[Node, ...] | Refusal:

@@ -184,17 +184,6 @@ TOOLS = {
         "{% elif m.role == 'tool' %}{{ '[RESULT]' + m.tool_call_id + ': ' + m.content + '[/RESULT]' }}"
         "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}" + _END
     ),
-    "calls by number": (
-        "{% set ns = namespace(call=0) %}"
-        "{% if tools %}{{ '<|tools|>' + tools | tojson + '<|end|>' }}{% endif %}"
-        + _MESSAGE
-        + "{{ '<|' + m.role + '|>' + m.content }}"
-        "{% for call in m.tool_calls or [] %}"
-        "{{ '<|call|>functions.' + call.function.name + ':' ~ ns.call ~ '<|arguments|>' }}"
-        "{{ call.function.arguments | tojson }}{% set ns.call = ns.call + 1 %}{% endfor %}{{ '<|end|>' }}"
-        + _END
-        + "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-    ),
 }
 THINKING_WITH_TOOLS = (
     _DEFAULT_BEFORE_TOOLS + _MESSAGE + "{% if m.role == 'user' %}{{ '<user>' + m.content + '</user>\\n' }}"

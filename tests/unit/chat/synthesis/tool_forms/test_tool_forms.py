@@ -19,15 +19,12 @@ from gguf2ollama.chat.synthesis.tool_forms import (
     Refusal,
     ResultForm,
     ToolsForm,
-    Unknown,
     WholeArguments,
     find_arguments_form,
     find_result_form,
     find_tools_form,
 )
-from gguf2ollama.chat.synthesis.tool_forms.features import learn_table
 from gguf2ollama.chat.synthesis.tool_forms.go_values import go_value
-from gguf2ollama.chat.synthesis.tool_forms.notation import NOTATION_PROBES, notation_of
 from gguf2ollama.chat.synthesis.tool_forms.probe_tools import MARKED, Tool, held_out_tools, tool
 from gguf2ollama.chat.synthesis.tool_forms.styles import JSON_STYLES, PYTHON
 from gguf2ollama.gotmpl.parse import parse
@@ -37,63 +34,6 @@ from tests import reference
 from tests.examples import examples
 
 _LOOP = "{% for t in tools %}{% set f = t.function %}{% set p = f.parameters %}BODY{% endfor %}"
-_TYPESCRIPT = (
-    "namespace functions {\n"
-    "{% for t in tools %}{% set f = t.function %}\n// {{ f.description }}\ntype {{ f.name }} = ("
-    "{% if f.parameters.properties %}_: {\n"
-    "{% for k, v in f.parameters.properties.items() %}"
-    "{% if v.description %}// {{ v.description }}\n{% endif %}"
-    "{{ k }}{% if k not in (f.parameters.required or []) %}?{% endif %}: "
-    "{% if v.enum %}{{ '\"' + v.enum | join('\" | \"') + '\"' }}"
-    "{% elif v.type in ['integer', 'number'] %}number"
-    "{% elif v.type == 'array' %}{{ (v['items'] or {}).type or 'any' }}[]"
-    "{% elif v.type == 'string' %}string{% else %}any{% endif %},\n{% endfor %}}"
-    "{% endif %}) => any;\n{% endfor %}\n} // end"
-)
-_XML = (
-    "<tools>{% for t in tools %}{% set f = t.function %}\n<function>\n<name>{{ f.name }}</name>\n"
-    "<description>{{ f.description | trim }}</description>\n<parameters>"
-    "{% for k, v in f.parameters.properties.items() %}\n<parameter>\n<name>{{ k }}</name>"
-    "{% if v.type is defined %}\n<type>{{ v.type }}</type>{% endif %}"
-    "{% if v.description %}\n<description>{{ v.description | trim }}</description>{% endif %}"
-    "{% for x in v if x not in ['type', 'description'] %}\n<{{ x }}>{{ v[x] | tojson }}</{{ x }}>{% endfor %}"
-    "\n</parameter>{% endfor %}"
-    "{% if f.parameters.required %}\n<required>{{ f.parameters.required | tojson }}</required>{% endif %}"
-    "\n</parameters>\n</function>{% endfor %}\n</tools>"
-)
-_RECURSIVE = (
-    "{% macro fields(owner) %}{% for k, v in owner.properties | dictsort %}{{ k }}:("
-    "{% if v.description %}about:<{{ v.description }}>,{% endif %}"
-    "{% if v.properties %}fields:({{ fields(v) }}),{% endif %}"
-    "kind:{{ v.type | upper }}){% if not loop.last %},{% endif %}{% endfor %}{% endmacro %}"
-    "{% for t in tools %}[{{ t.function.name }}|{{ t.function.description }}|"
-    "{{ fields(t.function.parameters) }}]{% endfor %}"
-)
-
-_SIGNATURES = (
-    "{% macro kind(v) %}{{ {'string': 'str', 'integer': 'int'}[v.type] or 'Any' }}{% endmacro %}"
-    "{% for t in tools %}{% set f = t.function %}\ndef {{ f.name }}("
-    "{% for k, v in f.parameters.properties.items() %}{{ k }}: {{ kind(v) }}"
-    "{{ ', ' if not loop.last }}"
-    '{% endfor %}):\n    """{{ f.description }}\n{% if f.parameters.properties %}\n    Args:'
-    "{% for k, v in f.parameters.properties.items() %}\n        {{ k }} "
-    "({{ 'must' if k in (f.parameters.required or []) else 'may' }} be given): {{ v.description }}"
-    "{% endfor %}\n"
-    '{% endif %}    """\n{% endfor %}'
-)
-_MARKDOWN = (
-    "{% macro show(owner) %}{% for k, v in owner.properties | dictsort %}\n- **{{ k }}**"
-    "{% if k in (owner.required or []) %} (required){% endif %}"
-    "{% if v.description %}: {{ v.description | trim }}{% endif %}"
-    "{% if v.enum %} One of {% for x in v.enum %}`{{ x }}`{{ ', ' if not loop.last }}{% endfor %}.{% endif %}"
-    "{% if v.properties %} With [{{ show(v) }}]{% endif %}"
-    "{% if v.type == 'array' and v['items'].properties %} Of [{{ show(v['items']) }}]{% endif %}"
-    "{% endfor %}{% endmacro %}"
-    "{% for t in tools %}### {{ t.function.name }}\n{{ t.function.description | trim }}"
-    "{% if t.function.parameters.properties %}\nParameters:{{ show(t.function.parameters) }}"
-    "{% endif %}\n\n{% endfor %}"
-)
-
 _BLOCKS = {
     "a line of JSON each": _LOOP.replace("BODY", "\n{{ t | tojson }}"),
     "a list": "{{ tools | tojson }}",
@@ -105,11 +45,6 @@ _BLOCKS = {
     "Python": "{{ tools }}",
     "HTML": _LOOP.replace("BODY", "Use '{{ f.description | e }}':\n{{ f | tojson | e }}\n"),
     "names first": "{% for t in tools %}{{ t.function.name }}, {% endfor %}are: {{ tools | tojson }}",
-    "XML": _XML,
-    "TypeScript": _TYPESCRIPT,
-    "fields within fields": _RECURSIVE,
-    "signatures": _SIGNATURES,
-    "Markdown": _MARKDOWN,
     "ASCII": "{{ tools | tojson(ensure_ascii=True) }}",
 }
 
@@ -173,56 +108,24 @@ def test_a_block_is_found_and_go_prints_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, exceptions",
-    [
-        ("XML", set()),
-        ("HTML", set()),
-        ("fields within fields", {"more than one type"}),
-        ("signatures", set()),
-        ("Markdown", {"an enum of all kinds"}),
-    ],
-)
-def test_what_a_form_does_not_cover_is_told(name: str, exceptions: set[str]) -> None:
-    assert set(_form_of_block(name).exceptions) == exceptions
-
-
-def test_an_exception_is_printed_otherwise_than_by_the_template() -> None:
-    render = _tools_renderer(_TYPESCRIPT)
-    form = _form_of_block("TypeScript")
-    assert form.exceptions
-    for name in form.exceptions:
-        tools = held_out_tools()[name]
-        (text,) = render([tools])
-        try:
-            printed = form.print(tools)
-        except Unknown:
-            continue
-        assert text is None or printed not in text
-
-
-@pytest.mark.parametrize(
     "block, reason",
     [
         ("{{ raise_exception('no tools') }}", "rejects tools"),
-        ("{% for t in tools %}{{ t.function.name | reverse }}{% endfor %}", "no known rule"),
+        ("{% for t in tools %}{{ t.function.name | reverse }}{% endfor %}", "no complete value"),
+        ("{{ tools[:2] | tojson }}", "no complete value"),
         (
-            "{% for t in tools %}{{ t.function.parameters.properties | length }}{% endfor %}",
-            "depends on them",
+            "{% for t in tools %}{{ t | tojson if not loop.last else t.function | tojson }}{% endfor %}",
+            "differently from each other",
         ),
-        ("{{ tools[:2] | tojson }}", "depends on them"),
         (
             "{% for t in tools %}{{ t | tojson if t.function.name.startswith('xq') }}{% endfor %}",
             "do not follow the rules found",
         ),
         (
-            _LOOP.replace("BODY", "{{ f.name }}: {{ p.properties | map('upper') | join(', ') }};"),
-            "no known rule",
-        ),
-        (
             _LOOP.replace(
                 "BODY", "{{ f.name }}{% for k in p.properties %}{{ loop.index }}. {{ k }}{% endfor %};"
             ),
-            "differently from each one alone",
+            "no complete value",
         ),
     ],
 )
@@ -243,13 +146,6 @@ def test_tools_are_located_only_where_they_stand_once() -> None:
 _CALL = "{% for m in messages %}{% for c in m.tool_calls or [] %}{% set a = c.function.arguments %}"
 _END = "{% endfor %}{% endfor %}!"
 _PAIRS = "{% for k, v in a.items() %}BODY{% endfor %}"
-_OWN = (
-    "{% macro show(v) %}{% if v is string %}~{{ v }}~{% elif v is boolean %}{{ 'yes' if v else 'no' }}"
-    "{% elif v is none %}nil{% elif v is mapping %}{{ '{' }}"
-    "{% for k, x in v | dictsort %}{{ k }}={{ show(x) }}{{ ';' if not loop.last }}{% endfor %}}"
-    "{% elif v is iterable %}({% for x in v %}{{ show(x) }}{{ ' ' if not loop.last }}{% endfor %})"
-    "{% else %}{{ v }}{% endif %}{% endmacro %}"
-)
 _ARGUMENTS = {
     "JSON": _CALL + '{"arguments": {{ a | tojson }}}' + _END,
     "compact": _CALL + "{{ a | tojson(separators=(',', ':')) }}" + _END,
@@ -278,10 +174,6 @@ _ARGUMENTS = {
         "{{ k }}={% if v is string %}'{{ v | replace('\\\\', '\\\\\\\\') | replace(\"'\", \"\\\\'\") }}'"
         "{% else %}{{ v | tojson }}{% endif %};",
     )
-    + _END,
-    "its own notation": _OWN
-    + _CALL
-    + _PAIRS.replace("BODY", "{{ k }}->{{ show(v) }}{{ ';' if not loop.last }}")
     + _END,
 }
 _SOME: tuple[Mapping[str, Any], ...] = (
@@ -471,30 +363,6 @@ def test_go_prints_any_value_as_python_does(style: Any, arguments: dict[str, Any
     text = go_value("$call.Function.Arguments", style)
     got = _in_go(text, {"messages": messages}, each="{{- range $call := .ToolCalls }}")
     assert got == style.print(in_order)
-
-
-def test_a_table_takes_the_fewest_features_that_tell_outcomes_apart() -> None:
-    samples = [
-        ({"type": kind, "description": text}, f"{kind}!")
-        for kind in ("string", "integer")
-        for text in ("", "said")
-    ]
-    table = learn_table(samples)
-    assert table is not None
-    assert table.features == ("type",)
-    with pytest.raises(Unknown, match="type is boolean"):
-        table.decide({"type": "boolean"})
-    assert learn_table([({}, "one"), ({}, "other")]) is None
-
-
-def test_a_notation_is_learnt_from_its_probes_and_no_other_text() -> None:
-    notation = notation_of(
-        ["[6001 6002]", "[~ntq1~ ~ntq2~]", "{nkq1=6003;nkq2=6004}", "{}", "[6005 y n - 6006]"]
-    )
-    assert notation is not None
-    assert notation.print({"b": ["x", True], "a": None}) == "{a=-;b=[~x~ y]}"
-    assert notation_of(["", "", "", "", ""]) is None
-    assert len(NOTATION_PROBES) == 5
 
 
 def test_python_style_chooses_quotes_as_repr_does() -> None:
