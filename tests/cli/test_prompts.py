@@ -220,19 +220,6 @@ def test_the_rules_of_a_chat_template_are_explained(call, gguf):
     assert "user message:" in result["rules"]
 
 
-def test_marks_of_thinking_that_change_what_is_printed_are_explained(call, tmp_path):
-    template = (
-        "{% for message in messages %}[{{ message.role }}] "
-        "{% if message.role == 'assistant' and '</think>' not in message.content %}</think>{% endif %}"
-        "{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant] <think>{% endif %}"
-    )
-    shown = call(
-        "inspect", tiny_llama(tmp_path / "tiny.gguf", chat_template=template), "--explain-template"
-    ).out
-    assert "think tags: depends on an uncut </think> in the reply" in shown
-    assert "marks = yes" in shown
-
-
 def test_branches_that_no_comparison_reaches_are_named(call, tmp_path):
     odd = CHATML_TEMPLATE + "{% if messages[0].content == 'nobody says this' %}?{% endif %}"
     path = tiny_llama(tmp_path / "tiny.gguf", chat_template=odd)
