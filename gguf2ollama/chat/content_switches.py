@@ -61,7 +61,9 @@ def _saying(text: str) -> Iterator[Conversation]:
         "in a question": ("switch", (Message(role="user", content=around),)),
         "in an earlier question": ("switch", (Message(role="user", content=around), _ANSWER, _HELLO)),
         "in an earlier answer": ("odd", (_HELLO, Message(role="assistant", content=around), _HELLO)),
-        "as a question": ("odd", (_HELLO, _ANSWER, Message(role="user", content=text))),
+        "as a system prompt": ("odd", (Message(role="system", content=text), _HELLO)),
+        "as a question": ("odd", (Message(role="user", content=text),)),
+        "as a later question": ("odd", (_HELLO, _ANSWER, Message(role="user", content=text))),
     }
     for where, (feature, messages) in by_role.items():
         yield Conversation(name=f"{text!r} {where}", feature=feature, messages=messages)

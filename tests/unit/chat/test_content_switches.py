@@ -12,21 +12,37 @@ TURNS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}<|end|>{% 
 OPEN = "{% if add_generation_prompt %}<|assistant|>{% if off %}<think></think>{% endif %}{% endif %}"
 IN_SYSTEM = "{% set off = messages[0].role == 'system' and '/no_think' in messages[0].content %}"
 SWITCHES = {
-    "in the system prompt": (IN_SYSTEM, {"'/no_think' in the system prompt": "switch"}),
+    "in the system prompt": (
+        IN_SYSTEM,
+        {"'/no_think' in the system prompt": "switch", "'/no_think' as a system prompt": "odd"},
+    ),
     "at the end of a question": (
         "{% set off = messages[-1].content.endswith('/no_think') %}",
-        {"'/no_think' in a question": "switch", "'/no_think' as a question": "odd"},
+        {
+            "'/no_think' in a question": "switch",
+            "'/no_think' as a question": "odd",
+            "'/no_think' as a later question": "odd",
+        },
     ),
     "at the start of the first": (
         "{% set off = messages[0]['content'].startswith('/no_think') %}",
-        {"'/no_think' in a question": "switch", "'/no_think' in an earlier question": "switch"},
+        {
+            "'/no_think' in a question": "switch",
+            "'/no_think' in an earlier question": "switch",
+            "'/no_think' as a system prompt": "odd",
+            "'/no_think' as a question": "odd",
+        },
     ),
     "through a variable": (
         (
             "{% set ns = namespace(text='') %}{% for m in messages %}{% if m.role == 'user' %}"
             "{% set ns.text = m.content %}{% endif %}{% endfor %}{% set off = '/no_think' in ns.text %}"
         ),
-        {"'/no_think' in a question": "switch", "'/no_think' as a question": "odd"},
+        {
+            "'/no_think' in a question": "switch",
+            "'/no_think' as a question": "odd",
+            "'/no_think' as a later question": "odd",
+        },
     ),
     "nowhere": ("{% set off = false %}", {}),
     "where it changes nothing": ("{% set unused = '/no_think' in messages[-1].content %}", {}),
@@ -50,7 +66,7 @@ def test_a_template_that_only_prints_has_none(renderer):
 
 def test_many_texts_do_not_make_endless_conversations(renderer):
     tests = "".join(f"{{% if 'word{number}' in messages[0].content %}}!{{% endif %}}" for number in range(99))
-    assert 12 <= len(find_switches(load(renderer, tests + TURNS))) <= 60
+    assert 12 <= len(find_switches(load(renderer, tests + TURNS))) <= 84
 
 
 def test_what_has_the_switch_is_chosen(renderer):
