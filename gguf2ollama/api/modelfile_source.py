@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.errors import InvalidModelfile, NotFound, UsageProblem
 from gguf2ollama.events import ignore
-from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.errors import open_file
 from gguf2ollama.ggufio.reader import MAGIC
 from gguf2ollama.names import ModelName, OllamaSource
 
@@ -149,7 +149,7 @@ def _read(source: str | os.PathLike[str]) -> bytes | None:
             return None
     except (OSError, ValueError, RuntimeError):  # not a path at all
         return None
-    with disk_errors(path), path.open("rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(len(MAGIC))
         return None if head == MAGIC else head + stream.read(_CAP_BYTES)
 
@@ -227,7 +227,7 @@ def _not_a_model(file: Path, *, source: str | os.PathLike[str]) -> UsageProblem:
     from gguf2ollama.modelfiles import parse_modelfile  # noqa: PLC0415 - seldom
 
     try:
-        with disk_errors(file), file.open("rb") as stream:
+        with open_file(file) as stream:
             inner = parse_modelfile(stream.read(_CAP_BYTES))
     except InvalidModelfile:
         return UsageProblem(
@@ -241,5 +241,5 @@ def _not_a_model(file: Path, *, source: str | os.PathLike[str]) -> UsageProblem:
 
 
 def _is_gguf(path: Path) -> bool:
-    with disk_errors(path), path.open("rb") as stream:
+    with open_file(path) as stream:
         return stream.read(len(MAGIC)) == MAGIC

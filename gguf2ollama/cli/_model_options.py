@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama.cli._options import option
 from gguf2ollama.errors import UsageProblem
-from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.errors import open_file
 
 if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Message, Parameter
@@ -236,7 +236,7 @@ def read_bytes(name: str) -> bytes:
     if name == "-":
         content = sys.stdin.buffer.read(_CAP_BYTES + 1)
     else:
-        with disk_errors(Path(name)), Path(name).open("rb") as stream:
+        with open_file(Path(name)) as stream:
             content = stream.read(_CAP_BYTES + 1)
     if len(content) > _CAP_BYTES:
         raise UsageProblem(

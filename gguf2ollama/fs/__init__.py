@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         require_writable,
         sync_folder,
     )
-    from gguf2ollama.fs.errors import disk_errors
+    from gguf2ollama.fs.errors import disk_errors, open_file, our_error
     from gguf2ollama.fs.resumable import resumable_file
     from gguf2ollama.fs.sharing import CHANGED, can_share, copy_range, write_all
     from gguf2ollama.fs.space import check_free_space, free_bytes
@@ -33,6 +33,8 @@ __all__ = [
     "copy_range",
     "disk_errors",
     "free_bytes",
+    "open_file",
+    "our_error",
     "publish_new",
     "require_writable",
     "resumable_file",
@@ -51,7 +53,7 @@ __getattr__, __dir__ = lazy_exports(
             "require_writable",
             "sync_folder",
         ),
-        "errors": ("disk_errors",),
+        "errors": ("disk_errors", "open_file", "our_error"),
         "resumable": ("resumable_file",),
         "sharing": ("CHANGED", "can_share", "copy_range", "write_all"),
         "space": ("check_free_space", "free_bytes"),

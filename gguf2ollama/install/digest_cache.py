@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -211,7 +212,8 @@ def _sample(files: tuple[str, ...], head_bytes: int) -> str | None:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        if path.stat().st_size <= _CAP_BYTES:
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode) and found.st_size <= _CAP_BYTES:
             value = json.loads(path.read_bytes())
             if isinstance(value, dict) and value.get("format") == _FORMAT:
                 digests = value.get("digests")

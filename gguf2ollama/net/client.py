@@ -46,6 +46,7 @@ CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 30.0
 _MOST_HOPS = 10
 _MOST_PAGES = 1000
+_LEAST_SECRET = 6  # characters; shorter ones may stand anywhere
 _ANSWER_SECONDS = 60.0  # for the whole of one small answer
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRIABLE = frozenset({429, 500, 502, 503, 504})
@@ -412,11 +413,20 @@ class HttpClient:
             body=answer.body,
             close=answer.close,
             translate=translate,
+            secrets=_secrets_in(everything),
         )
         if answer.status == _PROXY_AUTHENTICATION and answer.proxy is not None:
             response.close()
             raise problem(WireError(FailureKind.PROXY_CREDENTIALS, proxy=answer.proxy))
         return response
+
+
+def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:
+    """Return what of a request nobody may be shown."""
+    for name in ("Authorization", "Cookie"):
+        secret = headers.get(name, "").rpartition(" ")[2]
+        if len(secret) >= _LEAST_SECRET:
+            yield secret
 
 
 def _parsed(content: bytearray, *, url: str, unexpected: Callable[[str], Gguf2OllamaError] | None) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gguf2ollama.errors import ServerProblem, ServerRefused
 from gguf2ollama.net.failures import printable
@@ -18,6 +18,8 @@ __all__ = ["Response", "refusal"]
 
 _FIRST_ERROR, _TOO_MANY, _SERVER_ERROR = 400, 429, 500
 _ERROR_LIMIT = 64 << 10  # bytes of an error's text
+_HIDDEN = b"(credentials)"
+_Bytes = TypeVar("_Bytes", bytes, bytearray)
 
 
 class Response:
@@ -28,6 +30,8 @@ class Response:
         headers: By name in lower case; those that come several times are joined by commas.
         url: Where it came from after redirects.
         wait: The patience of its reads.
+
+    A server may send credentials back that it was sent: what is read as text, and headers, are without them.
     """
 
     def __init__(
@@ -40,9 +44,18 @@ class Response:
         body: Iterable[bytes],
         close: Callable[[], None],
         translate: Callable[[], contextlib.AbstractContextManager[None]],
+        secrets: Iterable[str] = (),
     ) -> None:
+        self._secrets = tuple(secret.encode("latin-1", "replace") for secret in secrets)
         self.status = status
-        self.headers = headers
+        self.headers = (
+            {
+                name: self.hide(value.encode("latin-1", "replace")).decode("latin-1")
+                for name, value in headers.items()
+            }
+            if self._secrets
+            else headers
+        )
         self.url = url
         self.wait = wait
         self._body = iter(body)
@@ -58,6 +71,12 @@ class Response:
     def close(self) -> None:
         """Close it; the connection is kept for others if the body was read to its end."""
         self._close()
+
+    def hide(self, content: _Bytes) -> _Bytes:
+        """Return some of the body without credentials."""
+        for secret in self._secrets:
+            content = content.replace(secret, _HIDDEN)
+        return content
 
     def chunks(self) -> Iterator[bytes]:
         """Return the bytes of the body as they come.
@@ -89,7 +108,7 @@ class Response:
                     f"{host_of(self.url)} sent more than {limit:,} bytes where a short response was expected",
                     hint="check the address",
                 )
-        return content
+        return self.hide(content)
 
     def read_start(self, *, limit: int = _ERROR_LIMIT) -> bytes:
         """Read the beginning of the body, for an error's text; empty where none comes."""
@@ -99,7 +118,7 @@ class Response:
                 content += chunk
                 if len(content) >= limit:
                     break
-        return bytes(content[:limit])
+        return self.hide(bytes(content[:limit]))
 
     def require_plain(self) -> None:
         """Refuse a body that is compressed.

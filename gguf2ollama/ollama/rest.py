@@ -295,7 +295,7 @@ class Stream(Generic[_T]):
         is_alive = wait.is_alive
         with self._response:
             for line in _lines(self._response.chunks(), call=call):
-                fields = Fields.parse(line, origin=call.origin)
+                fields = Fields.parse(self._response.hide(line), origin=call.origin)
                 if error := _error_in(fields):
                     raise explain_refusal(error, status=0, call=call)
                 value = self._parse(fields)
@@ -350,7 +350,7 @@ def _read_fields(
         body += chunk
         if len(body) > limit:
             raise _too_long(call, limit)
-    fields = Fields.parse(body, origin=call.origin, memory_factor=memory_factor)
+    fields = Fields.parse(response.hide(body), origin=call.origin, memory_factor=memory_factor)
     if error := _error_in(fields):
         raise explain_refusal(error, status=response.status, call=call)
     return fields

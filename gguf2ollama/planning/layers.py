@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Image", "Text", "Weights", "lay_out_image", "lay_out_weights"]
 
 _BUFFER_BYTES = 1 << 16  # larger reads bypass it
-_REFUSED = lazy_pattern(r"[\\:]")  # in a path of `files` (server/create.go)
+_REFUSED = lazy_pattern(r"[\\:\ud800-\udfff]")  # in a path of `files` (server/create.go), and in JSON
 _SHARDS_REQUIRE = "0.35.0"  # what `create` of 0.34.4 stamps on a model in shards (create_split_gguf.go)
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import InvalidInput, UsageProblem, VerificationFailed
 from gguf2ollama.fs.atomic import atomic_file
-from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.errors import open_file
 from gguf2ollama.names import HubSource, SiteKey, parse_source
 from gguf2ollama.oci import Digest
 from gguf2ollama.planning.options import BuildOptions
@@ -33,6 +34,8 @@ __all__ = ["Lock", "LockedFile", "read_lock", "write_lock"]
 
 _FORMAT = 1
 _CAP_BYTES = 1 << 20
+_CAP_NUMBER = 1 << 60  # of bytes, and of tokens
+_COMMIT = lazy_pattern(r"([0-9a-f]{7,64})?")  # a branch may have moved since; some sites report none
 _NOT_LOCKABLE = "a lock file needs a repository on Hugging Face or ModelScope, which has commits"
 _HINT = "write a new lock file with --lock, or undo the change"
 
@@ -178,7 +181,7 @@ def read_lock(path: str | os.PathLike[str]) -> Lock:
         InvalidInput: It is not a lock file.
         NotFound: There is no such file.
     """
-    with disk_errors(Path(path)), Path(path).open("rb") as stream:
+    with open_file(Path(path)) as stream:
         content = stream.read(_CAP_BYTES + 1)
     try:
         return _parse(json.loads(content) if len(content) <= _CAP_BYTES else None)
@@ -205,8 +208,10 @@ def _parse(value: Any) -> Lock:  # noqa: ANN401 - any JSON value
     value.setdefault("site", "hf")
     files = tuple(LockedFile(**_checked(file, _FILE)) for file in value.pop("files"))
     lock = Lock(files=files, **_checked(value, _LOCK))
-    if not isinstance(parse_source(lock.source), HubSource):
-        raise ValueError  # noqa: TRY004 - as for any other wrong value
+    if not isinstance(parse_source(lock.source), HubSource) or not _COMMIT.fullmatch(lock.commit):
+        raise ValueError
+    if not all(0 <= number < _CAP_NUMBER for number in (lock.context or 1, *(file.bytes for file in files))):
+        raise ValueError
     return lock
 
 
@@ -220,7 +225,9 @@ _LOCK: Mapping[str, Any] = {
 
 
 def _checked(values: dict[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
-    if set(values) != set(types) or not all(isinstance(values[key], kind) for key, kind in types.items()):
+    if set(values) != set(types) or any(isinstance(value, bool) for value in values.values()):
+        raise ValueError
+    if not all(isinstance(values[key], kind) for key, kind in types.items()):
         raise ValueError
     return values
 

@@ -116,9 +116,9 @@ class BuildRecord:
         for line in reversed(licenses.splitlines()):
             if (match := _LINE.fullmatch(line)) is not None:
                 return cls(
-                    source=urllib.parse.unquote(match["source"]),
+                    source=urllib.parse.unquote(match["source"], errors="surrogateescape"),
                     commit=match["commit"] or "",
-                    file=urllib.parse.unquote(match["file"]),
+                    file=urllib.parse.unquote(match["file"], errors="surrogateescape"),
                     count=1 + int(match["more"] or 0),
                     digest=match["digest"],
                     transport=cast("TransportName", match["transport"]),
@@ -179,4 +179,4 @@ def joined_digest(digests: Iterable[str]) -> str:
 
 
 def _quote(text: str) -> str:
-    return urllib.parse.quote(text, safe=_SAFE)
+    return urllib.parse.quote(text, safe=_SAFE, errors="surrogateescape")

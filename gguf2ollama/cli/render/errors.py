@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import click
 
@@ -11,7 +13,8 @@ from gguf2ollama import __version__
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama._text import message_line, printable
 from gguf2ollama.cli._verbs import PROGRAM
-from gguf2ollama.errors import Gguf2OllamaError, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, NotEnoughSpace, UsageProblem
+from gguf2ollama.fs.errors import FULL, our_error
 
 __all__ = ["no_such_command", "report"]
 
@@ -34,13 +37,14 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
 
         click.echo(printable("".join(traceback.format_exception(error))), nl=False, err=True)
     known = _known(error)
-    if "--json" in arguments:
-        fields = {"message": known.message, "hint": known.hint, "exit_code": known.exit_code}
-        click.echo(json.dumps({"error": fields}), err=True)
-    else:
-        click.echo(message_line(f"error: {known.message}"), err=True)
-        if known.hint:
-            click.echo(message_line(f"hint: {known.hint}"), err=True)
+    with contextlib.suppress(OSError):  # nobody reads it, or its disk is full: the code says it
+        if "--json" in arguments:
+            fields = {"message": known.message, "hint": known.hint, "exit_code": known.exit_code}
+            click.echo(json.dumps({"error": fields}), err=True)
+        else:
+            click.echo(message_line(f"error: {known.message}"), err=True)
+            if known.hint:
+                click.echo(message_line(f"hint: {known.hint}"), err=True)
     return known.exit_code
 
 
@@ -55,10 +59,23 @@ def _known(error: Exception) -> Gguf2OllamaError:
         return error
     if isinstance(error, click.ClickException):
         return _usage_problem(error)
+    if isinstance(error, OSError) and (found := _of_the_system(error)) is not None:
+        return found
     return Gguf2OllamaError(
         f"{type(error).__name__}: {error}",
         hint=f"this is a bug in {PROGRAM} {__version__}; please report it with the --verbose output",
     )
+
+
+def _of_the_system(error: OSError) -> Gguf2OllamaError | None:
+    """Return an error of a file, or of the output; ``None`` where it is a bug not to expect it."""
+    if isinstance(error.filename, str):
+        return our_error(error, Path(error.filename))
+    if error.errno in FULL:
+        return NotEnoughSpace(
+            "cannot write the output: the disk is full", hint="free some space, or write it to another disk"
+        )
+    return None
 
 
 def _usage_problem(error: click.ClickException) -> UsageProblem:

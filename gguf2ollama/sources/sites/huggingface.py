@@ -29,6 +29,7 @@ from gguf2ollama.sources.sites.site import (
     Site,
     is_commit,
     is_safe_path,
+    is_size,
     only_names,
 )
 
@@ -199,12 +200,12 @@ def parse_file(entry: object) -> RepositoryFile | None:
     if not isinstance(entry, dict) or entry.get("type") != "file":
         return None
     path, size, lfs = entry.get("path"), entry.get("size"), entry.get("lfs")
-    if not isinstance(path, str) or not isinstance(size, int) or size < 0 or not is_safe_path(path):
+    if not isinstance(path, str) or not is_size(size) or not is_safe_path(path):
         return None  # nothing that could be put into a folder here
     sha256 = None
     if isinstance(lfs, dict):
         sha256, size = str(lfs.get("oid", "")).removeprefix("sha256:"), lfs.get("size", size)
-        if len(sha256) != 64 or not is_commit(sha256) or not isinstance(size, int) or size < 0:  # noqa: PLR2004
+        if len(sha256) != 64 or not is_commit(sha256) or not is_size(size):  # noqa: PLR2004
             raise InvalidInput(f"the Hub lists {path} with an invalid digest or size")
     oid = entry.get("oid")
     is_git = sha256 is None and is_commit(oid) and len(str(oid)) == 40  # noqa: PLR2004

@@ -39,6 +39,7 @@ from gguf2ollama.sources.sites.site import (
     Site,
     is_commit,
     is_safe_path,
+    is_size,
     only_names,
 )
 
@@ -291,7 +292,7 @@ def parse_file(entry: Mapping[str, Any]) -> RepositoryFile | None:
     path, size, sha256 = entry.get("Path"), entry.get("Size"), entry.get("Sha256")
     if entry.get("Type") == "tree" or not isinstance(path, str) or not is_safe_path(path):
         return None
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not is_size(size):
         return None
     is_digest = is_commit(sha256) and len(str(sha256)) == _SHA256_DIGITS
     return RepositoryFile(path=path, size=size, sha256=str(sha256) if is_digest else None)

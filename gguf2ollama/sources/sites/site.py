@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused
 from gguf2ollama.events import ignore
 from gguf2ollama.net import RETRY_PAUSES, Failure, FailureKind, HttpClient, Response, explain
@@ -26,9 +27,9 @@ from gguf2ollama.sources.sites.remote_streams import RangeReader
 from gguf2ollama.sources.sites.settings import SiteSettings
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, TypeGuard
 
-__all__ = ["RepositoryInfo", "Site", "is_commit", "is_safe_path", "only_names"]
+__all__ = ["RepositoryInfo", "Site", "is_commit", "is_safe_path", "is_size", "only_names"]
 
 MOST_FILES = 100_000
 """Files that are listed of a repository at most."""
@@ -46,6 +47,8 @@ LISTING_SECONDS = 300.0
 """In which all pages of a listing have to come."""
 
 _REPEAT_SECONDS = 30.0
+_CAP_SIZE = 1 << 60  # bytes
+_DEVICE = lazy_pattern(r"(?i)(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?")
 _NO_NETWORK = {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.STALLED, FailureKind.LOST}
 
 
@@ -240,11 +243,25 @@ def is_commit(text: object) -> bool:
     )
 
 
+def is_size(value: object) -> TypeGuard[int]:
+    """Return whether a value is a number of bytes."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _CAP_SIZE
+
+
 def is_safe_path(path: str) -> bool:
-    """Return whether a path stays within the folder it is put into, on every system."""
+    """Return whether a path stays within the folder it is put into, on every system.
+
+    Windows takes names such as ``nul.gguf`` for devices, and drops dots and spaces at the end of others.
+    """
     parts = path.split("/")
     return path.isprintable() and not any(
-        part in {"", ".", ".."} or "\\" in part or ":" in part or "\0" in part for part in parts
+        part in {"", ".", ".."}
+        or "\\" in part
+        or ":" in part
+        or "\0" in part
+        or part[-1] in ". "
+        or _DEVICE.fullmatch(part)
+        for part in parts
     )
 
 
