@@ -10,6 +10,8 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 _TABLES = Path(__file__).parents[1] / "benchmarks"
+_ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):(?=<code)|<p>::</p>")
+"""What of docstrings is for other readers of them."""
 _LINK = re.compile(r"\]\((?:\.\./)+benchmarks/([\w.-]+\.md)")
 
 
@@ -28,3 +30,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         return f"]({posixpath.relpath(f'benchmarks/{match[1]}', folder or '.')}"
 
     return _LINK.sub(link, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Return the page without the marks of another language in docstrings."""
+    return _ROLE.sub("", html)
