@@ -11,6 +11,7 @@
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make site   build the documents as a site into .site, and fail at a link that leads nowhere
+# make recording  record the picture of the README with a real server
 # make workflows  check the workflows of GitHub with actionlint; needs Go
 # make bench  side by side with what a user would pick instead
 # make frozen record what is chosen for each chat template of a corpus beside the checkout: some 3 minutes
@@ -27,7 +28,7 @@ AT_ONCE := -n 4 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus test-fleet test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows clean
+.PHONY: demo test test-corpus test-fleet test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -94,6 +95,9 @@ site: $(VENV)/.docs
 $(VENV)/.docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
+
+recording: $(INSTALLED) parts
+	$(BIN)/python -m benchmarks.record
 
 workflows:
 	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
