@@ -1,14 +1,15 @@
 """Record what the README shows: the real program, a real Ollama, and a Hub on loopback.
 
-The machine that records has neither the network nor the disk for a model of 7 billion parameters. So under the
-name of its repository stands SmolLM2-135M-Instruct, 98 MB in two shards: what is printed is the program's own,
-sizes and answer are those of that model.
+The machine that records has neither the network nor the disk for a model of 7 billion parameters. So under
+the name of its repository stands SmolLM2-135M-Instruct, 98 MB in two shards: what is printed is the program's
+own, sizes and answer are those of that model.
 
 Run: ``make recording``; it writes ``docs/recording.svg``.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -54,7 +55,7 @@ def main() -> None:
                 check=True,
             )
     said = done.stdout.replace(name, "~").replace(environment["OLLAMA_HOST"], "127.0.0.1:11434")
-    console = Console(record=True, width=_COLUMNS, file=Path(os.devnull).open("w", encoding="utf-8"))
+    console = Console(record=True, width=_COLUMNS, file=io.StringIO())
     console.print(Text.assemble(("$ ", "bold green"), (COMMAND, "bold")))
     console.print(Text(said))
     # the fonts of the reader's machine: no request to another one
