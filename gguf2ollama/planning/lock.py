@@ -35,7 +35,7 @@ __all__ = ["Lock", "LockedFile", "read_lock", "write_lock"]
 _FORMAT = 1
 _CAP_BYTES = 1 << 20
 _CAP_NUMBER = 1 << 60  # of bytes, and of tokens
-_COMMIT = lazy_pattern(r"([0-9a-f]{7,64})?")  # a branch may have moved since; some sites report none
+_COMMIT = lazy_pattern(r"[0-9a-f]{7,64}")
 _NOT_LOCKABLE = "a lock file needs a repository on Hugging Face or ModelScope, which has commits"
 _HINT = "write a new lock file with --lock, or undo the change"
 
@@ -208,7 +208,8 @@ def _parse(value: Any) -> Lock:  # noqa: ANN401 - any JSON value
     value.setdefault("site", "hf")
     files = tuple(LockedFile(**_checked(file, _FILE)) for file in value.pop("files"))
     lock = Lock(files=files, **_checked(value, _LOCK))
-    if not isinstance(parse_source(lock.source), HubSource) or not _COMMIT.fullmatch(lock.commit):
+    is_fixed = _COMMIT.fullmatch(lock.commit) or all(file.sha256 for file in files)  # a branch may move
+    if not isinstance(parse_source(lock.source), HubSource) or not is_fixed:
         raise ValueError
     if not all(0 <= number < _CAP_NUMBER for number in (lock.context or 1, *(file.bytes for file in files))):
         raise ValueError
