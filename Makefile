@@ -7,7 +7,7 @@
 # make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
 # make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
-# make test-fleet  one file on five real servers, two of them behind nginx: some two minutes
+# make test-fleet  one file on five real servers, two behind nginx, and the Ansible collection: some five minutes
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make site   build the documents as a site into .site, and fail at a link that leads nowhere
@@ -82,8 +82,13 @@ test-kills: $(INSTALLED) parts
 live: $(INSTALLED) parts
 	$(BIN)/python -m pytest $(AT_ONCE) tests/live
 
-test-fleet: $(INSTALLED) parts
-	$(BIN)/python -m pytest -s -m fleet tests/live/test_fleet_walk.py
+test-fleet: $(INSTALLED) $(VENV)-integrations/.installed parts
+	$(BIN)/python -m pytest -s -m fleet tests/live/test_fleet_walk.py tests/live/test_ansible.py
+
+$(VENV)-integrations/.installed:
+	$(PYTHON) -m venv $(VENV)-integrations
+	$(VENV)-integrations/bin/python -m pip install --quiet --disable-pip-version-check 'ansible-core>=2.15' kubernetes-validate
+	touch $@
 
 live-old: $(INSTALLED)
 	$(PYTHON) tests/live/parts.py old
