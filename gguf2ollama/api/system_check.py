@@ -139,8 +139,8 @@ def _ask(client: Client) -> Iterator[SystemFinding]:
         topic="server",
         level="note" if version.note else "ok",
         message=version.note
-        or f"Ollama {version.text} at {client.address.base_url}: {len(models)} models,"
-        f" {len(running)} loaded; it renders {renders}",
+        or f"Ollama {version.text} at {client.address.base_url} (models: {len(models)}, loaded:"
+        f" {len(running)}); it renders {renders}",
     )
     try:
         choice = choose_transport(client, via="auto", tests_pull=False)

@@ -47,7 +47,7 @@ def test_where_no_store_is_the_places_are_named(call, server, tmp_path, monkeypa
     assert done.code == 0
     assert f"no Ollama model directory found at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.err
     assert "--store" in done.err
-    assert f"ok: server: Ollama 0.34.4 at {server.url}: 0 models, 0 loaded" in done.out
+    assert f"ok: server: Ollama 0.34.4 at {server.url} (models: 0, loaded: 0)" in done.out
 
 
 def test_a_blob_that_is_missing_is_an_error(call, store):
