@@ -3,7 +3,8 @@
 # make check  lint, types, floors and every test; CI runs this, then make mutants and make lowest
 # make fuzz   50,000 hostile headers: each ends in a plan or in an error with a sentence
 # make lowest tests/unit and tests/cli with the oldest dependencies that pyproject.toml allows
-# make unit   the quick tests alone: all of tests/unit and tests/cli but what starts programs or runs into limits
+# make unit   the quick tests alone: of tests/unit and tests/cli what talks to no server and starts no program
+# make loopback  the other quick ones, which talk to fakes of Ollama and of hubs on loopback
 # make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
 # make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
@@ -28,7 +29,7 @@ AT_ONCE := -n 4 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus test-fleet test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
+.PHONY: demo test test-corpus test-fleet test-kills check unit loopback fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -57,10 +58,14 @@ test: $(INSTALLED) parts
 # thousands of folders are made and removed: in memory, where there is a disk of it with room
 IN_MEMORY := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR == 2 { print $$4 }')" -gt 1000000 ] && echo TMPDIR=/dev/shm)
 
-# one process more than there are cores in CI: some tests wait until a server stalls
+QUICK := not slow and not corpus and not older and not kills
+
 unit: $(INSTALLED)
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not corpus and not older and not kills" \
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not loopback and $(QUICK)" \
 		--ignore-glob="*/test_corpus.py" tests/unit tests/cli
+
+loopback: $(INSTALLED)
+	$(IN_MEMORY) $(BIN)/python -m pytest $(AT_ONCE) -m "loopback and $(QUICK)" tests/unit tests/cli
 
 fuzz: $(INSTALLED)
 	$(IN_MEMORY) $(BIN)/python -m tests.hostile.fuzz

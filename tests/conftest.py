@@ -1,10 +1,12 @@
 """Settings of all tests."""
 
+import functools
 import gc
 import os
 import signal
 import sys
 
+import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
@@ -22,6 +24,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+_SERVERS = {"fake", "hub", "server"}  # fixtures of several files that start one
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what talks to a server of ours with ``loopback``: what uses such a fixture or a file of fakes."""
+    for item in items:
+        if _SERVERS.intersection(item.fixturenames) or _uses_fakes(item.module):
+            item.add_marker(pytest.mark.loopback)
+
+
+@functools.cache
+def _uses_fakes(module):
+    """Return whether anything in a module was imported from ``tests.fakes``."""
+    origins = (
+        f"{getattr(value, '__module__', '')} {getattr(value, '__name__', '')}"
+        for value in vars(module).values()
+    )
+    return any("tests.fakes." in origin for origin in origins)
 
 
 def pytest_collection_finish():

@@ -29,6 +29,7 @@ def test_every_verb_is_in_the_readme():
     assert [verb for verb in VERBS if not re.search(rf"`{verb}`|gguf2ollama {verb}\b", text)] == []
 
 
+@pytest.mark.loopback
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     from tests.builders import tiny_llama  # noqa: PLC0415
     from tests.fakes.ollama_server import FakeOllama  # noqa: PLC0415

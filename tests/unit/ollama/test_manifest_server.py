@@ -26,6 +26,8 @@ from gguf2ollama.ollama.sendfile import FilePiece
 from tests.builders import build_shards, some_tensors
 from tests.examples import examples
 
+pytestmark = pytest.mark.loopback  # it is ours, and no fake
+
 LAYER = bytes(range(256)) * 2000
 CONFIG = b'{"model_format":"gguf"}'
 
