@@ -278,6 +278,11 @@ class BuildSteps:
         )
         for line in found.lines():
             self.notify(line)
+        if found.files.variant_of and self.options.via in {"link", "pull"}:
+            raise UsageProblem(
+                f"--via {self.options.via} needs the files of {name.short}, which cannot be read here",
+                hint="leave it out, or run this as a user who may read the server's model directory",
+            )
         return ModelRef(files=found.files), found.applied_to(self.options)
 
     def _takes_draft(self) -> bool:

@@ -64,7 +64,7 @@ def _make_transport(
     notify: Callable[[str], None],
 ) -> Transport:
     image = plan.image
-    if store is not None:
+    if store is not None and not plan.inspection.files.variant_of:
         from gguf2ollama.install.link import StoreTransport  # noqa: PLC0415 - each only if it is chosen
 
         return StoreTransport(
@@ -76,6 +76,10 @@ def _make_transport(
             makes_symlinks=plan.options.symlink,
         )
     assert client is not None  # noqa: S101 - the destination is a server or a model directory
+    if plan.inspection.files.variant_of:
+        from gguf2ollama.install.variant import VariantTransport  # noqa: PLC0415
+
+        return VariantTransport(client=client, plan=plan)
     if plan.options.stream:
         from gguf2ollama.install.passthrough import StreamTransport  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
@@ -10,11 +11,13 @@ from typing import TypeVar
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.errors import InvalidInput, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, InvalidModelfile, UsageProblem
 from gguf2ollama.ggufio import Shard, ShardSet
 from gguf2ollama.ggufio.patching import CHAT_TEMPLATE
+from gguf2ollama.install.server_header import header_of
+from gguf2ollama.install.temporary_models import leased_name
 from gguf2ollama.memory.record import ContextRecord
-from gguf2ollama.modelfiles import PARAMETERS, Message, ParameterStatus
+from gguf2ollama.modelfiles import PARAMETERS, Message, ParameterStatus, parse_modelfile
 from gguf2ollama.names import ModelName, OllamaSource
 from gguf2ollama.oci import Descriptor, Manifest, MediaType
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures
@@ -24,13 +27,17 @@ from gguf2ollama.planning.options import ModelOptions
 from gguf2ollama.planning.record import BuildRecord
 from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local import find_projectors
-from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, Value
+from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, ServerVariant, Value
 from gguf2ollama.sources.projectors import require_one_projector, require_projector
 
-__all__ = ["ServerModel", "read_server_model"]
+__all__ = ["PASSED_OVER", "ServerModel", "read_server_model"]
 
 _BLOB = lazy_pattern(r"(?m)^FROM (.*[\\/]blobs[\\/]sha256-[0-9a-f]{64})\s*$")
 _ADAPTER = "application/vnd.ollama.image.adapter"
+PASSED_OVER = "{{ .Prompt }}"
+"""A TEMPLATE over which Ollama takes a chat template that shows tools or reasoning."""
+
+_LOCALLY = "run this on the server's machine, as a user who may read its model directory"
 _UNKNOWN = "unknown"  # what Ollama shows where the file type of a GGUF has no name
 _Options = TypeVar("_Options", bound=ModelOptions)
 
@@ -74,7 +81,10 @@ class ServerModel:
             *(["its draft"] if files.drafts else []),
         ]
         shards = f", {len(files.model.shards)} shards" if files.model.is_split else ""
-        yield f"Found {self.name.short} in Ollama's model directory{shards}: its weights stay where they are"
+        if files.variant_of:
+            yield f"A variant of {self.name.short} is made (create FROM): its files cannot be read here"
+        else:
+            yield f"Found {self.name.short} in Ollama's model directory{shards}: its weights stay there"
         if kept:
             yield f"Kept of {self.name.short}: {', '.join(kept)}"
         if self.replaced:
@@ -84,7 +94,7 @@ class ServerModel:
 def read_server_model(
     client: Client, name: ModelName, *, features: ServerFeatures, options: ModelOptions, digests: KnownDigests
 ) -> ServerModel:
-    """Read a model of a server whose model directory is on this machine.
+    """Read a model of a server: from its model directory if this machine and user can, else over its API.
 
     The name of a blob is its digest, so nothing is hashed.
 
@@ -98,11 +108,15 @@ def read_server_model(
     Raises:
         InvalidGguf: Its weights are not a GGUF, or broken.
         NotFound: There is no such model.
-        UsageProblem: It is not a GGUF, its files cannot be read here, or it has no chat template.
+        UsageProblem: It is not a GGUF, or it has no chat template; or neither the model directory nor the API
+            of the server shows enough of it.
     """
     info = client.show(name)
     _require_gguf(name, info)
-    store, manifest = _find(client, name, info, features=features)
+    found = _find(client, name, info, features=features)
+    if found is None:
+        return _read_over_api(client, name, info, options=options)
+    store, manifest = found
     model = ShardSet.from_paths(_blobs(store, manifest, MediaType.MODEL))
     first = model.first
     named = find_projectors(options.projectors)
@@ -129,11 +143,7 @@ def read_server_model(
             digests.learn_file(shard.path, sha256, head_bytes=shard.gguf.data_offset)
     has_chat_template = bool(first.metadata.get(CHAT_TEMPLATE)) or options.chat_template is not None
     if info.renderer and not has_chat_template:
-        raise UsageProblem(
-            f"{name.short} is rendered by Ollama's built-in renderer {info.renderer}, and its GGUF has no"
-            " chat template to compare with",
-            hint=f"nothing can be made better; copy it with: gguf2ollama cp {name.short} NAME",
-        )
+        raise _rendered(name, info, "its GGUF has no chat template to compare with")
     layers = {layer.media_type for layer in manifest.layers}
     published = _published(info, name, has_chat_template=has_chat_template, options=options)
     replaced = [
@@ -163,10 +173,20 @@ def _require_gguf(name: ModelName, info: ModelInfo) -> None:
         )
 
 
+def _rendered(name: ModelName, info: ModelInfo, why: str) -> UsageProblem:
+    return UsageProblem(
+        f"{name.short} is rendered by Ollama's built-in renderer {info.renderer}, and {why}",
+        hint=f"nothing can be made better; copy it with: gguf2ollama cp {name.short} NAME",
+    )
+
+
 def _find(
     client: Client, name: ModelName, info: ModelInfo, *, features: ServerFeatures
-) -> tuple[LocalStore, Manifest]:
-    """Return the model directory that has a model, and its manifest there; the server says where that is."""
+) -> tuple[LocalStore, Manifest] | None:
+    """Return the model directory that has a model, and its manifest there; the server says where that is.
+
+    ``None`` if this machine or user cannot read it.
+    """
     match = _BLOB.search(info.modelfile)
     where = Path(match[1]) if match and client.address.is_loopback else None
     try:
@@ -181,11 +201,90 @@ def _find(
                 return store, manifest
     except (OSError, InvalidInput):  # it belongs to another user
         pass
-    raise UsageProblem(
-        f"the files of {name.short} cannot be read here: {client.address.base_url} has them on another"
-        " machine, in a container, or as another user",
-        hint="run this on the server's machine as a user who may read its model directory",
+    return None
+
+
+def _read_over_api(client: Client, name: ModelName, info: ModelInfo, *, options: ModelOptions) -> ServerModel:
+    """Read a model as far as the server's API shows it: what is made of it is a variant (``create FROM``).
+
+    Raises:
+        UsageProblem: That is not enough.
+    """
+    where = "the server's files cannot be read here, and its API"
+    if info.renderer:
+        raise _rendered(name, info, f"{where} cannot take that away")
+    if options.projectors or options.no_projector or options.draft is not None or options.no_draft:
+        raise UsageProblem(
+            f"{name.short} keeps its projector and its draft: {where} cannot change them", hint=_LOCALLY
+        )
+    if options.chat_template is not None:
+        raise UsageProblem(
+            f"{name.short} keeps its chat template: {where} cannot change the header", hint=_LOCALLY
+        )
+    chat_template = _chat_template(client, name, info)
+    if chat_template is None:
+        raise UsageProblem(
+            f"the chat template in {name.short} is not known: {where} shows its TEMPLATE instead",
+            hint=_LOCALLY,
+        )
+    verbose = client.show(name, verbose=True)
+    header = header_of(
+        verbose.metadata, name=name.short, tensors=verbose.tensors, chat_template=chat_template
     )
+    projector = (
+        (Shard(path=Path(name.short), gguf=header_of(info.projector_metadata, name=name.short)),)
+        if info.projector_metadata
+        else ()
+    )
+    label = info.details.quantization_level
+    is_native = info.template == chat_template
+    return ServerModel(
+        name=name,
+        files=ModelFiles(
+            model=ShardSet(shards=(Shard(path=Path(name.short), gguf=header),)),
+            projectors=projector,
+            origin=Origin(
+                source=str(OllamaSource(name=name)),
+                commit="",
+                reason="a model of the server",
+                bytes_fetched=0,
+                label=None if label == _UNKNOWN else label,
+            ),
+            published=_published(info, name, has_chat_template=True, options=options),
+            variant_of=ServerVariant(name=str(name), is_native=is_native),
+            are_local=False,
+        ),
+        messages=tuple(
+            Message(role=role, content=content)  # type: ignore[arg-type]  # it checks that
+            for role, content in info.messages
+        ),
+        replaced=(*(() if is_native else ("TEMPLATE",)), "PARAMETER stop"),
+    )
+
+
+def _chat_template(client: Client, name: ModelName, info: ModelInfo) -> str | None:
+    """Return the chat template in the GGUF of a model; ``None`` if the server does not show it.
+
+    It shows what it renders with. Where that is a TEMPLATE, a variant with one that Ollama passes over for a
+    chat template with tools or reasoning shows that (``selectedModelTemplate`` in ``server/routes.go``).
+    """
+    if _template_of(info) != info.template:
+        return info.template
+    with leased_name(name) as variant:
+        try:
+            client.create(variant, from_=name, template=PASSED_OVER).drain()
+            shown = client.show(variant)
+        finally:
+            with contextlib.suppress(Gguf2OllamaError):
+                client.delete(variant)
+    return None if shown.template == PASSED_OVER else shown.template
+
+
+def _template_of(info: ModelInfo) -> str | None:
+    try:
+        return parse_modelfile(info.modelfile).template
+    except InvalidModelfile:  # a text in it has three quotation marks in a row
+        return info.template
 
 
 def _blobs(store: LocalStore, manifest: Manifest, kind: MediaType) -> list[Path]:

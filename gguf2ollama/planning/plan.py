@@ -33,7 +33,7 @@ from gguf2ollama.planning.pooling import Pooling, choose_pooling
 from gguf2ollama.planning.recipe import Recipe, plan_recipe
 from gguf2ollama.planning.record import BuildRecord
 from gguf2ollama.planning.settings import ModelSettings
-from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, parse_version
+from gguf2ollama.planning.target import NEWEST_TESTED, Destination, Target, TransportName, parse_version
 from gguf2ollama.planning.template_patch import changed_template_patch, require_chat_template
 from gguf2ollama.planning.value_json import Forms
 from gguf2ollama.sources.drafts import has_mtp_layers, runs_mtp_layers
@@ -269,10 +269,16 @@ def plan_build(
         VerificationFailed: The server is known to fail to load the model.
     """
     name = options.model_name or default_name(files)
+    if files.variant_of is not None:  # it gets no TEMPLATE but ours, and keeps the one that it has
+        transport: TransportName = "pull" if files.variant_of.is_native else "upload"
+        destination = dataclasses.replace(destination, transport=transport)
     inspection = plan_model(
         files,
         options=options,
-        target=destination.target(model_name=name.model, header_is_editable=not options.stream),
+        target=destination.target(
+            model_name=name.model,
+            header_is_editable=not options.stream and files.variant_of is None,
+        ),
         room=room,
         recorded=recorded(name) if options.context == "auto" else None,
         renderer=renderer,

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
     from gguf2ollama.sources.local_pieces import LocalPieces
 
-__all__ = ["KnownDigests", "ModelFiles", "Origin", "Published", "SourceSelection", "Value"]
+__all__ = [
+    "KnownDigests",
+    "ModelFiles",
+    "Origin",
+    "Published",
+    "ServerVariant",
+    "SourceSelection",
+    "Value",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +107,19 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerVariant:
+    """A model of a server whose files cannot be read here, so that only a variant of it can be made.
+
+    Attributes:
+        name: Its name.
+        is_native: Whether the chat template in its GGUF renders its chats, and no TEMPLATE does.
+    """
+
+    name: str
+    is_native: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
     """The files of one model: their headers, and where they are.
 
@@ -110,6 +131,7 @@ class ModelFiles:
         notes: What was chosen of several, one line each.
         origin: Where they come from; ``None`` if they were on this machine.
         published: What the publishers recommend.
+        variant_of: The model of a server whose files they are, where they cannot be read here.
         are_local: Whether all are on this machine as they are; otherwise their paths are those in the
             repository, or that of a file yet to be joined.
         pieces: What the model is cut into on this machine; ``None`` for nothing.
@@ -123,6 +145,7 @@ class ModelFiles:
     notes: tuple[str, ...] = ()
     origin: Origin | None = None
     published: Published = field(default_factory=Published)
+    variant_of: ServerVariant | None = None
     are_local: bool = True
     pieces: LocalPieces | None = None
     joined: Path | None = None

@@ -190,7 +190,7 @@ def test_a_stop_that_cuts_the_answer_is_warned_of(call, gguf):
 def test_a_skipped_adapter_in_the_folder_is_reported(call, tmp_path):
     build_gguf(tmp_path / "model.gguf")
     build_gguf(tmp_path / "lora.gguf", metadata={"general.type": "adapter", "adapter.type": "lora"})
-    assert "lora.gguf is an adapter and was skipped" in call("inspect", tmp_path).err
+    assert "lora.gguf is a LoRA adapter; Ollama has not supported" in call("inspect", tmp_path).err
 
 
 def test_merge_joins_pieces_that_are_no_shards(call, tmp_path):

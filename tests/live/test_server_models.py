@@ -1,18 +1,26 @@
 """`ollama:NAME`: models that a server has are made right by the blobs that it has."""
 
+import re
+
 import pytest
 
 from gguf2ollama import Parameter, build, inspect, modelfile, split
 from gguf2ollama.errors import NotFound, UsageProblem
-from gguf2ollama.names import ModelName
+from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.oci import Digest, MediaType
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.store import LocalStore
 from tests.builders import CHATML_TEMPLATE, build_gguf, tiny_llama
+from tests.calling_templates import JSON_CALLS
 from tests.zoo import mtp
 
 pytestmark = pytest.mark.live
 
+# shows all that the chat template shows, so that it is taken instead
+TAKEN = (
+    "{{ .Tools }}{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}"
+    '{{ if .ToolCalls }}{{ .ToolCalls }}{{ end }}{{ if eq .Role "tool" }}.{{ end }}{{ end }}'
+)
 _WEIGHTS = (MediaType.MODEL, MediaType.PROJECTOR, MediaType.DRAFT)
 
 
@@ -110,3 +118,38 @@ def test_what_cannot_be_a_source_is_refused(client, tmp_path):
     create_plainly(client, plain, "rendered", renderer="qwen3-coder", parser="qwen3-coder")
     with pytest.raises(UsageProblem, match="built-in renderer qwen3-coder"):
         build("ollama:rendered")
+
+
+class TestElsewhere:
+    """Only the server can read its files: a variant is made over its API."""
+
+    @pytest.fixture(autouse=True)
+    def _unreadable(self, monkeypatch):
+        monkeypatch.setattr("gguf2ollama.install.server_model._BLOB", re.compile("nothing"))
+
+    def test_a_model_with_tools_is_made_right_by_create_from(self, ollama_server, client, tmp_path):
+        model = tiny_llama(tmp_path / "m.gguf", metadata={"tokenizer.chat_template": JSON_CALLS})
+        create_plainly(client, model, "tools", parameters={"temperature": 0.25}, licenses=["One"])
+        client.create("detected", from_="tools", template=TAKEN).drain()
+        assert client.show("detected").template != JSON_CALLS
+        blobs = large_blobs(ollama_server.store)
+        for name in ("tools", "detected"):
+            result = build(f"ollama:{name}", name=f"{name}-again")
+            assert result.plan.inspection.selection.choice.chosen.parity.score("plain").is_exact
+            assert not any("differently" in warning for warning in result.warnings)
+            info = client.show(f"{name}-again")
+            assert info.template != TAKEN
+            assert info.parameters["temperature"] == 0.25
+            assert info.license == "One"
+        assert large_blobs(ollama_server.store) == blobs
+        assert not any(TEMPORARY_NAMESPACE in model.name for model in client.list())
+
+    def test_what_is_not_enough_is_said(self, client, tmp_path):
+        model = tiny_llama(tmp_path / "m.gguf", metadata={"tokenizer.chat_template": CHATML_TEMPLATE})
+        create_plainly(client, model, "hidden")
+        with pytest.raises(UsageProblem, match="shows its TEMPLATE instead"):
+            build("ollama:hidden")
+        with pytest.raises(UsageProblem, match="cannot change the header"):
+            build("ollama:hidden", chat_template=CHATML_TEMPLATE)
+        with pytest.raises(UsageProblem, match="keeps its projector and its draft"):
+            build("ollama:hidden", no_projector=True)
