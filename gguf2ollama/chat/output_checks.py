@@ -1,4 +1,4 @@
-"""Find out whether Ollama reads the calls and the thoughts that a model writes, where a TEMPLATE renders."""
+"""Check what a model writes: whether Ollama reads calls and thoughts where a TEMPLATE renders, and stops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gguf2ollama.chat.reference_prompt import as_asked
 if TYPE_CHECKING:
     from gguf2ollama.chat.answer_parsers import AnswerParser, Heard
 
-__all__ = ["are_calls_read", "continues_answers", "first_that_reads"]
+__all__ = ["are_calls_read", "continues_answers", "first_that_reads", "stops_that_cut"]
 
 _BEGUN = Conversation(
     name="begun",
@@ -58,6 +58,12 @@ def continues_answers(parser: AnswerParser) -> bool:
     """Return whether a parser takes what continues an answer for that, and for no thought."""
     heard = parser.read(" there.", asked=_BEGUN)
     return heard is not None and heard.said.strip() == "there."
+
+
+def stops_that_cut(stops: Iterable[str], *, answers: Iterable[Answer]) -> tuple[str, ...]:
+    """Return the stop strings that stand within one of the answers that a model writes, before it is over."""
+    texts = [answer.text[: answer.end] for answer in answers]
+    return tuple(stop for stop in stops if stop and any(stop in text for text in texts))
 
 
 def _reads_all(parser: AnswerParser, answers: Sequence[Answer], *, thinks: bool) -> bool:

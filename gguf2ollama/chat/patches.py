@@ -12,12 +12,15 @@ from functools import partial
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Case
-from gguf2ollama.chat.formatted_texts import with_formats_joined
-from gguf2ollama.chat.missing_members import with_missing_members
-from gguf2ollama.chat.numbered_members import with_brackets
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.printed_values import with_values_printed
-from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
+from gguf2ollama.chat.rewrites import (
+    WIDE_SPACES,
+    with_brackets,
+    with_formats_joined,
+    with_missing_members,
+    with_values_printed,
+    with_wide_trims,
+)
 from gguf2ollama.jinja.edit import Insertion, Piece, rewritten, unused_name
 from gguf2ollama.jinja.facts import shows_tools
 

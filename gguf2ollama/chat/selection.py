@@ -19,12 +19,11 @@ from gguf2ollama.chat.costs import Cost, cost_of
 from gguf2ollama.chat.llamacpp import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.model_output import answers_of
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.chat.output_checks import are_calls_read, continues_answers, first_that_reads
+from gguf2ollama.chat.output_checks import are_calls_read, continues_answers, first_that_reads, stops_that_cut
 from gguf2ollama.chat.patches import Change, Patch, Shown, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.reference_prompt import as_asked, as_meant, claims_of, without_gap
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
-from gguf2ollama.chat.stop_check import stops_that_cut
 from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, InvalidModelfile
 from gguf2ollama.families import served_token_text

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gguf2ollama.chat.formatted_texts import with_formats_joined
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import Renderer, Request
+from gguf2ollama.chat.rewrites import with_formats_joined
 from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import FORMATTED_ARGUMENTS
 

@@ -10,8 +10,8 @@ import pytest
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.printed_values import with_values_printed
 from gguf2ollama.chat.reference import Renderer, Request
+from gguf2ollama.chat.rewrites import with_values_printed
 from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import PRINTED_ARGUMENTS
 

@@ -13,8 +13,8 @@ from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.llamacpp.interpreter import Dialect, load
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import Renderer, Request
+from gguf2ollama.chat.rewrites import WIDE_SPACES, with_wide_trims
 from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.chat.trims import WIDE_SPACES, with_wide_trims
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)
 _TEMPLATES = {

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from gguf2ollama.chat.model_output import answers_of
+from gguf2ollama.chat.output_checks import stops_that_cut
 from gguf2ollama.chat.reference import ReferenceTemplate, Renderer
-from gguf2ollama.chat.stop_check import stops_that_cut
 
 _CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"

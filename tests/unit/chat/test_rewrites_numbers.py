@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from gguf2ollama.chat.llamacpp import read_native
-from gguf2ollama.chat.numbered_members import with_brackets
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Refused
 from gguf2ollama.chat.reference import Renderer, Request
+from gguf2ollama.chat.rewrites import with_brackets
 from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import NUMBERED_ITEMS
 

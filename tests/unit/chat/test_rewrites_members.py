@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from gguf2ollama.chat.llamacpp import read_native
-from gguf2ollama.chat.missing_members import with_missing_members
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.rewrites import with_missing_members
 from gguf2ollama.chat.test_conversations import battery
 
 NOW = datetime(2026, 3, 7, 12, 30, tzinfo=UTC)

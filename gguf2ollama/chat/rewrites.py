@@ -1,0 +1,215 @@
+"""Rewrite chat templates in places where llama.cpp does something else than transformers.
+
+Each rewriting keeps what a template means in transformers, and returns ``None`` for one
+to which it does not apply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from gguf2ollama._lazy import lazy_pattern
+from gguf2ollama.jinja.edit import Insertion, Piece, operand_before, rewritten, unused_name
+
+__all__ = [
+    "WIDE_SPACES",
+    "with_brackets",
+    "with_formats_joined",
+    "with_missing_members",
+    "with_values_printed",
+    "with_wide_trims",
+]
+
+
+def with_brackets(text: str) -> str | None:
+    """Return a template that asks for items with brackets, ``content[0]``, and not ``content.0``.
+
+    Jinja takes both for the same. The llama.cpp of Ollama before 0.34.2 fails at the latter, and with it what
+    it tries to find out how the template takes calls of tools.
+    """
+    return rewritten(text, _bracketed)
+
+
+def _bracketed(_: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
+    for dot, number in pairwise(pieces):
+        if (dot.kind, dot.text, number.kind) == ("operator", ".", "integer"):
+            yield Insertion(dot.start, f"[{number.text}]", instead_of=number.end - dot.start)
+
+
+_METHODS = {"get", "items", "keys", "values"}  # of objects, in both
+_QUOTES = "'\""
+
+
+def with_missing_members(text: str) -> str | None:
+    """Return a template whose look-ups do not find methods.
+
+    ``schema['items']`` of an object without ``items`` is its method of that name, in transformers and
+    llama.cpp alike. A method is true in Python; llama.cpp raises on the truth of a method, so the request
+    fails. Where the method would be found there now stands ``true``, which like a method is no text, no list
+    and no mapping, and has no members.
+    """
+    return rewritten(text, _guarded)
+
+
+def _guarded(source: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
+    for at in range(len(pieces) - 3):
+        opening, key, closing, after = pieces[at : at + 4]
+        is_member = (opening.text, key.kind, closing.text) == ("[", "string", "]")
+        if not is_member or key.text.strip(_QUOTES) not in _METHODS or after.text in {"(", "="}:
+            continue
+        operand = operand_before(pieces, at)
+        if operand is None or operand.calls or not pieces[operand.first].is_value:
+            continue
+        first = pieces[operand.first]
+        owner = source[first.start : opening.start].rstrip()
+        yield Insertion(first.start, "(")
+        yield Insertion(closing.end, f" if {owner} is not mapping or {key.text} in {owner} else true)")
+
+
+_DIRECTIVE = lazy_pattern(r"%(.?)", re.DOTALL)
+
+
+def with_formats_joined(text: str) -> str | None:
+    """Return a template that joins texts where it fills them in: ``'%s=%s' | format(key, value)``.
+    llama.cpp takes its filter ``format`` for Python's method, which fills in braces and leaves ``%s``.
+    llama.cpp takes its filter ``format`` for Python's method, which fills in braces and leaves ``%s`` as it is.
+    """
+    return rewritten(text, _joined)
+
+
+def _joined(source: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
+    done = 0
+    for at in range(len(pieces) - 4):
+        literal, *call = pieces[at : at + 4]
+        is_filled = literal.kind == "string" and [one.text for one in call] == ["|", "format", "("]
+        if not is_filled or at < done or (at and pieces[at - 1].kind == "string"):
+            continue
+        arguments, done = _arguments(source, pieces, at + 3)
+        parts = _parts(literal.text)
+        if parts is None or arguments is None or len(parts) != len(arguments) + 1:
+            continue
+        told = [parts[0]]
+        for argument, part in zip(arguments, parts[1:], strict=True):
+            told += [f"(({argument}) | string)", part]
+        end = pieces[done - 1].end
+        yield Insertion(literal.start, f"({' ~ '.join(told)})", instead_of=end - literal.start)
+
+
+def _parts(literal: str) -> list[str] | None:
+    """Cut a string literal at each ``%s``; ``None`` where it has another directive."""
+    quote, body = literal[0], literal[1:-1]
+    directives = list(_DIRECTIVE.finditer(body))
+    if any(one[1] not in {"s", "%"} for one in directives):
+        return None
+    parts, start = [], 0
+    for one in directives:
+        if one[1] == "s":
+            parts.append(body[start : one.start()])
+            start = one.end()
+    return [f"{quote}{part.replace('%%', '%')}{quote}" for part in (*parts, body[start:])]
+
+
+def _arguments(source: str, pieces: Sequence[Piece], opening: int) -> tuple[list[str] | None, int]:
+    """Return the arguments of a call as they are written, and the number of the piece behind it.
+
+    ``None`` for them where one is named or unpacked.
+    """
+    depth, start, found = 0, pieces[opening].end, list[str]()
+    is_plain = True
+    for at in range(opening, len(pieces)):
+        text = pieces[at].text if pieces[at].kind == "operator" else ""
+        depth += pieces[at].deepens
+        if depth == 1 and (text in {"=", "**"} or (text == "*" and pieces[at - 1].text in {"(", ","})):
+            is_plain = False
+        if depth == 0 or (depth == 1 and text == ","):
+            found.append(source[start : pieces[at].start].strip())
+            start = pieces[at].end
+        if depth == 0:
+            return ([one for one in found if one] if is_plain else None), at + 1
+    return None, len(pieces)
+
+
+def with_values_printed(text: str) -> str | None:
+    """Return a template that prints the values of variables as Python does.
+
+    llama.cpp prints nothing for ``None`` and for objects, and of a list its items, one behind the other; its
+    filter ``string`` matches Python's ``str()``. Templates that print arguments one by one need it.
+    """
+    return rewritten(text, _as_text)
+
+
+def _as_text(_: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
+    for at, piece in enumerate(pieces):
+        operand = operand_before(pieces, at) if piece.kind == "variable_end" else None
+        if operand is None or operand.calls or pieces[operand.first].kind != "name":
+            continue
+        if operand.first and pieces[operand.first - 1].kind == "variable_begin":
+            yield Insertion(pieces[at - 1].end, " | string")
+
+
+WIDE_SPACES: Final = (
+    "\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Python takes for white space and llama.cpp does not."""
+
+_SIDES = {"trim": (1, 1), "strip": (1, 1), "lstrip": (1, 0), "rstrip": (0, 1)}
+
+
+def with_wide_trims(text: str) -> str | None:
+    """Return a template that trims all that Python takes for white space.
+
+    To ``trim`` and ``strip`` of llama.cpp white space is what ASCII has of it; to those of transformers
+    no-break and ideographic spaces, line separators and the like are so, too. Each trim is given to a macro
+    that cuts away what such a server has left, and where nothing is left does nothing.
+
+    The macro puts as many spaces as a white space has bytes in its place, since llama.cpp counts bytes, and
+    sees how far the text is blank then. In Python, which counts characters, the ends are never blank, so that
+    the counts do not matter there.
+    """
+    macro = unused_name(text, "trimmed")
+    wrapped = rewritten(text, lambda _, pieces: _wrapped(pieces, macro=macro))
+    return None if wrapped is None else f"{_definition(macro)}\n{wrapped}"
+
+
+def _wrapped(pieces: Sequence[Piece], *, macro: str) -> Iterator[Insertion]:
+    for at in range(len(pieces)):
+        last = _end_of_trim(pieces, at)
+        if last is None:
+            continue
+        operand = operand_before(pieces, at)
+        if operand is None:
+            continue
+        left, right = _SIDES[pieces[at + 1].text]
+        yield Insertion(pieces[operand.first].start, f"{macro}(")
+        yield Insertion(pieces[last].end, f", {left}, {right})")
+
+
+def _end_of_trim(pieces: Sequence[Piece], at: int) -> int | None:
+    """Return number of the last piece of a trim without arguments that begins there, ``None`` for none."""
+    named = pieces[at + 1] if at + 1 < len(pieces) else None
+    if pieces[at].kind != "operator" or named is None or named.text not in _SIDES:
+        return None
+    begun = [piece.text for piece in pieces[at + 2 : at + 4]]
+    if begun == ["(", ")"]:
+        return at + 3
+    return at + 1 if pieces[at].text == "|" and begun[:1] != ["("] else None
+
+
+def _definition(macro: str) -> str:
+    """Write the macro; its last mark lets the template's own first white space be."""
+    blanks = "".join(f".replace('{one}', '{' ' * len(one.encode())}')" for one in WIDE_SPACES)
+    return (
+        f"{{%- macro {macro}(text, left, right) -%}}"
+        f"{{%- set spaces = '{WIDE_SPACES}' -%}}"
+        "{%- if text[:1] in spaces or text[-1:] in spaces -%}"
+        f"{{%- set even = text{blanks} -%}}"
+        "{%- set first = (even|length - even.lstrip()|length) * left -%}"
+        "{%- set last = text|length - (even|length - even.rstrip()|length) * right -%}"
+        "{{- text[first:last] -}}"
+        "{%- else -%}{{- text -}}{%- endif -%}"
+        "{%- endmacro %}"
+    )
