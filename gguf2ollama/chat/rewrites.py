@@ -74,8 +74,8 @@ _DIRECTIVE = lazy_pattern(r"%(.?)", re.DOTALL)
 
 def with_formats_joined(text: str) -> str | None:
     """Return a template that joins texts where it fills them in: ``'%s=%s' | format(key, value)``.
+
     llama.cpp takes its filter ``format`` for Python's method, which fills in braces and leaves ``%s``.
-    llama.cpp takes its filter ``format`` for Python's method, which fills in braces and leaves ``%s`` as it is.
     """
     return rewritten(text, _joined)
 
