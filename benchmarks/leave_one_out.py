@@ -156,10 +156,8 @@ def mechanisms() -> Iterator[Mechanism]:
         )
     yield Mechanism(
         name="Ollama's parsers of answers",
-        lines=_lines(
-            *(f"gguf2ollama/chat/answer_parsers/{name}.py" for name in ("calls", "flows", "known", "reading"))
-        ),
-        off=_replaced("gguf2ollama.chat.answer_parsers.known_parsers", lambda *_: ()),
+        lines=_lines("gguf2ollama/chat/ollama_parsers.py"),
+        off=_replaced("gguf2ollama.chat.ollama_parsers.known_parsers", lambda *_: ()),
         may_matter=lambda outcome: outcome.origin in {"profile", "synthesised"},
     )
     for profile in sorted(load_profiles(), key=lambda profile: profile.family):

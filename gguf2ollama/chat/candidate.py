@@ -14,7 +14,7 @@ from gguf2ollama.chat.reference_prompt import Authors, Claims
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.answer_parsers import AnswerParser
+    from gguf2ollama.chat.ollama_parsers import AnswerParser
     from gguf2ollama.families.fill_in import FillIn
 
 __all__ = ["Candidate", "NothingRenders", "Origin", "Question", "TemplateChoice"]

@@ -11,7 +11,7 @@ from gguf2ollama.chat.model_output import Answer
 from gguf2ollama.chat.reference_prompt import as_asked
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.answer_parsers import AnswerParser, Heard
+    from gguf2ollama.chat.ollama_parsers import AnswerParser, Heard
 
 __all__ = ["are_calls_read", "continues_answers", "first_that_reads", "stops_that_cut"]
 

@@ -110,7 +110,7 @@ def _by_name(find: Callable[[str], Any]) -> Form:
 
 
 def _find_parser(name: str) -> object:
-    from gguf2ollama.chat.answer_parsers import known_parsers  # noqa: PLC0415 - for few models
+    from gguf2ollama.chat.ollama_parsers import known_parsers  # noqa: PLC0415 - for few models
     from gguf2ollama.gotmpl.versions import NEWEST  # noqa: PLC0415
 
     return {parser.name: parser for parser in known_parsers(NEWEST)}[name]

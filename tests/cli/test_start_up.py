@@ -24,7 +24,7 @@ GO_TEMPLATES = {
     "gguf2ollama.gotmpl.exec",
     "gguf2ollama.ollama_template.execute",
     "gguf2ollama.chat.synthesis.synthesis",
-    "gguf2ollama.chat.answer_parsers.known",
+    "gguf2ollama.chat.ollama_parsers",
 }
 # for TLS and proxies, for the Hub, for tensors, and for terminals
 FOR_OTHERS = {"httpcore2", "http.client", "ssl", "urllib.request", "huggingface_hub", "numpy", "gguf", "rich"}

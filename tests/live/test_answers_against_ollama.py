@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.chat.answer_parsers import known_parsers
 from gguf2ollama.chat.candidate import Question, TemplateChoice
 from gguf2ollama.chat.model_output import Answer, answers_of
+from gguf2ollama.chat.ollama_parsers import known_parsers
 from gguf2ollama.chat.output_checks import first_that_reads
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, as_asked, claims_of

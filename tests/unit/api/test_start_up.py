@@ -22,7 +22,7 @@ NEEDED_BY_FEW = {
     "gguf2ollama.ollama_template.execute",
     "gguf2ollama.ollama_template.introspect",
     "gguf2ollama.chat.synthesis.synthesis",
-    "gguf2ollama.chat.answer_parsers.known",
+    "gguf2ollama.chat.ollama_parsers",
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
 from gguf2ollama.chat.model_output import Answer, answers_of
+from gguf2ollama.chat.ollama_parsers import AnswerParser, known_parsers
 from gguf2ollama.chat.output_checks import are_calls_read, continues_answers, first_that_reads
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.errors import UsageProblem

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gguf2ollama.chat.answer_parsers import AnswerParser, known_parsers
 from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.ollama_parsers import AnswerParser, known_parsers
 
 TOOLS: tuple[dict[str, Any], ...] = (
     {
