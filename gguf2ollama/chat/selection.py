@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gguf2ollama import gotmpl, ollama_template
-from gguf2ollama.chat import ollama_parsers, synthesis
+from gguf2ollama.chat import synthesis
 from gguf2ollama.chat.candidate import Candidate, NothingRenders, Origin, Question, TemplateChoice
 from gguf2ollama.chat.companion import REASONING_SHOWS, companion
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, unknown
@@ -30,6 +30,7 @@ from gguf2ollama.families import served_token_text
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 
 if TYPE_CHECKING:
+    from gguf2ollama.chat.ollama_parsers import AnswerParser
     from gguf2ollama.families.fill_in import FillIn
     from gguf2ollama.gotmpl.state import Budget
 
@@ -365,15 +366,17 @@ class _Trial:
             return False
         return not are_calls_read(self._answers, tag=reading.tool_tag, closing=reading.thinking[1])
 
-    def _parser(self, *, thinks: bool) -> ollama_parsers.AnswerParser | None:
+    def _parser(self, *, thinks: bool) -> AnswerParser | None:
         """Return the parser that reads the model's answers, where a TEMPLATE may have one."""
+        from gguf2ollama.chat.ollama_parsers import known_parsers  # noqa: PLC0415 - as below
+
         asked = self._question
         if not self.claims.tools or asked.gets_renderer:
             return None
-        return first_that_reads(ollama_parsers.known_parsers(asked.version), self._answers, thinks=thinks)
+        return first_that_reads(known_parsers(asked.version), self._answers, thinks=thinks)
 
     def _with_go(
-        self, origin: Origin, why: str, go_template: str, *, parser: ollama_parsers.AnswerParser | None = None
+        self, origin: Origin, why: str, go_template: str, *, parser: AnswerParser | None = None
     ) -> Candidate:
         from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - only where a TEMPLATE is tried
         from gguf2ollama.gotmpl.state import Budget  # noqa: PLC0415
