@@ -25,10 +25,11 @@ from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_layout import read_small_blob
 from gguf2ollama.planning.options import ModelOptions
 from gguf2ollama.planning.record import BuildRecord
+from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
 from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local import find_projectors
 from gguf2ollama.sources.model import KnownDigests, ModelFiles, Origin, Published, ServerVariant, Value
-from gguf2ollama.sources.projectors import require_one_projector, require_projector
+from gguf2ollama.sources.projectors import require_one_projector
 
 __all__ = ["PASSED_OVER", "ServerModel", "read_server_model"]
 
@@ -121,26 +122,23 @@ def read_server_model(
     first = model.first
     named = find_projectors(options.projectors)
     require_one_projector(named, model=first)
-    own = (require_projector(Shard.open(path)) for path in _blobs(store, manifest, MediaType.PROJECTOR))
-    drafts = [Path(options.draft)] if options.draft is not None else _blobs(store, manifest, MediaType.DRAFT)
     files = ModelFiles(
         model=model,
-        projectors=named or (() if options.no_projector else tuple(own)),
-        drafts=()
-        if options.no_draft
-        else tuple(require_draft(Shard.open(path), model=first) for path in drafts),
-        origin=Origin(
-            source=str(OllamaSource(name=name)),
-            commit="",
-            reason="a model of the server",
-            bytes_fetched=0,
-            label=None if info.details.quantization_level == _UNKNOWN else info.details.quantization_level,
-        ),
+        projectors=named
+        or _opened(() if options.no_projector else _blobs(store, manifest, MediaType.PROJECTOR)),
+        drafts=_opened(() if options.no_draft else _blobs(store, manifest, MediaType.DRAFT)),
     )
-    for shard in files.shards:
-        if shard.path.parent == store.root / "blobs":
-            sha256 = shard.path.name.removeprefix("sha256-")
-            digests.learn_file(shard.path, sha256, head_bytes=shard.gguf.data_offset)
+    if options.draft is not None:
+        draft = require_draft(Shard.open(options.draft), model=first)
+        files = dataclasses.replace(files, drafts=(draft,))
+    own = [shard for shard in files.shards if shard.path.parent == store.root / "blobs"]
+    blobs = tuple(
+        RepositoryFile(path=shard.path.name, size=shard.size, sha256=shard.path.name.removeprefix("sha256-"))
+        for shard in own
+    )
+    for shard, blob in zip(own, blobs, strict=True):
+        digests.learn_file(shard.path, str(blob.sha256), head_bytes=shard.gguf.data_offset)
+    files = dataclasses.replace(files, origin=_origin(name, info, files=blobs))
     has_chat_template = bool(first.metadata.get(CHAT_TEMPLATE)) or options.chat_template is not None
     if info.renderer and not has_chat_template:
         raise _rendered(name, info, "its GGUF has no chat template to compare with")
@@ -161,6 +159,22 @@ def read_server_model(
             for role, content in info.messages
         ),
         replaced=tuple(replaced),
+    )
+
+
+def _opened(paths: Sequence[Path]) -> tuple[Shard, ...]:
+    return tuple(map(Shard.open, paths))
+
+
+def _origin(name: ModelName, info: ModelInfo, *, files: tuple[RepositoryFile, ...] = ()) -> Origin:
+    label = info.details.quantization_level
+    return Origin(
+        source=str(OllamaSource(name=name)),
+        commit="",
+        reason="a model of the server",
+        bytes_fetched=0,
+        files=files,
+        label=None if label == _UNKNOWN else label,
     )
 
 
@@ -236,20 +250,13 @@ def _read_over_api(client: Client, name: ModelName, info: ModelInfo, *, options:
         if info.projector_metadata
         else ()
     )
-    label = info.details.quantization_level
     is_native = info.template == chat_template
     return ServerModel(
         name=name,
         files=ModelFiles(
             model=ShardSet(shards=(Shard(path=Path(name.short), gguf=header),)),
             projectors=projector,
-            origin=Origin(
-                source=str(OllamaSource(name=name)),
-                commit="",
-                reason="a model of the server",
-                bytes_fetched=0,
-                label=None if label == _UNKNOWN else label,
-            ),
+            origin=_origin(name, info),
             published=_published(info, name, has_chat_template=True, options=options),
             variant_of=ServerVariant(name=str(name), is_native=is_native),
             are_local=False,
