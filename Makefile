@@ -7,8 +7,8 @@
 # make loopback  the other quick ones, which talk to fakes of Ollama and of hubs on loopback
 # make mutants  put small faults into a copy of the tree, one after the other: the quick tests must notice each
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
-# make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
 # make test-fleet  one file on five real servers, two behind nginx, and the Ansible collection: some five minutes
+# make test-kills  ends builds and merges by signals, 216 times, on a real server: five to ten minutes
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make site   build the documents as a site into .site, and fail at a link that leads nowhere

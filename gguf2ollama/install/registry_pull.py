@@ -11,7 +11,7 @@ from gguf2ollama.events import Progress
 from gguf2ollama.install.blobs import send_weights
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.preflight import require_server_space
-from gguf2ollama.install.temporary_models import leased_name
+from gguf2ollama.install.temporary_models import copy_made, leased_name
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Manifest, MediaType, ModelConfig
 from gguf2ollama.ollama import Client
@@ -66,7 +66,7 @@ class PullTransport:
             PrivateRegistry(label=_label(name)) as registry,
             _pulled(self.client, image.manifest(digests), texts, registry=registry) as pulled,
         ):
-            self.client.copy(pulled, to=name)
+            copy_made(self.client, pulled, to=name)
 
 
 def require_pull(client: Client) -> None:

@@ -20,17 +20,18 @@ from typing import Any, BinaryIO, Literal, TypeAlias
 
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.environment import boot_id, cache_folder
-from gguf2ollama.errors import Gguf2OllamaError
+from gguf2ollama.errors import Gguf2OllamaError, NotFound
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.ollama import Client, LocalModel
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_layout import list_entries
 
-__all__ = ["leased_name", "remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
+__all__ = ["copy_made", "leased_name", "remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
 
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; after that the age of the models decides
+_COPIES = 4  # before the last
 _LATE = 0.3  # seconds in which a server finishes requests of a client that has disconnected
 _TOKEN = lazy_pattern(r"[0-9]{16}")
 
@@ -63,6 +64,27 @@ def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
             raise
         finally:
             remove_abandoned(client, models=related)
+
+
+def copy_made(client: Client, name: ModelName, *, to: ModelName) -> None:
+    """Give a model that was just made one more name.
+
+    A server that deletes a model removes all empty folders of manifests, also that which it has just made
+    for another name, and then says that there is no model (``PruneDirectory`` in manifest/paths.go of
+    0.34.4): where many build at once, the same request works a moment later.
+
+    Raises:
+        NotFound: The model does not exist.
+        ServerProblem: The server cannot be reached, or refuses.
+    """
+    for _ in range(_COPIES):
+        try:
+            client.copy(name, to=to)
+        except NotFound:
+            client.show(name)  # is it there?
+        else:
+            return
+    client.copy(name, to=to)
 
 
 @contextlib.contextmanager

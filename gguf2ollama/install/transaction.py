@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, VerificationFailed
 from gguf2ollama.install.readback import differences, missing_capabilities, renders_with
-from gguf2ollama.install.temporary_models import temporary_name
+from gguf2ollama.install.temporary_models import copy_made, temporary_name
 from gguf2ollama.install.transport import Transport
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo
@@ -171,13 +171,13 @@ class _Transaction:
         try:
             self.client.copy(self.name, to=backup)
         except NotFound:
-            self.client.copy(temporary, to=self.name)
+            copy_made(self.client, temporary, to=self.name)
             return
         with self._removed_after(backup):
             # a runner of the old model would render chats of the new one with the old settings
             with contextlib.suppress(ServerRefused):  # a broken one is not loaded
                 self.client.unload(self.name)
-            self.client.copy(temporary, to=self.name)
+            copy_made(self.client, temporary, to=self.name)
 
     @contextlib.contextmanager
     def _removed_after(self, name: ModelName) -> Iterator[None]:

@@ -69,6 +69,7 @@ class _Rule:
         message: The sentence, which may name ``{address}``, ``{subject}`` and what was ``{said}``.
         hint: What to try next.
         paths: The endpoints where it means that; everywhere, if empty.
+        passes: Whether nothing was done, and the same request succeeds a moment later.
     """
 
     text: str
@@ -76,6 +77,7 @@ class _Rule:
     message: str
     hint: str
     paths: tuple[str, ...]
+    passes: bool
 
     def fits(self, call: ApiCall, *, said: str) -> bool:
         is_here = not self.paths or call.path in self.paths
@@ -84,14 +86,22 @@ class _Rule:
     def apply(self, call: ApiCall, *, said: str, status: int) -> Gguf2OllamaError:
         message = self.message.format(address=call.address, subject=call.subject, said=said)
         if issubclass(self.error, ServerRefused):
-            return self.error(message, hint=self.hint, status=status)
+            refused = self.error(message, hint=self.hint, status=status)
+            refused.retry_after = 0.0 if self.passes else None
+            return refused
         return self.error(message, hint=self.hint)
 
 
 def _rule(
-    text: str, error: type[Gguf2OllamaError], message: str, hint: str, *, paths: tuple[str, ...] = ()
+    text: str,
+    error: type[Gguf2OllamaError],
+    message: str,
+    hint: str,
+    *,
+    paths: tuple[str, ...] = (),
+    passes: bool = False,
 ) -> _Rule:
-    return _Rule(text=text, error=error, message=message, hint=hint, paths=paths)
+    return _Rule(text=text, error=error, message=message, hint=hint, paths=paths, passes=passes)
 
 
 _SMALLER = (
@@ -266,6 +276,7 @@ _RULES = (
         ServerRefused,
         "the Ollama server at {address} could not find {subject} for a moment: {said}",
         "another model may have been removed at the same time: run the same command again",
+        passes=True,  # the list of all models failed (getExistingName in server/routes.go of 0.34.4)
     ),
     _rule(
         r"request entity too large|content too large",

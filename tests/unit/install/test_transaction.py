@@ -3,9 +3,10 @@
 import pytest
 
 from gguf2ollama import build
-from gguf2ollama.errors import ServerProblem
+from gguf2ollama.errors import NotFound, ServerProblem
+from gguf2ollama.install.temporary_models import copy_made
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
-from gguf2ollama.ollama import manifest_server
+from gguf2ollama.ollama import Client, manifest_server
 from tests.fakes.ollama_server import Answer, FakeOllama
 
 
@@ -59,3 +60,27 @@ def test_an_old_model_that_does_not_even_run_can_be_replaced(server, gguf):
     server.inject("POST /api/generate", Answer(status=500, body='{"error": "blob is missing"}'))
     assert build(gguf, name="mine", host=server.url, load=False, system="new")
     assert server.store.models["mine:latest"].system == "new"
+
+
+MISSING = Answer(status=404, body='{"error": "model \'mine\' not found"}')
+
+
+@pytest.mark.parametrize("via,times", [("pull", 1), ("upload", 2)])  # that of an older model comes first
+def test_a_copy_that_another_build_disturbed_is_made_again(server, gguf, via, times):
+    server.inject("POST /api/copy", MISSING, times=times)
+    build(gguf, name="mine", host=server.url, via=via, load=False)
+    assert set(server.store.models) == {"mine:latest"}
+
+
+def test_a_model_that_is_gone_is_not_copied_for_ever(server, gguf):
+    with Client(server.url) as client, pytest.raises(NotFound):
+        copy_made(client, ModelName.parse("nope"), to=ModelName.parse("mine"))
+    assert server.endpoints().count("POST /api/copy") == 1
+
+
+def test_a_model_that_a_server_does_not_find_for_a_moment_is_asked_for_again(server, gguf):
+    for endpoint in ("POST /api/show", "POST /api/chat", "POST /api/generate"):
+        server.inject(endpoint, Answer(status=400, body='{"error": "model is required"}'))
+    built = build(gguf, name="mine", host=server.url, via="pull")
+    assert not built.differences
+    assert set(server.store.models) == {"mine:latest"}
