@@ -12,6 +12,7 @@ __all__ = [
     "NUMBERED_ITEMS",
     "PRINTED_ARGUMENTS",
     "REFUSED_SYSTEM",
+    "UNFORESEEN_CALLS",
     "UNREADABLE",
     "XML_CALLS",
     "XML_CALLS_NO_THOUGHTS",
@@ -58,6 +59,13 @@ def _template(call: str, *, thought: str = _THOUGHT, switch: str = _SWITCH) -> s
 XML_CALLS = _template(_XML)
 XML_CALLS_NO_THOUGHTS = _template(_XML, thought="", switch="")
 JSON_CALLS = _template(_JSON)
+# calls of functions as in Python, which llama.cpp takes for names in tags: with a call, answers fail
+UNFORESEEN_CALLS = _template(
+    "<|call_start|>\n```python\n{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{{ k }}="
+    "{{ v | tojson }}{{ ', ' if not loop.last }}{% endfor %})\n```\n<|call_end|>\n",
+    thought="",
+    switch="",
+)
 JSON_CALLS_NO_THOUGHTS = _template(_JSON, thought="", switch="")
 KEYS_AND_VALUES = _template(
     _KEYS,

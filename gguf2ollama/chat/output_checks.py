@@ -1,4 +1,4 @@
-"""Check what a model writes: whether Ollama reads calls and thoughts where a TEMPLATE renders, and stops."""
+"""Check what a model writes: whether Ollama reads calls and thoughts, and stops."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 from gguf2ollama import ollama_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.model_output import Answer
+from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.reference_prompt import as_asked
 
 if TYPE_CHECKING:
+    from gguf2ollama.chat.llamacpp.server import CallReader
     from gguf2ollama.chat.ollama_parsers import AnswerParser, Heard
 
-__all__ = ["are_calls_read", "continues_answers", "first_that_reads", "stops_that_cut"]
+__all__ = [
+    "are_calls_read",
+    "continues_answers",
+    "first_that_reads",
+    "misses_calls_natively",
+    "stops_that_cut",
+]
 
 _BEGUN = Conversation(
     name="begun",
@@ -95,3 +103,45 @@ def _says(heard: Heard, answer: Answer) -> bool:
 def _behind_thought(answer: Answer, *, closing: str) -> str:
     _, found, behind = answer.text.partition(closing) if closing else ("", "", "")
     return behind if found else answer.text
+
+
+def misses_calls_natively(
+    readers: Iterable[CallReader], answers: Sequence[Answer], *, thinks: bool, version: str
+) -> bool:
+    """Return whether a server that renders with the chat template reads none of the model's plainest calls.
+
+    Those with several arguments, of several types, are not asked for: where the server sees the beginning of
+    a call, a grammar holds the model to a form that it reads, which may not be the template's.
+
+    Args:
+        readers: What reads them, one for each build of llama.cpp that may; none where it is not known. Where
+            the chat template shows no calls, there are none to be missed.
+        answers: The answers of the model.
+        thinks: Whether the server takes the model for one that thinks.
+        version: The version of Ollama.
+    """
+    plainest = [
+        answer
+        for answer in answers
+        if (answer.asked.think is None) != thinks
+        and len(answer.calls) == 1
+        and len(answer.calls[0].arguments) == 1
+    ]
+    return any(
+        reader.shows_calls and not any(_is_read(reader, answer, version=version) for answer in plainest)
+        for reader in readers
+    )
+
+
+def _is_read(reader: CallReader, answer: Answer, *, version: str) -> bool:
+    """Return whether a call is read, wherever behind it the turn may end, and with a thought or without."""
+    asked = canonical(answer.asked, path="native", version=version)
+    expected = [(call.name, dict(call.arguments)) for call in answer.calls]
+    if reader.holds_to_form(answer.text):
+        return True
+    closing = reader.loaded.reasoning.end
+    begun = (answer.text, f"Hm.{closing}{answer.text}") if closing else (answer.text,)
+    tail = range(len(answer.text) - min(answer.end, len(answer.text)) + 1)
+    return any(
+        reader.read(text[: len(text) - cut], asked=asked) == expected for text in begun for cut in tail
+    )

@@ -19,7 +19,13 @@ from gguf2ollama.chat.costs import Cost, cost_of
 from gguf2ollama.chat.llamacpp import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.model_output import answers_of
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.chat.output_checks import are_calls_read, continues_answers, first_that_reads, stops_that_cut
+from gguf2ollama.chat.output_checks import (
+    are_calls_read,
+    continues_answers,
+    first_that_reads,
+    misses_calls_natively,
+    stops_that_cut,
+)
 from gguf2ollama.chat.patches import Change, Patch, Shown, changes, keep_out_detection
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.reference_prompt import as_asked, as_meant, claims_of, without_gap
@@ -88,6 +94,7 @@ class _Trial:
         self._best: Candidate | None = None  # of the native way, as changed until now
         self._made = Patch(text=question.authors.chat_template, why=())
         self._natives: dict[str, NativeTemplate] = {}
+        self._native_misses_calls: bool | None = None
 
     def candidates(self) -> Iterator[Candidate]:
         """Return the candidates, the cheapest to try first."""
@@ -190,8 +197,9 @@ class _Trial:
         if any(self._parser(thinks=thinks) for thinks in (True, False)):
             return True
         for candidate in self.found:
-            cost = self.cost(candidate)
-            if cost.plain == 0 and cost.usual < candidate.parity.scores["tools"].compared:
+            scores = candidate.parity.scores
+            different = sum(scores[feature].different for feature in ("tools", "thinking", "switch"))
+            if self.cost(candidate).plain == 0 and different < scores["tools"].compared:
                 why = "Ollama would not parse the model's tool calls with it"
                 self.remarks.append(f"no TEMPLATE was generated from the chat template: {why}")
                 return False
@@ -286,8 +294,27 @@ class _Trial:
             why=why,
             chat_template=chat_template,
             capabilities=can,
+            misses_calls="tools" in can and self._misses_calls_natively(native),
             parity=Parity(tuple(cases[one.name] for one in self._conversations)),
         )
+
+    def _misses_calls_natively(self, native: NativeTemplate) -> bool:
+        """Return whether the server would not read the model's calls with the chat template.
+
+        No change that is made to it for the prompts touches how calls are written.
+        """
+        if self._native_misses_calls is None:
+            self._native_misses_calls = self.claims.tools and misses_calls_natively(
+                native.call_readers(),
+                self._answers,
+                thinks="thinking" in native.capabilities,
+                version=self._question.version,
+            )
+            if self._native_misses_calls:
+                self.remarks.append(
+                    "the chat template in the GGUF: Ollama would not parse the model's tool calls"
+                )
+        return self._native_misses_calls
 
     def _with_companion(self, candidate: Candidate) -> Candidate:
         """Add the TEMPLATE that goes with a chat template and is passed over for it, if there is one."""

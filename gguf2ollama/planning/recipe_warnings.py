@@ -219,4 +219,7 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
             f" {day.isoformat()} until you rebuild"
         )
     if choice.chosen.misses_calls:
-        yield "tool calls will not be parsed with this template"
+        yield (
+            "Ollama will not parse tool calls that are written as the chat template writes them: answers with"
+            " calls fail, or keep them as text"
+        )

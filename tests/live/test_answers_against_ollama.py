@@ -19,7 +19,14 @@ from gguf2ollama.chat.output_checks import first_that_reads
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, as_asked, claims_of
 from gguf2ollama.chat.selection import choose_template
-from tests.calling_templates import ACTIONS, JSON_CALLS, KEYS_AND_VALUES, XML_CALLS, XML_CALLS_NO_THOUGHTS
+from tests.calling_templates import (
+    ACTIONS,
+    JSON_CALLS,
+    KEYS_AND_VALUES,
+    UNFORESEEN_CALLS,
+    XML_CALLS,
+    XML_CALLS_NO_THOUGHTS,
+)
 from tests.live.rendering import BOS, EOS, RenderingServer, Told, corpus_templates
 from tests.live.servers import RunningOllama
 from tests.scripted_llama import scripted_llama
@@ -51,6 +58,15 @@ def _authors(chat_template: str) -> Authors:
 def _choose(chat_template: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice:
     """Choose a TEMPLATE, which is honoured beside a chat template that shows tools where it has a parser."""
     question = Question(authors=_authors(chat_template), version=server.ollama.version, is_native=False)
+    choice = choose_template(question, renderer=renderer)
+    assert isinstance(choice, TemplateChoice)
+    return choice
+
+
+def _choose_native(chat_template: str, *, renderer: Renderer, server: RenderingServer) -> TemplateChoice:
+    question = Question(
+        authors=_authors(chat_template), version=server.ollama.version, has_companions=True, may_patch=False
+    )
     choice = choose_template(question, renderer=renderer)
     assert isinstance(choice, TemplateChoice)
     return choice
@@ -185,6 +201,17 @@ def test_calls_in_xml_are_not_read_by_a_template_alone(
     told = _heard(server, tmp_path, XML_CALLS, answers, thinks=True, go_template=choice.chosen.go_template)
     for answer, real in zip(answers, told, strict=True):
         assert real.calls != _meant(answer)[2], answer.text
+
+
+def test_a_call_that_is_foreseen_to_be_missed_natively_ends_in_an_error(
+    renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    chosen = _choose_native(UNFORESEEN_CALLS, renderer=renderer, server=server)
+    assert (chosen.chosen.origin, chosen.chosen.misses_calls) == ("native", True)
+    answers = _met(answers_of(_authors(UNFORESEEN_CALLS).load(renderer)), thinks=False)
+    (call,) = [one for one in answers if len(one.calls) == 1 and len(one.calls[0].arguments) == 1][:1]
+    with pytest.raises(AssertionError, match="peg-native"):
+        _heard(server, tmp_path, UNFORESEEN_CALLS, [call], thinks=False)
 
 
 @pytest.mark.corpus

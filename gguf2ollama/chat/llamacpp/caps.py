@@ -19,7 +19,7 @@ from gguf2ollama.chat.llamacpp.interpreter import Template
 from gguf2ollama.chat.llamacpp.scopes import Watch
 from gguf2ollama.chat.llamacpp.values import Value, from_json
 
-__all__ = ["Support", "probe"]
+__all__ = ["Support", "probe", "takes_parallel_calls"]
 
 _MARKER = "STRING_MARKER"
 _USER = {"role": "user", "content": "User message"}
@@ -84,6 +84,19 @@ def probe(template: Template, *, now: datetime, misses_text: bool, tries_empty_p
         tool_calls=tool_calls,
         object_arguments=object_arguments,
     )
+
+
+def takes_parallel_calls(template: Template, *, now: datetime, support: Support) -> bool:
+    """Find out whether a template shows the second call of a message.
+
+    Raises:
+        NotForeseen: What llama.cpp does with it is not modelled.
+    """
+    arguments: Mapping[str, Any] | str = {"arg": "value"} if support.object_arguments else '{"arg": "value"}'
+    result = _Attempt(template, now)(_called(arguments, arguments), [_TOOL])
+    if result.text is None:
+        return False
+    return result.watch("messages", 1, "tool_calls", 1, "function").used
 
 
 @dataclass(slots=True)

@@ -9,7 +9,15 @@ from datetime import datetime
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.llamacpp.builds import builds_of
-from gguf2ollama.chat.llamacpp.server import Loaded, Prediction, Tokens, Unpredictable, load_tool_use, start
+from gguf2ollama.chat.llamacpp.server import (
+    CallReader,
+    Loaded,
+    Prediction,
+    Tokens,
+    Unpredictable,
+    load_tool_use,
+    start,
+)
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family
@@ -57,6 +65,14 @@ class NativeTemplate:
         loaded = self._with_tools if conversation.tools else self._loaded
         outcomes = [one.render(asked) if isinstance(one, Loaded) else one for one in loaded]
         return outcomes[0] if _agree(outcomes) else _undecided(outcomes)
+
+    def call_readers(self) -> list[CallReader]:
+        """Return what reads the calls in answers: one for each build; none where that is not known."""
+        found = [
+            one.call_reader() if isinstance(one, Loaded) else Unpredictable("") for one in self._with_tools
+        ]
+        readers = [one for one in found if isinstance(one, CallReader)]
+        return readers if len(readers) == len(found) else []
 
 
 def read_native(

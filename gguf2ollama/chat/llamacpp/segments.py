@@ -9,6 +9,7 @@ llama.cpp b10488 and b11095, which are the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from gguf2ollama._dataclass import dataclass
@@ -29,10 +30,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is found on one side only."""
+    """What is found on one side only, and what both begin and end with."""
 
     left: str
     right: str
+    prefix: str = ""
+    suffix: str = ""
 
 
 def segments(text: str) -> list[Segment]:
@@ -81,9 +84,10 @@ def split(left: str, right: str) -> Split:
     cut = [one[: len(one) - suffix] for one in remains]
     prefix = len(common_prefix(cut[0], cut[1])) if starts_in_text else 0
     unique = Split(cut[0][prefix:], cut[1][prefix:])
-    if not unique.left and unique.right and right.startswith(left):
-        return Split("", right[len(left) :])
-    return unique
+    if not unique.left and (right.startswith(left) if unique.right else left == right):
+        return Split("", right[len(left) :], prefix=left)
+    before = max(mine.before(), theirs.before(), key=len) + cut[0][:prefix]
+    return replace(unique, prefix=before, suffix=left[len(before) + len(unique.left) :])
 
 
 class _Side:
@@ -111,6 +115,9 @@ class _Side:
             self.is_used_up = True
         else:
             self.end -= 1
+
+    def before(self) -> str:
+        return "".join(one.text for one in self.found[: self.start])
 
     def remainder(self) -> str:
         stop = self.end if self.is_used_up else self.end + 1

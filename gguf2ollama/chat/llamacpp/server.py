@@ -10,7 +10,9 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp.autoparser import Reasoning, find_reasoning, require_parser
 from gguf2ollama.chat.llamacpp.builds import Build
-from gguf2ollama.chat.llamacpp.caps import Support, probe
+from gguf2ollama.chat.llamacpp.call_form import CallForm, find_call_form
+from gguf2ollama.chat.llamacpp.call_reader import Call, read_calls
+from gguf2ollama.chat.llamacpp.caps import Support, probe, takes_parallel_calls
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
 from gguf2ollama.chat.llamacpp.interpreter import Template, load
 from gguf2ollama.chat.llamacpp.request import (
@@ -19,12 +21,12 @@ from gguf2ollama.chat.llamacpp.request import (
     told_tools,
     with_content_as_taken,
 )
-from gguf2ollama.chat.llamacpp.segments import common_prefix
+from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, common_prefix
 from gguf2ollama.chat.llamacpp.special_templates import Family, continued_turn, family_of, opened_turn
 from gguf2ollama.chat.llamacpp.values import as_bytes_text, as_text
 from gguf2ollama.chat.outcome import Cause, Outcome, Refused, Rendered
 
-__all__ = ["Loaded", "Prediction", "Tokens", "Unpredictable", "load_tool_use", "start"]
+__all__ = ["CallReader", "Loaded", "Prediction", "Tokens", "Unpredictable", "load_tool_use", "start"]
 
 _CAP_CHARACTERS = 128 << 10  # the longest of 183 real templates has 19 kB
 _TEST = Message(role="user", content="test")
@@ -283,6 +285,42 @@ class Loaded:
         """
         self._prompt(Conversation(name="start", messages=tuple(messages), think=True))
 
+    def call_reader(self) -> CallReader | Unpredictable:
+        """Return what reads the calls in answers."""
+        if self.family is not None:
+            return Unpredictable(f"llama.cpp reads answers of {self.family.name} in its own way")
+        if not self.support.tool_calls:
+            return CallReader(loaded=self, form=None)
+        learner = _Learner(
+            template=self.template, support=self.support, build=self.build, tokens=self.tokens, now=self.now
+        )
+        try:
+            has_parallel_calls = takes_parallel_calls(self.template, now=self.now, support=self.support)
+            form = find_call_form(
+                learner, self.source, reasoning=self.reasoning, has_parallel_calls=has_parallel_calls
+            )
+        except TemplateFault as fault:
+            return Unpredictable(str(fault))
+        except NotForeseen as reason:
+            return Unpredictable(_sentence(reason))
+        return CallReader(loaded=self, form=form)
+
+    def begun_thought(self, asked: Conversation) -> str:
+        """Return what a prompt has of the answer's thought, from its opening mark on.
+
+        Raises:
+            NotForeseen: It cannot be told.
+            TemplateFault: The template raises.
+        """
+        start = self.reasoning.start.strip(WHITE_SPACE)
+        if not start:
+            return ""
+        told = told_messages(asked.messages, source=self.source, support=self.support)
+        closed = as_bytes_text(self._render(self._variables(asked) | {"messages": told}))
+        opened = as_bytes_text(self._prompt(asked))
+        opening = opened[len(common_prefix(closed, opened)) :]
+        return as_text(opening[opening.find(start) :]) if start in opening else ""
+
     def render(self, conversation: Conversation) -> Prediction:
         """Predict the prompt of a canonical conversation."""
         try:
@@ -341,6 +379,58 @@ class Loaded:
         if self.family.continuation is None:
             return plain + continued_turn(plain) + content
         return plain + self.family.continuation(self.source, as_text(opening)) + content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReader:
+    """Reads calls as a server does that has started with a template.
+
+    Attributes:
+        loaded: The template.
+        form: How it writes calls; ``None`` where the server sees none in it.
+    """
+
+    loaded: Loaded
+    form: CallForm | None
+
+    @property
+    def shows_calls(self) -> bool:
+        """Whether the template shows calls of earlier turns."""
+        return self.loaded.support.tool_calls
+
+    def holds_to_form(self, text: str) -> bool:
+        """Return whether a grammar makes calls of the model such that they are read, by how they begin."""
+        if self.form is None or self.form.mode != "JSON":
+            return False
+        mark = as_text(self.form.section[0] or self.form.call[0])
+        return bool(mark) and mark in text
+
+    def read(self, text: str, *, asked: Conversation) -> list[Call] | None:
+        """Return the calls in an answer; ``None`` where the request ends with an error, or nothing is known.
+
+        Args:
+            text: What the model writes, up to the end of its turn.
+            asked: What it answers, canonical.
+        """
+        if self.form is None:
+            return None
+        try:
+            begun, tools = self.loaded.begun_thought(asked), told_tools(asked)
+        except (TemplateFault, NotForeseen):
+            return None
+        found = read_calls(
+            as_bytes_text(begun + text), form=self.form, reasoning=self.loaded.reasoning, tools=tools
+        )
+        return None if found is None else [(as_text(name), _as_text_all(told)) for name, told in found]
+
+
+def _as_text_all(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value whose texts are told byte by byte, as it is."""
+    if isinstance(value, str):
+        return as_text(value)
+    if isinstance(value, dict):
+        return {as_text(key): _as_text_all(one) for key, one in value.items()}
+    return [_as_text_all(one) for one in value] if isinstance(value, list) else value
 
 
 def _ended(prompt: str) -> str:

@@ -228,7 +228,7 @@ def test_conversations_that_render_differently_get_a_warning_by_feature():
 
 def test_calls_that_the_server_would_not_parse_get_a_warning():
     (warning,) = plan(CHAT, choice=choice(go_template="{{ .Prompt }}", misses_calls=True)).warnings
-    assert "tool calls will not be parsed" in warning
+    assert "will not parse tool calls" in warning
 
 
 def test_the_users_template_is_named_with_its_scores():

@@ -1,0 +1,128 @@
+"""How llama-server finds and reads calls; the live tests hold it to servers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.llamacpp import read_native
+from gguf2ollama.chat.llamacpp.call_form import CallForm
+from gguf2ollama.chat.llamacpp.server import CallReader
+from gguf2ollama.chat.model_output import Answer, answers_of
+from gguf2ollama.chat.ollama_input import canonical
+from gguf2ollama.chat.output_checks import misses_calls_natively
+from gguf2ollama.chat.reference import Renderer
+from tests.calling_templates import (
+    JSON_CALLS,
+    JSON_CALLS_NO_THOUGHTS,
+    KEYS_AND_VALUES,
+    UNFORESEEN_CALLS,
+    XML_CALLS_NO_THOUGHTS,
+)
+
+_VERSION = "0.34.4"
+_NOW = datetime(2026, 3, 7, tzinfo=UTC)
+_TURN = (
+    "{% for t in tools or [] %}{{ t | tojson }}\n{% endfor %}{% for m in messages %}<|{{ m.role }}|>"
+    "{{ m.content or '' }}{% for c in m.tool_calls or [] %}CALL{% endfor %}AFTER<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+_TOOL_AND_JSON = _TURN.replace("AFTER", "").replace(
+    "CALL", "<|call|>{{ c.function.name }}\n{{ c.function.arguments | tojson }}"
+)
+_NAME_IS_KEY = _TURN.replace("AFTER", "{{ ']</calls>' if m.tool_calls }}").replace(
+    "CALL",
+    "{{ '<calls>[' if loop.first else ', ' }}"
+    "{{ '{' }}{{ c.function.name | tojson }}: {{ c.function.arguments | tojson }}}",
+)
+READ = {
+    "JSON": JSON_CALLS,
+    "JSON, no thoughts": JSON_CALLS_NO_THOUGHTS,
+    "keys and values": KEYS_AND_VALUES,
+    "a name and JSON": _TOOL_AND_JSON,
+    "a name that is a key": _NAME_IS_KEY,
+}
+
+
+def _reader(text: str) -> CallReader:
+    (reader,) = read_native(text, version=_VERSION, now=_NOW).call_readers()
+    return reader
+
+
+def _answers(text: str, renderer: Renderer, *, thinks: bool) -> list[Answer]:
+    return [one for one in answers_of(renderer.load(text)) if (one.asked.think is None) != thinks]
+
+
+@pytest.mark.parametrize("text", READ.values(), ids=READ)
+def test_calls_are_read_as_they_are_written(renderer: Renderer, text: str):
+    reader, thinks = _reader(text), "<think>" in text
+    found = 0
+    for answer in _answers(text, renderer, thinks=thinks):
+        asked = canonical(answer.asked, path="native", version=_VERSION)
+        expected = [(call.name, dict(call.arguments)) for call in answer.calls]
+        cuts = range(answer.end, len(answer.text) + 1)  # wherever the end of the turn stands
+        if expected:
+            assert expected in [reader.read(answer.text[:cut], asked=asked) for cut in cuts], answer.text
+            found += 1
+    assert found >= 3
+
+
+def test_calls_in_a_form_that_is_not_seen_are_missed(renderer: Renderer):
+    readers = [_reader(UNFORESEEN_CALLS)]
+    answers = _answers(UNFORESEEN_CALLS, renderer, thinks=False)
+    assert misses_calls_natively(readers, answers, thinks=False, version=_VERSION)
+    readers = [_reader(_TOOL_AND_JSON)]
+    answers = _answers(_TOOL_AND_JSON, renderer, thinks=False)
+    assert not misses_calls_natively(readers, answers, thinks=False, version=_VERSION)
+
+
+def test_a_template_that_llama_cpp_knows_or_that_shows_no_calls_misses_none(renderer: Renderer):
+    assert read_native(XML_CALLS_NO_THOUGHTS, version=_VERSION, now=_NOW).call_readers() == []
+    silent = "{% for t in tools or [] %}{{ t | tojson }}{% endfor %}{{ messages[-1].content }}"
+    assert _reader(silent).form is None
+    answers = _answers(silent, renderer, thinks=False)
+    assert not misses_calls_natively([_reader(silent)], answers, thinks=False, version=_VERSION)
+
+
+def test_the_form_of_calls_is_found():
+    form = _reader(JSON_CALLS_NO_THOUGHTS).form
+    assert form == CallForm(mode="JSON", call=("<tool_call>\n", "</tool_call>"), order=("name", "arguments"))
+    tags = _reader(KEYS_AND_VALUES).form
+    assert tags is not None
+    assert (tags.mode, tags.call, tags.argument, tags.value) == (
+        "tags",
+        ("<tool_call>", "</tool_call>"),
+        ("<arg_key>", "</arg_key>"),
+        ("<arg_value>", "</arg_value>"),
+    )
+
+
+_TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+_ASKED = Conversation(name="asked", messages=(Message(role="user", content="Hi"),), tools=(_TOOL,))
+_READERS: dict[str, CallReader] = {}
+_PIECES = st.sampled_from(
+    [
+        "<tool_call>",
+        "</tool_call>",
+        '{"name": "f", "arguments": {}}',
+        "\n",
+        " ",
+        "f",
+        "<arg_key>",
+        "{",
+        "é",
+        "</",
+    ]
+)
+
+
+@given(text=st.lists(_PIECES, max_size=12).map("".join), name=st.sampled_from(sorted(READ)))
+def test_whatever_a_model_writes_is_read_or_not(text: str, name: str):
+    reader = _READERS.setdefault(name, _reader(READ[name]))
+    asked = canonical(_ASKED, path="native", version=_VERSION)
+    found = reader.read(text, asked=asked)
+    assert found is None or all(call[0] == "f" and isinstance(call[1], dict) for call in found)
