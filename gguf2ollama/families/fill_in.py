@@ -139,10 +139,10 @@ def _is_whole(tokens: Mapping[str, str]) -> bool:
 
 
 def _fill_in(tokens: Mapping[str, str], *, said: str, source: str, is_certain: bool) -> FillIn:
-    return FillIn(go_actions="".join(_actions(tokens, said=said)), source=source, is_certain=is_certain)
+    return FillIn(go_actions=_actions(tokens, said=said), source=source, is_certain=is_certain)
 
 
-def _actions(tokens: Mapping[str, str], *, said: str) -> Iterator[str]:
+def _actions(tokens: Mapping[str, str], *, said: str) -> str:
     """Return the actions that write a prompt, in the order in which the model was trained.
 
     Most go by prefix, suffix, middle. Mistral's ``[SUFFIX]`` and ``[PREFIX]`` have no token for the middle
@@ -154,13 +154,18 @@ def _actions(tokens: Mapping[str, str], *, said: str) -> Iterator[str]:
     prefix, suffix, middle = tokens["prefix"], tokens["suffix"], tokens.get("middle", "")
     prompt, rest = "{{ .Prompt }}", "{{ .Suffix }}"
     if prefix.startswith("["):
-        yield f"{go_print(suffix)}{rest}{go_print(prefix)}{prompt}"
-    elif prefix.startswith("<[") or _SUFFIX_FIRST.search(said):
-        yield f"{go_print(suffix)}{rest}{go_print(prefix)}{prompt}{go_print(middle)}"
-    elif prefix == "<PRE>":
-        yield f"{go_print(f'{prefix} ')}{prompt}{go_print(f' {suffix}')}{rest}{go_print(f' {middle}')}"
-    else:
-        yield f"{go_print(prefix)}{prompt}{go_print(suffix)}{rest}{go_print(middle)}"
+        return f"{_print(suffix)}{rest}{_print(prefix)}{prompt}"
+    if prefix.startswith("<[") or _SUFFIX_FIRST.search(said):
+        return f"{_print(suffix)}{rest}{_print(prefix)}{prompt}{_print(middle)}"
+    if prefix == "<PRE>":
+        return f"{prefix} {prompt} {_print(suffix)}{rest} {_print(middle)}"
+    return f"{_print(prefix)}{prompt}{_print(suffix)}{rest}{_print(middle)}"
+
+
+def _print(token: str) -> str:
+    """Return the Go text that prints a token: itself, or an action where a Modelfile could not hold it."""
+    is_plain = token.isprintable() and token == token.strip() and not {"{", '"'} & set(token)
+    return token if is_plain else go_print(token)
 
 
 def _end_of_definitions(go_template: str) -> int | None:

@@ -26,6 +26,7 @@ from gguf2ollama.names import HubSource, SiteKey, parse_source
 from gguf2ollama.oci import Digest
 from gguf2ollama.planning.options import BuildOptions
 from gguf2ollama.planning.plan import BuildPlan
+from gguf2ollama.planning.pooling import Pooling
 from gguf2ollama.planning.recipe import Recipe
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.parse import parse_user_source, public_source
@@ -99,7 +100,7 @@ class Lock:
             files=_locked(plan.inspection.files),
             context=None if context is None else int(context.value),
             template_sha256=Digest.of((recipe.template.value or recipe.chat_template).encode()).hex,
-            recipe_sha256=_recipe_digest(recipe),
+            recipe_sha256=_recipe_digest(recipe, pooling=plan.inspection.pooling),
             ollama=plan.destination.version.text,
         )
 
@@ -238,7 +239,7 @@ def _locked(files: ModelFiles) -> tuple[LockedFile, ...]:
     return tuple(LockedFile(path=file.path, bytes=file.size, sha256=file.sha256) for file in reported)
 
 
-def _recipe_digest(recipe: Recipe) -> str:
+def _recipe_digest(recipe: Recipe, *, pooling: Pooling | None) -> str:
     modelfile = recipe.modelfile
     values: dict[str, Any] = {
         "template": modelfile.template,
@@ -246,6 +247,8 @@ def _recipe_digest(recipe: Recipe) -> str:
         "parameters": modelfile.parameters_json(),
         "licenses": list(modelfile.licenses),
     }
+    if pooling is not None and pooling.choice.value is not None:
+        values["pooling"] = pooling.choice.value
     if modelfile.messages:
         values["messages"] = [[message.role, message.content] for message in modelfile.messages]
     return Digest.of(json.dumps(values, sort_keys=True).encode()).hex

@@ -535,14 +535,19 @@ def _patch(
     patch = repair_widths(model.first)
     if model.shards[0].has_left_over_split:
         patch = HeaderPatch(changes={**patch.changes, **dict.fromkeys(SPLIT_KEYS)})
-    if pooling is not None and pooling.patch:
-        patch = HeaderPatch(changes={**patch.changes, **pooling.patch.changes})
     if patch and not target.header_is_editable:
         keys = ", ".join(patch.changes)
         raise InvalidGguf(
             f"{model.first.name}: llama.cpp does not read it with {keys} as they are",
-            hint="build without --stream, so that they can be changed in the header",
+            hint="use `gguf2ollama build` without --stream, which changes them in the header",
         )
+    if pooling is not None and pooling.patch:
+        if not target.header_is_editable:
+            raise UsageProblem(
+                f"{model.first.name}: Ollama embeds with it only if its header has {pooling.key}",
+                hint="use `gguf2ollama build` without --stream, which writes the header",
+            )
+        patch = HeaderPatch(changes={**patch.changes, **pooling.patch.changes})
     if chat_template is None:
         return patch
     require_chat_template(chat_template)

@@ -51,12 +51,14 @@ class Pooling:
     """How a model makes one vector of a text.
 
     Attributes:
+        key: The key of a header that says it.
         choice: How, with its origin; a value of ``None`` for a model that generates text and does not embed.
         patch: The change of its header for that.
         prompts: Texts that its authors put before a text to embed, by their names.
         warnings: What may surprise, one sentence each.
     """
 
+    key: str
     choice: Value
     patch: HeaderPatch = UNCHANGED
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +101,7 @@ class _Subject:
                 hint="use --pooling mean, cls or last",
             )
         patch = HeaderPatch(changes={self._key: None}) if self._key in self._gguf.metadata else UNCHANGED
-        return Pooling(choice=Value(value=None, source=origin), patch=patch)
+        return Pooling(key=self._key, choice=Value(value=None, source=origin), patch=patch)
 
     def choose(self) -> Pooling | None:
         """Choose by header, tags, names and published files."""
@@ -159,6 +161,7 @@ class _Subject:
         if name == "last" and not is_there and ends:
             changes[_ADDS_EOS] = TypedValue(ValueType.BOOL, value=True)
         return Pooling(
+            key=self._key,
             choice=Value(value=name, source=source),
             patch=HeaderPatch(changes=changes) if changes else UNCHANGED,
             prompts=self._files.published.prompts,
@@ -168,6 +171,7 @@ class _Subject:
         if self._architecture in TEXT_ENCODERS:
             self._refuse_reranker(signs.reason)
         return Pooling(
+            key=self._key,
             choice=Value(value=None, source=f"it is a reranker ({signs.reason})"),
             warnings=(_AS_LANGUAGE_MODEL.format(signs.reason),),
         )

@@ -53,6 +53,14 @@ def rendered(go_template, prompt, suffix):
     return ollama_template.render_suffix(go_template, prompt=prompt, suffix=suffix)
 
 
+@pytest.mark.parametrize("odd", [' {{ .Evil }}"""', "\u200b", "a\nb", " x "])
+def test_a_token_is_printed_as_it_is_whatever_it_holds(odd):
+    metadata = vocabulary(odd, "<y>", "<z>") | dict(zip(KEYS, (1, 2, 3), strict=True))
+    found = find_fill_in(metadata)
+    assert rendered(found.go_actions, "A", "B") == f"{odd}A<y>B<z>"
+    assert rendered(with_fill_in("x \n", found), "A", "B") == f"{odd}A<y>B<z>"
+
+
 @pytest.mark.parametrize(
     "tokens",
     [

@@ -73,6 +73,16 @@ def test_what_would_be_another_model_is_not_made(make, lock, tmp_path, options, 
         make(locked=lock, **options)
 
 
+def test_another_pooling_would_be_another_model(hub, make, tmp_path):
+    gguf = tiny_llama(tmp_path / "e.gguf", metadata={"general.tags": ["mteb"]}).read_bytes()
+    hub.add("o/e", {"e-Q8_0.gguf": gguf})
+    path = tmp_path / "e.lock"
+    write_lock(path, make("o/e", pooling="cls").plan)
+    assert make("o/e", pooling="cls", locked=path)
+    with pytest.raises(VerificationFailed, match="would differ from the lock file"):
+        make("o/e", pooling="mean", locked=path)
+
+
 @pytest.mark.parametrize("context", ["auto", "max", "server", 512])
 def test_the_context_is_that_of_the_lock_file_whatever_the_machine_has(
     hub, make, tmp_path, monkeypatch, context

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gguf2ollama import inspect
+from gguf2ollama import inspect, modelfile
 from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import ShardSet, TypedValue, ValueType
 from gguf2ollama.planning.pooling import choose_pooling
@@ -145,6 +145,13 @@ def test_a_build_embeds_with_what_lies_in_the_folder(tmp_path):
     assert found.patch.changes["llama.pooling_type"].value == 3
     assert found.describe_embeddings()[1:] == ("Prompt 'query' of its authors: 'Query: ' before a text",)
     assert found.recipe.parameters["num_batch"].value == 4096
+
+
+def test_a_modelfile_cannot_change_the_header(tmp_path):
+    path = tiny_llama(tmp_path / "Qwen3-Embedding.gguf")
+    with pytest.raises(UsageProblem, match=r"only if its header has llama\.pooling_type") as caught:
+        modelfile(path)
+    assert "gguf2ollama build" in caught.value.hint
 
 
 @pytest.mark.parametrize("option", ["max", "rank", ""])
