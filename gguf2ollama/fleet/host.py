@@ -164,23 +164,23 @@ def _full(name: str) -> str:
 
 def _explained(error: Gguf2OllamaError, host: HostEntry) -> Gguf2OllamaError:
     """Return the error with the place of what to correct, for a host of a file."""
-    if not isinstance(error, ServerRefused) or error.status not in {_UNAUTHORIZED, _FORBIDDEN}:
-        return error
     if host.place is None:
         return error
-    credential = "token" if host.token else "user or password" if host.user else None
-    given = host.token or host.password
-    what = f"does not accept its {credential}" if credential else "requires authentication"
-    hint = (
-        f"check {f'the variable {given.env}' if given.env else given.file}"
-        if given
-        else ("give the host a token, or user and password, in the file")
-    )
-    return ServerRefused(
-        f"{host.place}: host {host.name} ({host.address}) {what} (HTTP {error.status})",
-        hint=hint,
-        status=error.status,
-    )
+    if isinstance(error, ServerRefused) and error.status in {_UNAUTHORIZED, _FORBIDDEN}:
+        credential = "token" if host.token else "user or password" if host.user else None
+        given = host.token or host.password
+        what = f"does not accept its {credential}" if credential else "requires authentication"
+        hint = "give the host a token, or user and password, in the file"
+        if given is not None:
+            hint = f"check {f'the variable {given.env}' if given.env else given.file}"
+        return ServerRefused(
+            f"{host.place}: host {host.name} ({host.address}) {what} (HTTP {error.status})",
+            hint=hint,
+            status=error.status,
+        )
+    if not error.message.startswith(str(host.place.file)):
+        error.message = f"{host.place}: host {host.name}: {error.message}"
+    return error
 
 
 def over_hosts(
@@ -237,7 +237,7 @@ def open_hosts(
                 client = connect(host, folder=fleet.folder, environ=environ, ca_file=ca_file)
                 opened[host.name] = clients.enter_context(client)
             except Gguf2OllamaError as error:
-                found[host.name] = Observation(host=host, error=error)
+                found[host.name] = Observation(host=host, error=_explained(error, host))
 
         def look(host: HostEntry) -> None:
             names = [model.name for model in fleet.models_of(host)]

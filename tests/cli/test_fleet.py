@@ -9,6 +9,7 @@ import pytest
 from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
+from tests.fakes.tls_proxy import CERTIFICATE
 
 SECRET = "s3cret-t0ken-value"
 
@@ -119,7 +120,7 @@ def test_other_weights_are_an_update(call, file, tmp_path):
     assert call("plan", path).code == 0
 
 
-def test_a_host_that_fails_hides_no_other_and_is_gone_on_with(call, file, hosts):
+def test_a_host_that_fails_hides_no_other_and_a_second_call_resumes(call, file, hosts):
     path = file(MODELS)
     hosts[0].inject("POST /api/blobs/", Die(after_bytes=10), times=20)
     done = call("apply", path, "--json")
@@ -238,6 +239,54 @@ def test_a_wrong_token_is_said_with_the_place_in_the_file(call, hosts, tmp_path,
     assert f"{path}:3:" in missing.out
     assert "MY_TOKEN is not set" in missing.out
     assert missing.code == 2
+
+
+@pytest.mark.parametrize(
+    "answer,code,expected",
+    [
+        (Answer(body="<html>welcome</html>", content_type="text/html"), 5, "host a: "),
+        (Answer(body='{"version": ""}'), 5, "did not return a version"),
+        (Answer(body='{"version": "0.5.0"}'), 2, "too old for uploads"),
+    ],
+)
+def test_a_host_that_cannot_take_models_is_said_with_its_place(call, file, hosts, answer, code, expected):
+    path = file(MODELS, via="upload")
+    hosts[0].inject("GET /api/version", answer, times=9)
+    done = call("plan", path, "--json")
+    assert done.code == code
+    message = done.json["hosts"][0]["error"]["message"]
+    line = path.read_text().splitlines().index("hosts:") + 2
+    assert message.startswith(f"{path}:{line}:3: host a: ")
+    assert expected in message
+    assert actions(done.json) == {("b", "one"): "create", ("b", "two"): "create"}
+
+
+def test_a_host_without_room_stays_as_it_was(call, tmp_path, gguf, monkeypatch):
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+    path = tmp_path / "m.yaml"
+    with FakeOllama(version="0.34.4", disk_bytes=1000) as full, FakeOllama(version="0.34.4") as other:
+        path.write_text(f"models: {{one: ./{gguf.name}}}\nhosts:\n  full: {full.url}\n  other: {other.url}\n")
+        done = call("apply", path, "--json")
+        assert done.code == 7
+        states = {result["host"]: result["state"] for result in done.json["results"]}
+        assert states == {"full": "failed", "other": "done"}
+        with Client(full.url) as client:
+            assert client.list() == ()
+
+
+def test_a_certificate_that_is_not_known_is_said_with_its_place(call, tmp_path, gguf, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    path = tmp_path / "m.yaml"
+    with FakeOllama(version="0.34.4", certificate=CERTIFICATE) as host:
+        path.write_text(f"models: {{one: ./{gguf.name}}}\nhosts:\n  a: {host.url}\n")
+        done = call("plan", path)
+        assert done.code == 5
+        assert f"{path}:3:3: host a: " in done.out
+        assert "certificate" in done.out
+        path.write_text(
+            f"models: {{one: ./{gguf.name}}}\nhosts:\n  a: {{url: '{host.url}', ca: '{CERTIFICATE}'}}\n"
+        )
+        assert call("plan", path).code == 10
 
 
 def test_a_source_that_is_gone_is_said_and_the_other_models_are_planned(call, file):
