@@ -100,7 +100,7 @@ def _values(inspection: Inspection) -> list[tuple[str, str, str]]:
         for key, value in inspection.patch.changes.items()
     ]
     rows += [
-        ("MESSAGE", f"{message.role} {_short(message.content)}", "Modelfile")
+        ("MESSAGE", f"{message.role} {_short(message.content)}", "as requested")
         for message in recipe.modelfile.messages
     ]
     rows += [("LICENSE", _short(text), "general.license in the GGUF") for text in recipe.modelfile.licenses]

@@ -15,6 +15,7 @@ from tests.fakes.hub_content import Hollow
 from tests.fakes.hub_repositories import KNOWN, MB
 from tests.fakes.ollama_server import FakeOllama
 from tests.zoo import mtp
+from tests.zoo.projectors import make_projector
 
 SHARDED = "Qwen/Qwen2.5-7B-Instruct-GGUF"
 
@@ -294,6 +295,24 @@ class TestProjector:
         lines = []
         find_with("o/r", notify=lines.append)
         assert any("--mmproj FILE takes another (mmproj-F32.gguf" in line for line in lines)
+
+
+class TestProjectorOfAnotherWidth:
+    @pytest.fixture(autouse=True)
+    def _repository(self, hub, model, tmp_path):
+        projector = make_projector(tmp_path / "p.gguf", width=64).read_bytes()
+        hub.add("o/r", {"m-Q4_K_M.gguf": model, "mmproj-F16.gguf": projector})
+
+    def test_is_left_out_with_a_warning_and_not_fetched(self):
+        files = find_with("o/r")
+        assert (files.projectors, [file.path for file in files.origin.files]) == ((), ["m-Q4_K_M.gguf"])
+        assert files.left_out == (
+            "mmproj-F16.gguf is not used as projector: it is for models of width 64, and this one has 32",
+        )
+
+    def test_is_refused_where_it_is_given(self):
+        with pytest.raises(UsageProblem, match="does not fit the model"):
+            find_with("o/r", projectors=["mmproj-F16.gguf"])
 
 
 class TestDraft:
