@@ -9,6 +9,10 @@
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
 # make test-fleet  one file on five real servers, two behind nginx, and the Ansible collection: some five minutes
 # make test-kills  ends builds and merges by signals, 216 times, on a real server: five to ten minutes
+# make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
+# make test-engines  llama-cpp-python and transformers, each in an environment of its own: compiles for minutes, 6 GB
+# make test-gpu  layers on the GPU of this machine, with libraries that are built for it
+# make test-fleet  one file on five real servers, two of them behind nginx: some two minutes
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make site   build the documents as a site into .site, and fail at a link that leads nowhere
@@ -30,6 +34,7 @@ AT_ONCE := -n 4 --dist worksteal
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-corpus test-fleet test-kills check unit loopback fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
+.PHONY: demo test test-engines test-gpu test-corpus test-fleet test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -75,6 +80,30 @@ mutants: $(INSTALLED)
 
 test-corpus: $(VENV)/.transformers parts
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m corpus --timeout 3600
+
+# outside the checkout, since one is compiled for minutes and the other has torch
+ENGINES := $(or $(GGUF2OLLAMA_ENGINES),$(HOME)/.cache/gguf2ollama-engines)
+
+test-engines: $(ENGINES)/llama-cpp-python/.installed $(ENGINES)/transformers/.installed parts
+	$(ENGINES)/llama-cpp-python/bin/python -m pytest tests/engines tests/live/test_guide.py
+	$(ENGINES)/transformers/bin/python -m pytest tests/engines tests/live/test_guide.py
+
+$(ENGINES)/%/.installed: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,$*]'
+	touch $@
+
+test-gpu: $(ENGINES)/gpu/.installed parts
+	GGUF2OLLAMA_GPU=1 $(ENGINES)/gpu/bin/python -m pytest tests/engines/test_gpu.py
+
+# with the command that the program itself names for this machine
+$(ENGINES)/gpu/.installed: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	for engine in llama.cpp llama-cpp-python; do \
+		eval "$$($(@D)/bin/python -m gguf2ollama.engines.install_lines $$engine)" || exit 1; \
+	done
+	touch $@
 
 # what the authors' side is held to; no torch is needed for that
 $(VENV)/.transformers: $(INSTALLED)

@@ -80,3 +80,7 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return ""
+
+
+if __name__ == "__main__":  # for `make test-gpu`
+    print(*map(install_line, sys.argv[1:]), sep="\n")  # type: ignore[arg-type] # noqa: T201
