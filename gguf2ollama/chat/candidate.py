@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from gguf2ollama.chat.ollama_parsers import AnswerParser
     from gguf2ollama.families.fill_in import FillIn
 
-__all__ = ["Candidate", "NothingRenders", "Origin", "Question", "TemplateChoice"]
+__all__ = ["Candidate", "IgnoredThinking", "NothingRenders", "Origin", "Question", "TemplateChoice"]
 
 Origin: TypeAlias = Literal["user", "native", "patched", "profile", "synthesised"]
+IgnoredThinking: TypeAlias = Literal["off", "levels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +157,7 @@ class TemplateChoice:
             predicted.
         turns_thinking_on: Whether the server has the model think where a client does not say, though it would
             not by its own chat template.
+        ignored_thinking: What a client may say of thinking without effect on the prompt.
     """
 
     chosen: Candidate
@@ -166,6 +168,7 @@ class TemplateChoice:
     remarks: tuple[str, ...] = ()
     gets_renderer: bool = False
     turns_thinking_on: bool = False
+    ignored_thinking: tuple[IgnoredThinking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from gguf2ollama import gotmpl, ollama_template
 from gguf2ollama.chat import synthesis
-from gguf2ollama.chat.candidate import Candidate, NothingRenders, Origin, Question, TemplateChoice
+from gguf2ollama.chat.candidate import (
+    Candidate,
+    IgnoredThinking,
+    NothingRenders,
+    Origin,
+    Question,
+    TemplateChoice,
+)
 from gguf2ollama.chat.companion import REASONING_SHOWS, companion
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, unknown
 from gguf2ollama.chat.content_switches import find_switches
@@ -70,6 +77,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         remarks=tuple(trial.remarks),
         gets_renderer=question.gets_renderer,
         turns_thinking_on="thinking" in chosen.capabilities and not trial.thinks_by_default(),
+        ignored_thinking=trial.ignored_thinking(chosen),
     )
 
 
@@ -169,6 +177,34 @@ class _Trial:
             [Request(conversation=one) for one in (asked, replace(asked, think=True))]
         )
         return unset == on
+
+    def ignored_thinking(self, candidate: Candidate) -> tuple[IgnoredThinking, ...]:
+        """Return what a client may say of thinking without effect on the prompt, of a model that thinks.
+
+        Levels that the authors' template does not know are not among it.
+        """
+        if "thinking" not in candidate.capabilities or self._question.gets_renderer:
+            return ()
+        asked = Conversation(name="default", messages=(Message(role="user", content="Hello"),))
+        on, off, low, high = (replace(asked, think=think) for think in (True, False, "low", "high"))
+        ignored: list[IgnoredThinking] = []
+        if self._prompt_of(candidate, on) == self._prompt_of(candidate, off):
+            ignored.append("off")
+        meant = self._template.render([Request(conversation=one) for one in (low, high)])
+        if meant[0] != meant[1] and self._prompt_of(candidate, low) == self._prompt_of(candidate, high):
+            ignored.append("levels")
+        return tuple(ignored)
+
+    def _prompt_of(self, candidate: Candidate, conversation: Conversation) -> Prediction:
+        (taken,) = self._as_taken(candidate.capabilities, system=self._question.system, of=[conversation])
+        if candidate.go_template is None:
+            text = self._carried if candidate.chat_template is None else candidate.chat_template
+            return self._native(text).render(taken)
+        from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415 - only where a TEMPLATE was taken
+        from gguf2ollama.gotmpl.state import Budget  # noqa: PLC0415 - as above
+
+        parsed = parse(candidate.go_template)
+        return self._go_prompt(parsed, taken, capabilities=candidate.capabilities, budget=Budget())
 
     def cutting_stops(self) -> tuple[str, ...]:
         """Return the stop strings that would cut an answer before its end."""

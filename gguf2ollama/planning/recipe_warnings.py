@@ -172,10 +172,15 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
     if choice.chosen.is_native and not choice.claims.offered_tools and "tools" in choice.chosen.capabilities:
         yield UNSEEN_TOOLS
     if choice.turns_thinking_on:
+        off = "" if "off" in choice.ignored_thinking else '; "think": false turns it off'
         yield (
             "Ollama turns reasoning on unless a client says otherwise, which the model's own chat template"
-            ' does not; "think": false turns it off'
+            f" does not{off}"
         )
+    if "off" in choice.ignored_thinking:
+        yield '"think": false does not change the prompt: the model reasons all the same, if it does'
+    if "levels" in choice.ignored_thinking:
+        yield '"think": "low", "medium" and "high" do not reach the chat template: each turns reasoning on'
     if choice.chosen.generate_note:
         yield choice.chosen.generate_note
     if origin == "native" and target.create_replaces_template and choice.chosen.companion is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.builders import CHATML_TEMPLATE, tiny_llama
-from tests.calling_templates import JSON_CALLS_NO_THOUGHTS
+from tests.calling_templates import JSON_CALLS_NO_THOUGHTS, UNFORESEEN_CALLS
 
 KEY = "tokenizer.chat_template"
 
@@ -43,3 +45,42 @@ def test_a_chat_template_that_takes_no_text_gets_no_model_but_a_template_to_star
     assert done.code == 0, done.err
     assert "no prompts can be compared" in done.err
     assert server.store.models["mine:latest"]
+
+
+_REASONING = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}{# <think></think> #}"
+)
+_SWITCH = "{{ '<think>' if enable_thinking | default(true) else '<think></think>' }}"
+
+
+@pytest.mark.parametrize("switch, is_warned", [("<think>", True), (_SWITCH, False)])
+def test_a_think_false_without_effect_is_warned_of(call, tmp_path, switch, is_warned):
+    path = tiny_llama(tmp_path / "thinks.gguf", chat_template=_REASONING + switch)
+    done = call("inspect", path)
+    assert done.code == 0, done.err
+    assert ('"think": false does not change the prompt' in done.err) is is_warned
+    assert '"think": "low"' not in done.err  # the chat template knows no levels
+
+
+def test_levels_of_thinking_that_do_not_reach_the_chat_template_are_warned_of(call, tmp_path):
+    text = _REASONING + _SWITCH + "{{ reasoning_effort if reasoning_effort is defined }}"
+    levels = '"think": "low", "medium" and "high" do not reach'
+    path = tiny_llama(tmp_path / "levels.gguf", chat_template=text)
+    assert levels not in call("inspect", path).err
+    # a TEMPLATE of the user that says whether to think, and not how hard
+    own = (
+        "{{ range .Messages }}{{ .Role }}: {{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}"
+        "{{ .Content }}{{ end }}{{ if .Think }}<think>{{ end }}"
+    )
+    done = call("inspect", path, "--template", "-", stdin=own)
+    assert levels in done.err
+    assert '"think": false does not' not in done.err
+
+
+def test_calls_that_ollama_would_not_read_are_warned_of(call, tmp_path):
+    for number, (text, is_warned) in enumerate([(UNFORESEEN_CALLS, True), (JSON_CALLS_NO_THOUGHTS, False)]):
+        path = tiny_llama(tmp_path / f"{number}.gguf", chat_template=text)
+        done = call("inspect", path)
+        assert done.code == 0, done.err
+        assert ("Ollama will not parse tool calls" in done.err) is is_warned
