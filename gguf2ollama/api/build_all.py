@@ -26,6 +26,7 @@ from gguf2ollama.planning.options import BuildOptions, read_keywords
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.plan import plan_build as plan_files
 from gguf2ollama.planning.plan_cache import PlanCache
+from gguf2ollama.planning.pooling import IsReranker
 from gguf2ollama.sources.library import LibraryModel, SkippedFile, find_library
 
 if TYPE_CHECKING:
@@ -146,12 +147,18 @@ def build_all(
             dry_run=dry_run,
             progress=progress,
         )
-        models = []
+        models, skipped = [], list(library.skipped)
         for model, name in zip(library.models, _names(library.models), strict=True):
-            found = builder.build(model, name)
+            try:
+                found = builder.build(model, name)
+            except IsReranker:
+                skipped.append(
+                    SkippedFile(path=model.path, reason="reranker, which Ollama has no endpoint for")
+                )
+                continue
             notify(_line(found))
             models.append(found)
-    return LibraryResult(location=opened.destination.location, models=tuple(models), skipped=library.skipped)
+    return LibraryResult(location=opened.destination.location, models=tuple(models), skipped=tuple(skipped))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -181,6 +188,8 @@ class _Builder:
             destination = dataclasses.replace(self.opened.destination, rendering=other.rendering)
             self.opened = dataclasses.replace(self.opened, destination=destination)
             return self.build(model, name)
+        except IsReranker:
+            raise
         except Gguf2OllamaError as error:
             return dataclasses.replace(found, reason=error.message)
 

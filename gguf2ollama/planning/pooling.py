@@ -27,7 +27,7 @@ from gguf2ollama.ggufio import GgufFile, HeaderPatch, TypedValue, ValueType
 from gguf2ollama.ggufio.patching import UNCHANGED
 from gguf2ollama.sources.model import ModelFiles, Value
 
-__all__ = ["POOLING_CHOICES", "Pooling", "choose_pooling"]
+__all__ = ["POOLING_CHOICES", "IsReranker", "Pooling", "choose_pooling"]
 
 # `enum llama_pooling_type` in llama.h; 0 stands for none: vectors of tokens, which /api/embed refuses
 _NUMBERS: Mapping[PoolingName, int] = {"mean": 1, "cls": 2, "last": 3}
@@ -44,6 +44,10 @@ _AS_LANGUAGE_MODEL = (
     " that it is, which answers with a word where its authors take the probabilities of two words"
 )
 _HINT = "use --pooling mean, cls or last, as its model card says"
+
+
+class IsReranker(UsageProblem):
+    """A file is a reranker, which Ollama has no use for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,8 @@ def choose_pooling(files: ModelFiles, *, requested: str | None) -> Pooling | Non
 
     Raises:
         InvalidGguf: The header has something else than a number there.
-        UsageProblem: It is a reranker, or an embedding model and nothing says how it pools.
+        IsReranker: It is one.
+        UsageProblem: It is an embedding model, and nothing says how it pools.
     """
     subject = _Subject(files)
     return subject.choose() if requested is None else subject.as_requested(requested)
@@ -179,7 +184,7 @@ class _Subject:
     def _refuse_reranker(self, why: str) -> NoReturn:
         path = shlex.quote(str(self._files.paths[0]))
         language_model = "; --pooling none builds it as a language model, which does not score"
-        raise UsageProblem(
+        raise IsReranker(
             f"{self._gguf.name} is a reranker ({why}): Ollama has no endpoint that scores texts, and answers"
             " with vectors of zeros",
             hint=f"llama.cpp serves it: llama-server --rerank --model {path}"

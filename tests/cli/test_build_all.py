@@ -108,3 +108,12 @@ def test_two_hundred_models_are_looked_at_once(call, tmp_path):
         os.link(first, folder / "same.gguf")
     done = call("build", "--all", tmp_path / "models", "--store", tmp_path / "store", "--json")
     assert [model["state"] for model in done.json["models"]] == ["created"]
+
+
+def test_rerankers_are_skipped_as_files_that_are_no_models(call, library, tmp_path):
+    metadata = {"bert.pooling_type": 4}
+    build_gguf(library / "one" / "alpha-GGUF" / "bge-reranker.gguf", architecture="bert", metadata=metadata)
+    done = call("build", "--all", library, "--store", tmp_path / "store", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert states(done) == dict.fromkeys(NAMES, "new")
+    assert "reranker, which Ollama has no endpoint for" in [file["reason"] for file in done.json["skipped"]]
