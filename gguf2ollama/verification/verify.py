@@ -230,7 +230,7 @@ class _Subject:
         found = run_smoke_tests(
             self.client,
             str(self.name),
-            capabilities=self.info.capabilities,
+            capabilities=_true_capabilities(self.info),
             turn_marks=turn_marks(turns, vocabulary),
             missed_ends=[
                 end.text
@@ -332,6 +332,13 @@ def _embeds(name: ModelName, info: ModelInfo) -> bool:
             hint="name a chat model; `gguf2ollama list` shows all models",
         )
     return False
+
+
+def _true_capabilities(info: ModelInfo) -> tuple[str, ...]:
+    """Return what a model can do: Ollama lists ``vision`` with any projector, also one of sound alone."""
+    projector = info.projector_metadata
+    hears_alone = projector.get("clip.has_audio_encoder") and not projector.get("clip.has_vision_encoder")
+    return tuple(can for can in info.capabilities if can != "vision" or not hears_alone)
 
 
 def _metadata(

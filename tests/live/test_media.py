@@ -7,8 +7,9 @@ from gguf2ollama.errors import ServerRefused, UsageProblem
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client
 from gguf2ollama.verification.smoke_tests import run_smoke_tests
+from gguf2ollama.verification.verify import verify
 from tests.builders import tiny_llama
-from tests.zoo.projectors import IMAGE_TOKENS, make_projector
+from tests.zoo.projectors import IMAGE_TOKENS, SOUND_TOKENS, make_projector, make_sound_projector
 
 pytestmark = pytest.mark.live
 
@@ -30,6 +31,19 @@ def test_a_picture_is_tokens_of_the_prompt(ollama_server, client, tmp_path):
     message = {"role": "user", "content": "Hi", "images": ["bm8gcGljdHVyZQ=="]}
     with pytest.raises(UsageProblem, match="cannot read the image"):
         list(client.chat("sees", [message]))
+
+
+def test_a_sound_is_tokens_of_the_prompt(ollama_server, client, tmp_path):
+    tiny_llama(tmp_path / "hears.gguf")
+    make_sound_projector(tmp_path / "mmproj.gguf", width=32)
+    build(tmp_path, name="hears", host=ollama_server.url)
+    assert "audio" in client.show("hears").capabilities
+    checks = {check.name: check for check in verify("hears", host=ollama_server.url).checks}
+    assert "sees images" not in checks  # though the server lists that
+    check = checks["hears audio"]
+    assert check.state == "passed", check.detail
+    (tokens,) = [int(word) for word in check.detail.split() if word.isdigit()]
+    assert SOUND_TOKENS <= tokens < 2 * SOUND_TOKENS  # with marks around it
 
 
 def test_ollama_loads_no_model_with_a_projector_of_another_width(client, tmp_path):
