@@ -9,10 +9,8 @@
 # make test-corpus  every chat template of a corpus beside the checkout, offline and on real servers: three quarters of an hour
 # make test-fleet  one file on five real servers, two behind nginx, and the Ansible collection: some five minutes
 # make test-kills  ends builds and merges by signals, 216 times, on a real server: five to ten minutes
-# make test-kills  ends builds and merges by signals, some 290 times, on a real server: some ten minutes
 # make test-engines  llama-cpp-python and transformers, each in an environment of its own: compiles for minutes, 6 GB
 # make test-gpu  layers on the GPU of this machine, with libraries that are built for it
-# make test-fleet  one file on five real servers, two of them behind nginx: some two minutes
 # make live-old  against real Ollamas of before 0.30, which it builds first: about five minutes for each
 # make docs   write docs/reference.md and examples/modelfiles/ from the code
 # make site   build the documents as a site into .site, and fail at a link that leads nowhere
@@ -33,8 +31,7 @@ AT_ONCE := -n 4 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-corpus test-fleet test-kills check unit loopback fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
-.PHONY: demo test test-engines test-gpu test-corpus test-fleet test-kills check unit fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows clean
+.PHONY: demo test test-engines test-gpu test-corpus test-fleet test-kills check unit loopback fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)

@@ -49,6 +49,7 @@ class LoadReport:
         seconds: How long it took, the start of the process not counted.
         before: The memory of the process with the library imported and no model.
         after: Its memory with the model loaded.
+        reported: What a server says that the model takes (``/api/ps``), in bytes; ``None`` without a server.
     """
 
     engine: EngineName
@@ -59,6 +60,7 @@ class LoadReport:
     seconds: float
     before: EngineMemory
     after: EngineMemory
+    reported: int | None = None
 
 
 class Engine(Protocol):

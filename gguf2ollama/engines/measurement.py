@@ -29,6 +29,7 @@ class Measurement:
         before: The memory of the process with the library and no model.
         loaded: The same with the model.
         answering: The most that was seen while it answered.
+        reported: What a server says that the model takes; ``None`` without a server.
         load_seconds: How long loading took, without the start of the process.
         first_seconds: From the question to the first piece of the answer.
         prompt_tokens, answer_tokens: Tokens that were read and written.
@@ -46,6 +47,7 @@ class Measurement:
     before: EngineMemory = EngineMemory(resident=0)
     loaded: EngineMemory = EngineMemory(resident=0)
     answering: EngineMemory = EngineMemory(resident=0)
+    reported: int | None = None
     load_seconds: float = 0.0
     first_seconds: float = 0.0
     prompt_tokens: int = 0
@@ -130,6 +132,7 @@ def _measure(
         before=report.before,
         loaded=report.after,
         answering=_most(looks),
+        reported=report.reported,
         load_seconds=report.seconds,
         first_seconds=first,
         prompt_tokens=metrics.prompt_eval_count if metrics else 0,

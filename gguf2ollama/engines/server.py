@@ -96,6 +96,7 @@ class ServedModel:
             seconds=seconds,
             before=EngineMemory(resident=0, own=0, gpu=0),
             after=self.memory(),
+            reported=running.size,
         )
 
     def __enter__(self) -> Self:
@@ -138,11 +139,6 @@ class ServedModel:
             return sum_memory(found)
         running = self._running()
         return EngineMemory(resident=running.size - running.size_vram, gpu=running.size_vram)
-
-    def reported(self) -> tuple[int, int]:
-        """Return what the server says that it takes (``/api/ps``): bytes in all, and of them on GPUs."""
-        running = self._running()
-        return running.size, running.size_vram
 
     def unload(self) -> None:
         """Take it out of the server's memory, and remove it if it was made for this."""

@@ -121,6 +121,8 @@ def test_a_measurement_stands_beside_the_estimate(smollm2, newest_ollama):
         )
     )
     assert [measurement.engine for measurement in found] == ["llama.cpp", "ollama"]
+    assert found[0].reported is None
+    assert found[1].reported == pytest.approx(found[1].need.total, rel=0.1)
     for measurement in found:
         assert measurement.problem is None
         # what the estimate does not count: code of the library, tokens, threads

@@ -511,6 +511,7 @@ SHAPES: Mapping[str, Shape] = {
                     ),
                     "gpu_error_percent": ("number: the same of `gpu_bytes`", None),
                 },
+                "reported_bytes": ("integer: what Ollama says that the model takes (`/api/ps`)", None),
                 "load_seconds": "number: loading, without the start of the process",
                 "first_token_seconds": "number: from the question to the first piece of the answer",
                 "prompt_tokens": "integer: tokens of the prompt",

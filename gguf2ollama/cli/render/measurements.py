@@ -109,6 +109,7 @@ def measurement_json(measurement: Measurement) -> dict[str, Any]:
             "ram_error_percent": error_percent(measurement.need.ram, measurement.ram_growth),
             "gpu_error_percent": error_percent(gpu_need, measurement.gpu_growth) if gpu_need else None,
         },
+        "reported_bytes": measurement.reported,
         "load_seconds": measurement.load_seconds,
         "first_token_seconds": measurement.first_seconds,
         "prompt_tokens": measurement.prompt_tokens,
