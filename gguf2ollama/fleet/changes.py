@@ -38,6 +38,7 @@ class Change:
         differences: What an update changes.
         bytes_to_send: Bytes of weights that the host lacks; ``None`` if not known.
         in_use: Whether it is in memory now.
+        target: What it would say that it was made of; empty if it is not built.
         exit_code: Of a failure, its exit code.
     """
 
@@ -48,6 +49,7 @@ class Change:
     differences: tuple[Difference, ...] = ()
     bytes_to_send: int | None = 0
     in_use: bool = False
+    target: str = ""
     exit_code: int = 0
 
 
@@ -153,7 +155,10 @@ class FleetPlan:
                 "version": host.version,
                 "error": bool(host.error),
                 "changes": [
-                    [change.model, change.action, [dataclasses.astuple(d) for d in change.differences]]
+                    [
+                        *(change.model, change.action, change.target),
+                        [dataclasses.astuple(difference) for difference in change.differences],
+                    ]
                     for change in sorted(host.changes, key=lambda change: change.model)
                 ],
             }
@@ -187,6 +192,7 @@ def as_values(found: FleetPlan) -> dict[str, Any]:
                         "reason": change.reason,
                         "hint": change.hint,
                         "in_use": change.in_use,
+                        "target": change.target or None,
                         "bytes_to_send": change.bytes_to_send,
                         "differences": [
                             {

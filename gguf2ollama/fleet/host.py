@@ -15,8 +15,8 @@ from gguf2ollama.api.build_steps import find_memory
 from gguf2ollama.api.listing import list_once
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, UsageProblem
 from gguf2ollama.fleet.entries import Fleet, HostEntry
-from gguf2ollama.fs.space import free_bytes
 from gguf2ollama.install.destination import OpenDestination, open_server
+from gguf2ollama.install.preflight import free_server_bytes
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName, ServerAddress
 from gguf2ollama.ollama import Client, LocalModel, ModelInfo
 
@@ -126,17 +126,13 @@ def _observe(host: HostEntry, client: Client, names: Sequence[ModelName]) -> Obs
     # whether the server can pull is not tried before there is something to make
     opened = open_server(client, via=host.via, tests_pull=False)
     listed = {
-        ModelName.parse(model.name).full.lower(): model
+        _full(model.name): model
         for model in list_once(client.list()).models
         if not model.name.startswith(f"{TEMPORARY_NAMESPACE}/") and not model.remote_host
     }
     wanted = [name for name in names if name.full.lower() in listed]
     with ThreadPoolExecutor(max_workers=4) as pool:
         shown = dict(zip(wanted, pool.map(lambda name: _show(client, name), wanted), strict=True))
-    free = None
-    if opened.store is not None:
-        with contextlib.suppress(Gguf2OllamaError, OSError):
-            free = free_bytes(opened.store.root)
     return Observation(
         host=host,
         opened=opened,
@@ -144,7 +140,7 @@ def _observe(host: HostEntry, client: Client, names: Sequence[ModelName]) -> Obs
         models=listed,
         shown={name.full.lower(): info for name, info in shown.items() if info is not None},
         running=frozenset(_full(model.name) for model in client.ps()),
-        free_bytes=free,
+        free_bytes=free_server_bytes(client),
     )
 
 

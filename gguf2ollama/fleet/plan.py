@@ -17,7 +17,7 @@ from gguf2ollama.fleet.desired import Desired, placed
 from gguf2ollama.fleet.diff import compare
 from gguf2ollama.fleet.entries import Fleet, ModelEntry
 from gguf2ollama.fleet.file import as_fleet
-from gguf2ollama.fleet.host import Observation, hosts_of, open_hosts
+from gguf2ollama.fleet.host import Observation, hosts_of, open_hosts, over_hosts
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.install.preflight import reported_digests
@@ -29,6 +29,7 @@ from gguf2ollama.planning.record import BuildRecord, weights_digest
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
+    from gguf2ollama.ollama import ServerVersion
     from gguf2ollama.planning.target import Destination
 
 __all__ = ["PARALLEL", "Planner", "open_fleet", "plan", "plan_host"]
@@ -132,9 +133,27 @@ class Planner:
 
     def plan(self) -> FleetPlan:
         """Return what would change."""
+        self._find_sources()
         return FleetPlan(
             fleet=self.fleet, hosts=tuple(plan_host(self, observation) for observation in self.observations)
         )
+
+    def _find_sources(self) -> None:
+        """Find the sources of all models that hosts may need, in parallel; errors are kept for later."""
+        needed = {
+            (entry.name.full, observation.opened.destination.version)
+            for observation in self.observations
+            if observation.opened is not None
+            for entry in self.fleet.models_of(observation.host)
+            if entry.source
+            and not (entry.update == "never" and entry.name.full.lower() in observation.models)
+        }
+
+        def find(pair: tuple[str, ServerVersion]) -> None:
+            with contextlib.suppress(Gguf2OllamaError):
+                self.desired[pair[0]].find(pair[1], notify=self.notify)
+
+        over_hosts(find, sorted(needed, key=lambda pair: pair[0]), most=PARALLEL, interrupt=lambda: None)
 
     def plan_build(self, entry: ModelEntry, observation: Observation, destination: Destination) -> BuildPlan:
         """Return the plan of a build on a host; its context is as recorded there, if it was chosen by memory.
@@ -237,13 +256,15 @@ def _plan_build(
     if name not in observation.models:
         build = planner.plan_build(entry, observation, destination)
         return dataclasses.replace(
-            change, action="create", bytes_to_send=_missing_bytes(planner, build, observation, promised)
+            _targeted(change, planner, build),
+            action="create",
+            bytes_to_send=_missing_bytes(planner, build, observation, promised),
         )
     info = observation.shown.get(name)
     if info is None:
         build = planner.plan_build(entry, observation, destination)
         return dataclasses.replace(
-            change,
+            _targeted(change, planner, build),
             action="update",
             reason="the host lists it and cannot show it",
             bytes_to_send=_missing_bytes(planner, build, observation, promised),
@@ -268,12 +289,23 @@ def _plan_build(
     if not differences and entry.update != "always":
         return change
     return dataclasses.replace(
-        change,
+        _targeted(change, planner, build),
         action="update",
         reason="" if differences else "update: always",
         differences=differences,
         bytes_to_send=_missing_bytes(planner, build, observation, promised),
     )
+
+
+def _targeted(change: Change, planner: Planner, build: BuildPlan) -> Change:
+    """Return the change with what it makes: its source, and a target that differs if that does."""
+    made, layers = build.inspection.recipe.made, planner.layer_digests(build)
+    if made is None:
+        return change
+    if layers is not None:
+        made = made.with_digests(layers[layer.name] for layer in build.image.weights)
+    commit = f" at {made.commit[:12]}" if made.commit else ""
+    return dataclasses.replace(change, reason=f"from {made.source}{commit}", target=str(made))
 
 
 def _missing_bytes(

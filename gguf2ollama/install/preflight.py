@@ -17,7 +17,7 @@ from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.layers import Image, Weights
 from gguf2ollama.planning.plan import BuildPlan
 
-__all__ = ["is_store_of", "preflight", "reported_digests", "require_server_space"]
+__all__ = ["free_server_bytes", "is_store_of", "preflight", "reported_digests", "require_server_space"]
 
 _COMPARED_MODELS = 20  # of those that a server lists, to identify its store
 _SAME_TIME = 1.0  # seconds by which server and file system may differ on a file's time
@@ -128,6 +128,17 @@ def _free_or_none(folder: Path, *, reserved: Mapping[int, int]) -> int | None:
         return free_bytes(folder) - reserved.get(folder.stat().st_dev, 0)
     except (Gguf2OllamaError, OSError):  # it does not exist, or cannot be read
         return None
+
+
+def free_server_bytes(client: Client, *, environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return the bytes free in the store of a server; ``None`` if not known, as on another machine."""
+    if not client.address.is_loopback:
+        return None
+    for store in known_stores(environ):
+        free = _free_or_none(store.root / "blobs", reserved={})
+        if free is not None and is_store_of(client, store):
+            return free
+    return None
 
 
 def is_store_of(client: Client, store: LocalStore) -> bool:

@@ -196,6 +196,13 @@ def test_a_saved_plan_is_applied_and_refused_once_a_host_has_changed(call, file,
     assert call("apply", saved, "--prune").code == 2
 
 
+def test_a_saved_plan_is_refused_once_a_source_has_changed(call, file, tmp_path):
+    path, saved = file(MODELS), tmp_path / "plan.json"
+    assert call("plan", path, "-o", saved).code == 10
+    tiny_llama(tmp_path / "Tiny-Chat-Q4_K_M.gguf", seed=5)
+    assert call("apply", saved).code == 6
+
+
 def test_a_plan_in_markdown_has_a_row_for_each_change(call, file):
     out = call("plan", file(MODELS), "--markdown").out
     assert "| a | one:latest | create |" in out

@@ -225,6 +225,7 @@ _PLAN: dict[str, Shape] = {
                     "reason": "string: why; of a failure, its message",
                     "hint": ("string: what to do about a failure", None),
                     "in_use": "boolean: whether it is in memory",
+                    "target": ("string: what it would record that it was made of", None),
                     "bytes_to_send": ("integer: weights that the host lacks", None),
                     "differences": [
                         {
