@@ -2,6 +2,7 @@
 # make test   every test, live ones included: gets a real Ollama and llama.cpp once, into a cache
 # make check  lint, types, floors and every test; CI runs this, then make mutants and make lowest
 # make fuzz   50,000 hostile headers: each ends in a plan or in an error with a sentence
+# make audit  pip-audit: known weaknesses of all that is installed; needs PyPI itself
 # make lowest tests/unit and tests/cli with the oldest dependencies that pyproject.toml allows
 # make unit   the quick tests alone: of tests/unit and tests/cli what talks to no server and starts no program
 # make loopback  the other quick ones, which talk to fakes of Ollama and of hubs on loopback
@@ -31,7 +32,7 @@ AT_ONCE := -n 4 --dist worksteal
 # whatever the environment says: without bytecode, each process of the tests would compile all over again
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-engines test-gpu test-corpus test-fleet test-kills check unit loopback fuzz mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
+.PHONY: demo test test-engines test-gpu test-corpus test-fleet test-kills check unit loopback fuzz audit mutants live live-old lowest lint types imports parts bench frozen docs site workflows recording clean
 
 demo: $(DEMO)/venv/.installed
 	@$(DEMO)/venv/bin/python examples/demo.py --folder $(DEMO)
@@ -141,7 +142,13 @@ workflows:
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive gguf2ollama
 	$(BIN)/python -m tests.words
+
+# known weaknesses of what is installed; asks PyPI's advisories, which a mirror of packages does not have
+audit: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9'
+	$(BIN)/pip-audit --progress-spinner off --skip-editable
 
 types: $(INSTALLED)
 	$(BIN)/mypy

@@ -9,7 +9,13 @@ from gguf2ollama.cli._verbs import VERBS
 from tests.cli.reference import reference
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *sorted(map(str, Path("docs").rglob("*.md")))]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    *sorted(map(str, Path("docs").rglob("*.md"))),
+]
 
 
 def test_the_reference_is_that_of_the_commands():
