@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from gguf2ollama._text import one_line
 from gguf2ollama.cli._model_options import model_options, verify_option
 from gguf2ollama.cli._options import option, output_options, source_argument, verb
-from gguf2ollama.cli.render.engines import engines_json, engines_lines
 from gguf2ollama.cli.render.explain import explained, explanation_json
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.cli.render.plan import describe, describe_origin, inspection_json
@@ -59,6 +58,7 @@ def command(
     """
     check_source(source)
     from gguf2ollama.api.inspect import inspect  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.cli.render.engines import engines_json, engines_lines  # noqa: PLC0415 - as above
 
     if explain_template and no_verify:
         raise UsageProblem(
