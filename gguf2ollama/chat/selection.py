@@ -132,7 +132,7 @@ class _Trial:
         cost = self.cost(candidate)
         if any(cost[: _COST.index("copied") + 1]):
             return False
-        if candidate.is_native and not cost.changed:
+        if candidate.is_native and not (cost.changed or self._question.is_exact):
             # a TEMPLATE gets properties and arguments sorted, and may have no branch that is not seen
             if self.claims.tools and shows_tools(self._carried):
                 return True

@@ -76,6 +76,16 @@ def test_what_has_the_switch_is_chosen(renderer):
     assert chosen.parity.score("switch").is_exact
 
 
+def test_a_header_is_changed_for_rare_contents_where_all_is_to_be_exact(renderer):
+    text = IN_SYSTEM + TURNS + OPEN
+    for is_exact in (False, True):
+        question = Question(authors=Authors(chat_template=text), version="0.34.4", is_exact=is_exact)
+        chosen = choose_template(question, renderer=renderer).chosen
+        assert chosen.origin == ("patched" if is_exact else "native")
+        odd = {case.conversation.name for case in chosen.parity.differing}
+        assert ("odd white space" in odd) is not is_exact
+
+
 def test_a_branch_that_no_conversation_reaches_speaks_for_the_chat_template(renderer):
     # natively an answer is not continued so, which a TEMPLATE does
     ended = TURNS.replace("<|end|>", "{% if not loop.last %}<|end|>{% endif %}")
