@@ -96,7 +96,7 @@ class Candidate:
         capabilities: Of ``tools`` and ``thinking`` what the server will take the model to be able to do.
         parity: How its prompts compare with the authors'.
         misses_calls: Whether the server would not read the model's calls of tools.
-        day: The day that the TEMPLATE tells whatever day it is; ``None`` where it is told by Ollama.
+        day: The day that the TEMPLATE always prints; ``None`` where Ollama provides the date.
         parser: What reads the model's answers: a built-in parser, together with ``go_template``; ``None``
             where the server finds calls and thoughts by what renders.
         inserts: Whether it fills in the middle, which a TEMPLATE alone can.

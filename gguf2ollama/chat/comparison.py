@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
     ``exact``: the same bytes. ``json_equal``: the same but for how JSON in them is written. ``different``:
     anything else, and a conversation that only one of the two refuses. ``unknown``: what comes out cannot be
-    told beforehand. ``refused``: the authors' template takes no such conversation, so nothing is compared.
+    predicted. ``refused``: the authors' template takes no such conversation, so nothing is compared.
     """
 
     exact = "exact"
@@ -38,10 +38,10 @@ class Case:
 
     Attributes:
         conversation: What was asked.
-        want: What the authors' template makes of it, without the BOS that the tokenizer adds.
-        got: What is made of it instead; ``None`` where that cannot be told.
+        want: The reference prompt, without the BOS that the tokenizer adds.
+        got: The prompt that is rendered instead; ``None`` where that cannot be predicted.
         verdict: How they compare.
-        note: Why ``got`` cannot be told, else empty.
+        note: Why ``got`` cannot be predicted, else empty.
     """
 
     conversation: Conversation
@@ -111,8 +111,8 @@ class Parity:
         return tuple(case for case in self.faults if case.verdict is not Verdict.json_equal)
 
     def __str__(self) -> str:
-        told = (f"{feature} {score}" for feature, score in self.scores.items() if score.compared)
-        return ", ".join(told) or "nothing compared"
+        counts = (f"{feature} {score}" for feature, score in self.scores.items() if score.compared)
+        return ", ".join(counts) or "nothing compared"
 
 
 def without_bos(outcome: Outcome, *, bos: str) -> Outcome:
@@ -128,7 +128,7 @@ def compare(conversation: Conversation, *, want: Outcome, got: Outcome) -> Case:
 
 
 def unknown(conversation: Conversation, *, want: Outcome, why: str) -> Case:
-    """Tell that what comes out cannot be told beforehand, and why."""
+    """Return a case whose prompt cannot be predicted, and why."""
     verdict = Verdict.refused if isinstance(want, Refused) else Verdict.unknown
     return Case(conversation=conversation, want=want, got=None, verdict=verdict, note=why)
 
@@ -201,7 +201,7 @@ def _canonical(span: Any) -> str:  # noqa: ANN401 - a text, or a JSON object or 
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Write 1.0 as 1, which JSON does not tell apart."""
+    """Write 1.0 as 1, which JSON does not distinguish."""
     if isinstance(value, dict):
         return {key: _whole(member) for key, member in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""A conversation, and how the two sides are told it: a Jinja chat template and Ollama's ``/api/chat``.
+"""A conversation, and its two forms: for a Jinja chat template, and for Ollama's ``/api/chat``.
 
-Both forms are made of one value, so that a comparison never compares two different conversations.
+Both come from one value, so that a comparison never compares two different conversations.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Message:
     Attributes:
         role: Who speaks.
         content: The text.
-        thinking: What the model thought before it, or ``None`` where nothing is told of it.
+        thinking: What the model thought before it, or ``None`` where that is not given.
         calls: The tools that the model calls.
         tool_name, tool_call_id: In a result, the tool's name and the call's id; ``""`` for none.
     """
@@ -68,7 +68,7 @@ class Conversation:
             ``prefill``: to continue an answer; ``odd``: to take contents that hardly any chat has.
         messages: The messages, the oldest first.
         tools: The tools offered, each ``{"type": "function", "function": {…}}``.
-        think: Whether the model shall think, or how hard; ``None`` where it isn't told.
+        think: Whether the model shall think, or how hard; ``None`` where the client does not say.
     """
 
     name: str
@@ -93,19 +93,19 @@ class Conversation:
             thinking_key: Where a message's thinking stands; most templates look for this one.
             typed_roles: Whose contents are lists of one part, ``{"type": "text", "text"}``, instead of texts.
             text_arguments: Whether arguments are JSON as text, instead of an object. A client may write them
-                in many ways; they are told as Ollama writes them, which is Go's way.
+                in many ways; they are written as Ollama does, which is Go's way.
             tool_responses: Whether results are no messages but stand in the one that calls, with the answer
-                that follows them; one that is JSON is told as its value.
+                that follows them; one that is JSON is passed as its value.
         """
-        told = []
+        passed = []
         for message in self.messages:
             one = _for_jinja(message, text_arguments=text_arguments)
             if message.role in typed_roles:
                 one["content"] = [{"type": "text", "text": message.content}]
             if message.thinking is not None:
                 one[thinking_key] = message.thinking
-            told.append(one)
-        return _with_responses(told) if tool_responses else told
+            passed.append(one)
+        return _with_responses(passed) if tool_responses else passed
 
     def for_ollama(self) -> dict[str, Any]:
         """Return the body of ``/api/chat``: ``messages``, and ``tools`` and ``think`` where there are any."""
@@ -118,9 +118,9 @@ class Conversation:
 
 
 def _for_jinja(message: Message, *, text_arguments: bool) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    passed: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.calls:
-        told["tool_calls"] = [
+        passed["tool_calls"] = [
             {
                 **({"id": call.id} if call.id else {}),
                 "type": "function",
@@ -134,33 +134,33 @@ def _for_jinja(message: Message, *, text_arguments: bool) -> dict[str, Any]:
             for call in message.calls
         ]
     if message.tool_name:
-        told["name"] = message.tool_name
+        passed["name"] = message.tool_name
     if message.tool_call_id:
-        told["tool_call_id"] = message.tool_call_id
-    return told
+        passed["tool_call_id"] = message.tool_call_id
+    return passed
 
 
 def _with_responses(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put results into the messages that call, as ``{"name", "response"}``, and answers behind them."""
-    told: list[dict[str, Any]] = []
+    passed: list[dict[str, Any]] = []
     for message in messages:
-        turn = told[-1] if told else {}
+        turn = passed[-1] if passed else {}
         responses = turn.get("tool_responses", [])
         if message["role"] == "tool" and len(responses) < len(turn.get("tool_calls", ())):
             call = turn["tool_calls"][len(responses)]
             name = message.get("name") or call["function"]["name"]
             responded = [*responses, {"name": name, "response": _value(message["content"])}]
-            told[-1] = turn | {"tool_responses": responded}
+            passed[-1] = turn | {"tool_responses": responded}
         elif responses and not turn["content"] and message.keys() == {"role", "content"}:
             is_answer = message["role"] == "assistant"
-            told[-1:] = [turn | {"content": message["content"]}] if is_answer else [turn, message]
+            passed[-1:] = [turn | {"content": message["content"]}] if is_answer else [turn, message]
         else:
-            told.append(message)
-    return told
+            passed.append(message)
+    return passed
 
 
 def _value(content: object) -> object:
-    """Return what a text tells as JSON, or else what is there."""
+    """Return the value of a text that is JSON, or else what is there."""
     try:
         return json.loads(content) if isinstance(content, str) else content
     except (ValueError, RecursionError):
@@ -168,11 +168,11 @@ def _value(content: object) -> object:
 
 
 def _for_ollama(message: Message) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    passed: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.thinking is not None:
-        told["thinking"] = message.thinking
+        passed["thinking"] = message.thinking
     if message.calls:
-        told["tool_calls"] = [
+        passed["tool_calls"] = [
             {
                 **({"id": call.id} if call.id else {}),
                 "function": {"name": call.name, "arguments": dict(call.arguments)},
@@ -180,7 +180,7 @@ def _for_ollama(message: Message) -> dict[str, Any]:
             for call in message.calls
         ]
     if message.tool_name:
-        told["tool_name"] = message.tool_name
+        passed["tool_name"] = message.tool_name
     if message.tool_call_id:
-        told["tool_call_id"] = message.tool_call_id
-    return told
+        passed["tool_call_id"] = message.tool_call_id
+    return passed

@@ -75,7 +75,7 @@ def stops_that_cut(stops: Iterable[str], *, answers: Iterable[Answer]) -> tuple[
 
 
 def _reads_all(parser: AnswerParser, answers: Sequence[Answer], *, thinks: bool) -> bool:
-    # a client that leaves `think` out is no case of its own: a model that thinks is then told to
+    # think=None equals True for thinking models
     met = [answer for answer in answers if (answer.asked.think is None) != thinks]
     has_call = any(answer.calls for answer in met)
     return has_call and all(_reads(parser, answer, thinks=thinks) for answer in met)
@@ -87,7 +87,7 @@ def _reads(parser: AnswerParser, answer: Answer, *, thinks: bool) -> bool:
         (call.name, dict(call.arguments)) for call in answer.calls
     ]:
         return False
-    # told not to think, it may drop what is thought all the same
+    # with think=False, dropping reasoning is fine
     is_apart = heard.thought == answer.thought or (answer.asked.think is False and not heard.thought)
     return is_apart and _says(heard, answer)
 

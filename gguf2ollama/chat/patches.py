@@ -1,7 +1,7 @@
-"""Changes to a chat template that keep what it means, and change what an Ollama makes of it.
+"""Changes to a chat template that keep its meaning in transformers, and fix what Ollama renders.
 
 A server that renders with the chat template in a GGUF decides by that text which variables there are, whether
-the model thinks, and whether it is told a system message at all. Each change here mends one such decision.
+the model thinks, and whether it gets system messages at all. Each change here fixes one such decision.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gguf2ollama.jinja.facts import shows_tools
 
 __all__ = ["Change", "Patch", "Shown", "changes", "keep_out_detection"]
 
-# what llama.cpp gives a template that transformers does not: `caps_apply_preserve_reasoning` in
+# what llama.cpp passes to a template and transformers does not: `caps_apply_preserve_reasoning` in
 # common/jinja/caps.cpp, and common/chat.cpp
 _GIVEN = (
     *("preserve_thinking", "clear_thinking", "truncate_history_thinking", "drop_thinking"),
@@ -45,7 +45,7 @@ class Patch:
 
     Attributes:
         text: The chat template.
-        why: What the changes mend, one phrase each.
+        why: What the changes fix, one phrase each.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a server makes of a template as it is.
+    """What a server does with a template as it is.
 
     Attributes:
         faults: The conversations that do not come out as the authors mean them.
@@ -67,11 +67,11 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change that may mend something.
+    """A change that may fix something.
 
     Attributes:
-        make: Makes it; gives ``None`` for a template that it does not apply to.
-        may_mend: Whether it could do anything for what a server makes of the template: to try is dearer.
+        make: Makes it; returns ``None`` for a template that it does not apply to.
+        may_mend: Whether it could fix anything of what a server renders: cheaper than trying.
     """
 
     make: Callable[[str], Patch | None]
@@ -79,9 +79,9 @@ class Change:
 
 
 def changes() -> Iterator[Change]:
-    """Return the changes that may mend something, those that change least first.
+    """Return the changes that may fix something, those that change least first.
 
-    Which of them mends anything on a server is seen by trying; one may be made upon another.
+    Which of them fixes anything on a server is found by trying; one may be made on top of another.
     """
     for name in _GIVEN:
         yield Change(make=partial(_without_variable, name=name))
@@ -154,7 +154,7 @@ def _with_system(text: str, *, is_named: bool) -> Patch | None:
 
 
 def _with_system_refused(text: str) -> Patch | None:
-    """Have a template refuse system messages before it looks at them: then it is told none.
+    """Have a template reject system messages before it looks at them: then it gets none.
 
     A server tries a chat with one when it starts, unless it has seen that the template asks for none.
     """
@@ -179,7 +179,7 @@ def _with_tools_seen(text: str) -> Patch | None:
 
 
 def _with_known_switch(text: str) -> Patch | None:
-    """Have the switch go by the name by which the server gives it; transformers gives it by either."""
+    """Rename the switch to the name by which the server passes it; transformers passes either."""
     if re.search(rf"\b{_SWITCH}\b", text):
         return None
     renamed = _rename(text, _OTHER_SWITCH, _SWITCH)

@@ -1,4 +1,4 @@
-"""What the authors of a model meant: their chat template, and the tokens it prints, as a GGUF tells them."""
+"""The reference prompts: what the authors' chat template in a GGUF writes for a client's own request."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _TOOL: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authors:
-    """What a GGUF tells of how a chat with its model is written.
+    """The chat template of a GGUF, and the tokens that it prints.
 
     Attributes:
         chat_template: Jinja.
@@ -67,7 +67,7 @@ class Authors:
         bos: The text of the token that begins a text; ``""`` for none.
         eos: The text of the token that ends one; as above.
         adds_bos: Whether the tokenizer puts BOS before a prompt by itself.
-        tokens: More special tokens, by the names that transformers gives them.
+        tokens: More special tokens, by their names in transformers.
     """
 
     chat_template: str
@@ -85,7 +85,7 @@ class Authors:
             now: What the templates take for the local time; ``None`` for the clock.
 
         Raises:
-            InvalidInput: One is no template, or takes more of the machine than it may.
+            InvalidInput: One is not a template, or exceeds the limits.
         """
         return AuthorsTemplate(
             default=self._compiled(renderer, self.chat_template, now=now),
