@@ -37,7 +37,7 @@ from gguf2ollama.chat.synthesis.go_writer import GoWriter
 from gguf2ollama.gotmpl.versions import is_since
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools
 
-__all__ = ["REASONING_SHOWS", "Companion", "companion"]
+__all__ = ["REASONING_SHOWS", "Companion", "companion", "spoils_format"]
 
 _OPENING, _CLOSING = "<think>", "</think>"
 _CLOSED_THOUGHT = lazy_pattern(r"<think>\s*</think>\s*\Z")
@@ -119,6 +119,25 @@ def companion(
     )
     assert not ollama_template.takes_precedence(text, chat_template, version=version)  # noqa: S101 - it names no tools
     return Companion(text=text, has_tags=has_tags, note=note)
+
+
+def spoils_format(
+    metadata: Mapping[str, Any],
+    *,
+    version: str,
+    render: Callable[[Conversation], Prediction],
+    system: str = "",
+) -> bool:
+    """Return whether declared think tags do harm on ``/api/generate``, in whatever TEMPLATE they stand.
+
+    Args:
+        metadata: As for :func:`companion`, and so are the others.
+        version: The version of Ollama.
+        render: Predicts the prompts of the chat template.
+        system: The system message of the model.
+    """
+    is_hidden = _hides_tags(metadata)
+    return bool(_why_without_tags(render, version=version, system=system, is_hidden=is_hidden))
 
 
 def _hides_tags(metadata: Mapping[str, Any]) -> bool:

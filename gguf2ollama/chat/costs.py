@@ -34,8 +34,9 @@ class Cost(NamedTuple):
     """Chats with tools, with a switch for thinking, or with a text that is one: what agents and editors have
     all day. JSON that is only written in another way counts further down: models read it all the same."""
     untruthful: int
-    """Capabilities that are claimed and not had, and thoughts that show in /api/generate: a client acts on
-    what it is told, and a user of `ollama run` sees the rest."""
+    """Capabilities that are claimed and not had, and thoughts that show in /api/generate, or tags for them
+    that make it miss a requested format: a client acts on what it is told, and a user of `ollama run` sees
+    the rest."""
     copied: bool
     """Weights copied for a changed header, on the route at hand: gigabytes, hashed and stored once more. All
     that stands above is everyday use and worth that, what stands below is not (unless all is to be exact)."""
@@ -66,6 +67,7 @@ def cost_of(
     claims: Claims,
     may_be_replaced: bool,
     is_to_insert: bool,
+    spoils_format: bool,
     unreached: int,
 ) -> Cost:
     """Return what speaks against a candidate.
@@ -76,6 +78,7 @@ def cost_of(
         claims: What the authors' template supports.
         may_be_replaced: Whether the server may put a template of its own before it.
         is_to_insert: Whether the model may fill in the middle, for which it needs a TEMPLATE.
+        spoils_format: Whether its think tags make `/api/generate` miss a requested format.
         unreached: The branches of the authors' template that no test conversation reaches.
     """
     scores = candidate.parity.scores
@@ -89,7 +92,8 @@ def cost_of(
         lost_tools=claims.tools and candidate.loses_tools,
         plain=candidate.different("plain") + may_be_replaced,
         usual=candidate.different("tools", "thinking", "switch"),
-        untruthful=len(candidate.capabilities & false_claims) + bool(candidate.generate_note),
+        untruthful=len(candidate.capabilities & false_claims)
+        + (spoils_format or bool(candidate.generate_note)),
         copied=is_changed and question.patch_copies and not question.is_exact,
         rewritten=sum(scores[feature].json_equal for feature in ("tools", "thinking", "switch")),
         moved=sum(

@@ -18,7 +18,7 @@ from gguf2ollama.chat.candidate import (
     Question,
     TemplateChoice,
 )
-from gguf2ollama.chat.companion import REASONING_SHOWS, companion
+from gguf2ollama.chat.companion import REASONING_SHOWS, companion, spoils_format
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, unknown
 from gguf2ollama.chat.content_switches import find_switches
 from gguf2ollama.chat.conversation import Conversation, Message
@@ -217,8 +217,25 @@ class _Trial:
             self._question,
             claims=self.claims,
             may_be_replaced=self.may_be_displaced(candidate),
+            spoils_format=self._has_tags(candidate) and self._spoils_format,
             is_to_insert=self._wants_insert,
             unreached=0 if candidate.is_native or not self._question.is_native else self._unreached,
+        )
+
+    def _has_tags(self, candidate: Candidate) -> bool:
+        """Whether a TEMPLATE in the place of the chat template has the server look for thoughts by tags."""
+        is_template = candidate.go_template is not None and self._question.is_native
+        return is_template and candidate.parser is None and "thinking" in candidate.capabilities
+
+    @cached_property
+    def _spoils_format(self) -> bool:
+        """Whether think tags make ``/api/generate`` miss a requested format."""
+        asked = self._question
+        return spoils_format(
+            asked.metadata,
+            version=asked.version,
+            render=self._read_native(self._carried, now=_STILL).render,
+            system=asked.system,
         )
 
     def _is_worth_learning(self) -> bool:

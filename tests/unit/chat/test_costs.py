@@ -34,14 +34,14 @@ def candidate(*wrong, origin="native", reordered=(), **more):
     return Candidate(origin=origin, why=origin, parity=Parity(tuple(cases)), **header, **more)
 
 
-def cost(found, *, question=QUESTION, claims=CLAIMS, may_be_replaced=False, is_to_insert=False, unreached=0):
+def cost(found, *, question=QUESTION, claims=CLAIMS, unreached=0, **said):
+    unsaid = dict.fromkeys(("may_be_replaced", "is_to_insert", "spoils_format"), False)
     return cost_of(
         found,
         question,
         claims=claims,
-        may_be_replaced=may_be_replaced,
-        is_to_insert=is_to_insert,
         unreached=unreached,
+        **unsaid | said,
     )
 
 
@@ -74,6 +74,10 @@ def test_switches_weigh_as_much_as_tools(feature):
 
 def test_thoughts_that_show_weigh_as_much_as_a_false_capability():
     assert cost(candidate(generate_note="they show")) == IN_ORDER["capabilities are not had"]
+
+
+def test_tags_that_spoil_a_format_weigh_as_much_as_thoughts_that_show():
+    assert cost(candidate(), spoils_format=True) == cost(candidate(generate_note="they show"))
 
 
 def test_a_template_of_the_server_may_go_before_a_candidate():
