@@ -87,7 +87,7 @@ class DigestCache:
         """
         key, state = _key(files, header), _state(files)
         if state is not None and state == self._seen.get(key):
-            self._new[key] = _entry(files, state, digest, head_bytes)
+            self._new[key] = self._entries[key] = _entry(files, state, digest, head_bytes)
 
     def learn(self, file: str, digest: Digest, *, head_bytes: int = 0) -> None:
         """Store the digest of a file that was hashed while it was written.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from gguf2ollama.install import hashing
 from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
@@ -77,6 +79,22 @@ def test_what_is_missing_is_made_once_and_a_second_apply_changes_nothing(call, f
     for host in hosts:
         with Client(host.url) as client:
             assert client.show("two").system == "Be brief."
+
+
+def test_weights_are_hashed_once_for_all_hosts(call, file, tmp_path, monkeypatch):
+    path, hashed = file(MODELS), []
+    os.utime(tmp_path / "Tiny-Chat-Q4_K_M.gguf", (1e9, 1e9))  # not changed just now
+    hash_stream = hashing.hash_stream
+
+    def counting(stream, **keywords):
+        hashed.append(stream)
+        return hash_stream(stream, **keywords)
+
+    monkeypatch.setattr(hashing, "hash_stream", counting)
+    assert call("apply", path).code == 0
+    assert len(hashed) == 1
+    assert call("apply", path).code == 0
+    assert len(hashed) == 1
 
 
 def test_a_changed_parameter_is_one_update_that_sends_no_weights(call, file):
