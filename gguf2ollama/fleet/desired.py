@@ -115,6 +115,11 @@ class Desired:
             keywords["draft"] = self._local(keywords["draft"]) or keywords["draft"]
         keywords["name"] = self.entry.name.short
         source, expanded = expand_modelfile(self._local(self.entry.source) or self.entry.source, keywords)
+        if str(source).startswith("ollama:"):
+            raise UsageProblem(
+                f"{source} is a model of a server, and a file of models is for any",
+                hint="name what it was made of: a file, a repository or a URL; or use pull",
+            )
         selection, options = read_keywords("plan", BuildOptions, expanded)
         options.check()
         runs_drafts = ServerFeatures.of(version).runs_drafts

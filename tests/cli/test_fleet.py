@@ -326,6 +326,13 @@ def test_a_source_that_is_gone_is_said_and_the_other_models_are_planned(call, fi
     assert done.code == 3
 
 
+def test_a_model_of_the_server_is_no_source(call, file):
+    path = file("  one: ollama:other")
+    done = call("plan", path)
+    assert done.code == 2
+    assert f"{path}:2:3: model one:latest: ollama:other is a model of a server" in done.out
+
+
 def test_a_file_with_mistakes_is_refused_and_no_host_is_asked(call, file, hosts):
     path = file("  one: {sorce: x}\n  ONE: ./x.gguf")
     done = call("apply", path)
