@@ -40,6 +40,17 @@ _WORDS = {
     }.items()
     for word in (role, *words)
 }
+# those that llama.cpp takes for control tokens whatever their type (`llama_vocab::impl::load`, b11095)
+_CONTROL_BY_NAME = tuple(
+    form.format(word)
+    for words, forms in {
+        ("prefix", "suffix", "middle"): ("<|fim_{}|>", "<fim-{}>", "<fim_{}>", "<|code_{}|>", "<|{}|>"),
+        ("begin", "hole", "end"): ("<\uff5cfim▁{}\uff5c>",),
+        ("PRE", "SUF", "MID"): ("<{}>", "▁<{}>"),
+    }.items()
+    for form in forms
+    for word in words
+)
 _ONLY_OF_FIM = frozenset({"begin", "hole", "end"})
 _CODE = lazy_pattern(r"(?i)code|(?<![a-z])fim(?![a-z])|mellum|starcoder")
 _SUFFIX_FIRST = lazy_pattern(r"(?i)mellum")  # by its model card; of other models the tokens say it
@@ -78,10 +89,16 @@ def find_fill_in(
     said = " ".join(word[:_CAP_CHARACTERS] for word in words if isinstance(word, str))
     if named := _by_keys(metadata):
         return _fill_in(named, said=said, source="the GGUF names its tokens", is_certain=True)
-    if found := _by_names(Vocabulary(metadata).special_texts()):
-        source = f"its vocabulary has {found['prefix']!r} and {found['suffix']!r}"
-        return _fill_in(found, said=said, source=source, is_certain=_CODE.search(said) is not None)
-    return None
+    is_for_code = _CODE.search(said) is not None
+    found = _by_names(Vocabulary(metadata).special_texts())
+    if not found and is_for_code:
+        tokens = metadata.get("tokenizer.ggml.tokens")
+        if isinstance(tokens, Sequence) and not isinstance(tokens, str):
+            found = _by_names(text for text in _CONTROL_BY_NAME if text in tokens)
+    if not found:
+        return None
+    source = f"its vocabulary has {found['prefix']!r} and {found['suffix']!r}"
+    return _fill_in(found, said=said, source=source, is_certain=is_for_code)
 
 
 def fill_in_problems(metadata: Mapping[str, Any]) -> Iterator[str]:

@@ -74,8 +74,11 @@ def test_other_tokens_are_not_taken_for_such(tokens):
     assert find_fill_in(vocabulary(*tokens)) is None
 
 
-def test_tokens_that_are_ordinary_words_do_not_count():
+def test_tokens_that_are_ordinary_words_count_if_llama_cpp_takes_them_for_others():
     assert find_fill_in(vocabulary(*QWEN, kind=1)) is None
+    assert find_fill_in(vocabulary("[PREFIX]", "[SUFFIX]", kind=1, name="Codestral")) is None
+    found = find_fill_in(vocabulary("▁<PRE>", "▁<SUF>", "▁<MID>", kind=1, name="CodeLlama"))
+    assert rendered(found.go_actions, "A", "B") == "▁<PRE>A▁<SUF>B▁<MID>"
 
 
 def test_the_header_goes_before_the_vocabulary():
@@ -171,6 +174,11 @@ def test_white_space_around_definitions_stays_what_it_was(go_template):
 @given(st.text(alphabet='{}-"/* \nabdefinx.S', max_size=60))
 def test_any_text_is_wrapped_or_refused(text):
     with_fill_in(text, find_fill_in(vocabulary(*QWEN)))
+
+
+@pytest.mark.parametrize("tokens", [None, 7, "<|fim_prefix|>", ["<PRE>", 3]])
+def test_a_vocabulary_that_is_no_list_of_texts_names_nothing(tokens):
+    assert find_fill_in({"tokenizer.ggml.tokens": tokens, "general.name": "Coder", "general.tags": 3}) is None
 
 
 @given(st.lists(st.text(alphabet="<>[]|_-fimprexsudl▁ ", max_size=20)))
