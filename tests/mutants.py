@@ -39,6 +39,34 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        name="provisioning: other weights are no difference",
+        file="fleet/diff.py",
+        old="elif record.digest != digest:",
+        new="elif False:",
+        tests=("unit/fleet/test_diff.py",),
+    ),
+    Mutant(
+        name="provisioning: a parameter that was added by hand is no difference",
+        file="fleet/diff.py",
+        old="sorted({*wanted, *info.parameters})",
+        new="sorted(wanted)",
+        tests=("unit/fleet/test_diff.py",),
+    ),
+    Mutant(
+        name="provisioning: all models of a host may be deleted",
+        file="fleet/changes.py",
+        old="len(self.deletions) * _THIRD > self.model_count",
+        new="False",
+        tests=("unit/fleet/test_diff.py",),
+    ),
+    Mutant(
+        name="provisioning: a literal token in the file is shown",
+        file="fleet/file.py",
+        old='f"{what} must not be in the file:',
+        new='f"{node.value} {what} must not be in the file:',
+        tests=("unit/fleet/test_file.py",),
+    ),
+    Mutant(
         name="what was chosen for other options is recalled",
         file="planning/plan.py",
         old='("choice", metadata.digest(), options.verify, asked, target)',

@@ -249,8 +249,9 @@ class _Host:
     def _change(self, change: Change, meter: _Meter) -> tuple[str, ...]:
         entry = self._entry(change)
         if change.action == "delete":
+            listed = self.observation.models.get(ModelName.parse(change.model).full.lower())
             with contextlib.suppress(NotFound):  # somebody else was faster
-                self._client.delete(entry.name if entry else ModelName.parse(change.model))
+                self._client.delete(change.model if listed is None else listed.name)  # as the host spells it
             return ()
         assert entry is not None  # noqa: S101 - what is made is in the file
         if entry.pull is not None:
