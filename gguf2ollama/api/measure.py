@@ -73,7 +73,7 @@ def measure(  # noqa: D417 - the others are documented at `load`
     path = model.shards[0].path
     hardware = find_hardware()
     cases = [
-        (engine, settings, choose_layers(model, settings, hardware=hardware))
+        (engine, settings, choose_layers(model, settings, engine=engine, hardware=hardware))
         for engine, settings in itertools.product(names, kinds)
     ]
     for engine, settings, layers in cases:

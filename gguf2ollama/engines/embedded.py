@@ -62,7 +62,7 @@ def load_embedded(
             f"transformers has no cache of type {settings.cache_type}", hint="use --engine llama.cpp"
         )
     hardware = find_hardware()
-    layers = choose_layers(model, settings, hardware=hardware)
+    layers = choose_layers(model, settings, engine=engine, hardware=hardware)
     need = estimate_need(model, engine=engine, settings=settings, layers=layers, hardware=hardware)
     if need.note:
         notify(f"{need.note[0].upper()}{need.note[1:]}")

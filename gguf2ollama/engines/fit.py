@@ -82,12 +82,14 @@ def context_of(metadata: Mapping[str, Any], settings: EngineSettings) -> int:
     return min(trained, DEFAULT_CONTEXT) if known else DEFAULT_CONTEXT  # type: ignore[type-var,return-value]
 
 
-def choose_layers(model: ShardSet, settings: EngineSettings, *, hardware: Hardware | None) -> int:
+def choose_layers(
+    model: ShardSet, settings: EngineSettings, *, engine: EngineName, hardware: Hardware | None
+) -> int:
     """Return the number of layers that go to GPUs, the output counted as one.
 
     Raises:
         InvalidGguf: The header contradicts itself.
-        UsageProblem: There are fewer layers than asked for.
+        UsageProblem: There are fewer layers than asked for, or the engine does not part them.
     """
     found = Model.read(model.metadata, model.tensors)
     layers = len(found.shape.layers) + 1
@@ -98,11 +100,18 @@ def choose_layers(model: ShardSet, settings: EngineSettings, *, hardware: Hardwa
                 f"--gpu-layers {wanted}: {model.name} has {layers} layers, the output counted as one",
                 hint=f"use {layers} or all",
             )
+        if engine == "transformers" and 0 < wanted < layers:
+            raise UsageProblem(
+                f"--gpu-layers {wanted}: transformers loads all layers to one device", hint="use 0 or all"
+            )
         return wanted
     if wanted == "all":
         return layers
     if hardware is None or not hardware.gpus:
         return 0
+    if engine == "transformers":
+        need = _by_transformers(model, layers=layers, has_gpu=True)
+        return layers if need.total <= max(hardware.room.gpus, default=0) else 0
     return place_model(
         found,
         context_of(model.metadata, settings),

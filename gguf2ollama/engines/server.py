@@ -59,7 +59,7 @@ def load_on_server(
         )
     options: dict[str, object] = {"num_ctx": context_of(model.metadata, settings)}
     if settings.gpu_layers != "auto":
-        options["num_gpu"] = choose_layers(model, settings, hardware=hardware)
+        options["num_gpu"] = choose_layers(model, settings, engine="ollama", hardware=hardware)
     if settings.threads is not None:
         options["num_thread"] = settings.threads
     client.unload(name)

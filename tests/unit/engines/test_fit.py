@@ -19,6 +19,10 @@ def hardware(*, free=64, gpus=(), unified=False):
     return Hardware(ram_bytes=64 * GIB, free_ram_bytes=int(free * GIB), gpus=cards, unified=unified)
 
 
+def layers(wanted, *, engine="llama.cpp", of=None):
+    return choose_layers(MODEL, EngineSettings(gpu_layers=wanted), engine=engine, hardware=of)
+
+
 def need(engine="llama-cpp-python", *, settings=TUTORIAL, layers=0, of=None):
     return estimate_need(
         MODEL, engine=engine, settings=settings, layers=layers, hardware=of or hardware(gpus=(24,))
@@ -82,12 +86,12 @@ def test_what_fits_or_cannot_be_known_is_not_refused():
 
 def test_more_layers_than_there_are_are_refused_with_their_number():
     with pytest.raises(UsageProblem, match="has 29 layers") as caught:
-        choose_layers(MODEL, EngineSettings(gpu_layers=30), hardware=None)
+        layers(30)
     assert caught.value.hint == "use 29 or all"
 
 
 @pytest.mark.parametrize(
-    "wanted, of, layers",
+    "wanted, of, expected",
     [
         (8, None, 8),
         ("all", None, 29),
@@ -96,13 +100,21 @@ def test_more_layers_than_there_are_are_refused_with_their_number():
         ("auto", hardware(gpus=(24,)), 29),
     ],
 )
-def test_layers_are_those_asked_for_or_as_many_as_fit(wanted, of, layers):
-    assert choose_layers(MODEL, EngineSettings(gpu_layers=wanted), hardware=of) == layers
+def test_layers_are_those_asked_for_or_as_many_as_fit(wanted, of, expected):
+    assert layers(wanted, of=of) == expected
 
 
 def test_a_small_gpu_gets_some_of_the_layers():
-    some = choose_layers(MODEL, EngineSettings(gpu_layers="auto"), hardware=hardware(gpus=(4,)))
-    assert 0 < some < 29
+    assert 0 < layers("auto", of=hardware(gpus=(4,))) < 29
+
+
+def test_transformers_has_all_layers_on_one_device():
+    assert layers("auto", engine="transformers", of=hardware(gpus=(24,))) == 0
+    assert layers("auto", engine="transformers", of=hardware(gpus=(24, 48))) == 29
+    assert layers(0, engine="transformers") == 0
+    assert layers(29, engine="transformers") == 29
+    with pytest.raises(UsageProblem, match="all layers to one device"):
+        layers(8, engine="transformers")
 
 
 @pytest.mark.parametrize(
