@@ -5,11 +5,9 @@ from __future__ import annotations
 __all__ = [
     "ACTIONS",
     "COUNTED_TURNS",
-    "FORMATTED_ARGUMENTS",
     "JSON_CALLS",
     "JSON_CALLS_NO_THOUGHTS",
     "KEYS_AND_VALUES",
-    "NUMBERED_ITEMS",
     "PRINTED_ARGUMENTS",
     "REFUSED_SYSTEM",
     "UNFORESEEN_CALLS",
@@ -92,21 +90,6 @@ PRINTED_ARGUMENTS = (
     "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
     "{% for m in messages %}<{{ m.role }}>{{- m['content'] -}}{% for call in m.tool_calls or [] %}"
     "{% for name, value in call.function.arguments.items() %}{{ name }}={{- value }};{% endfor %}"
-    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
-NUMBERED_ITEMS = (
-    "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
-    "{% for m in messages %}<{{ m.role }}>"
-    "{% if m.role == 'tool' and m.content.0.text is defined %}{{ m.content.0.text }}{% else %}"
-    "{{ m.content }}{% endif %}{% for call in m.tool_calls or [] %}\n{{ call.function.name }}"
-    "{% for name, value in call.function.arguments.items() %} {{ name }}={{ value | tojson }}{% endfor %}"
-    "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
-FORMATTED_ARGUMENTS = (
-    "{% for tool in tools or [] %}{{ tool | tojson }}\n{% endfor %}"
-    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% for call in m.tool_calls or [] %}"
-    "\n{{ call.function.name }}{% for name, value in call.function.arguments.items() %}"
-    """{{ ' %s="%s", 100 %%' | format(name, value if value is string else value | tojson) }}{% endfor %}"""
     "{% endfor %}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 COUNTED_TURNS = (

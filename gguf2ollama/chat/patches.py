@@ -15,8 +15,6 @@ from gguf2ollama.chat.comparison import Case
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.rewrites import (
     WIDE_SPACES,
-    with_brackets,
-    with_formats_joined,
     with_missing_members,
     with_values_printed,
     with_wide_trims,
@@ -34,8 +32,6 @@ _GIVEN = (
 )
 _SWITCH, _OTHER_SWITCH = "enable_thinking", "thinking"
 _TAGS = ("<think>", "</think>")
-# `workaround::convert_tool_responses_gemma4` in common/chat.cpp
-_MOVES_RESULTS, _TAKES_RESULTS = "'<|tool_call>call:'", "{#- OpenAI Chat Completions:"
 _DETECTION_DISTANCE = 100  # edits: one template taken for another (Named in Ollama's template/template.go)
 
 
@@ -91,10 +87,6 @@ def changes() -> Iterator[Change]:
     yield Change(make=_with_known_switch)
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
-    yield Change(make=_with_results_kept)
-    yield Change(make=_rewriting(with_brackets, why="the server does not support numbers after a dot"))
-    why = "the server does not fill in %s"
-    yield Change(make=_rewriting(with_formats_joined, why=why))
     why = "the server fails on missing keys that are named like methods"
     yield Change(make=_rewriting(with_missing_members, why=why), may_mend=_refuses)
     why = "the server prints None, lists and objects differently"
@@ -195,16 +187,6 @@ def _with_thinking_seen(text: str) -> Patch | None:
     return Patch(
         text=_before(known.text, f"{{# {_TAGS[0]}{_TAGS[1]} #}}"),
         why=("the server would not detect that the model thinks", *known.why),
-    )
-
-
-def _with_results_kept(text: str) -> Patch | None:
-    """Have messages with results stay; llama.cpp leaves them where it reads that a template takes them."""
-    if _MOVES_RESULTS not in text or _TAKES_RESULTS in text:
-        return None
-    return Patch(
-        text=_before(text, _TAKES_RESULTS + " messages with results are told as they are. #}"),
-        why=("the server would merge tool results into the messages with the calls",),
     )
 
 

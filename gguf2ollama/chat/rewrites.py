@@ -6,37 +6,17 @@ to which it does not apply.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Final
 
-from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.jinja.edit import Insertion, Piece, operand_before, rewritten, unused_name
 
 __all__ = [
     "WIDE_SPACES",
-    "with_brackets",
-    "with_formats_joined",
     "with_missing_members",
     "with_values_printed",
     "with_wide_trims",
 ]
-
-
-def with_brackets(text: str) -> str | None:
-    """Return a template that asks for items with brackets, ``content[0]``, and not ``content.0``.
-
-    Jinja takes both for the same. The llama.cpp of Ollama before 0.34.2 fails at the latter, and with it what
-    it tries to find out how the template takes calls of tools.
-    """
-    return rewritten(text, _bracketed)
-
-
-def _bracketed(_: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
-    for dot, number in pairwise(pieces):
-        if (dot.kind, dot.text, number.kind) == ("operator", ".", "integer"):
-            yield Insertion(dot.start, f"[{number.text}]", instead_of=number.end - dot.start)
 
 
 _METHODS = {"get", "items", "keys", "values"}  # of objects, in both
@@ -67,69 +47,6 @@ def _guarded(source: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
         owner = source[first.start : opening.start].rstrip()
         yield Insertion(first.start, "(")
         yield Insertion(closing.end, f" if {owner} is not mapping or {key.text} in {owner} else true)")
-
-
-_DIRECTIVE = lazy_pattern(r"%(.?)", re.DOTALL)
-
-
-def with_formats_joined(text: str) -> str | None:
-    """Return a template that joins texts where it fills them in: ``'%s=%s' | format(key, value)``.
-
-    llama.cpp takes its filter ``format`` for Python's method, which fills in braces and leaves ``%s``.
-    """
-    return rewritten(text, _joined)
-
-
-def _joined(source: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
-    done = 0
-    for at in range(len(pieces) - 4):
-        literal, *call = pieces[at : at + 4]
-        is_filled = literal.kind == "string" and [one.text for one in call] == ["|", "format", "("]
-        if not is_filled or at < done or (at and pieces[at - 1].kind == "string"):
-            continue
-        arguments, done = _arguments(source, pieces, at + 3)
-        parts = _parts(literal.text)
-        if parts is None or arguments is None or len(parts) != len(arguments) + 1:
-            continue
-        told = [parts[0]]
-        for argument, part in zip(arguments, parts[1:], strict=True):
-            told += [f"(({argument}) | string)", part]
-        end = pieces[done - 1].end
-        yield Insertion(literal.start, f"({' ~ '.join(told)})", instead_of=end - literal.start)
-
-
-def _parts(literal: str) -> list[str] | None:
-    """Cut a string literal at each ``%s``; ``None`` where it has another directive."""
-    quote, body = literal[0], literal[1:-1]
-    directives = list(_DIRECTIVE.finditer(body))
-    if any(one[1] not in {"s", "%"} for one in directives):
-        return None
-    parts, start = [], 0
-    for one in directives:
-        if one[1] == "s":
-            parts.append(body[start : one.start()])
-            start = one.end()
-    return [f"{quote}{part.replace('%%', '%')}{quote}" for part in (*parts, body[start:])]
-
-
-def _arguments(source: str, pieces: Sequence[Piece], opening: int) -> tuple[list[str] | None, int]:
-    """Return the arguments of a call as they are written, and the number of the piece behind it.
-
-    ``None`` for them where one is named or unpacked.
-    """
-    depth, start, found = 0, pieces[opening].end, list[str]()
-    is_plain = True
-    for at in range(opening, len(pieces)):
-        text = pieces[at].text if pieces[at].kind == "operator" else ""
-        depth += pieces[at].deepens
-        if depth == 1 and (text in {"=", "**"} or (text == "*" and pieces[at - 1].text in {"(", ","})):
-            is_plain = False
-        if depth == 0 or (depth == 1 and text == ","):
-            found.append(source[start : pieces[at].start].strip())
-            start = pieces[at].end
-        if depth == 0:
-            return ([one for one in found if one] if is_plain else None), at + 1
-    return None, len(pieces)
 
 
 def with_values_printed(text: str) -> str | None:

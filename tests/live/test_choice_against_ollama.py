@@ -24,9 +24,7 @@ from gguf2ollama.errors import InvalidInput
 from tests.calling_templates import (
     ACTIONS,
     COUNTED_TURNS,
-    FORMATTED_ARGUMENTS,
     KEYS_AND_VALUES,
-    NUMBERED_ITEMS,
     PRINTED_ARGUMENTS,
     REFUSED_SYSTEM,
     XML_CALLS,
@@ -115,8 +113,6 @@ def test_own_templates_come_out_as_foretold(name: str, renderer: Renderer, serve
     "text, feature",
     [
         pytest.param(PRINTED_ARGUMENTS, "tools", id="printed"),
-        pytest.param(NUMBERED_ITEMS, "tools", id="numbered"),
-        pytest.param(FORMATTED_ARGUMENTS, "tools", id="formatted"),
         pytest.param(COUNTED_TURNS, "plain", id="counted"),
         pytest.param(REFUSED_SYSTEM, "plain", id="refused"),
     ],

@@ -123,16 +123,3 @@ def test_a_server_starts_where_a_template_refuses_system_messages():
 
 
 _MOVED = "{{ '<|tool_call>call:' }}{% for m in messages %}[{{ m.role }}|{{ m.content }}]{% endfor %}"
-
-
-def test_results_stay_messages_where_a_template_takes_them_so():
-    (patch,) = (one for one in patches_for(_MOVED) if "results" in one.why[0])
-    (asked,) = (one for one in battery() if one.name == "two steps")
-    moved, kept = (
-        read_native(text, version="0.34.4", now=_NOW).render(asked) for text in (_MOVED, patch.text)
-    )
-    assert isinstance(moved, Rendered)
-    assert isinstance(kept, Rendered)
-    assert "[tool|" not in moved.prompt
-    assert kept.prompt.count("[tool|") == 2
-    assert not any("results" in one.why[0] for one in patches_for(patch.text))
