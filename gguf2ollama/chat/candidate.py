@@ -158,6 +158,7 @@ class TemplateChoice:
         turns_thinking_on: Whether the server has the model think where a client does not say, though it would
             not by its own chat template.
         ignored_thinking: What a client may say of thinking without effect on the prompt.
+        hides_tools: Whether the server takes tools for the model, and no prompt names them.
     """
 
     chosen: Candidate
@@ -169,6 +170,7 @@ class TemplateChoice:
     gets_renderer: bool = False
     turns_thinking_on: bool = False
     ignored_thinking: tuple[IgnoredThinking, ...] = ()
+    hides_tools: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

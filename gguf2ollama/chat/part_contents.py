@@ -55,17 +55,30 @@ def find_part_form(template: ReferenceTemplate) -> PartForm | None:
     """
     keys = [key for key in sorted(template.keys) if _PLAIN.match(key)][:_CAP_KEYS]
     values = list(dict.fromkeys((_USUAL_VALUE, *_constants(template.text))))[:_CAP_VALUES]
-    tried = [
-        {"type": "text"} | dict.fromkeys(keys, value) | {text_key: _PROBE}
-        for text_key in sorted(keys, key=lambda key: key != "text")
-        for value in values
-    ]
-    shown = _prompts(template, [[_message("user", part)] for part in tried])
-    found = next((number for number, prompt in enumerate(shown) if _PROBE in prompt), None)
-    if found is None:
-        return None
-    part, prompt = tried[found], shown[found]
-    (text_key,) = (key for key, value in part.items() if value == _PROBE)
+    for text_key in sorted(keys, key=lambda key: key != "text"):
+        tried = [part | {text_key: _PROBE} for part in _parts(keys, values)]
+        shown = _prompts(template, [[_message("user", part)] for part in tried])
+        found = next((number for number, prompt in enumerate(shown) if _PROBE in prompt), None)
+        if found is not None:
+            return _form(template, keys, text_key=text_key, part=tried[found], prompt=shown[found])
+    return None
+
+
+def _parts(keys: Sequence[str], values: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Return parts with one value for all keys, and with another for each."""
+    for value in values:
+        yield dict.fromkeys(keys, value) | {"type": "text"}
+        yield {"type": "text"} | dict.fromkeys(keys, value)
+    for shift in range(len(values)):
+        yield {key: values[(number + shift) % len(values)] for number, key in enumerate(keys)} | {
+            "type": "text"
+        }
+
+
+def _form(
+    template: ReferenceTemplate, keys: Sequence[str], *, text_key: str, part: dict[str, str], prompt: str
+) -> PartForm:
+    """Leave out the keys that a part does not need, and find the roles whose contents are parts."""
     for key in keys:
         if key in {text_key, "type"}:
             continue

@@ -74,16 +74,21 @@ class Change:
     may_mend: Callable[[Shown], bool] = lambda _: True
 
 
-def changes() -> Iterator[Change]:
+def changes(*, tool_use: str = "") -> Iterator[Change]:
     """Return the changes that may fix something, those that change least first.
 
     Which of them fixes anything on a server is found by trying; one may be made on top of another.
+
+    Args:
+        tool_use: The chat template of that name, which renders chats with tools; ``""`` for none.
     """
     for name in _GIVEN:
         yield Change(make=partial(_without_variable, name=name))
     yield Change(make=partial(_with_system, is_named=True), may_mend=lambda shown: shown.moves_system)
     yield Change(make=_with_system_refused, may_mend=lambda _: False)  # unless the server does not even start
-    yield Change(make=_with_tools_seen, may_mend=_refuses_tools)
+    if tool_use:
+        tags = _shows_thinking(tool_use)
+        yield Change(make=partial(_with_tools_seen, has_tags=tags), may_mend=_refuses_tools)
     yield Change(make=_with_known_switch)
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
@@ -159,11 +164,15 @@ def _with_system_refused(text: str) -> Patch | None:
     )
 
 
-def _with_tools_seen(text: str) -> Patch | None:
-    """Have a server see tools where another chat template in the GGUF is for them: ``tool_use``."""
+def _with_tools_seen(text: str, *, has_tags: bool) -> Patch | None:
+    """Have a server see tools where another chat template in the GGUF is for them: ``tool_use``.
+
+    And that the model thinks, where that template shows it: the server asks this text alone.
+    """
     if shows_tools(text):
         return None
-    comment = "{# The chat template tool_use renders chats with tools. #}"
+    tags = f" {_TAGS[0]}{_TAGS[1]}" if has_tags and not _shows_thinking(text) else ""
+    comment = f"{{# The chat template tool_use renders chats with tools.{tags} #}}"
     return Patch(
         text=_before(text, comment),
         why=("the server would not detect that the chat template tool_use supports tools",),

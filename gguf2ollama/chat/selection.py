@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from gguf2ollama import gotmpl, ollama_template
 from gguf2ollama.chat import synthesis
 from gguf2ollama.chat.candidate import (
     Candidate,
-    IgnoredThinking,
     NothingRenders,
     Origin,
     Question,
     TemplateChoice,
 )
+from gguf2ollama.chat.capability_checks import hides_tools, ignored_thinking
 from gguf2ollama.chat.companion import REASONING_SHOWS, companion, spoils_format
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, unknown
 from gguf2ollama.chat.content_switches import find_switches
@@ -68,6 +68,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
     if not any(score.compared for one in found for score in one.parity.scores.values()):
         return NothingRenders(remarks=tuple(trial.remarks), refusal=trial.refusal)
     chosen, *others = sorted(found, key=trial.cost)
+    render, is_unknown = partial(trial.prompt_of, chosen), question.gets_renderer
     return TemplateChoice(
         chosen=chosen,
         others=tuple(others),
@@ -77,7 +78,8 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         remarks=tuple(trial.remarks),
         gets_renderer=question.gets_renderer,
         turns_thinking_on="thinking" in chosen.capabilities and not trial.thinks_by_default(),
-        ignored_thinking=trial.ignored_thinking(chosen),
+        ignored_thinking=() if is_unknown else ignored_thinking(chosen, render, authors=trial.template),
+        hides_tools=not is_unknown and hides_tools(chosen, render),
     )
 
 
@@ -90,13 +92,13 @@ class _Trial:
         self._question = question
         self._renderer = renderer
         self._now = datetime.now().astimezone()
-        self._template = question.authors.load(renderer, now=self._now.replace(tzinfo=None))
-        self._answers = answers_of(self._template)
-        self.claims = claims_of(self._template)
-        self._on_system = self._template.treats_system() if question.expected_system else "shows"
+        self.template = question.authors.load(renderer, now=self._now.replace(tzinfo=None))
+        self._answers = answers_of(self.template)
+        self.claims = claims_of(self.template)
+        self._on_system = self.template.treats_system() if question.expected_system else "shows"
         self._conversations = [
             *(conversation for conversation in battery() if self.claims.includes(conversation)),
-            *find_switches(self._template),
+            *find_switches(self.template),
         ]
         self._meant: dict[bool, dict[str, Outcome]] = {}
         self._best: Candidate | None = None  # of the native way, as changed until now
@@ -144,7 +146,7 @@ class _Trial:
     def _unreached(self) -> int:
         """The branches of the authors' template that no test conversation reaches."""
         self._wanted(self._conversations, thinks=False)
-        return len(self._template.default.coverage().unreached)
+        return len(self.template.default.coverage().unreached)
 
     @property
     def _fill_in(self) -> FillIn | None:
@@ -173,29 +175,13 @@ class _Trial:
     def thinks_by_default(self) -> bool:
         """Return whether the authors prompt alike where thinking is asked for and where nothing is said."""
         asked = Conversation(name="default", messages=(Message(role="user", content="Hello"),))
-        unset, on = self._template.render(
+        unset, on = self.template.render(
             [Request(conversation=one) for one in (asked, replace(asked, think=True))]
         )
         return unset == on
 
-    def ignored_thinking(self, candidate: Candidate) -> tuple[IgnoredThinking, ...]:
-        """Return what a client may say of thinking without effect on the prompt, of a model that thinks.
-
-        Levels that the authors' template does not know are not among it.
-        """
-        if "thinking" not in candidate.capabilities or self._question.gets_renderer:
-            return ()
-        asked = Conversation(name="default", messages=(Message(role="user", content="Hello"),))
-        on, off, low, high = (replace(asked, think=think) for think in (True, False, "low", "high"))
-        ignored: list[IgnoredThinking] = []
-        if self._prompt_of(candidate, on) == self._prompt_of(candidate, off):
-            ignored.append("off")
-        meant = self._template.render([Request(conversation=one) for one in (low, high)])
-        if meant[0] != meant[1] and self._prompt_of(candidate, low) == self._prompt_of(candidate, high):
-            ignored.append("levels")
-        return tuple(ignored)
-
-    def _prompt_of(self, candidate: Candidate, conversation: Conversation) -> Prediction:
+    def prompt_of(self, candidate: Candidate, conversation: Conversation) -> Prediction:
+        """Return what the server makes of a conversation with a candidate."""
         (taken,) = self._as_taken(candidate.capabilities, system=self._question.system, of=[conversation])
         if candidate.go_template is None:
             text = self._carried if candidate.chat_template is None else candidate.chat_template
@@ -261,7 +247,7 @@ class _Trial:
     def _patched(self, native: Candidate | None) -> Iterator[Candidate]:
         """Change the chat template in the header where that mends something, one change upon the other."""
         self._best = native
-        for change in changes():
+        for change in changes(tool_use=self._question.authors.tool_use):
             if self._best is not None and not any(self.cost(self._best)[: self._paid_until(self._best)]):
                 break
             if not self._may_mend(change) or (patch := change.make(self._made.text)) is None:
@@ -619,7 +605,7 @@ class _Trial:
                 )
                 for conversation in new
             ]
-            meant = self._question.authors.meant(self._template, expected)
+            meant = self._question.authors.meant(self.template, expected)
             known.update(zip((conversation.name for conversation in new), meant, strict=True))
         return [known[conversation.name] for conversation in asked]
 

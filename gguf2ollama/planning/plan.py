@@ -14,7 +14,7 @@ from gguf2ollama.errors import InvalidGguf, UsageProblem, VerificationFailed
 from gguf2ollama.families import Detection
 from gguf2ollama.families.fill_in import FillIn, find_fill_in
 from gguf2ollama.ggufio import GgufFile, HeaderPatch, PatchedView, ShardSet, chat_template_patch
-from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED
+from gguf2ollama.ggufio.patching import CHAT_TEMPLATE, UNCHANGED, chat_template_variants
 from gguf2ollama.ggufio.reader import SPLIT_KEYS
 from gguf2ollama.memory.context import ASSUMED, ContextChoice, choose_context, describe_use, judge_context
 from gguf2ollama.memory.hardware import Hardware, MemoryRoom
@@ -549,9 +549,20 @@ def _patch(
             )
         patch = HeaderPatch(changes={**patch.changes, **pooling.patch.changes})
     if chat_template is None:
-        return patch
+        named = _named_template(model.first) if target.header_is_editable else UNCHANGED
+        return HeaderPatch(changes={**patch.changes, **named.changes})
     require_chat_template(chat_template)
     return HeaderPatch(changes={**patch.changes, **chat_template_patch(model.first, chat_template).changes})
+
+
+def _named_template(gguf: GgufFile) -> HeaderPatch:
+    """Make a named chat template the default where there is none: Ollama looks for that one alone."""
+    names = chat_template_variants(gguf)
+    if CHAT_TEMPLATE in gguf.metadata or not names:
+        return UNCHANGED
+    name = "tool_use" if "tool_use" in names else names[0]  # as llama.cpp does
+    text = gguf.metadata.get(f"{CHAT_TEMPLATE}.{name}")
+    return chat_template_patch(gguf, text, keep_variants=True) if isinstance(text, str) else UNCHANGED
 
 
 def _fill_in(

@@ -21,6 +21,10 @@ UNSEEN_TOOLS = (
     "Ollama lists tools among the capabilities, since the chat template names them, but the template never"
     " prints the tools that a client offers, so the model does not see them"
 )
+HIDDEN_TOOLS = (
+    "Ollama lists tools among the capabilities, since the TEMPLATE names .Tools, but it never prints the"
+    " names of the tools that a client offers, so the model does not see them"
+)
 _SHOWN = 60  # characters of a text
 _NO_INSERT = (
     "the model fills in the middle, but Ollama refuses suffix in /api/generate here: that needs a TEMPLATE"
@@ -169,8 +173,8 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
         )
         return
     yield from _shortfalls(choice)
-    if choice.chosen.is_native and not choice.claims.offered_tools and "tools" in choice.chosen.capabilities:
-        yield UNSEEN_TOOLS
+    if choice.hides_tools:
+        yield UNSEEN_TOOLS if choice.chosen.is_native else HIDDEN_TOOLS
     if choice.turns_thinking_on:
         off = "" if "off" in choice.ignored_thinking else '; "think": false turns it off'
         yield (

@@ -84,3 +84,32 @@ def test_calls_that_ollama_would_not_read_are_warned_of(call, tmp_path):
         done = call("inspect", path)
         assert done.code == 0, done.err
         assert ("Ollama will not parse tool calls" in done.err) is is_warned
+
+
+@pytest.mark.parametrize(
+    "tools, is_warned", [("{{ if .Tools }}You have tools.{{ end }}", True), ("{{ json .Tools }}", False)]
+)
+def test_tools_that_a_template_of_the_user_never_prints_are_warned_of(call, tmp_path, tools, is_warned):
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=CHATML_TEMPLATE)
+    own = tools + "{{ range .Messages }}{{ .Role }}: {{ .Content }}{{ end }}"
+    done = call("inspect", path, "--template", "-", stdin=own)
+    assert done.code == 0, done.err
+    assert ("never prints the names of the tools" in done.err) is is_warned
+
+
+def test_a_named_template_is_used_where_there_is_no_default(call, tmp_path):
+    names = ["rag", "tool_use"]
+    path = tiny_llama(
+        tmp_path / "named.gguf",
+        chat_template=None,
+        metadata={
+            "tokenizer.chat_templates": names,
+            f"{KEY}.rag": CHATML_TEMPLATE,
+            f"{KEY}.tool_use": JSON_CALLS_NO_THOUGHTS,
+        },
+    )
+    found = call("inspect", path, "--json").json
+    assert KEY in found["recipe"]["patched_keys"]
+    assert "tools" in found["recipe"]["capabilities"]
+    plain = found["prompts"]["scores"]["plain"]
+    assert plain["exact"] == plain["compared"] > 0

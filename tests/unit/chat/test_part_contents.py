@@ -23,6 +23,13 @@ LANGUAGES = (
     "{{ names[p.source] }} ({{ p.source }}) to {{ p['target'] }}: {{ p.text }}"
     "{% if p.image %}<image>{% endif %}{% endif %}" + _END
 )
+TWO_LANGUAGES = (
+    _TURN
+    + _ANSWERS
+    + "{% for p in m.content if p.type == 'text' %}{% if p.source == p.target or p.source not in"
+    " ['de', 'fr'] or p.target not in ['de', 'fr'] %}{{ raise_exception('which?') }}{% endif %}"
+    "{{ p.source }} to {{ p.target }}: {{ p.text }}{% endfor %}{% endif %}" + _END
+)
 OTHER_TEXT_KEY = (
     _TURN + _NO_TEXT + "{% for p in m.content %}{% if p.type != 'input_text' %}{{ raise_exception('what?') }}"
     "{% endif %}{{ p.value }}{% endfor %}" + _END
@@ -37,10 +44,14 @@ OTHER_TEXT_KEY = (
             OTHER_TEXT_KEY,
             PartForm(text_key="value", values={"type": "input_text"}, roles=("user", "assistant")),
         ),
+        (
+            TWO_LANGUAGES,
+            PartForm(text_key="text", values={"source": "de", "target": "fr"}, roles=("user",)),
+        ),
         ("{{ raise_exception('Nobody may ask.') }}", None),
         (_TURN + "{{ raise_exception(m.content[0].text) }}" + _END, None),
     ],
-    ids=["languages", "another key for the text", "nothing", "raises with the text"],
+    ids=["languages", "another key for the text", "two languages", "nothing", "raises with the text"],
 )
 def test_the_parts_that_a_template_takes_are_found(renderer: Renderer, text: str, form: PartForm | None):
     assert find_part_form(renderer.load(text)) == form
