@@ -5,11 +5,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
 from gguf2ollama.fleet.file import parse_fleet
 from gguf2ollama.fleet.plan import plan
+from gguf2ollama.fleet.schema import json_schema
 from gguf2ollama.names import HubSource, ServerAddress, parse_source
 from tests.builders import tiny_llama
 from tests.fakes.ollama_server import FakeOllama
@@ -49,6 +51,11 @@ def test_a_file_of_models_plans_without_a_network(name, text, hub, monkeypatch, 
     assert found.exit_code == 10, found
     assert found.count("create") >= 1
     assert found.failures == 0
+
+
+@pytest.mark.parametrize("name,text", list(files_of_models()), ids=lambda value: value[:40].split("\n")[0])
+def test_a_file_of_models_fits_the_schema(name, text):
+    jsonschema.validate(yaml.safe_load(text), json_schema())
 
 
 def test_containers_have_no_rights_they_do_not_need():

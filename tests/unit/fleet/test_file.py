@@ -1,7 +1,6 @@
 """The file of models: what it says, and every mistake in it with its place."""
 
 import contextlib
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -16,7 +15,6 @@ from gguf2ollama.fleet.foreign import parse_foreign
 from gguf2ollama.fleet.schema import json_schema
 from gguf2ollama.names import ModelName
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
 FULL = """
 environment: [MODELS]
 models:
@@ -207,14 +205,8 @@ def test_any_yaml_is_read_or_refused_and_what_is_read_fits_the_schema(value):
         jsonschema.validate(yaml.safe_load(text), json_schema())
 
 
-def test_the_schema_is_one_and_fits_the_examples():
+def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(json_schema())
-    files = [*EXAMPLES.rglob("*.models.yaml"), *EXAMPLES.rglob("models.yaml")]
-    assert files
-    for path in files:
-        text = path.read_text("utf-8")
-        jsonschema.validate(yaml.safe_load(text), json_schema())
-        parse_fleet(text, file=str(path))
     jsonschema.validate(yaml.safe_load(FULL), json_schema())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"models": {"x": {"sourc": "a/b"}}}, json_schema())
