@@ -7,6 +7,7 @@ import pytest
 from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
 from tests.fakes.hub_server import FakeHub
+from tests.fakes.ollama_server import FakeOllama
 
 REPO = "owner/Tiny-GGUF"
 
@@ -104,3 +105,20 @@ def test_a_repository_that_is_gone_is_said_and_the_others_are_compared(call, ser
 
 def test_a_model_that_the_server_lacks_is_not_updated(call, server):
     assert call("update", "none").code == 2
+
+
+def test_a_repository_is_downloaded_once_for_all_hosts(call, hub, tmp_path, monkeypatch):
+    content = tiny_llama(tmp_path / "large.gguf", blocks=120).read_bytes()
+    hub.add(REPO, {"tiny-Q8_0.gguf": content})
+    path = tmp_path / "m.yaml"
+    with FakeOllama(version="0.34.4") as first, FakeOllama(version="0.32.15") as second:
+        path.write_text(
+            f"models: {{one: {REPO}, two: '{REPO}:Q8_0'}}\nhosts: {{a: '{first.url}', b: '{second.url}'}}\n"
+        )
+        planned = call("plan", path)
+        assert planned.code == 10
+        assert f"create (from hf://{REPO}/tiny-Q8_0.gguf@main at " in planned.out
+        assert call("apply", path).code == 0
+        assert call("plan", path).code == 0
+        assert call("apply", path, "--json").json["bytes_sent"] == {"a": 0, "b": 0}
+        assert hub.sent["tiny-Q8_0.gguf"] < 2 * len(content), "once, and some headers"
