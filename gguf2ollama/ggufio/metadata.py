@@ -43,13 +43,14 @@ class Metadata(Mapping[str, Value]):
     ``value.encode("utf-8", "surrogateescape")`` returns them.
     """
 
-    __slots__ = ("_arrays", "_buffer", "_entries", "_order")
+    __slots__ = ("_arrays", "_buffer", "_digest", "_entries", "_order")
 
     def __init__(self, buffer: bytearray, entries: dict[str, Entry], order: ByteOrder) -> None:
         self._buffer = buffer
         self._entries = entries
         self._order = order
         self._arrays: dict[str, GgufArray] = {}
+        self._digest = ""
 
     def __getitem__(self, key: str) -> Value:
         entry = self._entries[key]
@@ -86,7 +87,8 @@ class Metadata(Mapping[str, Value]):
         """Return the sha256 of the header, 64 hexadecimal digits: the same metadata have the same."""
         import hashlib  # noqa: PLC0415 - slow to import, and most headers are only read
 
-        return hashlib.sha256(self._buffer).hexdigest()
+        self._digest = self._digest or hashlib.sha256(self._buffer).hexdigest()
+        return self._digest
 
     def _array(self, key: str, entry: Entry) -> GgufArray:
         if key not in self._arrays:

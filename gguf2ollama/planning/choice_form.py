@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
     Choice: TypeAlias = tuple[Detection, TemplateSelection | Unsupported | None]
 
-__all__ = ["choice_form"]
+__all__ = ["choice_form", "fill_in_form"]
+
+
+def fill_in_form() -> Form:
+    """Return the form of how a model fills in the middle, or that it does not."""
+    from gguf2ollama.families.fill_in import FillIn  # noqa: PLC0415 - for plans, and not for help
+
+    return Forms().of(FillIn | None)
 
 
 def choice_form() -> Form:

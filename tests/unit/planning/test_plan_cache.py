@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from gguf2ollama import families
 from gguf2ollama.errors import InvalidInput
+from gguf2ollama.families import fill_in
 from gguf2ollama.ggufio import ShardSet
 from gguf2ollama.modelfiles import Parameter
 from gguf2ollama.ollama import ServerVersion
+from gguf2ollama.planning import plan as plan_module
 from gguf2ollama.planning import plan_cache
 from gguf2ollama.planning.choice_form import choice_form
 from gguf2ollama.planning.options import ModelOptions
@@ -67,8 +69,9 @@ def model(tmp_path):
     return files_of(tmp_path)
 
 
-def files_of(folder, chat_template=CHATML_TEMPLATE, **options):
-    tokens = ("<|im_over|>", *CHATML_TOKENS)
+def files_of(folder, chat_template=CHATML_TEMPLATE, *, fim=False, **options):
+    fills = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>") if fim else ()
+    tokens = (*fills, "<|im_over|>", *CHATML_TOKENS)
     path = tiny_llama(folder / "tiny.gguf", chat_template=chat_template, special_tokens=tokens, **options)
     return ModelFiles(model=ShardSet.discover(path))
 
@@ -190,12 +193,12 @@ def test_code_that_changed_has_another_version(tmp_path, monkeypatch, change):
     assert (after is None) is (change == "gone")
 
 
-def test_what_fails_is_not_stored(tmp_path, place):
+def test_what_fails_is_not_stored(tmp_path, place, chosen_again):
     files = files_of(tmp_path, "{{ raise_exception('no') }}")
     for _ in range(2):
         with pytest.raises(InvalidInput, match="rejects every conversation"):
             plan(files, place)
-    assert not place.exists()
+    assert len(chosen_again) == 2
 
 
 def test_a_cache_that_cannot_be_written_is_ignored(model, tmp_path):
@@ -285,3 +288,18 @@ def places(value):
         yield value, key
         if isinstance(item, list | dict):
             yield from places(item)
+
+
+def test_how_a_model_fills_in_the_middle_is_found_once(tmp_path, place, monkeypatch):
+    find, seen = fill_in.find_fill_in, []
+
+    def counted(metadata, **others):
+        seen.append(metadata)
+        return find(metadata, **others)
+
+    monkeypatch.setattr(plan_module, "find_fill_in", counted)
+    files = files_of(tmp_path, metadata={"general.name": "Coder"}, fim=True)
+    expected, recalled = plan(files, place), plan(files, place)
+    assert expected == recalled
+    assert "insert" in recalled.recipe.capabilities
+    assert len(seen) == 1
