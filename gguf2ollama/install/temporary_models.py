@@ -9,6 +9,7 @@ model is in use. All others go by its age.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import secrets
 import socket
@@ -27,11 +28,19 @@ from gguf2ollama.ollama import Client, LocalModel
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_layout import list_entries
 
-__all__ = ["copy_made", "leased_name", "remove_abandoned", "remove_abandoned_from_store", "temporary_name"]
+__all__ = [
+    "copy_made",
+    "leased_name",
+    "name_lock",
+    "remove_abandoned",
+    "remove_abandoned_from_store",
+    "temporary_name",
+]
 
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; after that the age of the models decides
 _COPIES = 4  # before the last
+_NAME_DIGITS = 4  # of a digest: names that share a lock only wait for one another
 _LATE = 0.3  # seconds in which a server finishes requests of a client that has disconnected
 _TOKEN = lazy_pattern(r"[0-9]{16}")
 
@@ -64,6 +73,24 @@ def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
             raise
         finally:
             remove_abandoned(client, models=related)
+
+
+@contextlib.contextmanager
+def name_lock(client: Client, name: ModelName) -> Iterator[None]:
+    """Let no other build of this user on this machine replace the model of a name while the block runs.
+
+    A server copies a manifest by emptying the target first (``CopyModel`` in server/images.go of 0.34.4):
+    who copies that one at this moment gets an empty manifest, which the server cannot even delete.
+    """
+    folder, key = _lock_folder(), f"{client.address.base_url} {name.full.lower()}"
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # without a lock it is as unlikely as it was
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                digest = hashlib.sha256(key.encode()).hexdigest()[:_NAME_DIGITS]
+                file = stack.enter_context((folder / f"name-{digest}").open("ab"))
+                _lock(file, wait=True)
+        yield
 
 
 def copy_made(client: Client, name: ModelName, *, to: ModelName) -> None:

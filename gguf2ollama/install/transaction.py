@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, VerificationFailed
 from gguf2ollama.install.readback import differences, missing_capabilities, renders_with
-from gguf2ollama.install.temporary_models import copy_made, temporary_name
+from gguf2ollama.install.temporary_models import copy_made, name_lock, temporary_name
 from gguf2ollama.install.transport import Transport
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo
@@ -118,7 +118,8 @@ class _Transaction:
                 )
             elif self.plan.inspection.selection is not None:
                 self.notify("Prompt check skipped (--no-load)")
-            self._take_name(temporary)
+            with name_lock(self.client, self.name):
+                self._take_name(temporary)
         return found
 
     def _replaced(self, info: ModelInfo) -> Iterator[str]:
@@ -185,4 +186,11 @@ class _Transaction:
             yield
         finally:
             with contextlib.suppress(Gguf2OllamaError):
-                self.client.delete(name)
+                self._delete(name)
+
+    def _delete(self, name: ModelName) -> None:
+        try:
+            self.client.delete(name)
+        except ServerRefused:  # its manifest cannot be read: another program was just writing the original
+            self.client.copy(self.name, to=name)
+            self.client.delete(name)

@@ -104,3 +104,26 @@ def test_a_merge_that_is_ended_leaves_the_old_file_or_the_new(tmp_path):
     assert finish(start())[0] == 0
     assert target.read_bytes() == wanted
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_builds_of_one_file_and_of_one_name_at_once_all_succeed(tmp_path):
+    model = tiny_llama(tmp_path / "model.gguf", width=128)
+    with running(parts.OLLAMAS[0], tmp_path) as (server, client):
+        check = Checked(server.store)
+        for via, has_one_name in itertools.product(("link", "pull", "upload"), (False, True)):
+            names = ["same"] * 5 if has_one_name else [f"n{number}" for number in range(5)]
+            builds = [
+                command(
+                    *("build", model, "--name", name, "--via", via, "--replace"),
+                    environment=server.environment,
+                    folder=tmp_path,
+                )
+                for name in names
+            ]
+            assert [(code, err) for code, err in map(finish, builds) if code] == []
+            assert temporary(client) == []
+            check()
+        assert {found.name for found in client.list()} == {
+            "same:latest",
+            *(f"n{at}:latest" for at in range(5)),
+        }

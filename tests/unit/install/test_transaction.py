@@ -84,3 +84,11 @@ def test_a_model_that_a_server_does_not_find_for_a_moment_is_asked_for_again(ser
     built = build(gguf, name="mine", host=server.url, via="pull")
     assert not built.differences
     assert set(server.store.models) == {"mine:latest"}
+
+
+def test_a_backup_that_the_server_cannot_read_is_removed_all_the_same(server, gguf):
+    build(gguf, name="mine", host=server.url, via="upload", load=False)
+    broken = Answer(status=500, body='{"error": "unexpected end of JSON input"}')
+    server.inject("DELETE /api/delete", broken)
+    build(gguf, name="mine", host=server.url, via="upload", load=False, system="new")
+    assert set(server.store.models) == {"mine:latest"}
