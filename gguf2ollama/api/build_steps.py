@@ -93,6 +93,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
     if store is None and for_ollama is not None:
         raise UsageProblem("--for-ollama needs --store", hint="leave it out: a server reports its version")
     check_source(source)
+    name = server_model(source, selection=selection)
     options.check()
     lock: Lock | None = None
     if locked is not None:
@@ -111,7 +112,7 @@ def open_build(  # noqa: D417 - the others are documented at `build`
         notify=notify,
     ) as opened:
         hardware, room = find_memory(opened)
-        if (name := server_model(source)) is not None:
+        if name is not None:
             options = _require_server(opened, options, name=name)
         yield BuildSteps(
             source=source,

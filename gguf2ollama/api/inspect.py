@@ -63,7 +63,7 @@ def inspect_for(
     hardware = find_hardware()
     room = hardware.room if hardware is not None else None
     cache = PlanCache.of_user()
-    if (name := server_model(source)) is not None:
+    if (name := server_model(source, selection=selection)) is not None:
         found = _on_server(name, options)
         options = found.applied_to(options)
         return plan_model(found.files, options=options, target=target, room=room, cache=cache)

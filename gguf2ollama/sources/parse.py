@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.names import HubSource, LocalSource, ModelName, OllamaSource, Source, UrlSource, parse_source
+
+if TYPE_CHECKING:
+    from gguf2ollama.sources.model import SourceSelection
 
 __all__ = [
     "check_source",
@@ -45,10 +49,23 @@ def check_source(source: str | os.PathLike[str]) -> None:
             parsed.path.stat()
 
 
-def server_model(source: str | os.PathLike[str]) -> ModelName | None:
-    """Return the name of the model that a source names on a server; ``None`` for another source."""
+def server_model(
+    source: str | os.PathLike[str], *, selection: SourceSelection | None = None
+) -> ModelName | None:
+    """Return the name of the model that a source names on a server; ``None`` for another source.
+
+    Raises:
+        UsageProblem: It names one, and there are options that select a model of a repository.
+    """
     parsed = parse_user_source(source)
-    return parsed.name if isinstance(parsed, OllamaSource) else None
+    if not isinstance(parsed, OllamaSource):
+        return None
+    if selection:
+        raise UsageProblem(
+            f"{parsed} is one model: --quant, --file and --revision are for repositories",
+            hint="leave them out",
+        )
+    return parsed.name
 
 
 def require_no_server_model(source: Source) -> LocalSource | HubSource | UrlSource:

@@ -4,6 +4,8 @@ from hypothesis import strategies as st
 
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names import HubSource, UrlSource, parse_source
+from gguf2ollama.sources.model import SourceSelection
+from gguf2ollama.sources.parse import server_model
 
 
 def source(**rest):
@@ -87,6 +89,12 @@ def test_whatever_stands_behind_the_host_leads_nowhere_else(rest):
 def test_a_model_of_a_server_is_a_source(text, shown):
     assert str(parse_source(text)) == shown
     assert parse_source(shown) == parse_source(text)
+
+
+def test_a_model_of_a_server_has_no_quantization_to_choose():
+    assert server_model("owner/repo", selection=SourceSelection(quant="Q4_K_M")) is None
+    with pytest.raises(UsageProblem, match="--quant, --file and --revision are for repositories"):
+        server_model("ollama:llama3.2", selection=SourceSelection(quant="Q4_K_M"))
 
 
 def test_a_model_of_a_server_has_a_valid_name():
