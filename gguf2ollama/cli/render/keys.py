@@ -113,7 +113,7 @@ _INSPECTION: dict[str, Shape] = {
                 "recurrent_bytes": "integer: recurrent state",
                 "compute_bytes": "integer: compute buffers",
                 "output_bytes": "integer: output buffer",
-                "projector_bytes": "integer: weights of the projector",
+                "projector_bytes": "integer: weights of the projector and of the draft",
             }
         ],
     },

@@ -114,8 +114,20 @@ def test_other_sources_are_left_as_they_are(source: str) -> None:
     assert expand_modelfile(source, {}) == (source, {})
 
 
-def test_a_repository_in_from_is_a_source(folder: Path) -> None:
-    assert expanded(folder, "FROM hf.co/owner/repo:Q4_K_M\n")[0] == "hf.co/owner/repo:Q4_K_M"
+@pytest.mark.parametrize("name", ["hf.co/owner/repo:Q4_K_M", "https://example.org/m.gguf"])
+def test_a_repository_or_a_url_in_from_is_a_source(folder: Path, name: str) -> None:
+    assert expanded(folder, f"FROM {name}\n")[0] == name
+
+
+def test_a_folder_in_from_is_a_source(folder: Path) -> None:
+    assert expanded(folder, "FROM .\n")[0] in {str(folder), "."}
+
+
+def test_draft_is_an_option(folder: Path) -> None:
+    tiny_llama(folder / "small.gguf")
+    text = "FROM ./model.gguf\nDRAFT ./small.gguf\n"
+    assert expanded(folder, text)[1]["draft"] == folder / "small.gguf"
+    assert expanded(folder, text, draft="other.gguf")[1]["draft"] == "other.gguf"
 
 
 def test_a_model_of_the_server_in_from_is_a_source(folder: Path) -> None:
@@ -138,6 +150,8 @@ def test_shards_and_a_projector_are_one_model(folder: Path) -> None:
         ("FROM none.gguf\n", NotFound, "no such file"),
         ("FROM llama3.2\nFROM ./model.gguf\n", UsageProblem, "model llama3.2 of the server and other files"),
         ("FROM ./model.gguf\nFROM ./other.gguf\n", UsageProblem, "names 2 models"),
+        ("FROM ./model.gguf\nDRAFT ./none.gguf\n", NotFound, "DRAFT ./none.gguf in .*: no such file"),
+        ("FROM ./model.gguf\nDRAFT ./*.gguf\n", UsageProblem, "DRAFT in .* names 2 files"),
         ("FROM ./text.txt\n", UsageProblem, r"text\.txt, which is not a GGUF"),
         ("FROM ./inner\n", UsageProblem, "inner, which is a Modelfile itself"),
         ("FROM ./model.gguf\nADAPTER ./none\n", UsageProblem, "line 2: ADAPTER is not supported"),
