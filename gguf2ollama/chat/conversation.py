@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.oci import go_json
 
-__all__ = ["Conversation", "Feature", "Message", "Role", "Think", "ToolCall"]
+__all__ = ["Conversation", "Feature", "Message", "Role", "Think", "ToolCall", "function_tool"]
 
 Feature: TypeAlias = Literal["plain", "thinking", "tools", "switch", "history", "irregular", "prefill", "odd"]
 """What a conversation needs of a model, in the order in which it weighs; see :class:`Conversation`."""
@@ -115,6 +115,12 @@ class Conversation:
         if self.think is not None:
             body["think"] = self.think
         return body
+
+
+def function_tool(name: str, description: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a tool as clients offer it, with the JSON schema of its parameters."""
+    function = {"name": name, "description": description, "parameters": parameters}
+    return {"type": "function", "function": function}
 
 
 def _for_jinja(message: Message, *, text_arguments: bool) -> dict[str, Any]:

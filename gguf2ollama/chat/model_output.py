@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
+from gguf2ollama.chat.conversation import Conversation, Message, ToolCall, function_tool
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import ReferenceTemplate, Request
 from gguf2ollama.chat.reference_prompt import AuthorsTemplate
@@ -21,18 +21,15 @@ _THOUGHT, _SAID = "Zqbthoughtz", "Zqbsaidzz"
 _NAME, _VALUES = "Zqbtoolzz", ("Zqbfirstzz", "Zqbsecondz")
 _TYPES = {"place": "string", "count": "integer", "deep": "object", "exact": "boolean", "why": "string"}
 _TYPED = {"count": 3, "deep": {"width": 2.5, "flat": True}, "exact": False, "why": _VALUES[1]}
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": _NAME,
-        "description": "Look",
-        "parameters": {
-            "type": "object",
-            "required": ["place"],
-            "properties": {name: {"type": kind, "description": name} for name, kind in _TYPES.items()},
-        },
+_TOOL = function_tool(
+    _NAME,
+    "Look",
+    {
+        "type": "object",
+        "required": ["place"],
+        "properties": {name: {"type": kind, "description": name} for name, kind in _TYPES.items()},
     },
-}
+)
 # a mark that was begun and not ended: the prompts go apart within it
 _WITHIN_MARK = lazy_pattern(r"(<[^<>\n]{0,40}|\[/?[A-Z_]{0,40})\Z")
 _OPENS_THOUGHT = lazy_pattern(

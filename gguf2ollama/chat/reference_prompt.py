@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import without_bos
-from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
+from gguf2ollama.chat.conversation import Conversation, Message, ToolCall, function_tool
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.reference.request import Request
 from gguf2ollama.chat.reference.variants import DEFAULT, TOOL_USE, chat_templates, choose_variant
@@ -43,18 +43,15 @@ _ESCAPED = (
     " `safe`; Ollama does not, as its authors will hardly mean that"
 )
 _SYSTEM_MARK = "qzsystem"
-_TOOL: Mapping[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "find_place",
-        "description": "Find a place",
-        "parameters": {
-            "type": "object",
-            "required": ["name"],
-            "properties": {"name": {"type": "string", "description": "Its name"}},
-        },
+_TOOL = function_tool(
+    "find_place",
+    "Find a place",
+    {
+        "type": "object",
+        "required": ["name"],
+        "properties": {"name": {"type": "string", "description": "Its name"}},
     },
-}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

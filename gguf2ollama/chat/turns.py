@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
+from gguf2ollama.chat.conversation import Conversation, Message, ToolCall, function_tool
 from gguf2ollama.chat.outcome import Outcome, Rendered
 from gguf2ollama.chat.reference import ReferenceTemplate, Request
 from gguf2ollama.chat.reference_prompt import AuthorsTemplate
@@ -15,18 +15,15 @@ PROBE = "Zqb"
 
 _ASKED, _SAID, _NEXT, _RESULT = (f"{PROBE}{text}" for text in ("askedz", "saidzz", "nextzz", "resultz"))
 _NAME, *_VALUES = (f"{PROBE}{text}" for text in ("toolzz", "firstzz", "secondz"))
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": _NAME,
-        "description": "Look",
-        "parameters": {
-            "type": "object",
-            "required": ["place"],
-            "properties": {"place": {"type": "string", "description": "Where"}},
-        },
+_TOOL = function_tool(
+    _NAME,
+    "Look",
+    {
+        "type": "object",
+        "required": ["place"],
+        "properties": {"place": {"type": "string", "description": "Where"}},
     },
-}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

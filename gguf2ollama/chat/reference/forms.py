@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.conversation import Conversation, Message, ToolCall
+from gguf2ollama.chat.conversation import Conversation, Message, ToolCall, function_tool
 from gguf2ollama.chat.outcome import Outcome, Rendered
 
 __all__ = ["Attempt", "Forms", "find_forms"]
@@ -17,14 +17,11 @@ _NOBODY = "j4Wz9bRc"  # a role
 _ASK = Message(role="user", content="Hello")
 _CALL = ToolCall(name="probe", arguments={"text": _PROBE}, id="p1R2o3B4e")
 _QUIET = replace(_CALL, arguments={"text": "x"})
-_TOOL: Mapping[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": _CALL.name,
-        "description": "Tries.",
-        "parameters": {"type": "object", "properties": {"text": {"type": "string"}}},
-    },
-}
+_TOOL = function_tool(
+    _CALL.name,
+    "Tries.",
+    {"type": "object", "properties": {"text": {"type": "string"}}},
+)
 
 
 def _result(content: str) -> Message:
