@@ -88,7 +88,7 @@ SEARCH = function_tool(
         "required": ["query", "limit"],
     },
 )
-_CLOCK = function_tool("now", "Tell the time.", {"type": "object", "properties": {}})
+_CLOCK = function_tool("now", "Get the time.", {"type": "object", "properties": {}})
 _NESTED = function_tool(
     "book_trip",
     "Book a trip.",
