@@ -10,6 +10,7 @@ __all__ = [
     "KEYS_AND_VALUES",
     "PRINTED_ARGUMENTS",
     "REFUSED_SYSTEM",
+    "TEXT_ARGUMENTS",
     "UNFORESEEN_CALLS",
     "UNREADABLE",
     "XML_CALLS",
@@ -57,6 +58,13 @@ def _template(call: str, *, thought: str = _THOUGHT, switch: str = _SWITCH) -> s
 XML_CALLS = _template(_XML)
 XML_CALLS_NO_THOUGHTS = _template(_XML, thought="", switch="")
 JSON_CALLS = _template(_JSON)
+# arguments have to be text that is JSON already; llama.cpp learns from arguments that are objects
+TEXT_ARGUMENTS = _template(
+    "{{ '<|calls|><|call|>function<|sep|>' + c['function']['name'] + '\n```json\n'"
+    " + c['function']['arguments'] + '\n```<|end_call|><|end_calls|>' }}",
+    thought="",
+    switch="",
+)
 # calls of functions as in Python, which llama.cpp takes for names in tags: with a call, answers fail
 UNFORESEEN_CALLS = _template(
     "<|call_start|>\n```python\n{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{{ k }}="

@@ -15,6 +15,7 @@ from gguf2ollama.chat.comparison import Case
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.rewrites import (
     WIDE_SPACES,
+    with_arguments_as_json,
     with_missing_members,
     with_values_printed,
     with_wide_trims,
@@ -55,10 +56,12 @@ class Shown:
     Attributes:
         faults: The conversations that do not come out as the authors mean them.
         moves_system: Whether the server puts system messages into the first question.
+        misses_calls: Whether the server would not read the model's calls.
     """
 
     faults: Sequence[Case]
     moves_system: bool
+    misses_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,8 @@ def changes(*, tool_use: str = "") -> Iterator[Change]:
     yield Change(make=_with_known_switch)
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
+    why = "the server finds the form of calls only if their arguments are printed as JSON"
+    yield Change(make=_rewriting(with_arguments_as_json, why=why), may_mend=lambda shown: shown.misses_calls)
     why = "the server fails on missing keys that are named like methods"
     yield Change(make=_rewriting(with_missing_members, why=why), may_mend=_refuses)
     why = "the server prints None, lists and objects differently"

@@ -13,6 +13,7 @@ from gguf2ollama.jinja.edit import Insertion, Piece, operand_before, rewritten, 
 
 __all__ = [
     "WIDE_SPACES",
+    "with_arguments_as_json",
     "with_missing_members",
     "with_values_printed",
     "with_wide_trims",
@@ -47,6 +48,37 @@ def _guarded(source: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
         owner = source[first.start : opening.start].rstrip()
         yield Insertion(first.start, "(")
         yield Insertion(closing.end, f" if {owner} is not mapping or {key.text} in {owner} else true)")
+
+
+def with_arguments_as_json(text: str) -> str | None:
+    """Return a template that prints arguments of calls as JSON also where they are objects.
+
+    llama.cpp learns how calls are written by rendering some whose arguments are objects. A template that
+    takes them as text then prints something that is not JSON, and the form of its calls is not found.
+    """
+    return rewritten(text, _arguments_as_json)
+
+
+def _arguments_as_json(source: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
+    for at in range(1, len(pieces) - 1):
+        if pieces[at].text.strip(_QUOTES) != "arguments":
+            continue
+        is_item = pieces[at].kind == "string" and (pieces[at - 1].text, pieces[at + 1].text) == ("[", "]")
+        if not is_item and not (pieces[at].kind == "name" and pieces[at - 1].text == "."):
+            continue
+        last = at + 1 if is_item else at
+        operand = operand_before(pieces, last + 1)
+        if operand is None or operand.calls:
+            continue
+        before, after = pieces[operand.first - 1], pieces[last + 1]
+        if before.text not in {"+", "~"} and after.text not in {"+", "~"}:
+            continue  # it is not put between texts
+        if after.text in {".", "[", "(", "|", "is", "if"}:
+            continue  # it is taken apart, or changed
+        start, end = pieces[operand.first].start, pieces[last].end
+        told = source[start:end]
+        printed = f"({told} if {told} is string else {told} | tojson(separators=(',', ':')))"
+        yield Insertion(start, printed, instead_of=end - start)
 
 
 def with_values_printed(text: str) -> str | None:

@@ -104,7 +104,7 @@ class _Trial:
         self._best: Candidate | None = None  # of the native way, as changed until now
         self._made = Patch(text=question.authors.chat_template, why=())
         self._natives: dict[str, NativeTemplate] = {}
-        self._native_misses_calls: bool | None = None
+        self._native_misses_calls: dict[str, bool] = {}
 
     def candidates(self) -> Iterator[Candidate]:
         """Return the candidates, the cheapest to try first."""
@@ -280,7 +280,11 @@ class _Trial:
         best, text = self._best, self._made.text
         if best is None or text != (best.chat_template or self._carried):
             return True
-        shown = Shown(faults=best.parity.faults, moves_system=self._native(text).moves_system)
+        shown = Shown(
+            faults=best.parity.faults,
+            moves_system=self._native(text).moves_system,
+            misses_calls=best.misses_calls,
+        )
         return change.may_mend(shown)
 
     def _kept(self) -> Iterator[Candidate]:
@@ -322,7 +326,7 @@ class _Trial:
             return {one.conversation.name: one for one in parity.cases}
 
         cases: dict[str, Case] = {}
-        if beating is not None:
+        if beating is not None and not beating.misses_calls:
             faults = beating.parity.faults
             cases = compared([case.conversation for case in faults])
             if all(_is_no_better(cases[old.conversation.name], than=old) for old in faults):
@@ -333,27 +337,30 @@ class _Trial:
             why=why,
             chat_template=chat_template,
             capabilities=can,
-            misses_calls="tools" in can and self._misses_calls_natively(native),
+            misses_calls="tools" in can and self._misses_calls_natively(native, text),
             parity=Parity(tuple(cases[one.name] for one in self._conversations)),
         )
 
-    def _misses_calls_natively(self, native: NativeTemplate) -> bool:
-        """Return whether the server would not read the model's calls with the chat template.
+    def _misses_calls_natively(self, native: NativeTemplate, text: str) -> bool:
+        """Return whether the server would not read the model's calls with a chat template.
 
-        No change that is made to it for the prompts touches how calls are written.
+        Where it reads them, no change for the prompts alters how they are written.
         """
-        if self._native_misses_calls is None:
-            self._native_misses_calls = self.claims.tools and misses_calls_natively(
+        found = self._native_misses_calls
+        if not self.claims.tools or next(iter(found.values()), None) is False:
+            return False
+        if text not in found:
+            found[text] = misses_calls_natively(
                 native.call_readers(),
                 self._answers,
                 thinks="thinking" in native.capabilities,
                 version=self._question.version,
             )
-            if self._native_misses_calls:
+            if found[text] and len(found) == 1:
                 self.remarks.append(
                     "the chat template in the GGUF: Ollama would not parse the model's tool calls"
                 )
-        return self._native_misses_calls
+        return found[text]
 
     def _with_companion(self, candidate: Candidate) -> Candidate:
         """Add the TEMPLATE that goes with a chat template and is passed over for it, if there is one."""

@@ -18,11 +18,13 @@ from gguf2ollama.chat.ollama_parsers import known_parsers
 from gguf2ollama.chat.output_checks import first_that_reads
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, as_asked, claims_of
+from gguf2ollama.chat.rewrites import with_arguments_as_json
 from gguf2ollama.chat.selection import choose_template
 from tests.calling_templates import (
     ACTIONS,
     JSON_CALLS,
     KEYS_AND_VALUES,
+    TEXT_ARGUMENTS,
     UNFORESEEN_CALLS,
     XML_CALLS,
     XML_CALLS_NO_THOUGHTS,
@@ -212,6 +214,17 @@ def test_a_call_that_is_foreseen_to_be_missed_natively_ends_in_an_error(
     (call,) = [one for one in answers if len(one.calls) == 1 and len(one.calls[0].arguments) == 1][:1]
     with pytest.raises(AssertionError, match="peg-native"):
         _heard(server, tmp_path, UNFORESEEN_CALLS, [call], thinks=False)
+
+
+def test_calls_whose_arguments_are_text_are_read_with_a_changed_header(
+    renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    changed = with_arguments_as_json(TEXT_ARGUMENTS)
+    assert changed is not None
+    answers = _met(answers_of(_authors(TEXT_ARGUMENTS).load(renderer)), thinks=False)
+    single = [one for one in answers if len(one.calls) == 1]
+    for answer, real in zip(single, _heard(server, tmp_path, changed, single, thinks=False), strict=True):
+        assert real.calls == _meant(answer)[2], answer.text
 
 
 @pytest.mark.corpus

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gguf2ollama.chat.candidate import Question, TemplateChoice
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.llamacpp.call_form import CallForm
@@ -16,10 +17,14 @@ from gguf2ollama.chat.model_output import Answer, answers_of
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.output_checks import misses_calls_natively
 from gguf2ollama.chat.reference import Renderer
+from gguf2ollama.chat.reference_prompt import Authors
+from gguf2ollama.chat.rewrites import with_arguments_as_json
+from gguf2ollama.chat.selection import choose_template
 from tests.calling_templates import (
     JSON_CALLS,
     JSON_CALLS_NO_THOUGHTS,
     KEYS_AND_VALUES,
+    TEXT_ARGUMENTS,
     UNFORESEEN_CALLS,
     XML_CALLS_NO_THOUGHTS,
 )
@@ -39,6 +44,11 @@ _NAME_IS_KEY = _TURN.replace("AFTER", "{{ ']</calls>' if m.tool_calls }}").repla
     "{{ '<calls>[' if loop.first else ', ' }}"
     "{{ '{' }}{{ c.function.name | tojson }}: {{ c.function.arguments | tojson }}}",
 )
+_CALLING = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": '{"a" : "\\u003c"}'}}],
+}
 READ = {
     "JSON": JSON_CALLS,
     "JSON, no thoughts": JSON_CALLS_NO_THOUGHTS,
@@ -78,6 +88,37 @@ def test_calls_in_a_form_that_is_not_seen_are_missed(renderer: Renderer):
     readers = [_reader(_TOOL_AND_JSON)]
     answers = _answers(_TOOL_AND_JSON, renderer, thinks=False)
     assert not misses_calls_natively(readers, answers, thinks=False, version=_VERSION)
+
+
+def test_arguments_that_have_to_be_text_are_printed_as_json_in_the_header(renderer: Renderer):
+    changed = with_arguments_as_json(TEXT_ARGUMENTS)
+    assert changed is not None
+    told = [{"role": "user", "content": "Hi"}, _CALLING]
+    assert renderer.load(changed).render_raw(told) == renderer.load(TEXT_ARGUMENTS).render_raw(told)
+    answers = _answers(TEXT_ARGUMENTS, renderer, thinks=False)
+    misses = [
+        misses_calls_natively([_reader(text)], answers, thinks=False, version=_VERSION)
+        for text in (TEXT_ARGUMENTS, changed)
+    ]
+    assert misses == [True, False]
+    question = Question(authors=Authors(chat_template=TEXT_ARGUMENTS), version=_VERSION, may_template=False)
+    choice = choose_template(question, renderer=renderer)
+    assert isinstance(choice, TemplateChoice)
+    assert (choice.chosen.origin, choice.chosen.misses_calls) == ("patched", False)
+    assert choice.chosen.different("tools") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JSON_CALLS,
+        "{% for k, v in c.function.arguments.items() %}{{ k }}{% endfor %}",
+        "{% set a = c['function']['arguments'] %}{{ 'x' + a.arguments.b }}",
+        "{{ 'arguments' + arguments }}",
+    ],
+)
+def test_arguments_that_are_not_put_between_texts_stay(text: str):
+    assert with_arguments_as_json(text) is None
 
 
 def test_a_template_that_llama_cpp_knows_or_that_shows_no_calls_misses_none(renderer: Renderer):
