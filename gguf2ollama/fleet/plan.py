@@ -29,8 +29,10 @@ from gguf2ollama.planning.record import BuildRecord, weights_digest
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
-    from gguf2ollama.ollama import ServerVersion
+    from gguf2ollama.ollama import ModelInfo, ServerVersion
+    from gguf2ollama.planning.options import BuildOptions
     from gguf2ollama.planning.target import Destination
+    from gguf2ollama.sources.model import ModelFiles
 
 __all__ = ["PARALLEL", "Planner", "open_fleet", "plan", "plan_host"]
 
@@ -162,9 +164,34 @@ class Planner:
             Gguf2OllamaError: As for ``build``.
         """
         ref, options = self.desired[entry.name.full].find(destination.version, notify=self.notify)
-        info = observation.shown.get(entry.name.full.lower())
+        info, opened = observation.shown.get(entry.name.full.lower()), observation.opened
+        if opened is not None:
+            origin = ref.files.origin
+            copies = opened.patch_copies(
+                ref.files.paths[0] if ref.files.are_local or ref.folder is None else ref.folder,
+                digests=[file.sha256 for file in origin.files] if origin else [],
+                symlink=False,
+            )
+            destination = dataclasses.replace(destination, patch_copies=copies)
+        record = None if info is None else BuildRecord.find(info.license)
+        found = self._plan_build(ref.files, options, destination, observation, info)
+        if record is None or is_made_by(found, record):
+            return found
+        # whether a changed header costs a copy may have been otherwise when it was made
+        other = dataclasses.replace(destination, patch_copies=not destination.patch_copies)
+        alternative = self._plan_build(ref.files, options, other, observation, info)
+        return alternative if is_made_by(alternative, record) else found
+
+    def _plan_build(
+        self,
+        files: ModelFiles,
+        options: BuildOptions,
+        destination: Destination,
+        observation: Observation,
+        info: ModelInfo | None,
+    ) -> BuildPlan:
         return plan_build(
-            ref.files,
+            files,
             options=options,
             destination=destination,
             room=observation.room,
@@ -182,6 +209,12 @@ class Planner:
             return None
         with Hashing(cache=self.digests, progress=self.progress) as hashing:
             return hashing.digests(image)
+
+
+def is_made_by(build: BuildPlan, record: BuildRecord) -> bool:
+    """Return whether a plan has the recipe that a model was made by."""
+    made = build.inspection.recipe.made
+    return made is not None and made.recipe == record.recipe
 
 
 def plan_host(planner: Planner, observation: Observation) -> HostPlan:

@@ -61,7 +61,8 @@ def test_it_is_made_left_alone_updated_and_put_right(apply, smollm2: Path) -> No
     code, done = apply("apply")
     assert code == 0
     size = smollm2.stat().st_size
-    assert all(sent <= size for sent in done["bytes_sent"].values()), "each host is sent them once"
+    sent = done["bytes_sent"]
+    assert all(count < size + 4096 for count in sent.values()), f"each host is sent {size} once: {sent}"
 
     code, again = apply("apply")
     assert (code, again["changed"]) == (0, False)

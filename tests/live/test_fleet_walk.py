@@ -257,7 +257,9 @@ def test_the_walk(fleet: dict[str, Server], nginx: tuple[int, int], smollm2: Pat
     code, plan = walk.plan()
     assert code == 10
     assert {host["transport"] for host in plan["hosts"]} == {"link", "pull", "upload"}
-    assert [host["bytes_to_send"] for host in plan["hosts"]] == [0, size, size, size, size]
+    linked, *sent = [host["bytes_to_send"] for host in plan["hosts"]]
+    assert linked == 0
+    assert all(size <= count < size + 4096 for count in sent), "each once, with its header"
 
     print("apply, and host b is killed in the middle")
     process = walk.start("apply", walk.path, "--json")
