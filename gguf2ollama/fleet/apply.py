@@ -288,7 +288,8 @@ class _Host:
 
         planner, opened = self.applying.planner, self._open()
         with self.applying.planning:
-            build = planner.plan_build(entry, self.observation, opened.destination).with_files(files)
+            planned = planner.plan_build(entry, self.observation, opened.destination)
+        build = planned.build.with_files(files)
         check_new_files(build, planner.digests)
         planner.desired[entry.name.full].hash(build)
         with Hashing(cache=planner.digests, progress=meter) as hashing:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from gguf2ollama.planning.record import BuildRecord, weights_digest
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
     from gguf2ollama.ollama import ModelInfo, ServerVersion
+    from gguf2ollama.planning.layers import Image
     from gguf2ollama.planning.options import BuildOptions
     from gguf2ollama.planning.target import Destination
     from gguf2ollama.sources.model import ModelFiles
@@ -110,6 +112,14 @@ def open_fleet(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan of a build, and the layers that it makes."""
+
+    build: BuildPlan
+    image: Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Planner:
     """Plans what would change, given what hosts have.
 
@@ -122,6 +132,7 @@ class Planner:
         renderer: Renders chat templates.
         progress: Called with the bytes hashed.
         notify: Called with a line about each step.
+        plans: Plans that were made, for hosts that are alike.
     """
 
     fleet: Fleet
@@ -132,6 +143,7 @@ class Planner:
     renderer: Renderer
     progress: Progress
     notify: Callable[[str], None]
+    plans: dict[tuple[Hashable, ...], tuple[BuildPlan, Image]] = field(default_factory=dict)
 
     def plan(self) -> FleetPlan:
         """Return what would change."""
@@ -157,7 +169,7 @@ class Planner:
 
         over_hosts(find, sorted(needed, key=lambda pair: pair[0]), most=PARALLEL, interrupt=lambda: None)
 
-    def plan_build(self, entry: ModelEntry, observation: Observation, destination: Destination) -> BuildPlan:
+    def plan_build(self, entry: ModelEntry, observation: Observation, destination: Destination) -> Planned:
         """Return the plan of a build on a host; its context is as recorded there, if it was chosen by memory.
 
         Raises:
@@ -174,35 +186,54 @@ class Planner:
             )
             destination = dataclasses.replace(destination, patch_copies=copies)
         record = None if info is None else BuildRecord.find(info.license)
-        found = self._plan_build(ref.files, options, destination, observation, info)
+
+        def planned(destination: Destination) -> Planned:
+            return self._plan_build(
+                entry.name.full,
+                files=ref.files,
+                options=options,
+                destination=destination,
+                observation=observation,
+                info=info,
+            )
+
+        found = planned(destination)
         if record is None or is_made_by(found, record):
             return found
         # whether a changed header costs a copy may have been otherwise when it was made
-        other = dataclasses.replace(destination, patch_copies=not destination.patch_copies)
-        alternative = self._plan_build(ref.files, options, other, observation, info)
+        alternative = planned(dataclasses.replace(destination, patch_copies=not destination.patch_copies))
         return alternative if is_made_by(alternative, record) else found
 
     def _plan_build(
         self,
+        entry_name: str,
+        *,
         files: ModelFiles,
         options: BuildOptions,
         destination: Destination,
         observation: Observation,
         info: ModelInfo | None,
-    ) -> BuildPlan:
-        return plan_build(
-            files,
-            options=options,
-            destination=destination,
-            room=observation.room,
-            recorded=lambda _: None if info is None else ContextRecord.find(info.license),
-            renderer=self.renderer,
-            cache=PlanCache.of_user(),
-        )
+    ) -> Planned:
+        recorded = None if info is None else ContextRecord.find(info.license)
+        alike = dataclasses.replace(destination, location="", reason="")
+        key = entry_name, id(files), alike, observation.room, recorded
+        if key not in self.plans:
+            build = plan_build(
+                files,
+                options=options,
+                destination=destination,
+                room=observation.room,
+                recorded=lambda _: recorded,
+                renderer=self.renderer,
+                cache=PlanCache.of_user(),
+            )
+            self.plans[key] = build, build.image
+        build, image = self.plans[key]
+        return Planned(build=dataclasses.replace(build, destination=destination), image=image)
 
-    def layer_digests(self, build: BuildPlan) -> Mapping[str, Digest] | None:
+    def layer_digests(self, planned: Planned) -> Mapping[str, Digest] | None:
         """Return the digests of the layers of weights by name; ``None`` if not known before a download."""
-        image = build.image
+        build, image = planned.build, planned.image
         if (reported := reported_digests(build, image)) is not None:
             return reported
         if not build.inspection.files.are_local:
@@ -211,9 +242,9 @@ class Planner:
             return hashing.digests(image)
 
 
-def is_made_by(build: BuildPlan, record: BuildRecord) -> bool:
+def is_made_by(planned: Planned, record: BuildRecord) -> bool:
     """Return whether a plan has the recipe that a model was made by."""
-    made = build.inspection.recipe.made
+    made = planned.build.inspection.recipe.made
     return made is not None and made.recipe == record.recipe
 
 
@@ -287,68 +318,68 @@ def _plan_build(
     assert opened is not None  # noqa: S101 - of a host that was observed
     destination = opened.destination
     if name not in observation.models:
-        build = planner.plan_build(entry, observation, destination)
+        planned = planner.plan_build(entry, observation, destination)
         return dataclasses.replace(
-            _targeted(change, planner, build),
+            _targeted(change, planner, planned),
             action="create",
-            bytes_to_send=_missing_bytes(planner, build, observation, promised),
+            bytes_to_send=_missing_bytes(planner, planned, observation, promised),
         )
     info = observation.shown.get(name)
     if info is None:
-        build = planner.plan_build(entry, observation, destination)
+        planned = planner.plan_build(entry, observation, destination)
         return dataclasses.replace(
-            _targeted(change, planner, build),
+            _targeted(change, planner, planned),
             action="update",
             reason="the host lists it and cannot show it",
-            bytes_to_send=_missing_bytes(planner, build, observation, promised),
+            bytes_to_send=_missing_bytes(planner, planned, observation, promised),
         )
     record = BuildRecord.find(info.license)
     if record is not None:  # what it became depends on how it got there
         transport = destination.transport if record.transport == "store" else record.transport
         destination = dataclasses.replace(destination, transport=transport)
-    build = planner.plan_build(entry, observation, destination)
-    layers = planner.layer_digests(build)
-    made = build.inspection.recipe.made
+    planned = planner.plan_build(entry, observation, destination)
+    layers = planner.layer_digests(planned)
+    made = planned.build.inspection.recipe.made
     digest = "" if made is None else made.digest
     if made is not None and layers is not None:
-        digest = weights_digest(made, [layers[layer.name] for layer in build.image.weights])
+        digest = weights_digest(made, [layers[layer.name] for layer in planned.image.weights])
     rewrites = destination.by_upload and destination.features.rewrites_gguf
     models = frozenset(
         layers[layer.name].hex
-        for layer in build.image.weights
+        for layer in planned.image.weights
         if layers is not None and layer.media_type is MediaType.MODEL
     )
-    differences = compare(info, build, digest=digest, layers=frozenset() if rewrites else models)
+    differences = compare(info, planned.build, digest=digest, layers=frozenset() if rewrites else models)
     if not differences and entry.update != "always":
         return change
     return dataclasses.replace(
-        _targeted(change, planner, build),
+        _targeted(change, planner, planned),
         action="update",
         reason="" if differences else "update: always",
         differences=differences,
-        bytes_to_send=_missing_bytes(planner, build, observation, promised),
+        bytes_to_send=_missing_bytes(planner, planned, observation, promised),
     )
 
 
-def _targeted(change: Change, planner: Planner, build: BuildPlan) -> Change:
+def _targeted(change: Change, planner: Planner, planned: Planned) -> Change:
     """Return the change with what it makes: its source, and a target that differs if that does."""
-    made, layers = build.inspection.recipe.made, planner.layer_digests(build)
+    made, layers = planned.build.inspection.recipe.made, planner.layer_digests(planned)
     if made is None:
         return change
     if layers is not None:
-        made = made.with_digests(layers[layer.name] for layer in build.image.weights)
+        made = made.with_digests(layers[layer.name] for layer in planned.image.weights)
     commit = f" at {made.commit[:12]}" if made.commit else ""
     return dataclasses.replace(change, reason=f"from {made.source}{commit}", target=str(made))
 
 
 def _missing_bytes(
-    planner: Planner, build: BuildPlan, observation: Observation, promised: set[str]
+    planner: Planner, planned: Planned, observation: Observation, promised: set[str]
 ) -> int | None:
     """Return the bytes of weights that a host lacks; those of a layer whose digest is not known all count.
 
     Args:
         planner: The planner.
-        build: The plan.
+        planned: The plan.
         observation: The host.
         promised: The digests of layers that it is sent with other models; those of this are added.
     """
@@ -357,11 +388,11 @@ def _missing_bytes(
         return None
     if opened.destination.transport == "link":
         return 0
-    layers = planner.layer_digests(build)
+    layers = planner.layer_digests(planned)
     if layers is None:
-        return sum(layer.size for layer in build.image.weights)
+        return sum(layer.size for layer in planned.image.weights)
     count = 0
-    for layer in build.image.weights:
+    for layer in planned.image.weights:
         digest = layers[layer.name]
         if digest.hex not in promised and not opened.client.has_blob(digest):
             count += layer.size
