@@ -15,6 +15,7 @@ from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
 from gguf2ollama.ggufio import split
 from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
+from tests.live.servers import LLAMA_SERVER
 
 pytestmark = pytest.mark.live
 
@@ -98,7 +99,7 @@ def test_the_program_answers_without_any_server(smollm2):
     command = [sys.executable, "-m", "gguf2ollama", "run", "--engine", "llama.cpp", smollm2, "--ctx", "512"]
     done = subprocess.run(
         [*map(str, command), "--param", "temperature=0", "--param", "num_predict=8", QUESTION[0]["content"]],
-        env=os.environ | {"OLLAMA_HOST": "127.0.0.1:1"},
+        env=os.environ | LLAMA_SERVER | {"OLLAMA_HOST": "127.0.0.1:1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -73,12 +73,9 @@ def reader(smollm2, newest_ollama, llama_tool, tmp_path):
         }
 
         def run(step):
-            # on a busy machine, two threads wait for one another
-            program = [sys.executable, "-c", step.replace("context=4096)", "context=4096, threads=1)")]
+            program = [sys.executable, "-c", step]
             if step.startswith("gguf2ollama "):
                 program = [sys.executable, "-m", *shlex.split(step)]
-                if re.search("run --engine|measure", step):
-                    program += ["--threads", "1"]
             return subprocess.run(
                 program,
                 cwd=folder,
