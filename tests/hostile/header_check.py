@@ -54,8 +54,8 @@ def check_header(header: bytes, *, n_bytes: int, path: Path, transport: Transpor
         (error.hint or "").encode()
         return type(error).__name__
     inspection = plan.inspection
-    for shown in (plan_json(plan), inspection_json(inspection)):
-        json.loads(json.dumps(shown, allow_nan=False), parse_constant=_not_json)
+    shown = plan_json(plan) if transport == "link" else inspection_json(inspection)
+    json.loads(json.dumps(shown, allow_nan=False), parse_constant=_not_json)
     texts = (describe(inspection), *inspection.warnings, inspection.describe_context(plan.name))
     for text in texts:
         text.encode()
