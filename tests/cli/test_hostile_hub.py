@@ -148,6 +148,10 @@ def test_whatever_a_hub_says_each_verb_ends_with_a_sentence(call, monkeypatch, t
             assert done.code in {0, 2, 3, 4, 5, 6, 7}, done.err
             assert "this is a bug" not in done.err
             assert len(server.heads) <= MOST_REQUESTS
+            left = [
+                path for path in (tmp_path / "hf").rglob("*") if path.suffix in {".incomplete", ".ranges"}
+            ]
+            assert all(path.with_suffix(".incomplete").stat().st_size for path in left)
     places = ("hf", "store", "cache")
     made = set(tmp_path.rglob("*")) - before
     assert all(path.relative_to(tmp_path).parts[0] in places for path in made)

@@ -76,7 +76,7 @@ class PartFile:
         self._named = named
         self._identity = identity
         self._lock = threading.Condition()
-        self._is_over = False
+        self._is_over = self._has_name = False
         with disk_errors(named, action="cannot write"):
             first_bytes = _take_over(start_of, path, size=size)
             self._stream = _open_locked(path, wait=wait)
@@ -99,6 +99,10 @@ class PartFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self.done and not self._has_name:
+            with contextlib.suppress(OSError):  # nothing came: while it is locked, where that is possible
+                journal_path(self.path).unlink(missing_ok=True)
+                self.path.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
@@ -175,6 +179,7 @@ class PartFile:
         with disk_errors(target):
             self.path.replace(target)  # while it is locked
             journal_path(self.path).unlink(missing_ok=True)
+            self._has_name = True
         self.close()
 
     def _frontier(self) -> int:

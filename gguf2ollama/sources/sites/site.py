@@ -47,7 +47,7 @@ LISTING_SECONDS = 300.0
 """In which all pages of a listing have to come."""
 
 _REPEAT_SECONDS = 30.0
-_CAP_SIZE = 1 << 60  # bytes
+_CAP_SIZE = 1 << 62  # bytes
 _DEVICE = lazy_pattern(r"(?i)(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?")
 _NO_NETWORK = {FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT, FailureKind.STALLED, FailureKind.LOST}
 
