@@ -73,7 +73,7 @@ def inspect_for(
         projectors=options.projectors,
         takes_projector=not options.no_projector,
         draft=options.draft,
-        takes_draft=not options.no_draft,
+        takes_draft=not options.no_draft and (target is None or target.runs_drafts),
         version=None if target is None else target.version,
         room=room,
         digests=DigestCache(),

@@ -60,6 +60,11 @@ class Target:
     llama_cpp_build: int | None = None
 
     @property
+    def runs_drafts(self) -> bool:
+        """Whether it runs a draft beside a model."""
+        return self.version is None or ServerFeatures.of(parse_version(self.version)).runs_drafts
+
+    @property
     def runs_llama_server(self) -> bool:
         """Whether llama-server runs the models, as since 0.30; it does not print control tokens."""
         return self.version is None or ServerFeatures.of(parse_version(self.version)).native_templates

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gguf2ollama import modelfile
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.ggufio import Role, open_gguf, role_of
 from gguf2ollama.sources.drafts import draft_problem, has_mtp_layers, runs_mtp_layers
@@ -116,3 +117,9 @@ class TestProblems:
 )
 def test_llama_cpp_only_loads_the_mtp_layers_of_some(architecture, version, runs):
     assert runs_mtp_layers(architecture, version=version) is runs
+
+
+def test_a_modelfile_for_an_older_ollama_has_no_draft(folder):
+    mtp.make_draft(folder / "mtp-Zoo-35-F32.gguf")
+    assert "\nDRAFT " in modelfile(folder, verify=False)
+    assert "\nDRAFT " not in modelfile(folder, verify=False, for_ollama="0.24.0")
