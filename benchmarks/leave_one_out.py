@@ -96,7 +96,10 @@ WHY_IT_STAYS: Mapping[str, str] = {
     "Ollama's parsers of answers": "`modelfile`: a Modelfile for any version cannot change a header",
 }
 """Why a mechanism stays that serves no usual chat of more than two templates."""
-_WHY_A_FAMILY_STAYS = "prompts that are not compared (`--no-verify`), and no time to learn before 0.30"
+_WHY_A_KIND_STAYS = (
+    ("family:", "prompts that are not compared (`--no-verify`), and no time to learn before 0.30"),
+    ("synthesis: the fact", "a few lines; that they serve nothing together either is not shown yet"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,7 +427,7 @@ def rows(subjects: Sequence[Subject], *, pool: ProcessPoolExecutor) -> Iterator[
             cells.append(str(len(set(lost))))
         which = ", ".join(sorted(set(losers)))
         is_few = len(set(losers)) <= _FEW and not any("use it" in cell for cell in cells)
-        default = _WHY_A_FAMILY_STAYS if mechanism.name.startswith("family:") else "**nothing**"
+        default = next((why for start, why in _WHY_A_KIND_STAYS if mechanism.name.startswith(start)), "")
         why = WHY_IT_STAYS.get(mechanism.name, default) if is_few else ""
         yield f"| {mechanism.name} | {mechanism.lines} | {' | '.join(cells)} | {which} | {why} |"
 
