@@ -1,6 +1,7 @@
 """Each mechanism of the table can be switched off, and a chat template that needs it loses by that."""
 
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
@@ -39,13 +40,9 @@ def test_a_template_that_needs_a_mechanism_loses_by_its_absence(renderer):
     usual = choose(SUBJECT, "0.24.0", renderer=renderer)
     assert usual.origin == "synthesised"
     assert "one turn" in usual.usual
-    used = [mechanism for mechanism in MECHANISMS.values() if mechanism.is_used(usual, TEXT)]
-    assert used
-    lost = set()
-    for mechanism in used:
-        with mechanism.off():
-            lost |= usual.usual - choose(SUBJECT, "0.24.0", renderer=renderer).usual
-    assert lost
+    assert any(mechanism.is_used(usual, TEXT) for mechanism in MECHANISMS.values())
+    with mock.patch("gguf2ollama.chat.synthesis.learning.FACTS", ()):
+        assert usual.usual - choose(SUBJECT, "0.24.0", renderer=renderer).usual
 
 
 def test_nothing_is_used_where_nothing_was_chosen():
