@@ -42,13 +42,18 @@ def ignored_thinking(
     """
     if "thinking" not in candidate.capabilities:
         return ()
-    asked = Conversation(name="think", messages=(_USER,))
-    on, off, low, high = (replace(asked, think=think) for think in (True, False, "low", "high"))
+    asked = [Conversation(name="think", messages=(_USER,))]
+    if "tools" in candidate.capabilities:  # which another chat template in the GGUF may render
+        asked.append(replace(asked[0], tools=(_TOOL,)))
+    on, off, low, high = (
+        [replace(chat, think=think) for chat in asked] for think in (True, False, "low", "high")
+    )
     ignored: list[IgnoredThinking] = []
-    if render(on) == render(off):
+    if list(map(render, on)) == list(map(render, off)):
         ignored.append("off")
-    meant = authors.render([Request(conversation=level) for level in (low, high)])
-    if meant[0] != meant[1] and render(low) == render(high):
+    requests = [Request(conversation=chat) for chat in (*low, *high)]
+    meant = authors.render(requests)
+    if meant[: len(low)] != meant[len(low) :] and list(map(render, low)) == list(map(render, high)):
         ignored.append("levels")
     return tuple(ignored)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.builders import CHATML_TEMPLATE, tiny_llama
-from tests.calling_templates import JSON_CALLS_NO_THOUGHTS, UNFORESEEN_CALLS
+from tests.calling_templates import JSON_CALLS, JSON_CALLS_NO_THOUGHTS, UNFORESEEN_CALLS
 
 KEY = "tokenizer.chat_template"
 
@@ -61,6 +61,15 @@ def test_a_think_false_without_effect_is_warned_of(call, tmp_path, switch, is_wa
     assert done.code == 0, done.err
     assert ('"think": false does not change the prompt' in done.err) is is_warned
     assert '"think": "low"' not in done.err  # the chat template knows no levels
+
+
+def test_a_switch_that_the_template_for_tools_alone_has_is_one(call, tmp_path):
+    path = tiny_llama(
+        tmp_path / "named.gguf", chat_template=CHATML_TEMPLATE, metadata={f"{KEY}.tool_use": JSON_CALLS}
+    )
+    done = call("inspect", path)
+    assert "tool_use" in done.out
+    assert '"think": false does not' not in done.err
 
 
 def test_levels_of_thinking_that_do_not_reach_the_chat_template_are_warned_of(call, tmp_path):
