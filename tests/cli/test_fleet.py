@@ -8,6 +8,7 @@ import os
 import pytest
 
 from gguf2ollama.install import hashing
+from gguf2ollama.memory import hardware
 from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
@@ -365,3 +366,20 @@ def test_lists_of_others_are_planned(call, server, tmp_path):
     done = call("plan", path, "--from", "list")
     assert done.code == 10
     assert "+ smol:latest: create (pulled as smol:latest)" in done.out
+
+
+def test_a_context_chosen_by_memory_is_kept_when_memory_changes(call, tmp_path, server, monkeypatch):
+    monkeypatch.setattr(hardware, "_cgroup_limit", lambda: None)
+    for name in ("_nvidia", "_amd"):
+        monkeypatch.setattr(hardware, name, lambda: iter([]))
+    tiny_llama(tmp_path / "x.gguf", metadata={"llama.context_length": 1 << 20})
+    path = tmp_path / "m.yaml"
+    path.write_text("models: {x: ./x.gguf}")
+    monkeypatch.setattr(hardware, "_linux_ram", lambda: (400 << 20, 400 << 20))
+    assert call("apply", path).code == 0
+    with Client(server.url) as client:
+        chosen = client.show("x").parameters["num_ctx"]
+    monkeypatch.setattr(hardware, "_linux_ram", lambda: (900 << 20, 900 << 20))
+    assert call("plan", path).code == 0
+    path.write_text("models: {x: {source: ./x.gguf, context: 4096}}")
+    assert f"parameters.num_ctx: {chosen} → 4096" in call("plan", path).out
