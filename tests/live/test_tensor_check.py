@@ -3,6 +3,8 @@
 ``llama-quantize`` checks what it reads (``ggml_validate_row_data``) and names the tensor and the block.
 """
 
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 from gguf2ollama.ggufio import Shard, ShardSet, Tensor, TensorType, open_gguf
 from gguf2ollama.verification.tensor_check import check_tensors
 from tests.builders import build_gguf, tiny_llama
+from tests.live import parts
 
 pytestmark = pytest.mark.live
 
@@ -46,7 +49,10 @@ def quantize(llama_tool):
 
 @pytest.fixture(scope="module")
 def quantized(quantize, tmp_path_factory):
-    """A model that llama.cpp wrote with a matrix of each type, and which matrix is of which type."""
+    """A model that llama.cpp wrote with a matrix of each type, and which matrix is of which type.
+
+    Before the first row of some types it computes for 17 seconds: the file is kept beside the real parts.
+    """
     folder = tmp_path_factory.mktemp("quantized")
     # rows that are whole blocks of every type, and more matrices than types
     source = tiny_llama(folder / "f32.gguf", width=256, blocks=len(TYPES) // 7 + 1)
@@ -59,9 +65,15 @@ def quantized(quantize, tmp_path_factory):
         for kind, name in by_type.items()
         for option in ("--tensor-type", f"{name}={kind.name.lower()}")
     ]
-    path = folder / "quantized.gguf"
-    code, said = quantize(source, path, "Q8_0", *choices, "--imatrix", importance(source))
-    assert code == 0, said
+    weights = importance(source)
+    asked = (parts.OLLAMAS[0].title, *choices, source.read_bytes(), weights.read_bytes())
+    path = parts.cache_dir() / "quantized" / f"{hashlib.sha256(repr(asked).encode()).hexdigest()}.gguf"
+    if not path.exists():
+        code, said = quantize(source, folder / "quantized.gguf", "Q8_0", *choices, "--imatrix", weights)
+        assert code == 0, said
+        path.parent.mkdir(exist_ok=True)
+        staged = Path(shutil.copy(folder / "quantized.gguf", path.with_suffix(f".{os.getpid()}")))
+        staged.replace(path)
     assert {kind: open_gguf(path).tensor(name).type for kind, name in by_type.items()} == {
         kind: kind for kind in TYPES
     }
