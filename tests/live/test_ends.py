@@ -18,7 +18,7 @@ from tests.scripted_llama import scripted_llama
 
 pytestmark = pytest.mark.live
 
-VIAS: tuple[Via, ...] = ("link", "upload")  # a pull writes the manifest of a link: see test_routes.py
+VIAS: tuple[Via, ...] = ("link", "upload")  # of a pull test_routes.py shows the same
 HEADER = "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}"
 MARKS = "{% for m in messages %}<|begin|>{{ m.role }}\n{{ m.content }}<|stop|>\n{% endfor %}" + HEADER
 FIRST = "{% for m in messages %}<|begin|>{{ m.role }}\n{{ m.content }}{% endfor %}" + HEADER
