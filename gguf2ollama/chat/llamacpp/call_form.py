@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.autoparser import Reasoning, Render
+from gguf2ollama.chat.llamacpp.errors import NotForeseen
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, split
 from gguf2ollama.chat.llamacpp.values import as_bytes_text
 
@@ -35,6 +36,7 @@ _ANSWER = "A_ASST_MSG I can help END_A"
 _THOUGHT = "REASON_PART I am thinking END_R"
 _MARK = r"(?:<[^>]*>|\[[^\]]*\])"
 _SPACE = rf"[{WHITE_SPACE}]*+"
+_CAP_STEPS = 50_000_000
 _TEXT = rf"(?:(?!{_MARK}).)*+"  # up to the next mark
 
 
@@ -86,6 +88,9 @@ def find_call_form(
         source: The template's text.
         reasoning: How it writes reasoning.
         has_parallel_calls: Whether llama.cpp has seen that it takes several calls in a message.
+
+    Raises:
+        NotForeseen: It cannot be told.
     """
     compare = _Comparison(render)
     found = compare([_answer()], [_calls(_call())])
@@ -132,8 +137,19 @@ class _Comparison:
     def outputs(
         self, left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]
     ) -> tuple[str, str] | None:
+        """Return both prompts; ``None`` where the template refuses one.
+
+        Raises:
+            NotForeseen: To search them takes too long.
+        """
         one, other = (self.render([_USER, *messages], tools=_tools()) for messages in (left, right))
-        return None if one is None or other is None else (as_bytes_text(one), as_bytes_text(other))
+        if one is None or other is None:
+            return None
+        for prompt in (one, other):
+            # a mark that does not end is looked for up to the end
+            if (prompt.count("<") + prompt.count("[")) * len(prompt) > _CAP_STEPS:
+                raise NotForeseen("a template whose prompts have very many marks")
+        return as_bytes_text(one), as_bytes_text(other)
 
 
 def _tools() -> list[dict[str, Any]]:

@@ -167,3 +167,9 @@ def test_whatever_a_model_writes_is_read_or_not(text: str, name: str):
     asked = canonical(_ASKED, path="native", version=_VERSION)
     found = reader.read(text, asked=asked)
     assert found is None or all(call[0] == "f" and isinstance(call[1], dict) for call in found)
+
+
+@pytest.mark.parametrize("marks", ["{{ '<' * 60000 }}", "{{ '<>' * 60000 }}", "{{ '[<' * 9000 }}"])
+def test_very_many_marks_are_not_searched(marks: str):
+    text = _TURN.replace("AFTER", "").replace("CALL", marks + "{{ c.function.name }}")
+    assert read_native(text, version=_VERSION, now=_NOW).call_readers() == []
