@@ -339,15 +339,20 @@ def test_a_blob_that_is_there_is_not_touched(server, tmp_path, via):
     )
 
 
-def test_a_damaged_blob_is_replaced(server, client, tmp_path):
-    path = tiny_llama(tmp_path / "damaged.gguf", seed=4)
-    blob = server.store / "blobs" / f"sha256-{hashlib.sha256(path.read_bytes()).hexdigest()}"
-    blob.write_bytes(b"half")
-    notes = []
-    build(path, name="damaged", host=server.url, via="link", notify=notes.append)
-    assert [note for note in notes if "damaged copy, which is replaced" in note]
-    assert blob.read_bytes() == path.read_bytes()
-    assert client.render("damaged", MESSAGES)
+@pytest.mark.parametrize("via", VIAS)
+def test_a_damaged_blob_is_replaced(server, client, tmp_path, monkeypatch, via):
+    monkeypatch.setenv("OLLAMA_MODELS", str(server.store))
+    path = tiny_llama(tmp_path / "damaged.gguf", seed=4, chat_template=None)
+    content = path.read_bytes()
+    blob = server.store / "blobs" / f"sha256-{hashlib.sha256(content).hexdigest()}"
+    for damage in (b"half", bytes(len(content))):
+        blob.unlink(missing_ok=True)
+        blob.write_bytes(damage)
+        notes = []
+        build(path, name="damaged", host=server.url, via=via, load=False, notify=notes.append)
+        assert any("has a damaged copy, which is replaced" in note for note in notes)
+        assert blob.read_bytes() == content
+    client.delete("damaged")
 
 
 def test_a_store_behind_a_symbolic_link_is_written(server, client, monkeypatch, tmp_path):
