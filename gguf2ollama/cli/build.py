@@ -217,7 +217,7 @@ def _check(*, quantize: str | None, prompt: str | None, has_server: bool) -> Non
     if quantize is not None:
         raise UsageProblem(
             "Ollama 0.30+ cannot quantize GGUF files",
-            hint=f"run llama.cpp's `llama-quantize IN.gguf OUT.gguf {quantize.upper()}` first, or choose a"
+            hint=f"run `gguf2ollama quantize IN.gguf OUT.gguf {quantize.upper()}` first, or choose a"
             " GGUF of that quantization",
         )
     if prompt is not None and not has_server:

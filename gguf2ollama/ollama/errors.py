@@ -245,7 +245,7 @@ _RULES = (
         r"quantization is only supported|unsupported quantiz",
         UsageProblem,
         "Ollama cannot quantize GGUF files: {said}",
-        "quantize it first with llama.cpp's llama-quantize, or choose another quantization of the model",
+        "quantize it first (`gguf2ollama quantize IN OUT TYPE`), or choose another quantization of the model",
     ),
     _rule(
         r"template error|^template: ",

@@ -310,7 +310,7 @@ def test_a_name_that_ollama_refuses_is_refused_before_anything_is_sent(call, ser
 @pytest.mark.parametrize(
     "arguments,words",
     [
-        (["--quantize", "q4_k_m"], "llama-quantize"),
+        (["--quantize", "q4_k_m"], "gguf2ollama quantize IN.gguf OUT.gguf Q4_K_M"),
         (["--ctx", "lots"], "auto, max or server"),
         (["--param", "temperature"], "temperature"),
         (["--param", "temprature=1"], "temprature"),
