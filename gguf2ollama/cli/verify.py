@@ -105,7 +105,8 @@ def _described(found: Verification, *, every: bool) -> str:
     if checks:
         parts.append(columns(("CHECK", "RESULT", "DETAIL"), checks))
     parts.append(f"Chat template: {safety_line(verification_safety(found))}")
-    mismatches = found.parity.faults
+    # JSON that is only written differently comes last
+    mismatches = sorted(found.parity.faults, key=lambda case: case not in found.parity.differing)
     parts += [_difference(case) for case in (mismatches if every else mismatches[:_SHOWN])]
     if not every and len(mismatches) > _SHOWN:
         parts.append(

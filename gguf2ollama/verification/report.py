@@ -95,9 +95,12 @@ def summary(verification: Verification) -> str:
         return f"all prompts match the model's chat template exactly ({verification.parity})"
     parts = []
     if mismatches and verification.is_verified:
-        parts.append(
-            f"everyday prompts match the model's chat template exactly, {len(mismatches)} rare ones differ"
-        )
+        differing = len(verification.parity.differing)
+        as_json = len(mismatches) - differing
+        match = "match the model's chat template" + ("" if as_json else " exactly")
+        written = f", JSON is written differently in {as_json}" if as_json else ""
+        rare = f", {differing} rare ones differ" if differing else ""
+        parts.append(f"everyday prompts {match}{written}{rare}")
     elif mismatches:
         parts.append(f"{len(mismatches)} of {compared} prompts differ from the model's chat template")
     if failed:

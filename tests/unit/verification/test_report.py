@@ -180,6 +180,15 @@ def test_without_a_comparison_with_ollama_create_there_is_no_column():
             ),
         ),
         (
+            verification(
+                case("a"), case("b", want='{"x": 1, "y": 2}', got='{"y": 2, "x": 1}', feature="tools")
+            ),
+            (
+                "everyday prompts match the model's chat template, JSON is written differently in 1"
+                " (plain 1/1, tools 0+1/1)"
+            ),
+        ),
+        (
             verification(checks=(Check(name="answers", state="failed", detail=""),)),
             "failed checks: answers (plain 1/1)",
         ),
@@ -191,7 +200,7 @@ def test_without_a_comparison_with_ollama_create_there_is_no_column():
 )
 def test_the_summary_is_one_line(found, wanted):
     assert summary(found) == wanted
-    assert found.is_verified is ("exactly" in wanted)
+    assert found.is_verified is ("prompts match" in wanted)
 
 
 def test_an_inconclusive_check_is_not_a_failure():
