@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 
+import psutil
 import pytest
 
 import gguf2ollama
@@ -65,6 +68,23 @@ def test_an_answer_has_its_figures_and_ends_where_its_reader_does(loaded):
     assert next(story).content
     story.close()
     assert said(loaded)
+
+
+def test_nobody_else_can_ask_llama_cpp(loaded):
+    (listener,) = [
+        connection
+        for connection in psutil.Process(loaded._process.pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listener.laddr.ip == "127.0.0.1"
+    for path in ("completion", "v1/chat/completions", "apply-template"):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{listener.laddr.port}/{path}", data=b'{"prompt": "x", "messages": []}'
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request)  # noqa: S310 - of our own engine
+        with caught.value as refused:
+            assert refused.code == 401
 
 
 def test_memory_grows_by_what_was_loaded(loaded):

@@ -47,7 +47,7 @@ class Loaded:
         params.hostnames = ["127.0.0.1"]
         params.api_keys = [self._key]
         params.cors_origins = "http://localhost"
-        params.endpoint_slots = False
+        params.endpoint_slots = params.ui = False
         try:
             self._server = self._module.Server(params)
         except RuntimeError as error:
