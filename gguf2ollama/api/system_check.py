@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from gguf2ollama import __version__
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.environment import cache_folder
 from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerUnreachable
 from gguf2ollama.events import ignore
@@ -32,12 +33,12 @@ __all__ = ["SystemFinding", "check_system"]
 
 Level: TypeAlias = Literal["ok", "note", "warning", "error"]
 
-_VARIABLES = re.compile(
+_VARIABLES = lazy_pattern(
     r"OLLAMA_\w+|HF_\w+|HUGGING_?FACE_\w+|MODELSCOPE_\w+|GGUF2OLLAMA_\w+|TRANSFORMERS_OFFLINE"
     r"|XDG_CACHE_HOME|SSL_CERT_(?:FILE|DIR)|(?:HTTPS?|ALL|NO)_PROXY|NO_COLOR",
     re.IGNORECASE,
 )
-_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|COOKIE", re.IGNORECASE)
+_SECRET = lazy_pattern(r"TOKEN|KEY|SECRET|PASSWORD|COOKIE", re.IGNORECASE)
 _DEVELOPERS = frozenset({"dev", "docs"})  # what users never need
 _LITTLE_SPACE = 5 << 30  # bytes; less than most models take
 

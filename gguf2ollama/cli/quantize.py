@@ -21,7 +21,7 @@ __all__ = ["command"]
     "--llama-quantize",
     "program",
     metavar="PROGRAM",
-    help="llama.cpp's program.  [default: that on PATH, else the library of llama-cpp-python]",
+    help="Program of llama.cpp.  [default: that on PATH, else the library of llama-cpp-python]",
 )
 @option("--threads", type=click.IntRange(min=0), default=0, metavar="N", help="Threads of the CPU to use.")
 @option("--force", is_flag=True, help="Overwrite OUT if it exists.")

@@ -209,6 +209,6 @@ def test_only_the_first_shard_is_written_again(call, gguf, jinja, tmp_path):
 
 
 def test_an_embedding_model_may_have_a_chat_template_too(call, jinja, tmp_path):
-    path = build_gguf(tmp_path / "embeds.gguf", architecture="bert")
+    path = build_gguf(tmp_path / "embeds.gguf", architecture="bert", metadata={"bert.pooling_type": 1})
     done = call("inspect", path, "--chat-template", jinja, "--json")
     assert done.json["detection"]["kind"] == "embedding"
