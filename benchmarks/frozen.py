@@ -91,10 +91,16 @@ def targets() -> dict[str, Target]:
     for text in VERSIONS:
         version = parse_version(text)
         link, upload = (
-            target_of(version, create_replaces_template=create_replaces_template)
+            # an upload sends the weights anyway, so that a changed header costs no copy
+            target_of(
+                version,
+                create_replaces_template=create_replaces_template,
+                patch_copies=not create_replaces_template,
+            )
             for create_replaces_template in (False, True)
         )
-        found |= {text: link} if link == upload else {f"{text} link, pull": link, f"{text} upload": upload}
+        has_ways = upload.create_replaces_template
+        found |= {f"{text} link, pull": link, f"{text} upload": upload} if has_ways else {text: link}
     return found
 
 

@@ -65,7 +65,7 @@ What was removed, as it was counted before:
 
 | mechanism | lines | before 0.30 | 0.30-0.34 | who lost |
 |---|---:|---:|---:|---|
-| synthesis: tools field by field | 1,369 | 1 | 0 | Apertus (tools) |
+| synthesis: tools field by field | 1,369 | 2 | 0 | Apertus (tools), Hermes 2 Pro tool_use (all) |
 | synthesis: a notation of its own for arguments | 141 | 0 | 0 | |
 | synthesis: unpaired think tags | 201 | 0 | 0 | |
 | synthesis: numbered calls | 60 | 1 | 0 | Kimi-K2 (parallel calls) |

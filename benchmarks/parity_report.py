@@ -19,6 +19,14 @@ from tests.live import parts
 
 __all__ = ["Result", "report", "tables"]
 
+_WHY_WORSE = {
+    "OrionStarAI-Orion": "natively system messages are wrong; a TEMPLATE has them right without a copy of weights",
+    "library-cogito-": "natively the server does not read the tool calls; with a TEMPLATE it does",
+    "library-deepseek-v3.1": "natively plain chats are wrong; a changed header mends them, and not this",
+    "llama-cpp-rwkv-world": "natively reasoning shows in /api/generate; a TEMPLATE has it taken out",
+}
+"""Why what does better in everyday use is taken, by how the names of chat templates begin."""
+
 _HEAD = """\
 # Parity
 
@@ -145,10 +153,11 @@ def _worse_than_create(results: Sequence[Result]) -> Iterator[str]:
         f" ({count / max(compared, 1):.2%}):"
     )
     yield ""
-    yield "| | conversations |"
-    yield "|---|---|"
+    yield "| | conversations | why |"
+    yield "|---|---|---|"
     for name, names in rows:
-        yield f"| {name} | {', '.join(names)} |"
+        why = next((why for start, why in _WHY_WORSE.items() if name.startswith(start)), "")
+        yield f"| {name} | {', '.join(names)} | {why} |"
     yield ""
 
 
