@@ -20,7 +20,7 @@ from tests.live import parts
 __all__ = ["Result", "report", "tables"]
 
 _WHY_WORSE = {
-    "OrionStarAI-Orion": "natively system messages are wrong; a TEMPLATE has them right without a copy of weights",
+    "OrionStarAI-Orion": "natively system messages are wrong; a TEMPLATE has them right and copies nothing",
     "library-cogito-": "natively the server does not read the tool calls; with a TEMPLATE it does",
     "library-deepseek-v3.1": "natively plain chats are wrong; a changed header mends them, and not this",
     "llama-cpp-rwkv-world": "natively reasoning shows in /api/generate; a TEMPLATE has it taken out",
