@@ -255,11 +255,11 @@ def is_safe_path(path: str) -> bool:
     """
     parts = path.split("/")
     return path.isprintable() and not any(
-        part in {"", ".", ".."}
+        not part
+        or part[-1] in ". "  # that of ".." too
         or "\\" in part
         or ":" in part
         or "\0" in part
-        or part[-1] in ". "
         or _DEVICE.fullmatch(part)
         for part in parts
     )
