@@ -13,9 +13,11 @@ import pytest
 
 import gguf2ollama
 from gguf2ollama.engines import process
+from gguf2ollama.engines.fit import estimate_need
 from gguf2ollama.engines.prompts import render_prompt
+from gguf2ollama.engines.settings import EngineSettings
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput
-from gguf2ollama.ggufio import split
+from gguf2ollama.ggufio import ShardSet, split
 from gguf2ollama.ollama import Client
 from tests.builders import tiny_llama
 from tests.live.servers import LLAMA_SERVER
@@ -162,3 +164,16 @@ def test_llama_cpp_quantizes_and_the_model_still_answers(smollm2, llama_tool, tm
     assert "is quantized already" in warnings[0]
     with gguf2ollama.load(target, context=512, threads=1) as model:
         assert said(model)
+
+
+@pytest.mark.parametrize("layers, gpu, ram", [(0, 0, 92.10), (8, 43.49, None), (31, 92.10, 28.69)])
+def test_the_weights_of_layers_are_those_that_llama_cpp_put_on_a_device(smollm2, layers, gpu, ram):
+    """MiB that llama.cpp v0.5.0 logged for this file on Mesa's lavapipe; with 8 layers it maps all of it."""
+    model = ShardSet.discover(smollm2)
+    need = estimate_need(
+        model, engine="llama.cpp", settings=EngineSettings(), layers=layers, hardware=None
+    ).estimate.by_device
+    assert sum(memory.weights for name, memory in need.items() if name != "cpu") / 2**20 == pytest.approx(
+        gpu, abs=0.01
+    )
+    assert ram is None or need["cpu"].weights / 2**20 == pytest.approx(ram, abs=0.01)
