@@ -25,7 +25,6 @@ from tests.calling_templates import (
     ACTIONS,
     COUNTED_TURNS,
     KEYS_AND_VALUES,
-    PRINTED_ARGUMENTS,
     REFUSED_SYSTEM,
     XML_CALLS,
 )
@@ -112,7 +111,6 @@ def test_own_templates_come_out_as_foretold(name: str, renderer: Renderer, serve
 @pytest.mark.parametrize(
     "text, feature",
     [
-        pytest.param(PRINTED_ARGUMENTS, "tools", id="printed"),
         pytest.param(COUNTED_TURNS, "plain", id="counted"),
         pytest.param(REFUSED_SYSTEM, "plain", id="refused"),
     ],
@@ -134,7 +132,7 @@ def test_what_a_server_takes_in_another_way_is_mended(
 def test_what_is_cut_from_earlier_answers_is_foretold(
     name: str, user: str | None, family: str, model_name: str, renderer: Renderer, server: RenderingServer
 ) -> None:
-    asked = {"user": user, "may_patch": False}
+    asked = {"user": user, "may_patch": False, "may_template": user is not None}
     text, known = NATIVE_TEMPLATES[name], {"family": family, "model_name": model_name}
     choice = _choose(
         text, renderer=renderer, server=server, architecture=family, model_name=model_name, **asked
