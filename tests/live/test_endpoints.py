@@ -27,6 +27,9 @@ _TOOL = {
     "function": {"name": "get_temperature", "description": "T", "parameters": _SCHEMA},
 }
 
+# there, think tags in a TEMPLATE would make requests with a `format` fail where the prompt opens the thought
+_SHOWS_THOUGHTS = {"0.32.15"}
+
 
 @pytest.fixture(scope="module", params=parts.OLLAMAS, ids=lambda part: part.version)
 def model(
@@ -42,7 +45,7 @@ def model(
     )
     built = build(path, name=_NAME, host=server.url, via="pull")
     shown = "reasoning is part of the output of /api/generate"
-    assert not any(shown in warning for warning in built.plan.warnings)
+    assert any(shown in warning for warning in built.plan.warnings) == (server.version in _SHOWS_THOUGHTS)
     yield server
     httpx2.request("DELETE", f"{server.url}/api/delete", json={"model": _NAME})
 
@@ -74,7 +77,10 @@ def test_api_chat(model: RunningOllama, *, stream: bool) -> None:
 
 def test_api_generate(model: RunningOllama) -> None:
     found = _post(model, "/api/generate", {"prompt": _ASKED["said"], "stream": False}).json()
-    assert (found["response"].strip(), found["thinking"].strip()) == ("Hello there!", "I shall greet.")
+    if model.version in _SHOWS_THOUGHTS:  # as the warning says
+        assert found["response"].split() == "I shall greet. </think> Hello there!".split()  # noqa: SIM905
+    else:
+        assert (found["response"].strip(), found["thinking"].strip()) == ("Hello there!", "I shall greet.")
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

@@ -222,7 +222,7 @@ def test_build(part, kills, via, whole, shards, tiny, tmp_path):
             check()
             if noise.random() < 0.3 and any(model.name == f"{name}:latest" for model in client.list()):
                 client.delete(name)
-        assert killed  # some come too late
+        assert killed or kills < KILLS  # of few, all may come too late
         assert client.render("older", MESSAGES)
     age(tmp_path)
     with running(part, tmp_path) as (server, client):

@@ -135,25 +135,6 @@ THINKING = {
         "{{ m.content + '<|im_end|>\\n' }}"
         "{% else %}" + _TURN + "{% endif %}" + _END + _NEXT
     ),
-    "an empty thought before answers that name no marks of thinking": (
-        _LAST_USER
-        + _MESSAGE
-        + "{% if m.role == 'assistant' %}"
-        + _EMPTY_THOUGHT
-        + "{{ '<|im_start|>assistant\\n' + text | trim + '<|im_end|>\\n' }}"
-        + "{% else %}"
-        + _TURN
-        + "{% endif %}"
-        + _END
-        + _NEXT
-    ),
-    "a closed thought before answers that close none": (
-        _MESSAGE + "{{ '<|' + m.role + '|>' }}"
-        "{% if m.role == 'assistant' and '</think>' not in m.content %}{{ '(nothing)</think>' }}{% endif %}"
-        "{{ m.content + '<|end|>' }}"
-        + _END
-        + "{% if add_generation_prompt %}{{ '<|assistant|><think>' }}{% endif %}"
-    ),
 }
 _ASSISTANT = (
     "{% elif m.role == 'assistant' %}{{ '<|im_start|>assistant' }}"
