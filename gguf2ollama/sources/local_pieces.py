@@ -115,7 +115,7 @@ def find_pieces(path: Path) -> LocalPieces | None:
     """
     folder = path if path.is_dir() else path.parent
     try:
-        names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
     except OSError:  # said where the file is opened
         return None
     sets = collect_sets(RepositoryFile(path=name, size=0) for name in names)
