@@ -14,10 +14,10 @@ import importlib
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.environment import boot_id, cache_folder
@@ -30,6 +30,7 @@ from gguf2ollama.ollama.store_layout import list_entries
 
 __all__ = [
     "copy_made",
+    "found_again",
     "leased_name",
     "name_lock",
     "remove_abandoned",
@@ -40,6 +41,8 @@ __all__ = [
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
 _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; after that the age of the models decides
 _COPIES = 4  # before the last
+_PAUSES = (0.02, 0.1, 0.3)  # seconds, after which a model that was missed is there
+_T = TypeVar("_T")
 _NAME_DIGITS = 4  # of a digest: names that share a lock only wait for one another
 _LATE = 0.3  # seconds in which a server finishes requests of a client that has disconnected
 _TOKEN = lazy_pattern(r"[0-9]{16}")
@@ -112,6 +115,23 @@ def copy_made(client: Client, name: ModelName, *, to: ModelName) -> None:
         else:
             return
     client.copy(name, to=to)
+
+
+def found_again(request: Callable[[], _T]) -> _T:
+    """Return what a request for a model that exists returns, although the server misses it for a moment.
+
+    While a server deletes another model, it may say of any that there is none: manifests and blobs are listed
+    and removed without a lock (server/images.go and manifest/paths.go of 0.34.4).
+
+    Raises:
+        NotFound: The model does not exist.
+        ServerProblem: The server cannot be reached, or refuses.
+    """
+    for pause in _PAUSES:
+        with contextlib.suppress(NotFound):
+            return request()
+        time.sleep(pause)
+    return request()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, VerificationFailed
 from gguf2ollama.install.readback import differences, missing_capabilities, renders_with
-from gguf2ollama.install.temporary_models import copy_made, name_lock, temporary_name
+from gguf2ollama.install.temporary_models import copy_made, found_again, name_lock, temporary_name
 from gguf2ollama.install.transport import Transport
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo
@@ -97,7 +97,7 @@ class _Transaction:
         with temporary_name(self.client, self.name) as temporary, self._removed_after(temporary):
             self.notify(f"Creating {self.name.short}")
             transport.make(temporary)
-            info = self.client.show(temporary)
+            info = found_again(lambda: self.client.show(temporary))
             self._require_rendering(info)
             found = Findings(
                 differences=differences(info, recipe=self.recipe), warnings=tuple(self._replaced(info))
@@ -159,8 +159,8 @@ class _Transaction:
         self.notify("Loading the model")
         try:
             with contextlib.suppress(ServerRefused):  # see compare_on_server
-                self.client.unload(name)
-            self.client.load(name, tokens=1)
+                found_again(lambda: self.client.unload(name))
+            found_again(lambda: self.client.load(name, tokens=1))
             yield
         finally:
             with contextlib.suppress(Gguf2OllamaError):
@@ -177,7 +177,7 @@ class _Transaction:
         with self._removed_after(backup):
             # a runner of the old model would render chats of the new one with the old settings
             with contextlib.suppress(ServerRefused):  # a broken one is not loaded
-                self.client.unload(self.name)
+                found_again(lambda: self.client.unload(self.name))
             copy_made(self.client, temporary, to=self.name)
 
     @contextlib.contextmanager
@@ -190,7 +190,7 @@ class _Transaction:
 
     def _delete(self, name: ModelName) -> None:
         try:
-            self.client.delete(name)
+            found_again(lambda: self.client.delete(name))
         except ServerRefused:  # its manifest cannot be read: another program was just writing the original
             self.client.copy(self.name, to=name)
             self.client.delete(name)
