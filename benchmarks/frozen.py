@@ -60,7 +60,7 @@ __all__ = [
 TABLE = Path(__file__).with_name("frozen") / "choices.json"
 VERSIONS = ("0.24.0", "0.32.15", "0.34.4")
 NOW = datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC)
-_BOS, _EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
+BOS, EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
 _WAY = ("origin", "parser", "companion")
 _DIGITS = 12  # of a digest, in hexadecimal: a table that is compared with its successor needs no more
 
@@ -104,15 +104,20 @@ def targets() -> dict[str, Target]:
     return found
 
 
-def freeze(subject: Subject, *, target: Target, renderer: Renderer) -> Frozen:
-    """Choose what renders a chat template's chats on an Ollama, and predict the prompts."""
-    metadata = {
+def metadata_of(subject: Subject) -> dict[str, Any]:
+    """Return the metadata of a model that has a chat template, and a tokenizer that adds BOS."""
+    return {
         "tokenizer.chat_template": subject.text,
-        "tokenizer.ggml.tokens": (_BOS, _EOS),
+        "tokenizer.ggml.tokens": (BOS, EOS),
         "tokenizer.ggml.bos_token_id": 0,
         "tokenizer.ggml.eos_token_id": 1,
         "tokenizer.ggml.add_bos_token": True,
     }
+
+
+def freeze(subject: Subject, *, target: Target, renderer: Renderer) -> Frozen:
+    """Choose what renders a chat template's chats on an Ollama, and predict the prompts."""
+    metadata = metadata_of(subject)
     detection = detect(metadata, profiles=load_profiles())
     try:
         selection = select_template(

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from benchmarks.frozen import BOS, EOS, metadata_of
 from benchmarks.parity_subjects import CORPUS, Subject, find_subjects
 from gguf2ollama.chat import patches
 from gguf2ollama.chat.candidate import NothingRenders, Question, TemplateChoice
@@ -46,7 +47,6 @@ _SYNTHESIS = "gguf2ollama.chat.synthesis"
 _FORMS = f"{_SYNTHESIS}.tool_forms"
 _LEARNER = f"{_SYNTHESIS}.synthesis._Synthesiser"
 _USUAL = {"plain", "tools", "thinking", "switch"}
-_BOS, _EOS = "<|gguf2ollama-bos|>", "<|gguf2ollama-eos|>"
 _MANY = 6  # templates that use a mechanism: it surely serves, and is not switched off
 _FEW = 2  # templates that lose: what serves no more has to say why it stays
 
@@ -108,7 +108,7 @@ class Outcome:
 
     Attributes:
         origin: Where it comes from.
-        why: The reasons, as they are told.
+        why: The reasons, as users read them.
         usual: The names of the usual conversations that come out.
         parts: The names of classes and facts in the rules that were learnt, if a learnt TEMPLATE was chosen.
         family: The family that was detected.
@@ -294,18 +294,12 @@ def _lines_of_profile(path: Path, template: str) -> int:
 
 def choose(subject: Subject, version: str, *, renderer: Renderer) -> Outcome:
     """Choose what renders a chat template's chats on an Ollama to which it is linked."""
-    metadata = {
-        "tokenizer.chat_template": subject.text,
-        "tokenizer.ggml.tokens": (_BOS, _EOS),
-        "tokenizer.ggml.bos_token_id": 0,
-        "tokenizer.ggml.eos_token_id": 1,
-        "tokenizer.ggml.add_bos_token": True,
-    }
+    metadata = metadata_of(subject)
     detection = detect(metadata, profiles=load_profiles())
     family = detection.profile.family if detection.profile is not None else ""
     is_native = not version.startswith("0.24")
     question = Question(
-        authors=Authors(chat_template=subject.text, bos=_BOS, eos=_EOS, adds_bos=True),
+        authors=Authors(chat_template=subject.text, bos=BOS, eos=EOS, adds_bos=True),
         version=version,
         is_native=is_native,
         may_patch=is_native,

@@ -90,7 +90,7 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
         yield f"| {WAYS[way]} | {' | '.join(told)} | {_seconds(answers)} |"
         if predicted := [one.expected for one in answers if one.expected is not None]:
             told = (_told(predicted, feature) for feature in features)
-            yield f"| as it foretold with no server | {' | '.join(told)} | |"
+            yield f"| as predicted without a server | {' | '.join(told)} | |"
     yield ""
     yield "Conversations that are exact, and exact or JSON-equal, of all that were compared:"
     yield ""

@@ -35,7 +35,7 @@ class Cost(NamedTuple):
     all day. JSON that is only written in another way counts further down: models read it all the same."""
     untruthful: int
     """Capabilities that are claimed and not had, and thoughts that show in /api/generate, or tags for them
-    that make it miss a requested format: a client acts on what it is told, and a user of `ollama run` sees
+    that make it miss a requested format: a client acts on what it is shown, and a user of `ollama run` sees
     the rest."""
     copied: bool
     """Weights copied for a changed header, on the route at hand: gigabytes, hashed and stored once more. All

@@ -598,7 +598,7 @@ class _Trial:
 
         Args:
             asked: The conversations.
-            thinks: Whether the server takes the model for one that thinks unless it is told not to.
+            thinks: Whether the server takes the model for one that thinks unless a request says no.
         """
         known = self._meant.setdefault(thinks, {})
         new = [conversation for conversation in asked if conversation.name not in known]

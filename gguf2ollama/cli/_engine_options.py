@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict
 
-from gguf2ollama.cli._options import Decorated, option
+from gguf2ollama.cli._options import Decorated, option, repository_options
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -42,20 +42,7 @@ def engine_option(function: Decorated) -> Decorated:
 def source_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Add ``--quant``, ``--file`` and ``--revision``; they go into ``load_keywords``."""
 
-    @option("--quant", group="source", metavar="NAME", help="Quantization to use (repositories only).")
-    @option(
-        "--file",
-        "hub_file",
-        group="source",
-        metavar="PATH",
-        help="File to use: a GGUF, any shard of one, or a folder (repositories only).",
-    )
-    @option(
-        "--revision",
-        group="source",
-        metavar="REV",
-        help="Branch, tag or commit to use (repositories only).",
-    )
+    @repository_options
     @functools.wraps(verb)
     def wrapped(
         *arguments: object,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gguf2ollama.cli._options import option
+from gguf2ollama.cli._options import option, repository_options
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.fs.errors import open_file
 
@@ -122,25 +122,7 @@ def model_options(verb: Callable[..., None]) -> Callable[..., None]:
         "  [default: the model's own]",
     )
     @option("--no-draft", group="model", is_flag=True, help="Use no draft.")
-    @option(
-        "--quant",
-        group="source",
-        metavar="NAME",
-        help="Quantization to use, e.g. Q4_K_M (repositories only).",
-    )
-    @option(
-        "--file",
-        "hub_file",
-        group="source",
-        metavar="PATH",
-        help="File to use: a GGUF, any shard of one, or a folder (repositories only).",
-    )
-    @option(
-        "--revision",
-        group="source",
-        metavar="REV",
-        help="Branch, tag or commit to use (repositories only).",
-    )
+    @repository_options
     @functools.wraps(verb)
     def wrapped(
         *arguments: object,

@@ -18,6 +18,7 @@ __all__ = [
     "host_option",
     "option",
     "output_options",
+    "repository_options",
     "require_local",
     "source_argument",
     "verb",
@@ -105,6 +106,30 @@ def ca_option(function: Decorated) -> Decorated:
 def _keep_ca(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
         context.meta[CA_FILE] = value
+
+
+def repository_options(function: Decorated) -> Decorated:
+    """Add ``--quant``, ``--file`` (``hub_file``) and ``--revision``: which model of a repository is used."""
+    quant = option(
+        "--quant",
+        group="source",
+        metavar="NAME",
+        help="Quantization to use, e.g. Q4_K_M (repositories only).",
+    )
+    file = option(
+        "--file",
+        "hub_file",
+        group="source",
+        metavar="PATH",
+        help="File to use: a GGUF, any shard of one, or a folder (repositories only).",
+    )
+    revision = option(
+        "--revision",
+        group="source",
+        metavar="REV",
+        help="Branch, tag or commit to use (repositories only).",
+    )
+    return quant(file(revision(function)))
 
 
 def source_argument(function: Decorated) -> Decorated:

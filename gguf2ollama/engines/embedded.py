@@ -7,11 +7,10 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gguf2ollama.chat.reference_prompt import Authors, read_authors
-from gguf2ollama.engines.engine import EngineMemory, LoadReport, Texts
+from gguf2ollama.engines.engine import EngineMemory, LoadedModel, LoadReport, Texts
 from gguf2ollama.engines.fit import choose_layers, context_of, estimate_need
 from gguf2ollama.engines.install_lines import install_line
 from gguf2ollama.engines.process import EngineProcess
@@ -24,9 +23,6 @@ from gguf2ollama.families import Vocabulary, adds_bos
 from gguf2ollama.ggufio import ShardSet, merge
 from gguf2ollama.memory.hardware import Hardware, find_hardware
 from gguf2ollama.ollama.responses import Chunk, Metrics
-
-if TYPE_CHECKING:
-    from typing import Self
 
 __all__ = ["EmbeddedModel", "load_embedded"]
 
@@ -106,7 +102,7 @@ def load_embedded(
     raise AssertionError  # the stack suppresses nothing
 
 
-class EmbeddedModel:
+class EmbeddedModel(LoadedModel):
     """A model in a process of ours; see :class:`gguf2ollama.engines.Engine`."""
 
     def __init__(
@@ -123,19 +119,6 @@ class EmbeddedModel:
         self._ends = list(Vocabulary(model.metadata).end_tokens())
         self._report = report
         self._ending = ending
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.unload()
-
-    @property
-    def report(self) -> LoadReport:
-        """How it was loaded."""
-        return self._report
 
     def prompt(self, messages: Texts, *, think: bool | None = None) -> str:
         """Return the prompt that a chat becomes, without the BOS token that the tokenizer adds.

@@ -13,7 +13,7 @@ from gguf2ollama.ollama.responses import Chunk
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Engine", "EngineMemory", "LoadReport", "Texts"]
+__all__ = ["Engine", "EngineMemory", "LoadReport", "LoadedModel", "Texts"]
 
 Texts = Sequence[Mapping[str, str]]
 """The messages of a chat: ``role`` (``system``, ``user``, ``assistant``) and ``content`` of each."""
@@ -100,3 +100,26 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class LoadedModel:
+    """What models in engines have alike: they say how they were loaded, and a ``with`` block unloads them."""
+
+    _report: LoadReport
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.unload()
+
+    @property
+    def report(self) -> LoadReport:
+        """How it was loaded."""
+        return self._report
+
+    def unload(self) -> None:
+        """Take the model out of memory, and end the process."""
+        raise NotImplementedError

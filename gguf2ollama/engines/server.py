@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING
 
-from gguf2ollama.engines.engine import EngineMemory, LoadReport, Texts
+from gguf2ollama.engines.engine import EngineMemory, LoadedModel, LoadReport, Texts
 from gguf2ollama.engines.fit import choose_layers, context_of
 from gguf2ollama.engines.process_memory import process_memory, sum_memory
 from gguf2ollama.engines.settings import EngineSettings, sampling
@@ -18,9 +16,6 @@ from gguf2ollama.memory.hardware import Hardware
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.responses import Chunk, RunningModel
-
-if TYPE_CHECKING:
-    from typing import Self
 
 __all__ = ["ServedModel", "load_on_server"]
 
@@ -69,7 +64,7 @@ def load_on_server(
     return ServedModel(client, str(name), options=options, seconds=seconds, ending=ending)
 
 
-class ServedModel:
+class ServedModel(LoadedModel):
     """A model in the memory of an Ollama server; see :class:`gguf2ollama.engines.Engine`."""
 
     def __init__(
@@ -98,19 +93,6 @@ class ServedModel:
             after=self.memory(),
             reported=running.size,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.unload()
-
-    @property
-    def report(self) -> LoadReport:
-        """How it was loaded."""
-        return self._report
 
     def prompt(self, messages: Texts, *, think: bool | None = None) -> str:
         """Return the prompt that a chat becomes on the server."""

@@ -16,7 +16,7 @@ _PRINTED = (
     "{% for message in messages %}[{{ message.role }}] {{ message.content }} ~~ {% endfor %}"
     "{% if add_generation_prompt %}[assistant] {% endif %}"
 )
-# a server tells the date by this name and transformers does not, and no TEMPLATE of ours has the switch, so
+# a server passes the date by this name and transformers does not, and no TEMPLATE of ours has the switch, so
 # that the header has to be changed
 DATED = (
     "{% if not date_string is defined %}{% set date_string = 'May' %}{% endif %}{{ date_string }}"

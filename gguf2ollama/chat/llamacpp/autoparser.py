@@ -17,21 +17,17 @@ from typing import Any, NoReturn, Protocol
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.llamacpp.errors import TemplateFault
+from gguf2ollama.chat.llamacpp.probe_chats import ANSWER, ARGUMENTS, FUNCTIONS, THOUGHT, USER, probe_tools
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, segments, split, without_white_space
 from gguf2ollama.chat.llamacpp.values import as_bytes_text
 
 __all__ = ["Reasoning", "Render", "find_reasoning", "require_parser"]
 
-_USER = "U_USER_MSG Hello END_U"
-_ANSWER = "A_ASST_MSG I can help END_A"
-_THOUGHT = "REASON_PART I am thinking END_R"
-_FUNCTIONS = ("FFF_FIRST_FUN_F", "SSS_SECOND_FUN_S")
-_ARGUMENTS = ("AA_ARG_FST_AA", "BB_ARG_SND_BB")
 _ANCHOR = 64  # bytes
 _MARKER = r"(?:<[^>]*>|\[[^\]]*\])"
 _SPACE = f"[{WHITE_SPACE}]*"
-_WRAPPED = lazy_pattern(f"({_MARKER}{_SPACE}){re.escape(_THOUGHT)}({_SPACE}{_MARKER}{_SPACE})")
-_DELIMITED = lazy_pattern(f"{re.escape(_THOUGHT)}{_SPACE}({_MARKER}{_SPACE})?")
+_WRAPPED = lazy_pattern(f"({_MARKER}{_SPACE}){re.escape(THOUGHT)}({_SPACE}{_MARKER}{_SPACE})")
+_DELIMITED = lazy_pattern(f"{re.escape(THOUGHT)}{_SPACE}({_MARKER}{_SPACE})?")
 
 
 class Render(Protocol):
@@ -82,14 +78,14 @@ def require_parser(render: Render, found: Reasoning) -> None:
     Raises:
         TemplateFault: It cannot.
     """
-    answer = {"role": "assistant", "content": _ANSWER}
-    called = _call(dict(zip(_ARGUMENTS, ("XXXX", "YYYY"), strict=True)))
+    answer = {"role": "assistant", "content": ANSWER}
+    called = _call(dict(zip(ARGUMENTS, ("XXXX", "YYYY"), strict=True)))
     call = {"role": "assistant", "content": "", "tool_calls": [called]}
-    pair = _pair(render([_user(), answer], tools=_tools()), render([_user(), call], tools=_tools()))
+    pair = _pair(render([_user(), answer], tools=probe_tools()), render([_user(), call], tools=probe_tools()))
     if pair is None or not pair.split.right:
         return
     told = pair.split.right
-    if not re.search(rf'[{{:]{_SPACE}"{_FUNCTIONS[0]}"', told):
+    if not re.search(rf'[{{:]{_SPACE}"{FUNCTIONS[0]}"', told):
         return
     for mark in (found.start, found.end):
         told = told.replace(mark, "", 1) if mark else told
@@ -109,33 +105,17 @@ def _as_utf8(text: str) -> bytes:
 
 
 def _user() -> dict[str, Any]:
-    return {"role": "user", "content": _USER}
+    return {"role": "user", "content": USER}
 
 
 def _answer(*, thought: bool) -> dict[str, Any]:
-    told = {"role": "assistant", "content": _ANSWER}
-    return told | {"reasoning_content": _THOUGHT} if thought else told
+    told = {"role": "assistant", "content": ANSWER}
+    return told | {"reasoning_content": THOUGHT} if thought else told
 
 
 def _call(arguments: dict[str, Any]) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": _FUNCTIONS[0], "arguments": arguments}
+    function: dict[str, Any] = {"name": FUNCTIONS[0], "arguments": arguments}
     return {"id": "call00001", "type": "function", "function": function}
-
-
-def _tools() -> list[dict[str, Any]]:
-    descriptions = ("First argument", "Second argument")
-    properties = {
-        name: {"type": "string", "description": description}
-        for name, description in zip(_ARGUMENTS, descriptions, strict=True)
-    }
-    schema = {"type": "object", "properties": properties, "required": []}
-    return [
-        {
-            "type": "function",
-            "function": {"name": name, "description": f"Test function {what}", "parameters": schema},
-        }
-        for name, what in zip(_FUNCTIONS, ("foo", "bar"), strict=True)
-    ]
 
 
 def _pair(left: str | None, right: str | None) -> _Pair | None:
@@ -145,7 +125,7 @@ def _pair(left: str | None, right: str | None) -> _Pair | None:
 def _in_answers(render: Render, found: Reasoning) -> Reasoning:
     """Look at what surrounds the reasoning of an answer."""
     pair = _pair(render([_user(), _answer(thought=False)]), render([_user(), _answer(thought=True)]))
-    if pair is None or _THOUGHT not in pair.split.right:
+    if pair is None or THOUGHT not in pair.split.right:
         return found
     if match := _WRAPPED.search(pair.right):
         return Reasoning(is_found=True, start=match.group(1), end=match.group(2))
@@ -198,13 +178,12 @@ def _in_calls(render: Render, found: Reasoning) -> Reasoning:
     call = {
         "role": "assistant",
         "content": None,
-        "reasoning_content": _THOUGHT,
-        "tool_calls": [_call({_ARGUMENTS[0]: "VVVV", _ARGUMENTS[1]: "XXXX"})],
+        "reasoning_content": THOUGHT,
+        "tool_calls": [_call({ARGUMENTS[0]: "VVVV", ARGUMENTS[1]: "XXXX"})],
     }
-    pair = _pair(
-        render([_user(), _answer(thought=True)], tools=_tools()), render([_user(), call], tools=_tools())
-    )
-    if pair is None or _THOUGHT in pair.left or _THOUGHT not in pair.right:
+    tools = probe_tools()
+    pair = _pair(render([_user(), _answer(thought=True)], tools=tools), render([_user(), call], tools=tools))
+    if pair is None or THOUGHT in pair.left or THOUGHT not in pair.right:
         return found
     if match := _WRAPPED_LOOSELY.search(pair.right):
         return Reasoning(is_found=True, start=match.group(1), end=match.group(2))
@@ -212,7 +191,7 @@ def _in_calls(render: Render, found: Reasoning) -> Reasoning:
     return Reasoning(is_found=True, start=found.start, end=(match.group(1) or "") if match else "")
 
 
-_WRAPPED_LOOSELY = lazy_pattern(f"({_MARKER}{_SPACE}){re.escape(_THOUGHT)}{_SPACE}({_MARKER}{_SPACE})")
+_WRAPPED_LOOSELY = lazy_pattern(f"({_MARKER}{_SPACE}){re.escape(THOUGHT)}{_SPACE}({_MARKER}{_SPACE})")
 _Patch = Callable[[Reasoning, str], Reasoning]
 
 

@@ -3,7 +3,7 @@
 What it finds is what llama-server reads in answers (``call_reader``) and holds them to with a grammar. A
 template that writes calls in a way that it does not see has its calls unread, and answers with calls fail.
 
-Texts are told byte by byte (``values.as_bytes_text``).
+Texts have one character for each byte of their UTF-8 form (``values.as_bytes_text``).
 
 Source: ``analyze_content`` and ``analyze_tools`` in ``common/chat-diff-analyzer.cpp`` of llama.cpp b10488 and
 b11095, which do not differ in this.
@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.autoparser import Reasoning, Render
 from gguf2ollama.chat.llamacpp.errors import NotForeseen
+from gguf2ollama.chat.llamacpp.probe_chats import ANSWER, ARGUMENTS, FUNCTIONS, THOUGHT, USER, probe_tools
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, split
 from gguf2ollama.chat.llamacpp.values import as_bytes_text
 
@@ -27,13 +28,9 @@ __all__ = ["CallForm", "find_call_form"]
 
 Mode: TypeAlias = Literal["JSON", "tag with JSON", "tags"]
 
-_NAMES = ("FFF_FIRST_FUN_F", "SSS_SECOND_FUN_S")
-_ARGUMENTS = ("AA_ARG_FST_AA", "BB_ARG_SND_BB")
 _VALUES = ("XXXX", "YYYY")
 _IDS = ("call00001", "call00002", "call99999")
-_USER = {"role": "user", "content": "U_USER_MSG Hello END_U"}
-_ANSWER = "A_ASST_MSG I can help END_A"
-_THOUGHT = "REASON_PART I am thinking END_R"
+_USER = {"role": "user", "content": USER}
 _MARK = r"(?:<[^>]*>|\[[^\]]*\])"
 _SPACE = rf"[{WHITE_SPACE}]*+"
 _CAP_STEPS = 50_000_000
@@ -97,9 +94,9 @@ def find_call_form(
     if found is None or not found.right:
         return None
     text = found.right
-    if re.search(rf'[{{:]{_SPACE}"{_NAMES[0]}"', text):
+    if re.search(rf'[{{:]{_SPACE}"{FUNCTIONS[0]}"', text):
         mode: Mode = "JSON"
-    elif re.search(rf'[{{:]{_SPACE}"{_ARGUMENTS[0]}"', text):
+    elif re.search(rf'[{{:]{_SPACE}"{ARGUMENTS[0]}"', text):
         mode = "tag with JSON"
     else:
         mode = "tags"
@@ -142,7 +139,7 @@ class _Comparison:
         Raises:
             NotForeseen: To search them takes too long.
         """
-        one, other = (self.render([_USER, *messages], tools=_tools()) for messages in (left, right))
+        one, other = (self.render([_USER, *messages], tools=probe_tools()) for messages in (left, right))
         if one is None or other is None:
             return None
         for prompt in (one, other):
@@ -152,24 +149,8 @@ class _Comparison:
         return as_bytes_text(one), as_bytes_text(other)
 
 
-def _tools() -> list[dict[str, Any]]:
-    descriptions = ("First argument", "Second argument")
-    properties = {
-        name: {"type": "string", "description": description}
-        for name, description in zip(_ARGUMENTS, descriptions, strict=True)
-    }
-    schema = {"type": "object", "properties": properties, "required": []}
-    return [
-        {
-            "type": "function",
-            "function": {"name": name, "description": f"Test function {what}", "parameters": schema},
-        }
-        for name, what in zip(_NAMES, ("foo", "bar"), strict=True)
-    ]
-
-
 def _answer(**more: str) -> dict[str, Any]:
-    return {"role": "assistant", "content": _ANSWER, **more}
+    return {"role": "assistant", "content": ANSWER, **more}
 
 
 def _calls(*calls: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,8 +158,8 @@ def _calls(*calls: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _call(number: int = 0, *, arguments: Mapping[str, str] | None = None, id_: str = "") -> dict[str, Any]:
-    told = dict(zip(_ARGUMENTS, _VALUES, strict=True)) if arguments is None else dict(arguments)
-    function = {"name": _NAMES[number], "arguments": told}
+    told = dict(zip(ARGUMENTS, _VALUES, strict=True)) if arguments is None else dict(arguments)
+    function = {"name": FUNCTIONS[number], "arguments": told}
     return {"id": id_ or _IDS[number], "type": "function", "function": function}
 
 
@@ -193,21 +174,21 @@ def _content_marks(compare: _Comparison, reasoning: Reasoning) -> tuple[str, str
         "type": "function",
         "function": {"name": "test_func", "arguments": {"arg1": "value1"}},
     }
-    thought = {"role": "assistant", "content": "", "reasoning_content": _THOUGHT}
+    thought = {"role": "assistant", "content": "", "reasoning_content": THOUGHT}
     tools, thinks = compare([_answer()], [_calls(call)]), compare([_answer()], [thought])
     if tools is None or thinks is None:
         return "", ""
-    if _trim(tools.left) == _ANSWER:
+    if _trim(tools.left) == ANSWER:
         if not thinks.left[:1].isspace():
             return "", ""
-        behind = rf"{re.escape(reasoning.end)}{_SPACE}{re.escape(_ANSWER)}"
+        behind = rf"{re.escape(reasoning.end)}{_SPACE}{re.escape(ANSWER)}"
         if reasoning.is_found and reasoning.end and re.search(behind, thinks.left):
             return "", ""
     rest = thinks.left
     if reasoning.end and reasoning.end in rest:
         rest = rest.partition(reasoning.end)[2]
     text = rest if len(rest) > len(tools.left) else tools.left
-    match = re.search(rf"({_MARK}{_SPACE}){re.escape(_ANSWER)}{_SPACE}({_MARK}{_SPACE})", text)
+    match = re.search(rf"({_MARK}{_SPACE}){re.escape(ANSWER)}{_SPACE}({_MARK}{_SPACE})", text)
     return (match[1], match[2]) if match else ("", "")
 
 
@@ -242,11 +223,11 @@ class _Keys:
 
     def add(self, key: str, value: object) -> None:
         """Look at a key of the call."""
-        if key == _NAMES[0]:
+        if key == FUNCTIONS[0]:
             self.name_is_key = True
             self.found |= {"name": "", "arguments": ""}
             return
-        if isinstance(value, dict) and _ARGUMENTS[0] not in json.dumps(value):
+        if isinstance(value, dict) and ARGUMENTS[0] not in json.dumps(value):
             self._function = key
             for inner, one in value.items():
                 self._register(f"{key}.{inner}", inner, one)
@@ -255,9 +236,9 @@ class _Keys:
     def _register(self, path: str, key: str, value: object) -> None:
         if isinstance(value, str) and "call0000" in value:
             self.found["id"] = path
-        elif value == _NAMES[0]:
+        elif value == FUNCTIONS[0]:
             self.found["name"] = path
-        elif _ARGUMENTS[0] in json.dumps(value):
+        elif ARGUMENTS[0] in json.dumps(value):
             self.found["arguments"] = path
         elif "id" in key:
             self.found["number"] = path
@@ -271,14 +252,14 @@ class _Keys:
 
 
 def _tag_form(text: str, mode: Mode) -> CallForm:
-    name = re.escape(_NAMES[0])
+    name = re.escape(FUNCTIONS[0])
     tag = re.search(
         rf"(<(?:(?!>|{name}).)*){name}(?!{_SPACE}<)[^>]*>{_SPACE}"
         rf"|(\[(?:(?!\]|{name}).)*){name}(?!{_SPACE}\[[^\]]*\]){_SPACE}",
         text,
         re.DOTALL,
     )
-    mark = re.escape(tag[0] if tag else _NAMES[0])
+    mark = re.escape(tag[0] if tag else FUNCTIONS[0])
     both = re.search(rf"({_MARK}{_SPACE})({_MARK}{_SPACE})(?:(?!{mark}).)*{mark}(.*)", text, re.DOTALL)
     if both:
         ends = re.search(rf"({_MARK}{_SPACE})({_MARK}{_SPACE})\Z", both[3])
@@ -311,13 +292,13 @@ def _with_marks_of_each_call(form: CallForm, compare: _Comparison) -> CallForm:
 
 def _with_function_marks(form: CallForm, compare: _Comparison) -> CallForm:
     found = compare([_calls(_call())], [_calls(_call(1))])
-    if found is None or _NAMES[0] not in found.left or _NAMES[1] not in found.right:
+    if found is None or FUNCTIONS[0] not in found.left or FUNCTIONS[1] not in found.right:
         return form
     before, after, separator = form.name[0], "", ""
     mark = form.call[0] or form.section[0]
     if mark and mark in found.prefix:
         before = found.prefix[found.prefix.rfind(mark) + len(mark) :]
-    if match := re.match(rf"((?:(?!{_NAMES[0]}).)*){_NAMES[0]}({_TEXT})", found.left, re.DOTALL):
+    if match := re.match(rf"((?:(?!{FUNCTIONS[0]}).)*){FUNCTIONS[0]}({_TEXT})", found.left, re.DOTALL):
         before, after = before + match[1], match[2]
     if form.mode == "tag with JSON":
         if match := re.match(rf"((?:{_MARK}|[^{{\[])*+){_TEXT}{_MARK}", found.suffix, re.DOTALL):
@@ -326,7 +307,7 @@ def _with_function_marks(form: CallForm, compare: _Comparison) -> CallForm:
         match = re.match(_TEXT, found.suffix, re.DOTALL)
         text = match[0] if match else ""
         after += text
-        argument = rf"{_MARK}{_SPACE}(?:{'|'.join(_ARGUMENTS)})"
+        argument = rf"{_MARK}{_SPACE}(?:{'|'.join(ARGUMENTS)})"
         rest = found.suffix[len(text) :]
         if match := re.match(rf"((?:(?!{argument}).)*+){argument}", rest, re.DOTALL):
             separator = _trim(match[1])
@@ -348,33 +329,33 @@ def _closing(form: CallForm, found: Split) -> str:
 
 
 def _with_argument_marks(form: CallForm, compare: _Comparison) -> CallForm:
-    one, other = ({name: value} for name, value in zip(_ARGUMENTS, _VALUES, strict=True))
+    one, other = ({name: value} for name, value in zip(ARGUMENTS, _VALUES, strict=True))
     found = compare([_calls(_call(arguments=one))], [_calls(_call(arguments=other))])
     if found is None or not found.left or not found.right:
         return form
     sides = [
         re.search(rf'((?:(?!{name}).)*){name}([^"{value[0]}]*)', text, re.DOTALL)
-        for text, name, value in zip((found.left, found.right), _ARGUMENTS, _VALUES, strict=True)
+        for text, name, value in zip((found.left, found.right), ARGUMENTS, _VALUES, strict=True)
     ]
     left, right = sides
     if left and right and left[1] and left.groups() == right.groups():
         return replace(form, argument=(left[1], left[2]))
-    if not (found.left.startswith(_ARGUMENTS[0]) and found.right.startswith(_ARGUMENTS[1])):
+    if not (found.left.startswith(ARGUMENTS[0]) and found.right.startswith(ARGUMENTS[1])):
         return form
     match = re.search(rf"({_MARK}{_TEXT})\Z", found.prefix, re.DOTALL)
-    behind = re.search(rf"{_TEXT}{_MARK}{_SPACE}", found.left[len(_ARGUMENTS[0]) :] + found.suffix, re.DOTALL)
+    behind = re.search(rf"{_TEXT}{_MARK}{_SPACE}", found.left[len(ARGUMENTS[0]) :] + found.suffix, re.DOTALL)
     return replace(
         form, argument=(match[1] if match else found.prefix, behind[0] if behind else form.argument[1])
     )
 
 
 def _with_value_marks(form: CallForm, compare: _Comparison) -> CallForm:
-    one, other = ({_ARGUMENTS[0]: value} for value in _VALUES)
+    one, other = ({ARGUMENTS[0]: value} for value in _VALUES)
     found = compare([_calls(_call(arguments=one))], [_calls(_call(arguments=other))])
     if found is None or (found.left, found.right) != _VALUES:
         return form
     before = found.prefix
-    ending = _ARGUMENTS[0] + form.argument[1]
+    ending = ARGUMENTS[0] + form.argument[1]
     if ending in before:
         before = before[before.rfind(ending) + len(ending) :]
     if before and (match := re.search(rf"{_MARK}{_TEXT}\Z", before, re.DOTALL)):
@@ -389,12 +370,12 @@ def _with_id_marks(form: CallForm, compare: _Comparison) -> CallForm:
     found = compare([_calls(_call())], [_calls(_call(id_=_IDS[2]))])
     if found is None or not (found.left or found.right):
         return form
-    if _NAMES[0] not in found.prefix or _NAMES[0] in found.suffix:
+    if FUNCTIONS[0] not in found.prefix or FUNCTIONS[0] in found.suffix:
         return form  # before the name, where it is not read
-    place = found.prefix.rfind(_NAMES[0])
+    place = found.prefix.rfind(FUNCTIONS[0])
     if "{" not in found.suffix or "{" in found.prefix[place:]:
         return form
-    behind = found.prefix[place + len(_NAMES[0]) :]
+    behind = found.prefix[place + len(FUNCTIONS[0]) :]
     match = re.search(rf"({_MARK})(?:(?!{_MARK}|call).)*call", behind, re.DOTALL)
     marks = re.findall(_MARK, behind)
     before = match[1] if match else marks[-1] if marks else ""

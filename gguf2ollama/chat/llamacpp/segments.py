@@ -1,6 +1,6 @@
 """Compare two prompts marker by marker, as llama.cpp does to learn a template's form.
 
-Texts are told byte by byte (``values.as_bytes_text``).
+Texts have one character for each byte of their UTF-8 form (``values.as_bytes_text``).
 
 Source: ``segmentize_markers`` and ``calculate_diff_split`` in ``common/chat-auto-parser-helpers.cpp`` of
 llama.cpp b10488 and b11095, which are the same.

@@ -425,7 +425,7 @@ class CallReader:
 
 
 def _as_text_all(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a value whose texts are told byte by byte, as it is."""
+    """Return a value with :func:`as_text` of all its texts."""
     if isinstance(value, str):
         return as_text(value)
     if isinstance(value, dict):
