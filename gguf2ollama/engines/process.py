@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Mapping
 from typing import IO, Any
 
@@ -22,6 +23,7 @@ _LOG_BYTES = 64 << 10  # of the end of what the process wrote to stderr
 _REASON_CHARACTERS = 400
 _LINE_BYTES = 64 << 20  # of an answer: a prompt can be long
 _END_SECONDS = 10
+_LOG_SECONDS = 2
 _LOG_PREFIX = lazy_pattern(r"^.*error loading model: |^[\d.]+ [EW] +")
 
 
@@ -164,7 +166,7 @@ class EngineProcess:
                 f"{self._engine} ran out of memory while {doing} {self._subject}: {message}",
                 hint="use a smaller quantization, a smaller --ctx, or another engine",
             )
-        reason = self._logged() if kind == "load" else ""
+        reason = self._logged_reason() if kind == "load" else ""
         return InvalidInput(
             f"{self._engine} failed while {doing} {self._subject}: {reason or message}",
             hint="`gguf2ollama inspect` shows the file, and which engines know its architecture",
@@ -187,6 +189,17 @@ class EngineProcess:
             if is_killed
             else "try another engine, or --gpu-layers 0",
         )
+
+    def _logged_reason(self) -> str:
+        """Return why a file could not be loaded, as the engine logged it; ``""`` where it did not.
+
+        llama.cpp writes its log from a thread of its own, so that a line may come later than the error that it
+        explains.
+        """
+        deadline = time.monotonic() + _LOG_SECONDS
+        while not (reason := self._logged()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return reason
 
     def _logged(self) -> str:
         """Return the last line about an error that the engine logged; ``""`` for none."""

@@ -70,7 +70,8 @@ def test_a_process_that_ends_while_loading_is_reported(engine, end, named, hint)
         ("chat", InvalidInput, 4),
     ],
 )
-def test_what_an_engine_reports_becomes_an_error_of_its_kind(engine, kind, error, code):
+def test_what_an_engine_reports_becomes_an_error_of_its_kind(engine, monkeypatch, kind, error, code):
+    monkeypatch.setattr(process, "_LOG_SECONDS", 0)
     running = engine(
         f"sys.stdin.readline(); emit('error', kind={kind!r}, message='a\\x1b[2J reason'); sys.stdin.read()"
     )
@@ -87,6 +88,20 @@ def test_what_the_library_logged_says_why_a_file_cannot_be_loaded(engine):
         sys.stderr.write("0.00.2 E srv: exiting due to model loading error\\n")
         sys.stderr.flush()
         emit('error', kind='load', message='failed')
+        sys.stdin.read()
+    """)
+    with pytest.raises(InvalidInput, match=r"loading model.gguf: unknown model architecture: 'x'$"):
+        running.ask({"do": "load"}, doing="loading")
+
+
+def test_a_reason_that_is_logged_after_the_error_is_waited_for(engine):
+    running = engine("""
+        import time
+        sys.stdin.readline()
+        emit('error', kind='load', message='failed')
+        time.sleep(0.2)
+        sys.stderr.write("0.00.1 E llama_model_load: error loading model: unknown model architecture: 'x'\\n")
+        sys.stderr.flush()
         sys.stdin.read()
     """)
     with pytest.raises(InvalidInput, match=r"loading model.gguf: unknown model architecture: 'x'$"):
