@@ -193,8 +193,8 @@ class EngineProcess:
     def _logged_reason(self) -> str:
         """Return why a file could not be loaded, as the engine logged it; ``""`` where it did not.
 
-        llama.cpp writes its log from a thread of its own, so that a line may come later than the error that it
-        explains.
+        llama.cpp writes its log from a thread of its own, so that a line may come later than the error
+        that it explains.
         """
         deadline = time.monotonic() + _LOG_SECONDS
         while not (reason := self._logged()) and time.monotonic() < deadline:
