@@ -123,6 +123,7 @@ def test_two_templates_are_one_too_many(call, model, tmp_path):
     assert call("inspect", modelfile, "--chat-template", jinja).code == 0
 
 
+@pytest.mark.slow
 def test_a_system_prompt_of_a_million_characters_is_no_fault_of_the_chat_template(call, model, tmp_path):
     text = tmp_path / "system.txt"
     text.write_text("Obey. " * 170_000)

@@ -189,6 +189,7 @@ class TestGrouping:
             "mtp/A-audio-1.5B-MTP-head-Q8_0": Kind.MTP,
         }
 
+    @pytest.mark.slow
     def test_thousands_of_files_are_sorted_with_few_comparisons(self):
         found = catalogue([f"voice-{number}-medium.gguf" for number in range(20_000)])
         assert len(found.models) == 20_000

@@ -114,6 +114,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_costs_too_much_is_not_foreseen(name):
     with pytest.raises(NotForeseen):

@@ -27,7 +27,12 @@ TURN = "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + '\\n' }}{% 
             "is sometimes",
         ),
         ("{{ strftime_now('%H:%M') }}" + TURN, "the date format uses %H, which Ollama cannot provide"),
-        ("{{ 'x' * 250000 }}" + TURN, "no TEMPLATE can express it: the Go template is too long"),
+        pytest.param(
+            "{{ 'x' * 250000 }}" + TURN,
+            "no TEMPLATE can express it: the Go template is too long",
+            marks=pytest.mark.slow,
+            id="too long",
+        ),
     ],
 )
 def test_a_template_that_follows_no_rule_is_refused_with_a_reason(template, reason, renderer, authors):
