@@ -137,8 +137,13 @@ $(VENV)/.docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
-recording: $(INSTALLED) parts
+recording: $(VENV)/.recording parts
 	$(BIN)/python -m benchmarks.record
+
+# the terminal that it is recorded in
+$(VENV)/.recording: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pyte>=0.8.2'
+	touch $@
 
 workflows:
 	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
