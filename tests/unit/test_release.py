@@ -1,8 +1,11 @@
 """The section of the changelog that a release is announced with."""
 
+import re
+
 import pytest
 
-from tests.release import release_notes
+from gguf2ollama import __version__
+from tests.release import CHECKOUT, release_notes
 
 CHANGELOG = (
     "# Changelog\n\n## Unreleased\n\n- more\n\n## 0.2.0 - 2026-12-01\n\n- a\n- b\n\n## 0.1.0 - 2026-11-30\n\n"
@@ -25,3 +28,15 @@ def test_it_is_that_of_the_version():
 def test_it_is_refused_where_tag_package_and_changelog_differ(tag, version, problem):
     with pytest.raises(ValueError, match=problem):
         release_notes(tag, version=version, changelog=CHANGELOG)
+
+
+def test_the_changelog_has_the_version_of_the_package():
+    changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "### Added" in release_notes(f"v{__version__}", version=__version__, changelog=changelog)
+
+
+def test_what_is_not_released_yet_stands_first():
+    changelog = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
+    assert titles[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", title) for title in titles[1:])
