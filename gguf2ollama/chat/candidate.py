@@ -117,6 +117,12 @@ class Candidate:
     inserts: bool = False
 
     @property
+    def label(self) -> str:
+        """What it is, in a few words."""
+        parser = [self.parser.name] if self.parser else []
+        return ", ".join([self.origin, *parser, *(["thinking tags"] if self.has_thinking_tags else [])])
+
+    @property
     def is_native(self) -> bool:
         """Whether a chat template in the header renders, as it is or changed."""
         return self.origin in {"native", "patched"}

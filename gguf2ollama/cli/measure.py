@@ -61,7 +61,7 @@ __all__ = ["command"]
 @source_options
 @host_option
 @option("--csv", "as_csv", is_flag=True, help="Write the results as CSV to stdout.")
-@option("--plot", metavar="FILE.svg", help="Draw the memory of each case; needs matplotlib.")
+@option("--plot", metavar="FILE.svg", help="Draw the memory of each case.")
 @output_options
 def command(
     *,
@@ -88,13 +88,16 @@ def command(
     from gguf2ollama.api.measure import DEFAULT_PROMPT, measure  # noqa: PLC0415 - not needed for help
     from gguf2ollama.cli.render import measurements as render  # noqa: PLC0415 - not needed for help
     from gguf2ollama.engines.settings import parse_gpu_layers  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.fs.atomic import require_writable  # noqa: PLC0415 - not needed for help
 
     if answer_tokens < 1:
         raise UsageProblem(f"invalid --tokens {answer_tokens}", hint="use 1 or more")
     if as_csv and output.as_json:
         raise UsageProblem("--csv and --json exclude each other", hint="use only one of them")
     if plot is not None:
-        render.require_plotting(Path(plot))
+        if Path(plot).suffix.lower() != ".svg":
+            raise UsageProblem(f"{plot} is not an SVG", hint="name a file that ends with .svg")
+        require_writable(Path(plot), kind="plot")
     with output.progress() as progress:
         found = []
         for measurement in measure(
@@ -127,8 +130,10 @@ def command(
     else:
         output.text(render.measurement_table(found))
     if plot is not None:
-        render.plot_memory(found, Path(plot), title=source)
-        output.note(f"Wrote {plot}")
+        from gguf2ollama.cli.render.memory_plot import plot_memory  # noqa: PLC0415 - for a plot alone
+        from gguf2ollama.cli.render.reports import write_report  # noqa: PLC0415 - as above
+
+        write_report(plot_memory(found, title=source), plot, kind="plot", output=output)
 
 
 def _parts(text: str) -> tuple[str, ...]:

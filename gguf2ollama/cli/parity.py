@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from gguf2ollama.cli._options import option, output_options, verb
 from gguf2ollama.cli.render.format import columns
 from gguf2ollama.cli.render.output import Output
-from gguf2ollama.cli.render.prompts import candidate_name, choice_json, scores_json, scores_table
+from gguf2ollama.cli.render.prompts import choice_json, scores_json, scores_table
 
 if TYPE_CHECKING:
     from gguf2ollama.verification.template_survey import SurveyedTemplate, TemplateSurvey
@@ -20,8 +21,9 @@ __all__ = ["command"]
 @verb("parity")
 @click.argument("folder")
 @option("--for-ollama", metavar="VERSION", help="Ollama version that renders.  [default: the newest tested]")
+@option("--report", metavar="FILE", help="Write a report as one HTML file.")
 @output_options
-def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
+def command(*, folder: str, for_ollama: str | None, report: str | None, output: Output) -> None:
     """Choose for each chat template in FOLDER (*.jinja) what renders its chats best, as build would.
 
     More than eighty conversations, with tools and thinking where the template supports them, are compared
@@ -31,13 +33,21 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
     gguf2ollama parity ./templates
     gguf2ollama parity ./templates --for-ollama 0.32.15 --json > parity.json
     """  # noqa: D301 - click's mark for lines that are not wrapped
+    from gguf2ollama.fs.atomic import require_writable  # noqa: PLC0415 - not needed for help
     from gguf2ollama.planning.target import NEWEST_TESTED  # noqa: PLC0415
     from gguf2ollama.verification.template_survey import survey_templates  # noqa: PLC0415 - not needed for help
 
+    if report is not None:
+        require_writable(Path(report), kind="report")
     with output.progress() as progress:
         found = survey_templates(
             folder, for_ollama=for_ollama or NEWEST_TESTED, progress=progress, notify=output.note
         )
+    if report is not None:
+        from gguf2ollama.cli.render.reports import WRITTEN_BY, write_report  # noqa: PLC0415 - for that alone
+        from gguf2ollama.verification.survey_report import render_survey  # noqa: PLC0415 - as above
+
+        write_report(render_survey(found, written_by=WRITTEN_BY), report, output=output)
     if output.as_json:
         output.data(_json(found))
     else:
@@ -47,7 +57,7 @@ def command(*, folder: str, for_ollama: str | None, output: Output) -> None:
 
 def _described(found: TemplateSurvey) -> str:
     rows = [
-        ((template.name, candidate_name(template.selection.choice.chosen)), template.scores)
+        ((template.name, template.selection.choice.chosen.label), template.scores)
         for template in found.templates
         if template.selection
     ]

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gguf2ollama import __version__
 from gguf2ollama.cli._options import host_option, option, output_options, verb
-from gguf2ollama.cli._verbs import PROGRAM
 from gguf2ollama.cli.render.format import columns
 from gguf2ollama.cli.render.output import Output
 from gguf2ollama.cli.render.prompts import case_json, scores_json, scores_table
@@ -53,11 +51,13 @@ def command(
     prefill are counted and shown.
     """
     from gguf2ollama.cli._server import ca_file  # noqa: PLC0415 - not needed for help
-    from gguf2ollama.fs.atomic import atomic_file  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.fs.atomic import require_writable  # noqa: PLC0415 - not needed for help
     from gguf2ollama.planning.recipe_warnings import UNSEEN_TOOLS  # noqa: PLC0415
-    from gguf2ollama.verification.report import render_report, summary  # noqa: PLC0415
+    from gguf2ollama.verification.report import summary  # noqa: PLC0415 - not needed for help
     from gguf2ollama.verification.verify import verify  # noqa: PLC0415
 
+    if report is not None:
+        require_writable(Path(report), kind="report")
     with output.progress() as progress:
         found = verify(
             model,
@@ -69,10 +69,10 @@ def command(
             notify=output.note,
         )
     if report is not None:
-        page = render_report(found, written_by=f"{PROGRAM} {__version__}")
-        with atomic_file(Path(report), kind="report") as stream:
-            stream.write(page.encode("utf-8", "backslashreplace"))
-        output.note(f"Wrote {report}")
+        from gguf2ollama.cli.render.reports import WRITTEN_BY, write_report  # noqa: PLC0415 - for that alone
+        from gguf2ollama.verification.report import render_report  # noqa: PLC0415 - as above
+
+        write_report(render_report(found, written_by=WRITTEN_BY), report, output=output)
     if (suspicion := safety_warning(verification_safety(found))) is not None:
         output.warn(suspicion)
     if found.hides_tools:

@@ -57,6 +57,13 @@ class Measurement:
     problem: Gguf2OllamaError | None = None
 
     @property
+    def label(self) -> str:
+        """The engine and how the model was loaded, in a few words."""
+        return (
+            f"{self.engine}, {self.layers} layers on GPUs, {self.context} tokens, {self.settings.cache_type}"
+        )
+
+    @property
     def ram_growth(self) -> int:
         """Bytes of RAM that the model took, while it answered."""
         return self.answering.resident - self.before.resident

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Iterator
 
-import jinja2
-
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama._resources import templates_root
 from gguf2ollama.chat.comparison import Case, Parity, Score, Verdict
 from gguf2ollama.chat.difference import Piece, pieces_of_difference
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
+from gguf2ollama.verification.page import render_page, shorten
 from gguf2ollama.verification.verify import Verification
 
 __all__ = ["render_report", "summary"]
 
 _COLOURS = {Verdict.exact: "good", Verdict.json_equal: "near", Verdict.refused: "near"}
 _OPEN = 5  # differences of each feature that are expanded
-_KEPT = frozenset("\n\t")  # control characters that a page may contain
-_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +51,12 @@ def render_report(verification: Verification, *, written_by: str) -> str:
         verification: The result.
         written_by: The program and its version.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_root() / "report"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        finalize=_printable,
-    )
-    environment.filters["with_line_ends"] = _with_line_ends
     text = "" if verification.authors is None else verification.authors.chat_template
     baseline = verification.ollama_default
-    return environment.get_template("verification.html.j2").render(
+    return render_page(
+        "verification.html.j2",
         title=f"Verification of {verification.name.short}",
-        is_verified=verification.is_verified,
+        verdict_colour="good" if verification.is_verified else "bad",
         verdict=summary(verification),
         facts=tuple(_facts(verification)),
         groups=tuple(_groups(verification)),
@@ -152,7 +140,7 @@ def _shown(case: Case, *, baseline: str, is_open: bool) -> _Shown:
         baseline=baseline,
         colour=_COLOURS.get(case.verdict, "bad"),
         note=_note(case, want=want, got=got),
-        pieces=pieces,
+        pieces=shorten(pieces),
         is_open=is_open and case.verdict not in _COLOURS,
     )
 
@@ -171,24 +159,3 @@ def _baseline(found: OllamaDefault | NotCompared) -> str:
     native = found.rendered_by == "native"
     renderer = "the chat template in it" if native else f"a {found.rendered_by} that Ollama chooses"
     return f"A plain ollama create of the GGUF renders with {renderer}: {found.parity}."
-
-
-def _with_line_ends(text: str) -> str:
-    """Show white space, and other invisible characters by their codes."""
-    shown = text.replace("\r", "␍").replace("\n", "⏎\n").replace("\t", "→\t")
-    return "".join(char if char.isprintable() or char in _KEPT else _code(char) for char in shown)
-
-
-def _printable(value: object) -> object:
-    """Show the characters that a page must not contain, or that change its direction, by their codes."""
-    if not isinstance(value, str):
-        return value
-    return "".join(_code(char) if char not in _KEPT and _is_control(char) else char for char in value)
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) == "Cc" or unicodedata.bidirectional(character) in _TURNING
-
-
-def _code(character: str) -> str:
-    return f"\\u{ord(character):04x}"

@@ -82,6 +82,29 @@ def test_conversations_that_differ_are_shown_with_both_prompts(call, folder):
     assert all(case["expected"] != case["actual"] for case in one["mismatches"])
 
 
+def test_a_report_has_each_template_and_what_differs(call, folder, tmp_path):
+    (folder / "b.jinja").write_text(HEADERLESS, encoding="utf-8")
+    (folder / "bad.jinja").write_text("{% for message in", encoding="utf-8")
+    report = tmp_path / "report.html"
+    done = call("parity", folder, "--report", report)
+    assert done.code == 0, done.err
+    assert f"Wrote {report}" in done.err
+    page = report.read_text(encoding="utf-8")
+    for part in (
+        "2 of 3 templates render; plain chats match exactly in 2 of 2",
+        "not valid Jinja",
+        "3 prompts differ",
+        "prefill, ",
+    ):
+        assert part in page
+
+
+def test_a_report_that_cannot_be_written_is_refused_first(call, folder, tmp_path):
+    done = call("parity", folder, "--report", tmp_path / "nowhere" / "report.html")
+    assert (done.code, done.out) == (3, ""), done.err
+    assert "nowhere" in done.err
+
+
 def test_what_an_ollama_cannot_render_at_all_counts_as_exact_in_nothing(call, folder):
     (folder / "unruly.jinja").write_text(UNRULY, encoding="utf-8")
     result = call("parity", folder, "--json", "--for-ollama", "0.29.0").json

@@ -18,7 +18,7 @@ from tests.builders import tiny_llama
 CURRENT = f"{sys.version_info.major}.{sys.version_info.minor}"
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 # what imports an optional dependency at module level may miss that, and nothing else
-OPTIONAL = {"accelerate", "llama_cpp", "matplotlib", "torch", "transformers", "xllamacpp"}
+OPTIONAL = {"accelerate", "llama_cpp", "torch", "transformers", "xllamacpp"}
 
 IMPORTS = """
 import importlib, json, pkgutil

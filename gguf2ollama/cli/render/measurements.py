@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gguf2ollama._text import one_line
 from gguf2ollama.cli.render.format import columns
 from gguf2ollama.engines.measurement import error_percent
-from gguf2ollama.errors import NotFound, UsageProblem
-from gguf2ollama.fs.atomic import atomic_file, require_writable
 
 if TYPE_CHECKING:
     from gguf2ollama.engines.engine import EngineMemory
@@ -25,8 +20,6 @@ __all__ = [
     "measurement_csv",
     "measurement_json",
     "measurement_table",
-    "plot_memory",
-    "require_plotting",
 ]
 
 _MIB = 1 << 20
@@ -53,10 +46,9 @@ _HEADER = (
 
 def describe_case(measurement: Measurement) -> str:
     """Return a line about one case, once it is there."""
-    case = _case(measurement)
     if measurement.problem is not None:
-        return f"{case}: failed: {measurement.problem}"
-    return f"{case}: loaded in {measurement.load_seconds:.1f} s by {measurement.library}"
+        return f"{measurement.label}: failed: {measurement.problem}"
+    return f"{measurement.label}: loaded in {measurement.load_seconds:.1f} s by {measurement.library}"
 
 
 def measurement_table(found: Sequence[Measurement]) -> str:
@@ -144,62 +136,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
-
-
-def require_plotting(path: Path) -> None:
-    """Refuse a plot that could not be written, before anything is measured.
-
-    Raises:
-        NotFound: matplotlib is not installed, or the folder does not exist.
-        UsageProblem: It is not to be an SVG.
-    """
-    if path.suffix.lower() != ".svg":
-        raise UsageProblem(f"{path} is not an SVG", hint="name a file that ends with .svg")
-    require_writable(path, kind="plot")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise NotFound(
-            "--plot needs matplotlib, which is not installed",
-            hint=f"install it: {sys.executable} -m pip install 'matplotlib>=3.8'",
-        )
-
-
-def plot_memory(found: Sequence[Measurement], path: Path, *, title: str) -> None:
-    """Draw for each case what RAM and GPU took, and the estimate, as bars."""
-    import matplotlib as mpl  # noqa: PLC0415 - for a plot alone
-    from matplotlib.figure import Figure  # noqa: PLC0415 - for a plot alone
-
-    cases = [measurement for measurement in found if measurement.problem is None]
-    places = range(len(cases))
-    figure = Figure(figsize=(8, 1.6 + 0.6 * len(cases)), layout="constrained")
-    axes = figure.subplots()
-    series = (
-        ("measured", -0.2, [case.ram_growth for case in cases], [case.gpu_growth or 0 for case in cases]),
-        ("estimated", 0.2, [case.need.ram for case in cases], [sum(case.need.gpus) for case in cases]),
-    )
-    for index, (name, offset, ram, gpu) in enumerate(series):
-        at = [place + offset for place in places]
-        in_ram, on_gpu = [count / _MIB for count in ram], [count / _MIB for count in gpu]
-        axes.barh(at, in_ram, height=0.36, color=f"C{index}", label=f"RAM, {name}")
-        if any(gpu):
-            axes.barh(
-                at, on_gpu, height=0.36, left=in_ram, color=f"C{index}", alpha=0.5, label=f"GPU, {name}"
-            )
-    # a dollar sign would begin a formula
-    axes.set_yticks(list(places), [_case(case).replace("$", r"\$") for case in cases])
-    axes.invert_yaxis()
-    axes.set_xlabel("MiB")
-    axes.set_title(one_line(title, limit=80).replace("$", r"\$"))
-    figure.legend(loc="outside lower center", ncols=4)
-    with mpl.rc_context({"svg.hashsalt": "gguf2ollama"}), atomic_file(path) as stream:
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-
-
-def _case(measurement: Measurement) -> str:
-    settings = measurement.settings
-    return (
-        f"{measurement.engine}, {measurement.layers} layers on GPUs, {measurement.context} tokens,"
-        f" {settings.cache_type}"
-    )
 
 
 def _difference(now: int | None, before: int | None) -> int | None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "candidate_json",
-    "candidate_name",
     "case_json",
     "choice_json",
     "choice_table",
@@ -46,22 +45,11 @@ def scores_table(head: Sequence[str], rows: Iterable[tuple[Sequence[str], Mappin
 
 def choice_table(choice: TemplateChoice) -> str:
     """Write what was tried to render a model's chats and how well each matches, the selected one first."""
-    tried = [(("selected", candidate_name(choice.chosen)), choice.chosen.parity.scores)]
-    tried += [(("", candidate_name(other)), other.parity.scores) for other in choice.others]
+    tried = [(("selected", choice.chosen.label), choice.chosen.parity.scores)]
+    tried += [(("", other.label), other.parity.scores) for other in choice.others]
     lines = [scores_table(("PROMPTS", "RENDERER"), tried)]
     lines += [f"note: {remark}" for remark in choice.remarks]
     return "\n".join(lines)
-
-
-def candidate_name(candidate: Candidate) -> str:
-    """Return what a candidate is, in a few words."""
-    return ", ".join(
-        [
-            candidate.origin,
-            *([candidate.parser.name] if candidate.parser else []),
-            *(["thinking tags"] if candidate.has_thinking_tags else []),
-        ]
-    )
 
 
 def scores_json(scores: Mapping[Feature, Score]) -> dict[str, Any]:
