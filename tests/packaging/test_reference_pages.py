@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from gguf2ollama import build, errors
+from gguf2ollama.cli._app import run  # `cli.run` is a verb's module once that was called
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.fleet.plan_file import parse_plan_file
 from gguf2ollama.fleet.schema import json_schema
@@ -148,8 +149,6 @@ def test_every_key_of_a_lock_file_is_on_the_page(tmp_path, monkeypatch):
 
 
 def test_every_key_of_a_plan_file_is_on_the_page(tmp_path, monkeypatch):
-    from gguf2ollama.cli import run  # noqa: PLC0415 - only here
-
     tiny_llama(tmp_path / "model.gguf")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ollama.models.yaml").write_text("models: {mine: ./model.gguf}\n", encoding="utf-8")
