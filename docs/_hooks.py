@@ -13,7 +13,7 @@ _CHECKOUT = Path(__file__).parents[1]
 _OUTSIDE = {
     path.relative_to(_CHECKOUT).as_posix(): path
     for path in (
-        *(_CHECKOUT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+        *(_CHECKOUT / name for name in ("README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
         *sorted((_CHECKOUT / "benchmarks").glob("*.md")),
     )
 }

@@ -11,6 +11,7 @@ from tests.cli.reference import reference
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     "README.md",
+    "README.zh-CN.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from gguf2ollama import open_gguf, split
 from gguf2ollama.cli import run
-from tests.builders import CHATML_TEMPLATE, build_gguf, build_shards, tiny_llama
+from tests.builders import CHATML_TEMPLATE, build_gguf, tiny_llama
 from tests.fakes.hub_server import FakeHub
 from tests.fakes.modelscope_server import FakeModelScope
 from tests.fakes.ollama_server import FakeOllama
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(CHECKOUT.glob("README*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"(<!-- not run: [^>]+ -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 
 
@@ -53,7 +54,8 @@ def world(tmp_path, monkeypatch):
     library.mkdir(parents=True)
     (library / "other-Q4_K_M.gguf").write_bytes(content)
     (tmp_path / ".cache/huggingface/hub").mkdir(parents=True)
-    shards = build_shards(tmp_path, name="qwen2.5-7b-instruct-q4_k_m", count=2)
+    half = -(-len(open_gguf(folder / "model.gguf").tensors) // 2)
+    shards = split(folder / "model.gguf", tmp_path / "qwen2.5-7b-instruct-q4_k_m", max_tensors=half)
     qwen = {path.name: path.read_bytes() for path in shards} | {"qwen2.5-7b-instruct-q8_0.gguf": content}
     projector = build_gguf(tmp_path / "mmproj", metadata={"general.type": "mmproj"}, architecture="clip")
     gemma = {"gemma-3-4b-it-Q4_K_M.gguf": content, "mmproj-model-f16.gguf": projector.read_bytes()}
