@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["message_line", "one_line", "printable"]
+__all__ = ["message_line", "one_line", "printable", "without_credentials"]
 
 # control characters move the cursor, set colours and titles, or write links; of the invisible ones some
 # reverse the order of what follows, and others hide text; separators break lines in some terminals
@@ -37,6 +37,12 @@ def printable(text: str, *, keep: str = "\n\t", escape: Callable[[str], str] = _
         else escape(char)
         for char in text
     )
+
+
+def without_credentials(text: str) -> str:
+    """Return what was to be a URL without what may be secret in it: a user name and password, and a query."""
+    scheme, slashes, rest = text.rpartition("://")
+    return f"{scheme}{slashes}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def one_line(text: str, *, limit: int | None = None) -> str:

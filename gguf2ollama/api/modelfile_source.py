@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gguf2ollama.errors import InvalidModelfile, NotFound, UsageProblem
 from gguf2ollama.events import ignore
 from gguf2ollama.fs.errors import open_file
+from gguf2ollama.fs.homes import expand_home
 from gguf2ollama.ggufio.reader import MAGIC
 from gguf2ollama.names import ModelName, OllamaSource
 
@@ -55,7 +56,7 @@ def expand_modelfile(
         return source, keywords
     from gguf2ollama.modelfiles import parse_modelfile  # noqa: PLC0415 - seldom
 
-    path = Path(source).expanduser()
+    path = expand_home(source)
     try:
         modelfile = parse_modelfile(content)
     except InvalidModelfile as error:
@@ -144,10 +145,10 @@ def _is_given(value: object) -> bool:
 def _read(source: str | os.PathLike[str]) -> bytes | None:
     """Return the content of what may be a Modelfile: a file on this machine that is not a GGUF."""
     try:
-        path = Path(source).expanduser()
+        path = expand_home(source)
         if path.suffix == ".gguf" or not path.is_file():
             return None
-    except (OSError, ValueError, RuntimeError):  # not a path at all
+    except (OSError, ValueError):  # not a path at all
         return None
     with open_file(path) as stream:
         head = stream.read(len(MAGIC))
@@ -202,7 +203,7 @@ def find_named_files(name: str, folder: Path) -> tuple[Path, ...]:
     import glob  # noqa: PLC0415 - for a Modelfile alone
 
     try:
-        path = folder / Path(name).expanduser()
+        path = folder / expand_home(name)
         found = sorted(glob.glob(str(path))) or [str(path)]  # noqa: PTH207 - of any path
         return tuple(Path(file) for file in found if os.path.exists(file))  # noqa: PTH110 - as above
     except (OSError, ValueError, RuntimeError):  # too long a name, or no such user

@@ -59,15 +59,14 @@ def command(
         raise UsageProblem(
             "--host and --store exclude each other without --fix", hint="with --store, no server is contacted"
         )
-    has_server = fix and (host is not None or store is None) and _fix_server(host, output=output)
+    if fix and (host is not None or store is None):
+        _fix_server(host, output=output)
     system = [] if store is not None else _check_system(host, takes_network=not no_network, output=output)
     try:
         root = find_model_directory(store)
-    except NotFound as error:
+    except NotFound:  # among the findings
         if store is not None:
             raise
-        if not has_server:
-            output.note(f"{error.message}; {error.hint}")
         damages: list[StoreFinding] = []
     else:
         if fix:
@@ -110,8 +109,8 @@ def _check_system(host: str | None, *, takes_network: bool, output: Output) -> l
     return found
 
 
-def _fix_server(host: str | None, *, output: Output) -> bool:
-    """Remove from a server what killed builds left behind; return whether a server is running."""
+def _fix_server(host: str | None, *, output: Output) -> None:
+    """Remove from a server what killed builds left behind, if one is running."""
     from gguf2ollama.cli._server import connect  # noqa: PLC0415 - not needed for help
     from gguf2ollama.install.temporary_models import remove_abandoned  # noqa: PLC0415
 
@@ -122,10 +121,9 @@ def _fix_server(host: str | None, *, output: Output) -> bool:
             if host is not None:
                 raise
             output.note(f"No server is running at {client.address.base_url}")
-            return False
+            return
         for name in remove_abandoned(client):
             output.note(f"Removed {name.short} from {client.address.base_url}, left behind by a killed build")
-        return True
 
 
 def _fix_store(root: Path, *, output: Output) -> None:

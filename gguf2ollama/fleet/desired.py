@@ -14,6 +14,7 @@ from gguf2ollama.api.modelfile_source import expand_modelfile
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.fleet.entries import Fleet, ModelEntry
+from gguf2ollama.fs.homes import expand_home
 from gguf2ollama.install.hashing import Hashing
 from gguf2ollama.ollama import ServerFeatures, ServerVersion
 from gguf2ollama.planning.options import BuildOptions, read_keywords
@@ -147,16 +148,16 @@ class Desired:
         if "://" in text:
             return None
         try:
-            path = self.folder / Path(text).expanduser()
+            path = self.folder / expand_home(text)
             is_there = os.path.lexists(path)
-        except (OSError, ValueError, RuntimeError):
+        except (OSError, ValueError):
             return None
         if is_there or text.startswith(("./", "../", "/", "~", ".\\")):
             return str(path if path.is_absolute() else Path.cwd() / path)
         return None
 
     def _read(self, name: str) -> str:
-        path = (self.folder / name).expanduser()
+        path = self.folder / expand_home(name)
         try:
             content = path.read_bytes()
             if len(content) <= _TEXT_CAP:

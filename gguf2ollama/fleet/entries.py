@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.fleet.nodes import Place
+from gguf2ollama.fs.homes import expand_home
 from gguf2ollama.names import ModelName, ServerAddress
 from gguf2ollama.planning.target import Via
 
@@ -80,8 +81,8 @@ class Secret:
         else:
             where = self.file
             try:
-                value = (folder / self.file).expanduser().read_text("utf-8")[: 64 << 10]
-            except (OSError, UnicodeError, RuntimeError) as error:
+                value = (folder / expand_home(self.file)).read_text("utf-8")[: 64 << 10]
+            except (OSError, UnicodeError) as error:
                 raise UsageProblem(
                     f"{self.place}: cannot read {self.file}: {getattr(error, 'strerror', None) or error}",
                     hint="name a file that holds nothing but the credential",

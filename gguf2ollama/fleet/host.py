@@ -15,6 +15,7 @@ from gguf2ollama.api.build_steps import find_memory
 from gguf2ollama.api.listing import list_once
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, UsageProblem
 from gguf2ollama.fleet.entries import Fleet, HostEntry
+from gguf2ollama.fs.homes import expand_home
 from gguf2ollama.install.destination import OpenDestination, open_server
 from gguf2ollama.install.preflight import free_server_bytes
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName, ServerAddress
@@ -97,7 +98,7 @@ def connect(
     Raises:
         UsageProblem: A credential is missing, or the certificates cannot be read.
     """
-    ca = (folder / host.ca).expanduser() if host.ca else ca_file
+    ca = folder / expand_home(host.ca) if host.ca else ca_file
     if host.place is None:
         return Client(host.address, ca_file=ca)
     if host.token is not None:

@@ -11,6 +11,7 @@ from typing import Literal, NoReturn, TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.fs.homes import expand_home
 from gguf2ollama.names._model_name import ModelName
 from gguf2ollama.names._shown import shown
 
@@ -146,7 +147,7 @@ def parse_source(
     """
     if not text.strip() or "\0" in text or len(text) > _MAX_LENGTH:
         raise UsageProblem(f"invalid source {shown(text)}", hint=_FORMS)
-    path = _expand_home(text)
+    path = expand_home(text)
     if os.path.lexists(path):
         return LocalSource(path=path)
     if (named := _parse_scheme(text)) is not None:
@@ -192,14 +193,6 @@ def _parse_page_name(text: str, *, host: str, rest: str) -> HubSource | None:
             _parse_hub_page(url, path=f"/{rest}") if site == "hf" else _parse_modelscope_page(url, site=site)
         )
     return _parse_place(rest, site=site, text=text)
-
-
-def _expand_home(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except (RuntimeError, UnicodeError):
-        # not a user's home: the "~" may be part of a file name
-        return Path(text)
 
 
 def _looks_local(text: str) -> bool:

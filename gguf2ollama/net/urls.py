@@ -7,6 +7,7 @@ import contextlib
 from functools import lru_cache
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from gguf2ollama._text import without_credentials
 from gguf2ollama.errors import ServerRefused, UsageProblem
 
 __all__ = [
@@ -55,7 +56,9 @@ def origin_of(url: str) -> tuple[str, str, int]:
         usual = {"http": 80, "https": 443}.get(parts.scheme)
         if usual and parts.hostname and url.isprintable():
             return parts.scheme, parts.hostname, parts.port or usual
-    raise UsageProblem(f"invalid URL {url[:200]!r}", hint="use a URL such as https://HOST/PATH")
+    raise UsageProblem(
+        f"invalid URL {without_credentials(url)[:200]!r}", hint="use a URL such as https://HOST/PATH"
+    )
 
 
 def origin_host(url: str) -> str:

@@ -157,7 +157,7 @@ def _proxy(url: str, proxy: str) -> httpcore2.Proxy:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in _PROXY_PORTS:
+    if not host or not host.isascii() or parts.scheme not in _PROXY_PORTS:
         raise UsageProblem(
             f"{host_of(url)} cannot be reached: the environment names a proxy whose address is invalid",
             hint=hint,

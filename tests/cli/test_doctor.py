@@ -5,6 +5,7 @@ import json
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama.store import LocalStore
 from tests.fakes.hub_server import FakeHub
+from tests.fakes.modelscope_server import FakeModelScope
 
 
 @pytest.fixture
@@ -42,11 +44,12 @@ def test_the_store_is_the_one_that_ollama_uses(call, store, monkeypatch):
 
 def test_where_no_store_is_the_places_are_named(call, server, tmp_path, monkeypatch):
     stores = [LocalStore(tmp_path / name) for name in ("one", "other")]
-    monkeypatch.setattr("gguf2ollama.api.doctor.known_stores", lambda _environ: stores)
+    for module in ("doctor", "system_check"):
+        monkeypatch.setattr(f"gguf2ollama.api.{module}.known_stores", lambda _environ: stores)
     done = call("doctor", "--no-network")
     assert done.code == 0
-    assert f"no Ollama model directory found at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.err
-    assert "--store" in done.err
+    assert f"no Ollama model directory found at {tmp_path / 'one'}, {tmp_path / 'other'}" in done.out
+    assert "--store" in done.out
     assert f"ok: server: Ollama 0.34.4 at {server.url} (models: 0, loaded: 0)" in done.out
 
 
@@ -174,6 +177,29 @@ def test_a_linked_file_that_was_overwritten_in_place_is_found_without_hashing_al
         assert f"error: {blob}: checksum mismatch, a file linked to it was overwritten in place" in done.out
 
 
+# each with credentials somewhere, or of a form that some part of the program cannot read
+HOSTILE_VALUES = (
+    "http://user:secret1@127.0.0.1:1/?token=secret12",
+    "http://secret1@127.0.0.1:1",
+    "user:se/secret1@127.0.0.1:1",
+    "ftp://secret1@127.0.0.1:1",
+    "http://[",
+    "//",
+    "-1",
+    "~no-such-user/x",
+    "/dev/null/x",
+    "a\nb\x1b[31m\u202e",
+    "\udcff",
+)
+HOSTILE_NAMES = (
+    *("OLLAMA_HOST", "OLLAMA_MODELS", "OLLAMA_KEEP_ALIVE", "OLLAMA_API_KEY"),
+    *("HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"),
+    *("MODELSCOPE_ENDPOINT", "MODELSCOPE_CACHE", "MODELSCOPE_API_TOKEN", "MODELSCOPE_HOME"),
+    *("XDG_CACHE_HOME", "GGUF2OLLAMA_CONNECTIONS", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "https_proxy"),
+)
+
+
 @pytest.mark.usefixtures("server")
 class TestSystem:
     @pytest.fixture(autouse=True)
@@ -236,6 +262,70 @@ class TestSystem:
         assert done.code == 6
         (wrong,) = [finding for finding in done.json["system"] if finding["level"] == "error"]
         assert name in wrong["message"]
+
+    @pytest.mark.parametrize("value", HOSTILE_VALUES)
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    def test_whatever_a_variable_holds_all_is_looked_at_and_nothing_secret_said(
+        self, call, monkeypatch, name, value
+    ):
+        monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+        monkeypatch.setenv(
+            "HF_ENDPOINT", "http://hub.invalid" if "PROXY" in name.upper() else "http://127.0.0.1:1"
+        )
+        if "PROXY" in name.upper():
+            monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:1")
+        monkeypatch.setenv(name, value)
+        done = call("doctor", "--json")
+        assert done.code in {0, 6}, done.err
+        assert "secret1" not in done.out + done.err
+        assert "bug in" not in done.out + done.err
+        found = self.topics(done)
+        assert {"program", "server", "memory", "environment", "Hub", "ModelScope"} <= set(found)
+        assert [
+            finding for finding in found.values() if finding["level"] != "ok" and not finding["hint"]
+        ] == []
+
+    def test_a_topic_that_cannot_be_looked_at_hides_no_other(self, call, monkeypatch):
+        def fail():
+            raise ZeroDivisionError("no")
+
+        monkeypatch.setattr("gguf2ollama.api.system_check.find_hardware", fail)
+        done = call("doctor", "--json", "--no-network")
+        found = self.topics(done)
+        assert (done.code, found["memory"]["level"]) == (6, "error")
+        assert found["memory"]["message"] == "bug in gguf2ollama: ZeroDivisionError: no"
+        assert found["environment"]["level"] == found["Hub"]["level"] == "ok"
+
+    def test_modelscope_is_asked_where_it_is_set_up(self, call, monkeypatch):
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+        assert "ModelScope" not in self.topics(call("doctor", "--json"))
+        with FakeModelScope() as site:
+            monkeypatch.setenv("MODELSCOPE_ENDPOINT", site.url)
+            found = self.topics(call("doctor", "--json"))
+        assert found["ModelScope"]["message"] == f"{site.url} answers"
+        found = self.topics(call("doctor", "--json"))
+        assert (found["ModelScope"]["level"], bool(found["ModelScope"]["hint"])) == ("warning", True)
+
+    def test_a_model_directory_of_another_user_that_is_closed_is_named(self, call, monkeypatch, tmp_path):
+        store = LocalStore(tmp_path / "closed")
+        monkeypatch.setattr("gguf2ollama.api.system_check.known_stores", lambda _environ: [store])
+
+        def refuse(path, **_options):
+            if path == store.root:
+                raise PermissionError(13, "Permission denied", str(path))
+            return os.path.isdir(path)  # noqa: PTH112 - what is replaced
+
+        monkeypatch.setattr("pathlib.Path.is_dir", refuse)
+        found = self.topics(call("doctor", "--json", "--no-network"))["model directory"]
+        assert (found["level"], str(store.root) in found["message"]) == ("note", True)
+        assert "builds go through the server" in found["hint"]
+
+    def test_the_versions_of_what_it_depends_on_are_listed(self, call):
+        found = self.topics(call("doctor", "--json", "--no-network"))["dependencies"]["message"]
+        for package in ("click", "huggingface-hub", "gguf"):
+            assert f"{package} {metadata.version(package)}" in found
+        assert "pytest" not in found
 
     def test_a_disk_that_is_nearly_full_is_a_warning(self, call, monkeypatch):
         monkeypatch.setattr(

@@ -50,6 +50,7 @@ _MOST_LISTS = 1000
 _SHOWN_REVISIONS = 20
 _COMMIT_DIGITS, _SHA256_DIGITS = 40, 64
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
+_PING_SECONDS = 10.0
 _NO_TREE, _NO_FILE, _NO_ACCESS = 10990101004, 10990101007, 10010200001
 _TOKEN_REFUSED = 10010103009
 _LOG_IN = "modelscope login"
@@ -73,6 +74,18 @@ class ModelScopeSite(Site):
     def file_url(self, repository: str, path: str, *, commit: str) -> str:
         """Return the URL of a file."""
         return f"{self._api(repository)}/repo?{urlencode({'Revision': commit, 'FilePath': path})}"
+
+    def ping(self) -> None:
+        """Ask for anything, to see whether ModelScope answers.
+
+        Raises:
+            ServerProblem: It cannot be reached, or fails.
+        """
+        try:
+            self.http.get(f"{self.settings.endpoint}/", limit=LISTING_BYTES, seconds=_PING_SECONDS)
+        except ServerRefused as error:
+            if not error.status or error.status >= _SERVER_ERROR:
+                raise
 
     def info(self, repository: str, *, revision: str) -> RepositoryInfo:
         """Ask what a repository is, and which commit a revision names.

@@ -22,7 +22,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._text import without_credentials
+from gguf2ollama.environment import cache_folder
 from gguf2ollama.errors import UsageProblem
+from gguf2ollama.fs.homes import expand_home, in_home
 from gguf2ollama.names import HubSource, SiteKey, UrlSource
 from gguf2ollama.net import public_url
 from gguf2ollama.sources.cache import CachedRepository, HubCache, ModelScopeCache, UrlCache
@@ -98,7 +101,9 @@ class HubSettings(SiteSettings):
         """
         endpoint = (environ.get("HF_ENDPOINT") or HUB_URL).rstrip("/")
         if not _is_endpoint(endpoint):
-            raise UsageProblem(f"invalid HF_ENDPOINT {endpoint!r}", hint=f"use a URL such as {HUB_URL}")
+            raise UsageProblem(
+                f"invalid HF_ENDPOINT {without_credentials(endpoint)!r}", hint=f"use a URL such as {HUB_URL}"
+            )
         is_offline = _is_true(environ, "HF_HUB_OFFLINE") or _is_true(environ, "TRANSFORMERS_OFFLINE")
         home = _hub_home(environ)
         cache = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
@@ -145,12 +150,12 @@ class ModelScopeSettings(SiteSettings):
         endpoint = (named if "://" in named else f"https://{named}").strip().rstrip("/")
         if not _is_endpoint(endpoint):
             hint = f"use a URL such as {_MODELSCOPE_URLS['ms']}"
-            raise UsageProblem(f"invalid MODELSCOPE_ENDPOINT {endpoint!r}", hint=hint)
+            raise UsageProblem(f"invalid MODELSCOPE_ENDPOINT {without_credentials(endpoint)!r}", hint=hint)
         is_offline = _is_true(environ, "HF_HUB_OFFLINE")
         return cls(
             key=key,
             endpoint=endpoint,
-            cache=Path(environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope").expanduser(),
+            cache=_modelscope_cache(environ),
             token=None if is_offline else _modelscope_token(environ),
             is_offline=is_offline,
             connections=_connections(environ),
@@ -187,10 +192,9 @@ class UrlSettings(SiteSettings):
             UsageProblem: It is not a URL of a file.
         """
         parts = urlsplit(public_url(url))
-        base = environ.get("XDG_CACHE_HOME") or environ.get("LOCALAPPDATA") or "~/.cache"
         return cls(
             endpoint=f"{parts.scheme}://{parts.netloc}",
-            cache=Path(base).expanduser() / "gguf2ollama" / "downloads",
+            cache=_own_cache() / "downloads",
             url=url,
             connections=_connections(environ),
         )
@@ -215,7 +219,10 @@ def settings_for(source: HubSource | UrlSource) -> SiteSettings:
 
 
 def _is_endpoint(text: str) -> bool:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
@@ -225,7 +232,13 @@ def _is_true(environ: Mapping[str, str], name: str) -> bool:
 
 
 def _expanded(path: str) -> Path:
-    return Path(os.path.expandvars(path)).expanduser()
+    return expand_home(os.path.expandvars(path))
+
+
+def _own_cache() -> Path:
+    if (folder := cache_folder()) is None:
+        raise UsageProblem("this user has no cache directory", hint="set XDG_CACHE_HOME to a directory")
+    return folder
 
 
 def _connections(environ: Mapping[str, str]) -> int:
@@ -253,7 +266,15 @@ def _plain_token(text: str, *, name: str, hint: str) -> str | None:
 def _hub_home(environ: Mapping[str, str]) -> Path:
     if home := environ.get("HF_HOME"):
         return _expanded(home)
-    return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
+    if base := environ.get("XDG_CACHE_HOME"):
+        return expand_home(base) / "huggingface"
+    return in_home(".cache", "huggingface", variable="HF_HOME")
+
+
+def _modelscope_cache(environ: Mapping[str, str]) -> Path:
+    if named := environ.get("MODELSCOPE_CACHE"):
+        return expand_home(named)
+    return in_home(".cache", "modelscope", variable="MODELSCOPE_CACHE")
 
 
 def _hub_token(environ: Mapping[str, str], *, home: Path) -> str | None:
@@ -288,7 +309,8 @@ def _modelscope_token(environ: Mapping[str, str]) -> str | None:
     """Return the token as the library finds it, in the environment or where ``modelscope login`` put it."""
     token = environ.get("MODELSCOPE_API_TOKEN")
     if token is None:
-        token = _login(Path(environ.get("MODELSCOPE_HOME") or "~/.modelscope").expanduser())
+        named = environ.get("MODELSCOPE_HOME")
+        token = _login(expand_home(named) if named else in_home(".modelscope", variable="MODELSCOPE_HOME"))
     hint = "check MODELSCOPE_API_TOKEN, or run: modelscope login"
     return _plain_token(token or "", name="MODELSCOPE_API_TOKEN", hint=hint)
 
