@@ -155,7 +155,7 @@ def _svg(lines: list[Shown], *, rows: int) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">',
         f"<title>{escape(COMMAND)}: what the program prints</title>",
         f"<style>{_STYLE}</style>",
-        f'<rect width="{width:g}" height="{height:g}" rx="8" fill="#1f2430"/>',
+        f'<rect x="1" y="1" width="{width - 2:g}" height="{height - 2:g}" rx="8" class="page"/>',
         *(f'<circle cx="{x}" cy="20" r="6" fill="{c}"/>' for x, c in _BUTTONS),
         _text(0, ((0, "$ ", "green", True), (2, f"uvx {COMMAND}", "white", True)), ""),
     ]
@@ -170,6 +170,7 @@ def _svg(lines: list[Shown], *, rows: int) -> str:
 
 _STYLE = """\
 text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}
+.page{fill:#1f2430;stroke:#4b5563}
 .b{font-weight:700}
 .gone{opacity:0}
 @keyframes wait{from,to{opacity:0}}

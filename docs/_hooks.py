@@ -20,7 +20,7 @@ _OUTSIDE = {
 """Pages by their place in the checkout, which is their place in the site."""
 _ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):(?=<code)|<p>::</p>")
 """What of docstrings is for other readers of them."""
-_LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+\.md)(?=[)#])")
+_LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+\.(?:md|svg))(?=[)#])")
 
 
 def on_files(files: Files, *, config: Any) -> Files:
