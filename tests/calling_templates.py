@@ -8,8 +8,10 @@ __all__ = [
     "JSON_CALLS",
     "JSON_CALLS_NO_THOUGHTS",
     "KEYS_AND_VALUES",
+    "MISREAD",
     "PRINTED_ARGUMENTS",
     "REFUSED_SYSTEM",
+    "SILENT_CALLS",
     "TEXT_ARGUMENTS",
     "UNFORESEEN_CALLS",
     "UNREADABLE",
@@ -73,6 +75,33 @@ UNFORESEEN_CALLS = _template(
     switch="",
 )
 JSON_CALLS_NO_THOUGHTS = _template(_JSON, thought="", switch="")
+# it looks at calls and prints nothing of them: llama.cpp tells nothing of any answer to a request with tools
+SILENT_CALLS = JSON_CALLS_NO_THOUGHTS.replace("<tool_call>", "{#").replace("</tool_call>", "#}")
+# of what these write llama.cpp takes something for what it is not; the names are those of what that is
+MISREAD = {
+    "thoughts": (  # it looks for the opening mark in what a generation prompt adds, which is nothing
+        "{% if add_generation_prompt is not defined %}{% set add_generation_prompt = true %}{% endif %}"
+        + _template(_JSON, switch="{{ '<think>' if enable_thinking else '<think></think>' }}")
+    ),
+    "contents": JSON_CALLS_NO_THOUGHTS.replace(  # it compares answers to requests with tools
+        "{{ m.content }}",
+        "{% if m.content %}{{ '<say>' if tools else '<say></say>' }}{{ m.content }}{{ '</say>' if tools }}"
+        "{% endif %}",
+    ),
+    "braces": _template(
+        '{% if loop.first %}{{ \'{"name": \' }}{{ c.function.name | tojson }}, "parameters": '
+        "{{ c.function.arguments | tojson }}}{% endif %}",
+        thought="",
+        switch="",
+    ),
+    "several calls": _template(  # it expects a comma between two
+        "{{ '<calls>\n' if loop.first }}<invoke name=\"{{ c.function.name }}\">\n"
+        '{% for k, v in c.function.arguments.items() %}<parameter name="{{ k }}">{{ v }}</parameter>\n'
+        "{% endfor %}</invoke>\n{{ '</calls>' if loop.last }}",
+        thought="",
+        switch="",
+    ),
+}
 KEYS_AND_VALUES = _template(
     _KEYS,
     thought="<think>{{ m.reasoning_content or '' }}</think>",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.comparison import Parity
 from gguf2ollama.chat.conversation import Feature
+from gguf2ollama.chat.outcome import Misread
 from gguf2ollama.chat.reference_prompt import Authors, Claims
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS
 
@@ -165,6 +166,7 @@ class TemplateChoice:
             not by its own chat template.
         ignored_thinking: What a client may say of thinking without effect on the prompt.
         hides_tools: Whether the server takes tools for the model, and no prompt names them.
+        misread: What of answers the server does not take for what it is, where it reads single calls.
     """
 
     chosen: Candidate
@@ -177,6 +179,7 @@ class TemplateChoice:
     turns_thinking_on: bool = False
     ignored_thinking: tuple[IgnoredThinking, ...] = ()
     hides_tools: bool = False
+    misread: tuple[Misread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

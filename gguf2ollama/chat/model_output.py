@@ -48,6 +48,9 @@ class Answer:
         thought: What it thinks before it.
         calls: The calls in it.
         asked: What it answers; ``think`` as the server hands it on.
+        opening: What the prompt has behind the last text of what it answers, that text included.
+        goes_on: Whether the answer follows that in the turn that is over, too: else the template shows there
+            what no model writes.
     """
 
     text: str
@@ -56,6 +59,8 @@ class Answer:
     thought: str = ""
     calls: tuple[ToolCall, ...] = ()
     asked: Conversation
+    opening: str
+    goes_on: bool
 
 
 def answers_of(template: AuthorsTemplate | ReferenceTemplate) -> tuple[Answer, ...]:
@@ -84,8 +89,8 @@ def _answer(before: str, after: str, *, asked: Conversation, answer: Message) ->
     # what was said before may be shown in another way once more is said
     last = asked.messages[-1].content
     before, after = before[max(before.rfind(last), 0) :], after[max(after.rfind(last), 0) :]
-    start = _shared(before, after)
-    closing = ""
+    start, opening = _shared(before, after), before
+    goes_on, closing = start == len(before), ""
     if start < len(before):
         start -= len(_begun_mark(after[:start]))
         closing = _closing(before[start:])
@@ -105,6 +110,8 @@ def _answer(before: str, after: str, *, asked: Conversation, answer: Message) ->
         thought=thought,
         calls=answer.calls,
         asked=asked,
+        opening=opening,
+        goes_on=goes_on or bool(closing),
     )
 
 

@@ -19,17 +19,15 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
 from typing import Any, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.chat.conversation import Conversation
+from gguf2ollama.chat.outcome import Call, Heard
 from gguf2ollama.gotmpl.versions import is_since
 
-__all__ = ["AnswerParser", "Heard", "known_parsers"]
-
-Call: TypeAlias = tuple[str, dict[str, Any]]
+__all__ = ["AnswerParser", "known_parsers"]
 
 # what Go's unicode.IsSpace takes for white space
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -37,21 +35,6 @@ SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(
 
 class Unread(Exception):
     """The server ends the answer with an error: a call in it is written in another way."""
-
-
-@dataclass(slots=True)
-class Heard:
-    """What a parser reads in an answer.
-
-    Attributes:
-        said: The content.
-        thought: The thinking.
-        calls: Each call of a tool: its name and its arguments.
-    """
-
-    said: str = ""
-    thought: str = ""
-    calls: list[Call] = field(default_factory=list)
 
 
 def cut(text: str, mark: str) -> tuple[str, str | None]:

@@ -1,13 +1,16 @@
-"""What comes of rendering a conversation: a prompt, or a refusal."""
+"""What comes of a conversation: a prompt or a refusal, and what is read in an answer."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from dataclasses import field
+from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 
-__all__ = ["Cause", "Outcome", "Refused", "Rendered"]
+__all__ = ["Call", "Cause", "Heard", "Misread", "Outcome", "Refused", "Rendered"]
 
+Misread: TypeAlias = Literal["contents", "thoughts", "braces", "several calls"]
+Call: TypeAlias = tuple[str, dict[str, Any]]
 Cause: TypeAlias = Literal["raised", "failed", "forbidden", "doubtful"]
 
 
@@ -34,3 +37,18 @@ class Refused:
 
 
 Outcome: TypeAlias = Rendered | Refused
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a server reads in an answer.
+
+    Attributes:
+        said: The content.
+        thought: The thinking.
+        calls: Each call of a tool: its name and its arguments.
+    """
+
+    said: str = ""
+    thought: str = ""
+    calls: list[Call] = field(default_factory=list)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gguf2ollama import ollama_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.model_output import Answer
 from gguf2ollama.chat.ollama_input import canonical
+from gguf2ollama.chat.outcome import Heard, Misread, Rendered
 from gguf2ollama.chat.reference_prompt import as_asked
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.llamacpp.server import CallReader
-    from gguf2ollama.chat.ollama_parsers import AnswerParser, Heard
+    from gguf2ollama.chat.llamacpp import NativeTemplate
+    from gguf2ollama.chat.llamacpp.server import AnswerReader
+    from gguf2ollama.chat.ollama_parsers import AnswerParser
 
 __all__ = [
     "are_calls_read",
     "continues_answers",
     "first_that_reads",
+    "misread_natively",
     "misses_calls_natively",
     "stops_that_cut",
 ]
@@ -108,7 +112,7 @@ def _behind_thought(answer: Answer, *, closing: str) -> str:
 
 
 def misses_calls_natively(
-    readers: Iterable[CallReader], answers: Sequence[Answer], *, thinks: bool, version: str
+    readers: Iterable[AnswerReader], answers: Sequence[Answer], *, thinks: bool, version: str
 ) -> bool:
     """Return whether a server that renders with the chat template reads none of the model's plainest calls.
 
@@ -130,24 +134,97 @@ def misses_calls_natively(
         and len(answer.calls[0].arguments) == 1
     ]
     return any(
-        reader.shows_calls and not any(_is_read(reader, answer, version=version) for answer in plainest)
+        reader.shows_calls
+        and not any(_comes_out(reader, answer, _calls_are_read, version=version) for answer in plainest)
         for reader in readers
     )
 
 
-def _is_read(reader: CallReader, answer: Answer, *, version: str) -> bool:
-    """Return whether a call is read, wherever behind it the turn may end, and with a thought or without."""
-    asked = canonical(answer.asked, path="native", version=version)
-    expected = [(call.name, dict(call.arguments)) for call in answer.calls]
-    if reader.holds_to_form(answer.text):
+def misread_natively(
+    native: NativeTemplate, answers: Sequence[Answer], *, thinks: bool, version: str
+) -> tuple[Misread, ...]:
+    """Return what of a model's answers is misread by a server that renders with the chat template.
+
+    Plain answers and thoughts are asked for where the server prompts for them as the authors do. Something is
+    misread where no answer with it comes out, wherever its turn may end.
+
+    Args:
+        native: How the server treats the chat template.
+        answers: The answers of the model.
+        thinks: Whether the server takes the model for one that thinks.
+        version: The version of Ollama.
+    """
+    met = [answer for answer in answers if (answer.asked.think is None) != thinks]
+    plain = [one for one in met if not one.calls and one.goes_on and _is_prompted_alike(native, one)]
+    found: list[Misread] = []
+
+    def fails(asked: Sequence[Answer], is_right: Callable[[Heard, Answer], bool], *, tools: bool) -> bool:
+        readers = native.answer_readers(with_tools=tools) if asked else []
+        return any(
+            not any(_comes_out(reader, one, is_right, version=version) for one in asked)
+            for reader in readers
+            if reader.shows_calls or not any(one.calls for one in asked)
+        )
+
+    for offers_tools in (False, True):
+        said = [one for one in plain if not one.thought and bool(one.asked.tools) is offers_tools]
+        if fails(said, _is_said, tools=offers_tools):
+            found.append("contents")
+        elif offers_tools and fails([_in_braces(one) for one in said], _is_said, tools=True):
+            found.append("braces")
+    thought = [one for one in plain if one.thought and not one.asked.tools]
+    if fails(thought, _is_thought, tools=False):
+        found.append("thoughts")
+    single = [one for one in met if len(one.calls) == 1 and len(one.calls[0].arguments) == 1]
+    several = [one for one in met if len(one.calls) > 1 and _are_written(one)]
+    if fails(several, _calls_are_read, tools=True) and not fails(single, _calls_are_read, tools=True):
+        found.append("several calls")
+    return tuple(dict.fromkeys(found))
+
+
+def _is_prompted_alike(native: NativeTemplate, answer: Answer) -> bool:
+    """Return whether the server begins the answer as the authors do."""
+    outcome = native.render(answer.asked)
+    return isinstance(outcome, Rendered) and outcome.prompt.endswith(answer.opening)
+
+
+def _are_written(answer: Answer) -> bool:
+    """Return whether the template shows every call: some show the first one only."""
+    return all(answer.text.count(call.name) >= len(answer.calls) for call in answer.calls)
+
+
+def _in_braces(answer: Answer) -> Answer:
+    said = f"{{{answer.said}}}"
+    text = answer.text.replace(answer.said, said)
+    return replace(answer, text=text, said=said, end=answer.end + len(text) - len(answer.text))
+
+
+def _is_said(heard: Heard, answer: Answer) -> bool:
+    return answer.said in heard.said
+
+
+def _is_thought(heard: Heard, answer: Answer) -> bool:
+    return answer.thought in heard.thought and answer.thought not in heard.said and _is_said(heard, answer)
+
+
+def _calls_are_read(heard: Heard, answer: Answer) -> bool:
+    return heard.calls == [(call.name, dict(call.arguments)) for call in answer.calls]
+
+
+def _comes_out(
+    reader: AnswerReader, answer: Answer, is_right: Callable[[Heard, Answer], bool], *, version: str
+) -> bool:
+    """Return whether an answer is read rightly, wherever behind it the turn may end.
+
+    With a thought before it or without, as a model may write one that the template does not show.
+    """
+    if answer.calls and reader.holds_to_form(answer.text):
         return True
     if len(answer.text) > _CAP_CHARACTERS:
         return True  # nobody's call is that long, and to try takes long
+    asked = canonical(answer.asked, path="native", version=version)
     closing = reader.loaded.reasoning.end
     thoughts = ("", f"Hm.{closing}") if closing else ("",)
     ends = range(answer.end, min(len(answer.text), answer.end + _CAP_END) + 1)
-    return any(
-        reader.read(thought + answer.text[:end], asked=asked) == expected
-        for thought in thoughts
-        for end in ends
-    )
+    texts = (thought + answer.text[:end] for thought in thoughts for end in ends)
+    return any(heard is not None and is_right(heard, answer) for heard in reader.read_all(texts, asked=asked))

@@ -25,11 +25,12 @@ from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.costs import Cost, cost_of
 from gguf2ollama.chat.llamacpp import NativeTemplate, Prediction, Unpredictable, read_native
 from gguf2ollama.chat.model_output import answers_of
-from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
+from gguf2ollama.chat.outcome import Misread, Outcome, Refused, Rendered
 from gguf2ollama.chat.output_checks import (
     are_calls_read,
     continues_answers,
     first_that_reads,
+    misread_natively,
     misses_calls_natively,
     stops_that_cut,
 )
@@ -80,6 +81,7 @@ def choose_template(question: Question, *, renderer: Renderer) -> TemplateChoice
         turns_thinking_on="thinking" in chosen.capabilities and not trial.thinks_by_default(),
         ignored_thinking=() if is_unknown else ignored_thinking(chosen, render, authors=trial.template),
         hides_tools=not is_unknown and hides_tools(chosen, render),
+        misread=() if is_unknown else trial.misread(chosen),
     )
 
 
@@ -191,6 +193,18 @@ class _Trial:
 
         parsed = parse(candidate.go_template)
         return self._go_prompt(parsed, taken, capabilities=candidate.capabilities, budget=Budget())
+
+    def misread(self, candidate: Candidate) -> tuple[Misread, ...]:
+        """Return what of answers the server takes for something else, where the chat template renders."""
+        if not candidate.is_native:
+            return ()
+        text = self._carried if candidate.chat_template is None else candidate.chat_template
+        return misread_natively(
+            self._native(text),
+            self._answers,
+            thinks="thinking" in candidate.capabilities,
+            version=self._question.version,
+        )
 
     def cutting_stops(self) -> tuple[str, ...]:
         """Return the stop strings that would cut an answer before its end."""
@@ -351,7 +365,7 @@ class _Trial:
             return False
         if text not in found:
             found[text] = misses_calls_natively(
-                native.call_readers(),
+                native.answer_readers(),
                 self._answers,
                 thinks="thinking" in native.capabilities,
                 version=self._question.version,

@@ -14,6 +14,7 @@ from gguf2ollama.planning.value_json import Forms
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.candidate import TemplateChoice
+    from gguf2ollama.chat.outcome import Misread
 
 __all__ = ["UNSEEN_TOOLS", "lint_warnings", "recipe_warnings"]
 
@@ -25,6 +26,24 @@ HIDDEN_TOOLS = (
     "Ollama lists tools among the capabilities, since the TEMPLATE names .Tools, but it never prints the"
     " names of the tools that a client offers, so the model does not see them"
 )
+_MISREAD: dict[Misread, str] = {
+    "contents": (
+        "Ollama will not parse plain answers that are written as the chat template writes them: they fail or"
+        " lose text"
+    ),
+    "thoughts": (
+        "Ollama will not parse reasoning that is written as the chat template writes it: it stays in the"
+        " answer, or the answer fails"
+    ),
+    "braces": (
+        "with tools, Ollama takes a { in an answer for the beginning of a tool call: answers with code or"
+        " JSON fail"
+    ),
+    "several calls": (
+        "Ollama will not parse several tool calls in one answer that are written as the chat template writes"
+        " them: such answers fail, or keep one call"
+    ),
+}
 _SHOWN = 60  # characters of a text
 _NO_INSERT = (
     "the model fills in the middle, but Ollama refuses suffix in /api/generate here: that needs a TEMPLATE"
@@ -185,6 +204,7 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
         yield '"think": false does not change the prompt: the model reasons all the same, if it does'
     if "levels" in choice.ignored_thinking:
         yield '"think": "low", "medium" and "high" do not reach the chat template: each turns reasoning on'
+    yield from (_MISREAD[kind] for kind in choice.misread)
     if choice.chosen.generate_note:
         yield choice.chosen.generate_note
     if origin == "native" and target.create_replaces_template and choice.chosen.companion is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.builders import CHATML_TEMPLATE, tiny_llama
-from tests.calling_templates import JSON_CALLS, JSON_CALLS_NO_THOUGHTS, UNFORESEEN_CALLS
+from tests.calling_templates import JSON_CALLS, JSON_CALLS_NO_THOUGHTS, MISREAD, UNFORESEEN_CALLS
 
 KEY = "tokenizer.chat_template"
 
@@ -93,6 +93,22 @@ def test_calls_that_ollama_would_not_read_are_warned_of(call, tmp_path):
         done = call("inspect", path)
         assert done.code == 0, done.err
         assert ("Ollama will not parse tool calls" in done.err) is is_warned
+
+
+_WARNED = {
+    "contents": "will not parse plain answers",
+    "thoughts": "will not parse reasoning",
+    "braces": "takes a { in an answer for",
+    "several calls": "will not parse several tool calls",
+}
+
+
+@pytest.mark.parametrize("kind", MISREAD)
+def test_what_ollama_would_misread_of_answers_is_warned_of(call, tmp_path, kind):
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=MISREAD[kind])
+    done = call("inspect", path)
+    assert done.code == 0
+    assert [one for one in MISREAD if _WARNED[one] in done.err] == [kind], done.err
 
 
 @pytest.mark.parametrize(

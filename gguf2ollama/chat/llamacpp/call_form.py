@@ -1,6 +1,6 @@
 """Find how a template writes calls of tools, by comparing prompts as llama.cpp does.
 
-What it finds is what llama-server reads in answers (``call_reader``) and holds them to with a grammar. A
+What it finds is what llama-server reads in answers (``answer_reader``) and holds them to with a grammar. A
 template that writes calls in a way that it does not see has its calls unread, and answers with calls fail.
 
 Texts have one character for each byte of their UTF-8 form (``values.as_bytes_text``).
@@ -24,7 +24,7 @@ from gguf2ollama.chat.llamacpp.probe_chats import ANSWER, ARGUMENTS, FUNCTIONS, 
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, split
 from gguf2ollama.chat.llamacpp.values import as_bytes_text
 
-__all__ = ["CallForm", "find_call_form"]
+__all__ = ["CallForm", "find_call_form", "find_content_marks"]
 
 Mode: TypeAlias = Literal["JSON", "tag with JSON", "tags"]
 
@@ -34,6 +34,11 @@ _USER = {"role": "user", "content": USER}
 _MARK = r"(?:<[^>]*>|\[[^\]]*\])"
 _SPACE = rf"[{WHITE_SPACE}]*+"
 _CAP_STEPS = 50_000_000
+# the marks of templates whose answers llama.cpp knows to stand between nothing, whatever its comparisons say
+_UNWRAPPED = (
+    ("set has_code_interpreter = tools | selectattr(",),
+    ("<SPECIAL_10>", "<SPECIAL_11>", "<SPECIAL_12>", "<TOOL_RESPONSE>"),
+)
 _TEXT = rf"(?:(?!{_MARK}).)*+"  # up to the next mark
 
 
@@ -117,8 +122,7 @@ def find_call_form(
         if mode == "tags":
             form = _with_value_marks(_with_argument_marks(form, compare), compare)
         form = _with_id_marks(form, compare)
-    form = replace(form, content=_content_marks(compare, reasoning))
-    return _patched(form, source)
+    return _patched(replace(form, content=find_content_marks(render, source, reasoning=reasoning)), source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +171,20 @@ def _trim(text: str) -> str:
     return text.strip(WHITE_SPACE)
 
 
+def find_content_marks(render: Render, source: str, *, reasoning: Reasoning) -> tuple[str, str]:
+    """Find what every answer stands between; ``("", "")`` for nothing.
+
+    Raises:
+        NotForeseen: It cannot be told.
+    """
+    if any(all(mark in source for mark in marks) for marks in _UNWRAPPED):
+        return "", ""
+    found = _content_marks(_Comparison(render), reasoning)
+    is_cohere = "<|CHATBOT_TOKEN|>" in source and "<|END_OF_TURN_TOKEN|>" in source
+    return ("<|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>") if is_cohere and not found[0] else found
+
+
 def _content_marks(compare: _Comparison, reasoning: Reasoning) -> tuple[str, str]:
-    """Find what every answer stands between."""
     call = {
         "id": _IDS[0],
         "type": "function",
@@ -388,10 +404,10 @@ def _with_id_marks(form: CallForm, compare: _Comparison) -> CallForm:
 
 def _patched(form: CallForm, source: str) -> CallForm:
     """Change what was found where llama.cpp knows better, by marks in the template's text."""
-    if "set has_code_interpreter = tools | selectattr(" in source:
+    code_interpreter, special_tokens = _UNWRAPPED
+    if all(mark in source for mark in code_interpreter):
         return replace(
             form,
-            content=("", ""),
             name=("", form.name[1]),
             section=("", ""),
             call=("<function=", "</function>"),
@@ -405,19 +421,16 @@ def _patched(form: CallForm, source: str) -> CallForm:
             name=(as_bytes_text(_deepseek("sep")), form.name[1]),
             closing="```",
         )
-    if all(mark in source for mark in ("<SPECIAL_10>", "<SPECIAL_11>", "<SPECIAL_12>", "<TOOL_RESPONSE>")):
+    if all(mark in source for mark in special_tokens):
         return replace(
             form,
             mode="JSON",
             section=("", ""),
             call=("<TOOLCALL>", "</TOOLCALL>"),
             is_list=True,
-            content=("", ""),
         )
     if "laguna_glm_thinking" in source:
         form = replace(form, value=(_trim(form.value[0]), _trim(form.value[1])))
-    if "<|CHATBOT_TOKEN|>" in source and "<|END_OF_TURN_TOKEN|>" in source and not form.content[0]:
-        form = replace(form, content=("<|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>"))
     return form
 
 

@@ -10,7 +10,7 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.llamacpp.builds import builds_of
 from gguf2ollama.chat.llamacpp.server import (
-    CallReader,
+    AnswerReader,
     Loaded,
     Prediction,
     Tokens,
@@ -66,12 +66,15 @@ class NativeTemplate:
         outcomes = [one.render(asked) if isinstance(one, Loaded) else one for one in loaded]
         return outcomes[0] if _agree(outcomes) else _undecided(outcomes)
 
-    def call_readers(self) -> list[CallReader]:
-        """Return what reads the calls in answers: one for each build; none where that is not known."""
-        found = [
-            one.call_reader() if isinstance(one, Loaded) else Unpredictable("") for one in self._with_tools
-        ]
-        readers = [one for one in found if isinstance(one, CallReader)]
+    def answer_readers(self, *, with_tools: bool = True) -> list[AnswerReader]:
+        """Return what reads answers: one for each build; none where that is not known.
+
+        Args:
+            with_tools: Whether the requests offer tools.
+        """
+        loaded = self._with_tools if with_tools else self._loaded
+        found = [one.answer_reader() if isinstance(one, Loaded) else Unpredictable("") for one in loaded]
+        readers = [one for one in found if isinstance(one, AnswerReader)]
         return readers if len(readers) == len(found) else []
 
 

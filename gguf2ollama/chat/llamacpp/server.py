@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.conversation import Conversation, Message
+from gguf2ollama.chat.llamacpp.answer_reader import read_answer, read_calling_answer
 from gguf2ollama.chat.llamacpp.autoparser import Reasoning, find_reasoning, require_parser
 from gguf2ollama.chat.llamacpp.builds import Build
-from gguf2ollama.chat.llamacpp.call_form import CallForm, find_call_form
-from gguf2ollama.chat.llamacpp.call_reader import Call, read_calls
+from gguf2ollama.chat.llamacpp.call_form import CallForm, find_call_form, find_content_marks
 from gguf2ollama.chat.llamacpp.caps import Support, probe, takes_parallel_calls
 from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
 from gguf2ollama.chat.llamacpp.interpreter import Template, load
@@ -24,9 +24,9 @@ from gguf2ollama.chat.llamacpp.request import (
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, common_prefix
 from gguf2ollama.chat.llamacpp.special_templates import Family, continued_turn, family_of, opened_turn
 from gguf2ollama.chat.llamacpp.values import as_bytes_text, as_text
-from gguf2ollama.chat.outcome import Cause, Outcome, Refused, Rendered
+from gguf2ollama.chat.outcome import Cause, Heard, Outcome, Refused, Rendered
 
-__all__ = ["CallReader", "Loaded", "Prediction", "Tokens", "Unpredictable", "load_tool_use", "start"]
+__all__ = ["AnswerReader", "Loaded", "Prediction", "Tokens", "Unpredictable", "load_tool_use", "start"]
 
 _CAP_CHARACTERS = 128 << 10  # the longest of 183 real templates has 19 kB
 _TEST = Message(role="user", content="test")
@@ -285,25 +285,26 @@ class Loaded:
         """
         self._prompt(Conversation(name="start", messages=tuple(messages), think=True))
 
-    def call_reader(self) -> CallReader | Unpredictable:
-        """Return what reads the calls in answers."""
+    def answer_reader(self) -> AnswerReader | Unpredictable:
+        """Return what reads answers."""
         if self.family is not None:
             return Unpredictable(f"llama.cpp reads answers of {self.family.name} in its own way")
-        if not self.support.tool_calls:
-            return CallReader(loaded=self, form=None)
         learner = _Learner(
             template=self.template, support=self.support, build=self.build, tokens=self.tokens, now=self.now
         )
+        form, has_parallel_calls = None, False
         try:
-            has_parallel_calls = takes_parallel_calls(self.template, now=self.now, support=self.support)
-            form = find_call_form(
-                learner, self.source, reasoning=self.reasoning, has_parallel_calls=has_parallel_calls
-            )
+            content = find_content_marks(learner, self.source, reasoning=self.reasoning)
+            if self.support.tool_calls:
+                has_parallel_calls = takes_parallel_calls(self.template, now=self.now, support=self.support)
+                form = find_call_form(
+                    learner, self.source, reasoning=self.reasoning, has_parallel_calls=has_parallel_calls
+                )
         except TemplateFault as fault:
             return Unpredictable(str(fault))
         except NotForeseen as reason:
             return Unpredictable(_sentence(reason))
-        return CallReader(loaded=self, form=form)
+        return AnswerReader(loaded=self, form=form, content=content, has_parallel_calls=has_parallel_calls)
 
     def begun_thought(self, asked: Conversation) -> str:
         """Return what a prompt has of the answer's thought, from its opening mark on.
@@ -382,16 +383,20 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallReader:
-    """Reads calls as a server does that has started with a template.
+class AnswerReader:
+    """Reads answers as a server does that has started with a template.
 
     Attributes:
         loaded: The template.
         form: How it writes calls; ``None`` where the server sees none in it.
+        content: What an answer without calls stands between; ``("", "")`` for nothing.
+        has_parallel_calls: Whether the server lets the model write several calls.
     """
 
     loaded: Loaded
     form: CallForm | None
+    content: tuple[str, str]
+    has_parallel_calls: bool
 
     @property
     def shows_calls(self) -> bool:
@@ -405,23 +410,36 @@ class CallReader:
         mark = as_text(self.form.section[0] or self.form.call[0])
         return bool(mark) and mark in text
 
-    def read(self, text: str, *, asked: Conversation) -> list[Call] | None:
-        """Return the calls in an answer; ``None`` where the request ends with an error, or nothing is known.
+    def read(self, text: str, *, asked: Conversation) -> Heard | None:
+        """Read an answer; ``None`` where the request ends with an error, or its prompt is not known.
 
         Args:
             text: What the model writes, up to the end of its turn.
             asked: What it answers, canonical.
         """
-        if self.form is None:
-            return None
+        return next(self.read_all([text], asked=asked))
+
+    def read_all(self, texts: Iterable[str], *, asked: Conversation) -> Iterator[Heard | None]:
+        """Yield what is read in each of several answers to one request; see :meth:`read`."""
         try:
             begun, tools = self.loaded.begun_thought(asked), told_tools(asked)
         except (TemplateFault, NotForeseen):
+            yield from (None for _ in texts)
+            return
+        yield from (self._read(as_bytes_text(begun + text), tools) for text in texts)
+
+    def _read(self, written: str, tools: Sequence[Mapping[str, Any]]) -> Heard | None:
+        reasoning = self.loaded.reasoning
+        if not tools or not self.shows_calls:
+            found = read_answer(written, reasoning=reasoning, content=self.content)
+        elif self.form is None:
+            return Heard()  # whatever the answer is, the server tells nothing of it
+        else:
+            found = read_calling_answer(written, form=self.form, reasoning=reasoning, tools=tools)
+        if found is None:
             return None
-        found = read_calls(
-            as_bytes_text(begun + text), form=self.form, reasoning=self.loaded.reasoning, tools=tools
-        )
-        return None if found is None else [(as_text(name), _as_text_all(told)) for name, told in found]
+        calls = [(as_text(name), _as_text_all(told)) for name, told in found.calls]
+        return Heard(said=as_text(found.said), thought=as_text(found.thought), calls=calls)
 
 
 def _as_text_all(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -12,10 +12,11 @@ from gguf2ollama.chat.candidate import Question, TemplateChoice
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.llamacpp.call_form import CallForm
-from gguf2ollama.chat.llamacpp.server import CallReader
+from gguf2ollama.chat.llamacpp.server import AnswerReader
 from gguf2ollama.chat.model_output import Answer, answers_of
 from gguf2ollama.chat.ollama_input import canonical
-from gguf2ollama.chat.output_checks import misses_calls_natively
+from gguf2ollama.chat.outcome import Heard
+from gguf2ollama.chat.output_checks import misread_natively, misses_calls_natively
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.rewrites import with_arguments_as_json
@@ -24,6 +25,8 @@ from tests.calling_templates import (
     JSON_CALLS,
     JSON_CALLS_NO_THOUGHTS,
     KEYS_AND_VALUES,
+    MISREAD,
+    SILENT_CALLS,
     TEXT_ARGUMENTS,
     UNFORESEEN_CALLS,
     XML_CALLS_NO_THOUGHTS,
@@ -58,8 +61,8 @@ READ = {
 }
 
 
-def _reader(text: str) -> CallReader:
-    (reader,) = read_native(text, version=_VERSION, now=_NOW).call_readers()
+def _reader(text: str) -> AnswerReader:
+    (reader,) = read_native(text, version=_VERSION, now=_NOW).answer_readers()
     return reader
 
 
@@ -76,7 +79,8 @@ def test_calls_are_read_as_they_are_written(renderer: Renderer, text: str):
         expected = [(call.name, dict(call.arguments)) for call in answer.calls]
         cuts = range(answer.end, len(answer.text) + 1)  # wherever the end of the turn stands
         if expected:
-            assert expected in [reader.read(answer.text[:cut], asked=asked) for cut in cuts], answer.text
+            heard = [reader.read(answer.text[:cut], asked=asked) for cut in cuts]
+            assert expected in [one.calls for one in heard if one is not None], answer.text
             found += 1
     assert found >= 3
 
@@ -122,7 +126,7 @@ def test_arguments_that_are_not_put_between_texts_stay(text: str):
 
 
 def test_a_template_that_llama_cpp_knows_or_that_shows_no_calls_misses_none(renderer: Renderer):
-    assert read_native(XML_CALLS_NO_THOUGHTS, version=_VERSION, now=_NOW).call_readers() == []
+    assert read_native(XML_CALLS_NO_THOUGHTS, version=_VERSION, now=_NOW).answer_readers() == []
     silent = "{% for t in tools or [] %}{{ t | tojson }}{% endfor %}{{ messages[-1].content }}"
     assert _reader(silent).form is None
     answers = _answers(silent, renderer, thinks=False)
@@ -144,7 +148,79 @@ def test_the_form_of_calls_is_found():
 
 _TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 _ASKED = Conversation(name="asked", messages=(Message(role="user", content="Hi"),), tools=(_TOOL,))
-_READERS: dict[str, CallReader] = {}
+
+
+@pytest.mark.parametrize("kind", MISREAD)
+def test_what_is_taken_for_something_else_is_told(renderer: Renderer, kind: str):
+    native = read_native(MISREAD[kind], version=_VERSION, now=_NOW)
+    thinks = "thinking" in native.capabilities
+    answers = answers_of(renderer.load(MISREAD[kind]))
+    assert misread_natively(native, answers, thinks=thinks, version=_VERSION) == (kind,)
+    question = Question(
+        authors=Authors(chat_template=MISREAD[kind]), version=_VERSION, may_template=False, may_patch=False
+    )
+    choice = choose_template(question, renderer=renderer)
+    assert isinstance(choice, TemplateChoice)
+    assert choice.misread == (kind,)
+
+
+@pytest.mark.parametrize("text", READ.values(), ids=READ)
+def test_nothing_else_is_misread(renderer: Renderer, text: str):
+    native, thinks = read_native(text, version=_VERSION, now=_NOW), "<think>" in text
+    answers = answers_of(renderer.load(text))
+    assert misread_natively(native, answers, thinks=thinks, version=_VERSION) == ()
+
+
+def test_thoughts_that_nobody_writes_are_not_asked_for(renderer: Renderer):
+    # the prompt closes the thought that the turn that is over shows: no model goes on with one
+    text = MISREAD["thoughts"].replace(
+        "{{ '<think>' if enable_thinking else '<think></think>' }}", "<think></think>"
+    )
+    answers = answers_of(renderer.load(text))
+    assert [one.goes_on for one in answers if one.thought and not one.calls] == [False] * 2
+    native = read_native(text, version=_VERSION, now=_NOW)
+    assert misread_natively(native, answers, thinks=True, version=_VERSION) == ()
+
+
+def test_with_tools_nothing_is_told_of_answers_where_a_template_shows_no_call(renderer: Renderer):
+    reader = _reader(SILENT_CALLS)
+    assert (reader.shows_calls, reader.form) == (True, None)
+    assert reader.read("There.", asked=canonical(_ASKED, path="native", version=_VERSION)) == Heard()
+    native = read_native(SILENT_CALLS, version=_VERSION, now=_NOW)
+    answers = answers_of(renderer.load(SILENT_CALLS))
+    assert misread_natively(native, answers, thinks=False, version=_VERSION) == ("contents",)
+
+
+_SAID = Conversation(name="asked", messages=(Message(role="user", content="Hi"),), think=True)
+
+
+@pytest.mark.parametrize(
+    "text, heard",
+    [
+        ("Hm.\n</think>\n\nThere.", Heard(said="There.", thought="Hm.\n")),
+        ("Hm. There.", Heard(thought="Hm. There.")),  # a thought without end
+        ("", Heard()),
+    ],
+)
+def test_thoughts_and_contents_are_read(text: str, heard: Heard):
+    assert _reader(JSON_CALLS).read(text, asked=canonical(_SAID, path="native", version=_VERSION)) == heard
+
+
+@pytest.mark.parametrize(
+    "text, heard",
+    [
+        ("<say>There.</say>", Heard(said="There.")),
+        ("<say>There.", Heard(said="There.")),  # what is missing at the end is passed over
+        ("There.", Heard(said="There.")),
+        ("<say>There.</say> And more.", None),
+    ],
+)
+def test_contents_between_marks_are_read(text: str, heard: Heard | None):
+    asked = canonical(_SAID, path="native", version=_VERSION)
+    assert _reader(MISREAD["contents"]).read(text, asked=asked) == heard
+
+
+_READERS: dict[str, AnswerReader] = {}
 _PIECES = st.sampled_from(
     [
         "<tool_call>",
@@ -166,10 +242,11 @@ def test_whatever_a_model_writes_is_read_or_not(text: str, name: str):
     reader = _READERS.setdefault(name, _reader(READ[name]))
     asked = canonical(_ASKED, path="native", version=_VERSION)
     found = reader.read(text, asked=asked)
-    assert found is None or all(call[0] == "f" and isinstance(call[1], dict) for call in found)
+    calls = [] if found is None else found.calls
+    assert all(name == "f" and isinstance(arguments, dict) for name, arguments in calls)
 
 
 @pytest.mark.parametrize("marks", ["{{ '<' * 60000 }}", "{{ '<>' * 60000 }}", "{{ '[<' * 9000 }}"])
 def test_very_many_marks_are_not_searched(marks: str):
     text = _TURN.replace("AFTER", "").replace("CALL", marks + "{{ c.function.name }}")
-    assert read_native(text, version=_VERSION, now=_NOW).call_readers() == []
+    assert read_native(text, version=_VERSION, now=_NOW).answer_readers() == []

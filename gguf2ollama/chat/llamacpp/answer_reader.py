@@ -1,22 +1,22 @@
-"""Read the calls in an answer as llama-server does, by the form that it found in the chat template.
+"""Read an answer as llama-server does, by the forms that it found in the chat template.
 
 Source: ``common/chat-auto-parser-generator.cpp`` and ``common/chat-peg-parser.cpp`` of llama.cpp b10488 and
-b11095. What a grammar makes a model write otherwise than the template does is not foreseen.
+b11095. What a grammar makes a model write otherwise than the template does is not foreseen, nor what comes of
+a call without its end.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from gguf2ollama.chat.llamacpp.autoparser import Reasoning
 from gguf2ollama.chat.llamacpp.call_form import CallForm
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE
+from gguf2ollama.chat.outcome import Call, Heard
 
-__all__ = ["Call", "read_calls"]
-
-Call: TypeAlias = tuple[str, dict[str, Any]]
+__all__ = ["read_answer", "read_calling_answer"]
 
 _decoder = json.JSONDecoder()
 
@@ -25,10 +25,42 @@ class _Unread(Exception):
     """That the text goes on in another way."""
 
 
-def read_calls(
+class _Ended(Exception):
+    """That the text ends before what has to follow: llama-server takes what it has read by then."""
+
+
+def read_answer(text: str, *, reasoning: Reasoning, content: tuple[str, str]) -> Heard | None:
+    """Read an answer to a request without tools; ``None`` where it ends with an error.
+
+    Args:
+        text: What the model writes, behind what its prompt begins of its thought; byte by byte.
+        reasoning: How thoughts are written.
+        content: What an answer stands between; ``("", "")`` for nothing.
+    """
+    reader = _Reader(text)
+    if reasoning.is_found:
+        reader.skip_space()
+    try:
+        if all(content):
+            if reasoning.is_found:
+                reader.try_(lambda: reader.thought(reasoning))
+            else:
+                reader.said(content[0])
+            reader.wrapped(content)
+        else:
+            reader.try_(lambda: reader.thought(reasoning))
+            reader.said("")
+    except _Unread:
+        return None
+    except _Ended:
+        return reader.heard
+    return reader.heard if reader.at == len(text) else None
+
+
+def read_calling_answer(
     text: str, *, form: CallForm, reasoning: Reasoning, tools: Sequence[Mapping[str, Any]]
-) -> list[Call] | None:
-    """Return the calls in an answer; ``None`` where it cannot be read, which ends the request with an error.
+) -> Heard | None:
+    """Read an answer to a request with tools; ``None`` where it ends with an error.
 
     Args:
         text: What the model writes, behind what its prompt begins of its thought; byte by byte.
@@ -36,25 +68,25 @@ def read_calls(
         reasoning: How thoughts are.
         tools: The tools that are offered.
     """
-    reader = _Reader(text, form, tools)
+    reader = _CallReader(text, form, tools)
     reader.skip_space()
-    reader.try_(lambda: reader.thought(reasoning))
     try:
+        reader.try_(lambda: reader.thought(reasoning))
         reader.content()
-        calls = reader.calls()
-    except _Unread:
-        return None
-    return calls if reader.at == len(text) else None
+    except _Ended:
+        return reader.heard
+    reader.heard.calls += reader.calls()
+    return reader.heard if reader.at == len(text) else None
 
 
 class _Reader:
     """Reads from a place of a text on."""
 
-    def __init__(self, text: str, form: CallForm, tools: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.form = form
-        self.schemas = dict(_schemas(tools))
+        self.is_calling = False
+        self.heard = Heard()
 
     def try_(self, read: Callable[[], object]) -> bool:
         """Read what may be missing."""
@@ -68,7 +100,8 @@ class _Reader:
 
     def expect(self, literal: str) -> None:
         if not self.text.startswith(literal, self.at):
-            raise _Unread
+            is_begun = literal.startswith(self.text[self.at :])
+            raise _Ended if is_begun and not self.is_calling else _Unread
         self.at += len(literal)
 
     def skip_space(self) -> None:
@@ -96,25 +129,41 @@ class _Reader:
             raise _Unread
         if reasoning.start:
             self.loosely(reasoning.start)
-        self.until(reasoning.end.strip(WHITE_SPACE))
+        self.heard.thought = self.until(reasoning.end.strip(WHITE_SPACE))
         self.loosely(reasoning.end)
+
+    def said(self, mark: str) -> None:
+        """Read what is said up to a mark, or to the end for ``""``."""
+        self.heard.said += self.until(mark) if mark else self.text[self.at :]
+        self.at = self.at if mark else len(self.text)
+
+    def wrapped(self, marks: tuple[str, str]) -> None:
+        """Read what is said between two marks."""
+        self.expect(marks[0])
+        self.heard.said += self.until(marks[1])
+        self.expect(marks[1])
+
+
+class _CallReader(_Reader):
+    """Reads calls, too."""
+
+    def __init__(self, text: str, form: CallForm, tools: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(text)
+        self.form = form
+        self.schemas = dict(_schemas(tools))
 
     def content(self) -> None:
         """Read what is said before the first call."""
         form = self.form
         if form.mode == "JSON" and all(form.content):
-            self.try_(self._wrapped)
+            self.try_(lambda: self.wrapped(form.content))
             return
-        mark = form.section[0] or form.call[0] or ("{" if form.mode == "JSON" else "")
-        self.until(mark)
-
-    def _wrapped(self) -> None:
-        self.expect(self.form.content[0])
-        self.until(self.form.content[1])
-        self.expect(self.form.content[1])
+        if mark := form.section[0] or form.call[0] or ("{" if form.mode == "JSON" else ""):
+            self.said(mark)
 
     def calls(self) -> list[Call]:
         form, found = self.form, list[Call]()
+        self.is_calling = True
         if form.mode != "JSON":
             self.try_(lambda: found.extend(self._in_tags()))
             return found
