@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import gguf2ollama
 from gguf2ollama import build, errors
 from gguf2ollama.cli._app import run  # `cli.run` is a verb's module once that was called
 from gguf2ollama.errors import Gguf2OllamaError
@@ -90,7 +91,8 @@ def given_to(function, tree):
 
 
 READ = set().union(*(variables_of(path) for path in (CHECKOUT / "gguf2ollama").rglob("*.py")))
-BY_OTHERS = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR"}  # urllib, Rich
+BY_OTHERS = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR", "LOCALAPPDATA"}
+"""Read by urllib, Rich and platformdirs."""
 
 
 def test_variables_are_found_in_the_code():
@@ -174,3 +176,12 @@ def find_properties(value):
         return value["properties"]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return next((found for one in inner if (found := find_properties(one))), None)
+
+
+# Python
+
+
+def test_every_name_of_the_package_is_on_the_page():
+    text = (DOCS / "python.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: gguf2ollama\.(\w+)$", text, re.MULTILINE))
+    assert {*gguf2ollama.__all__, "errors"} - {*errors.__all__, "__version__"} == shown
