@@ -32,14 +32,14 @@ from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import Detection, detect, load_profiles
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.ollama_template import read, render
-from gguf2ollama.planning.choice_form import choice_form
-from gguf2ollama.planning.selected_template import TemplateSelection
 from gguf2ollama.planning.settings import ModelSettings, choose_system
+from gguf2ollama.planning.stored.choice_form import choice_form
 from gguf2ollama.planning.target import Target, parse_version, target_of
-from gguf2ollama.planning.template_selection import select_template
+from gguf2ollama.planning.templates.selected_template import TemplateSelection
+from gguf2ollama.planning.templates.template_selection import select_template
 
 if TYPE_CHECKING:
-    from gguf2ollama.planning.choice_form import Choice
+    from gguf2ollama.planning.stored.choice_form import Choice
 
 __all__ = [
     "TABLE",

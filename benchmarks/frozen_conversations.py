@@ -1,6 +1,6 @@
 """The conversations of the frozen table. They are never changed: every digest in the table depends on them.
 
-They are not those of ``gguf2ollama.chat.test_conversations``, which may get others. Ids of calls
+They are not those of ``gguf2ollama.chat.battery.test_conversations``, which may get others. Ids of calls
 have nine letters and digits, as Mistral's chat templates demand.
 """
 

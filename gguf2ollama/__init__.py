@@ -62,9 +62,10 @@ if TYPE_CHECKING:
     from gguf2ollama.modelfiles import Message, Parameter
     from gguf2ollama.ollama import Client, LocalModel, ModelInfo, RunningModel
     from gguf2ollama.ollama.store_check import StoreFinding
+    from gguf2ollama.planning.inspection import Inspection
     from gguf2ollama.planning.options import BuildKeywords, BuildOptions, ModelKeywords, ModelOptions
-    from gguf2ollama.planning.plan import BuildPlan, Inspection
-    from gguf2ollama.planning.template_patch import PatchedFile, patch_template
+    from gguf2ollama.planning.plan import BuildPlan
+    from gguf2ollama.planning.templates.template_patch import PatchedFile, patch_template
     from gguf2ollama.sources.fetch_model import DownloadedModel
     from gguf2ollama.sources.model import ModelFiles, Origin, SourceSelection
     from gguf2ollama.verification.template_survey import TemplateSurvey, survey_templates
@@ -212,9 +213,10 @@ _HOMES = {
     "modelfiles": ("Message", "Parameter"),
     "ollama": ("Client", "LocalModel", "ModelInfo", "RunningModel"),
     "ollama.store_check": ("StoreFinding",),
+    "planning.inspection": ("Inspection",),
     "planning.options": ("BuildKeywords", "BuildOptions", "ModelKeywords", "ModelOptions"),
-    "planning.plan": ("BuildPlan", "Inspection"),
-    "planning.template_patch": ("PatchedFile", "patch_template"),
+    "planning.plan": ("BuildPlan",),
+    "planning.templates.template_patch": ("PatchedFile", "patch_template"),
     "sources.fetch_model": ("DownloadedModel",),
     "sources.model": ("ModelFiles", "Origin", "SourceSelection"),
     "verification.template_survey": ("TemplateSurvey", "survey_templates"),

@@ -89,17 +89,17 @@ MUTANTS = (
     ),
     Mutant(
         name="what was chosen for other options is recalled",
-        file="planning/plan.py",
+        file="planning/model_plan.py",
         old='("choice", metadata.digest(), options.verify, asked, target)',
         new='("choice", metadata.digest(), options.verify, target)',
-        tests=("unit/planning/test_plan_cache.py",),
+        tests=("unit/planning/stored/test_plan_cache.py",),
     ),
     Mutant(
         name="what is damaged in a cache is used",
-        file="planning/plan_cache.py",
+        file="planning/stored/plan_cache.py",
         old="or digest != _digest(text)",
         new="",
-        tests=("unit/planning/test_plan_cache.py",),
+        tests=("unit/planning/stored/test_plan_cache.py",),
     ),
     Mutant(
         name="lock: a file that is not in the lock file is accepted",

@@ -11,11 +11,11 @@ from datetime import date
 
 import pytest
 
+from gguf2ollama.chat.battery.test_conversations import battery
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.reference.limits import Limits
 from gguf2ollama.chat.reference.process import WorkerProcess
-from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.synthesis import synthesise
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.net.retry import RETRY_PAUSES, Budget
 from gguf2ollama.ollama import client as ollama_client
 from gguf2ollama.verification import prompt_check
@@ -78,7 +78,7 @@ def _same_choice():
         return learnt[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gguf2ollama.planning.template_selection.choose_template", choose)
+        patch.setattr("gguf2ollama.planning.templates.template_selection.choose_template", choose)
         patch.setattr("gguf2ollama.chat.synthesis.synthesise", learn)
         yield
 
@@ -129,5 +129,5 @@ def all_conversations(monkeypatch):
 def own_worker(monkeypatch):
     """Have each renderer of the test start a process of its own, and choose anew, as in earnest."""
     monkeypatch.setattr("gguf2ollama.chat.reference.renderer.WorkerProcess", WorkerProcess)
-    monkeypatch.setattr("gguf2ollama.planning.template_selection.choose_template", choose_template)
+    monkeypatch.setattr("gguf2ollama.planning.templates.template_selection.choose_template", choose_template)
     monkeypatch.setattr("gguf2ollama.chat.synthesis.synthesise", synthesise)

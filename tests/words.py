@@ -26,7 +26,7 @@ TEMPLATES = CHECKOUT / "templates"
 
 # conversations and tools that models and templates are tried with; no user reads them
 _CONVERSATIONS = {
-    "chat/test_conversations.py",
+    "chat/battery/test_conversations.py",
     "chat/special_cases.py",
     "chat/synthesis/tool_forms/probe_tools.py",
 }

@@ -25,8 +25,8 @@ from gguf2ollama.planning.default_name import suggest_name
 from gguf2ollama.planning.options import BuildOptions, read_keywords
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.plan import plan_build as plan_files
-from gguf2ollama.planning.plan_cache import PlanCache
 from gguf2ollama.planning.pooling import IsReranker
+from gguf2ollama.planning.stored.plan_cache import PlanCache
 from gguf2ollama.sources.library import LibraryModel, SkippedFile, find_library
 
 if TYPE_CHECKING:

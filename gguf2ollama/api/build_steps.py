@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer
     from gguf2ollama.install.transaction import Check
     from gguf2ollama.memory.record import ContextRecord
+    from gguf2ollama.planning.inspection import Inspection
     from gguf2ollama.planning.lock import Lock
-    from gguf2ollama.planning.plan import BuildPlan, Inspection
+    from gguf2ollama.planning.plan import BuildPlan
     from gguf2ollama.planning.target import Destination
 
 __all__ = ["BuildResult", "BuildSteps", "check_new_files", "find_memory", "open_build"]
@@ -324,7 +325,7 @@ class BuildSteps:
         renderer: Renderer | None = None,
     ) -> BuildPlan:
         from gguf2ollama.planning.plan import plan_build as plan  # noqa: PLC0415 - while files are hashed
-        from gguf2ollama.planning.plan_cache import PlanCache  # noqa: PLC0415 - as above
+        from gguf2ollama.planning.stored.plan_cache import PlanCache  # noqa: PLC0415 - as above
 
         origin = ref.files.origin
         reported = [file.sha256 for file in origin.files] if origin else []

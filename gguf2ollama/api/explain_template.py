@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.content_switches import find_switches
+from gguf2ollama.chat.battery.content_switches import find_switches
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.reference import Branch, Renderer
 from gguf2ollama.chat.reference_prompt import as_asked
 from gguf2ollama.chat.synthesis.synthesis import NotSynthesised, Synthesis, synthesise
-from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.planning.selected_template import TemplateSelection
+from gguf2ollama.planning.templates.selected_template import TemplateSelection
 
 __all__ = ["Explanation", "explain_template"]
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from gguf2ollama.api.modelfile_source import expand_modelfile
 from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.memory.hardware import find_hardware
+from gguf2ollama.planning.inspection import Inspection
+from gguf2ollama.planning.model_plan import plan_model
 from gguf2ollama.planning.options import ModelOptions, read_keywords
-from gguf2ollama.planning.plan import Inspection, plan_model
-from gguf2ollama.planning.plan_cache import PlanCache
+from gguf2ollama.planning.stored.plan_cache import PlanCache
 from gguf2ollama.planning.target import Target
 from gguf2ollama.sources.model import SourceSelection
 from gguf2ollama.sources.parse import server_model

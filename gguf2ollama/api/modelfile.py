@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from gguf2ollama.api.inspect import inspect_for
 from gguf2ollama.api.modelfile_source import expand_modelfile
 from gguf2ollama.modelfiles import render_modelfile
+from gguf2ollama.planning.inspection import Inspection
 from gguf2ollama.planning.options import ModelOptions, read_keywords
-from gguf2ollama.planning.plan import Inspection
 from gguf2ollama.planning.target import Target, parse_version, target_of
 
 if TYPE_CHECKING:

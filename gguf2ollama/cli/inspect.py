@@ -19,8 +19,8 @@ from gguf2ollama.sources.parse import check_source
 if TYPE_CHECKING:
     from gguf2ollama.api.explain_template import Explanation
     from gguf2ollama.jinja import TemplateSafety
+    from gguf2ollama.planning.inspection import Inspection
     from gguf2ollama.planning.options import ModelKeywords
-    from gguf2ollama.planning.plan import Inspection
     from gguf2ollama.verification.tensor_check import TensorCheck
 
 __all__ = ["command"]

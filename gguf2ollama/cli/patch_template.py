@@ -13,7 +13,7 @@ from gguf2ollama.cli.render.output import Output
 from gguf2ollama.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from gguf2ollama.planning.template_patch import PatchedFile
+    from gguf2ollama.planning.templates.template_patch import PatchedFile
 
 __all__ = ["command"]
 
@@ -48,7 +48,7 @@ def command(
     gguf2ollama patch-template model.gguf -o patched.gguf --chat-template chat_template.jinja
     gguf2ollama patch-template model.gguf -o patched.gguf --remove
     """  # noqa: D301 - click's mark for lines that are not wrapped
-    from gguf2ollama.planning.template_patch import patch_template  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.planning.templates.template_patch import patch_template  # noqa: PLC0415 - not needed for help
 
     if (chat_template is None) is not remove:
         raise UsageProblem(

@@ -41,7 +41,7 @@ def command(*, model: str, what: str | None, host: str | None, output: Output) -
 
 
 def _as_json(info: ModelInfo) -> dict[str, object]:
-    from gguf2ollama.planning.record import BuildRecord  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.planning.stored.record import BuildRecord  # noqa: PLC0415 - not needed for help
 
     made = BuildRecord.find(info.license)
     return {
@@ -72,7 +72,7 @@ def _as_json(info: ModelInfo) -> dict[str, object]:
 
 
 def _overview(info: ModelInfo) -> str:
-    from gguf2ollama.planning.record import BuildRecord  # noqa: PLC0415 - not needed for help
+    from gguf2ollama.planning.stored.record import BuildRecord  # noqa: PLC0415 - not needed for help
 
     facts = [
         ("architecture", info.details.family),

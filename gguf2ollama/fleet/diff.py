@@ -12,7 +12,7 @@ from gguf2ollama._text import one_line
 from gguf2ollama.install.readback import renders_with
 from gguf2ollama.ollama import ModelInfo
 from gguf2ollama.planning.plan import BuildPlan
-from gguf2ollama.planning.record import BuildRecord
+from gguf2ollama.planning.stored.record import BuildRecord
 
 __all__ = ["Difference", "compare", "own_licenses"]
 

@@ -16,7 +16,7 @@ from gguf2ollama.fleet.entries import HostEntry
 from gguf2ollama.fleet.host import connect, observe
 from gguf2ollama.names import HubSource, ModelName, ServerAddress, parse_source
 from gguf2ollama.ollama import LocalModel, ModelInfo
-from gguf2ollama.planning.record import BuildRecord
+from gguf2ollama.planning.stored.record import BuildRecord
 
 __all__ = ["ExportedModel", "export", "exported_yaml", "hub_source"]
 

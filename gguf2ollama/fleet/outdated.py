@@ -18,7 +18,7 @@ from gguf2ollama.fleet.entries import Fleet, HostEntry
 from gguf2ollama.fleet.export import ExportedModel, export, exported_yaml, hub_source
 from gguf2ollama.fleet.file import parse_fleet
 from gguf2ollama.names import HubSource, ModelName, ServerAddress
-from gguf2ollama.planning.record import BuildRecord, joined_digest
+from gguf2ollama.planning.stored.record import BuildRecord, joined_digest
 
 if TYPE_CHECKING:
     from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile

@@ -25,8 +25,8 @@ from gguf2ollama.install.preflight import reported_digests
 from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.oci import Digest, MediaType
 from gguf2ollama.planning.plan import BuildPlan, plan_build
-from gguf2ollama.planning.plan_cache import PlanCache
-from gguf2ollama.planning.record import BuildRecord, weights_digest
+from gguf2ollama.planning.stored.plan_cache import PlanCache
+from gguf2ollama.planning.stored.record import BuildRecord, weights_digest
 
 if TYPE_CHECKING:
     from gguf2ollama.chat.reference import Renderer

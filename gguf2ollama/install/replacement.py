@@ -12,7 +12,7 @@ from gguf2ollama.oci import Digest, MediaType
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.plan import BuildPlan
-from gguf2ollama.planning.record import BuildRecord, weights_digest
+from gguf2ollama.planning.stored.record import BuildRecord, weights_digest
 
 __all__ = ["WeightsFound", "find_weights", "require_same_weights"]
 

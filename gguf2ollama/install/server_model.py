@@ -24,7 +24,7 @@ from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.ollama.store_layout import read_small_blob
 from gguf2ollama.planning.options import ModelOptions
-from gguf2ollama.planning.record import BuildRecord
+from gguf2ollama.planning.stored.record import BuildRecord
 from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
 from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local import find_projectors

@@ -1,7 +1,7 @@
 """The syntax of chat templates: their tokens and trees, with the settings and tags of transformers.
 
-All that reads the text of a chat template begins here; llama.cpp's grammar (``chat/llamacpp/parser.py``) is
-made of this, too.
+All that reads the text of a chat template begins here; llama.cpp's grammar
+(``chat/llamacpp/jinja_engine/parser.py``) is made of this, too.
 
 Source: ``_cached_compile_jinja_template`` in transformers 5.23, ``utils/chat_template_utils.py``.
 """

@@ -174,11 +174,11 @@ class ModelOptions:
                 hint="leave out --fim, and use {{ .Suffix }} in your TEMPLATE",
             )
         if self.template is not None:
-            from gguf2ollama.planning.given_template import require_template  # noqa: PLC0415 - seldom given
+            from gguf2ollama.planning.templates.given_template import require_template  # noqa: PLC0415 - seldom given
 
             require_template(self.template)
         if self.chat_template is not None and self.chat_template != UPSTREAM:
-            from gguf2ollama.planning.template_patch import require_chat_template  # noqa: PLC0415 - as above
+            from gguf2ollama.planning.templates.template_patch import require_chat_template  # noqa: PLC0415 - as above
 
             require_chat_template(self.chat_template)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from gguf2ollama.planning.plan_cache import PlanCache
-from gguf2ollama.planning.value_json import Forms
+from gguf2ollama.planning.stored.plan_cache import PlanCache
+from gguf2ollama.planning.stored.value_json import Forms
 from gguf2ollama.sources.model import Published
 
 __all__ = ["without_useless_template"]
@@ -39,7 +39,7 @@ def without_useless_template(
 def _problem(text: str, chat_template: str, *, version: str) -> str:
     """Return why a TEMPLATE is useless; ``""`` where it is not."""
     from gguf2ollama import ollama_template  # noqa: PLC0415 - few repositories have one
-    from gguf2ollama.chat.test_conversations import battery  # noqa: PLC0415
+    from gguf2ollama.chat.battery.test_conversations import battery  # noqa: PLC0415
     from gguf2ollama.errors import Gguf2OllamaError  # noqa: PLC0415
     from gguf2ollama.gotmpl.errors import InvalidTemplate  # noqa: PLC0415
     from gguf2ollama.gotmpl.parse import parse  # noqa: PLC0415

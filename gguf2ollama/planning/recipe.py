@@ -21,16 +21,16 @@ from gguf2ollama.planning.parameters import (
     unusable_values,
     without_cutting_stops,
 )
-from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.recipe_warnings import lint_warnings, recipe_warnings
 from gguf2ollama.planning.settings import ModelSettings, TemplateOrigin, choose_system
+from gguf2ollama.planning.stored.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.target import Target
 from gguf2ollama.sources.model import Value
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.candidate import TemplateChoice
+    from gguf2ollama.chat.choice.candidate import TemplateChoice
     from gguf2ollama.oci import Digest
-    from gguf2ollama.planning.record import BuildRecord
+    from gguf2ollama.planning.stored.record import BuildRecord
 
 __all__ = ["Recipe", "plan_recipe"]
 

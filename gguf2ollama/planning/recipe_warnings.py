@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from gguf2ollama.families import Detection
 from gguf2ollama.modelfiles import Modelfile
-from gguf2ollama.planning.plan_cache import NO_CACHE, PlanCache
 from gguf2ollama.planning.settings import ModelSettings, TemplateOrigin
+from gguf2ollama.planning.stored.plan_cache import NO_CACHE, PlanCache
+from gguf2ollama.planning.stored.value_json import Forms
 from gguf2ollama.planning.target import Target
-from gguf2ollama.planning.value_json import Forms
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.candidate import TemplateChoice
+    from gguf2ollama.chat.choice.candidate import TemplateChoice
     from gguf2ollama.chat.outcome import Misread
 
 __all__ = ["UNSEEN_TOOLS", "lint_warnings", "recipe_warnings"]

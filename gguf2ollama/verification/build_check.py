@@ -15,7 +15,7 @@ from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo
 from gguf2ollama.planning.plan import BuildPlan
 from gguf2ollama.planning.recipe import Recipe
-from gguf2ollama.planning.selected_template import TemplateSelection
+from gguf2ollama.planning.templates.selected_template import TemplateSelection
 
 if TYPE_CHECKING:
     from gguf2ollama.verification.baseline import NotCompared, OllamaDefault

@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama.chat.battery.content_switches import find_switches
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.comparison import Case, Parity, Verdict, compare, without_bos
-from gguf2ollama.chat.content_switches import find_switches
 from gguf2ollama.chat.conversation import Conversation, Feature, Message
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, as_meant, without_gap
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.planning.recipe import Recipe
-from gguf2ollama.planning.selected_template import TemplateSelection
+from gguf2ollama.planning.templates.selected_template import TemplateSelection
 
 __all__ = [
     "Mismatches",

@@ -16,10 +16,10 @@ from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, NotFound
 from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.families import detect, load_profiles
 from gguf2ollama.fs.errors import disk_errors
-from gguf2ollama.planning.selected_template import TemplateSelection
 from gguf2ollama.planning.settings import ModelSettings
 from gguf2ollama.planning.target import NEWEST_TESTED, Target, parse_version, target_of
-from gguf2ollama.planning.template_selection import select_template
+from gguf2ollama.planning.templates.selected_template import TemplateSelection
+from gguf2ollama.planning.templates.template_selection import select_template
 
 __all__ = ["SurveyedTemplate", "TemplateSurvey", "survey_templates"]
 

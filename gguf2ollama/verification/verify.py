@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama.chat.answers.ends import find_ends, turn_marks
+from gguf2ollama.chat.answers.turns import learn_turns
 from gguf2ollama.chat.comparison import Parity
-from gguf2ollama.chat.ends import find_ends, turn_marks
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, claims_of, read_authors
-from gguf2ollama.chat.turns import learn_turns
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem, VerificationFailed
 from gguf2ollama.events import Progress, ignore
 from gguf2ollama.families import Vocabulary

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import CHATML_TEMPLATE, tiny_llama
 from tests.calling_templates import JSON_CALLS, JSON_CALLS_NO_THOUGHTS
-from tests.unit.chat.test_default_system import IF_BLANK, PRINTED, TRIMMED
+from tests.unit.chat.changes.test_default_system import IF_BLANK, PRINTED, TRIMMED
 
 
 @pytest.fixture

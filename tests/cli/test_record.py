@@ -3,7 +3,7 @@
 import pytest
 
 from gguf2ollama.oci import Digest
-from gguf2ollama.planning.record import BuildRecord
+from gguf2ollama.planning.stored.record import BuildRecord
 from tests.builders import tiny_llama
 from tests.calling_templates import JSON_CALLS
 

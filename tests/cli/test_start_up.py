@@ -24,11 +24,11 @@ GO_TEMPLATES = {
     "gguf2ollama.gotmpl.exec",
     "gguf2ollama.ollama_template.execute",
     "gguf2ollama.chat.synthesis.synthesis",
-    "gguf2ollama.chat.ollama_parsers",
+    "gguf2ollama.chat.answers.ollama_parsers",
 }
 # for TLS and proxies, for the Hub, for tensors, and for terminals
 FOR_OTHERS = {"httpcore2", "http.client", "ssl", "urllib.request", "huggingface_hub", "numpy", "gguf", "rich"}
-CHAT = {"gguf2ollama.chat.selection", "gguf2ollama.chat.llamacpp.interpreter"}
+CHAT = {"gguf2ollama.chat.choice.selection", "gguf2ollama.chat.llamacpp.jinja_engine.interpreter"}
 
 
 def loaded_by(*arguments):
@@ -91,5 +91,5 @@ def test_a_link_loads_what_it_uses(verify, gguf):
         assert not loaded & GO_TEMPLATES
         assert not loaded & FOR_OTHERS
         assert not loaded & {"gguf2ollama.verification.prompt_check", "gguf2ollama.install.upload"}
-        assert len([name for name in loaded if name.startswith("gguf2ollama")]) < (190 if is_known else 250)
+        assert len([name for name in loaded if name.startswith("gguf2ollama")]) < (190 if is_known else 270)
     assert not loaded & READING

@@ -21,11 +21,11 @@ from typing import Any, Literal, TypeAlias
 
 import httpx2
 
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.companion import Companion, companion
 from gguf2ollama.chat.conversation import Conversation, Message, Think
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.outcome import Outcome, Rendered
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.families import adds_bos, token_text
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.oci import Digest

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from gguf2ollama.chat.answers.ollama_parsers import known_parsers
 from gguf2ollama.chat.conversation import Conversation, Message
-from gguf2ollama.chat.ollama_parsers import known_parsers
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.modelfiles._registry import PARSERS, RENDERERS
 from tests.calling_templates import XML_CALLS
@@ -20,7 +20,7 @@ from tests.live.conftest import missing
 from tests.live.ollama_oracle import Oracle, OracleMissing, module_folder, running_oracle
 from tests.live.rendering import RenderingServer
 from tests.live.servers import RunningOllama
-from tests.unit.chat.test_ollama_parsers import TOOLS
+from tests.unit.chat.answers.test_ollama_parsers import TOOLS
 
 pytestmark = pytest.mark.live
 

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.chat.candidate import Question, TemplateChoice
+from gguf2ollama.chat.answers.model_output import Answer, answers_of
+from gguf2ollama.chat.answers.ollama_parsers import known_parsers
+from gguf2ollama.chat.answers.output_checks import first_that_reads, misread_natively
+from gguf2ollama.chat.changes.rewrites import with_arguments_as_json
+from gguf2ollama.chat.choice.candidate import Question, TemplateChoice
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.llamacpp import read_native
-from gguf2ollama.chat.model_output import Answer, answers_of
 from gguf2ollama.chat.ollama_input import canonical
-from gguf2ollama.chat.ollama_parsers import known_parsers
 from gguf2ollama.chat.outcome import Misread
-from gguf2ollama.chat.output_checks import first_that_reads, misread_natively
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, as_asked, claims_of
-from gguf2ollama.chat.rewrites import with_arguments_as_json
-from gguf2ollama.chat.selection import choose_template
 from tests.calling_templates import (
     ACTIONS,
     JSON_CALLS,

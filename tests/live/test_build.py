@@ -16,7 +16,7 @@ from gguf2ollama.errors import InvalidGguf, InvalidModelfile, ServerRefused, Usa
 from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client
-from gguf2ollama.planning.record import BuildRecord
+from gguf2ollama.planning.stored.record import BuildRecord
 from tests.builders import build_gguf, make_tensor, tiny_llama
 from tests.live import parts
 from tests.live.servers import find_program, running_ollama

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from gguf2ollama.chat.candidate import Candidate, Question, TemplateChoice
+from gguf2ollama.chat.choice.candidate import Candidate, Question, TemplateChoice
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.conversation import Feature
 from gguf2ollama.chat.outcome import Outcome, Refused
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors
-from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.errors import InvalidInput
 from tests.calling_templates import (
     ACTIONS,

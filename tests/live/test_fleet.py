@@ -9,7 +9,7 @@ import pytest
 
 from gguf2ollama.cli import run
 from gguf2ollama.ollama import Client
-from gguf2ollama.planning.record import BuildRecord
+from gguf2ollama.planning.stored.record import BuildRecord
 from tests.live import parts
 from tests.live.conftest import OllamaPool
 

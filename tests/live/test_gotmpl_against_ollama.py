@@ -18,8 +18,8 @@ import httpx2
 import pytest
 
 from gguf2ollama import ollama_template
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.ollama_input import canonical
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import InvalidInput
 from gguf2ollama.families import load_profiles
 from gguf2ollama.gotmpl.parse import parse

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import NativeTemplate, Unpredictable, read_native
-from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
-from gguf2ollama.chat.llamacpp.interpreter import Dialect, load
+from gguf2ollama.chat.llamacpp.jinja_engine.errors import NotForeseen, TemplateFault
+from gguf2ollama.chat.llamacpp.jinja_engine.interpreter import Dialect, load
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
-from gguf2ollama.chat.test_conversations import battery
 from tests.live.native_templates import CHANGING_TEMPLATES, NATIVE_TEMPLATES
 from tests.live.rendering import BOS, EOS, RenderingServer, corpus_templates
 from tests.live.servers import RunningOllama

@@ -8,9 +8,9 @@ import gguf
 import pytest
 
 from gguf2ollama import build, split
-from gguf2ollama.chat.patches import keep_out_detection
+from gguf2ollama.chat.changes.patches import keep_out_detection
 from gguf2ollama.ollama import Client
-from gguf2ollama.planning.template_patch import patch_template
+from gguf2ollama.planning.templates.template_patch import patch_template
 from tests.builders import tiny_llama
 from tests.calling_templates import JSON_CALLS, JSON_CALLS_NO_THOUGHTS
 from tests.live import parts

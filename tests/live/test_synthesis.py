@@ -14,13 +14,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, as_asked
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.ollama_template import read
 from tests.builders import tiny_llama

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from gguf2ollama import build
+from gguf2ollama.chat.changes.patches import keep_out_detection
 from gguf2ollama.chat.comparison import Verdict
-from gguf2ollama.chat.patches import keep_out_detection
 from gguf2ollama.errors import InvalidInput, NotFound, ServerProblem
 from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.ollama import Client

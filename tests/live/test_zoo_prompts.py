@@ -9,8 +9,8 @@ BPE tokenizer that names none is token 11 (``llama-vocab.cpp``), unless it is on
 
 import pytest
 
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.outcome import Rendered
-from gguf2ollama.chat.test_conversations import battery
 from tests.calling_templates import JSON_CALLS
 from tests.live.rendering import RenderingServer
 from tests.zoo.models import MODELS

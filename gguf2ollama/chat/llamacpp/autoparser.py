@@ -16,10 +16,10 @@ from typing import Any, NoReturn, Protocol
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.chat.llamacpp.errors import TemplateFault
+from gguf2ollama.chat.llamacpp.jinja_engine.errors import TemplateFault
+from gguf2ollama.chat.llamacpp.jinja_engine.values import as_bytes_text
 from gguf2ollama.chat.llamacpp.probe_chats import ANSWER, ARGUMENTS, FUNCTIONS, THOUGHT, USER, probe_tools
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, segments, split, without_white_space
-from gguf2ollama.chat.llamacpp.values import as_bytes_text
 
 __all__ = ["Reasoning", "Render", "find_reasoning", "require_parser"]
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.llamacpp.interpreter import Dialect
+from gguf2ollama.chat.llamacpp.jinja_engine.interpreter import Dialect
 from gguf2ollama.gotmpl.versions import release_of
 
 __all__ = ["Build", "builds_of"]

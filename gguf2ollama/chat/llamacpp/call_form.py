@@ -19,10 +19,10 @@ from typing import Any, Literal, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.chat.llamacpp.autoparser import Reasoning, Render
-from gguf2ollama.chat.llamacpp.errors import NotForeseen
+from gguf2ollama.chat.llamacpp.jinja_engine.errors import NotForeseen
+from gguf2ollama.chat.llamacpp.jinja_engine.values import as_bytes_text
 from gguf2ollama.chat.llamacpp.probe_chats import ANSWER, ARGUMENTS, FUNCTIONS, THOUGHT, USER, probe_tools
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, Split, split
-from gguf2ollama.chat.llamacpp.values import as_bytes_text
 
 __all__ = ["CallForm", "find_call_form", "find_content_marks"]
 

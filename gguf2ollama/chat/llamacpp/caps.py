@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from gguf2ollama._dataclass import dataclass
-from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
-from gguf2ollama.chat.llamacpp.interpreter import Template
-from gguf2ollama.chat.llamacpp.scopes import Watch
-from gguf2ollama.chat.llamacpp.values import Value, from_json
+from gguf2ollama.chat.llamacpp.jinja_engine.errors import NotForeseen, TemplateFault
+from gguf2ollama.chat.llamacpp.jinja_engine.interpreter import Template
+from gguf2ollama.chat.llamacpp.jinja_engine.scopes import Watch
+from gguf2ollama.chat.llamacpp.jinja_engine.values import Value, from_json
 
 __all__ = ["Support", "probe", "takes_parallel_calls"]
 

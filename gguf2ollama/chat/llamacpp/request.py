@@ -17,7 +17,7 @@ from typing import Any
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp.builds import Build
 from gguf2ollama.chat.llamacpp.caps import Support
-from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
+from gguf2ollama.chat.llamacpp.jinja_engine.errors import NotForeseen, TemplateFault
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE
 from gguf2ollama.chat.llamacpp.special_templates import Messages
 from gguf2ollama.errors import InvalidInput

@@ -13,8 +13,9 @@ from gguf2ollama.chat.llamacpp.autoparser import Reasoning, find_reasoning, requ
 from gguf2ollama.chat.llamacpp.builds import Build
 from gguf2ollama.chat.llamacpp.call_form import CallForm, find_call_form, find_content_marks
 from gguf2ollama.chat.llamacpp.caps import Support, probe, takes_parallel_calls
-from gguf2ollama.chat.llamacpp.errors import NotForeseen, TemplateFault
-from gguf2ollama.chat.llamacpp.interpreter import Template, load
+from gguf2ollama.chat.llamacpp.jinja_engine.errors import NotForeseen, TemplateFault
+from gguf2ollama.chat.llamacpp.jinja_engine.interpreter import Template, load
+from gguf2ollama.chat.llamacpp.jinja_engine.values import as_bytes_text, as_text
 from gguf2ollama.chat.llamacpp.request import (
     extra_variables,
     told_messages,
@@ -23,7 +24,6 @@ from gguf2ollama.chat.llamacpp.request import (
 )
 from gguf2ollama.chat.llamacpp.segments import WHITE_SPACE, common_prefix
 from gguf2ollama.chat.llamacpp.special_templates import Family, continued_turn, family_of, opened_turn
-from gguf2ollama.chat.llamacpp.values import as_bytes_text, as_text
 from gguf2ollama.chat.outcome import Cause, Heard, Outcome, Refused, Rendered
 
 __all__ = ["AnswerReader", "Loaded", "Prediction", "Tokens", "Unpredictable", "load_tool_use", "start"]

@@ -11,7 +11,7 @@ from gguf2ollama.cli.render.format import columns
 if TYPE_CHECKING:
     from gguf2ollama.memory.hardware import MemoryRoom
     from gguf2ollama.memory.placement import Place, Placement
-    from gguf2ollama.planning.plan import Inspection
+    from gguf2ollama.planning.inspection import Inspection
 
 __all__ = ["describe_room", "memory_json", "memory_table", "place_name", "room_json"]
 

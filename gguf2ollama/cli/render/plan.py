@@ -10,7 +10,8 @@ from gguf2ollama.cli.render.prompts import choice_json, choice_table
 
 if TYPE_CHECKING:
     from gguf2ollama.api.build_steps import BuildResult
-    from gguf2ollama.planning.plan import BuildPlan, Inspection
+    from gguf2ollama.planning.inspection import Inspection
+    from gguf2ollama.planning.plan import BuildPlan
 
 __all__ = ["describe", "describe_origin", "inspection_json", "plan_json", "result_json"]
 

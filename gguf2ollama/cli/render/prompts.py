@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gguf2ollama.cli.render.format import columns
 
 if TYPE_CHECKING:
-    from gguf2ollama.chat.candidate import Candidate, TemplateChoice
+    from gguf2ollama.chat.choice.candidate import Candidate, TemplateChoice
     from gguf2ollama.chat.comparison import Case, Score
     from gguf2ollama.chat.conversation import Feature
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gguf2ollama.jinja import TemplateSafety
-    from gguf2ollama.planning.plan import Inspection
+    from gguf2ollama.planning.inspection import Inspection
     from gguf2ollama.verification.verify import Verification
 
 __all__ = ["inspection_safety", "safety_json", "safety_line", "safety_warning", "verification_safety"]

@@ -22,7 +22,7 @@ NEEDED_BY_FEW = {
     "gguf2ollama.ollama_template.execute",
     "gguf2ollama.ollama_template.introspect",
     "gguf2ollama.chat.synthesis.synthesis",
-    "gguf2ollama.chat.ollama_parsers",
+    "gguf2ollama.chat.answers.ollama_parsers",
 }
 
 
@@ -48,10 +48,11 @@ def in_rooms(loaded, *rooms):
 @pytest.mark.slow
 def test_only_a_build_that_verifies_loads_what_renders_chats(tmp_path):
     path = tiny_llama(tmp_path / "tiny.gguf")
-    assert {"gguf2ollama.chat.selection", "gguf2ollama.chat.llamacpp.interpreter"} <= loaded_by(
-        path, "verify"
-    )
-    assert "gguf2ollama.chat.selection" not in loaded_by(path, "verify")  # what was chosen is known
+    assert {
+        "gguf2ollama.chat.choice.selection",
+        "gguf2ollama.chat.llamacpp.jinja_engine.interpreter",
+    } <= loaded_by(path, "verify")
+    assert "gguf2ollama.chat.choice.selection" not in loaded_by(path, "verify")  # what was chosen is known
     loaded = loaded_by(path, "not")
     assert in_rooms(loaded, "chat") == []
     assert "httpcore2" not in loaded

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.reference import Renderer, Request
-from gguf2ollama.chat.test_conversations import battery
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from gguf2ollama.chat.candidate import Question
+from gguf2ollama.chat.choice.candidate import Question
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.companion import companion
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference_prompt import Authors
-from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.jinja.facts import shows_thinking, shows_tools

@@ -2,7 +2,9 @@
 
 import pytest
 
-from gguf2ollama.chat.candidate import Question
+from gguf2ollama.chat.battery.test_conversations import battery
+from gguf2ollama.chat.choice.candidate import Question
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference_prompt import (
@@ -15,8 +17,6 @@ from gguf2ollama.chat.reference_prompt import (
     read_authors,
     without_gap,
 )
-from gguf2ollama.chat.selection import choose_template
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import InvalidInput
 
 PLAIN = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}"

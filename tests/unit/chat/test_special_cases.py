@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gguf2ollama.chat.candidate import Question, TemplateChoice
+from gguf2ollama.chat.battery.test_conversations import battery
+from gguf2ollama.chat.choice.candidate import Question, TemplateChoice
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference_prompt import Authors
-from gguf2ollama.chat.selection import choose_template
 from gguf2ollama.chat.special_cases import filter_think_tags, thinks_by_family, uses_harmony
-from gguf2ollama.chat.test_conversations import battery
 from tests.live.native_templates import NATIVE_TEMPLATES
 
 ANSWERS = {  # what is left of each

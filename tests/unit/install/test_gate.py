@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from gguf2ollama import build
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.comparison import Verdict
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import UsageProblem, VerificationFailed
 from gguf2ollama.ollama import Client
 from gguf2ollama.ollama_template.given_renderers import GIVEN_RENDERERS

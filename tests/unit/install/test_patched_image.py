@@ -22,7 +22,7 @@ from gguf2ollama.install.digest_cache import DigestCache
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.planning.layers import lay_out_image
-from gguf2ollama.planning.template_patch import patch_template
+from gguf2ollama.planning.templates.template_patch import patch_template
 from tests.builders import CHATML_TEMPLATE, build_shards, tiny_llama
 from tests.unit.conftest import hash_weights, settle
 

@@ -3,8 +3,8 @@ import pytest
 from gguf2ollama import inspect
 from gguf2ollama.gotmpl import state
 from gguf2ollama.modelfiles import Modelfile, lint
-from gguf2ollama.planning.plan_cache import NO_CACHE
 from gguf2ollama.planning.published_template import without_useless_template
+from gguf2ollama.planning.stored.plan_cache import NO_CACHE
 from gguf2ollama.sources.model import Published, Value
 
 USABLE = "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}"

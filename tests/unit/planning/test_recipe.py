@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gguf2ollama.chat.candidate import Candidate, TemplateChoice
+from gguf2ollama.chat.choice.candidate import Candidate, TemplateChoice
 from gguf2ollama.chat.comparison import Parity, compare
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.outcome import Rendered

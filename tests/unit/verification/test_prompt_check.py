@@ -6,11 +6,11 @@ import pytest
 
 from gguf2ollama import build, plan_build
 from gguf2ollama.api.inspect import inspect_for
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import claims_of, read_authors
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, ServerProblem, VerificationFailed
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.oci import Digest

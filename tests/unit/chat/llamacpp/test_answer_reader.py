@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gguf2ollama.chat.candidate import Question, TemplateChoice
+from gguf2ollama.chat.answers.model_output import Answer, answers_of
+from gguf2ollama.chat.answers.output_checks import misread_natively, misses_calls_natively
+from gguf2ollama.chat.changes.rewrites import with_arguments_as_json
+from gguf2ollama.chat.choice.candidate import Question, TemplateChoice
+from gguf2ollama.chat.choice.selection import choose_template
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.llamacpp import read_native
 from gguf2ollama.chat.llamacpp.call_form import CallForm
 from gguf2ollama.chat.llamacpp.server import AnswerReader
-from gguf2ollama.chat.model_output import Answer, answers_of
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Heard
-from gguf2ollama.chat.output_checks import misread_natively, misses_calls_natively
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors
-from gguf2ollama.chat.rewrites import with_arguments_as_json
-from gguf2ollama.chat.selection import choose_template
 from tests.calling_templates import (
     JSON_CALLS,
     JSON_CALLS_NO_THOUGHTS,

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from jinja2.exceptions import TemplateError
 
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Request
 from gguf2ollama.chat.reference.marking import mark_branches
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.jinja.environment import make_environment, render
 
 pytestmark = pytest.mark.corpus

@@ -1,10 +1,10 @@
 import pytest
 
+from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference_prompt import Authors
 from gguf2ollama.chat.synthesis import Synthesis, synthesise
-from gguf2ollama.chat.test_conversations import battery
 from gguf2ollama.gotmpl.parse import parse
 from gguf2ollama.ollama_template.execute import execute
 

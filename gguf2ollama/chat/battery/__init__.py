@@ -1,0 +1,1 @@
+"""The test conversations on which ways to render chats are compared."""

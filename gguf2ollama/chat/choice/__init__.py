@@ -1,0 +1,1 @@
+"""The choice of what renders a model's chats: the ways there are, what each costs, and the best of them."""
