@@ -26,7 +26,10 @@ __all__ = [
     "shard_name",
 ]
 
-_SHARD_NAME = lazy_pattern(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
+_SHARD_NAME = lazy_pattern(
+    r"(?P<prefix>.+?)[-._ ]?(?<![0-9])(?P<number>[0-9]{1,6})[-_ ]of[-_ ](?P<count>[0-9]{1,6})\.gguf",
+    re.IGNORECASE | re.DOTALL,
+)
 _COPY = lazy_pattern(
     r"(?P<stem>.+?) (?:\([0-9]{1,3}\)|- Copy|copy)(?P<ending>\.gguf)", re.IGNORECASE | re.DOTALL
 )
@@ -38,25 +41,44 @@ _NAMED = 5  # missing files named in an error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardName:
-    """The parts of ``PREFIX-00001-of-00003.gguf``.
+    """The parts of ``PREFIX-00001-of-00003.gguf``, and of names like ``PREFIX_1_of_3.GGUF``.
 
     Attributes:
         prefix: The common prefix of all shards of the set.
         no: The shard's index, from 0 as in ``split.no``; the name counts from 1.
         count: The number of shards in the set.
+        head, tail: The name before and after its number.
+        width: The digits of the number.
     """
 
     prefix: str
     no: int
     count: int
+    head: str
+    tail: str
+    width: int
 
     @classmethod
     def parse(cls, name: str) -> ShardName | None:
         """Parse a file name; ``None`` if it is not of that form."""
         match = _SHARD_NAME.fullmatch(name)
-        if match is None or int(match["number"]) == 0:
+        if match is None or not match["prefix"].strip("-._ "):
             return None
-        return cls(prefix=match["prefix"], no=int(match["number"]) - 1, count=int(match["count"]))
+        if not 1 <= int(match["number"]) <= int(match["count"]):
+            return None
+        begin, end = match.span("number")
+        return cls(
+            prefix=match["prefix"],
+            no=int(match["number"]) - 1,
+            count=int(match["count"]),
+            head=name[:begin],
+            tail=name[end:],
+            width=end - begin,
+        )
+
+    def of(self, no: int) -> str:
+        """Return the name of a shard of the set; ``no`` is from 0."""
+        return f"{self.head}{no + 1:0{self.width}d}{self.tail}"
 
 
 def shard_name(prefix: str, *, no: int, count: int) -> str:
@@ -276,7 +298,7 @@ def _named_siblings(path: Path) -> list[Path]:
     name = ShardName.parse(path.name)
     if name is None:
         return []
-    siblings = (path.with_name(shard_name(name.prefix, no=no, count=name.count)) for no in range(name.count))
+    siblings = (path.with_name(name.of(no)) for no in range(name.count))
     return [sibling for sibling in siblings if sibling.is_file() and not sibling.samefile(path)]
 
 

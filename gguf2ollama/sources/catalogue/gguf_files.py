@@ -11,7 +11,7 @@ from enum import Enum
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.ggufio import ShardName, shard_name
+from gguf2ollama.ggufio import ShardName
 
 __all__ = ["FileSet", "Kind", "RepositoryFile", "Variant", "collect_sets"]
 
@@ -21,7 +21,7 @@ _PIECE = lazy_pattern(
     r"(?P<count>[-_]?of[-_]?(?P<total>[0-9]{1,5}))?",
     re.IGNORECASE | re.DOTALL,
 )
-_SPLIT = lazy_pattern(r"[-._]split$", re.IGNORECASE)
+_SPLIT = lazy_pattern(r"[-._ ](?:split|part|shard)$", re.IGNORECASE)
 
 
 class Kind(Enum):
@@ -141,7 +141,7 @@ def _is_hidden(path: str) -> bool:
 
 
 def _collect(files: Iterable[RepositoryFile]) -> Iterator[FileSet]:
-    shards: dict[tuple[str, str, int], dict[int, RepositoryFile]] = defaultdict(dict)
+    shards: dict[tuple[str, str, str], dict[int, RepositoryFile]] = defaultdict(dict)
     pieces: dict[tuple[str, str, str], dict[int, RepositoryFile]] = defaultdict(dict)
     for file in files:
         if not file.name.lower().endswith(".gguf"):
@@ -150,15 +150,17 @@ def _collect(files: Iterable[RepositoryFile]) -> Iterator[FileSet]:
                     _ordinal(match["no"])
                 ] = file
         elif name := ShardName.parse(file.name):
-            shards[file.folder, name.prefix, name.count][name.no] = file
+            shards[file.folder, name.head, name.tail.lower()][name.no] = file
         else:
             yield FileSet(name=_without_ending(file.path), files=(file,))
-    for (folder, prefix, count), by_no in shards.items():
-        missing = (no for no in range(min(count, _MOST_MISSING + len(by_no))) if no not in by_no)
+    for (folder, _, _), by_no in shards.items():
+        name = ShardName.parse(next(iter(by_no.values())).name)
+        assert name is not None  # noqa: S101 - as it was collected
+        missing = (no for no in range(min(name.count, _MOST_MISSING + len(by_no))) if no not in by_no)
         yield FileSet(
-            name=posixpath.join(folder, _SPLIT.sub("", prefix) or prefix),
+            name=posixpath.join(folder, _SPLIT.sub("", name.prefix) or name.prefix),
             files=tuple(by_no[no] for no in sorted(by_no)),
-            missing=tuple(posixpath.join(folder, shard_name(prefix, no=no, count=count)) for no in missing),
+            missing=tuple(posixpath.join(folder, name.of(no)) for no in missing),
         )
     for by_no in pieces.values():
         if (cut := _pieces(by_no)) is not None:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, UsageProblem
 from gguf2ollama.events import ignore
-from gguf2ollama.ggufio import ShardName, shard_name
+from gguf2ollama.ggufio import ShardName
 from gguf2ollama.net import RETRY_PAUSES, ByteRange, Response, public_url
 from gguf2ollama.sources.catalogue.gguf_files import RepositoryFile
 from gguf2ollama.sources.sites.remote_file import RemoteFile
@@ -150,4 +150,4 @@ def _names(name: str) -> Iterator[str]:
         yield name
         return
     for no in range(shard.count):
-        yield shard_name(shard.prefix, no=no, count=shard.count)
+        yield shard.of(no)

@@ -164,11 +164,12 @@ def test_a_whole_file_with_left_over_split_keys_is_whole(tmp_path: Path) -> None
     assert ModelFolder.scan(tmp_path).model.name == "m"
 
 
-def test_shards_by_name_alone_are_never_half_a_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["m-0000{}-of-00002.gguf", "m-{}-of-2.gguf", "m.part{}_of_2.GGUF"])
+def test_shards_by_name_alone_are_never_half_a_model(tmp_path: Path, form: str) -> None:
     tensors = some_tensors(4)
     for number in (1, 2):
-        build_gguf(tmp_path / f"m-0000{number}-of-00002.gguf", tensors=tensors[2 * number - 2 : 2 * number])
-    for source in (tmp_path, tmp_path / "m-00001-of-00002.gguf"):
+        build_gguf(tmp_path / form.format(number), tensors=tensors[2 * number - 2 : 2 * number])
+    for source in (tmp_path, tmp_path / form.format(1)):
         with pytest.raises(InvalidShards, match=r"is shard 1 of 2 by its name"):
             ShardSet.discover(source)
 

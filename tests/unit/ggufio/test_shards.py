@@ -270,7 +270,14 @@ def test_no_path_is_no_set() -> None:
         ("a-00001-of-00003.gguf", ("a", 0, 3)),
         ("a-00001-of-00002-00002-of-00003.gguf", ("a-00001-of-00002", 1, 3)),
         ("a-00000-of-00003.gguf", None),
-        ("a-0001-of-0003.gguf", None),
+        ("a-00004-of-00003.gguf", None),
+        ("a-0001-of-0003.gguf", ("a", 0, 3)),
+        ("a-1-of-12.gguf", ("a", 0, 12)),
+        ("a.part02_of_03.gguf", ("a.part", 1, 3)),
+        ("A-00001-of-00003.GGUF", ("A", 0, 3)),
+        ("a{1}-00001-of-00003.gguf", ("a{1}", 0, 3)),
+        ("2-of-3.gguf", None),
+        ("12-of-30.gguf", None),
         ("-00001-of-00003.gguf", None),
         ("a-00001-of-00003.gguf.part", None),
         ("a-\u0660\u0660\u0660\u0660\u0661-of-00003.gguf", None),
@@ -281,4 +288,4 @@ def test_takes_names_of_shards_apart(name: str, parsed: tuple[str, int, int] | N
     found = ShardName.parse(name)
     assert (found and (found.prefix, found.no, found.count)) == parsed
     if found:
-        assert shard_name(found.prefix, no=found.no, count=found.count) == name
+        assert found.of(found.no) == name

@@ -213,6 +213,16 @@ class TestGrouping:
         assert (model.name, model.quant, len(model.files)) == ("Grok-Q2_K", "Q2_K", 2)
 
     @pytest.mark.parametrize(
+        "form", ["Grok-Q2_K-{}-of-3.gguf", "Grok-Q2_K.part-0{}-of-03.gguf", "Grok-Q2_K-0000{}-of-00003.GGUF"]
+    )
+    def test_shards_numbered_otherwise_than_llama_cpp_does_are_one_set(self, form):
+        (model,) = catalogue([form.format(no) for no in (3, 1, 2)]).models
+        assert (model.name, model.quant) == ("Grok-Q2_K", "Q2_K")
+        assert [file.path for file in model.files] == [form.format(no) for no in (1, 2, 3)]
+        (broken,) = catalogue([form.format(no) for no in (1, 3)]).models
+        assert broken.missing == (form.format(2),)
+
+    @pytest.mark.parametrize(
         "endings",
         [
             [f".part{no}of12" for no in range(1, 13)],
