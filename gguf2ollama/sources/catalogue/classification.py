@@ -217,6 +217,7 @@ class _Label:
 def _labels(models: Sequence[NameParts]) -> dict[str, _Label]:
     """Return what each model is called, by the name of its files."""
     cores = _cores([part.words for part in models if part.label])
+    cores |= _cores_of_nameless([part for part in models if part.label], cores)
     builds = Counter((cores[part.words], part.label) for part in models if part.label)
     # other builds, of which at least one has the label of another
     doubles = {part.words for part in models if part.label and builds[cores[part.words], part.label] > 1}
@@ -263,6 +264,23 @@ def _cores(names: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str,
         if core is None:
             found.append(words)
     return cores
+
+
+def _cores_of_nameless(
+    models: Sequence[NameParts], cores: Mapping[tuple[str, ...], tuple[str, ...]]
+) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return the model of files whose name says none: the only one that is named, if it is of their size.
+
+    ``ggml-model-Q4_K_M.gguf`` lies beside ``Model-7.6B-F16.gguf`` in the repositories of MiniCPM-V.
+    """
+    nameless = [part for part in models if part.is_nameless]
+    named = [part for part in models if not part.is_nameless]
+    if not nameless or len(cores_named := {cores[part.words] for part in named}) != 1:
+        return {}
+    weights = [part.weights for part in models]
+    if max(weights) > _HALF * min(weights):
+        return {}
+    return {part.words: next(iter(cores_named)) for part in nameless}
 
 
 def _core_of(words: tuple[str, ...], cores: Iterable[tuple[str, ...]]) -> tuple[str, ...] | None:

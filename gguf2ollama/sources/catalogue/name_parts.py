@@ -11,7 +11,15 @@ from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.sources.catalogue.gguf_files import FileSet
 from gguf2ollama.sources.catalogue.quantization import bits_of, find_label, find_quant
 
-__all__ = ["NameParts", "extra_words", "shown_extra", "stated_size", "states_size", "take_apart", "words_of"]
+__all__ = [
+    "NameParts",
+    "extra_words",
+    "shown_extra",
+    "stated_size",
+    "states_size",
+    "take_apart",
+    "words_of",
+]
 
 _WORD = lazy_pattern(r"[^\W_]+")
 _CAMEL = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
@@ -47,6 +55,11 @@ class NameParts:
     label_at: tuple[int, int] | None
     words: tuple[str, ...]
     finer_words: frozenset[str]
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether the name says nothing of the model: ``ggml-model-Q4_K_M``."""
+        return set(self.words) <= _GENERIC
 
     @property
     def weights(self) -> float:

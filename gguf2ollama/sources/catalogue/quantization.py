@@ -25,6 +25,10 @@ _LABEL = lazy_pattern(
     r"(?![A-Za-z0-9]|\.[0-9])",
     re.IGNORECASE,
 )
+_GLUED = lazy_pattern(
+    rf"(?<=[a-z])(?P<mark>)(?P<label>{_INTEGERS}(?:_[A-Z0-9]{{1,5}})+|{_FLOATS})(?![A-Za-z0-9]|\.[0-9])"
+)
+"""A label in capitals right behind small letters: ``devstralQ4_K_M.gguf``."""
 _ALIASES = {"FP16": "F16", "FP32": "F32"}
 _MARKS = ("UD-", "I1-")
 _SEPARATORS = lazy_pattern(r"[-_. ]")
@@ -40,7 +44,7 @@ def find_label(text: str) -> re.Match[str] | None:
     found = None
     for found in _LABEL.finditer(text):  # noqa: B007 - the last
         pass
-    return found
+    return found or _GLUED.search(text)
 
 
 def find_quant(text: str) -> str | None:

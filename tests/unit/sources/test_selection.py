@@ -212,6 +212,25 @@ class TestGrouping:
         (model,) = catalogue([f"Grok-Q2_K-split-0000{no}-of-00002.gguf" for no in (1, 2)]).models
         assert (model.name, model.quant, len(model.files)) == ("Grok-Q2_K", "Q2_K", 2)
 
+    def test_files_without_a_name_are_of_the_only_model_that_has_one(self):
+        sizes = {"Q2_K": 3014, "Q4_K_M": 4681, "Q8_0": 8097}  # openbmb/MiniCPM-V-2_6-gguf
+        files = {f"ggml-model-{quant}.gguf": size * MB for quant, size in sizes.items()}
+        found = catalogue(files | {"Model-7.6B-F16.gguf": 15_237 * MB, "mmproj-model-f16.gguf": 1044 * MB})
+        assert [model.quant for model in found.models] == [*sizes, "F16"]
+        choice = found.choose(place=lambda _: "ram")
+        assert choice.variant.name == "ggml-model-Q4_K_M"
+        assert found.projector_of(choice.variant).projector.name == "mmproj-model-f16"
+
+    def test_files_without_a_name_are_a_model_of_their_own_beside_one_of_another_size(self):
+        found = catalogue({"ggml-model-Q4_0.gguf": 4000 * MB, "Phi-2-Q4_0.gguf": 1600 * MB})
+        assert len({model.base for model in found.models}) == 2
+
+    def test_a_label_in_capitals_may_follow_right_behind_the_name(self):
+        names = [f"devstral{quant}.gguf" for quant in ("Q4_K_M", "Q5_K_M", "Q8_0", "F16")]  # mistralai's
+        found = catalogue(names)
+        assert [model.quant for model in found.models] == ["F16", "Q4_K_M", "Q5_K_M", "Q8_0"]
+        assert found.choose(place=lambda _: "ram").variant.name == "devstralQ4_K_M"
+
     @pytest.mark.parametrize(
         "form", ["Grok-Q2_K-{}-of-3.gguf", "Grok-Q2_K.part-0{}-of-03.gguf", "Grok-Q2_K-0000{}-of-00003.GGUF"]
     )
