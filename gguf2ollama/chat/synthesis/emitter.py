@@ -63,7 +63,6 @@ class _Emitter:
             self._heard()
 
     def _heard(self) -> None:
-        self.memory.begin_message()
         roles = [role for role in _ROLES if role in self.rules.blocks and self.rules.blocks[role].slots]
         for at, role in enumerate(roles):
             test = f'eq .Role "{role}"'

@@ -21,35 +21,23 @@ FACTS = (
     "call",
     "previous",
     "before",
-    "first",
     "think",
     "last role",
     "last",
-    "result",
     "last user",
     "after last user",
-    "last answer",
     "content",
     "thinking",
     "calls",
-    "called",
-    "resulted",
-    "called since",
-    "first user",
-    "previous content",
-    "previous thinking",
-    "previous calls",
-    "next",
 )
-"""The names of all facts, the likelier ones first.
+"""The names of the facts that learnt rules may depend on, the likelier ones first.
 
 ``system``, ``tools``: whether there are any. ``last role``: whose message is the last. ``think``: unset,
 on, off or a level. Of a message: ``previous``, the role before it; ``before``, what was printed last;
-``first``, whether it is the first but for the system message; ``first user``, ``last user``, ``after last
-user``, ``last answer``, ``last``; ``content``, ``thinking`` and ``calls``, whether it has any; ``called``
-and ``resulted``, whether a message before it has calls or is a result; ``called since``, whether one since
-the last question has calls; ``call``, whether a call is its message's ``first`` or a ``later`` one;
-``result``, whether a result is the first of its run. ``next`` is the role behind it.
+``last user``, ``after last user``, ``last``, its position; ``content``, ``thinking`` and ``calls``, whether
+it has any; ``call``, whether a call is its message's ``first`` or a ``later`` one. Rules for reasoning in an
+answer's text and for rejected system messages (`content_rules`) know two more: ``last answer``, and
+``first``, whether a message is the first but for the system message.
 """
 
 
@@ -112,37 +100,21 @@ def _facts_of(messages: tuple[_Seen, ...]) -> Sequence[Mapping[str, str]]:
     users = [place for place, one in enumerate(messages) if one.role == "user"]
     answers = [place for place, one in enumerate(messages) if one.role == "assistant"]
     begin = 1 if messages and messages[0].role == "system" else 0
-    called = resulted = called_since = False
     told: list[dict[str, str]] = []
     for at, message in enumerate(messages):
-        previous = messages[at - 1] if at else None
-        following = messages[at + 1] if at + 1 < len(messages) else None
-        called_since = called_since and message.role != "user"
         told.append(
             {
-                "previous": previous.role if previous else "",
+                "previous": messages[at - 1].role if at else "",
                 "first": _word(at == begin),
-                "first user": _word(users[:1] == [at]),
                 "last user": _word(users[-1:] == [at]),
                 "after last user": _word(bool(users) and at > users[-1]),
                 "last answer": _word(answers[-1:] == [at]),
-                "last": _word(following is None),
+                "last": _word(at + 1 == len(messages)),
                 "content": _word(message.content),
                 "thinking": _word(message.thinking),
                 "calls": _word(message.calls),
-                "called": _word(called),
-                "resulted": _word(resulted),
-                "called since": _word(called_since),
-                "result": "" if message.role != "tool" else _word(not (previous and previous.role == "tool")),
-                "previous content": _word(previous is not None and previous.content),
-                "previous thinking": _word(previous is not None and previous.thinking),
-                "previous calls": _word(previous is not None and previous.calls),
-                "next": following.role if following else "",
             }
         )
-        called = called or message.calls
-        called_since = called_since or message.calls
-        resulted = resulted or message.role == "tool"
     return told
 
 

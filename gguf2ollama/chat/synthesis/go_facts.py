@@ -12,35 +12,19 @@ _PLAIN = {
     "content": ".Content",
     "thinking": "$message.Thinking",  # a field outside the tags would mislead Ollama, which looks for it
     "calls": "$calls",
-    "called": "$called",
-    "resulted": "$resulted",
-    "called since": "$calledSince",
     "first": "eq $i $first",
-    "first user": "eq $i $firstUser",
     "last user": "eq $i $lastUser",
     "after last user": "gt $i $lastUser",
     "last answer": "eq $i $lastAnswer",
-    "result": 'ne $previous "tool"',
-    "previous content": "$previousContent",
-    "previous thinking": "$previousThinking",
-    "previous calls": "$previousCalls",
 }
-_COMPARED = {"previous": "$previous", "before": "$before", "last role": "$lastRole", "next": "$next"}
+_COMPARED = {"previous": "$previous", "before": "$before", "last role": "$lastRole"}
 VARIABLES = {
     "system": "$hasSystem",
-    "result": "$previous",
     "first": "$first",
-    "first user": "$firstUser",
     "last user": "$lastUser",
     "after last user": "$lastUser",
     "last answer": "$lastAnswer",
     "last": "$last",
-    "called": "$called",
-    "resulted": "$resulted",
-    "called since": "$calledSince",
-    "previous content": "$previousContent",
-    "previous thinking": "$previousThinking",
-    "previous calls": "$previousCalls",
     **_COMPARED,
 }
 """The variable that a fact is told by, where there is one."""

@@ -16,24 +16,15 @@ _STARTS = {
     "$system": '""',
     "$hasSystem": "false",
     "$first": "0",
-    "$firstUser": "-1",
     "$lastUser": "-1",
     "$lastAnswer": "-1",
     "$lastRole": '""',
     "$said": '""',
     "$before": '"start"',
     "$previous": '""',
-    "$previousContent": "false",
-    "$previousThinking": "false",
-    "$previousCalls": "false",
-    "$called": "false",
-    "$calledSince": "false",
-    "$resulted": "false",
 }
 """The variables that outlive a message, and what they are before the first."""
-_LOOKED_UP = {"$system", "$hasSystem", "$first", "$firstUser", "$lastUser", "$lastAnswer", "$lastRole"}
-_SEEN = {"$called": "$calls", "$calledSince": "$calls", "$resulted": 'eq .Role "tool"'}
-"""Variables that are true once something was seen."""
+_LOOKED_UP = {"$system", "$hasSystem", "$first", "$lastUser", "$lastAnswer", "$lastRole"}
 
 
 class Memory:
@@ -77,47 +68,20 @@ class Memory:
 
     def _look_at_places(self) -> None:
         go = self.page.go
-        if self.used & {"$firstUser", "$lastUser"}:
+        if "$lastUser" in self.used:
             heard = f" {self.page.says}" if "user" in self.page.rules.ignored else ""
             with go.block(f'if and (eq .Role "user"){heard}' if heard else 'if eq .Role "user"'):
-                if "$firstUser" in self.used:
-                    with go.block("if lt $firstUser 0"):
-                        go.do("$firstUser = $i")
-                if "$lastUser" in self.used:
-                    go.do("$lastUser = $i")
+                go.do("$lastUser = $i")
         if "$lastAnswer" in self.used:
             with go.block('if eq .Role "assistant"'):
                 go.do("$lastAnswer = $i")
         if "$lastRole" in self.used:
             go.do("$lastRole = .Role")
 
-    def begin_message(self) -> None:
-        """Write what is to be known before a message is printed."""
-        go = self.page.go
-        if "$calledSince" in self.used:
-            with go.block('if eq .Role "user"'):
-                go.do("$calledSince = false")
-        if "$next" in self.used:
-            go.do('$next := ""')
-            with go.block("if not $last"):
-                go.do("$next = (index (slice $.Messages $i) 1).Role")
-
     def end_message(self) -> None:
         """Write what is to be remembered of a message."""
-        go = self.page.go
-        told = {
-            "$previous": ".Role",
-            "$previousContent": f'ne {self.page.says} ""',
-            "$previousThinking": 'ne $message.Thinking ""',
-            "$previousCalls": "gt (len $calls) 0",
-        }
-        for variable, value in told.items():
-            if variable in self.used:
-                go.do(f"{variable} = {value}")
-        for variable, test in _SEEN.items():
-            if variable in self.used:
-                with go.block(f"if {test}"):
-                    go.do(f"{variable} = true")
+        if "$previous" in self.used:
+            self.page.go.do("$previous = .Role")
 
 
 def read_blank(page: Page) -> None:
