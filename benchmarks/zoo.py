@@ -219,7 +219,7 @@ def _verified(found: Verified | None) -> str:
     if found is None:
         return "-"
     if not found.way:
-        return "no chats" if found.code == 3 else f"exit {found.code}"
+        return "embeds" if "embeds" in found.passed_checks and not found.code else f"exit {found.code}"
     features = [one.rpartition(" ") for one in found.prompts.split(", ") if "/" in one]
     inexact = [f"{name} {score}" for name, _, score in features if len(set(score.split("/"))) > 1]
     if not features:

@@ -53,7 +53,6 @@ _TOOL = {
 _STEADY = {"temperature": 0, "seed": 7, "num_predict": 16, "num_ctx": 8192}
 _NO_FORM = "produced output that does not match"  # llama.cpp, where an answer has not its family's form
 _SAID = re.compile(r"\bplain conversations\b|\brenderer\b")  # a warning of usual prompts
-_NOT_FOUND = 3  # the exit code: a model that embeds has no chats to verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +97,15 @@ class Verified:
         prompts: The counts by feature, such as ``plain 30/30, tools 31/31``; why there are none otherwise.
         way: What renders the prompts: ``native``, ``TEMPLATE`` or ``RENDERER``; empty where none are.
         plain_faults: Plain conversations that aren't exact.
-        failed_checks: What failed of what the model itself was asked.
+        passed_checks: The names of what the model itself was asked and passed.
+        failed_checks: What failed of it, with how.
         code: The exit code that the command line would end with.
     """
 
     prompts: str
     way: str = ""
     plain_faults: tuple[str, ...] = ()
+    passed_checks: tuple[str, ...] = ()
     failed_checks: tuple[str, ...] = ()
     code: int = 0
 
@@ -174,8 +175,8 @@ class Trial:
 
     def _unverified(self, built: Built, found: Verified) -> Iterator[str]:
         if self.model.embeds:
-            if found.code != _NOT_FOUND:
-                yield f"verify ends with {found.code}: {found.prompts}"
+            if found.code or "embeds" not in found.passed_checks:
+                yield f"verify ends with {found.code}: {'; '.join(found.failed_checks) or found.prompts}"
         elif not found.way:
             yield f"verify ends with {found.code}: {found.prompts}"
         elif found.plain_faults and not any(_SAID.search(warning) for warning in built.warnings):
@@ -264,8 +265,9 @@ class ZooServer:
         plain = [case for case in found.parity.faults if case.conversation.feature == "plain"]
         return Verified(
             prompts=str(found.parity),
-            way=found.rendered_by,
+            way=found.rendered_by or "",
             plain_faults=tuple(case.conversation.name for case in plain),
+            passed_checks=tuple(one.name for one in found.checks if one.state == "passed"),
             failed_checks=tuple(f"{one.name}: {one.detail}" for one in found.checks if one.state == "failed"),
             code=0 if found.is_verified else 6,
         )

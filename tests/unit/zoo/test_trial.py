@@ -47,10 +47,26 @@ def test_usual_prompts_that_differ_are_a_fault_where_nothing_is_said_of_it():
     assert list(trial(warned).faults()) == []
 
 
-def test_what_cannot_be_verified_is_a_fault_but_for_a_model_that_embeds():
+def test_what_cannot_be_verified_is_a_fault():
     unverified = Built(made=MADE, asked=ANSWERED, verified=Verified(prompts="has no chats", code=3))
     assert len(list(trial(unverified).faults())) == 1
-    assert list(trial(unverified, name="bert").faults()) == []
+
+
+@pytest.mark.parametrize(
+    "verified, faults",
+    [
+        (Verified(prompts="nothing compared", passed_checks=("embeds", "unit vectors")), []),
+        (Verified(prompts="nothing compared"), ["link: verify ends with 0: nothing compared"]),
+        (
+            Verified(prompts="nothing compared", failed_checks=("embeds: none",), code=6),
+            ["link: verify ends with 6: embeds: none"],
+        ),
+    ],
+    ids=["embeds", "was not tried", "fails"],
+)
+def test_a_model_that_embeds_is_verified_by_that(verified, faults):
+    built = Built(made=MADE, asked=ANSWERED, verified=verified)
+    assert list(trial(built, name="bert").faults()) == faults
 
 
 def test_capabilities_that_are_lost_are_named():
