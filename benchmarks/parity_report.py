@@ -17,12 +17,22 @@ from gguf2ollama.chat.comparison import Parity, Verdict
 from gguf2ollama.chat.conversation import Feature
 from tests.live import parts
 
-__all__ = ["Result", "report", "tables"]
+__all__ = ["Result", "report", "results_path", "tables", "unexplained"]
 
+_ARGUMENTS = (
+    "natively the server does not read the tool calls; with a changed header it does, and their arguments are"
+    " JSON-equal"
+)
 _WHY_WORSE = {
     "OrionStarAI-Orion": "natively system messages are wrong; a TEMPLATE has them right and copies nothing",
-    "library-cogito-": "natively the server does not read the tool calls; with a TEMPLATE it does",
-    "library-deepseek-v3.1": "natively plain chats are wrong; a changed header mends them, and not this",
+    "deepseek-v3-": _ARGUMENTS,
+    "deepseekv3-": _ARGUMENTS,
+    "library-cogito-": "natively chats with thinking are wrong; a TEMPLATE has them right",
+    "library-deepseek-v3.1": (
+        "natively plain chats are wrong, and tool calls are not read; a changed header mends both: arguments"
+        " are JSON-equal with it, and answers to be continued stay wrong"
+    ),
+    "library-r1-1776": _ARGUMENTS,
     "llama-cpp-rwkv-world": "natively reasoning shows in /api/generate; a TEMPLATE has it taken out",
 }
 """Why what does better in everyday use is taken, by how the names of chat templates begin."""
@@ -54,7 +64,7 @@ for which Ollama has no field, and the like; `odd` are plain conversations with 
 has, such as white space that is not ASCII.
 Where a chat template shows tools, ours mostly leaves chats to it, and puts a companion TEMPLATE beside it
 that Ollama passes over (“TEMPLATE ignored” below): what that changes is in [COMPANION.md](COMPANION.md).
-"""
+{other}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +84,28 @@ def report(results: Sequence[Result], *, part: parts.Ollama) -> str:
         part=part,
         package=PACKAGE,
         count=len(results),
+        other=_other(part),
     )
+    if part is not parts.OLLAMAS[0]:
+        return "\n".join([head, *tables(results), ""])  # the other table tells templates apart
     return "\n".join([head, *tables(results), "", *_not_exact(results), ""])
+
+
+def _other(part: parts.Ollama) -> str:
+    """Say where the tables of the other servers are."""
+    names = {other.version: results_path(other).name for other in parts.OLLAMAS if other is not part}
+    return "".join(f"The same on Ollama {version}: [{name}]({name}).\n" for version, name in names.items())
+
+
+def results_path(part: parts.Ollama) -> Path:
+    """Return where the tables of a server are written."""
+    is_newest = part is parts.OLLAMAS[0]
+    return Path(__file__).with_name("PARITY.md" if is_newest else f"PARITY-{part.version}.md")
+
+
+def unexplained(results: Sequence[Result]) -> list[str]:
+    """Return the chat templates with which `ollama create` does better somewhere, and nothing says why."""
+    return [name for name, _ in _worse(results) if not _why(name)]
 
 
 def tables(results: Sequence[Result]) -> Iterator[str]:
@@ -135,19 +165,14 @@ def _not_exact(results: Sequence[Result]) -> Iterator[str]:
 
 def _worse_than_create(results: Sequence[Result]) -> Iterator[str]:
     """Write in which conversations `ollama create` is exact and ours are not, or not even JSON-equal."""
-    rows, compared = [], 0
-    for result in results:
-        if "create" not in result.answers:
-            return
-        ours, theirs = (result.answers[way].parity.cases for way in ("gguf2ollama", "create"))
-        compared += sum(case.verdict is not Verdict.refused for case in ours)
-        names = [
-            mine.conversation.name
-            for mine, other in zip(ours, theirs, strict=True)
-            if other.verdict is Verdict.exact and mine.verdict not in {Verdict.exact, Verdict.refused}
-        ]
-        if names:
-            rows.append((result.name, names))
+    if not all({"gguf2ollama", "create"} <= result.answers.keys() for result in results):
+        return
+    rows = list(_worse(results))
+    compared = sum(
+        case.verdict is not Verdict.refused
+        for result in results
+        for case in result.answers["gguf2ollama"].parity.cases
+    )
     count = sum(len(names) for _, names in rows)
     yield (
         f"`ollama create` is exact and ours are not in {count} of {compared:,} conversations"
@@ -157,9 +182,27 @@ def _worse_than_create(results: Sequence[Result]) -> Iterator[str]:
     yield "| | conversations | why |"
     yield "|---|---|---|"
     for name, names in rows:
-        why = next((why for start, why in _WHY_WORSE.items() if name.startswith(start)), "")
-        yield f"| {name} | {', '.join(names)} | {why} |"
+        yield f"| {name} | {', '.join(names)} | {_why(name)} |"
     yield ""
+
+
+def _worse(results: Iterable[Result]) -> Iterator[tuple[str, list[str]]]:
+    """Yield chat templates with the conversations in which `ollama create` is exact and ours are not."""
+    for result in results:
+        if "create" not in result.answers or "gguf2ollama" not in result.answers:
+            continue
+        ours, theirs = (result.answers[way].parity.cases for way in ("gguf2ollama", "create"))
+        names = [
+            mine.conversation.name
+            for mine, other in zip(ours, theirs, strict=True)
+            if other.verdict is Verdict.exact and mine.verdict not in {Verdict.exact, Verdict.refused}
+        ]
+        if names:
+            yield result.name, names
+
+
+def _why(name: str) -> str:
+    return next((why for start, why in _WHY_WORSE.items() if name.startswith(start)), "")
 
 
 def _conversations(parities: Iterable[Parity], feature: Feature) -> str:
