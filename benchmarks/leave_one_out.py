@@ -8,6 +8,8 @@ TEMPLATE alone, and from 0.30 on. No server is asked.
 
 A mechanism that many chosen ways use is not switched off: whoever uses it is counted, and that is enough.
 
+The chat templates are those of a folder, and our own for the models of the zoo, in their families' styles.
+
 Run: ``python -m benchmarks.leave_one_out [--corpus FOLDER] [--only NAME]``, some 5 minutes on two cores. It
 writes ``benchmarks/LEAVE_ONE_OUT.md``.
 """
@@ -20,7 +22,7 @@ import dataclasses
 import functools
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ from gguf2ollama.chat.synthesis import facts, synthesis
 from gguf2ollama.chat.synthesis.decisions import Leaf
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.families import detect, load_profiles
+from tests.zoo.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_name("LEAVE_ONE_OUT.md")
@@ -48,17 +51,19 @@ _FORMS = f"{_SYNTHESIS}.tool_forms"
 _LEARNER = f"{_SYNTHESIS}.synthesis._Synthesiser"
 _USUAL = {"plain", "tools", "thinking", "switch"}
 _MANY = 6  # templates that use a mechanism: it surely serves, and is not switched off
+_ZOO = "zoo-"  # what the names of its chat templates begin with
 _FEW = 2  # templates that lose: what serves no more has to say why it stays
 
 _HEAD = """\
 # Leave one out
 
-Written by `python -m benchmarks.leave_one_out`: of {count} chat templates of real models, those that lose a
-usual conversation (plain, tools, thinking, a switch in a text; exact or JSON-equal) where a mechanism is
-switched off. Where another way does as well, nothing is lost. What more than {many} chosen ways use is not
-switched off.
+Written by `python -m benchmarks.leave_one_out`: of {count} chat templates of real models and {zoo} in the
+styles of the zoo's families (`tests/zoo`; their names begin with `zoo-`), those that lose a usual
+conversation (plain, tools, thinking, a switch in a text; exact or JSON-equal) where a mechanism is switched
+off. Where another way does as well, nothing is lost. What more than {many} chosen ways use is not switched
+off.
 
-| mechanism | lines | before 0.30 | 0.30-0.34 | who loses | why it stays |
+| mechanism | lines | before 0.30: corpus, zoo | 0.30-0.34: corpus, zoo | who loses | why it stays |
 |---|---:|---:|---:|---|---|"""
 _REMOVED = """
 What was removed, as it was counted before:
@@ -72,6 +77,7 @@ What was removed, as it was counted before:
 | header: numbers behind dots | 25 | 0 | 0 | |
 | header: texts that are filled in by `format` | 73 | 0 | 0 | |
 | header: results that stay messages | 12 | 0 | 0 | |
+| synthesis: 9 facts of results, calls and neighbours, all off together | 80 | 0 | 0 | |
 """
 _REWRITINGS = {"with_missing_members": 38, "with_values_printed": 28, "with_wide_trims": 74}  # lines
 _IN_A_LIST = "a name in a list of what llama.cpp passes"
@@ -93,12 +99,16 @@ WHY_IT_STAYS: Mapping[str, str] = {
     "synthesis: system messages that are rejected": "--system and the TEMPLATE before 0.30",
     "synthesis: empty messages that print nothing": "15 lines; one of the two is Seed-OSS",
     "synthesis: the fact 'last user'": "4 lines",
+    "family: command-r": "12 lines; prompts that are not compared (`--no-verify`) before 0.30",
+    "family: deepseek-r1": "its TEMPLATE is that of deepseek-v3",
+    "family: deepseek-r1-distill-llama": "its TEMPLATE is that of deepseek-v3",
+    "family: deepseek-r1-distill-qwen": "its TEMPLATE is that of deepseek-v3",
+    "family: mistral-large": "its TEMPLATE is that of mistral-v3",
     "Ollama's parsers of answers": "`modelfile`: a Modelfile for any version cannot change a header",
 }
 """Why a mechanism stays that serves no usual chat of more than two templates."""
 _WHY_A_KIND_STAYS = (
-    ("family:", "prompts that are not compared (`--no-verify`), and no time to learn before 0.30"),
-    ("synthesis: the fact", "a few lines; that they serve nothing together either is not shown yet"),
+    ("family:", "a file without a chat template whose name is one of the family's is built with it"),
 )
 
 
@@ -395,6 +405,16 @@ def loss(subject: Subject, version: str, name: str, usual: frozenset[str]) -> in
         return len(usual - choose(subject, version, renderer=renderer).usual)
 
 
+def zoo_subjects() -> Iterator[Subject]:
+    """Return our own chat templates for the models of the zoo, each text once."""
+    models: dict[str, str] = {}
+    for model in MODELS.values():
+        if model.own_template is not None:
+            models.setdefault(model.own_template, model.name)
+    for text, name in models.items():
+        yield Subject(name=f"{_ZOO}{name}", text=text, bos=BOS, eos=EOS)
+
+
 def rows(subjects: Sequence[Subject], *, pool: ProcessPoolExecutor) -> Iterator[str]:
     """Return a row for each mechanism."""
     chosen = dict(zip([subject.name for subject in subjects], pool.map(baseline, subjects), strict=True))
@@ -410,7 +430,7 @@ def rows(subjects: Sequence[Subject], *, pool: ProcessPoolExecutor) -> Iterator[
             ]
             names = list(dict.fromkeys(subject.name for subject, *_ in users))
             if len(names) > _MANY:
-                cells.append(f"{len(names)} use it")
+                cells.append(f"{_counted(names)} use it")
                 continue
             runs = [
                 pool.submit(loss, subject, version, mechanism.name, outcome.usual)
@@ -418,12 +438,23 @@ def rows(subjects: Sequence[Subject], *, pool: ProcessPoolExecutor) -> Iterator[
             ]
             lost = [subject.name for (subject, *_), run in zip(users, runs, strict=True) if run.result()]
             losers += lost
-            cells.append(str(len(set(lost))))
+            cells.append(_counted(set(lost)))
         which = ", ".join(sorted(set(losers)))
         is_few = len(set(losers)) <= _FEW and not any("use it" in cell for cell in cells)
         default = next((why for start, why in _WHY_A_KIND_STAYS if mechanism.name.startswith(start)), "")
         why = WHY_IT_STAYS.get(mechanism.name, default) if is_few else ""
         yield f"| {mechanism.name} | {mechanism.lines} | {' | '.join(cells)} | {which} | {why} |"
+
+
+def _head(subjects: Sequence[Subject]) -> str:
+    zoo = sum(subject.name.startswith(_ZOO) for subject in subjects)
+    return _HEAD.format(count=len(subjects) - zoo, zoo=zoo, many=_MANY)
+
+
+def _counted(names: Collection[str]) -> str:
+    """Return how many chat templates are of the corpus, and how many of the zoo."""
+    of_zoo = sum(name.startswith(_ZOO) for name in names)
+    return f"{len(names) - of_zoo}, {of_zoo}" if names else "0"
 
 
 def main() -> int:
@@ -432,10 +463,11 @@ def main() -> int:
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="a folder of chat templates, *.jinja")
     parser.add_argument("--only", metavar="NAME", default="", help="only those whose names contain this")
     options = parser.parse_args()
-    subjects = [subject for subject in find_subjects(options.corpus) if options.only in subject.name]
+    corpus = find_subjects(options.corpus)
+    subjects = [subject for subject in (*corpus, *zoo_subjects()) if options.only in subject.name]
     with ProcessPoolExecutor(max_workers=2) as pool:
         lines = list(rows(subjects, pool=pool))
-    text = "\n".join([_HEAD.format(count=len(subjects), many=_MANY), *lines, _REMOVED])
+    text = "\n".join([_head(subjects), *lines, _REMOVED])
     print(text)
     if not options.only:
         TABLE.write_text(text, encoding="utf-8")

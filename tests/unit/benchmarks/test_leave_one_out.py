@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from benchmarks.leave_one_out import Outcome, choose, mechanisms
+from benchmarks.leave_one_out import Outcome, choose, mechanisms, zoo_subjects
 from benchmarks.parity_subjects import Subject
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.synthesis import facts
@@ -47,3 +47,9 @@ def test_a_template_that_needs_a_mechanism_loses_by_its_absence(renderer):
 
 def test_nothing_is_used_where_nothing_was_chosen():
     assert not any(mechanism.is_used(replace(Outcome()), TEXT) for mechanism in MECHANISMS.values())
+
+
+def test_the_zoo_has_chat_templates_of_its_own_once_each():
+    texts = [subject.text for subject in zoo_subjects()]
+    assert len(texts) == len(set(texts)) > 40
+    assert {subject.name.partition("-")[0] for subject in zoo_subjects()} == {"zoo"}
