@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gguf2ollama import build
+from gguf2ollama.chat.battery.test_conversations import battery
+from gguf2ollama.chat.battery.tool_conversations import system, user
 from gguf2ollama.chat.conversation import Conversation
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, as_asked
-from gguf2ollama.chat.test_conversations import battery
-from gguf2ollama.chat.tool_conversations import system, user
 from gguf2ollama.install import destination
 from gguf2ollama.names import ModelName
 from gguf2ollama.oci import Digest, MediaType
