@@ -77,6 +77,8 @@ def command(
         output.warn(suspicion)
     if found.hides_tools:
         output.warn(UNSEEN_TOOLS)
+    for warning in found.warnings:
+        output.warn(warning)
     if output.as_json:
         output.data(_json(found))
     else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gguf2ollama.chat.choice.candidate import TemplateChoice
     from gguf2ollama.chat.outcome import Misread
 
-__all__ = ["UNSEEN_TOOLS", "lint_warnings", "recipe_warnings"]
+__all__ = ["MISREAD", "MISSED_CALLS", "UNSEEN_TOOLS", "lint_warnings", "recipe_warnings"]
 
 UNSEEN_TOOLS = (
     "Ollama lists tools among the capabilities, since the chat template names them, but the template never"
@@ -26,7 +26,11 @@ HIDDEN_TOOLS = (
     "Ollama lists tools among the capabilities, since the TEMPLATE names .Tools, but it never prints the"
     " names of the tools that a client offers, so the model does not see them"
 )
-_MISREAD: dict[Misread, str] = {
+MISSED_CALLS = (
+    "Ollama will not parse tool calls that are written as the chat template writes them: answers with calls"
+    " fail, or keep them as text"
+)
+MISREAD: dict[Misread, str] = {
     "contents": (
         "Ollama will not parse plain answers that are written as the chat template writes them: they fail or"
         " lose text"
@@ -204,7 +208,7 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
         yield '"think": false does not change the prompt: the model reasons all the same, if it does'
     if "levels" in choice.ignored_thinking:
         yield '"think": "low", "medium" and "high" do not reach the chat template: each turns reasoning on'
-    yield from (_MISREAD[kind] for kind in choice.misread)
+    yield from (MISREAD[kind] for kind in choice.misread)
     if choice.chosen.generate_note:
         yield choice.chosen.generate_note
     if origin == "native" and target.create_replaces_template and choice.chosen.companion is None:
@@ -248,7 +252,4 @@ def _shortfalls(choice: TemplateChoice) -> Iterator[str]:
             f" {day.isoformat()} until you rebuild"
         )
     if choice.chosen.misses_calls:
-        yield (
-            "Ollama will not parse tool calls that are written as the chat template writes them: answers with"
-            " calls fail, or keep them as text"
-        )
+        yield MISSED_CALLS

@@ -27,6 +27,7 @@ from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
 from gguf2ollama.ollama.store import LocalStore
 from gguf2ollama.sources.local import find_model
 from gguf2ollama.sources.parse import server_model
+from gguf2ollama.verification.answer_check import answer_warnings
 from gguf2ollama.verification.baseline import NotCompared, OllamaDefault, ollama_default
 from gguf2ollama.verification.probe_server import Settings, probe_on_server
 from gguf2ollama.verification.prompt_check import (
@@ -60,6 +61,7 @@ class Verification:
         parity: Each conversation, as the chat template and as the server renders it.
         ollama_default: The same for a plain ``ollama create`` of the GGUF.
         checks: The smoke tests of the model itself.
+        warnings: What of its answers the server is predicted not to parse, a sentence each.
         is_quick: Whether a tiny probe model was used instead.
     """
 
@@ -73,6 +75,7 @@ class Verification:
     parity: Parity
     ollama_default: OllamaDefault | NotCompared
     checks: tuple[Check, ...] = ()
+    warnings: tuple[str, ...] = ()
     is_quick: bool = False
 
     @property
@@ -187,6 +190,11 @@ def verify(
             notify("Comparing with a plain ollama create")
             ollama_default = subject.ollama_default()
             parity, checks = subject.in_quick() if quick else subject.in_full()
+        warnings: tuple[str, ...] = ()
+        if subject.rendered_by == "native":
+            warnings = answer_warnings(
+                name, metadata=metadata, authors=authors, template=template, version=version
+            )
     return Verification(
         name=name,
         server=address.base_url,
@@ -198,6 +206,7 @@ def verify(
         parity=parity,
         ollama_default=ollama_default,
         checks=checks,
+        warnings=warnings,
         is_quick=quick,
     )
 

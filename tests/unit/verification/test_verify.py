@@ -15,6 +15,7 @@ from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.verification.baseline import NotCompared, OllamaDefault
 from gguf2ollama.verification.verify import verify
 from tests.builders import tiny_llama
+from tests.calling_templates import JSON_CALLS_NO_THOUGHTS, MISREAD, UNFORESEEN_CALLS
 from tests.cli.json_keys import check_output
 from tests.fakes.ollama_server import Answer, Die, FakeOllama
 
@@ -52,6 +53,22 @@ def built(server, gguf, *, verify=False, **options):
 
 def left_behind(server):
     return [name for name in server.store.models if TEMPORARY_NAMESPACE in name]
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        (MISREAD["several calls"], "will not parse several tool calls in one answer"),
+        (UNFORESEEN_CALLS, "will not parse tool calls that are written"),
+        (JSON_CALLS_NO_THOUGHTS, None),
+    ],
+    ids=["several", "unforeseen", "none"],
+)
+def test_what_the_server_will_not_parse_of_answers_is_told(server, tmp_path, text, told):
+    path = tiny_llama(tmp_path / "calls.gguf", chat_template=text)
+    found = verify("mine", host=built(server, path).url, quick=True)
+    assert found.rendered_by == "native"
+    assert any(told in one for one in found.warnings) if told else found.warnings == ()
 
 
 @pytest.mark.parametrize("quick", [False, True])
