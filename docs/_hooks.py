@@ -37,6 +37,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
     def link(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, match[1])).removeprefix("docs/")
+        target = "index.md" if target == "README.md" else target  # the site's first page stands for it
         return f"]({posixpath.relpath(target, posixpath.dirname(name) or '.')}"
 
     return _LINK.sub(link, markdown)
