@@ -10,6 +10,7 @@ from pathlib import Path
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import UsageProblem
 from gguf2ollama.names import ModelName
+from gguf2ollama.sources.catalogue.name_parts import stated_size
 from gguf2ollama.sources.catalogue.quantization import find_label
 from gguf2ollama.sources.model import ModelFiles
 
@@ -47,7 +48,8 @@ def suggest_name(
         repository: The name of its repository, which is taken where the file's says nothing: it is the
             label, what a converter calls every model, not in Latin letters, or a word that the repository's
             name lacks.
-        folders: The names of its folders, the innermost first: taken for the first three reasons alone.
+        folders: The names of its folders, the innermost first: taken for the first three reasons alone, and
+            for ``model`` those that name a model (Jan keeps ``Qwen3-8B-Q4_K_M/model.gguf``).
 
     Raises:
         UsageProblem: None has a character that a name may have.
@@ -55,12 +57,34 @@ def suggest_name(
     base, tag = _divide(re.sub(r"[-._]split$", "", stem), label=label)
     own, outer = _plain(base), _plain(_without_gguf(_divide(repository, label=None)[0]))
     if not _says_something(own, repository=outer) or (own == "model" and outer):
-        named = (outer, *(_plain(_divide(folder, label=None)[0]) for folder in folders))
-        own = next((name for name in named if _says_something(name)), own)
+        own, tag = _of_folders(own, tag, repository=outer, folders=folders)
+    elif own == "model":  # any program's; some folders are any folder, such as Downloads
+        own, tag = _of_folders(own, tag, repository="", folders=_of_models(folders))
     model = own or ("" if base else _plain(stem))
     if not model:
         raise UsageProblem(f"no model name can be derived from {stem!r}", hint="give one with --name")
     return ModelName(model=model, tag=tag if own and tag else "latest")
+
+
+def _of_folders(name: str, tag: str, *, repository: str, folders: Sequence[str]) -> tuple[str, str]:
+    """Return the name that a repository or a folder has, and the tag, which a folder may have as well."""
+    if _says_something(repository):
+        return repository, tag
+    for folder in folders:
+        base, label = _divide(_without_gguf(folder), label=None)
+        tag = tag or label
+        if _says_something(own := _plain(base)):
+            return own, tag
+    return name, tag
+
+
+def _of_models(folders: Sequence[str]) -> list[str]:
+    """Return those folders whose name has a quantization, a number of weights or GGUF."""
+    return [
+        folder
+        for folder in folders
+        if find_label(folder) or stated_size(folder) or _without_gguf(folder) != folder
+    ]
 
 
 def _divide(name: str, *, label: str | None) -> tuple[str, str]:

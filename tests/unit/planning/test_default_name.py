@@ -98,6 +98,11 @@ def test_from_a_repository_the_name_is_its_own_where_the_files_says_nothing(stem
         ("模型-Q4_0", ("Sakura-14B",), "sakura-14b:q4_0"),
         ("mistral.Q4_0", ("Downloads",), "mistral:q4_0"),
         ("model", ("Downloads",), "model:latest"),
+        ("model", ("Jan-v1-4B-Q4_K_M", "models"), "jan-v1-4b:q4_k_m"),
+        ("model", ("Jan-v1-4B", "models"), "jan-v1-4b:latest"),
+        ("model", ("Q8_0", "phi-2-GGUF"), "phi-2:q8_0"),
+        ("model.Q8_0", ("phi-2-GGUF", "TheBloke"), "phi-2:q8_0"),
+        ("ggml-model", ("Q8_0", "phi-2"), "phi-2:q8_0"),
     ],
 )
 def test_a_file_that_says_nothing_has_the_name_of_its_folder(stem, folders, name):
