@@ -16,8 +16,8 @@ from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem
 from gguf2ollama.ggufio import Role, Shard, ShardSet, file_type_name
 from gguf2ollama.ggufio.shard_files import group, set_name
+from gguf2ollama.sources.beside import is_part_of_above
 from gguf2ollama.sources.catalogue.projectors import PRECISIONS
-from gguf2ollama.sources.catalogue.quantization import find_label
 from gguf2ollama.sources.model import ModelFiles
 from gguf2ollama.sources.projectors import projector_problem
 
@@ -181,9 +181,7 @@ def _sets(shards: Sequence[Shard]) -> tuple[list[ShardSet], list[SkippedFile]]:
 
 def _above(folder: Path, projectors: Mapping[Path, list[Shard]]) -> list[Shard]:
     """Return the projectors of the folder above, of which one that is called by a quantization is a part."""
-    match = find_label(folder.name)
-    is_part = match is not None and match.group("label") == folder.name
-    return projectors.get(folder.parent, []) if is_part else []
+    return projectors.get(folder.parent, []) if is_part_of_above(folder) else []
 
 
 def _model(
@@ -212,5 +210,6 @@ def _repository(path: Path, *, root: Path) -> str:
     for part in reversed(path.absolute().parts):
         if part.startswith(_HUB) and (names := part.removeprefix(_HUB).split("--", maxsplit=1))[1:]:
             return "/".join(names)
-    folders = path.relative_to(root).parts[:-1]
+    above = path.parent.parent if is_part_of_above(path.parent) else path.parent
+    folders = above.relative_to(root).parts if above.is_relative_to(root) else ()
     return "/".join(folders) if len(folders) == 2 else ""  # noqa: PLR2004 - publisher and repository

@@ -1,10 +1,10 @@
-"""Read a few headers of a repository where names and sizes leave open what its files are."""
+"""Read a few headers of a repository or a folder where names and sizes leave open what its files are."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ggufio import GgufFile, Role, role_of
@@ -40,20 +40,37 @@ def settle(
     """
     names = {variant.base for variant in repository.catalogue.models}
     is_unclear = needs_one and 1 < len(names) <= _MOST_HEADERS
-    smallest: dict[str, Variant] = {}
-    for variant in repository.catalogue.variants:  # smallest first
-        is_open = variant.needs_header or (is_unclear and variant.kind is Kind.MODEL)
-        if is_open and not variant.missing and not variant.is_cut:
-            smallest.setdefault(variant.base, variant)
-    kinds: dict[str, Kind] = {}
-    for variant in list(smallest.values())[:_MOST_HEADERS]:
-        with contextlib.suppress(Gguf2OllamaError):
-            if (kind := _kind(read(variant.files[0]), named=variant.kind)) is not variant.kind:
-                kinds[variant.name] = kind
+    kinds = read_kinds(
+        [
+            variant
+            for variant in repository.catalogue.variants  # smallest first
+            if variant.needs_header or (is_unclear and variant.kind is Kind.MODEL)
+        ],
+        read=read,
+    )
     if not kinds:
         return repository
     catalogue = Catalogue.of(repository.files, repository=repository.info.name, kinds=kinds)
     return dataclasses.replace(repository, catalogue=catalogue)
+
+
+def read_kinds(
+    variants: Iterable[Variant], *, read: Callable[[RepositoryFile], GgufFile]
+) -> dict[str, Kind]:
+    """Return what headers say otherwise than names, by the name of a variant.
+
+    The first of each base is read, and four at most; what cannot be read stays as it is.
+    """
+    firsts: dict[str, Variant] = {}
+    for variant in variants:
+        if not variant.missing and not variant.is_cut:
+            firsts.setdefault(variant.base, variant)
+    kinds: dict[str, Kind] = {}
+    for variant in list(firsts.values())[:_MOST_HEADERS]:
+        with contextlib.suppress(Gguf2OllamaError):
+            if (kind := _kind(read(variant.files[0]), named=variant.kind)) is not variant.kind:
+                kinds[variant.name] = kind
+    return kinds
 
 
 def _kind(gguf: GgufFile, *, named: Kind) -> Kind:

@@ -59,6 +59,42 @@ class TestProjector:
         assert names(found) == []
         assert "mmproj-F16.gguf" in found.left_out[0]
 
+    @pytest.mark.parametrize("name", ["clip-vit-large.gguf", "vision-tower-f16.gguf"])
+    def test_the_header_says_it_where_the_name_does_not(self, tmp_path, name):
+        model = tiny_llama(tmp_path / "llava-v1.6-mistral-7b.Q4_K_M.gguf")
+        projector(tmp_path / name)
+        assert names(find_model(model)) == names(find_model(tmp_path)) == [name]
+
+    @pytest.mark.parametrize("quant", ["Q4_K_M", "UD-Q4_K_XL"])
+    def test_the_one_above_the_folder_of_a_quantization_comes_along(self, tmp_path, quant, monkeypatch):
+        """As `hf download unsloth/… --local-dir` leaves them."""
+        folder = tmp_path / "Qwen3-VL-30B-GGUF" / quant
+        folder.mkdir(parents=True)
+        model = tiny_llama(folder / f"Qwen3-VL-30B-{quant}.gguf")
+        tiny_llama(folder.parent / "Qwen3-VL-30B-Q8_0.gguf", seed=1)
+        for precision in ("F16", "F32"):
+            projector(folder.parent / f"mmproj-{precision}.gguf")
+        assert names(find_model(model)) == names(find_model(folder)) == ["mmproj-F16.gguf"]
+        monkeypatch.chdir(folder)
+        assert names(find_model(".")) == names(find_model(model.name)) == ["mmproj-F16.gguf"]
+
+    def test_the_one_in_a_folder_of_its_own_comes_along(self, tmp_path):
+        model = tiny_llama(tmp_path / "pixtral-12b-Q4_K_M.gguf")
+        (tmp_path / "mmproj").mkdir()
+        projector(tmp_path / "mmproj" / "pixtral-f16.gguf")
+        assert names(find_model(model)) == names(find_model(tmp_path)) == ["pixtral-f16.gguf"]
+
+    def test_those_of_models_in_other_folders_stay(self, tmp_path):
+        folders = {name: tmp_path / name for name in ("gemma-3-4b-it-GGUF", "Mistral-7B-GGUF")}
+        for seed, folder in enumerate(folders.values()):
+            folder.mkdir()
+            tiny_llama(folder / "model-Q4_K_M.gguf", seed=seed)
+        projector(folders["gemma-3-4b-it-GGUF"] / "mmproj-F16.gguf")
+        above = tiny_llama(tmp_path / "phi-2-Q4_K_M.gguf", seed=2)
+        for source in (above, folders["Mistral-7B-GGUF"], folders["Mistral-7B-GGUF"] / "model-Q4_K_M.gguf"):
+            found = find_model(source)
+            assert (names(found), found.left_out) == ([], ())
+
     def test_one_that_is_broken_is_said(self, tmp_path):
         model = tiny_llama(tmp_path / "m-Q4_K_M.gguf")
         (tmp_path / "mmproj-F16.gguf").write_bytes(b"<html>")
