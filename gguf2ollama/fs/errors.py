@@ -65,10 +65,20 @@ def our_error(error: OSError, path: Path, *, action: str = "") -> Gguf2OllamaErr
         )
     subject = f"{action} {path}" if action else _shown(error, path)
     if error.errno in _ABSENT:
-        return NotFound(f"{subject}: no such file")
+        return _absent(subject)
     if (hint := _REFUSED.get(error.errno or 0)) is not None:
         return UsageProblem(f"{subject}: {(error.strerror or str(error)).lower()}", hint=hint)
     return None
+
+
+def _absent(subject: str | Path) -> NotFound:
+    with contextlib.suppress(OSError, ValueError):
+        if (path := Path(subject)).is_symlink():
+            return NotFound(
+                f"{path}: the file that this symbolic link leads to does not exist: {path.readlink()}",
+                hint="get the file again, or mount the disk that it is on",
+            )
+    return NotFound(f"{subject}: no such file")
 
 
 @contextlib.contextmanager

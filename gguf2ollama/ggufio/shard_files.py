@@ -18,6 +18,7 @@ __all__ = [
     "Shard",
     "ShardName",
     "assemble",
+    "dead_links",
     "gather",
     "gguf_paths",
     "group",
@@ -276,6 +277,16 @@ def gguf_paths(folder: Path) -> list[Path]:
             seen.add((status.st_dev, status.st_ino))
             paths.append(path)
     return paths
+
+
+def dead_links(folder: Path) -> list[Path]:
+    """Return the ``.gguf`` files of a folder that are symbolic links to nothing, as a pruned cache leaves."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() == ".gguf" and not path.name.startswith(".")
+        if path.is_symlink() and not path.exists()
+    ]
 
 
 def set_name(ordered: Sequence[Shard]) -> str:

@@ -15,6 +15,7 @@ from gguf2ollama.ggufio.roles import Role, role_of
 from gguf2ollama.ggufio.shard_files import (
     Shard,
     assemble,
+    dead_links,
     gather,
     gguf_paths,
     group,
@@ -25,6 +26,11 @@ from gguf2ollama.ggufio.shard_files import (
 from gguf2ollama.ggufio.tensors import TensorInfo
 
 __all__ = ["ModelFolder", "ShardSet"]
+
+_TOKENIZER = "tokenizer.ggml.model"
+_OTHER_WEIGHTS = frozenset({".safetensors", ".bin", ".pth", ".pt", ".onnx"})
+_MOST_FOLDERS = 1000
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +101,11 @@ class ShardSet:
         return role_of(self.first)
 
     @property
+    def has_tokenizer(self) -> bool:
+        """Whether it has the tokenizer without which nothing is a language model."""
+        return _TOKENIZER in self.metadata
+
+    @property
     def tensors(self) -> tuple[TensorInfo, ...]:
         """The tensors of all shards in order; each ``offset`` is relative to its own shard's data section."""
         return tuple(tensor for shard in self.shards for tensor in shard.gguf.tensors)
@@ -158,14 +169,17 @@ class ModelFolder:
         place = Path(folder)
         problems: list[InvalidGguf | InvalidShards] = []
         with disk_errors(place):
+            dead = [f"{path} is a symbolic link to nothing" for path in dead_links(place)]
             files = list(_open_all(gguf_paths(place), problems))
             grouped, incomplete = group(files)
             problems += incomplete
         sets = [ShardSet(shards=ordered) for ordered in grouped]
         models = [model for model in sets if model.role is Role.MODEL]
         if not models:
-            raise problems[0] if problems else _no_model(place, sets)
-        models, copies = _without_copies(models)
+            raise problems[0] if problems else _no_model(place, sets, dead=dead)
+        language = [model for model in models if model.has_tokenizer]
+        strangers = [model for model in models if language and not model.has_tokenizer]
+        models, copies = _without_copies(language or models)
         if len(models) > 1:
             names = ", ".join(sorted(model.shards[0].path.name for model in models))
             raise UsageProblem(
@@ -178,7 +192,12 @@ class ModelFolder:
             adapters=tuple(shards for shards in sets if shards.role is Role.ADAPTER),
             drafts=tuple(shards for shards in sets if shards.role is Role.DRAFT),
             others=tuple(shards for shards in sets if shards.role in {Role.IMATRIX, Role.VOCABULARY}),
-            skipped=(*(problem.message for problem in problems), *copies),
+            skipped=(
+                *(problem.message for problem in problems),
+                *dead,
+                *copies,
+                *(f"{stranger.shards[0].path} has no tokenizer" for stranger in strangers),
+            ),
         )
 
 
@@ -212,10 +231,39 @@ def _without_copies(models: Sequence[ShardSet]) -> tuple[list[ShardSet], list[st
     return kept, copies
 
 
-def _no_model(folder: Path, sets: Sequence[ShardSet]) -> NotFound:
-    if not sets:
-        below = next((path.parent for path in sorted(folder.glob("*/*.gguf"))), None)
-        hint = f"name the directory {below}" if below else "name a GGUF file, or a directory with one"
-        return NotFound(f"no GGUF file in {folder}", hint=hint)
-    found = ", ".join(f"{shards.shards[0].path.name} ({shards.role.value})" for shards in sets)
-    return NotFound(f"no model in {folder}, only {found}", hint="put the model there, or name it")
+def _no_model(folder: Path, sets: Sequence[ShardSet], *, dead: Sequence[str]) -> NotFound:
+    below = _folders_below(folder)
+    hint = "name a GGUF file, or a directory with one"
+    if below:
+        hint = f"name the directory {below[0]}"
+        if len(below) > 1:
+            hint = f"{hint}, or another of those with GGUF files in it; --all builds all models"
+    if sets:
+        found = ", ".join(f"{shards.shards[0].path.name} ({shards.role.value})" for shards in sets)
+        hint = hint if below else "put the model there, or name it"
+        return NotFound(f"no model in {folder}, only {found}", hint=hint)
+    if dead:
+        return NotFound(
+            f"no GGUF file in {folder}: {', '.join(dead[:_NAMED])}",
+            hint="get the file again, or mount the disk that it is on",
+        )
+    others = sorted(
+        {ending for path in folder.iterdir() if (ending := path.suffix.lower()) in _OTHER_WEIGHTS}
+    )
+    if others and not below:
+        only = " and ".join(ending.removeprefix(".") for ending in others)
+        hint = "convert it to GGUF first, with llama.cpp's convert_hf_to_gguf.py"
+        return NotFound(f"no GGUF file in {folder}, only {only}", hint=hint)
+    return NotFound(f"no GGUF file in {folder}", hint=hint)
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    """Return the folders below that have GGUF files, as far as they are found soon."""
+    found = []
+    for count, (place, folders, names) in enumerate(os.walk(folder)):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if any(name.lower().endswith(".gguf") and not name.startswith(".") for name in names):
+            found.append(Path(place))
+        if count > _MOST_FOLDERS or len(found) > _NAMED:
+            break
+    return [path for path in found if path != folder]

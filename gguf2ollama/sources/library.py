@@ -15,7 +15,7 @@ from pathlib import Path
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, UsageProblem
 from gguf2ollama.ggufio import Role, Shard, ShardSet, file_type_name
-from gguf2ollama.ggufio.shard_files import group, set_name
+from gguf2ollama.ggufio.shard_files import dead_links, group, set_name
 from gguf2ollama.sources.beside import is_part_of_above
 from gguf2ollama.sources.catalogue.projectors import PRECISIONS
 from gguf2ollama.sources.model import ModelFiles
@@ -85,6 +85,9 @@ def find_library(folders: Sequence[str | os.PathLike[str]]) -> Library:
             raise UsageProblem(f"{root} is not a directory", hint="build a single file without --all")
         projectors: dict[Path, list[Shard]] = {}
         for folder, paths in _walk(root):
+            skipped += [
+                SkippedFile(path=path, reason="symbolic link to nothing") for path in dead_links(folder)
+            ]
             shards, problems = _open(paths, seen=seen)
             skipped += problems
             for part, prefix in _by_repository(folder, shards):
@@ -95,10 +98,11 @@ def find_library(folders: Sequence[str | os.PathLike[str]]) -> Library:
                     projectors.setdefault(folder, []).extend(shard for found in own for shard in found.shards)
                 nearby = [shard for found in own for shard in found.shards] or _above(folder, projectors)
                 for found in sets:
-                    if found.role is Role.MODEL:
+                    if found.role is Role.MODEL and found.has_tokenizer:
                         models.append(_model(found, root=root, prefix=prefix, projectors=nearby))
                     elif found.role is not Role.PROJECTOR:
-                        skipped.append(SkippedFile(path=found.shards[0].path, reason=found.role.value))
+                        reason = "no tokenizer" if found.role is Role.MODEL else found.role.value
+                        skipped.append(SkippedFile(path=found.shards[0].path, reason=reason))
     return Library(models=tuple(models), skipped=tuple(skipped))
 
 
@@ -114,7 +118,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
         paths = [
             folder / name
             for name in sorted(names)
-            if name.lower().endswith(".gguf") and not name.startswith(".") and (folder / name).is_file()
+            if name.lower().endswith(".gguf") and not name.startswith(".")
         ]
         count += len(names)
         if count > _MOST_FILES:
@@ -136,6 +140,8 @@ def _current_commit(folder: Path) -> str:
 def _open(paths: Iterable[Path], *, seen: set[tuple[int, int]]) -> tuple[list[Shard], list[SkippedFile]]:
     shards, problems = [], []
     for path in paths:
+        if not path.is_file():
+            continue
         try:
             status = path.stat()
             if (status.st_dev, status.st_ino) in seen:

@@ -16,6 +16,19 @@ def test_a_missing_file_is_named(tmp_path):
     assert caught.value.message == f"{tmp_path / 'nope.gguf'}: no such file"
 
 
+def test_a_symbolic_link_to_nothing_says_where_it_leads(tmp_path):
+    link = tmp_path / "m.gguf"
+    link.symlink_to("../../blobs/0123")
+    with pytest.raises(NotFound) as caught, disk_errors(link):
+        link.stat()
+    assert str(link) in caught.value.message
+    assert "../../blobs/0123" in caught.value.message
+    link.unlink()
+    link.symlink_to("m.gguf")
+    with pytest.raises(UsageProblem, match="symbolic links"), disk_errors(link):
+        link.stat()
+
+
 def test_a_missing_folder_of_a_file_to_write_is_said_and_how_to_make_it(tmp_path):
     target = tmp_path / "no folder" / "x.lock"
     with pytest.raises(NotFound) as caught, atomic_file(target, kind="lock file"):

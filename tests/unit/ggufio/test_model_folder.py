@@ -108,6 +108,42 @@ def test_a_folder_below_that_has_some_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path / 'Q4_K_M'}" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("place", ["o/r-GGUF/Q4_K_M", "models--o--r/snapshots/0123"])
+def test_folders_further_below_are_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    build_gguf(tmp_path / place / "m.GGUF")
+    build_gguf(tmp_path / "mmproj.gguf", architecture="clip")
+    with pytest.raises(NotFound) as caught:
+        ModelFolder.scan(tmp_path)
+    assert f"{tmp_path / place}" in str(caught.value.hint)
+
+
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").symlink_to("../blobs/0123")
+    with pytest.raises(NotFound, match=r"m\.gguf is a symbolic link to nothing"):
+        ModelFolder.scan(tmp_path)
+    tiny_llama(tmp_path / "n.gguf")
+    folder = ModelFolder.scan(tmp_path)
+    assert folder.model.name == "n"
+    assert "m.gguf is a symbolic link to nothing" in folder.skipped[0]
+
+
+def test_a_folder_of_weights_in_other_formats_says_how_to_convert_them(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(NotFound, match="only safetensors") as caught:
+        ModelFolder.scan(tmp_path)
+    assert "convert_hf_to_gguf.py" in str(caught.value.hint)
+
+
+def test_what_has_no_tokenizer_is_skipped_beside_a_language_model(tmp_path: Path) -> None:
+    build_gguf(tmp_path / "flux.gguf", architecture="flux", metadata={"tokenizer.ggml.model": None})
+    assert ModelFolder.scan(tmp_path).model.name == "flux"
+    tiny_llama(tmp_path / "m.gguf")
+    folder = ModelFolder.scan(tmp_path)
+    assert folder.model.name == "m"
+    assert "flux.gguf has no tokenizer" in folder.skipped[0]
+
+
 def test_a_folder_without_a_model_is_reported(tmp_path: Path) -> None:
     build_gguf(tmp_path / "p.gguf", architecture="clip")
     with pytest.raises(NotFound, match=r"no model in .*, only p\.gguf \(projector\)"):

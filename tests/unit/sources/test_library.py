@@ -45,6 +45,12 @@ def test_lm_studio_keeps_publisher_and_repository(tmp_path):
     }
 
 
+def test_the_folder_of_a_quantization_is_no_repository(tmp_path):
+    put(tmp_path, "unsloth/Qwen3-GGUF/Q8_0/model.gguf")
+    assert found(tmp_path) == {"model.gguf": ("unsloth/Qwen3-GGUF", [])}
+    assert found(tmp_path / "unsloth") == {"model.gguf": ("", [])}
+
+
 def test_the_cache_of_the_hub_names_repositories_and_links_to_blobs(tmp_path):
     cache = tmp_path / "hub" / "models--o--r-GGUF"
     blob = put(cache, "blobs/0123")
@@ -103,13 +109,17 @@ def test_a_projector_of_another_width_belongs_to_another_model(tmp_path):
 def test_what_is_no_model_is_skipped_and_said(tmp_path):
     put(tmp_path, "m.gguf")
     put(tmp_path, "lora.gguf", metadata={"general.type": "adapter"})
+    put(tmp_path, "vae/flux.gguf", metadata={"tokenizer.ggml.model": None}, architecture="flux")
+    (tmp_path / "pruned.gguf").symlink_to(tmp_path / "blobs" / "0123")
     (tmp_path / "page.gguf").write_text("<html>")
     (tmp_path / "._m.gguf").write_bytes(b"\0\5\x16\7")
     (tmp_path / ".cache").mkdir()
     put(tmp_path, ".cache/hidden.gguf")
     library = find_library([tmp_path])
     assert [model.path.name for model in library.models] == ["m.gguf"]
-    assert {file.path.name for file in library.skipped} == {"lora.gguf", "page.gguf"}
+    assert {file.path.name for file in library.skipped} == {
+        *("flux.gguf", "lora.gguf", "page.gguf", "pruned.gguf")
+    }
 
 
 def test_a_file_of_two_folders_counts_once(tmp_path):
