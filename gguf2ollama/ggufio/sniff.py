@@ -33,7 +33,15 @@ _MAGICS: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "it is bzip2-compressed", "unpack it first"),
     (b"\xfd7zXZ\x00", "it is xz-compressed", "unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "it is a 7-Zip archive", "unpack it first"),
+    (b"Rar!\x1a\x07", "it is a RAR archive", "unpack it first"),
+    (
+        b"MZqFpD=",
+        "it is a llamafile, a program with a model in it",
+        "take the model out of it: unzip FILE '*.gguf'",
+    ),
 )
+_LONGEST_NAME = 200  # of a tensor
+_MOST_SHOWN = 60  # characters
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")
 
 
@@ -52,6 +60,15 @@ def describe_stranger(head: bytes) -> tuple[str, str]:
         return "it is a safetensors file", _CONVERT
     if text.startswith((b"{", b"[")):
         return "it is JSON, not a model", f"{_DOWNLOAD}; this may be a server's error message"
+    if head[257:262] == b"ustar":
+        return "it is a tar archive", "unpack it first"
+    if _is_imatrix(head):
+        return (
+            "it is an importance matrix, not a model",
+            "llama-quantize uses it; give the model that it was made for",
+        )
+    if _is_text(head):
+        return f"it is text: {_first_line(head)!r}", f"{_DOWNLOAD}; this may be a server's error message"
     if not head.strip(b"\x00"):
         return "it begins with zeros only, as interrupted downloads do", f"{_DOWNLOAD} again"
     return f"it begins with {head[:4]!r}, expected b'GGUF'", "check that this is the right file"
@@ -61,3 +78,23 @@ def _is_safetensors(head: bytes) -> bool:
     """Check for a length of eight bytes and a JSON object: https://github.com/huggingface/safetensors."""
     length = int.from_bytes(head[:8], "little")
     return head[8:9] == b"{" and 1 < length <= 100_000_000  # noqa: PLR2004 - the format's own limits
+
+
+def _is_imatrix(head: bytes) -> bool:
+    """Check for a count and the length and the name of a tensor, as ``llama-imatrix`` wrote before GGUF."""
+    length = int.from_bytes(head[4:8], "little")
+    return 0 < length <= _LONGEST_NAME and head[8 : 8 + length].endswith(b".weight")
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # but for a character that the end cuts
+            return False
+        text = head[: error.start].decode()
+    return bool(text.strip()) and all(char.isprintable() or char in "\t\r\n" for char in text)
+
+
+def _first_line(head: bytes) -> str:
+    return head.decode(errors="replace").strip().splitlines()[0][:_MOST_SHOWN]

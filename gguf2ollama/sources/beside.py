@@ -111,12 +111,13 @@ class Beside:
         model = next((found for found in variants if names & {file.path for file in found.files}), None)
         if model is None:  # another name of a file that is listed
             return []
-        home = posixpath.dirname(model.name)
-        strange = {posixpath.dirname(found.name) for found in variants if found.kind is Kind.MODEL} - {"", home}
+        # a folder around it with a model of its own is not part of this one's
+        strange = {posixpath.dirname(found.name) for found in variants if found.kind is Kind.MODEL}
+        strange -= {"", posixpath.dirname(model.name)}
         others = [
             found
             for found in variants
-            if found is not model and posixpath.dirname(found.name) not in strange  # has a model of its own
+            if found is not model and posixpath.dirname(found.name) not in strange
         ]
         return [dataclasses.replace(model, kind=Kind.MODEL), *others]
 
