@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = ["HEAD_BYTES", "describe_stranger"]
 
 HEAD_BYTES = 512
@@ -50,28 +52,16 @@ def describe_stranger(head: bytes) -> tuple[str, str]:
     for magic, problem, hint in _MAGICS:
         if head.startswith(magic):
             return problem, hint
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith(_PAGES):
-        return (
-            "it is a web page, not a model",
-            f"{_DOWNLOAD}: on Hugging Face, use the link with /resolve/ instead of /blob/",
-        )
-    if _is_safetensors(head):
-        return "it is a safetensors file", _CONVERT
-    if text.startswith((b"{", b"[")):
-        return "it is JSON, not a model", f"{_DOWNLOAD}; this may be a server's error message"
-    if head[257:262] == b"ustar":
-        return "it is a tar archive", "unpack it first"
-    if _is_imatrix(head):
-        return (
-            "it is an importance matrix, not a model",
-            "llama-quantize uses it; give the model that it was made for",
-        )
+    for is_it, problem, hint in _KINDS:
+        if is_it(head):
+            return problem, hint
     if _is_text(head):
         return f"it is text: {_first_line(head)!r}", f"{_DOWNLOAD}; this may be a server's error message"
-    if not head.strip(b"\x00"):
-        return "it begins with zeros only, as interrupted downloads do", f"{_DOWNLOAD} again"
     return f"it begins with {head[:4]!r}, expected b'GGUF'", "check that this is the right file"
+
+
+def _text(head: bytes) -> bytes:
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
 
 
 def _is_safetensors(head: bytes) -> bool:
@@ -98,3 +88,29 @@ def _is_text(head: bytes) -> bool:
 
 def _first_line(head: bytes) -> str:
     return head.decode(errors="replace").strip().splitlines()[0][:_MOST_SHOWN]
+
+
+_KINDS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
+    (
+        lambda head: _text(head).startswith(_PAGES),
+        "it is a web page, not a model",
+        f"{_DOWNLOAD}: on Hugging Face, use the link with /resolve/ instead of /blob/",
+    ),
+    (_is_safetensors, "it is a safetensors file", _CONVERT),
+    (
+        lambda head: _text(head).startswith((b"{", b"[")),
+        "it is JSON, not a model",
+        f"{_DOWNLOAD}; this may be a server's error message",
+    ),
+    (lambda head: head[257:262] == b"ustar", "it is a tar archive", "unpack it first"),
+    (
+        _is_imatrix,
+        "it is an importance matrix, not a model",
+        "llama-quantize uses it; give the model that it was made for",
+    ),
+    (
+        lambda head: not head.strip(b"\x00"),
+        "it begins with zeros only, as interrupted downloads do",
+        f"{_DOWNLOAD} again",
+    ),
+)

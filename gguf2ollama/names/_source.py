@@ -269,6 +269,7 @@ def _parse_hub_page(text: str, *, path: str) -> HubSource:
     """Parse the URL of a repository, of a page of a file or folder in it, or of the file itself."""
     match = _HUB_PATH.fullmatch(path.replace("%2f", "%2F").replace("%3A", ":").replace("%3a", ":"))
     inside = urllib.parse.unquote(match["path"]) if match and match["path"] else None
+    inside = _file_on_page(text) or inside
     if not match or match["owner"] in _NO_OWNERS or (inside and not _is_clean(inside)):
         raise UsageProblem(
             f"{shown(text.partition('?')[0])}: not the page of a model on Hugging Face",
@@ -282,6 +283,11 @@ def _parse_hub_page(text: str, *, path: str) -> HubSource:
         path=inside or file,
         revision=_decode_revision(match["revision"]),
     )
+
+
+def _file_on_page(url: str) -> str | None:
+    """Return the file that is open on a page of Hugging Face: its address has it once a user clicks it."""
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query)).get("show_file_info")
 
 
 def _parse_repository(text: str) -> HubSource:

@@ -18,6 +18,7 @@ __all__ = ["default_name", "suggest_name"]
 
 _FORBIDDEN = lazy_pattern(r"[^a-z0-9._-]+")
 _SEPARATORS = lazy_pattern(r"[-._ ]+")
+_NUMBERED = lazy_pattern(r"[-._ ](?:split|part|shard)$")  # what stands before the number of a shard
 _LETTERS = lazy_pattern(r"[a-z]{2}|[a-z][0-9]|[0-9][a-z]")
 _OF_CONVERTERS = frozenset({"ggml", "gguf", "model", "unsloth"})
 """What converters call every model: ``ggml-model-f16.gguf`` (llama.cpp), ``unsloth.Q4_K_M.gguf``."""
@@ -54,7 +55,7 @@ def suggest_name(
     Raises:
         UsageProblem: None has a character that a name may have.
     """
-    base, tag = _divide(re.sub(r"[-._]split$", "", stem), label=label)
+    base, tag = _divide(_NUMBERED.sub("", stem), label=label)
     own, outer = _plain(base), _plain(_without_gguf(_divide(repository, label=None)[0]))
     if not _says_something(own, repository=outer) or (own == "model" and outer):
         own, tag = _of_folders(own, tag, repository=outer, folders=folders)

@@ -89,9 +89,7 @@ class Beside:
 
     def _variants(self, files: ModelFiles, paths: Mapping[str, Path]) -> list[Variant]:
         """Return the model and all that lies beside it, the model first; empty where nothing does."""
-        own = (
-            files.pieces.paths if files.pieces is not None else [shard.path for shard in files.model.shards]
-        )
+        own = files.pieces.paths if files.pieces is not None else [shard.path for shard in files.model.shards]
         if len(paths) <= len(own):
             return []
         # where there is anything else alone
@@ -115,9 +113,7 @@ class Beside:
         strange = {posixpath.dirname(found.name) for found in variants if found.kind is Kind.MODEL}
         strange -= {"", posixpath.dirname(model.name)}
         others = [
-            found
-            for found in variants
-            if found is not model and posixpath.dirname(found.name) not in strange
+            found for found in variants if found is not model and posixpath.dirname(found.name) not in strange
         ]
         return [dataclasses.replace(model, kind=Kind.MODEL), *others]
 

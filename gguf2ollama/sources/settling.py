@@ -54,9 +54,7 @@ def settle(
     return dataclasses.replace(repository, catalogue=catalogue)
 
 
-def read_kinds(
-    variants: Iterable[Variant], *, read: Callable[[RepositoryFile], GgufFile]
-) -> dict[str, Kind]:
+def read_kinds(variants: Iterable[Variant], *, read: Callable[[RepositoryFile], GgufFile]) -> dict[str, Kind]:
     """Return what headers say otherwise than names, by the name of a variant.
 
     The first of each base is read, and four at most; what cannot be read stays as it is.

@@ -25,6 +25,8 @@ def source(**rest):
             "https://huggingface.co/o/r-GGUF/blob/refs%2Fpr%2F3/b.gguf",
             source(revision="refs/pr/3", path="b.gguf"),
         ),
+        ("https://huggingface.co/o/r-GGUF?show_file_info=Q8_0%2Fb.gguf", source(path="Q8_0/b.gguf")),
+        ("https://huggingface.co/o/r-GGUF?local-app=ollama", source()),
         ("https://huggingface.co/o/r-GGUF/blob/main/a%20b.gguf", source(revision="main", path="a b.gguf")),
         ("https://huggingface.co/o/r-GGUF:IQ3_M", source(quant="IQ3_M")),
         ("https://huggingface.co/o/r-GGUF:latest", source()),
@@ -54,6 +56,7 @@ def test_a_page_of_the_hub_is_a_place_on_it(text, expected):
         "https://huggingface.co/o",
         "https://huggingface.co/o/r/blob/main/../x.gguf",
         "https://huggingface.co/o/r/blob/main/%2e%2e/x.gguf",
+        "https://huggingface.co/o/r?show_file_info=../x.gguf",
         "https://huggingface.co/o/r/settings",
     ],
 )

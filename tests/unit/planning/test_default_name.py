@@ -45,6 +45,7 @@ from gguf2ollama.planning.default_name import suggest_name
         ("Q8_0-of-something", "of-something:q8_0"),
         ("gemma-4-26B_q4_0-it", "gemma-4-26b-it:q4_0"),
         ("Qwen3VL-32B-Instruct-F16-split", "qwen3vl-32b-instruct:f16"),
+        ("m-7b.Q8_0.part", "m-7b:q8_0"),
         ("model", "model:latest"),
         ("model (1)", "model-1:latest"),
         ("Modèle été-Q8_0", "modele-ete:q8_0"),
