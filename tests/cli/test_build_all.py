@@ -79,12 +79,19 @@ def test_a_server_gets_them_all(call, server, library):
 
 
 def test_one_that_fails_does_not_keep_others_from_being_built(call, library, tmp_path):
-    build_gguf(library / "one" / "flux.gguf", architecture="flux", metadata={"tokenizer.ggml.model": None})
+    build_gguf(library / "one" / "aix.gguf", byte_order="big")
     done = call("build", "--all", library, "--store", tmp_path / "store")
     assert done.code == 1
     assert "1 of 4 models were not built" in done.err
-    assert "llama.cpp does not know flux" in done.out
+    assert "aix.gguf is big-endian" in done.out
     assert "3 created, 1 failed" in done.err
+
+
+def test_what_makes_images_is_skipped(call, library, tmp_path):
+    build_gguf(library / "one" / "flux.gguf", architecture="flux", metadata={"tokenizer.ggml.model": None})
+    done = call("build", "--all", library, "--store", tmp_path / "store", "--verbose")
+    assert done.code == 0
+    assert "flux.gguf" in done.err
 
 
 @pytest.mark.parametrize(
