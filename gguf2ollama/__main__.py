@@ -57,13 +57,13 @@ def _leave(*_: object) -> NoReturn:
 
 
 def _clean_up_when_terminated() -> None:
-    """Let SIGTERM, and the SIGHUP of a terminal that closes, end the program as Ctrl-C does.
+    """Let SIGTERM, and the SIGHUP or SIGBREAK of a terminal that closes, end the program as Ctrl-C does.
 
     Whatever comes after the first ends it at once. One that is ignored (``nohup``) stays so.
     """
     numbers = [
         number
-        for name in ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+        for name in ("SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has no SIGHUP, others no SIGBREAK
         if (number := getattr(signal, name, None)) and signal.getsignal(number) is signal.SIG_DFL
     ]
 

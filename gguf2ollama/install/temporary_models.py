@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, TypeVar
+from typing import BinaryIO, Literal, TypeAlias, TypeVar
 
 from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.environment import boot_id, cache_folder
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
 from gguf2ollama.fs.errors import disk_errors
+from gguf2ollama.fs.locks import lock_file
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.ollama import Client, LocalModel
 from gguf2ollama.ollama.store import LocalStore
@@ -92,7 +92,7 @@ def name_lock(client: Client, name: ModelName) -> Iterator[None]:
                 folder.mkdir(parents=True, exist_ok=True)
                 digest = hashlib.sha256(key.encode()).hexdigest()[:_NAME_DIGITS]
                 file = stack.enter_context((folder / f"name-{digest}").open("ab"))
-                _lock(file, wait=True)
+                lock_file(file, wait=True)
         yield
 
 
@@ -271,7 +271,7 @@ def _open_locked(path: Path) -> BinaryIO | None:
     try:
         file.write(_machine())
         file.flush()
-        _lock(file, wait=True)
+        lock_file(file, wait=True)
     except OSError:
         file.close()
         path.unlink(missing_ok=True)  # without a lock it would say that the build has ended
@@ -294,7 +294,7 @@ def _state_of(path: Path) -> _BuildState:
     try:
         with path.open("r+b") as file:
             try:
-                _lock(file, wait=False)
+                lock_file(file, wait=False)
             except (BlockingIOError, PermissionError):  # EAGAIN and EACCES: another process holds it
                 return "running"
             # on a network file system, a lock may be visible on one machine only
@@ -320,23 +320,3 @@ def _remove_old_files(folder: Path) -> None:
 def _machine() -> bytes:
     """Return what identifies this machine since its last boot."""
     return boot_id() or socket.gethostname().encode()
-
-
-def _lock(file: BinaryIO, *, wait: bool) -> None:
-    """Lock a file for this process until it is closed, or the process ends.
-
-    Raises:
-        OSError: Another process holds it (``BlockingIOError``, ``PermissionError``), or it cannot be locked.
-    """
-    # not filelock's: it has no shared locks; 3.16 empties the file, which says whose lock it is; where flock
-    # fails, its SoftFileLock outlives a kill; and its import takes 40 ms of CPU, in every build
-    try:
-        fcntl: Any = importlib.import_module("fcntl")
-    except ImportError:
-        msvcrt: Any = importlib.import_module("msvcrt")
-        file.seek(1 << 10)  # beyond the content, which others read
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        file.seek(0)
-    else:
-        # shared, so that two processes that only check do not see each other as the build
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_SH | fcntl.LOCK_NB)

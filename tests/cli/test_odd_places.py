@@ -54,6 +54,31 @@ def test_a_pipe_in_the_place_of_the_cache_is_ignored(call, gguf, tmp_path, name)
     assert call("build", gguf, "--name", "m", "--store", tmp_path / "store", "--no-verify").code == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp936", "cp437:strict", "utf-16", "utf-8"])
+def test_a_console_of_any_encoding_shows_names_it_does_not_have(tmp_path, encoding):
+    model = tiny_llama(tmp_path / "模型 é \U0001f600.gguf")
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "gguf2ollama", *arguments],
+            env=os.environ | {"PYTHONIOENCODING": encoding},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+
+    done = run("inspect", model, "--json")
+    assert done.returncode == 0, done.stderr
+    assert model.name in done.stdout.decode("utf-8")  # data is UTF-8 everywhere
+    done = run("build", model, "--store", tmp_path / "仓库", "--name", "m")
+    assert done.returncode == 0, done.stderr
+    done = run("inspect", tmp_path / "没有.gguf")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert b"Traceback" not in done.stderr
+    assert "no such file".encode(encoding.partition(":")[0])[2:] in done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links are for administrators there")
 def test_links_in_a_circle_and_long_names_are_said(call, gguf, tmp_path):
     (tmp_path / "loop").symlink_to("loop")

@@ -187,14 +187,14 @@ def test_a_lock_of_another_machine_says_nothing(server, client, locks):
 
 def refuse_locks(monkeypatch, *, owner):
     """Let files be locked by those who look alone, or by nobody."""
-    lock = temporary_models._lock
+    lock = temporary_models.lock_file
 
     def refuse(file, *, wait):
         if wait or not owner:
             raise OSError(37, "no locks available")
         lock(file, wait=wait)
 
-    monkeypatch.setattr(temporary_models, "_lock", refuse)
+    monkeypatch.setattr(temporary_models, "lock_file", refuse)
 
 
 @pytest.mark.parametrize("owner", [True, False])
