@@ -347,6 +347,22 @@ def test_a_system_prompt_that_the_chat_template_drops_or_rejects_is_said_with_th
     assert plain["exact"] == plain["compared"] > 0
 
 
+SWITCHED = (
+    "{% set off = '/quick' in messages[0].content %}{% for m in messages %}"
+    "<{{ m.role }}>{{ m.content.replace('/quick', '').rstrip() }}</end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% if off %}<think></think>{% endif %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("system", ["Be brief. /quick", "/quick Be brief."])
+def test_a_system_prompt_with_a_switch_that_the_chat_template_takes_out_is_said(call, tmp_path, system):
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=SWITCHED)
+    done = call("inspect", path, "--system", system, "--json")
+    assert done.code == 0, done.err
+    plain = done.json["prompts"]["scores"]["plain"]
+    assert plain["exact"] == plain["compared"] > 0
+
+
 def test_a_system_prompt_that_no_way_prints_is_refused(call, gguf):
     done = call("inspect", gguf, "--system", "Be brief.", "--template", "-", stdin="{{ .Prompt }}")
     assert done.code == 2

@@ -11,6 +11,7 @@ from gguf2ollama.chat.answers.turns import learn_turns
 from gguf2ollama.chat.battery.test_conversations import battery
 from gguf2ollama.chat.choice.candidate import Candidate, NothingRenders, Question
 from gguf2ollama.chat.choice.selection import choose_template
+from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer, Request
 from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, read_authors
@@ -53,13 +54,14 @@ def select_template(
     version = target.version or NEWEST
     embedded = str(metadata.get(CHAT_TEMPLATE, ""))
     with Renderer() if renderer is None else contextlib.nullcontext(renderer) as running:
+        template = authors.load(running)
         ends = choose_ends(
             metadata,
             detection=detection,
             settings=settings,
             target=target,
             learned=find_ends(
-                learn_turns(authors.load(running)),
+                learn_turns(template),
                 Vocabulary(metadata),
                 chat_template=authors.chat_template,
             ),
@@ -89,7 +91,7 @@ def select_template(
         )
         choice = choose_template(question, renderer=running)
         if isinstance(choice, NothingRenders):
-            refusal = _refused_by_all(authors.load(running))
+            refusal = _refused_by_all(template)
             # transformers may miss what no GGUF has, such as a list of tokens, and llama.cpp not need it
             may_start = target.native_templates and not choice.refusal
             if refusal is not None and refusal.cause == "failed" and may_start:
@@ -101,13 +103,13 @@ def select_template(
             if refusal is not None:
                 raise _rejects_all(authors, refusal, renderer=running)
             return Unsupported(version=version, remarks=choice.remarks, refusal=choice.refusal)
+        if settings.system and not choice.gets_renderer:
+            _require_said(choice.chosen, settings.system, authors=authors, template=template)
     if settings.prefers_insert and not choice.chosen.inserts:
         raise UsageProblem(
             f"--fim needs a TEMPLATE for the chats, and there is none: {choice.chosen.why} renders them",
             hint="leave out --fim, or use --template FILE with a TEMPLATE that prints {{ .Suffix }}",
         )
-    if settings.system and not choice.gets_renderer:
-        _require_said(choice.chosen, settings.system)
     return TemplateSelection(
         authors=authors,
         choice=choice,
@@ -117,20 +119,30 @@ def select_template(
     )
 
 
-def _require_said(chosen: Candidate, system: str) -> None:
+def _require_said(chosen: Candidate, system: str, *, authors: Authors, template: AuthorsTemplate) -> None:
     """Check that the system prompt that the user gave reaches prompts.
+
+    A chat template may print it changed, such as without a switch that it tests for: then it is said where
+    prompts are as the authors mean them, and not as they are without it.
 
     Raises:
         UsageProblem: It reaches none that can be predicted.
     """
-    prompts = [
-        case.got.prompt
+    cases = [
+        case
         for case in chosen.parity.cases
         if isinstance(case.got, Rendered)
         and case.conversation.feature == "plain"
         and case.conversation.messages[0].role != "system"
     ]
-    if prompts and not any(system.strip() in prompt for prompt in prompts):
+    prompts = [case.got.prompt for case in cases if isinstance(case.got, Rendered)]
+    if not cases or any(system.strip() in prompt for prompt in prompts):
+        return
+    unsaid = authors.meant(template, [case.conversation for case in cases])
+    if not any(
+        case.verdict is Verdict.exact and case.want != outcome
+        for case, outcome in zip(cases, unsaid, strict=True)
+    ):
         raise UsageProblem(
             f"the system prompt would never reach the model: {chosen.why} does not print it",
             hint="leave out --system, or use --template FILE with a TEMPLATE that prints {{ .System }}",
