@@ -94,6 +94,8 @@ def _answer(before: str, after: str, *, asked: Conversation, answer: Message) ->
     if start < len(before):
         start -= len(_begun_mark(after[:start]))
         closing = _closing(before[start:])
+        if not closing and (again := _resumed(before, after[start:])):
+            start, goes_on = start + again, True
     text = after[start:]
     nexts = [place for one in (_NEXT.content, _RESULT) if (place := text.find(one)) >= 0]
     text = text[: min(nexts, default=len(text))]
@@ -119,6 +121,16 @@ def _shared(one: str, other: str) -> int:
     """Count the characters with which both texts begin."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def _resumed(before: str, after: str) -> int:
+    """Count the characters of ``after`` with which ``before`` ends, if they have a letter.
+
+    A template may write more behind the last question, such as a switch, and end the question as ever.
+    """
+    ends = (size for size in range(min(len(before), len(after)), 0, -1) if before.endswith(after[:size]))
+    size = next(ends, 0)
+    return size if any(map(str.isalnum, after[:size])) else 0
 
 
 def _begun_mark(text: str) -> str:

@@ -34,6 +34,16 @@ def test_a_stop_within_the_models_own_format_is_found(renderer: Renderer, stop: 
     assert stops_that_cut(["<|im_end|>", stop], answers=answers_of(_load(renderer, _CHATML))) == (stop,)
 
 
+def test_an_end_that_the_last_question_has_something_before_cuts_nothing(renderer: Renderer):
+    template = _load(
+        renderer,
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if loop.last %} /brief{% endif %}[/]"
+        "{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}",
+    )
+    assert stops_that_cut(["[/]"], answers=answers_of(template)) == ()
+
+
 def test_an_end_that_also_ends_a_thought_is_found(renderer: Renderer):
     assert stops_that_cut(["<|end|>"], answers=answers_of(_load(renderer, _CHANNELS))) == ("<|end|>",)
 
