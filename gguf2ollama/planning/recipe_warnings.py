@@ -196,6 +196,8 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
         )
         return
     yield from _shortfalls(choice)
+    if _drops_system(choice):
+        yield "system messages of clients do not reach the model: its chat template does not print them"
     if choice.hides_tools:
         yield UNSEEN_TOOLS if choice.chosen.is_native else HIDDEN_TOOLS
     if choice.turns_thinking_on:
@@ -216,6 +218,15 @@ def _choice_warnings(choice: TemplateChoice, *, origin: TemplateOrigin, target: 
             "Ollama may use a template of its own instead of the chat template in the GGUF when it creates"
             " the model; `gguf2ollama build` detects that"
         )
+
+
+def _drops_system(choice: TemplateChoice) -> bool:
+    """Whether a chat is rendered alike with a system message and without."""
+    from gguf2ollama.chat.outcome import Rendered  # noqa: PLC0415 - loaded where there is a choice
+
+    prompts = {case.conversation.name: case.got for case in choice.chosen.parity.cases}
+    alone = prompts.get("one turn")
+    return isinstance(alone, Rendered) and alone == prompts.get("system, one turn")
 
 
 def _shortfalls(choice: TemplateChoice) -> Iterator[str]:

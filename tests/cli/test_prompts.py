@@ -347,6 +347,17 @@ def test_a_system_prompt_that_the_chat_template_drops_or_rejects_is_said_with_th
     assert plain["exact"] == plain["compared"] > 0
 
 
+@pytest.mark.parametrize(
+    "template, options, is_warned",
+    [(SILENT, (), True), (SILENT, ("--system", "Be brief."), False), (CHATML_TEMPLATE, (), False)],
+)
+def test_system_messages_that_no_prompt_shows_are_warned_of(call, tmp_path, template, options, is_warned):
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=template)
+    done = call("inspect", path, *options)
+    assert done.code == 0, done.err
+    assert ("warning: system messages of clients do not reach the model" in done.err) is is_warned
+
+
 SWITCHED = (
     "{% set off = '/quick' in messages[0].content %}{% for m in messages %}"
     "<{{ m.role }}>{{ m.content.replace('/quick', '').rstrip() }}</end>{% endfor %}"
