@@ -57,7 +57,10 @@ _GO_TOOLS = (
     "{{ if .Tools }}{{ json .Tools }}{{ end }}{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}"
 )
 _CHANGED = 80  # templates like those of the corpus
-_GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.95, "tools": 0.85}
+# Chats with tools are compared with what the client sends, whose order of keys Ollama loses whatever renders
+# them: 73 of 87 templates are the same but for how JSON is written, by `create` 67 (benchmarks/PARITY.md).
+# One of the others prints Python's dictionaries, and 13 differ in up to four chats by what llama.cpp does.
+_GOALS: dict[Feature, float] = {"plain": 0.99, "thinking": 0.97, "tools": 0.83}
 
 
 @pytest.fixture(scope="module")
