@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 from gguf2ollama.errors import (
     Gguf2OllamaError,
     InvalidGguf,
@@ -25,6 +26,7 @@ from gguf2ollama.errors import (
     ServerUnreachable,
     UsageProblem,
 )
+from gguf2ollama.names import TEMPORARY_NAMESPACE
 from gguf2ollama.net import Failure, FailureKind, explain, failures
 
 __all__ = ["ApiCall", "explain_failure", "explain_refusal", "printable"]
@@ -113,8 +115,13 @@ _NAMES = (
     "use NAME, NAME:TAG or NAMESPACE/NAME:TAG: letters, digits, `_`, `-` and `.`, not starting with"
     " `-` or `.`, at most 80 in each part"
 )
+_TEMPORARY = lazy_pattern(rf"{TEMPORARY_NAMESPACE}/(?P<name>[^/:\s]+):[0-9]{{1,16}}-")
+"""What stands before the tag of a model while it is being made; the user knows its own name."""
 _TRANSFERS = ("/api/pull", "/api/push")
 _UPDATE = "update Ollama on that machine, then run the same command again"
+
+# llama.cpp's own reason stands behind what it was at: error loading model hyperparameters: key …
+_REASON = r"error loading model(?: [a-z]+)*: (?!error loading model)"
 
 _RULES = (
     _rule(
@@ -334,6 +341,13 @@ _RULES = (
         f" with AMX, start the server with LLAMA_ARG_REPACK=0; {_SERVER_LOG}",
     ),
     _rule(
+        rf"{_REASON}(?!llama_model_loader: failed to load|.*(?:memory|alloc))\S",
+        ServerRefused,
+        "llama-server cannot load {subject} on the Ollama server at {address}: {said}",
+        "the file is damaged, or made for another program or version: get the model from another source,"
+        " or update Ollama on that machine",
+    ),
+    _rule(
         r"unexpected EOF|\bEOF$|process has terminated|no longer running|unexpectedly stopped"
         r"|unable to load model|error loading model|failed to load model",
         ServerRefused,
@@ -351,8 +365,9 @@ def explain_refusal(text: str, *, status: int, call: ApiCall) -> Gguf2OllamaErro
         status: The HTTP status code, or 0 for an error in the middle of a stream.
         call: The request.
     """
-    said = printable(text)
-    named = call if call.subject else replace(call, subject="the model")
+    said = _TEMPORARY.sub(r"\g<name>:", printable(text))
+    subject = _TEMPORARY.sub(r"\g<name>:", call.subject)
+    named = replace(call, subject=subject or "the model")
     if status == _UNAUTHORIZED and call.path not in _TRANSFERS:
         return _unauthorized(call, said=said)
     for rule in _RULES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 from gguf2ollama._text import one_line
 from gguf2ollama.errors import InvalidGguf, UsageProblem
@@ -19,22 +20,33 @@ from gguf2ollama.ggufio.roles import Role
 from gguf2ollama.memory.architectures import ARCHITECTURES
 from gguf2ollama.sources.adapters import adapter_refusal
 
-__all__ = ["header_warnings", "repair_widths", "require_distinct_tokens", "require_language_model"]
+__all__ = ["header_warnings", "repair_types", "require_distinct_tokens", "require_language_model"]
 
 _TOKENIZER = "tokenizer.ggml.model"
 _TOKENS = "tokenizer.ggml.tokens"
 _PRE_TOKENIZER = "tokenizer.ggml.pre"
 _BPE = "gpt2"
+_BROKEN = "the converter is broken: get the model from another source"
 
 _ROLES = {
     Role.IMATRIX: ("an importance matrix", "llama-quantize uses it; give the model that it was made for"),
     Role.VOCABULARY: ("a vocabulary without weights", "give the model itself"),
 }
 
-# integers of the header that llama.cpp reads as 32-bit numbers, and refuses in any other width
+# what llama.cpp reads as 32-bit numbers, and refuses in any other type
 _WIDE = (ValueType.UINT64, ValueType.INT64, ValueType.UINT16, ValueType.UINT8)
-_MAX_UINT32 = (1 << 32) - 1
+_MAX_UINT32, _MAX_INT32 = (1 << 32) - 1, (1 << 31) - 1
+_NAME, _FILE_TYPE = "general.name", "general.file_type"
 _TOKEN_IDS = ("tokenizer.ggml.", "_token_id")
+_SWITCHES = ("tokenizer.ggml.add_", "tokenizer.ggml.remove_", "tokenizer.ggml.escape_")
+_SHAPES = (
+    *("block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size"),
+    *("attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length"),
+    *("rope.dimension_count", "expert_count", "expert_used_count", "leading_dense_block_count"),
+)
+_FRACTIONS = ("rope.freq_base", "rope.scaling.factor", "epsilon")
+_PER_TOKEN = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")
+_MERGES = "tokenizer.ggml.merges"
 
 
 def require_language_model(model: ShardSet) -> None:
@@ -74,11 +86,28 @@ def require_language_model(model: ShardSet) -> None:
     if model.role is Role.MODEL and _TOKENIZER not in first.metadata:
         raise _without_tokenizer(name, architecture)
     for key, value in _numbers_of(first, architecture):
-        if math.isnan(value):
+        if not math.isfinite(value):
+            what = "not a number (NaN)" if math.isnan(value) else "infinite"
+            raise InvalidGguf(f"{name}: {one_line(key)} is {what}", hint=_BROKEN)
+    _require_whole_vocabulary(first)
+
+
+def _require_whole_vocabulary(gguf: GgufFile) -> None:
+    """Check what ``llama_vocab::impl::load`` reads for each token, and that BPE has its merges."""
+    tokens = gguf.metadata.get(_TOKENS)
+    if not isinstance(tokens, GgufArray):
+        return
+    for key in _PER_TOKEN:
+        values = gguf.metadata.get(key)
+        if isinstance(values, GgufArray) and len(values) < len(tokens):
             raise InvalidGguf(
-                f"{name}: {one_line(key)} is not a number (NaN)",
-                hint="the converter is broken: get the model from another source",
+                f"{gguf.name}: {key} has {len(values):,} values for {len(tokens):,} tokens", hint=_BROKEN
             )
+    if gguf.metadata.get(_TOKENIZER) == _BPE and _MERGES not in gguf.metadata:
+        raise InvalidGguf(
+            f"{gguf.name} has no merges ({_MERGES}), without which llama.cpp loads no BPE tokenizer",
+            hint=_BROKEN,
+        )
 
 
 def _without_tokenizer(name: str, architecture: str) -> InvalidGguf:
@@ -115,29 +144,72 @@ def require_distinct_tokens(model: ShardSet) -> None:
         text, index, other = found
         raise InvalidGguf(
             f"{model.first.name}: tokens {index} and {other} are the same, {one_line(text, limit=80)!r}",
-            hint="the converter is broken: get the model from another source",
+            hint=_BROKEN,
         )
 
 
-def repair_widths(gguf: GgufFile) -> HeaderPatch:
-    """Return a patch that writes the integers of an architecture with 32 bits where they have another width.
+def repair_types(gguf: GgufFile) -> HeaderPatch:
+    """Return a patch that writes values with the type that llama.cpp reads where they have another.
 
     llama.cpp does not load a model with, say, a ``context_length`` of 64 bits, nor with a number of a token
-    that is signed. Values that do not fit stay, but for tokens that fill in the middle: it can do without.
+    that is signed. Values that do not fit stay, but for what it can do without.
     """
     prefix = f"{gguf.metadata.get('general.architecture', '')}."
     changes: dict[str, TypedValue | None] = {}
     for key in gguf.metadata:
-        is_token = key.startswith(_TOKEN_IDS[0]) and key.endswith(_TOKEN_IDS[1])
-        kind = gguf.metadata.type_of(key)
-        if not (is_token and kind is not ValueType.UINT32) and not (key.startswith(prefix) and kind in _WIDE):
+        is_own = key.startswith(prefix)
+        if not is_own and not key.startswith(("tokenizer.ggml.", "general.")):
             continue
-        value = gguf.metadata[key]
-        if isinstance(value, int) and kind is not ValueType.BOOL and 0 <= value <= _MAX_UINT32:
-            changes[key] = TypedValue(ValueType.UINT32, value)
-        elif key in FILL_IN_KEYS:
+        kind, value = gguf.metadata.type_of(key), gguf.metadata[key]
+        if is_own:
+            repaired = _repair_number(key.removeprefix(prefix), kind, value)
+        else:
+            repaired = _repair_other(key, kind, value)
+        if repaired is not None:
+            changes[key] = repaired
+        elif _can_go(key, kind):
             changes[key] = None
     return HeaderPatch(changes=changes) if changes else UNCHANGED
+
+
+def _repair_number(name: str, kind: ValueType, value: object) -> TypedValue | None:
+    """Return a value of the architecture with its right type; ``None`` if it has that, or does not fit."""
+    if isinstance(value, GgufArray) and value.element_type in {ValueType.UINT64, ValueType.INT64}:
+        numbers = [number for number in value if isinstance(number, int)]
+        if all(0 <= number <= _MAX_INT32 for number in numbers):
+            return TypedValue.array(ValueType.INT32, numbers)
+    if isinstance(value, GgufArray):
+        return None
+    if kind is ValueType.FLOAT64 and isinstance(value, float):
+        return TypedValue(ValueType.FLOAT32, value)
+    is_integer = isinstance(value, int) and kind is not ValueType.BOOL
+    if is_integer and name.endswith(_FRACTIONS):
+        return TypedValue(ValueType.FLOAT32, float(cast("int", value)))
+    if kind in _WIDE or (kind is not ValueType.UINT32 and name in _SHAPES):
+        return _unsigned(value) if is_integer else None
+    return None
+
+
+def _repair_other(key: str, kind: ValueType, value: object) -> TypedValue | None:
+    is_integer = isinstance(value, int) and kind is not ValueType.BOOL
+    is_number = key == _FILE_TYPE or (key.startswith(_TOKEN_IDS[0]) and key.endswith(_TOKEN_IDS[1]))
+    if is_integer and is_number and kind is not ValueType.UINT32:
+        return _unsigned(value)
+    if is_integer and value in {0, 1} and key.startswith(_SWITCHES):
+        return TypedValue(ValueType.BOOL, bool(value))
+    return None
+
+
+def _unsigned(value: object) -> TypedValue | None:
+    fits = isinstance(value, int) and 0 <= value <= _MAX_UINT32
+    return TypedValue(ValueType.UINT32, value) if fits else None
+
+
+def _can_go(key: str, kind: ValueType) -> bool:
+    """Return whether a value has another type than llama.cpp reads, and is one that it does without."""
+    if key == _NAME:
+        return kind is not ValueType.STRING
+    return (key == _FILE_TYPE or key in FILL_IN_KEYS) and kind is not ValueType.UINT32
 
 
 def header_warnings(gguf: GgufFile) -> Iterator[str]:

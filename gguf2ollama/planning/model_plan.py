@@ -21,7 +21,7 @@ from gguf2ollama.memory.placement import NEWEST_BUILD, Model
 from gguf2ollama.memory.record import ContextRecord
 from gguf2ollama.planning.ends import choose_ends
 from gguf2ollama.planning.inspection import Inspection
-from gguf2ollama.planning.model_check import repair_widths, require_language_model
+from gguf2ollama.planning.model_check import repair_types, require_language_model
 from gguf2ollama.planning.options import UPSTREAM, ModelOptions
 from gguf2ollama.planning.pooling import Pooling, choose_pooling
 from gguf2ollama.planning.recipe import plan_recipe
@@ -286,7 +286,7 @@ def _upstream(files: ModelFiles) -> str:
 def _patch(
     model: ShardSet, *, pooling: Pooling | None, chat_template: str | None, target: Target
 ) -> HeaderPatch:
-    patch = repair_widths(model.first)
+    patch = repair_types(model.first)
     if model.shards[0].has_left_over_split:
         patch = HeaderPatch(changes={**patch.changes, **dict.fromkeys(SPLIT_KEYS)})
     if patch and not target.header_is_editable:

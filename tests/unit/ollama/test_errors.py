@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf2ollama import errors
+from gguf2ollama.names import ModelName
 from gguf2ollama.net import Failure, FailureKind
 from gguf2ollama.ollama import errors as ollama_errors
 from gguf2ollama.ollama.errors import ApiCall, explain_failure, explain_refusal
@@ -60,6 +61,11 @@ TEXTS = [
     ("failed to validate GGUF with llama-quantize: exit status 1", errors.InvalidGguf, CREATE),
     ("Unable to generate parser for this template. Automatic parser …", errors.ServerRefused, CALL),
     ("error loading model: unknown model architecture: 'novel'", errors.ServerRefused, CALL),
+    (
+        "error loading model: error loading model hyperparameters: key not found in model: llama.block_count",
+        errors.ServerRefused,
+        CALL,
+    ),
     (
         '{"error":{"code":400,"message":"Failed to load image or audio file"}}',
         errors.UsageProblem,
@@ -164,3 +170,40 @@ def test_a_crash_on_a_processor_is_told_apart_from_a_lack_of_memory():
     )
     assert "LLAMA_ARG_REPACK=0" in crashed.hint
     assert "memory" in killed.hint
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "error loading model hyperparameters: key llama.block_count has wrong type i32 but expected type u32",
+        "check_tensor_dims: tensor 'blk.1.attn_norm.weight' not found",
+        "error loading model vocabulary: cannot find tokenizer merges in model file",
+        "tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete",
+    ],
+)
+def test_where_llama_cpp_says_why_it_loads_no_model_memory_is_not_blamed(reason):
+    text = f"llama-server process has terminated: exit status 1: error loading model: {reason}"
+    refused = explain_refusal(text, status=500, call=CALL)
+    assert reason in refused.message
+    assert "memory" not in refused.hint
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "error loading model: mmap failed: Cannot allocate memory",
+        "error loading model: llama_model_loader: failed to load model from /x/blobs/sha256-0",
+        "exit status 1",
+    ],
+)
+def test_where_it_does_not_or_lacks_memory_that_is_what_to_look_at(reason):
+    text = f"llama-server process has terminated: {reason}"
+    assert "memory" in (explain_refusal(text, status=500, call=CALL).hint or "")
+
+
+def test_a_model_that_is_being_made_has_its_own_name():
+    name = str(ModelName.parse("me/smol:q4").temporary("1234567890123456"))
+    call = replace(CALL, subject=name)
+    refused = explain_refusal("error loading model: no key", status=500, call=call)
+    assert "cannot load smol:q4 on" in refused.message
+    assert "smol:q4" in explain_refusal(f"pull of {name} failed", status=500, call=call).message

@@ -8,7 +8,7 @@ from gguf2ollama.errors import InvalidGguf, UsageProblem
 from gguf2ollama.ggufio import ShardSet, TypedValue, ValueType
 from gguf2ollama.planning.model_check import (
     header_warnings,
-    repair_widths,
+    repair_types,
     require_distinct_tokens,
     require_language_model,
 )
@@ -78,8 +78,28 @@ def test_what_llama_cpp_does_not_load_is_refused_by_name(tmp_path, keywords, mes
 
 
 def test_numbers_of_other_keys_may_be_anything(tmp_path):
-    keys = {"general.sampling.temp": math.nan, "llama.rope.scale": math.inf}
+    keys = {"general.sampling.temp": math.nan, "other.rope.scale": math.inf}
     require_language_model(model(tmp_path, metadata=keys))
+
+
+def test_a_number_that_is_infinite_is_refused(tmp_path):
+    keys = {"llama.attention.layer_norm_rms_epsilon": math.inf}
+    with pytest.raises(InvalidGguf, match="epsilon is infinite"):
+        require_language_model(model(tmp_path, metadata=keys))
+
+
+@pytest.mark.parametrize("key", ["scores", "token_type"])
+def test_a_vocabulary_needs_values_for_each_token(tmp_path, key):
+    keys = {"tokenizer.ggml.tokens": ["a", "b", "c"], f"tokenizer.ggml.{key}": [1, 2]}
+    with pytest.raises(InvalidGguf, match=f"{key} has 2 values for 3 tokens"):
+        require_language_model(model(tmp_path, metadata=keys))
+
+
+def test_bpe_needs_merges(tmp_path):
+    keys = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": ["a", "b"]}
+    with pytest.raises(InvalidGguf, match=r"has no merges \(tokenizer\.ggml\.merges\)"):
+        require_language_model(model(tmp_path, metadata=keys))
+    require_language_model(model(tmp_path, metadata=keys | {"tokenizer.ggml.merges": ["a b"]}))
 
 
 def test_a_token_must_not_occur_twice(tmp_path):
@@ -101,14 +121,38 @@ def test_integers_of_another_width_are_written_with_32_bits(tmp_path):
             "other.key": TypedValue(ValueType.UINT64, 1),
         },
     )
-    assert repair_widths(file.first).changes == {
+    assert repair_types(file.first).changes == {
         "llama.context_length": TypedValue(ValueType.UINT32, 8192),
         "llama.block_count": TypedValue(ValueType.UINT32, 2),
     }
 
 
+def test_values_of_other_types_are_written_as_llama_cpp_reads_them(tmp_path):
+    keys = {
+        "llama.block_count": (TypedValue(ValueType.INT32, 2), TypedValue(ValueType.UINT32, 2)),
+        "llama.rope.freq_base": (TypedValue(ValueType.UINT32, 10_000), TypedValue(ValueType.FLOAT32, 1e4)),
+        "llama.attention.layer_norm_rms_epsilon": (
+            TypedValue(ValueType.FLOAT64, 0.5),
+            TypedValue(ValueType.FLOAT32, 0.5),
+        ),
+        "llama.feed_forward_length": (
+            TypedValue.array(ValueType.UINT64, [32, 64]),
+            TypedValue.array(ValueType.INT32, [32, 64]),
+        ),
+        "tokenizer.ggml.add_bos_token": (
+            TypedValue(ValueType.UINT8, 1),
+            TypedValue(ValueType.BOOL, value=True),
+        ),
+        "tokenizer.ggml.eos_token_id": (TypedValue(ValueType.UINT64, 2), TypedValue(ValueType.UINT32, 2)),
+        "general.file_type": (TypedValue(ValueType.STRING, "Q4_K_M"), None),
+        "general.name": (TypedValue(ValueType.UINT32, 5), None),
+    }
+    file = model(tmp_path, metadata={key: written for key, (written, _) in keys.items()})
+    assert repair_types(file.first).changes == {key: read for key, (_, read) in keys.items()}
+
+
 def test_a_header_as_it_should_be_is_not_changed(tmp_path):
-    assert not repair_widths(ShardSet.discover(tiny_llama(tmp_path / "m.gguf")).first)
+    assert not repair_types(ShardSet.discover(tiny_llama(tmp_path / "m.gguf")).first)
 
 
 def test_a_vocabulary_without_a_pre_tokenizer_is_a_warning(tmp_path):
