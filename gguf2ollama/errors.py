@@ -15,6 +15,7 @@
     │   ├── ServerUnreachable      no response at the address
     │   ├── ServerStalled          it responded, then no data for too long
     │   └── ServerRefused          it responded with an error
+    │       └── RunnerStopped          the process that runs the model ended under the request
     ├── VerificationFailed      6  verification failed
     └── NotEnoughSpace          7  disk or memory                                 (OSError)
 
@@ -36,6 +37,7 @@ __all__ = [
     "NameTaken",
     "NotEnoughSpace",
     "NotFound",
+    "RunnerStopped",
     "ServerProblem",
     "ServerRefused",
     "ServerStalled",
@@ -86,7 +88,13 @@ class InvalidGguf(InvalidInput):
 
 
 class FileChanged(InvalidGguf):
-    """A file changed after its header was read."""
+    """A file changed after its header was read.
+
+    Attributes:
+        is_touched: Whether its time was set and its size is the same, as when a server reuses a linked blob.
+    """
+
+    is_touched = False
 
 
 class InvalidShards(InvalidInput):
@@ -126,6 +134,10 @@ class ServerRefused(ServerProblem):
     def __init__(self, message: str, *, hint: str | None = None, status: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class RunnerStopped(ServerRefused):
+    """The process that ran the model ended under the request, as when another program unloads the model."""
 
 
 class VerificationFailed(Gguf2OllamaError):

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildResult", "BuildSteps", "check_new_files", "find_memory", "open_build"]
 
+_TOUCHES = 8  # of a file during one build, before the last attempt
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
@@ -176,7 +178,7 @@ class BuildSteps:
         return self._plan(ref, options, self.opened.destination)
 
     def run(self) -> BuildResult:
-        """Build the model; start over once if files change or the server renders otherwise than planned."""
+        """Build the model; start over if files change or the server renders otherwise than planned."""
         from gguf2ollama.install.transaction import OtherRendering  # noqa: PLC0415 - late, for the start
 
         destination = self.opened.destination
@@ -189,10 +191,17 @@ class BuildSteps:
         return self._run_or_start_over(dataclasses.replace(destination, rendering=rendering))
 
     def _run_or_start_over(self, destination: Destination) -> BuildResult:
-        try:
-            return self._run_once(destination)
-        except FileChanged as changed:
-            self.notify(f"{changed}; starting over")
+        """Build; start over once if a file is written to, and as often as Ollama touches a linked one.
+
+        Ollama does so once for each other model that is made of that file meanwhile.
+        """
+        for attempt in range(_TOUCHES):
+            try:
+                return self._run_once(destination)
+            except FileChanged as changed:
+                if attempt and not changed.is_touched:
+                    raise
+                self.notify(f"{changed}; starting over")
         return self._run_once(destination)
 
     def _run_once(self, destination: Destination) -> BuildResult:

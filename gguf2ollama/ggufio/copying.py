@@ -106,4 +106,7 @@ class Meter:
 def _require_unchanged(stream: BinaryIO, path: Path, gguf: GgufFile) -> None:
     status = os.fstat(stream.fileno())
     if (status.st_size, status.st_mtime_ns) != (gguf.size, gguf.modified_ns):
-        raise FileChanged(f"{path} changed while it was being read", hint=CHANGED)
+        changed = FileChanged(f"{path} changed while it was being read", hint=CHANGED)
+        # a write sets both times to the same nanosecond
+        changed.is_touched = status.st_size == gguf.size and status.st_mtime_ns != status.st_ctime_ns
+        raise changed

@@ -9,7 +9,6 @@ model is in use. All others go by its age.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import secrets
 import socket
 import time
@@ -19,10 +18,11 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, TypeVar
 
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.environment import boot_id, cache_folder
+from gguf2ollama.environment import boot_id
 from gguf2ollama.errors import Gguf2OllamaError, NotFound
 from gguf2ollama.fs.errors import disk_errors
 from gguf2ollama.fs.locks import lock_file
+from gguf2ollama.install.locks import is_locked, lock_folder
 from gguf2ollama.names import TEMPORARY_NAMESPACE, ModelName
 from gguf2ollama.ollama import Client, LocalModel
 from gguf2ollama.ollama.store import LocalStore
@@ -32,10 +32,10 @@ __all__ = [
     "copy_made",
     "found_again",
     "leased_name",
-    "name_lock",
     "remove_abandoned",
     "remove_abandoned_from_store",
     "temporary_name",
+    "unload_unless_in_use",
 ]
 
 _ABANDONED_AFTER = timedelta(days=1)  # a model has its temporary name for minutes
@@ -43,7 +43,6 @@ _LOCK_FILES_KEPT_FOR = 2 * 86400.0  # seconds; after that the age of the models 
 _COPIES = 4  # before the last
 _PAUSES = (0.02, 0.1, 0.3)  # seconds, after which a model that was missed is there
 _T = TypeVar("_T")
-_NAME_DIGITS = 4  # of a digest: names that share a lock only wait for one another
 _LATE = 0.3  # seconds in which a server finishes requests of a client that has disconnected
 _TOKEN = lazy_pattern(r"[0-9]{16}")
 
@@ -78,24 +77,6 @@ def temporary_name(client: Client, name: ModelName) -> Iterator[ModelName]:
             remove_abandoned(client, models=related)
 
 
-@contextlib.contextmanager
-def name_lock(client: Client, name: ModelName) -> Iterator[None]:
-    """Let no other build of this user on this machine replace the model of a name while the block runs.
-
-    A server copies a manifest by emptying the target first (``CopyModel`` in server/images.go of 0.34.4):
-    who copies that one at this moment gets an empty manifest, which the server cannot even delete.
-    """
-    folder, key = _lock_folder(), f"{client.address.base_url} {name.full.lower()}"
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # without a lock it is as unlikely as it was
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                digest = hashlib.sha256(key.encode()).hexdigest()[:_NAME_DIGITS]
-                file = stack.enter_context((folder / f"name-{digest}").open("ab"))
-                lock_file(file, wait=True)
-        yield
-
-
 def copy_made(client: Client, name: ModelName, *, to: ModelName) -> None:
     """Give a model that was just made one more name.
 
@@ -111,7 +92,7 @@ def copy_made(client: Client, name: ModelName, *, to: ModelName) -> None:
         try:
             client.copy(name, to=to)
         except NotFound:
-            client.show(name)  # is it there?
+            found_again(lambda: client.show(name))  # is it there?
         else:
             return
     client.copy(name, to=to)
@@ -132,6 +113,17 @@ def found_again(request: Callable[[], _T]) -> _T:
             return request()
         time.sleep(pause)
     return request()
+
+
+def unload_unless_in_use(client: Client, name: ModelName) -> None:
+    """Unload a model, unless another build checks one of the same weights: that unloads both at its end.
+
+    Raises:
+        NotFound: The model does not exist.
+        ServerProblem: The server cannot be reached, or refuses.
+    """
+    if not is_locked(client, client.show(name)):
+        client.unload(name)
 
 
 @contextlib.contextmanager
@@ -176,7 +168,7 @@ def _remove(client: Client, models: Iterable[ModelName]) -> tuple[ModelName, ...
     removed = []
     for model in models:
         with contextlib.suppress(Gguf2OllamaError):  # a broken one is not loaded
-            client.unload(model)
+            unload_unless_in_use(client, model)
         with contextlib.suppress(Gguf2OllamaError):
             client.delete(model)
             removed.append(model)
@@ -255,7 +247,7 @@ def _lease() -> Iterator[str]:
 
     If no file can be locked, they see nothing and go by the age of the model.
     """
-    token, folder = f"{secrets.randbelow(10**16):016}", _lock_folder()
+    token, folder = f"{secrets.randbelow(10**16):016}", lock_folder()
     file = None if folder is None else _open_locked(folder / token)
     with contextlib.nullcontext() if file is None else file:
         yield token
@@ -285,7 +277,7 @@ def _token_of(model: ModelName) -> str:
 
 def _build_state(model: ModelName) -> _BuildState:
     """Return whether the process that tagged a model is still running."""
-    token, folder = _token_of(model), _lock_folder()
+    token, folder = _token_of(model), lock_folder()
     return _state_of(folder / token) if folder is not None and _TOKEN.fullmatch(token) else "unknown"
 
 
@@ -301,11 +293,6 @@ def _state_of(path: Path) -> _BuildState:
             return "ended" if file.read() == _machine() else "unknown"
     except OSError:
         return "unknown"
-
-
-def _lock_folder() -> Path | None:
-    folder = cache_folder()
-    return None if folder is None else folder / "builds"
 
 
 def _remove_old_files(folder: Path) -> None:

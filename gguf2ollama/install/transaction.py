@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.errors import Gguf2OllamaError, NotFound, ServerRefused, VerificationFailed
+from gguf2ollama.install.locks import name_lock, weights_lock
 from gguf2ollama.install.readback import differences, missing_capabilities, renders_with
-from gguf2ollama.install.temporary_models import copy_made, found_again, name_lock, temporary_name
+from gguf2ollama.install.temporary_models import copy_made, found_again, temporary_name, unload_unless_in_use
 from gguf2ollama.install.transport import Transport
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo
@@ -110,7 +111,7 @@ class _Transaction:
                     " --allow-mismatch to keep the model as it is",
                 )
             if options.load:
-                with self._loaded(temporary):
+                with self._loaded(temporary, info):
                     checked = Findings() if self.check is None else self.check(temporary, info)
                 found = Findings(
                     differences=(*found.differences, *checked.differences),
@@ -154,17 +155,18 @@ class _Transaction:
             raise OtherRendering("chat template")
 
     @contextlib.contextmanager
-    def _loaded(self, name: ModelName) -> Iterator[None]:
+    def _loaded(self, name: ModelName, info: ModelInfo) -> Iterator[None]:
         """Load the model for as long as the block runs."""
-        self.notify("Loading the model")
-        try:
-            with contextlib.suppress(ServerRefused):  # see compare_on_server
-                found_again(lambda: self.client.unload(name))
-            found_again(lambda: self.client.load(name, tokens=1))
-            yield
-        finally:
-            with contextlib.suppress(Gguf2OllamaError):
-                self.client.unload(name)
+        with weights_lock(self.client, info, notify=self.notify):
+            self.notify("Loading the model")
+            try:
+                with contextlib.suppress(ServerRefused):  # see compare_on_server
+                    found_again(lambda: self.client.unload(name))
+                found_again(lambda: self.client.load(name, tokens=1))
+                yield
+            finally:
+                with contextlib.suppress(Gguf2OllamaError):
+                    self.client.unload(name)
 
     def _take_name(self, temporary: ModelName) -> None:
         """Copy to the final name; an older model of that name is removed, or stays on a failure."""
@@ -177,7 +179,7 @@ class _Transaction:
         with self._removed_after(backup):
             # a runner of the old model would render chats of the new one with the old settings
             with contextlib.suppress(ServerRefused):  # a broken one is not loaded
-                found_again(lambda: self.client.unload(self.name))
+                found_again(lambda: unload_unless_in_use(self.client, self.name))
             copy_made(self.client, temporary, to=self.name)
 
     @contextlib.contextmanager

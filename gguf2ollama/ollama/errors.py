@@ -20,6 +20,7 @@ from gguf2ollama.errors import (
     InvalidShards,
     NotEnoughSpace,
     NotFound,
+    RunnerStopped,
     ServerProblem,
     ServerRefused,
     ServerStalled,
@@ -118,6 +119,7 @@ _NAMES = (
 _TEMPORARY = lazy_pattern(rf"{TEMPORARY_NAMESPACE}/(?P<name>[^/:\s]+):[0-9]{{1,16}}-")
 """What stands before the tag of a model while it is being made; the user knows its own name."""
 _TRANSFERS = ("/api/pull", "/api/push")
+_RUNS = ("/api/chat", "/api/generate", "/api/embed")
 _UPDATE = "update Ollama on that machine, then run the same command again"
 
 # llama.cpp's own reason stands behind what it was at: error loading model hyperparameters: key …
@@ -253,6 +255,18 @@ _RULES = (
         UsageProblem,
         "Ollama cannot quantize GGUF files: {said}",
         "quantize it first (`gguf2ollama quantize IN OUT TYPE`), or choose another quantization of the model",
+    ),
+    _rule(
+        # no word of the runner itself, as where Ollama killed it, and not while it was loading
+        r"^llama-server apply-template error: Post |^do embedding request: Post |^health resp: Get "
+        r"|^connection refused$|^model runner has unexpectedly stopped,[^:]*$"
+        r"|^llama(?:-server| runner) process no longer running: (?:unknown|-1)\s*$",
+        RunnerStopped,
+        "the process that ran {subject} ended during a request on the Ollama server at {address}: {said}",
+        "the model may have been unloaded by another program at that moment: run the same command again; if"
+        f" it ends again, memory may be short (a smaller --ctx or quantization needs less); {_SERVER_LOG}",
+        paths=_RUNS,
+        passes=True,  # the next request starts another
     ),
     _rule(
         r"template error|^template: ",

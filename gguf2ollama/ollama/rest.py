@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from gguf2ollama._lazy import lazy_pattern
-from gguf2ollama.errors import Gguf2OllamaError, ServerProblem, ServerRefused, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, RunnerStopped, ServerProblem, ServerRefused, UsageProblem
 from gguf2ollama.names import ServerAddress
 from gguf2ollama.net import MEMORY_FACTOR, Failure, HttpClient, Response
 from gguf2ollama.ollama.errors import ApiCall, explain_failure, explain_refusal, printable
@@ -317,7 +317,8 @@ def _is_worth_another(problem: ServerProblem) -> bool:
 
 def _is_worth_sending_all(problem: ServerProblem) -> bool:
     """Return whether an upload is sent again: not where Ollama itself failed (500), which it would again."""
-    return not isinstance(problem, ServerRefused) or problem.status != _FAILED
+    is_of_ollama = isinstance(problem, ServerRefused) and problem.status == _FAILED
+    return not is_of_ollama or isinstance(problem, RunnerStopped)
 
 
 def _refused(response: Response, *, call: ApiCall) -> Gguf2OllamaError:

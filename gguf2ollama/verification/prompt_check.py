@@ -15,7 +15,7 @@ from gguf2ollama.chat.conversation import Conversation, Feature, Message
 from gguf2ollama.chat.outcome import Outcome, Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims, as_meant, without_gap
-from gguf2ollama.errors import Gguf2OllamaError, ServerRefused, UsageProblem
+from gguf2ollama.errors import Gguf2OllamaError, RunnerStopped, ServerRefused, UsageProblem
 from gguf2ollama.events import Progress, Update, ignore
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import Client, ModelInfo, ServerFeatures, ServerVersion
@@ -264,5 +264,7 @@ def _prompt(client: Client, name: ModelName, conversation: Conversation, *, bos:
         rendered = client.render(name, body["messages"], tools=body.get("tools", ()), think=body.get("think"))
         prompt = without_bos(Rendered(rendered), bos=bos)
         return without_gap(prompt, conversation, system=moved) if moved else prompt
+    except RunnerStopped:  # of every attempt, which says nothing of this conversation
+        raise
     except (ServerRefused, UsageProblem) as error:
         return Refused(error.message)

@@ -20,6 +20,7 @@ from gguf2ollama.events import Progress, ignore
 from gguf2ollama.families import Vocabulary
 from gguf2ollama.families.fill_in import find_fill_in
 from gguf2ollama.ggufio import open_gguf
+from gguf2ollama.install.locks import weights_lock
 from gguf2ollama.install.stores import find_store
 from gguf2ollama.names import ModelName, ServerAddress
 from gguf2ollama.oci import MediaType
@@ -153,7 +154,7 @@ def verify(
                     f"{name.short} does not chat, and --quick compares prompts of chats",
                     hint="leave out --quick",
                 )
-            with _left_as_it_was(client, name):
+            with _left_as_it_was(client, name, info, notify=notify):
                 notify("Trying the model")
                 checks = tuple(_try_without_chats(client, name, info, metadata=metadata, embeds=embeds))
             return Verification(
@@ -186,7 +187,7 @@ def verify(
             progress=progress,
             notify=notify,
         )
-        with contextlib.nullcontext() if quick else _left_as_it_was(client, name):
+        with contextlib.nullcontext() if quick else _left_as_it_was(client, name, info, notify=notify):
             notify("Comparing with a plain ollama create")
             ollama_default = subject.ollama_default()
             parity, checks = subject.in_quick() if quick else subject.in_full()
@@ -302,15 +303,18 @@ class _Subject:
 
 
 @contextlib.contextmanager
-def _left_as_it_was(client: Client, name: ModelName) -> Iterator[None]:
-    """Unload a model after the block, unless it was loaded before."""
-    was_loaded = name.short in {running.name for running in client.ps()}
-    try:
-        yield
-    finally:
-        if not was_loaded:
-            with contextlib.suppress(Gguf2OllamaError):
-                client.unload(name)
+def _left_as_it_was(
+    client: Client, name: ModelName, info: ModelInfo, *, notify: Callable[[str], None]
+) -> Iterator[None]:
+    """Unload a model after the block, unless it was loaded before; no build does so while the block runs."""
+    with weights_lock(client, info, notify=notify):
+        was_loaded = name.short in {running.name for running in client.ps()}
+        try:
+            yield
+        finally:
+            if not was_loaded:
+                with contextlib.suppress(Gguf2OllamaError):
+                    client.unload(name)
 
 
 def _try_without_chats(

@@ -18,6 +18,9 @@ pytestmark = [pytest.mark.live, pytest.mark.kills]
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 EACH = 16  # of each signal for each way
+GO_CHATML = (
+    "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
+)
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
@@ -106,19 +109,22 @@ def test_a_merge_that_is_ended_leaves_the_old_file_or_the_new(tmp_path):
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_builds_of_one_file_and_of_one_name_at_once_all_succeed(tmp_path):
-    model = tiny_llama(tmp_path / "model.gguf", width=128)
-    with running(parts.OLLAMAS[0], tmp_path) as (server, client):
+@pytest.mark.parametrize("part", parts.OLLAMAS, ids=lambda part: part.version)
+def test_builds_of_one_file_and_of_one_name_at_once_all_succeed(part, tmp_path):
+    model, template = tiny_llama(tmp_path / "model.gguf", width=128), tmp_path / "chatml.gotmpl"
+    template.write_text(GO_CHATML)
+    with running(part, tmp_path) as (server, client):
         check = Checked(server.store)
         for via, has_one_name in itertools.product(("link", "pull", "upload"), (False, True)):
             names = ["same"] * 5 if has_one_name else [f"n{number}" for number in range(5)]
             builds = [
                 command(
-                    *("build", model, "--name", name, "--via", via, "--replace"),
+                    *("build", model, "--name", name, "--via", via, "--replace", *options),
                     environment=server.environment,
                     folder=tmp_path,
                 )
-                for name in names
+                # the server runs all in one process, with the settings of the model that it is started for
+                for name, options in zip(names, itertools.cycle(((), ("--template", template))), strict=False)
             ]
             assert [(code, err) for code, err in map(finish, builds) if code] == []
             assert temporary(client) == []

@@ -41,7 +41,8 @@ class Meddler:
 
 
 @pytest.mark.parametrize("via", ["pull", "upload"])
-def test_a_file_touched_while_it_is_read_starts_the_build_over(model, via):
+@pytest.mark.parametrize("times", [1, 5])
+def test_a_file_touched_while_it_is_read_starts_the_build_over(model, via, times):
     notes = []
     with FakeOllama(version="0.34.4") as server:
         build(
@@ -50,13 +51,13 @@ def test_a_file_touched_while_it_is_read_starts_the_build_over(model, via):
             host=server.url,
             via=via,
             verify=False,
-            progress=Meddler(model, times=1),
+            progress=Meddler(model, times=times),
             notify=notes.append,
         )
         assert list(server.store.models) == ["mine:latest"]
     assert [one for one in notes if "changed" in one] == [
         f"{model} changed while it was being read; starting over"
-    ]
+    ] * times
 
 
 def test_a_change_before_the_build_starts_over_is_in_the_model(model, tmp_path):
@@ -97,9 +98,21 @@ def test_a_change_between_hash_and_link_is_never_stored_under_the_old_digest(mod
 
 def test_a_file_that_does_not_rest_is_refused(model, tmp_path):
     with pytest.raises(FileChanged, match=r"tiny\.gguf changed while it was being read"):
-        build(model, name="mine", store=tmp_path / "store", verify=False, progress=Meddler(model, times=9))
+        build(model, name="mine", store=tmp_path / "store", verify=False, progress=Meddler(model, times=99))
     assert not list(tmp_path.rglob("manifests/*/*/*/*"))
     assert not DigestCache()._entries
+
+
+def test_a_file_that_is_written_to_again_and_again_is_read_twice(model, tmp_path):
+    written = []
+
+    def write(update):
+        if update.task.startswith("hashing") and update.done == update.total:
+            written.append(model.write_bytes(model.read_bytes()))
+
+    with pytest.raises(FileChanged, match=r"tiny\.gguf changed while it was being read"):
+        build(model, name="mine", store=tmp_path / "store", verify=False, progress=write)
+    assert len(written) == 2
 
 
 def test_one_process_renders_for_the_plan_and_for_the_check_on_the_server(model, monkeypatch):

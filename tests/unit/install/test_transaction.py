@@ -72,6 +72,15 @@ def test_a_copy_that_another_build_disturbed_is_made_again(server, gguf, via, ti
     assert set(server.store.models) == {"mine:latest"}
 
 
+def test_a_model_that_a_server_misses_twice_is_copied_all_the_same(server, gguf):
+    build(gguf, name="mine", host=server.url, via="upload", load=False)
+    for endpoint in ("POST /api/copy", "POST /api/show"):
+        server.inject(endpoint, MISSING)
+    with Client(server.url) as client:
+        copy_made(client, ModelName.parse("mine"), to=ModelName.parse("other"))
+    assert set(server.store.models) == {"mine:latest", "other:latest"}
+
+
 def test_a_model_that_is_gone_is_not_copied_for_ever(server, gguf):
     with Client(server.url) as client, pytest.raises(NotFound):
         copy_made(client, ModelName.parse("nope"), to=ModelName.parse("mine"))

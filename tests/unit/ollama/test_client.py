@@ -1,6 +1,7 @@
 """What the client asks and what it makes of the answers."""
 
 import io
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from gguf2ollama.errors import (
     InvalidInput,
     NotEnoughSpace,
     NotFound,
+    RunnerStopped,
     ServerRefused,
     ServerStalled,
     ServerUnreachable,
@@ -144,6 +146,47 @@ def test_text_that_is_no_unicode_is_sent_all_the_same(client, model):
 def test_render_asks_for_the_whole_prompt(client, server, model):
     client.render(model, HELLO)
     assert server.seen[-1].content["truncate"] is False
+
+
+GONE = Answer(
+    status=500,
+    body=json.dumps(
+        {
+            "error": 'llama-server apply-template error: Post "http://127.0.0.1:40123/apply-template": dial'
+            " tcp 127.0.0.1:40123: connect: connection refused"
+        }
+    ),
+)
+CRASHED = Answer(
+    status=500, body='{"error": "llama-server process has terminated: signal: segmentation fault"}'
+)
+
+
+@pytest.mark.parametrize("verb", ["render", "load", "chat"])
+def test_a_model_that_was_unloaded_under_a_request_is_asked_again(client, server, model, verb):
+    ask = {
+        "render": lambda: client.render(model, HELLO),
+        "load": lambda: client.load(model, tokens=1),
+        "chat": lambda: client.chat(model, HELLO).drain(),
+    }[verb]
+    endpoint = "POST /api/generate" if verb == "load" else "POST /api/chat"
+    server.inject(endpoint, GONE)
+    ask()
+    assert server.endpoints().count(endpoint) == 2
+
+
+def test_a_model_whose_runner_ends_again_and_again_is_given_up(client, server, model):
+    server.inject("POST /api/chat", GONE, times=100)
+    with pytest.raises(RunnerStopped, match="connection refused"):
+        client.render(model, HELLO)
+    assert server.endpoints().count("POST /api/chat") == 3  # with the two pauses of the fixture
+
+
+def test_a_model_that_crashes_is_loaded_once(client, server, model):
+    server.inject("POST /api/generate", CRASHED, times=100)
+    with pytest.raises(ServerRefused, match="segmentation fault"):
+        client.load(model, tokens=1)
+    assert server.endpoints().count("POST /api/generate") == 1
 
 
 def test_a_server_that_cannot_say_whether_it_has_a_blob_is_refusing(client, server):

@@ -17,6 +17,25 @@ CREATE = ApiCall(address="http://h:11434", method="POST", path="/api/create", su
 PULL = ApiCall(address="http://h:11434", method="POST", path="/api/pull", subject="smol")
 BLOB = "sha256-" + "0" * 64
 
+_ADDRESS = "127.0.0.1:40123"
+_ENDED = (
+    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error,"
+    " check ollama server logs for details"
+)
+# of a runner that was unloaded under a request; 0.34.4 and 0.32.15 gave the first and the third
+RUNNER_STOPPED = [
+    (
+        f'llama-server apply-template error: Post "http://{_ADDRESS}/apply-template": dial tcp {_ADDRESS}:'
+        " connect: connection refused"
+    ),
+    f'llama-server apply-template error: Post "http://{_ADDRESS}/apply-template": EOF',
+    "llama-server process no longer running: unknown ",
+    _ENDED,
+    "connection refused",
+    f'health resp: Get "http://{_ADDRESS}/health": EOF',
+    f'do embedding request: Post "http://{_ADDRESS}/embedding": EOF',
+    "llama runner process no longer running: -1 ",
+]
 # texts as servers of 0.34.4, 0.32.15 or 0.17.4 give them
 TEXTS = [
     ("write /models/blobs/sha256-12: no space left on device", errors.NotEnoughSpace, CALL),
@@ -89,6 +108,8 @@ TEXTS = [
     (f"stat /models/blobs/{BLOB}: no such file or directory", errors.ServerRefused, CREATE),
     ("timed out waiting for llama-server to start - ", errors.ServerRefused, CALL),
     ("llama-server process has terminated: signal: killed", errors.ServerRefused, CALL),
+    *((text, errors.RunnerStopped, CALL) for text in RUNNER_STOPPED),
+    (f"{_ENDED}: CUDA error: an illegal memory access", errors.ServerRefused, CALL),
     ("llama-server process has terminated: signal: segmentation fault", errors.ServerRefused, CALL),
     ("unexpected EOF", errors.ServerRefused, CALL),
 ]
@@ -108,6 +129,14 @@ def test_every_rule_is_reached_by_a_text():
         for text, _, asked in TEXTS
     }
     assert reached == set(ollama_errors._RULES)
+
+
+@pytest.mark.parametrize("text", RUNNER_STOPPED)
+def test_a_runner_that_was_unloaded_is_no_fault_of_a_template(text):
+    error = explain_refusal(text, status=500, call=CALL)
+    assert "unloaded" in error.hint
+    assert "TEMPLATE" not in error.message + error.hint
+    assert error.retry_after == 0
 
 
 def test_an_unknown_text_is_shown_with_where_it_came_from():

@@ -11,7 +11,13 @@ from gguf2ollama.chat.comparison import Verdict
 from gguf2ollama.chat.outcome import Refused, Rendered
 from gguf2ollama.chat.reference import Renderer
 from gguf2ollama.chat.reference_prompt import claims_of, read_authors
-from gguf2ollama.errors import Gguf2OllamaError, InvalidInput, ServerProblem, VerificationFailed
+from gguf2ollama.errors import (
+    Gguf2OllamaError,
+    InvalidInput,
+    RunnerStopped,
+    ServerProblem,
+    VerificationFailed,
+)
 from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.oci import Digest
 from gguf2ollama.ollama import Client, ServerVersion
@@ -210,6 +216,24 @@ def test_a_server_that_is_gone_while_prompts_are_compared_makes_no_model(server,
     server.inject(RENDER, Die(), times=20)
     with pytest.raises(ServerProblem):
         build(gguf, name="mine", host=server.url)
+    assert not server.store.models
+
+
+RUNNER_GONE = Answer(
+    status=500,
+    body='{"error": "llama-server apply-template error: Post \\"http://127.0.0.1:1/apply-template\\": EOF"}',
+)
+
+
+def test_a_prompt_during_which_the_model_is_unloaded_is_asked_for_again(server, gguf):
+    server.inject(RENDER, RUNNER_GONE)
+    assert build(gguf, name="mine", host=server.url, via="pull").differences == ()
+
+
+def test_a_runner_that_ends_each_time_is_no_prompt_that_differs(server, gguf):
+    server.inject(RENDER, RUNNER_GONE, times=100)
+    with pytest.raises(RunnerStopped, match="EOF"):
+        build(gguf, name="mine", host=server.url, via="pull")
     assert not server.store.models
 
 
