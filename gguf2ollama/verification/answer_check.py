@@ -36,9 +36,10 @@ def answer_warnings(
     Raises:
         InvalidInput: The chat template broke a limit.
     """
+    rules = version.rules
     native = read_native(
         authors.chat_template,
-        version=version.text,
+        version=rules,
         bos=authors.bos,
         eos=authors.eos,
         adds_bos=authors.adds_bos,
@@ -47,9 +48,9 @@ def answer_warnings(
         tool_use=authors.tool_use,
     )
     answers, thinks = answers_of(template), "thinking" in native.capabilities
-    found = [MISREAD[kind] for kind in misread_natively(native, answers, thinks=thinks, version=version.text)]
+    found = [MISREAD[kind] for kind in misread_natively(native, answers, thinks=thinks, version=rules)]
     if "tools" in native.capabilities and claims_of(template).tools:
         readers = native.answer_readers()
-        if misses_calls_natively(readers, answers, thinks=thinks, version=version.text):
+        if misses_calls_natively(readers, answers, thinks=thinks, version=rules):
             found.append(MISSED_CALLS)
     return tuple(found)

@@ -12,7 +12,8 @@ from tests.refused_builds import NAME, REFUSALS
 def head(tmp_path):
     """The header of a model with a vocabulary of usual size."""
     tokens = [f"token{number:05}" for number in range(49_152)]
-    path = tiny_llama(tmp_path / "tiny.gguf", metadata={"tokenizer.ggml.tokens": tokens})
+    vocabulary = {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [1] * len(tokens)}
+    path = tiny_llama(tmp_path / "tiny.gguf", metadata=vocabulary)
     return path.read_bytes()
 
 

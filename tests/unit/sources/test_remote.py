@@ -63,7 +63,11 @@ def projector(tmp_path):
 
 def test_five_gigabytes_are_looked_at_by_a_few_megabytes(hub, tmp_path):
     tokens = [f"token{number:06}" for number in range(150_000)]
-    vocabulary = {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": [f"{one} x" for one in tokens]}
+    vocabulary = {
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [1] * len(tokens),
+        "tokenizer.ggml.merges": [f"{one} x" for one in tokens],
+    }
     whole = tiny_llama(tmp_path / "big.gguf", metadata=vocabulary).read_bytes()
     hub.add("o/r", {"big-Q4_K_M.gguf": Hollow(5_000 * MB, whole)})
 
