@@ -44,6 +44,7 @@ _SHAPES = (
     *("attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length"),
     *("rope.dimension_count", "expert_count", "expert_used_count", "leading_dense_block_count"),
 )
+_POSITIVE = ("context_length", "embedding_length", "block_count")
 _FRACTIONS = ("rope.freq_base", "rope.scaling.factor", "epsilon")
 _PER_TOKEN = ("tokenizer.ggml.scores", "tokenizer.ggml.token_type")
 _MERGES = "tokenizer.ggml.merges"
@@ -85,11 +86,19 @@ def require_language_model(model: ShardSet) -> None:
         )
     if model.role is Role.MODEL and _TOKENIZER not in first.metadata:
         raise _without_tokenizer(name, architecture)
-    for key, value in _numbers_of(first, architecture):
+    _require_numbers(first, architecture)
+    _require_whole_vocabulary(first)
+
+
+def _require_numbers(gguf: GgufFile, architecture: str) -> None:
+    """Check that no fraction is infinite or none, and no size of the model 0."""
+    for key, value in _numbers_of(gguf, architecture):
         if not math.isfinite(value):
             what = "not a number (NaN)" if math.isnan(value) else "infinite"
-            raise InvalidGguf(f"{name}: {one_line(key)} is {what}", hint=_BROKEN)
-    _require_whole_vocabulary(first)
+            raise InvalidGguf(f"{gguf.name}: {one_line(key)} is {what}", hint=_BROKEN)
+    for key in (f"{one_line(architecture)}.{shape}" for shape in _POSITIVE):
+        if gguf.metadata.get(key) == 0:
+            raise InvalidGguf(f"{gguf.name}: {key} is 0, and llama.cpp runs no such model", hint=_BROKEN)
 
 
 def _require_whole_vocabulary(gguf: GgufFile) -> None:
@@ -167,7 +176,7 @@ def repair_types(gguf: GgufFile) -> HeaderPatch:
             repaired = _repair_other(key, kind, value)
         if repaired is not None:
             changes[key] = repaired
-        elif _can_go(key, kind):
+        elif _can_go(key, kind, value):
             changes[key] = None
     return HeaderPatch(changes=changes) if changes else UNCHANGED
 
@@ -205,10 +214,12 @@ def _unsigned(value: object) -> TypedValue | None:
     return TypedValue(ValueType.UINT32, value) if fits else None
 
 
-def _can_go(key: str, kind: ValueType) -> bool:
+def _can_go(key: str, kind: ValueType, value: object) -> bool:
     """Return whether a value has another type than llama.cpp reads, and is one that it does without."""
     if key == _NAME:
         return kind is not ValueType.STRING
+    if isinstance(value, int) and value < 0:  # -1 for a token that there is not
+        return key.startswith(_TOKEN_IDS[0]) and key.endswith(_TOKEN_IDS[1])
     return (key == _FILE_TYPE or key in FILL_IN_KEYS) and kind is not ValueType.UINT32
 
 

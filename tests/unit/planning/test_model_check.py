@@ -88,6 +88,12 @@ def test_a_number_that_is_infinite_is_refused(tmp_path):
         require_language_model(model(tmp_path, metadata=keys))
 
 
+@pytest.mark.parametrize("key", ["context_length", "block_count"])
+def test_a_size_of_zero_is_refused(tmp_path, key):
+    with pytest.raises(InvalidGguf, match=rf"llama\.{key} is 0"):
+        require_language_model(model(tmp_path, metadata={f"llama.{key}": 0}))
+
+
 @pytest.mark.parametrize("key", ["scores", "token_type"])
 def test_a_vocabulary_needs_values_for_each_token(tmp_path, key):
     keys = {"tokenizer.ggml.tokens": ["a", "b", "c"], f"tokenizer.ggml.{key}": [1, 2]}
@@ -145,6 +151,7 @@ def test_values_of_other_types_are_written_as_llama_cpp_reads_them(tmp_path):
         ),
         "tokenizer.ggml.eos_token_id": (TypedValue(ValueType.UINT64, 2), TypedValue(ValueType.UINT32, 2)),
         "general.file_type": (TypedValue(ValueType.STRING, "Q4_K_M"), None),
+        "tokenizer.ggml.bos_token_id": (TypedValue(ValueType.INT32, -1), None),
         "general.name": (TypedValue(ValueType.UINT32, 5), None),
     }
     file = model(tmp_path, metadata={key: written for key, (written, _) in keys.items()})
