@@ -93,8 +93,12 @@ def report(results: Sequence[Result], *, part: parts.Ollama) -> str:
 
 def _other(part: parts.Ollama) -> str:
     """Say where the tables of the other servers are."""
-    names = {other.version: results_path(other).name for other in parts.OLLAMAS if other is not part}
-    return "".join(f"The same on Ollama {version}: [{name}]({name}).\n" for version, name in names.items())
+    paths = {other.version: results_path(other) for other in parts.OLLAMAS if other is not part}
+    return "".join(
+        f"The same on Ollama {version}: [{path.name}]({path.name}).\n"
+        for version, path in paths.items()
+        if path.exists()
+    )
 
 
 def results_path(part: parts.Ollama) -> Path:
