@@ -94,15 +94,15 @@ class Beside:
             return []
         # where there is anything else alone
         from gguf2ollama.sources.catalogue.classification import group_files  # noqa: PLC0415
-        from gguf2ollama.sources.settling import read_kinds  # noqa: PLC0415
+        from gguf2ollama.sources.settling import find_unclear, read_kinds  # noqa: PLC0415
 
         listed = [RepositoryFile(path=name, size=path.stat().st_size) for name, path in paths.items()]
         names = {f"{self._prefix}{path.name}" for path in own}
         kinds = self._kinds(self.projectors, Kind.PROJECTOR) | self._kinds(self.drafts, Kind.DRAFT)
         unclear = [
             found
-            for found in group_files(listed, kinds=kinds)
-            if found.needs_header and not names & {file.path for file in found.files}
+            for found in find_unclear(group_files(listed, kinds=kinds))
+            if not names & {file.path for file in found.files}
         ]
         kinds |= read_kinds(unclear, read=lambda file: open_gguf(paths[file.path]))
         variants = group_files(listed, kinds=kinds)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from gguf2ollama.errors import Gguf2OllamaError
 from gguf2ollama.ggufio import GgufFile, Role, role_of
 from gguf2ollama.sources.catalogue.gguf_files import Kind, RepositoryFile, Variant
+from gguf2ollama.sources.catalogue.quantization import is_convertible
 from gguf2ollama.sources.catalogue.selection import Catalogue
 from gguf2ollama.sources.repository import Repository
 
@@ -35,23 +37,42 @@ def settle(
     Args:
         repository: The repository.
         read: Reads the header of a file of it.
-        needs_one: Whether one model is to be chosen: then headers of a few models of different names are
-            read, too, since some of them may be parts of another (the encoder of text for images).
+        needs_one: Whether one model is to be chosen; see :func:`find_unclear`.
     """
-    names = {variant.base for variant in repository.catalogue.models}
-    is_unclear = needs_one and 1 < len(names) <= _MOST_HEADERS
-    kinds = read_kinds(
-        [
-            variant
-            for variant in repository.catalogue.variants  # smallest first
-            if variant.needs_header or (is_unclear and variant.kind is Kind.MODEL)
-        ],
-        read=read,
-    )
+    kinds = read_kinds(find_unclear(repository.catalogue.variants, needs_one=needs_one), read=read)
     if not kinds:
         return repository
     catalogue = Catalogue.of(repository.files, repository=repository.info.name, kinds=kinds)
     return dataclasses.replace(repository, catalogue=catalogue)
+
+
+def find_unclear(variants: Iterable[Variant], *, needs_one: bool = False) -> list[Variant]:
+    """Return the variants whose headers are worth a look.
+
+    Among a few models of different names some may be parts of another. One that is there as converters write
+    it alone, and not quantized, may be its projector (``projector-fp16.gguf``). Any other may be the encoder
+    of text for images, which matters where one of them is to be chosen.
+
+    Args:
+        variants: All of a repository or a folder.
+        needs_one: Whether one is to be chosen.
+    """
+    variants = list(variants)
+    labels: dict[str, list[str | None]] = defaultdict(list)
+    for variant in variants:
+        if variant.kind is Kind.MODEL:
+            labels[variant.base].append(variant.quant)
+    may_be_parts = {
+        base
+        for base, quants in labels.items()
+        if 1 < len(labels) <= _MOST_HEADERS
+        and (needs_one or all(quant is None or is_convertible(quant) for quant in quants))
+    }
+    return [
+        variant
+        for variant in variants
+        if variant.needs_header or (variant.kind is Kind.MODEL and variant.base in may_be_parts)
+    ]
 
 
 def read_kinds(variants: Iterable[Variant], *, read: Callable[[RepositoryFile], GgufFile]) -> dict[str, Kind]:

@@ -15,13 +15,14 @@ from gguf2ollama._lazy import lazy_pattern
 __all__ = ["bits_of", "find_label", "find_quant", "fold_quant", "is_convertible", "is_same_quant"]
 
 _INTEGERS = (
-    r"(?:I?Q[1-8]|I2(?=_)|TQ[1-9]|(?:MX|NV)FP[48]|FP[48]|INT[48])(?:K?(?:XXS|XS|XL|NL|S|M|L)|K|_?[0-9](?=_))?"
+    r"(?:I?Q[1-8]|I2(?=_)|TQ[1-9]|(?:MX|NV)?FP[468]|INT[48])"
+    r"(?:K?(?:XXS|XS|XL|NL|S|M|L)|K|_?[0-9](?=_))?"
 )
 _FLOATS = r"(?:BF16|F16|FP16|F32|FP32)"
 _LABEL = lazy_pattern(
     r"(?<![A-Za-z0-9])"
     r"(?P<label>(?P<mark>UD-|i1-)?"
-    rf"(?:{_INTEGERS}(?:_[A-Za-z0-9]{{1,5}})*|{_FLOATS}(?:_{_INTEGERS}(?:_[A-Za-z0-9]{{1,5}})*)?|[0-9]+(?:\.[0-9]+)?bpw))"
+    rf"(?:{_INTEGERS}(?:_[A-Za-z0-9]{{1,5}})*|{_FLOATS}(?:_{_INTEGERS}(?:_[A-Za-z0-9]{{1,5}})*)?|[0-9]+(?:\.[0-9]+)?(?:bpw|-?bit)))"
     r"(?![A-Za-z0-9]|\.[0-9])",
     re.IGNORECASE,
 )
@@ -54,7 +55,7 @@ def find_quant(text: str) -> str | None:
         return None
     mark = match["mark"] or ""
     rest = match["label"][len(mark) :]
-    rest = rest.lower() if rest.lower().endswith("bpw") else rest.upper()
+    rest = rest.lower() if rest.lower().endswith(("bpw", "bit")) else rest.upper()
     return ("i1-" if mark.lower() == "i1-" else mark.upper()) + rest
 
 

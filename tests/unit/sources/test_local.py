@@ -59,7 +59,7 @@ class TestProjector:
         assert names(found) == []
         assert "mmproj-F16.gguf" in found.left_out[0]
 
-    @pytest.mark.parametrize("name", ["clip-vit-large.gguf", "vision-tower-f16.gguf"])
+    @pytest.mark.parametrize("name", ["clip-vit-large.gguf", "vision-tower-f16.gguf", "projector-fp16.gguf"])
     def test_the_header_says_it_where_the_name_does_not(self, tmp_path, name):
         model = tiny_llama(tmp_path / "llava-v1.6-mistral-7b.Q4_K_M.gguf")
         projector(tmp_path / name)

@@ -360,6 +360,15 @@ class TestHeadersThatSettle:
         hub.add("o/r", {"my-lora-f16.gguf": model})
         assert find_with("o/r").model.name == "my-lora-f16"
 
+    @pytest.mark.parametrize("quant", [None, "q4_k_m", "q8_0"])
+    def test_a_projector_of_which_neither_name_nor_size_says_it_comes_along(
+        self, hub, model, projector, quant
+    ):
+        files = {f"model-{label}.gguf": model for label in ("q4_K_M", "q8_0")}
+        hub.add("o/r", files | {"projector-fp16.gguf": projector})
+        found = find("o/r", quant=quant).files
+        assert [shard.path.name for shard in found.projectors] == ["projector-fp16.gguf"]
+
     def test_a_projector_without_a_word_for_it_comes_along(self, hub, projector, tmp_path):
         large = tiny_llama(tmp_path / "m.gguf", blocks=32, width=128).read_bytes()
         hub.add("o/r", {"m-F16.gguf": large, "extra/m-eyes-F16.gguf": projector})

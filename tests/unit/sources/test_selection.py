@@ -225,6 +225,11 @@ class TestGrouping:
         found = catalogue({"ggml-model-Q4_0.gguf": 4000 * MB, "Phi-2-Q4_0.gguf": 1600 * MB})
         assert len({model.base for model in found.models}) == 2
 
+    def test_bits_are_a_label(self):
+        found = catalogue([f"m-{bits}.gguf" for bits in ("2bit", "4-bit", "8bit")])
+        assert found.choose(place=lambda _: "ram").variant.name == "m-4-bit"
+        assert found.choose(quant="4bit", place=lambda _: "ram").variant.name == "m-4-bit"
+
     def test_a_label_in_capitals_may_follow_right_behind_the_name(self):
         names = [f"devstral{quant}.gguf" for quant in ("Q4_K_M", "Q5_K_M", "Q8_0", "F16")]  # mistralai's
         found = catalogue(names)
