@@ -17,6 +17,7 @@ __all__ = [
     "BITNET_TYPE",
     "FIRST_FOREIGN_TYPE",
     "REMOVED_TENSOR_TYPES",
+    "REPACKED_TYPES",
     "TensorType",
     "file_type_name",
     "file_type_number",
@@ -96,6 +97,9 @@ REMOVED_TENSOR_TYPES = {
     38: "IQ4_NL_8_8",
 }
 """Types that llama.cpp once wrote and no longer reads."""
+
+REPACKED_TYPES = {**dict.fromkeys((31, 32, 33), "Q4_0"), **dict.fromkeys((37, 38), "IQ4_NL")}
+"""What those for processors of one kind held (``Q4_0_8_8``), and is repacked since November 2024."""
 
 _FILE_TYPES = {
     0: "F32",

@@ -8,7 +8,13 @@ from collections.abc import Collection
 
 from gguf2ollama._dataclass import dataclass
 from gguf2ollama.ggufio.cursor import CONVERT, CUT, DAMAGED, Cursor, printable
-from gguf2ollama.ggufio.ggml import BITNET_TYPE, FIRST_FOREIGN_TYPE, REMOVED_TENSOR_TYPES, TensorType
+from gguf2ollama.ggufio.ggml import (
+    BITNET_TYPE,
+    FIRST_FOREIGN_TYPE,
+    REMOVED_TENSOR_TYPES,
+    REPACKED_TYPES,
+    TensorType,
+)
 
 __all__ = [
     "DEFAULT_ALIGNMENT",
@@ -104,7 +110,13 @@ def _describe(
         )
     if kind in REMOVED_TENSOR_TYPES:
         removed = REMOVED_TENSOR_TYPES[kind]
-        raise cursor.error(f"its type {removed} ({kind}) was removed from llama.cpp", at=at, hint=CONVERT)
+        repacked = REPACKED_TYPES.get(kind)
+        hint = f"get {repacked} of it instead, which llama.cpp repacks for the processor as it loads"
+        raise cursor.error(
+            f"its type {removed} ({kind}) was removed from llama.cpp",
+            at=at,
+            hint=hint if repacked else CONVERT,
+        )
     if kind not in _TENSOR_TYPES:
         if kind >= FIRST_FOREIGN_TYPE:
             raise cursor.error(

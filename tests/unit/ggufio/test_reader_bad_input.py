@@ -258,6 +258,15 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize(
+    "kind,instead", [(31, "Q4_0"), (33, "Q4_0"), (37, "IQ4_NL"), (4, "current llama.cpp")]
+)
+def test_of_a_removed_type_the_one_to_get_instead_is_named(kind: int, instead: str) -> None:
+    with pytest.raises(InvalidGguf) as caught:
+        open_bytes(raw_header(tensors=[raw_tensor(kind=kind)]))
+    assert instead in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("content,told", BROKEN.values(), ids=BROKEN)
 def test_each_broken_rule_is_reported_with_key_or_tensor_and_offset(content: bytes, told: str) -> None:
     with pytest.raises(InvalidGguf) as caught:
