@@ -12,6 +12,7 @@ __all__ = [
     "PRINTED_ARGUMENTS",
     "REFUSED_SYSTEM",
     "SILENT_CALLS",
+    "TAKEN_FOR_ANOTHER",
     "TEXT_ARGUMENTS",
     "UNFORESEEN_CALLS",
     "UNREADABLE",
@@ -59,6 +60,8 @@ def _template(call: str, *, thought: str = _THOUGHT, switch: str = _SWITCH) -> s
 
 XML_CALLS = _template(_XML)
 XML_CALLS_NO_THOUGHTS = _template(_XML, thought="", switch="")
+# llama.cpp takes it for Qwen3-Coder's by how it writes calls, and expects that family's turns
+TAKEN_FOR_ANOTHER = XML_CALLS_NO_THOUGHTS.replace("<|im_", "<|turn_")
 JSON_CALLS = _template(_JSON)
 # arguments have to be text that is JSON already; llama.cpp learns from arguments that are objects
 TEXT_ARGUMENTS = _template(

@@ -8,7 +8,7 @@ from gguf2ollama.ggufio import open_gguf
 from gguf2ollama.modelfiles import parse_modelfile
 from gguf2ollama.ollama_template import takes_precedence
 from tests.builders import CHATML_TEMPLATE, tiny_llama
-from tests.calling_templates import XML_CALLS
+from tests.calling_templates import TAKEN_FOR_ANOTHER, XML_CALLS
 from tests.fakes.ollama_server import Answer
 
 KEY, ORIGINAL_KEY = "tokenizer.chat_template", "gguf2ollama.chat_template"
@@ -396,3 +396,12 @@ def test_tools_that_ollama_claims_and_the_chat_template_never_prints_are_warned_
     done = call("inspect", path)
     assert done.code == 0, done.err
     assert ("never prints the tools that a client offers" in done.err) is is_warned
+
+
+def test_a_chat_template_that_is_changed_is_checked_as_its_authors_wrote_it(call, tmp_path):
+    text = TAKEN_FOR_ANOTHER.replace("{{ m.content }}", "{{ m.content | trim }}")
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=text)
+    done = call("inspect", path, "--exact")
+    assert "would read answers as those of Qwen3-Coder" in done.out
+    assert "does not trim non-ASCII whitespace" in done.out
+    assert "check the chat template" not in done.err

@@ -29,6 +29,7 @@ from tests.calling_templates import (
     KEYS_AND_VALUES,
     MISREAD,
     SILENT_CALLS,
+    TAKEN_FOR_ANOTHER,
     TEXT_ARGUMENTS,
     UNFORESEEN_CALLS,
     XML_CALLS,
@@ -43,6 +44,7 @@ pytestmark = pytest.mark.live
 _ENDS = (
     "<|im_end|>",
     "<|END_OF_TURN_TOKEN|>",
+    "<|turn_end|>",
     "<|user|>",
     "<|observation|>",
     "</assistant>",
@@ -312,6 +314,23 @@ def test_calls_whose_arguments_are_text_are_read_with_a_changed_header(
     single = [one for one in answers if len(one.calls) == 1]
     for answer, real in zip(single, _heard(server, tmp_path, changed, single, thinks=False), strict=True):
         assert real.calls == _meant(answer)[2], answer.text
+
+
+def test_what_is_taken_for_another_familys_fails_unless_the_header_is_changed(
+    renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    question = Question(
+        authors=_authors(TAKEN_FOR_ANOTHER), version=server.ollama.version, may_template=False
+    )
+    choice = choose_template(question, renderer=renderer)
+    assert isinstance(choice, TemplateChoice)
+    assert choice.chosen.chat_template is not None
+    answers = _met(answers_of(_authors(TAKEN_FOR_ANOTHER).load(renderer)), thinks=False)
+    failed = _heard(server, tmp_path, TAKEN_FOR_ANOTHER, answers, thinks=False, may_fail=True)
+    assert all(real is _FAILED for real in failed)
+    told = _heard(server, tmp_path, choice.chosen.chat_template, answers, thinks=False)
+    for answer, real in zip(answers, told, strict=True):
+        assert (real.content.strip(), real.thinking, real.calls) == _meant(answer), answer.text
 
 
 @pytest.mark.corpus

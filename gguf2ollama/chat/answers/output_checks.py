@@ -154,6 +154,8 @@ def misread_natively(
         thinks: Whether the server takes the model for one that thinks.
         version: The version of Ollama.
     """
+    if not native.reads_answers:
+        return ("contents",)
     met = [answer for answer in answers if (answer.asked.think is None) != thinks]
     plain = [one for one in met if not one.calls and one.goes_on and _is_prompted_alike(native, one)]
     found: list[Misread] = []

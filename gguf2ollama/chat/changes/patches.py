@@ -15,10 +15,12 @@ from gguf2ollama.chat.changes.rewrites import (
     WIDE_SPACES,
     with_arguments_as_json,
     with_missing_members,
+    with_text_split,
     with_values_printed,
     with_wide_trims,
 )
 from gguf2ollama.chat.comparison import Case
+from gguf2ollama.chat.llamacpp.special_templates import family_of
 from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.jinja.edit import Insertion, Piece, rewritten, unused_name
 from gguf2ollama.jinja.facts import shows_tools
@@ -57,11 +59,13 @@ class Shown:
         faults: The conversations that do not come out as the authors mean them.
         moves_system: Whether the server puts system messages into the first question.
         misses_calls: Whether the server would not read the model's calls.
+        reads_answers: Whether it reads answers at all.
     """
 
     faults: Sequence[Case]
     moves_system: bool
     misses_calls: bool = False
+    reads_answers: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,7 @@ def changes(*, tool_use: str = "") -> Iterator[Change]:
     if tool_use:
         tags = _shows_thinking(tool_use)
         yield Change(make=partial(_with_tools_seen, has_tags=tags), may_mend=_refuses_tools)
+    yield Change(make=_with_marks_apart, may_mend=lambda shown: not shown.reads_answers)
     yield Change(make=_with_known_switch)
     yield Change(make=_with_thinking_seen)
     yield Change(make=partial(_without_variable, name=_SWITCH))
@@ -182,6 +187,16 @@ def _with_tools_seen(text: str, *, has_tags: bool) -> Patch | None:
         text=_before(text, comment),
         why=("the server would not detect that the chat template tool_use supports tools",),
     )
+
+
+def _with_marks_apart(text: str) -> Patch | None:
+    """Have a server find out by trying how a template writes answers, not by what it is taken for."""
+    family = family_of(text)
+    mark = family.marks[-1] if family is not None else ""
+    changed = with_text_split(text, (mark,) if isinstance(mark, str) else mark)
+    if family is None or changed is None:
+        return None
+    return Patch(text=changed, why=(f"the server would read answers as those of {family.name}",))
 
 
 def _with_known_switch(text: str) -> Patch | None:

@@ -15,6 +15,7 @@ __all__ = [
     "WIDE_SPACES",
     "with_arguments_as_json",
     "with_missing_members",
+    "with_text_split",
     "with_values_printed",
     "with_wide_trims",
 ]
@@ -22,6 +23,34 @@ __all__ = [
 
 _METHODS = {"get", "items", "keys", "values"}  # of objects, in both
 _QUOTES = "'\""
+_NOTHING = {"data": "{##}", "comment": " "}  # what stands within a text and prints nothing
+
+
+def with_text_split(text: str, marks: Sequence[str]) -> str | None:
+    """Return a template whose text holds none of some marks, and which prints what it printed.
+
+    llama.cpp takes a template for that of a model family by such marks in its text.
+    """
+
+    def found(_: str, pieces: Sequence[Piece]) -> Iterator[Insertion]:
+        for piece in pieces:
+            cuts = [at + 1 for mark in marks for at in _places(piece.text, mark)] if piece.text else []
+            quote = piece.text[:1]
+            if piece.kind == "string" and cuts:
+                yield Insertion(piece.start, "(")
+                yield from (Insertion(piece.start + at, f"{quote} + {quote}") for at in sorted(cuts))
+                yield Insertion(piece.end, ")")
+            elif piece.kind in {"data", "comment"}:
+                yield from (Insertion(piece.start + at, _NOTHING[piece.kind]) for at in cuts)
+
+    return rewritten(text, found)
+
+
+def _places(text: str, mark: str) -> Iterator[int]:
+    at = text.find(mark) if mark else -1
+    while at >= 0:
+        yield at
+        at = text.find(mark, at + len(mark))
 
 
 def with_missing_members(text: str) -> str | None:

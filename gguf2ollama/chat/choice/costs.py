@@ -26,6 +26,8 @@ class Cost(NamedTuple):
     lost_tools: bool
     """A model that can use tools cannot: it is no longer the model that was published, while a misprinted
     blank in a plain chat leaves one that answers a little worse."""
+    fails: bool
+    """Plain answers that the server cannot read, so that requests end with errors: worse than any prompt."""
     plain: int
     """Usual plain chats: all that every user has, and what all other chats begin with. Where `create` may put
     a template of its own before this one, none of them is certain. How answers end is settled before, alike
@@ -66,6 +68,7 @@ def cost_of(
     *,
     claims: Claims,
     may_be_replaced: bool,
+    fails: bool,
     is_to_insert: bool,
     spoils_format: bool,
     unreached: int,
@@ -77,6 +80,7 @@ def cost_of(
         question: What was asked.
         claims: What the authors' template supports.
         may_be_replaced: Whether the server may put a template of its own before it.
+        fails: Whether the server cannot read its plain answers.
         is_to_insert: Whether the model may fill in the middle, for which it needs a TEMPLATE.
         spoils_format: Whether its think tags make `/api/generate` miss a requested format.
         unreached: The branches of the authors' template that no test conversation reaches.
@@ -90,6 +94,7 @@ def cost_of(
     return Cost(
         refused_insert=question.prefers_insert and not candidate.inserts,
         lost_tools=claims.tools and candidate.loses_tools,
+        fails=fails,
         plain=candidate.different("plain") + may_be_replaced,
         usual=candidate.different("tools", "thinking", "switch"),
         untruthful=len(candidate.capabilities & false_claims)

@@ -32,6 +32,7 @@ class NativeWay:
         self._remarks = remarks
         self._templates: dict[str, NativeTemplate] = {}
         self._known_misses: dict[str, bool] = {}
+        self._known_misread: dict[str, tuple[Misread, ...]] = {}
 
     @property
     def refusal(self) -> str:
@@ -97,7 +98,7 @@ class NativeWay:
         if not self._chats.claims.tools or next(iter(found.values()), None) is False:
             return False
         if text not in found:
-            found[text] = misses_calls_natively(
+            found[text] = not native.reads_answers or misses_calls_natively(
                 native.answer_readers(),
                 self._chats.answers,
                 thinks="thinking" in native.capabilities,
@@ -114,12 +115,14 @@ class NativeWay:
         if not candidate.is_native:
             return ()
         text = self.carried if candidate.chat_template is None else candidate.chat_template
-        return misread_natively(
-            self.template(text),
-            self._chats.answers,
-            thinks="thinking" in candidate.capabilities,
-            version=self._question.version,
-        )
+        if text not in self._known_misread:
+            self._known_misread[text] = misread_natively(
+                self.template(text),
+                self._chats.answers,
+                thinks="thinking" in candidate.capabilities,
+                version=self._question.version,
+            )
+        return self._known_misread[text]
 
     def with_companion(self, candidate: Candidate) -> Candidate:
         """Add the TEMPLATE that goes with a chat template and is passed over for it, if there is one."""

@@ -146,6 +146,7 @@ class _Trial:
             self._question,
             claims=self.chats.claims,
             may_be_replaced=self.may_be_displaced(candidate),
+            fails="contents" in self.native.misread(candidate),
             spoils_format=self._has_tags(candidate) and self.native.spoils_format,
             is_to_insert=self._wants_insert,
             unreached=0 if candidate.is_native or not self._question.is_native else self.chats.unreached,
@@ -216,6 +217,7 @@ class _Trial:
             faults=best.parity.faults,
             moves_system=self.native.template(text).moves_system,
             misses_calls=best.misses_calls,
+            reads_answers=self.native.template(text).reads_answers,
         )
         return change.may_mend(shown)
 

@@ -66,6 +66,11 @@ class NativeTemplate:
         outcomes = [one.render(asked) if isinstance(one, Loaded) else one for one in loaded]
         return outcomes[0] if _agree(outcomes) else _undecided(outcomes)
 
+    @property
+    def reads_answers(self) -> bool:
+        """Whether answers are read at all: not those of a template that is taken for another family's."""
+        return all(one.reads_answers for one in self._loaded if isinstance(one, Loaded))
+
     def answer_readers(self, *, with_tools: bool = True) -> list[AnswerReader]:
         """Return what reads answers: one for each build; none where that is not known.
 

@@ -285,6 +285,22 @@ class Loaded:
         """
         self._prompt(Conversation(name="start", messages=tuple(messages), think=True))
 
+    @property
+    def reads_answers(self) -> bool:
+        """Whether answers are read at all; so as long as nothing else is known."""
+        if self.family is None:
+            return True
+        asked = Conversation(name="opening", messages=(_TEST,))
+        told = told_messages(asked.messages, source=self.source, support=self.support)
+        variables = self._variables(asked) | {"messages": self.family.adjust(told, self.source)}
+        try:
+            plain = as_bytes_text(self._render(variables))
+            generating = as_bytes_text(self._render(variables | {"add_generation_prompt": True}))
+        except (TemplateFault, NotForeseen):
+            return True
+        opening = as_text(generating[len(common_prefix(plain, generating)) :])
+        return self.family.reads_behind(opening, self.source)
+
     def answer_reader(self) -> AnswerReader | Unpredictable:
         """Return what reads answers."""
         if self.family is not None:

@@ -14,11 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from gguf2ollama._dataclass import dataclass
+from gguf2ollama._lazy import lazy_pattern
 
-__all__ = ["Family", "Messages", "family_of"]
+__all__ = ["NEWEST", "Family", "Messages", "family_of"]
+
+NEWEST = 3
+"""The set of families of the newest build that is known."""
 
 Messages: TypeAlias = list[dict[str, Any]]
 _OPEN_TURN, _MODEL_TURN = "<turn|>\n", "<|turn>model\n"
+# where a thought or a channel begins within the turns below
+_WITHIN_TURN = lazy_pattern(
+    r"</?think>|<mm:think>|\[THINK\]|<\|START_THINKING\|>|<\|channel\|>|<\|open\|>think|<\|message\|>"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +60,27 @@ class Family:
         )
         return has_marks and not any(mark in source for mark in self.lacks)
 
+    def reads_behind(self, opening: str, source: str) -> bool:
+        """Whether answers are read behind what a template begins the model's turn with.
 
-def family_of(source: str, *, families: int) -> Family | None:
+        llama.cpp expects the beginning of the family's own turns: behind another one every answer fails, or
+        is told with that beginning before it (each family on Ollama 0.34.4 and 0.32.15).
+
+        Args:
+            opening: The generation prompt; where it is empty, nothing is known against it.
+            source: The template's text.
+        """
+        continued = _MODEL_TURN if self.continuation is None else self.continuation(source, opening)
+        turn = _WITHIN_TURN.split(continued, maxsplit=1)[0]
+        return not opening or (bool(turn) and (opening.startswith(turn) or turn.startswith(opening)))
+
+
+def family_of(source: str, *, families: int = NEWEST) -> Family | None:
     """Find the kind of a template; ``None`` for one that llama.cpp has to learn.
 
     Args:
         source: Its text.
-        families: Which set of families the build has.
+        families: Which set of families the build has; that of the newest by default.
     """
     return next((one for one in _FAMILIES if one.since <= families and one.is_of(source)), None)
 

@@ -20,7 +20,7 @@ def inspection_safety(inspection: Inspection) -> Mapping[str, TemplateSafety]:
 
     recipe, published = inspection.recipe, inspection.files.published.chat_template
     texts = chat_templates(inspection.model.metadata)
-    if recipe.chat_template:
+    if recipe.chat_template and recipe.is_chat_template_given:  # else it is changed by us
         texts[DEFAULT] = recipe.chat_template
     upstream = published.value if published is not None and not recipe.is_chat_template_given else None
     return {

@@ -35,7 +35,7 @@ def candidate(*wrong, origin="native", reordered=(), **more):
 
 
 def cost(found, *, question=QUESTION, claims=CLAIMS, unreached=0, **said):
-    unsaid = dict.fromkeys(("may_be_replaced", "is_to_insert", "spoils_format"), False)
+    unsaid = dict.fromkeys(("may_be_replaced", "fails", "is_to_insert", "spoils_format"), False)
     return cost_of(
         found,
         question,
@@ -48,6 +48,7 @@ def cost(found, *, question=QUESTION, claims=CLAIMS, unreached=0, **said):
 IN_ORDER = {
     "insert that was asked for": cost(candidate(), question=replace(QUESTION, prefers_insert=True)),
     "tools are lost": cost(candidate(misses_calls=True)),
+    "answers fail": cost(candidate(), fails=True),
     "plain chats": cost(candidate("plain")),
     "tools": cost(candidate("tools")),
     "capabilities are not had": cost(candidate(capabilities=frozenset({"tools"})), claims=Claims()),
