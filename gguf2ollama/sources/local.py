@@ -12,7 +12,7 @@ from gguf2ollama.ggufio import ModelFolder, Role, Shard, ShardSet, role_of
 from gguf2ollama.ggufio.shard_files import assemble, gguf_paths
 from gguf2ollama.names import LocalSource, parse_source
 from gguf2ollama.sources.adapters import adapter_refusal
-from gguf2ollama.sources.beside import Beside
+from gguf2ollama.sources.beside import Beside, is_part_of_above
 from gguf2ollama.sources.drafts import require_draft
 from gguf2ollama.sources.local_pieces import find_pieces
 from gguf2ollama.sources.model import ModelFiles
@@ -75,6 +75,8 @@ def _find(path: Path, *, projectors: tuple[Shard, ...]) -> tuple[ModelFiles, Bes
     try:
         folder = ModelFolder.scan(path)
     except NotFound:
+        if (quantization := _only_quantization(path)) is not None:
+            return _find(quantization, projectors=projectors)
         if (adapter := _first_adapter(path)) is not None:
             raise adapter_refusal(adapter.path, adapter.gguf.metadata) from None
         raise
@@ -87,6 +89,14 @@ def _find(path: Path, *, projectors: tuple[Shard, ...]) -> tuple[ModelFiles, Bes
     )
     files = ModelFiles(model=folder.model, projectors=projectors, left_out=left_out)
     return files, Beside(folder=path, projectors=folder.projectors, drafts=folder.drafts)
+
+
+def _only_quantization(folder: Path) -> Path | None:
+    """Return the folder of a quantization in that of a repository, if there is one."""
+    if not folder.is_dir():
+        return None
+    found = [path for path in folder.iterdir() if path.is_dir() and is_part_of_above(path)]
+    return found[0] if len(found) == 1 and gguf_paths(found[0]) else None
 
 
 def _first_adapter(folder: Path) -> Shard | None:

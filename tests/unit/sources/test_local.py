@@ -75,6 +75,9 @@ class TestProjector:
         for precision in ("F16", "F32"):
             projector(folder.parent / f"mmproj-{precision}.gguf")
         assert names(find_model(model)) == names(find_model(folder)) == ["mmproj-F16.gguf"]
+        (folder.parent / "Qwen3-VL-30B-Q8_0.gguf").unlink()
+        assert find_model(folder.parent).model.name == f"Qwen3-VL-30B-{quant}"
+        assert names(find_model(folder.parent)) == ["mmproj-F16.gguf"]
         monkeypatch.chdir(folder)
         assert names(find_model(".")) == names(find_model(model.name)) == ["mmproj-F16.gguf"]
 
