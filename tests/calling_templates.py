@@ -16,6 +16,7 @@ __all__ = [
     "TEXT_ARGUMENTS",
     "UNFORESEEN_CALLS",
     "UNREADABLE",
+    "UNSEEN_THOUGHTS",
     "XML_CALLS",
     "XML_CALLS_NO_THOUGHTS",
 ]
@@ -105,6 +106,12 @@ MISREAD = {
         switch="",
     ),
 }
+# the model begins its thoughts by itself; llama.cpp learns no tags where no turn that is over shows any
+UNSEEN_THOUGHTS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n{% endif %}{% endif %}"
+)
 KEYS_AND_VALUES = _template(
     _KEYS,
     thought="<think>{{ m.reasoning_content or '' }}</think>",

@@ -32,6 +32,7 @@ from tests.calling_templates import (
     TAKEN_FOR_ANOTHER,
     TEXT_ARGUMENTS,
     UNFORESEEN_CALLS,
+    UNSEEN_THOUGHTS,
     XML_CALLS,
     XML_CALLS_NO_THOUGHTS,
 )
@@ -314,6 +315,19 @@ def test_calls_whose_arguments_are_text_are_read_with_a_changed_header(
     single = [one for one in answers if len(one.calls) == 1]
     for answer, real in zip(single, _heard(server, tmp_path, changed, single, thinks=False), strict=True):
         assert real.calls == _meant(answer)[2], answer.text
+
+
+def test_thoughts_that_the_model_begins_by_itself_stay_in_answers_as_foretold(
+    renderer: Renderer, server: RenderingServer, tmp_path: Path
+) -> None:
+    text = UNSEEN_THOUGHTS
+    assert _foretells("unseen", text, renderer=renderer, server=server, folder=tmp_path) == ("thoughts",)
+    answers = _met(answers_of(_authors(text).load(renderer)), thinks=True)
+    plain = next(one for one in answers if one.asked.think is True and not one.asked.tools)
+    thought = dataclasses.replace(plain, text=f"<think>\nHm.\n</think>\n\n{plain.text}", end=plain.end + 22)
+    (told,) = _heard(server, tmp_path, text, [thought], thinks=True)
+    assert "Hm." in told.content
+    assert not told.thinking
 
 
 def test_what_is_taken_for_another_familys_fails_unless_the_header_is_changed(

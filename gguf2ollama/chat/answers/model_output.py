@@ -12,12 +12,12 @@ from gguf2ollama.chat.outcome import Rendered
 from gguf2ollama.chat.reference import ReferenceTemplate, Request
 from gguf2ollama.chat.reference_prompt import AuthorsTemplate
 
-__all__ = ["Answer", "answers_of"]
+__all__ = ["THOUGHT", "Answer", "answers_of"]
 
 _ASKED = Message(role="user", content="Zqbaskedz")
 _NEXT = Message(role="user", content="Zqbnextzz")
 _RESULT, _FOUND = "Zqbresultz", "Zqbfoundzz"
-_THOUGHT, _SAID = "Zqbthoughtz", "Zqbsaidzz"
+THOUGHT, _SAID = "Zqbthoughtz", "Zqbsaidzz"
 _NAME, _VALUES = "Zqbtoolzz", ("Zqbfirstzz", "Zqbsecondz")
 _TYPES = {"place": "string", "count": "integer", "deep": "object", "exact": "boolean", "why": "string"}
 _TYPED = {"count": 3, "deep": {"width": 2.5, "flat": True}, "exact": False, "why": _VALUES[1]}
@@ -99,11 +99,11 @@ def _answer(before: str, after: str, *, asked: Conversation, answer: Message) ->
     text = after[start:]
     nexts = [place for one in (_NEXT.content, _RESULT) if (place := text.find(one)) >= 0]
     text = text[: min(nexts, default=len(text))]
-    thought = _THOUGHT if closing or _THOUGHT in text else ""
+    thought = THOUGHT if closing or THOUGHT in text else ""
     if text.lstrip().startswith(closing):
-        text = f"{_THOUGHT}\n{text}" if closing else text
+        text = f"{THOUGHT}\n{text}" if closing else text
     else:
-        text = f"{_THOUGHT}\n{closing}\n\n{text}"
+        text = f"{THOUGHT}\n{closing}\n\n{text}"
     ends = [text.rfind(one) + len(one) for one in (_SAID, *_VALUES) if one in text]
     return Answer(
         text=text,
@@ -154,7 +154,7 @@ def _cases() -> Iterator[tuple[Conversation, Conversation]]:
     for think in (None, True, False):
         yield _pair(Message(role="assistant", content=_SAID), think=think)
         if think is not False:
-            yield _pair(Message(role="assistant", content=_SAID, thinking=_THOUGHT), think=think)
+            yield _pair(Message(role="assistant", content=_SAID, thinking=THOUGHT), think=think)
     first, second = (
         ToolCall(name=_NAME, arguments={"place": value}, id=f"Zqbcall0{number}")
         for number, value in enumerate(_VALUES)
@@ -167,7 +167,7 @@ def _cases() -> Iterator[tuple[Conversation, Conversation]]:
             )
             yield _pair(Message(role="assistant", calls=calls), after=results, offered=(_TOOL,), think=think)
             if think is not False and len(calls) == 1:
-                thinking = Message(role="assistant", calls=calls, thinking=_THOUGHT)
+                thinking = Message(role="assistant", calls=calls, thinking=THOUGHT)
                 yield _pair(thinking, after=results, offered=(_TOOL,), think=think)
         found = (
             Message(role="assistant", calls=(first,)),

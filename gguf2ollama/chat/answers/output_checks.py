@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gguf2ollama import ollama_template
-from gguf2ollama.chat.answers.model_output import Answer
+from gguf2ollama._lazy import lazy_pattern
+from gguf2ollama.chat.answers.model_output import THOUGHT, Answer
 from gguf2ollama.chat.conversation import Conversation, Message
 from gguf2ollama.chat.ollama_input import canonical
 from gguf2ollama.chat.outcome import Heard, Misread, Rendered
@@ -29,6 +30,7 @@ __all__ = [
 
 _CAP_CHARACTERS = 16 << 10  # of an answer of the test; real chat templates write less than 2 kB
 _CAP_END = 256  # characters, behind an answer, within which its turn ends
+_NO_THOUGHT = lazy_pattern(r"<think>\s*</think>\s*\Z")
 _BEGUN = Conversation(
     name="begun",
     messages=(Message(role="user", content="Where?"), Message(role="assistant", content="It is")),
@@ -175,7 +177,7 @@ def misread_natively(
         elif offers_tools and fails([_in_braces(one) for one in said], _is_said, tools=True):
             found.append("braces")
     thought = [one for one in plain if one.thought and not one.asked.tools]
-    if fails(thought, _is_thought, tools=False):
+    if fails(thought or list(_begun_thoughts(native, plain)), _is_thought, tools=False):
         found.append("thoughts")
     single = [one for one in met if len(one.calls) == 1 and len(one.calls[0].arguments) == 1]
     several = [one for one in met if len(one.calls) > 1 and _are_written(one)]
@@ -188,6 +190,20 @@ def _is_prompted_alike(native: NativeTemplate, answer: Answer) -> bool:
     """Return whether the server begins the answer as the authors do."""
     outcome = native.render(answer.asked)
     return isinstance(outcome, Rendered) and outcome.prompt.endswith(answer.opening)
+
+
+def _begun_thoughts(native: NativeTemplate, answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Return answers behind a thought that the model itself begins.
+
+    It does so where a prompt has an empty thought only if it is not to think.
+    """
+    for answer in answers:
+        prompts = [native.render(replace(answer.asked, think=think)) for think in (False, True)]
+        ends = [isinstance(one, Rendered) and bool(_NO_THOUGHT.search(one.prompt)) for one in prompts]
+        if answer.asked.think is True and not answer.asked.tools and ends == [True, False]:
+            text = f"<think>\n{THOUGHT}\n</think>\n\n{answer.text}"
+            added = len(text) - len(answer.text)
+            yield replace(answer, text=text, thought=THOUGHT, end=answer.end + added)
 
 
 def _are_written(answer: Answer) -> bool:

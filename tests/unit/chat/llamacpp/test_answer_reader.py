@@ -29,6 +29,7 @@ from tests.calling_templates import (
     SILENT_CALLS,
     TEXT_ARGUMENTS,
     UNFORESEEN_CALLS,
+    UNSEEN_THOUGHTS,
     XML_CALLS_NO_THOUGHTS,
 )
 
@@ -162,6 +163,12 @@ def test_what_is_taken_for_something_else_is_told(renderer: Renderer, kind: str)
     choice = choose_template(question, renderer=renderer)
     assert isinstance(choice, TemplateChoice)
     assert choice.misread == (kind,)
+
+
+def test_thoughts_that_the_model_begins_by_itself_are_asked_for(renderer: Renderer):
+    native = read_native(UNSEEN_THOUGHTS, version=_VERSION, now=_NOW)
+    answers = answers_of(renderer.load(UNSEEN_THOUGHTS))
+    assert misread_natively(native, answers, thinks=True, version=_VERSION) == ("thoughts",)
 
 
 @pytest.mark.parametrize("text", READ.values(), ids=READ)
