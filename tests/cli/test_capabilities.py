@@ -96,19 +96,25 @@ def test_calls_that_ollama_would_not_read_are_warned_of(call, tmp_path):
 
 
 _WARNED = {
-    "contents": "will not parse plain answers",
     "thoughts": "will not parse reasoning",
     "braces": "takes a { in an answer for",
     "several calls": "will not parse several tool calls",
 }
 
 
-@pytest.mark.parametrize("kind", MISREAD)
+@pytest.mark.parametrize("kind", _WARNED)
 def test_what_ollama_would_misread_of_answers_is_warned_of(call, tmp_path, kind):
     path = tiny_llama(tmp_path / "model.gguf", chat_template=MISREAD[kind])
     done = call("inspect", path)
     assert done.code == 0
-    assert [one for one in MISREAD if _WARNED[one] in done.err] == [kind], done.err
+    assert [one for one in _WARNED if _WARNED[one] in done.err] == [kind], done.err
+
+
+def test_a_template_whose_plain_answers_ollama_would_not_parse_gives_way_to_a_go_template(call, tmp_path):
+    path = tiny_llama(tmp_path / "model.gguf", chat_template=MISREAD["contents"])
+    done = call("inspect", path, "--json")
+    assert (done.code, done.json["prompts"]["origin"]) == (0, "synthesised")
+    assert "will not parse" not in done.err
 
 
 @pytest.mark.parametrize(
