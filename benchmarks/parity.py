@@ -51,7 +51,7 @@ def compare_all(subjects: Sequence[Subject], *, part: parts.Ollama, ways: Sequen
             for way, answer in answers.items():
                 print(f"  {way:12} {answer.parity}", flush=True)
                 if answer.broken:
-                    print(f"  {'':12} foretold to be exact, and not: {', '.join(answer.broken)}")
+                    print(f"  {'':12} predicted to be exact, and not: {', '.join(answer.broken)}")
             results.append(Result(name=subject.name, answers=answers))
     return results
 

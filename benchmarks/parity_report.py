@@ -137,7 +137,7 @@ def tables(results: Sequence[Result]) -> Iterator[str]:
         yield f"| {WAYS[way]} | {' | '.join(cells)} |"
     yield ""
     yield from _worse_than_create(results)
-    yield f"Prompts of ours that were foretold to be exact, and are not: {_broken(results)}."
+    yield f"Prompts of ours that were predicted to be exact, and are not: {_broken(results)}."
     yield ""
     yield "What the server renders: it may ignore a TEMPLATE that is there, and there may be none."
     yield ""
@@ -218,7 +218,7 @@ def _conversations(parities: Iterable[Parity], feature: Feature) -> str:
 
 
 def _broken(results: Iterable[Result]) -> str:
-    """Name the prompts that are not what was foretold."""
+    """Name the prompts that are not what was predicted."""
     broken = [
         f"{result.name} ({', '.join(answer.broken)})"
         for result in results

@@ -38,7 +38,7 @@ class Answer:
 
     Attributes:
         parity: Each prompt of the server's, compared with what the authors mean.
-        expected: What was foretold of it with no server; ``None`` where nobody does.
+        expected: What was predicted of it with no server; ``None`` where nobody does.
         is_native: Whether the server rendered the chat template in the GGUF, and no TEMPLATE.
         has_template: Whether there was a TEMPLATE, rendered or not.
         seconds: What it took to find what renders; ``None`` where nothing has to be found.
@@ -52,7 +52,7 @@ class Answer:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """The conversations that were foretold to come out exactly, and did not."""
+        """The conversations that were predicted to come out exactly, and did not."""
         if self.expected is None:
             return ()
         pairs = zip(self.expected.cases, self.parity.cases, strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 from gguf2ollama.chat.answers.model_output import answers_of
 from gguf2ollama.chat.answers.output_checks import misread_natively, misses_calls_natively
 from gguf2ollama.chat.llamacpp import read_native
-from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, claims_of
+from gguf2ollama.chat.reference_prompt import Authors, AuthorsTemplate, Claims
 from gguf2ollama.names import ModelName
 from gguf2ollama.ollama import ServerVersion
 from gguf2ollama.planning.recipe_warnings import MISREAD, MISSED_CALLS
@@ -22,6 +22,7 @@ def answer_warnings(
     metadata: Mapping[str, Any],
     authors: Authors,
     template: AuthorsTemplate,
+    claims: Claims,
     version: ServerVersion,
 ) -> tuple[str, ...]:
     """Return what of answers a server will not parse that renders with the chat template, a sentence each.
@@ -31,6 +32,7 @@ def answer_warnings(
         metadata: That of its GGUF.
         authors: Its chat template.
         template: The same, compiled.
+        claims: What it supports.
         version: The server's version.
 
     Raises:
@@ -49,7 +51,7 @@ def answer_warnings(
     )
     answers, thinks = answers_of(template), "thinking" in native.capabilities
     found = [MISREAD[kind] for kind in misread_natively(native, answers, thinks=thinks, version=rules)]
-    if "tools" in native.capabilities and claims_of(template).tools:
+    if "tools" in native.capabilities and claims.tools:
         readers = native.answer_readers()
         if misses_calls_natively(readers, answers, thinks=thinks, version=rules):
             found.append(MISSED_CALLS)

@@ -194,7 +194,12 @@ def verify(
         warnings: tuple[str, ...] = ()
         if subject.rendered_by == "native":
             warnings = answer_warnings(
-                name, metadata=metadata, authors=authors, template=template, version=version
+                name,
+                metadata=metadata,
+                authors=authors,
+                template=template,
+                claims=subject.claims,
+                version=version,
             )
     return Verification(
         name=name,

@@ -1,4 +1,4 @@
-"""Real servers take a model's answers apart as foretold: what is said, what is thought, and calls of tools.
+"""Real servers take a model's answers apart as predicted: what is said, what is thought, and calls of tools.
 
 The model is a scripted one. It writes what its chat template shows in turns that are over, and a server has
 to tell of it what was told to the chat template.
@@ -149,7 +149,7 @@ def _meant(answer: Answer) -> tuple[str, str, list[tuple[str, dict[str, object]]
 
 
 @pytest.mark.parametrize("name", _BY_PARSER)
-def test_a_parser_takes_answers_apart_as_foretold(
+def test_a_parser_takes_answers_apart_as_predicted(
     name: str, renderer: Renderer, server: RenderingServer, tmp_path: Path
 ) -> None:
     text = _BY_PARSER[name]
@@ -284,7 +284,7 @@ _OF_THE_CORPUS: dict[str, tuple[Misread, ...]] = {  # by what their names begin 
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("start", _OF_THE_CORPUS)
-def test_what_models_of_the_corpus_write_is_read_natively_as_foretold(
+def test_what_models_of_the_corpus_write_is_read_natively_as_predicted(
     start: str, renderer: Renderer, server: RenderingServer, tmp_path: Path
 ) -> None:
     found = [(name, text) for name, text in corpus_templates().items() if name.startswith(start)]
@@ -317,7 +317,7 @@ def test_calls_whose_arguments_are_text_are_read_with_a_changed_header(
         assert real.calls == _meant(answer)[2], answer.text
 
 
-def test_thoughts_that_the_model_begins_by_itself_stay_in_answers_as_foretold(
+def test_thoughts_that_the_model_begins_by_itself_stay_in_answers_as_predicted(
     renderer: Renderer, server: RenderingServer, tmp_path: Path
 ) -> None:
     text = UNSEEN_THOUGHTS

@@ -1,4 +1,4 @@
-"""What is chosen for a chat template comes out on real servers as foretold, conversation by conversation.
+"""What is chosen for a chat template comes out on real servers as predicted, conversation by conversation.
 
 A template reported exact is exact on real Ollama in every conversation of the battery; and what was said not
 to come out comes out as it was said.
@@ -85,13 +85,13 @@ def _choose(text: str, *, renderer: Renderer, server: RenderingServer, **known: 
 
 
 def _broken_promises(text: str, chosen: Candidate, server: RenderingServer, **known: str) -> list[str]:
-    """Tell of each conversation that comes out other than it was foretold."""
+    """Tell of each conversation that comes out other than it was predicted."""
     conversations = [case.conversation for case in chosen.parity.cases]
     header = text if chosen.chat_template is None else chosen.chat_template
     parser = chosen.parser.name if chosen.parser else ""
     got = server.render(header, conversations, go_template=chosen.go_template, parser=parser, **known)
     return [
-        f"{case.conversation.name}: foretold {case.got!r:.500}, is {real!r:.500}"
+        f"{case.conversation.name}: predicted {case.got!r:.500}, is {real!r:.500}"
         for case, real in zip(chosen.parity.cases, got, strict=True)
         if case.got is not None and not _same(case.got, real)
     ]
@@ -102,7 +102,7 @@ def _same(predicted: Outcome, real: Outcome) -> bool:
 
 
 @pytest.mark.parametrize("name", _OWN)
-def test_own_templates_come_out_as_foretold(name: str, renderer: Renderer, server: RenderingServer) -> None:
+def test_own_templates_come_out_as_predicted(name: str, renderer: Renderer, server: RenderingServer) -> None:
     try:
         choice = _choose(_OWN[name], renderer=renderer, server=server)
     except InvalidInput:
@@ -132,7 +132,7 @@ def test_what_a_server_takes_in_another_way_is_mended(
 @pytest.mark.parametrize("family, model_name", [("qwen3", ""), ("llama", "deepseek-r1")])
 @pytest.mark.parametrize("user", [None, _GO_THOUGHTS], ids=["native", "TEMPLATE"])
 @pytest.mark.parametrize("name", ["turns and tools", "a thought is begun"])
-def test_what_is_cut_from_earlier_answers_is_foretold(
+def test_what_is_cut_from_earlier_answers_is_predicted(
     name: str, user: str | None, family: str, model_name: str, renderer: Renderer, server: RenderingServer
 ) -> None:
     asked = {"user": user, "may_patch": False, "may_template": user is not None}
@@ -150,7 +150,7 @@ def test_what_is_cut_from_earlier_answers_is_foretold(
 
 @pytest.mark.parametrize("marks", ["<|start|>{{/* <|end|> */}}", "<|start|>"], ids=["harmony", "no harmony"])
 @pytest.mark.parametrize("name", ["no system", "turns and tools"])
-def test_what_the_family_of_gpt_oss_changes_is_foretold(
+def test_what_the_family_of_gpt_oss_changes_is_predicted(
     name: str, marks: str, renderer: Renderer, server: RenderingServer
 ) -> None:
     text, user = (
@@ -165,7 +165,7 @@ def test_what_the_family_of_gpt_oss_changes_is_foretold(
 
 
 @pytest.mark.parametrize("start", _SAMPLE)
-def test_a_sample_of_the_corpus_comes_out_as_foretold(
+def test_a_sample_of_the_corpus_comes_out_as_predicted(
     start: str, renderer: Renderer, server: RenderingServer
 ) -> None:
     name, text = next(
@@ -181,7 +181,7 @@ def test_a_sample_of_the_corpus_comes_out_as_foretold(
 
 
 @pytest.mark.corpus
-def test_the_whole_corpus_comes_out_as_foretold(renderer: Renderer, server: RenderingServer) -> None:
+def test_the_whole_corpus_comes_out_as_predicted(renderer: Renderer, server: RenderingServer) -> None:
     templates = corpus_templates()
     if not templates:
         pytest.skip("the corpus is not beside the checkout: 183 templates are not tried")
@@ -205,7 +205,7 @@ def test_the_whole_corpus_comes_out_as_foretold(renderer: Renderer, server: Rend
 
 
 @pytest.mark.corpus
-def test_templates_like_those_of_the_corpus_come_out_as_foretold(
+def test_templates_like_those_of_the_corpus_come_out_as_predicted(
     renderer: Renderer, server: RenderingServer
 ) -> None:
     texts = list(corpus_templates().values())

@@ -11,7 +11,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 TROUBLE = "troubleshooting.md"
 FIRST = 3  # hits that people look at
 
-# what people type, the page that answers, and what of its heading tells the answer
+# what people type, the page that answers, and what of its heading shows the answer
 PAINS = {
     "sharded GGUF not supported by Ollama": (TROUBLE, "Sharded GGUF"),
     "gibberish after import": (TROUBLE, "Gibberish"),

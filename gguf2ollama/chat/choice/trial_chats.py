@@ -27,7 +27,7 @@ class TrialChats:
 
     Attributes:
         template: The authors' template.
-        claims: What it makes something of.
+        claims: What it supports.
         answers: What the model writes.
         conversations: Those that are compared.
     """

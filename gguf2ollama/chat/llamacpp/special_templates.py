@@ -64,7 +64,7 @@ class Family:
         """Whether answers are read behind what a template begins the model's turn with.
 
         llama.cpp expects the beginning of the family's own turns: behind another one every answer fails, or
-        is told with that beginning before it (each family on Ollama 0.34.4 and 0.32.15).
+        is returned with that beginning before it (each family on Ollama 0.34.4 and 0.32.15).
 
         Args:
             opening: The generation prompt; where it is empty, nothing is known against it.
